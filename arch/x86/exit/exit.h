@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Why a guest stopped, and what we do about it. One exit is one row: a vendor's table maps the reason to a
+ * name and a handler; handlers are neutral, one file per family, and say what happens to RIP. Only the
+ * vendor's dispatcher moves it.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/addr.h"
+
+struct vcpu;
+
+enum exit_result {
+	EXIT_RESUME,	/* run the guest again at the same RIP */
+	EXIT_SKIP,	/* the instruction was emulated: step over it, then run */
+	EXIT_STOP,	/* leave the run loop: halted, parked or killed; RIP stays */
+	EXIT_SKIP_STOP,	/* emulated, and leave the run loop (HLT) */
+};
+
+typedef enum exit_result exit_fn(struct vcpu *vcpu);
+
+struct exit_row {
+	const char *name;	/* as the manual spells it */
+	exit_fn    *handle;	/* NULL: this exit must not happen with our controls */
+};
+
+/* ---- What vendor decoders produce (pure, no instruction wrappers) ---- */
+
+/* Port I/O: VMX exit qualification, SVM EXITINFO1. */
+struct pio_access {
+	uint16_t port;
+	uint8_t  size;		/* 1, 2, 4 */
+	bool     is_in, is_string, is_rep;
+	uint8_t  addr_size;	/* string forms: 2, 4 or 8 bytes; 0 = unknown, ask the decoder */
+	uint8_t  seg;		/* OUTS: enum guest_seg of the source; 0xff = unknown, ask the decoder */
+};
+
+enum cr_op { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
+
+struct cr_access {
+	enum cr_op op;
+	uint8_t    cr;		/* 0, 2, 3, 4, 8 */
+	uint8_t    gpr;		/* enum gpr, for the MOV forms */
+	uint16_t   lmsw;	/* LMSW source data */
+};
+
+struct dr_access {
+	uint8_t dr;
+	uint8_t gpr;
+	bool    is_read;	/* MOV r, DRn */
+};
+
+/* A nested page fault: EPT violation or #NPF. */
+struct npt_fault {
+	gpa_t addr;
+	bool  is_write, is_fetch;
+	bool  was_mapped;	/* an entry existed but forbade it */
+	bool  in_walk;		/* the guest's own page walk touched addr, not the instruction's operand */
+};
+
+/* An intercepted exception. */
+struct exc_info {
+	uint8_t  vector;
+	bool     has_error;
+	uint32_t error;
+	uint64_t dr6_bits;	/* #DB: what DR6 should show */
+	uint64_t fault_addr;	/* #PF */
+};
+
+/* ---- Families: neutral handlers that go straight into both tables ---- */
+exit_fn exit_cpuid, exit_hlt, exit_pause, exit_rdmsr, exit_wrmsr, exit_xsetbv, exit_rdpmc, exit_monitor, exit_mwait;
+exit_fn exit_invd, exit_wbinvd, exit_hypercall, exit_undefined, exit_triple_fault, exit_task_switch, exit_irq_window;
+exit_fn exit_nmi_window, exit_rdtscp_undefined;
+
+/* ---- Families that need decoded facts: a five-line adapter in vmx/exits.c or svm/exits.c calls them ---- */
+enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access);
+enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access);
+enum exit_result exit_dr(struct vcpu *vcpu, const struct dr_access *access);
+enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault);
+enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write);
+enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info);
+enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector);
+enum exit_result exit_host_nmi(struct vcpu *vcpu);
+
+/* Stop this VM with a full dump by name; `what` and code explain. Returns EXIT_STOP. */
+enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code);
+
+/* ---- Policy the vendors' bitmaps and controls are computed from ---- */
+enum msr_rule { MSR_DENY, MSR_PASS, MSR_EMULATE };	/* #GP; straight to the guest's own register; our handler */
+struct msr_policy { uint32_t msr; enum msr_rule read, write; };
+const struct msr_policy *msr_policy_table(size_t *count);	/* PASS rows only matter to bitmaps */
+
+/* CR0 and CR4 bits a guest may set on this host; everything else is #GP. */
+uint64_t cr0_guest_allowed(void);
+uint64_t cr4_guest_allowed(const struct vcpu *vcpu);
+/* CR4 bits whose changes need no exit. */
+uint64_t cr4_guest_owned(const struct vcpu *vcpu);

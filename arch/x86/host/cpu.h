@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The processor we run on: what it can do, and the block of facts it owns (reached through GS).
+ *
+ * `attention` is the one flag between interrupt handlers and the run loop: a handler sets it, vcpu_run sees
+ * it after the exit and returns to the scheduler, which clears it before it looks at timers and input. Only
+ * this processor reads and writes it, interrupts are off outside cpu_wait_irq, so plain accesses suffice.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vcpu;
+
+struct cpu {
+	struct cpu  *self;		/* offset 0: mov %gs:0 */
+	uint32_t     index, apic_id;
+	volatile bool attention;
+	bool         in_panic;
+	struct vcpu *loaded;		/* whose lazily switched state is in the registers */
+	uint64_t     guest_nmis;	/* NMIs that arrived while in the hypervisor */
+	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
+	uint16_t     gdt_limit, idt_limit;
+	void        *arch;		/* VMXON region, host save area */
+};
+
+static inline struct cpu *this_cpu(void)
+{
+	struct cpu *cpu;
+
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+
+/* Selectors of our GDT. */
+#define HOST_CS	0x08
+#define HOST_DS	0x10
+#define HOST_TR	0x18
+
+/* Host features we look up more than once, from CPUID, filled by cpu_init. */
+struct cpu_features {
+	char     vendor[13], brand[49];
+	bool     is_intel, is_amd;
+	bool     has_vmx, has_svm, has_x2apic, has_tsc_deadline, has_xsave, has_xsaves, has_avx, has_avx512;
+	bool     has_rdrand, has_rdseed, has_rdtscp, has_invpcid, has_pcid, has_nx, has_1g, has_smep, has_smap, has_umip,
+		 has_fsgsbase, has_la57, has_hypervisor, has_invariant_tsc, has_pku;
+	uint8_t  phys_bits, linear_bits;
+	uint32_t max_leaf, max_ext_leaf;
+	uint32_t xsave_size;		/* bytes for everything in xcr0_all */
+	uint64_t xcr0_all;		/* XCR0 bits this processor supports */
+};
+extern struct cpu_features cpu_features;
+
+void cpu_init_boot(uint32_t apic_id);	/* features, GDT, TSS with IST stacks, IDT, GS, CR0/CR4/EFER/XCR0 as we want them */
+void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));	/* handlers run with interrupts off and must EOI nothing: the caller does */
+void cpu_dispatch_interrupt(uint8_t vector);	/* by trap.c and by "acknowledge interrupt on exit"; sends the EOI */
+void cpu_idle(void);			/* halt until an interrupt; returns at once when attention is set */

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Instructions that may fault on some processors: a table of (instruction, landing place) for the #GP and #UD handlers. */
+#include <stdbool.h>
+#include <stdint.h>
+
+__attribute__((warn_unused_result)) bool rdmsr_safe(uint32_t msr, uint64_t *val);
+__attribute__((warn_unused_result)) bool wrmsr_safe(uint32_t msr, uint64_t val);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Extended state (x87, SSE, AVX, AVX-512, PKRU...). The hypervisor is compiled without it, so a guest's
+ * registers may stay in the processor across exits; they are switched only when another vCPU runs here.
+ * Eager at that point: the whole of the old one's state is stored and the whole of the new one's loaded, so
+ * nothing leaks from guest to guest. XCR0 and XSS belong to the state: loaded with it.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+size_t   fpu_area_pages(void);			/* pages to allocate for one area */
+void     fpu_area_init(void *area);		/* architectural initial state: FCW 037f, MXCSR 1f80 */
+void     fpu_save(void *area, uint64_t xcr0, uint64_t xss);
+void     fpu_restore(const void *area, uint64_t xcr0, uint64_t xss);
+uint64_t fpu_guest_xcr0_mask(void);		/* bits a guest may set on this host: x87, SSE, AVX, AVX-512 */

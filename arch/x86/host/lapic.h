@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Our own local APIC (x2APIC when the firmware enabled it or the CPU has it, else MMIO) and its one timer. */
+#include <stdint.h>
+
+#define VECTOR_TIMER	0xf0U
+#define VECTOR_SERIAL	0xf1U
+#define VECTOR_KICK	0xf2U
+#define VECTOR_SPURIOUS	0xffU
+
+void     host_lapic_init(void);
+uint32_t host_lapic_id(void);
+void     host_lapic_eoi(void);
+/* Interrupt (vector VECTOR_TIMER, sets attention) when the TSC reaches this; TIMER_NEVER stops it. Uses TSC-deadline mode or the calibrated one-shot. */
+void     host_lapic_arm(uint64_t tsc);
+
+void host_ioapic_route(uint32_t gsi, uint8_t vector);	/* edge, to this CPU, unmasked; I/O APIC from the MADT, else fec00000 */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The vendor cut: everything the rest of the tree may ask of Intel VT-x or AMD-V, and nothing else.
+ * arch/x86/vmx/ and arch/x86/svm/ each supply one const struct; hv_main picks it once, before any VM.
+ * Policy (CPUID, MSR, CR) is not here: it exists once, in arch/x86/exit/, and each vendor's bitmaps.c
+ * computes its bitmaps from those tables.
+ *
+ * All functions run on the processor that owns the vCPU, interrupts off.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/virt/npt.h"
+
+struct vcpu;
+struct vm;
+struct reset_state;
+
+struct virt_backend {
+	const char *name;			/* "VT-x", "AMD-V" */
+	const char *block_name;			/* "VMCS", "VMCB" */
+
+	bool (*supported)(const char **why_not);	/* false: *why_not is a TZ-Exxx line with the remedy */
+	void (*cpu_on)(void);			/* once per processor */
+	void (*cpu_off)(void);
+
+	int  (*vcpu_create)(struct vcpu *);
+	void (*vcpu_destroy)(struct vcpu *);	/* accepts half-built vCPUs */
+	void (*vcpu_reset)(struct vcpu *, const struct reset_state *);
+
+	void (*load)(struct vcpu *);		/* this vCPU runs next here: control block and lazily switched MSRs */
+	void (*save)(struct vcpu *);		/* another one will: put those MSRs away */
+
+	/* Give the guest what is due, enter it, come back at the exit. inject decides, this writes the fields. */
+	void (*deliver)(struct vcpu *);
+	void (*enter)(struct vcpu *);
+	enum exit_result (*handle)(struct vcpu *);	/* one row of one table */
+
+	uint64_t (*get)(struct vcpu *, enum guest_reg);
+	void (*set)(struct vcpu *, enum guest_reg, uint64_t);
+	void (*get_seg)(struct vcpu *, enum guest_seg, struct segment *);
+	void (*set_seg)(struct vcpu *, enum guest_seg, const struct segment *);
+
+	void (*flush)(struct vcpu *);		/* translations of this guest, nested and its own */
+	void (*dump)(struct vcpu *);		/* every field by name, to the log */
+
+	const struct npt_format *npt;		/* data, not functions */
+};
+
+extern const struct virt_backend vmx_backend, svm_backend;
+extern const struct virt_backend *virt;	/* the chosen one; set once in hv_main */

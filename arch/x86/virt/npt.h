@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Nested page tables: guest-physical to host-physical, four levels, written once for both vendors. The
+ * format of an entry is data the backend supplies. Tables come from the page allocator and belong to the
+ * struct npt; leaf pages belong to whoever mapped them (gpm).
+ *
+ * Rights are only ever added while a vCPU runs, so mapping needs no invalidation (SDM vol. 3, 29.4.3.3
+ * "Guidelines for Use of the INVEPT Instruction"); npt_unmap and npt_protect tell their caller to flush.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/addr.h"
+
+enum npt_rights { NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RWX = 7 };
+
+struct npt_format {
+	uint64_t read, write, exec;	/* bits that grant; exec 0 with no_exec set: AMD */
+	uint64_t no_exec;		/* bit that forbids execution */
+	uint64_t large;			/* this entry is a leaf above the last level */
+	uint64_t table;			/* bits of an entry that points to a table */
+	uint64_t memtype_wb, memtype_uc;	/* leaf bits for write-back and uncached */
+	uint64_t addr_mask;		/* physical address bits of an entry */
+};
+
+struct npt {
+	const struct npt_format *format;
+	hpa_t    root;
+	uint64_t tables;	/* pages used for tables */
+};
+
+__attribute__((warn_unused_result)) int npt_init(struct npt *npt, const struct npt_format *format);
+void npt_destroy(struct npt *npt);
+
+/* size is PAGE_SIZE or LARGE_SIZE; both addresses aligned to it. Replaces what was there; splits a large page in the way. 0 or -1 (no memory). */
+__attribute__((warn_unused_result))
+int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned rights, bool is_uncached);
+
+/* True when something was removed or restricted: every CPU that ran the VM must flush. */
+bool npt_unmap(struct npt *npt, gpa_t gpa, uint64_t size);
+
+/* Walk: the leaf entry's host address, rights and page size; false when not mapped. */
+bool npt_lookup(const struct npt *npt, gpa_t gpa, hpa_t *hpa, unsigned *rights, uint64_t *size);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The guest's own page tables, walked in software: guest-linear to guest-physical for every paging mode
+ * (none, 32-bit with and without PSE, PAE, 4-level), with the access checked as the processor would
+ * (SDM vol. 3, 4.6 "Access Rights" and 4.7 "Page-Fault Exceptions"). Pure over gpm.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/addr.h"
+#include "hv/gpm.h"
+
+struct walk_cpu {			/* what the walk depends on; walk_cpu_of() fills it from a vCPU */
+	uint64_t cr0, cr3, cr4, efer, rflags;
+	uint8_t  cpl;
+	uint8_t  phys_bits;		/* guest MAXPHYADDR: bits above are reserved */
+};
+
+enum walk_access { WALK_READ = 0, WALK_WRITE = 1, WALK_FETCH = 2 };
+
+/* True and *out; or false with *error the page-fault error code (CR2 is the address asked for). */
+__attribute__((warn_unused_result))
+bool walk_gva(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access,
+	      gpa_t *out, uint32_t *error);
+
+struct vcpu;
+void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu);
+
+/*
+ * Copy from/to guest-linear memory, across pages, RAM only. True when all was done. On a page fault:
+ * false, with *fault the first address that failed and *error its code; on non-RAM: false, *error = ~0.
+ */
+__attribute__((warn_unused_result))
+bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error);
+__attribute__((warn_unused_result))
+bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault, uint32_t *error);
+
+/* Up to 15 bytes at CS:RIP into bytes (private copy); how many could be had. */
+size_t gva_fetch_insn(struct vcpu *vcpu, uint8_t *bytes);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The one contract between the UEFI program and the hypervisor.
+ *
+ * boot/ fills one struct handoff in memory it allocated, leaves the firmware and jumps to the entry of
+ * hv.elf with its physical address in RDI. Everything in it is plain data: no pointers, only physical
+ * addresses and indices, so that it can be printed, checked and built by a unit test.
+ *
+ * State at the jump: long mode, CPL 0, interrupts off, the firmware's identity map plus the hypervisor's
+ * image at its link address, a stack of at least 16 KiB, boot services gone, runtime services in physical mode.
+ *
+ * Both sides check magic, version and size; neither trusts a count beyond the arrays here.
+ */
+#include <stdint.h>
+
+#define HANDOFF_MAGIC    0x45504152546c6c61ULL
+#define HANDOFF_VERSION  1U
+
+#define HANDOFF_NAME_MAX     48
+#define HANDOFF_PATH_MAX     128
+#define HANDOFF_CMDLINE_MAX  1024
+#define HANDOFF_REGIONS_MAX  512
+#define HANDOFF_FILES_MAX    64
+#define HANDOFF_CPUS_MAX     256
+#define HANDOFF_VMS_MAX      32
+#define HANDOFF_DISKS_MAX    4
+#define HANDOFF_MODULES_MAX  4
+#define HANDOFF_NO_FILE      0xffffffffU
+
+/* What a stretch of physical memory is; sorted by start, no overlaps, adjacent equal kinds merged. */
+enum handoff_region_kind {
+	REGION_FREE = 1,	/* ours to allocate */
+	REGION_LOADER,		/* handoff, early page tables and stack: free once hv_main has copied what it needs */
+	REGION_FILE,		/* a loaded file: stays until its owner releases it */
+	REGION_HV,		/* the segments of hv.elf */
+	REGION_RUNTIME,		/* firmware runtime code and data: map, never touch */
+	REGION_ACPI,		/* ACPI tables and NVS */
+	REGION_RESERVED,	/* never touch */
+	REGION_MMIO,		/* devices */
+};
+
+struct handoff_region {
+	uint64_t start, length;
+	uint32_t kind;		/* enum handoff_region_kind */
+	uint32_t pad;
+};
+
+struct handoff_file {
+	char path[HANDOFF_PATH_MAX];	/* as the configuration spelt it, '/' as separator */
+	uint64_t start, length;		/* physical, page-aligned start; the rest of the last page is zero */
+};
+
+struct handoff_cpu {
+	uint32_t apic_id;
+	uint32_t is_boot;
+};
+
+/* 32-bit pixels; base 0 when the firmware offers no linear framebuffer. */
+struct handoff_framebuffer {
+	uint64_t base, length;
+	uint32_t width, height, pitch;	/* pitch in bytes */
+	uint32_t is_bgr;		/* 1: blue in the lowest byte (the usual case) */
+};
+
+enum handoff_protocol { PROTOCOL_AUTO, PROTOCOL_LINUX, PROTOCOL_MULTIBOOT, PROTOCOL_BOOTSECTOR };
+enum handoff_disk_mode { DISK_COW, DISK_READONLY, DISK_WRITE };	/* COW: changes are private and vanish at VM end */
+enum handoff_console { CONSOLE_AUTO, CONSOLE_VIRTIO, CONSOLE_SERIAL };
+enum handoff_action { ACTION_DESTROY, ACTION_RESTART };	/* libvirt's words for on_crash and on_reboot */
+
+struct handoff_disk {
+	uint32_t file;		/* index into files */
+	uint32_t mode;		/* enum handoff_disk_mode */
+	char serial[20];	/* virtio-blk device ID string, not terminated when full */
+};
+
+struct handoff_vm {
+	char name[HANDOFF_NAME_MAX];	/* the stem of NAME.conf */
+	uint32_t vcpus;
+	uint32_t protocol;		/* enum handoff_protocol */
+	uint64_t memory;		/* bytes, multiple of 4 KiB */
+	uint32_t kernel, initrd;	/* file indices, HANDOFF_NO_FILE when absent */
+	uint32_t disk_count, module_count;
+	struct handoff_disk disks[HANDOFF_DISKS_MAX];
+	uint32_t modules[HANDOFF_MODULES_MAX];
+	uint32_t console;		/* enum handoff_console: which of the guest's consoles gets the input */
+	uint32_t on_crash, on_reboot;	/* enum handoff_action */
+	char cmdline[HANDOFF_CMDLINE_MAX];
+};
+
+struct handoff {
+	uint64_t magic;
+	uint32_t version, size;		/* size: sizeof(struct handoff) */
+
+	uint64_t hv_start, hv_length;	/* where the segments of hv.elf lie (physical), one contiguous block */
+	uint64_t hv_link;		/* the virtual address of the first byte of that block */
+	uint64_t rsdp;			/* 0 when the firmware has none */
+	uint64_t efi_system_table;	/* for runtime services */
+	uint64_t efi_reset_system;	/* RuntimeServices->ResetSystem, Microsoft calling convention */
+	uint32_t log_level;		/* trapeze.conf: 0 error .. 4 trace */
+	uint32_t stay_on;		/* trapeze.conf when_done = halt: do not power off at the end */
+	char attach[HANDOFF_NAME_MAX];	/* VM whose console owns the terminal; "" = the only one, "none" = nobody */
+
+	struct handoff_framebuffer framebuffer;
+
+	uint32_t region_count, file_count, cpu_count, vm_count;
+	struct handoff_region regions[HANDOFF_REGIONS_MAX];
+	struct handoff_file files[HANDOFF_FILES_MAX];
+	struct handoff_cpu cpus[HANDOFF_CPUS_MAX];
+	struct handoff_vm vms[HANDOFF_VMS_MAX];
+};

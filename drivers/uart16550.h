@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Driver for the real serial port COM1: transmit ring emptied by interrupt, receive ring filled by it. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool   serial_init(void);		/* probe and program 115200 8N1; false: no port, everything below is a no-op */
+void   serial_enable_interrupts(void);	/* once the I/O APIC route exists */
+void   serial_interrupt(uint8_t vector);
+size_t serial_write(const uint8_t *data, size_t len);	/* into the ring: bytes taken */
+size_t serial_room(void);
+void   serial_drain(void);		/* poll until the ring and the shift register are empty */
+size_t serial_read(uint8_t *data, size_t len);		/* what has arrived */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A disk as a device model sees it: sectors of 512 bytes at offsets, moved now, in the caller's context.
+ * What stands behind it (a file in memory, later a real disk) fills in the functions.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SECTOR_SIZE	512U
+
+struct block {
+	uint64_t sectors;	/* capacity */
+	bool     is_readonly;
+	char     serial[20];	/* virtio-blk's device ID: not terminated when full */
+	/* Offsets and lengths are in bytes, checked against the capacity by the caller. 0 or -1 (I/O error). */
+	int    (*read)(struct block *, uint64_t offset, void *to, size_t len);
+	int    (*write)(struct block *, uint64_t offset, const void *from, size_t len);
+	int    (*flush)(struct block *);
+	int    (*discard)(struct block *, uint64_t offset, uint64_t len);	/* reads zeros afterwards */
+};

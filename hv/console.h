@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The hypervisor's terminal: serial port and framebuffer for output, serial port for input, shared between
+ * our log and the guests. One VM at most is attached: its output goes out raw and it gets the input. The
+ * others' output is kept until a whole line is there and printed as "[name] line".
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot/handoff.h"
+#include "hv/chardev.h"
+
+struct vm;
+
+void console_init(const struct handoff_framebuffer *fb);	/* prints what the log ring holds so far */
+void console_write(const char *text, size_t len);		/* log output; never refuses, drains by polling when full */
+void console_flush(void);					/* wait until the wire is idle: panic and power-off */
+void console_poll(void);	/* from the scheduler: move input to the attached guest, tell fronts that there is room */
+
+/* A guest stream (its UART, its virtio console). input_wanted: this one gets the typed characters when attached. */
+struct console_port {
+	struct vm        *vm;
+	const char       *label;	/* "ttyS0", "hvc0", "e9" */
+	bool              input_wanted;
+	struct char_front front;
+	bool              was_full;
+	size_t            line_len;
+	char              line[160];
+};
+void console_port_add(struct console_port *port);
+void console_port_remove(struct console_port *port);
+size_t console_port_write(void *port, const uint8_t *data, size_t len);	/* matches char_back.write */
+
+void console_attach(struct vm *vm);	/* NULL: nobody */

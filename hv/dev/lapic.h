@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The guest's local APIC: xAPIC registers in a 4 KiB MMIO page, the same as MSRs in x2APIC mode, the timer
+ * in one-shot, periodic and TSC-deadline mode (SDM vol. 3, chapter 11 "Advanced Programmable Interrupt
+ * Controller"). A struct, a reset, a read and a write; everything it needs of the world is in lapic_env.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/timer.h"
+
+#define LAPIC_BASE	0xfee00000ULL
+#define LAPIC_TIMER_HZ	10000000ULL	/* the crystal of CPUID leaf 0x15: Linux takes it as the timer's clock (facts, 45) */
+
+struct lapic;
+
+struct lapic_env {
+	void    *ctx;				/* passed to the functions below */
+	uint64_t (*guest_tsc)(void *ctx);	/* now, in the guest's TSC */
+	uint64_t (*host_deadline)(void *ctx, uint64_t guest_tsc);	/* the host TSC at which the guest's reads this */
+	void     (*kick)(void *ctx);		/* something pending changed: wake the vCPU and have it look */
+	/* An ICR write that leaves this processor: delivery mode, vector and decoded destination. */
+	void     (*ipi)(void *ctx, const struct lapic *from, uint64_t icr);
+	void     (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
+};
+
+struct lapic {
+	const struct lapic_env *env;
+	void        *ctx;
+	uint32_t     id;
+	uint64_t     base_msr;		/* IA32_APIC_BASE: BSP bit set for id 0 only (facts, 12) */
+	uint32_t     irr[8], isr[8], tmr[8];
+	uint32_t     tpr, ldr, dfr, svr, esr, esr_latch;
+	uint32_t     lvt[7];		/* CMCI, timer, thermal, performance, LINT0, LINT1, error */
+	uint64_t     icr;
+	uint32_t     timer_initial, timer_divide;
+	uint64_t     timer_start;	/* guest TSC when the count was written */
+	uint64_t     tsc_deadline;	/* guest TSC, 0 = off */
+	uint32_t     irr_count;		/* bits set in irr: the quick "nothing pending" test */
+	bool         extint;		/* the 8259's INT output is up and wired to LINT0 of this APIC */
+	struct timer timer;
+};
+
+void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx);
+void lapic_reset(struct lapic *lapic, bool is_init);	/* INIT keeps the ID and base MSR */
+
+/* bus callbacks for the xAPIC page (dev = struct lapic *); 4-byte accesses at 16-byte steps. */
+uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size);
+void     lapic_mmio_write(void *dev, uint64_t offset, unsigned size, uint64_t value);
+
+/* x2APIC MSRs 0x800..0x8ff; false = #GP (reserved register, wrong mode, reserved bits). */
+__attribute__((warn_unused_result)) bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value);
+__attribute__((warn_unused_result)) bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
+/* IA32_APIC_BASE; false = #GP (illegal mode transition, SDM 11.12.5). */
+__attribute__((warn_unused_result)) bool lapic_base_write(struct lapic *lapic, uint64_t value);
+/* IA32_TSC_DEADLINE */
+uint64_t lapic_deadline_read(const struct lapic *lapic);
+void     lapic_deadline_write(struct lapic *lapic, uint64_t guest_tsc);
+
+bool lapic_is_enabled(const struct lapic *lapic);	/* base MSR and SVR */
+bool lapic_is_x2apic(const struct lapic *lapic);
+uint64_t lapic_cr8_read(const struct lapic *lapic);
+void lapic_cr8_write(struct lapic *lapic, uint64_t value);
+
+/* Set a vector pending (fixed delivery). */
+void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level);
+/* Does an 8-bit (or, in x2APIC mode, 32-bit) destination name this APIC? */
+bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
+/* Highest vector that may interrupt now (above the processor priority), or -1. */
+int  lapic_pending(const struct lapic *lapic);
+void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
+bool lapic_takes_extint(const struct lapic *lapic);	/* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through */

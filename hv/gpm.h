@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Guest-physical memory: the one door to a guest's RAM.
+ *
+ * RAM is a set of slots. Each is cut into 2 MiB chunks that are allocated, zeroed, when first touched by
+ * the guest (a nested fault) or by us (these functions). Every function checks limits and overflow and
+ * fails on anything that is not RAM, device windows included, so that device DMA can reach RAM only
+ * (facts/attacks: re-entrancy through DMA to MMIO). Values read are copies: check the copy, use the copy.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/addr.h"
+
+#define GPM_SLOTS_MAX	4
+
+struct gpm_slot {
+	uint64_t start, length;	/* guest-physical, multiples of 4 KiB */
+	hpa_t   *chunks;	/* one per 2 MiB of the *address space* the slot touches; raw 0 = not yet there */
+};
+
+struct gpm {
+	struct gpm_slot slots[GPM_SLOTS_MAX];
+	size_t          slot_count;
+	uint64_t        size;		/* bytes of RAM */
+	uint64_t        populated;	/* bytes allocated so far */
+};
+
+__attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
+void gpm_destroy(struct gpm *gpm);	/* frees every chunk; accepts a half-built one */
+
+/* Is [addr, addr+len) wholly RAM? */
+bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
+
+/* Copy out of / into guest RAM, across chunk and slot borders. False (and nothing or a part done) when not all RAM. */
+__attribute__((warn_unused_result)) bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len);
+__attribute__((warn_unused_result)) bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len);
+__attribute__((warn_unused_result)) bool gpm_fill(struct gpm *gpm, gpa_t addr, uint8_t byte, size_t len);
+
+/* One naturally aligned load or store: a single access the guest cannot tear. */
+__attribute__((warn_unused_result)) bool gpm_read16(struct gpm *gpm, gpa_t addr, uint16_t *to);
+__attribute__((warn_unused_result)) bool gpm_read64(struct gpm *gpm, gpa_t addr, uint64_t *to);
+__attribute__((warn_unused_result)) bool gpm_write16(struct gpm *gpm, gpa_t addr, uint16_t val);
+
+/* Set bits in an aligned 64-bit word atomically if it still holds `old` (accessed and dirty bits). */
+__attribute__((warn_unused_result)) bool gpm_cmpxchg64(struct gpm *gpm, gpa_t addr, uint64_t old, uint64_t val);
+
+/*
+ * Direct pointer to guest RAM for bulk data: valid while the VM lives, never across a 2 MiB border.
+ * Returns NULL when addr is not RAM; *len is cut to what is contiguous. The guest may change the bytes at
+ * any time: copy what must be checked.
+ */
+void *gpm_map(struct gpm *gpm, gpa_t addr, size_t *len);
+
+/* The host chunk (2 MiB aligned) behind addr, populating it. raw 0: not RAM or out of memory. */
+hpa_t gpm_populate(struct gpm *gpm, gpa_t addr);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Host-physical memory: pages of 4 KiB for tables and structs, of 2 MiB for guests.
+ *
+ * Everything handed out is zero. 2 MiB pages come from a pool that page_prepare() zeroes ahead, so that a
+ * guest's first touch costs a list operation and not 262,144 stores; freed ones are zeroed again when the
+ * processor is idle (page_idle_work). Single CPU for now: no lock.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot/handoff.h"
+#include "hv/addr.h"
+
+void page_init(const struct handoff *handoff);	/* takes REGION_FREE; REGION_LOADER by page_give after copying */
+void page_give(hpa_t start, uint64_t length);	/* add memory later; outer partial pages are dropped */
+
+void *page_alloc(void);				/* one zeroed 4 KiB page, NULL when out */
+void *page_alloc_contiguous(size_t pages);	/* zeroed, physically contiguous, page-aligned, at most 512 pages */
+void  page_free(void *page);			/* NULL is fine */
+void  page_free_contiguous(void *page, size_t pages);
+
+hpa_t page_alloc_large(void);			/* 2 MiB aligned, zeroed; raw 0 when out */
+void  page_free_large(hpa_t page);
+
+void  page_prepare(uint64_t bytes);		/* zero this much ahead of need */
+bool  page_idle_work(void);			/* zero one freed page; false when nothing is left to do */
+
+uint64_t page_free_bytes(void);
+uint64_t page_total_bytes(void);

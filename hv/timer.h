@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Time and one-shot deadlines. The unit is the tick of the host's time-stamp counter, everywhere: it is
+ * the one clock (design rule 8). Devices convert with time_hz() and mul_div64().
+ *
+ * A deadline's callback runs in the scheduler loop of the processor that owns the list, never in an
+ * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
+ * their embedding struct; timer_disarm before freeing it. Nothing here takes a lock: one list, one CPU.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TIMER_NEVER	UINT64_MAX
+
+struct timer {
+	uint64_t      deadline;		/* host TSC; TIMER_NEVER when not armed */
+	struct timer *next;		/* in deadline order */
+	void        (*fire)(void *ctx);
+	void         *ctx;
+};
+
+uint64_t time_now(void);	/* host TSC */
+uint64_t time_hz(void);		/* its rate, measured at start */
+
+/* a * b / c without overflow of the product; c != 0; saturates at UINT64_MAX. */
+uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c);
+
+void timer_init(struct timer *timer, void (*fire)(void *), void *ctx);
+void timer_arm(struct timer *timer, uint64_t deadline);	/* re-arming moves it */
+void timer_disarm(struct timer *timer);			/* harmless when not armed */
+bool timer_is_armed(const struct timer *timer);
+
+uint64_t timer_next(void);	/* earliest deadline, TIMER_NEVER when none */
+void timer_run_due(void);	/* fire everything whose deadline has passed */

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The neutral half of a virtual processor. Owned by its VM; run by one processor at a time, which is the
+ * only one that touches it (struct cpu says which).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/virt/insn.h"
+#include "hv/dev/lapic.h"
+#include "hv/trace.h"
+
+struct vm;
+struct reset_state;
+
+enum vcpu_state {
+	VCPU_PARKED,	/* waiting for INIT-SIPI: kept in our scheduler, never in the control block (facts, 10) */
+	VCPU_READY,
+	VCPU_HALTED,	/* HLT with nothing pending */
+	VCPU_DEAD,	/* its VM ended */
+};
+
+/* A trapped instruction decoded before: valid only while the very same bytes stand at the same place. */
+struct insn_cache {
+	uint64_t    rip;
+	uint64_t    bytes[2];	/* INSN_MAX bytes, zero-padded */
+	uint8_t     mode;	/* enum insn_mode */
+	struct insn insn;
+};
+
+#define INSN_CACHE_SLOTS 16	/* by low bits of RIP */
+
+struct vcpu {
+	uint64_t gpr[GPR_COUNT];	/* first: switch.S addresses it. GPR_RSP unused, RSP is in the control block */
+	uint64_t cr2, dr[4], dr6;	/* switched with the vCPU, not at each exit, except cr2 on SVM */
+
+	struct vm   *vm;
+	uint32_t     id;		/* index in its VM = APIC ID */
+	enum vcpu_state state;
+
+	void        *arch;		/* struct vmx_vcpu or struct svm_vcpu */
+
+	/* Facts about the exit being handled; set by the vendor's handle() */
+	uint32_t     insn_len;		/* 0 = unknown: EXIT_SKIP decodes. A handler that decoded stores it here */
+	uint64_t     exit_rip;		/* RIP at the exit */
+	bool         rip_moved;		/* set() wrote RIP during this exit */
+
+	/* Events */
+	struct vevent pending;		/* interrupted by the exit, or an exception to inject: goes first */
+	bool         nmi_pending;
+	bool         nmi_blocked;	/* an NMI handler runs (backends that track it themselves ignore this) */
+	bool         irq_check;		/* something about interrupts may have changed: deliver must look */
+	struct lapic lapic;
+
+	/* MSRs we keep for the guest */
+	uint64_t     xcr0, xss;
+	uint64_t     tsc_offset;	/* guest TSC = host TSC + this */
+	uint64_t     tsc_aux;
+	uint64_t     misc_enable, bios_sign;
+	uint64_t     mtrr[32];		/* see exit/msr.c for the order */
+
+	void        *fpu;		/* XSAVE area, 64-byte aligned, host/fpu.c; a page or more */
+
+	/* Exit-loop detector (SDM has none): the same reason at the same RIP this many times in a row */
+	uint64_t     loop_rip;
+	uint32_t     loop_reason, loop_count;
+
+	struct insn_cache insn_cache[INSN_CACHE_SLOTS];
+	struct trace trace;
+};
+
+__attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
+void vcpu_destroy(struct vcpu *vcpu);
+
+/* Run until the vCPU halts, its VM ends, or the processor has other work (cpu attention). */
+void vcpu_run(struct vcpu *vcpu);
+
+/* Make it runnable and have it look for interrupts: safe from any device. */
+void vcpu_kick(struct vcpu *vcpu);
+
+/* Queue an exception; error codes for the vectors that have one. A second one escalates (double, triple fault). */
+void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
+static inline void vcpu_inject_ud(struct vcpu *vcpu) { vcpu_inject(vcpu, VEC_UD, false, 0); }
+static inline void vcpu_inject_gp(struct vcpu *vcpu) { vcpu_inject(vcpu, VEC_GP, true, 0); }
+void vcpu_inject_pf(struct vcpu *vcpu, uint64_t addr, uint32_t error);
+
+/* General registers with RSP included; the size forms follow the rules of partial writes (32 bits clear the top). */
+uint64_t vcpu_gpr(struct vcpu *vcpu, enum gpr reg);
+void vcpu_set_gpr(struct vcpu *vcpu, enum gpr reg, uint64_t val);
+void vcpu_set_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high, uint64_t val);
+uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high);
+
+/* Is an interrupt waiting that the local APIC or the 8259 would hand over now? And hand it over. */
+bool vcpu_has_irq(struct vcpu *vcpu);
+int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
+
+uint8_t vcpu_cpl(struct vcpu *vcpu);
+enum insn_mode vcpu_mode(struct vcpu *vcpu);	/* from CS.L, CS.D, EFER.LMA */
+uint64_t vcpu_tsc(struct vcpu *vcpu);		/* the guest's time-stamp counter now */

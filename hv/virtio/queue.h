@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A split virtqueue, seen from the device, with a driver that may lie (virtio 1.2, 2.7 "Split Virtqueues").
+ *
+ * vq_pop copies each descriptor once into struct vq_req, follows at most `size` of them, checks every
+ * index, every range through gpm, the readable-before-writable order, and indirect tables; lengths are
+ * summed in 64 bits. A malformed ring sets is_broken, tells the device through on_broken, and nothing else
+ * happens. Addresses and size freeze when the queue is made ready.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/addr.h"
+#include "hv/gpm.h"
+
+#define VQ_SIZE_MAX	256U
+
+struct vq_seg { gpa_t addr; uint32_t len; bool is_write; };
+
+struct vq_req {
+	uint16_t      head;
+	uint16_t      seg_count;	/* readable ones first */
+	uint32_t      written;		/* bytes vq_write put: what the used element reports */
+	uint64_t      readable, writable;	/* bytes in all */
+	uint16_t      read_seg, write_seg;	/* cursors */
+	uint32_t      read_off, write_off;
+	struct vq_seg segs[VQ_SIZE_MAX];
+};
+
+struct vq {
+	struct gpm *gpm;
+	uint32_t    size;		/* 0 until set; power of two, at most VQ_SIZE_MAX */
+	bool        is_ready, is_broken;
+	bool        has_event_idx, has_indirect;	/* negotiated */
+	gpa_t       desc, avail, used;
+	uint16_t    last_avail;		/* next available entry to take */
+	uint16_t    used_idx;		/* our copy of used->idx */
+	uint16_t    signalled;		/* used_idx at the last interrupt */
+	bool        signalled_valid;
+	void      (*on_broken)(void *ctx);
+	void       *ctx;
+	struct vq_req *req;		/* scratch for devices that handle one request at a time */
+};
+
+void vq_reset(struct vq *vq);
+
+/* Check size, alignment and ranges and switch the queue on. False: refused, stays off. */
+__attribute__((warn_unused_result)) bool vq_activate(struct vq *vq);
+
+bool   vq_pop(struct vq *vq, struct vq_req *req);		/* validated copy; false if empty or broken */
+void   vq_unpop(struct vq *vq);					/* give the last popped one back: no room now */
+size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len);	/* device-readable bytes, in order */
+size_t vq_write(struct vq *vq, struct vq_req *req, const void *from, size_t len);	/* device-writable bytes */
+void   vq_push(struct vq *vq, struct vq_req *req);		/* used element; length is what was written */
+
+/* Ask the driver to kick (or not) for new buffers; returns true when some arrived meanwhile: pop again. */
+bool   vq_enable_notify(struct vq *vq);
+void   vq_disable_notify(struct vq *vq);
+/* Must the driver be interrupted for what was pushed since the last time? (2.7.7, EVENT_IDX or flags) */
+bool   vq_should_interrupt(struct vq *vq);

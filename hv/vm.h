@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A virtual machine: memory, machine (buses, controllers, devices), processors, and how it ends.
+ * Created from one struct handoff_vm; everything below is owned by it and freed by vm_destroy.
+ */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/virt/npt.h"
+#include "boot/handoff.h"
+#include "hv/bus.h"
+#include "hv/gpm.h"
+
+#define VM_VCPUS_MAX	8
+
+struct machine;		/* hv/machine.h: controllers and devices */
+struct vcpu;
+
+enum vm_state { VM_SHUT_OFF, VM_RUNNING, VM_CRASHED };
+
+/* Why it stopped, in libvirt's words where it has one. */
+enum vm_end { VM_END_NONE, VM_END_SHUTDOWN, VM_END_REBOOT, VM_END_CRASHED, VM_END_DESTROYED };
+
+struct vm {
+	char           name[HANDOFF_NAME_MAX];
+	uint32_t       id;
+	enum vm_state  state;
+	enum vm_end    end;			/* requested or reached end */
+	char           end_reason[96];
+	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
+	const struct handoff_vm *config;
+
+	struct gpm     gpm;
+	struct npt     npt;
+	struct bus     pio, mmio;
+	struct machine *machine;
+	uint32_t       vcpu_count;
+	struct vcpu   *vcpus[VM_VCPUS_MAX];
+	uint64_t       start_tsc;
+	uint64_t       overhead;		/* bytes beyond the guest's own RAM */
+};
+
+struct vm *vm_create(const struct handoff_vm *config);	/* NULL: logged why */
+int  vm_start(struct vm *vm);				/* load the guest, ready its first vCPU */
+void vm_destroy(struct vm *vm);
+
+/* Ask for an end; vCPUs leave their run loops. The first reason wins. */
+__attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);
+
+/* The guest did something it may not: stop this VM with a complete dump by name. */
+__attribute__((format(printf, 2, 3))) void vm_kill(struct vm *vm, const char *fmt, ...);
+
+static inline bool vm_is_alive(const struct vm *vm) { return vm->state == VM_RUNNING && vm->end == VM_END_NONE; }
+
+/* A log line that starts with the VM's name. */
+__attribute__((format(printf, 2, 3))) void vm_log(const struct vm *vm, const char *fmt, ...);
