@@ -15,21 +15,23 @@
 #include "hv/addr.h"
 
 #define GPM_SLOTS_MAX	4
+#define GPM_GIB_MAX	64U	/* RAM lies below this many GiB of guest-physical address space */
 
-struct gpm_slot {
-	uint64_t start, length;	/* guest-physical, multiples of 4 KiB */
-	hpa_t   *chunks;	/* one per 2 MiB of the *address space* the slot touches; raw 0 = not yet there */
-};
+struct gpm_slot { uint64_t start, length; };	/* guest-physical, multiples of 4 KiB */
 
 struct gpm {
 	struct gpm_slot slots[GPM_SLOTS_MAX];
 	size_t          slot_count;
+	uint64_t       *dir[GPM_GIB_MAX];	/* per GiB: 512 chunk entries (a page), gpm.c */
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
 void gpm_destroy(struct gpm *gpm);	/* frees every chunk; accepts a half-built one */
+
+/* Is the whole 2 MiB chunk around addr RAM, so that one large nested page may map it? */
+bool gpm_is_whole_chunk(const struct gpm *gpm, gpa_t addr);
 
 /* Is [addr, addr+len) wholly RAM? */
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);

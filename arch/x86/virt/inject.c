@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The decision (contract in inject.h). Pure. */
+#include "arch/x86/virt/inject.h"
+
+#include <stdint.h>
+
+#include "arch/x86/hw/bits.h"
+
+struct inject_plan inject_decide(const struct inject_facts *facts)
+{
+	struct inject_plan plan = { INJECT_NOTHING, false, false };
+	bool nmi_can = !facts->nmi_blocked && !facts->in_shadow;
+	bool irq_can = facts->if_set && !facts->in_shadow;
+
+	/* An event cut short by the exit has already happened for the guest: nothing goes before it. */
+	if (facts->has_pending)
+		plan.what = INJECT_PENDING;
+	else if (facts->nmi_pending && nmi_can)
+		plan.what = INJECT_NMI;
+	else if (facts->irq_pending && irq_can)
+		plan.what = INJECT_IRQ;
+
+	plan.want_nmi_window = facts->nmi_pending && plan.what != INJECT_NMI;
+	plan.want_irq_window = facts->irq_pending && plan.what != INJECT_IRQ;
+	return plan;
+}
+
+enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
+
+static enum fault_class class_of(const struct vevent *event)
+{
+	const uint64_t contributory = BIT(VEC_DE) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) | BIT(VEC_GP);
+
+	if (event->type != VEVENT_EXCEPTION)
+		return BENIGN;
+	if (event->vector == VEC_DF)
+		return DOUBLE_FAULT;
+	if (event->vector == VEC_PF)
+		return PAGE_FAULT;
+	return contributory & BIT(event->vector % 32) ? CONTRIBUTORY : BENIGN;
+}
+
+bool inject_combine(struct vevent *pending, const struct vevent *second)
+{
+	enum fault_class first_class = pending->is_valid ? class_of(pending) : BENIGN;
+	enum fault_class second_class = class_of(second);
+
+	if (first_class == DOUBLE_FAULT && second_class != BENIGN)
+		return false;
+	if ((first_class == CONTRIBUTORY && second_class == CONTRIBUTORY) ||
+	    (first_class == PAGE_FAULT && (second_class == CONTRIBUTORY || second_class == PAGE_FAULT)))
+		*pending = (struct vevent){ .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_DF,
+					    .has_error = true };
+	else
+		*pending = *second;
+	return true;
+}

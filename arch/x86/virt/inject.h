@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What to inject next: a pure decision over facts the vendor gathers, so that the order of priority
+ * (SDM vol. 3, 6.9 "Priority Among Simultaneous Exceptions and Interrupts"), blocking and windows are
+ * written and tested once.
+ */
+#include <stdbool.h>
+
+#include "arch/x86/virt/cpu_state.h"
+
+struct vcpu;
+
+struct inject_facts {
+	bool has_pending;	/* an exception to inject, or an event the exit interrupted */
+	bool nmi_pending, irq_pending;
+	bool nmi_blocked;	/* by an earlier NMI, or by MOV SS */
+	bool if_set;		/* RFLAGS.IF */
+	bool in_shadow;		/* STI or MOV SS: no interrupt before the next instruction */
+};
+
+enum inject_what { INJECT_NOTHING, INJECT_PENDING, INJECT_NMI, INJECT_IRQ };
+
+struct inject_plan {
+	enum inject_what what;
+	bool want_irq_window, want_nmi_window;	/* tell us when the rest can be delivered */
+};
+
+struct inject_plan inject_decide(const struct inject_facts *facts);
+
+/*
+ * A second event while one is pending (SDM vol. 3, 6.15, table 6-5 "Conditions for Generating a Double
+ * Fault"): replaces it, becomes #DF, or is a triple fault (returns false).
+ */
+__attribute__((warn_unused_result)) bool inject_combine(struct vevent *pending, const struct vevent *second);

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The nested-table walker (contract in npt.h): SDM vol. 3, 29.3.2 "EPT Translation Mechanism"; APM vol. 2,
+ * 15.25 "Nested Paging". Both vendors use four levels of 512 entries; what differs is which bit means what.
+ */
+#include "arch/x86/virt/npt.h"
+
+#include "hv/page.h"
+
+#define LEVELS		4U
+#define ENTRIES		512U
+#define LEVEL_BITS	9U
+
+static uint64_t level_shift(unsigned level) { return PAGE_SHIFT + LEVEL_BITS * (level - 1); }
+static uint64_t level_size(unsigned level) { return 1ULL << level_shift(level); }
+static unsigned level_index(gpa_t addr, unsigned level)
+{
+	return (unsigned)(addr.raw >> level_shift(level)) % ENTRIES;
+}
+
+static bool is_present(const struct npt_format *format, uint64_t entry)
+{
+	return entry & (format->read | format->write | format->exec);
+}
+
+static bool is_leaf(const struct npt_format *format, uint64_t entry, unsigned level)
+{
+	return level == 1 || (entry & format->large);
+}
+
+static uint64_t *table_of(const struct npt *npt, uint64_t entry)
+{
+	return hpa_ptr(hpa(entry & npt->format->addr_mask));
+}
+
+static uint64_t leaf_entry(const struct npt_format *format, hpa_t addr, unsigned level, unsigned rights,
+			   bool is_uncached)
+{
+	uint64_t entry = addr.raw | (is_uncached ? format->memtype_uc : format->memtype_wb);
+
+	entry |= rights & NPT_R ? format->read : 0;
+	entry |= rights & NPT_W ? format->write : 0;
+	entry |= rights & NPT_X ? format->exec : format->no_exec;
+	return entry | (level > 1 ? format->large : 0);
+}
+
+static unsigned leaf_rights(const struct npt_format *format, uint64_t entry)
+{
+	unsigned rights = 0;
+
+	rights |= entry & format->read ? NPT_R : 0;
+	rights |= entry & format->write ? NPT_W : 0;
+	if (format->no_exec ? !(entry & format->no_exec) : (entry & format->exec) != 0)
+		rights |= NPT_X;
+	return rights;
+}
+
+static uint64_t *new_table(struct npt *npt)
+{
+	uint64_t *table = page_alloc();
+
+	if (table)
+		npt->tables++;
+	return table;
+}
+
+int npt_init(struct npt *npt, const struct npt_format *format)
+{
+	uint64_t *root;
+
+	*npt = (struct npt){ .format = format };
+	root = new_table(npt);
+	if (!root)
+		return -1;
+	npt->root = ptr_hpa(root);
+	return 0;
+}
+
+static void destroy_table(struct npt *npt, uint64_t *table, unsigned level)
+{
+	for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
+		if (is_present(npt->format, table[i]) && !is_leaf(npt->format, table[i], level))
+			destroy_table(npt, table_of(npt, table[i]), level - 1);
+	page_free(table);
+}
+
+void npt_destroy(struct npt *npt)
+{
+	if (npt->root.raw)
+		destroy_table(npt, hpa_ptr(npt->root), LEVELS);
+	*npt = (struct npt){ 0 };
+}
+
+/* Replace a large leaf by a table of smaller ones that say the same. */
+static uint64_t *split(struct npt *npt, uint64_t *entry, unsigned level)
+{
+	uint64_t *table = new_table(npt);
+	uint64_t  small = level - 1 == 1 ? *entry & ~npt->format->large : *entry;
+
+	if (!table)
+		return NULL;
+	for (unsigned i = 0; i < ENTRIES; i++)
+		table[i] = small + i * level_size(level - 1);
+	*entry = ptr_hpa(table).raw | npt->format->table;
+	return table;
+}
+
+/* The table below *entry, made or split when it is not there. */
+static uint64_t *descend(struct npt *npt, uint64_t *entry, unsigned level)
+{
+	uint64_t *table;
+
+	if (is_present(npt->format, *entry))
+		return is_leaf(npt->format, *entry, level) ? split(npt, entry, level) : table_of(npt, *entry);
+	table = new_table(npt);
+	if (table)
+		*entry = ptr_hpa(table).raw | npt->format->table;
+	return table;
+}
+
+int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned rights, bool is_uncached)
+{
+	unsigned  leaf = size == LARGE_SIZE ? 2 : 1;
+	uint64_t *table = hpa_ptr(npt->root);
+	uint64_t *entry;
+
+	for (unsigned level = LEVELS; level > leaf; level--) {
+		table = descend(npt, &table[level_index(gpa, level)], level);
+		if (!table)
+			return -1;
+	}
+	entry = &table[level_index(gpa, leaf)];
+	if (leaf > 1 && is_present(npt->format, *entry) && !is_leaf(npt->format, *entry, leaf)) {
+		destroy_table(npt, table_of(npt, *entry), leaf - 1);
+		npt->tables--;
+	}
+	*entry = leaf_entry(npt->format, hpa, leaf, rights, is_uncached);
+	return 0;
+}
+
+bool npt_unmap(struct npt *npt, gpa_t gpa, uint64_t size)
+{
+	unsigned  leaf = size == LARGE_SIZE ? 2 : 1;
+	uint64_t *table = hpa_ptr(npt->root);
+
+	for (unsigned level = LEVELS; level > leaf; level--) {
+		uint64_t *entry = &table[level_index(gpa, level)];
+
+		if (!is_present(npt->format, *entry))
+			return false;
+		table = descend(npt, entry, level);
+		if (!table)
+			return false;
+	}
+	if (!is_present(npt->format, table[level_index(gpa, leaf)]))
+		return false;
+	table[level_index(gpa, leaf)] = 0;
+	return true;
+}
+
+bool npt_lookup(const struct npt *npt, gpa_t gpa, hpa_t *hpa_out, unsigned *rights, uint64_t *size)
+{
+	const uint64_t *table = hpa_ptr(npt->root);
+
+	for (unsigned level = LEVELS; level; level--) {
+		uint64_t entry = table[level_index(gpa, level)];
+
+		if (!is_present(npt->format, entry))
+			return false;
+		if (is_leaf(npt->format, entry, level)) {
+			*size = level_size(level);
+			*hpa_out = hpa((entry & npt->format->addr_mask & ~(*size - 1)) + (gpa.raw & (*size - 1)));
+			*rights = leaf_rights(npt->format, entry);
+			return true;
+		}
+		table = table_of(npt, entry);
+	}
+	return false;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest-physical memory (contract in gpm.h).
+ *
+ * A chunk entry is the host address of 2 MiB of RAM, or 0 when nothing is there yet. Bit 0 says that all of
+ * the chunk's guest addresses are RAM: then one look-up answers "is it RAM?" and "where?" at once. The
+ * chunks at the edges of a slot lack the bit and take the slow way, which asks the slots.
+ */
+#include "hv/gpm.h"
+
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/page.h"
+
+#define CHUNK_WHOLE		1ULL
+#define CHUNKS_PER_GIB		512U
+#define GIB_SHIFT		30
+
+static uint64_t chunk_offset(gpa_t addr) { return addr.raw & (LARGE_SIZE - 1); }
+
+static uint64_t *chunk_slot(const struct gpm *gpm, gpa_t addr)
+{
+	uint64_t gib = addr.raw >> GIB_SHIFT;
+
+	if (gib >= GPM_GIB_MAX || !gpm->dir[gib])
+		return NULL;
+	return &gpm->dir[gib][(addr.raw >> LARGE_SHIFT) % CHUNKS_PER_GIB];
+}
+
+bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	for (size_t i = 0; i < gpm->slot_count; i++) {
+		const struct gpm_slot *slot = &gpm->slots[i];
+
+		if (addr.raw >= slot->start && range_fits(addr.raw - slot->start, len, slot->length))
+			return true;
+	}
+	return false;
+}
+
+bool gpm_is_whole_chunk(const struct gpm *gpm, gpa_t addr)
+{
+	return gpm_is_ram(gpm, gpa(align_down(addr.raw, LARGE_SIZE)), LARGE_SIZE);
+}
+
+static bool slot_is_sane(const struct gpm *gpm, uint64_t start, uint64_t length)
+{
+	if (!length || start % PAGE_SIZE || length % PAGE_SIZE)
+		return false;
+	if (!range_fits(start, length, (uint64_t)GPM_GIB_MAX << GIB_SHIFT))
+		return false;
+	for (size_t i = 0; i < gpm->slot_count; i++)
+		if (start < gpm->slots[i].start + gpm->slots[i].length && gpm->slots[i].start < start + length)
+			return false;
+	return gpm->slot_count < GPM_SLOTS_MAX;
+}
+
+int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length)
+{
+	if (!slot_is_sane(gpm, start.raw, length))
+		return -1;
+	for (uint64_t gib = start.raw >> GIB_SHIFT; gib <= (start.raw + length - 1) >> GIB_SHIFT; gib++) {
+		if (!gpm->dir[gib])
+			gpm->dir[gib] = page_alloc();
+		if (!gpm->dir[gib])
+			return -1;
+	}
+	gpm->slots[gpm->slot_count++] = (struct gpm_slot){ start.raw, length };
+	gpm->size += length;
+	return 0;
+}
+
+void gpm_destroy(struct gpm *gpm)
+{
+	for (size_t gib = 0; gib < GPM_GIB_MAX; gib++) {
+		uint64_t *dir = gpm->dir[gib];
+
+		if (!dir)
+			continue;
+		for (size_t i = 0; i < CHUNKS_PER_GIB; i++)
+			if (dir[i])
+				page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
+		page_free(dir);
+	}
+	memset(gpm, 0, sizeof(*gpm));
+}
+
+/* First touch: called only for addresses that are RAM. */
+static uint64_t chunk_fill(struct gpm *gpm, gpa_t addr, uint64_t *entry)
+{
+	hpa_t page = page_alloc_large();
+
+	if (!page.raw)
+		return 0;
+	*entry = page.raw | (gpm_is_whole_chunk(gpm, addr) ? CHUNK_WHOLE : 0);
+	gpm->populated += LARGE_SIZE;
+	return *entry;
+}
+
+hpa_t gpm_populate(struct gpm *gpm, gpa_t addr)
+{
+	uint64_t *entry = chunk_slot(gpm, addr);
+	uint64_t  chunk;
+
+	if (!entry)
+		return hpa(0);
+	chunk = *entry;
+	if (!(chunk & CHUNK_WHOLE)) {
+		if (!gpm_is_ram(gpm, addr, 1))
+			return hpa(0);
+		if (!chunk)
+			chunk = chunk_fill(gpm, addr, entry);
+	}
+	return hpa(chunk & ~CHUNK_WHOLE);
+}
+
+/* Where `len` bytes at addr are, all in one chunk; NULL when they are not all RAM. */
+static void *ram_ptr(struct gpm *gpm, gpa_t addr, size_t len)
+{
+	uint64_t *entry = chunk_slot(gpm, addr);
+	hpa_t     chunk;
+
+	if (entry && (*entry & CHUNK_WHOLE))
+		return hpa_ptr(hpa((*entry & ~CHUNK_WHOLE) + chunk_offset(addr)));
+	if (!gpm_is_ram(gpm, addr, len))
+		return NULL;
+	chunk = gpm_populate(gpm, addr);
+	return chunk.raw ? hpa_ptr(hpa_add(chunk, chunk_offset(addr))) : NULL;
+}
+
+void *gpm_map(struct gpm *gpm, gpa_t addr, size_t *len)
+{
+	*len = (size_t)min_u64(*len, LARGE_SIZE - chunk_offset(addr));
+	if (!*len)
+		return NULL;
+	/* Cut at the end of the slot: what lies behind it in the same chunk may be no RAM. */
+	for (size_t i = 0; i < gpm->slot_count; i++) {
+		const struct gpm_slot *slot = &gpm->slots[i];
+
+		if (addr.raw >= slot->start && addr.raw - slot->start < slot->length) {
+			*len = (size_t)min_u64(*len, slot->length - (addr.raw - slot->start));
+			return ram_ptr(gpm, addr, *len);
+		}
+	}
+	return NULL;
+}
+
+/* One piece of a copy that may cross chunks: the direction decides which side is guest memory. */
+typedef void piece_fn(void *guest, void *host, size_t len);
+
+static void piece_read(void *guest, void *host, size_t len) { memcpy(host, guest, len); }
+static void piece_write(void *guest, void *host, size_t len) { memcpy(guest, host, len); }
+static void piece_fill(void *guest, void *host, size_t len) { memset(guest, *(const uint8_t *)host, len); }
+
+static bool gpm_walk(struct gpm *gpm, gpa_t addr, void *host, size_t len, size_t host_step, piece_fn *piece)
+{
+	uint8_t *pos = host;
+
+	if (!range_fits(addr.raw, len, (uint64_t)GPM_GIB_MAX << GIB_SHIFT))
+		return false;
+	while (len) {
+		size_t part = len;
+		void  *guest = gpm_map(gpm, addr, &part);
+
+		if (!guest)
+			return false;
+		piece(guest, pos, part);
+		addr = gpa_add(addr, part);
+		pos += part * host_step;
+		len -= part;
+	}
+	return true;
+}
+
+bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len)
+{
+	return gpm_walk(gpm, addr, to, len, 1, piece_read);
+}
+
+bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len)
+{
+	/* The cast only hands the pointer through the shared walk; piece_write reads from it. */
+	return gpm_walk(gpm, addr, (void *)(uintptr_t)from, len, 1, piece_write);
+}
+
+bool gpm_fill(struct gpm *gpm, gpa_t addr, uint8_t byte, size_t len)
+{
+	return gpm_walk(gpm, addr, &byte, len, 0, piece_fill);
+}
+
+bool gpm_read16(struct gpm *gpm, gpa_t addr, uint16_t *to)
+{
+	const volatile uint16_t *ptr = addr.raw % sizeof(*to) ? NULL : ram_ptr(gpm, addr, sizeof(*to));
+
+	if (!ptr)
+		return false;
+	*to = *ptr;
+	return true;
+}
+
+bool gpm_read64(struct gpm *gpm, gpa_t addr, uint64_t *to)
+{
+	const volatile uint64_t *ptr = addr.raw % sizeof(*to) ? NULL : ram_ptr(gpm, addr, sizeof(*to));
+
+	if (!ptr)
+		return false;
+	*to = *ptr;
+	return true;
+}
+
+bool gpm_write16(struct gpm *gpm, gpa_t addr, uint16_t val)
+{
+	volatile uint16_t *ptr = addr.raw % sizeof(val) ? NULL : ram_ptr(gpm, addr, sizeof(val));
+
+	if (!ptr)
+		return false;
+	*ptr = val;
+	return true;
+}
+
+bool gpm_cmpxchg64(struct gpm *gpm, gpa_t addr, uint64_t old, uint64_t val)
+{
+	uint64_t *ptr = addr.raw % sizeof(val) ? NULL : ram_ptr(gpm, addr, sizeof(val));
+
+	return ptr && __atomic_compare_exchange_n(ptr, &old, val, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
