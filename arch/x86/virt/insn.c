@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decoding of trapped instructions (contract in insn.h): the one place that knows Zydis.
+ *
+ * Zydis says what the manual's opcode tables say; this file keeps the part a memory emulator needs and maps
+ * everything else to INSN_OTHER, which still has a length. The decoder object is built per call, on the
+ * stack: it is two bytes, and nothing here can be changed behind another processor's back.
+ * SDM vol. 2, chapter 2 "Instruction Format".
+ */
+#include "arch/x86/virt/insn.h"
+
+#include <Zydis/Zydis.h>
+
+#include "arch/x86/hw/bits.h"
+#include "hv/lib/format.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+
+#define BITS_PER_BYTE	8U
+#define TEXT_MAX	96U
+#define PREFIX_REPNE	0xf2U
+#define PREFIX_REP	0xf3U
+
+static const struct { ZydisMachineMode machine; ZydisStackWidth stack; } modes[] = {
+	[INSN_16] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16 },
+	[INSN_32] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
+	[INSN_64] = { ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64 },
+};
+
+#define STRING_KINDS(base)					\
+	{ ZYDIS_MNEMONIC_##base##B, INSN_##base },		\
+	{ ZYDIS_MNEMONIC_##base##W, INSN_##base },		\
+	{ ZYDIS_MNEMONIC_##base##D, INSN_##base }
+
+static const struct { ZydisMnemonic mnemonic; enum insn_kind kind; } kinds[] = {
+	{ ZYDIS_MNEMONIC_MOV, INSN_MOV }, { ZYDIS_MNEMONIC_MOVNTI, INSN_MOV },
+	{ ZYDIS_MNEMONIC_MOVZX, INSN_MOVZX },
+	{ ZYDIS_MNEMONIC_MOVSX, INSN_MOVSX }, { ZYDIS_MNEMONIC_MOVSXD, INSN_MOVSX },
+	STRING_KINDS(STOS), { ZYDIS_MNEMONIC_STOSQ, INSN_STOS },
+	STRING_KINDS(MOVS), { ZYDIS_MNEMONIC_MOVSQ, INSN_MOVS },
+	STRING_KINDS(LODS), { ZYDIS_MNEMONIC_LODSQ, INSN_LODS },
+	STRING_KINDS(SCAS), { ZYDIS_MNEMONIC_SCASQ, INSN_SCAS },
+	STRING_KINDS(CMPS), { ZYDIS_MNEMONIC_CMPSQ, INSN_CMPS },
+	STRING_KINDS(INS), STRING_KINDS(OUTS),
+	{ ZYDIS_MNEMONIC_ADD, INSN_ADD }, { ZYDIS_MNEMONIC_OR, INSN_OR },
+	{ ZYDIS_MNEMONIC_ADC, INSN_ADC }, { ZYDIS_MNEMONIC_SBB, INSN_SBB },
+	{ ZYDIS_MNEMONIC_AND, INSN_AND }, { ZYDIS_MNEMONIC_SUB, INSN_SUB },
+	{ ZYDIS_MNEMONIC_XOR, INSN_XOR }, { ZYDIS_MNEMONIC_CMP, INSN_CMP },
+	{ ZYDIS_MNEMONIC_TEST, INSN_TEST },
+	{ ZYDIS_MNEMONIC_INC, INSN_INC }, { ZYDIS_MNEMONIC_DEC, INSN_DEC },
+	{ ZYDIS_MNEMONIC_NOT, INSN_NOT }, { ZYDIS_MNEMONIC_NEG, INSN_NEG },
+	{ ZYDIS_MNEMONIC_XCHG, INSN_XCHG }, { ZYDIS_MNEMONIC_XADD, INSN_XADD },
+	{ ZYDIS_MNEMONIC_CMPXCHG, INSN_CMPXCHG },
+	{ ZYDIS_MNEMONIC_BT, INSN_BT }, { ZYDIS_MNEMONIC_BTS, INSN_BTS },
+	{ ZYDIS_MNEMONIC_BTR, INSN_BTR }, { ZYDIS_MNEMONIC_BTC, INSN_BTC },
+	{ ZYDIS_MNEMONIC_PUSH, INSN_PUSH }, { ZYDIS_MNEMONIC_POP, INSN_POP },
+	{ ZYDIS_MNEMONIC_IN, INSN_IN }, { ZYDIS_MNEMONIC_OUT, INSN_OUT },
+	{ ZYDIS_MNEMONIC_LMSW, INSN_LMSW }, { ZYDIS_MNEMONIC_SMSW, INSN_SMSW },
+	{ ZYDIS_MNEMONIC_CLTS, INSN_CLTS },
+};
+
+static bool kind_is_string(enum insn_kind kind)
+{
+	return (kind >= INSN_STOS && kind <= INSN_CMPS) || kind == INSN_INS || kind == INSN_OUTS;
+}
+
+/* MOVSD and CMPSD are also names of SSE instructions; only the category tells them from the string forms. */
+static enum insn_kind kind_of(const ZydisDecodedInstruction *decoded)
+{
+	bool is_string = decoded->meta.category == ZYDIS_CATEGORY_STRINGOP ||
+			 decoded->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+
+	for (size_t i = 0; i < countof(kinds); i++)
+		if (kinds[i].mnemonic == decoded->mnemonic)
+			return kind_is_string(kinds[i].kind) == is_string ? kinds[i].kind : INSN_OTHER;
+	return INSN_OTHER;
+}
+
+/*
+ * A general register's number. Zydis counts the byte registers AL CL DL BL, AH CH DH BH, SPL BPL SIL DIL,
+ * R8B and on: the second four share the first four's numbers.
+ */
+#define BYTE_HIGH_FIRST	4
+#define BYTE_REX_FIRST	8
+
+static bool gpr_of(ZydisRegister reg, uint8_t *gpr, bool *is_high)
+{
+	ZydisRegisterClass class = ZydisRegisterGetClass(reg);
+	int id = ZydisRegisterGetId(reg);
+
+	if (class < ZYDIS_REGCLASS_GPR8 || class > ZYDIS_REGCLASS_GPR64 || id < 0)
+		return false;
+	*is_high = class == ZYDIS_REGCLASS_GPR8 && id >= BYTE_HIGH_FIRST && id < BYTE_REX_FIRST;
+	if (class == ZYDIS_REGCLASS_GPR8 && id >= BYTE_HIGH_FIRST)
+		id -= BYTE_HIGH_FIRST;
+	*gpr = (uint8_t)id;
+	return true;
+}
+
+static uint8_t seg_of(ZydisRegister reg)
+{
+	int id = ZydisRegisterGetId(reg);
+
+	return (uint8_t)(ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_SEGMENT && id >= 0 ? id : SEG_DS);
+}
+
+/* Base or index register of an address, -1 for none. */
+static int8_t address_gpr(ZydisRegister reg)
+{
+	uint8_t gpr;
+	bool    is_high;
+
+	return reg != ZYDIS_REGISTER_NONE && gpr_of(reg, &gpr, &is_high) ? (int8_t)gpr : -1;
+}
+
+static void take_memory(struct insn *insn, const ZydisDecodedOperand *op)
+{
+	insn->has_mem = true;
+	insn->seg = seg_of(op->mem.segment);
+	insn->is_rip_relative = op->mem.base == ZYDIS_REGISTER_RIP || op->mem.base == ZYDIS_REGISTER_EIP;
+	insn->base = address_gpr(op->mem.base);
+	insn->index = address_gpr(op->mem.index);
+	insn->scale = op->mem.scale;
+	insn->disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+}
+
+/* Returns what kind of source this operand would be. */
+static enum insn_src take_register(struct insn *insn, const ZydisDecodedOperand *op, bool is_first)
+{
+	ZydisRegisterClass class = ZydisRegisterGetClass(op->reg.value);
+	uint8_t gpr;
+	bool    is_high;
+
+	if (class == ZYDIS_REGCLASS_CONTROL || class == ZYDIS_REGCLASS_DEBUG) {
+		insn->kind = class == ZYDIS_REGCLASS_CONTROL ? INSN_MOV_CR : INSN_MOV_DR;
+		insn->cr_dr = (uint8_t)ZydisRegisterGetId(op->reg.value);
+		insn->to_cr_dr = is_first;
+		return SRC_NONE;
+	}
+	if (!gpr_of(op->reg.value, &gpr, &is_high)) {
+		insn->kind = INSN_OTHER;	/* MOV and PUSH of segment registers, and the like */
+		return SRC_NONE;
+	}
+	if (insn->dest_size == 0) {		/* of two registers the first is the destination */
+		insn->reg = gpr;
+		insn->is_high = is_high;
+		insn->dest_size = (uint8_t)(op->size / BITS_PER_BYTE);
+	}
+	return SRC_REG;
+}
+
+static enum insn_src take_visible(struct insn *insn, const ZydisDecodedOperand *op, bool is_first)
+{
+	switch (op->type) {
+	case ZYDIS_OPERAND_TYPE_MEMORY:
+		if (op->mem.type != ZYDIS_MEMOP_TYPE_MEM)
+			return SRC_NONE;
+		take_memory(insn, op);
+		return SRC_MEM;
+	case ZYDIS_OPERAND_TYPE_REGISTER:
+		return take_register(insn, op, is_first);
+	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+		insn->imm = op->imm.value.u;
+		return SRC_IMM;
+	default:
+		return SRC_NONE;
+	}
+}
+
+/* Direction and size of what memory sees, over all memory operands: the stack and string ones are hidden. */
+static void take_access(struct insn *insn, const ZydisDecodedOperand *op)
+{
+	if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.type != ZYDIS_MEMOP_TYPE_MEM)
+		return;
+	insn->is_load |= (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
+	insn->is_store |= (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+	if (op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT || !insn->has_mem)
+		insn->size = (uint8_t)(op->size / BITS_PER_BYTE);
+	if (kind_is_string(insn->kind) && address_gpr(op->mem.base) == GPR_RSI)
+		insn->seg = seg_of(op->mem.segment);
+}
+
+static void take_operands(struct insn *insn, const ZydisDecodedInstruction *decoded, const ZydisDecodedOperand *ops)
+{
+	enum insn_src last = SRC_NONE;
+
+	insn->seg = SEG_ES;		/* the fixed side of the string instructions */
+	for (size_t i = 0; i < decoded->operand_count_visible; i++)
+		last = take_visible(insn, &ops[i], i == 0);
+	for (size_t i = 0; i < decoded->operand_count; i++)
+		take_access(insn, &ops[i]);
+	/* One operand: it is a source for PUSH and both or a destination for the rest. */
+	if (decoded->operand_count_visible >= 2 || insn->kind == INSN_PUSH)
+		insn->src = last;
+	if (insn->kind == INSN_XCHG && insn->has_mem)
+		insn->src = SRC_REG;	/* symmetric: memory gets the register, whichever way it is written */
+	if (!insn->size)
+		insn->size = decoded->operand_width / BITS_PER_BYTE;
+	if (!insn->dest_size)
+		insn->dest_size = insn->size;
+}
+
+/* Read from the prefixes: either of the two repeats INS, OUTS, MOVS, STOS and LODS; the last one written counts. */
+static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *decoded)
+{
+	insn->has_lock = (decoded->attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
+	if (!kind_is_string(insn->kind))
+		return;
+	for (size_t i = 0; i < decoded->raw.prefix_count; i++) {
+		uint8_t prefix = decoded->raw.prefixes[i].value;
+
+		if (prefix == PREFIX_REP || prefix == PREFIX_REPNE) {
+			insn->has_rep = true;
+			insn->is_repne = prefix == PREFIX_REPNE;
+		}
+	}
+}
+
+static int decode(ZydisDecodedInstruction *decoded, ZydisDecodedOperand *ops, enum insn_mode mode,
+		  const uint8_t *bytes, size_t avail)
+{
+	ZydisDecoder decoder;
+
+	if ((size_t)mode >= countof(modes) || !avail)
+		return -1;
+	if (ZYAN_FAILED(ZydisDecoderInit(&decoder, modes[mode].machine, modes[mode].stack)))
+		return -1;
+	avail = min_size(avail, INSN_MAX);
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, avail, decoded, ops)) ? 0 : -1;
+}
+
+int insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, size_t avail)
+{
+	ZydisDecodedInstruction decoded;
+	ZydisDecodedOperand     ops[ZYDIS_MAX_OPERAND_COUNT];
+
+	memset(insn, 0, sizeof(*insn));
+	insn->base = insn->index = -1;
+	if (decode(&decoded, ops, mode, bytes, avail) != 0)
+		return -1;
+	insn->kind = kind_of(&decoded);
+	insn->len = decoded.length;
+	insn->addr_size = decoded.address_width / BITS_PER_BYTE;
+	take_operands(insn, &decoded, ops);
+	take_prefixes(insn, &decoded);
+	return 0;
+}
+
+void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const uint8_t *bytes, size_t avail)
+{
+	ZydisDecodedInstruction decoded;
+	ZydisDecodedOperand     ops[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisFormatter          formatter;
+	char                    line[TEXT_MAX] = "(bad)";
+
+	if (decode(&decoded, ops, mode, bytes, avail) == 0 &&
+	    ZYAN_SUCCESS(ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL)))
+		(void)ZydisFormatterFormatInstruction(&formatter, &decoded, ops, decoded.operand_count_visible,
+						      line, sizeof(line), rip, NULL);
+	format_buf(text, size, "%s", line);
+}
