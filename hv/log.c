@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log: one line a call, kept in a ring for the panic report and sent to the console. The ring is
+ * written first, so that a line that dies on its way to the console can still be found in memory.
+ * Single processor, never called with a half-written ring: no lock.
+ */
+#include "hv/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/console.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+
+#define RING_SIZE	(64U << 10)
+#define LINE_MAX_LEN	512U
+#define PREFIX		"trapeze: "
+
+static struct {
+	enum log_level level;
+	size_t         total;		/* bytes ever written; the ring holds the last RING_SIZE of them */
+	char           ring[RING_SIZE];
+} log_state = { .level = LOG_INFO };
+
+void log_set_level(enum log_level level)
+{
+	log_state.level = level;
+}
+
+enum log_level log_level(void)
+{
+	return log_state.level;
+}
+
+static void ring_put(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		log_state.ring[log_state.total++ % RING_SIZE] = text[i];
+}
+
+/* Does this format bring its own first word? */
+static bool has_prefix(const char *fmt)
+{
+	return fmt[0] == '[' || strncmp(fmt, PREFIX, sizeof(PREFIX) - 1) == 0;
+}
+
+static void log_emit(bool is_shown, const char *fmt, va_list args)
+{
+	char line[LINE_MAX_LEN];
+	size_t start = has_prefix(fmt) ? 0 : text_copy(line, PREFIX, sizeof(line));
+	size_t len = start + format_vbuf(line + start, sizeof(line) - start - 1, fmt, args);
+
+	len = min_size(len, sizeof(line) - 2);
+	line[len++] = '\n';
+	ring_put(line, len);
+	if (is_shown)
+		console_write(line, len);
+}
+
+void log_vline(enum log_level level, const char *fmt, va_list args)
+{
+	bool is_shown = level <= log_state.level;
+
+	if (is_shown || level <= LOG_DEBUG)
+		log_emit(is_shown, fmt, args);
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_vline(level, fmt, args);
+	va_end(args);
+}
+
+void log_say(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_emit(true, fmt, args);
+	va_end(args);
+}
+
+void log_tail(size_t bytes, format_sink *sink, void *ctx)
+{
+	size_t held = min_size(log_state.total, RING_SIZE);
+	size_t at = log_state.total - min_size(bytes, held);
+
+	/* Unless it is the very first byte ever written, begin behind a newline: half a line misleads. */
+	if (at > 0)
+		while (at < log_state.total && log_state.ring[(at - 1) % RING_SIZE] != '\n')
+			at++;
+	while (at < log_state.total) {
+		size_t run = min_size(log_state.total - at, RING_SIZE - at % RING_SIZE);
+
+		sink(ctx, log_state.ring + at % RING_SIZE, run);
+		at += run;
+	}
+}

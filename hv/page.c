@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host-physical memory. Large pages (2 MiB) live in three places: extents never touched since boot, a list
+ * of zeroed ones, a list of freed, dirty ones; the lists link through the pages themselves. Small pages come
+ * from blocks: a large page, or an odd piece of memory at the edge of one, whose first 4 KiB hold a bitmap
+ * of the rest. Pieces at the edges are used first, for they can never serve a guest; a large page whose
+ * small pages have all come back becomes a large page again, so a VM that is built and destroyed a thousand
+ * times leaves nothing behind.
+ *
+ * Invariants: extents and list members are 2 MiB aligned; page.free counts every byte that could be handed
+ * out. Pages are reached through the direct map, which start-up makes work before page_init.
+ */
+#include "hv/page.h"
+
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/panic.h"
+
+#define BLOCK_PAGES	(LARGE_SIZE / PAGE_SIZE)
+#define BLOCK_WORDS	(BLOCK_PAGES / 64)
+#define BLOCK_MIN	2U	/* one page for the header, one to give */
+#define EXTENTS_MAX	(HANDOFF_REGIONS_MAX + 64U)
+#define BLOCK_MAGIC	0x6b636f6c62656761ULL
+
+/* The first MiB is left alone: firmware scribbles there, and other processors will start from it. */
+#define LOW_MEMORY_END	(1ULL << 20)
+
+struct large { struct large *next; };
+
+struct block {
+	uint64_t      magic;
+	struct block *next;
+	uint32_t      pages;			/* this header included */
+	uint32_t      free_count;
+	uint64_t      used[BLOCK_WORDS];	/* a bit per page from the header on, which is always used */
+};
+
+struct extent { uint64_t start, end; };
+
+static struct {
+	struct extent extents[EXTENTS_MAX];
+	size_t        extent_count;
+	struct large *zeroed, *dirty;
+	uint64_t      zeroed_bytes;
+	struct block *blocks;
+	uint64_t      free, total;
+} page;
+
+static bool is_used(const struct block *block, size_t i)
+{
+	return block->used[i / 64] & (1ULL << (i % 64));
+}
+
+static void set_used(struct block *block, size_t i, bool used)
+{
+	if (used)
+		block->used[i / 64] |= 1ULL << (i % 64);
+	else
+		block->used[i / 64] &= ~(1ULL << (i % 64));
+}
+
+static uint64_t block_start(const struct block *block)
+{
+	return ptr_hpa(block).raw;
+}
+
+/* [start, start + pages) becomes a block for small pages. The caller has counted it as free. */
+static void block_add(uint64_t start, uint64_t pages)
+{
+	struct block *block = hpa_ptr(hpa(start));
+
+	memset(block, 0, sizeof(*block));
+	block->magic = BLOCK_MAGIC;
+	block->pages = (uint32_t)pages;
+	block->free_count = (uint32_t)pages - 1;
+	set_used(block, 0, true);
+	block->next = page.blocks;
+	page.blocks = block;
+	page.free -= PAGE_SIZE;		/* the header */
+}
+
+/* An odd piece at the edge of a region; too small ones are dropped. */
+static void give_piece(uint64_t start, uint64_t end)
+{
+	uint64_t pages = (end - start) / PAGE_SIZE;
+
+	if (pages < BLOCK_MIN)
+		return;
+	page.total += pages * PAGE_SIZE;
+	page.free += pages * PAGE_SIZE;
+	block_add(start, pages);
+}
+
+/* Two neighbours that were given apart may hold a large page across their border: join what touches. */
+static bool extent_join(uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < page.extent_count; i++) {
+		struct extent *extent = &page.extents[i];
+
+		if (extent->end == start)
+			extent->end = end;
+		else if (extent->start == end)
+			extent->start = start;
+		else
+			continue;
+		return true;
+	}
+	return false;
+}
+
+/* Whole large pages, as an extent. */
+static void give_large(uint64_t start, uint64_t end)
+{
+	if (!extent_join(start, end)) {
+		if (page.extent_count == EXTENTS_MAX) {
+			log_warn("memory at %lx is left unused: too many regions", start);
+			return;
+		}
+		page.extents[page.extent_count++] = (struct extent){ start, end };
+	}
+	page.total += end - start;
+	page.free += end - start;
+}
+
+void page_give(hpa_t start, uint64_t length)
+{
+	uint64_t first = max_u64(align_up(start.raw, PAGE_SIZE), LOW_MEMORY_END);
+	uint64_t last = align_down(start.raw + length, PAGE_SIZE);
+	uint64_t large_first = align_up(first, LARGE_SIZE), large_last = align_down(last, LARGE_SIZE);
+
+	if (first >= last)
+		return;
+	if (large_first < large_last) {
+		give_piece(first, large_first);
+		give_large(large_first, large_last);
+		give_piece(large_last, last);
+	} else {
+		/* No whole large page: one piece, or two when a 2 MiB border cuts it, for blocks respect them. */
+		uint64_t cut = min_u64(large_first, last);
+
+		give_piece(first, cut);
+		give_piece(cut, last);
+	}
+}
+
+void page_init(const struct handoff *handoff)
+{
+	memset(&page, 0, sizeof(page));
+	for (uint32_t i = 0; i < min_u64(handoff->region_count, HANDOFF_REGIONS_MAX); i++)
+		if (handoff->regions[i].kind == REGION_FREE)
+			page_give(hpa(handoff->regions[i].start), handoff->regions[i].length);
+}
+
+/* ---- Large pages ---- */
+
+static struct large *list_pop(struct large **list)
+{
+	struct large *first = *list;
+
+	if (first)
+		*list = first->next;
+	return first;
+}
+
+static void list_push(struct large **list, struct large *entry)
+{
+	entry->next = *list;
+	*list = entry;
+}
+
+/* From the top end: low memory stays for those who need it. NULL when none is left. */
+static struct large *extent_pop(void)
+{
+	while (page.extent_count > 0) {
+		struct extent *extent = &page.extents[page.extent_count - 1];
+
+		if (extent->start < extent->end) {
+			extent->end -= LARGE_SIZE;
+			return hpa_ptr(hpa(extent->end));
+		}
+		page.extent_count--;
+	}
+	return NULL;
+}
+
+/* A large page whose content nobody vouches for: dirty ones first, so that idle work is not wasted. */
+static struct large *take_dirty(void)
+{
+	struct large *large = list_pop(&page.dirty);
+
+	return large ? large : extent_pop();
+}
+
+static struct large *take_zeroed(void)
+{
+	struct large *large = list_pop(&page.zeroed);
+
+	if (!large)
+		return NULL;
+	page.zeroed_bytes -= LARGE_SIZE;
+	large->next = NULL;	/* the link was the one word that was not zero */
+	return large;
+}
+
+hpa_t page_alloc_large(void)
+{
+	struct large *large = take_zeroed();
+
+	if (!large) {
+		large = take_dirty();
+		if (!large)
+			return hpa(0);
+		memset(large, 0, LARGE_SIZE);
+	}
+	page.free -= LARGE_SIZE;
+	return ptr_hpa(large);
+}
+
+void page_free_large(hpa_t addr)
+{
+	if (addr.raw == 0)
+		return;
+	list_push(&page.dirty, hpa_ptr(addr));
+	page.free += LARGE_SIZE;
+}
+
+static bool zero_one(struct large *large)
+{
+	if (!large)
+		return false;
+	memset(large, 0, LARGE_SIZE);
+	list_push(&page.zeroed, large);
+	page.zeroed_bytes += LARGE_SIZE;
+	return true;
+}
+
+void page_prepare(uint64_t bytes)
+{
+	while (page.zeroed_bytes < bytes && zero_one(take_dirty()))
+		;
+}
+
+bool page_idle_work(void)
+{
+	return zero_one(list_pop(&page.dirty));
+}
+
+/* ---- Small pages ---- */
+
+/* Index of the first of `count` free pages in a row, or 0 (the header's index). */
+static size_t block_find(const struct block *block, size_t count)
+{
+	size_t run = 0;
+
+	if (block->free_count < count)
+		return 0;
+	for (size_t i = 1; i < block->pages; i++) {
+		run = is_used(block, i) ? 0 : run + 1;
+		if (run == count)
+			return i + 1 - count;
+	}
+	return 0;
+}
+
+static void *block_take(struct block *block, size_t first, size_t count)
+{
+	void *start = hpa_ptr(hpa(block_start(block) + first * PAGE_SIZE));
+
+	for (size_t i = first; i < first + count; i++)
+		set_used(block, i, true);
+	block->free_count -= (uint32_t)count;
+	page.free -= count * PAGE_SIZE;
+	return memset(start, 0, count * PAGE_SIZE);
+}
+
+static bool block_add_large(void)
+{
+	struct large *large = take_dirty();
+
+	if (!large)
+		large = take_zeroed();
+	if (!large)
+		return false;
+	block_add(ptr_hpa(large).raw, BLOCK_PAGES);
+	return true;
+}
+
+void *page_alloc_contiguous(size_t pages)
+{
+	if (pages == 0 || pages > BLOCK_PAGES)
+		return NULL;
+	if (pages == BLOCK_PAGES) {
+		hpa_t large = page_alloc_large();
+
+		return large.raw ? hpa_ptr(large) : NULL;
+	}
+	for (;;) {
+		for (struct block *block = page.blocks; block; block = block->next) {
+			size_t first = block_find(block, pages);
+
+			if (first)
+				return block_take(block, first, pages);
+		}
+		if (!block_add_large())		/* becomes the first block: the next round finds it at once */
+			return NULL;
+	}
+}
+
+void *page_alloc(void)
+{
+	return page_alloc_contiguous(1);
+}
+
+/* The link that points at the block holding this address; *link is NULL when there is none. */
+static struct block **block_link(uint64_t addr)
+{
+	struct block **link = &page.blocks;
+
+	while (*link && addr - block_start(*link) >= (*link)->pages * PAGE_SIZE)
+		link = &(*link)->next;
+	return link;
+}
+
+void page_free_contiguous(void *start, size_t pages)
+{
+	uint64_t addr = ptr_hpa(start).raw;
+	struct block **link, *block;
+	size_t first;
+
+	if (!start)
+		return;
+	if (pages == BLOCK_PAGES) {
+		page_free_large(hpa(addr));
+		return;
+	}
+	link = block_link(addr);
+	block = *link;
+	if (!block || block->magic != BLOCK_MAGIC)
+		panic("page_free: %p was never handed out", start);
+	first = (addr - block_start(block)) / PAGE_SIZE;
+	for (size_t i = first; i < first + pages; i++) {
+		if (i == 0 || i >= block->pages || !is_used(block, i))
+			panic("page_free: %p is free already", start);
+		set_used(block, i, false);
+	}
+	block->free_count += (uint32_t)pages;
+	page.free += pages * PAGE_SIZE;
+	if (block->free_count == BLOCK_PAGES - 1) {
+		*link = block->next;
+		page.free += PAGE_SIZE;
+		list_push(&page.dirty, (struct large *)(void *)block);
+	}
+}
+
+void page_free(void *start)
+{
+	page_free_contiguous(start, 1);
+}
+
+uint64_t page_free_bytes(void)
+{
+	return page.free;
+}
+
+uint64_t page_total_bytes(void)
+{
+	return page.total;
+}
