@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/virt/insn.h"
 #include "hv/addr.h"
 #include "hv/gpm.h"
 
@@ -25,6 +26,24 @@ __attribute__((warn_unused_result))
 bool walk_gva(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access,
 	      gpa_t *out, uint32_t *error);
 
+/* *error when there is no page fault to inject: page tables outside RAM, an address of no meaning (#GP or #SS). */
+#define WALK_NOT_RAM		(~0U)
+#define WALK_NOT_CANONICAL	(~0U - 1)
+
+/*
+ * The aligned words of the page tables a walk went through, as they were when it ended. As long as CR3, the
+ * paging mode and these words are the same, so is the translation (virt/fetch.c remembers walks by them).
+ */
+#define WALK_LEVELS_MAX	4
+struct walk_trail {
+	size_t   count;
+	gpa_t    addr[WALK_LEVELS_MAX];
+	uint64_t word[WALK_LEVELS_MAX];
+};
+__attribute__((warn_unused_result))
+bool walk_gva_trail(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access,
+		    gpa_t *out, uint32_t *error, struct walk_trail *trail);
+
 struct vcpu;
 void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu);
 
@@ -36,6 +55,9 @@ __attribute__((warn_unused_result))
 bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error);
 __attribute__((warn_unused_result))
 bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault, uint32_t *error);
+
+/* Where CS:RIP of the exit points. */
+gva_t gva_of_rip(struct vcpu *vcpu, enum insn_mode mode);
 
 /* Up to 15 bytes at CS:RIP into bytes (private copy); how many could be had. */
 size_t gva_fetch_insn(struct vcpu *vcpu, uint8_t *bytes);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU's guest-linear memory: copies through its page tables, RAM only (contract in walk.h). Access
+ * rights are those of the guest's current privilege level. The walk itself is in walk.c.
+ */
+#include "arch/x86/virt/walk.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/virt/backend.h"
+#include "hv/lib/util.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+/* Each get may be a VMREAD: without paging none but CR0 matters, without SMAP no flags. */
+void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu)
+{
+	*cpu = (struct walk_cpu){ .cr0 = virt->get(vcpu, REG_CR0) };
+	if (!(cpu->cr0 & CR0_PG))
+		return;
+	cpu->cr3 = virt->get(vcpu, REG_CR3);
+	cpu->cr4 = virt->get(vcpu, REG_CR4);
+	cpu->efer = virt->get(vcpu, REG_EFER);
+	cpu->cpl = vcpu_cpl(vcpu);
+	cpu->phys_bits = cpu_features.phys_bits;
+	if (cpu->cr4 & CR4_SMAP)
+		cpu->rflags = virt->get(vcpu, REG_RFLAGS);
+}
+
+/* One page's part of a copy; the buffer is written by gva_read only, so one walk can serve both directions. */
+struct gva_copy {
+	struct vcpu     *vcpu;
+	struct walk_cpu  cpu;
+	enum walk_access access;
+	void            *to;		/* NULL when writing */
+	const void      *from;
+};
+
+static bool copy_page(struct gva_copy *copy, gva_t addr, size_t done, size_t part, uint32_t *error)
+{
+	struct gpm *gpm = &copy->vcpu->vm->gpm;
+	gpa_t       where;
+	bool        is_ram;
+
+	if (!walk_gva(gpm, &copy->cpu, addr, copy->access, &where, error))
+		return false;
+	if (copy->to)
+		is_ram = gpm_read(gpm, where, (uint8_t *)copy->to + done, part);
+	else
+		is_ram = gpm_write(gpm, where, (const uint8_t *)copy->from + done, part);
+	if (!is_ram)
+		*error = WALK_NOT_RAM;
+	return is_ram;
+}
+
+static bool copy_all(struct gva_copy *copy, gva_t addr, size_t len, gva_t *fault, uint32_t *error)
+{
+	size_t done = 0;
+
+	walk_cpu_of(copy->vcpu, &copy->cpu);
+	while (done < len) {
+		gva_t  pos = gva_add(addr, done);
+		size_t part = min_size(len - done, (size_t)(PAGE_SIZE - pos.raw % PAGE_SIZE));
+
+		if (!copy_page(copy, pos, done, part, error)) {
+			*fault = pos;
+			return false;
+		}
+		done += part;
+	}
+	return true;
+}
+
+bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error)
+{
+	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_READ, .to = to };
+
+	return copy_all(&copy, addr, len, fault, error);
+}
+
+bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault, uint32_t *error)
+{
+	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_WRITE, .from = from };
+
+	return copy_all(&copy, addr, len, fault, error);
+}
+
+gva_t gva_of_rip(struct vcpu *vcpu, enum insn_mode mode)
+{
+	struct segment cs;
+
+	if (mode == INSN_64)
+		return gva(vcpu->exit_rip);
+	virt->get_seg(vcpu, SEG_CS, &cs);
+	return gva(lo32(cs.base + vcpu->exit_rip));
+}
+
+/* Page by page, so that an instruction just before a missing page is still found. */
+size_t gva_fetch_insn(struct vcpu *vcpu, uint8_t *bytes)
+{
+	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_FETCH, .to = bytes };
+	gva_t    start = gva_of_rip(vcpu, vcpu_mode(vcpu));
+	size_t   done = min_size(INSN_MAX, (size_t)(PAGE_SIZE - start.raw % PAGE_SIZE));
+	uint32_t error;
+
+	walk_cpu_of(vcpu, &copy.cpu);
+	if (!copy_page(&copy, start, 0, done, &error))
+		return 0;
+	if (done < INSN_MAX && copy_page(&copy, gva_add(start, done), done, INSN_MAX - done, &error))
+		done = INSN_MAX;
+	return done;
+}
