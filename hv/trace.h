@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define TRACE_RING	16U	/* power of two */
-#define TRACE_REASONS	96U	/* dense exit numbers; larger ones share the last slot */
+#define TRACE_REASONS	160U	/* dense exit numbers; larger ones share the last slot */
 
 struct trace_entry { uint64_t rip, qual; uint32_t reason; uint32_t pad; };
 

@@ -9,6 +9,7 @@
 
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/virt/fetch.h"
 #include "arch/x86/virt/insn.h"
 #include "hv/dev/lapic.h"
 #include "hv/trace.h"
@@ -40,6 +41,7 @@ struct vcpu {
 	struct vm   *vm;
 	uint32_t     id;		/* index in its VM = APIC ID */
 	enum vcpu_state state;
+	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake it */
 
 	void        *arch;		/* struct vmx_vcpu or struct svm_vcpu */
 
@@ -49,6 +51,7 @@ struct vcpu {
 	bool         rip_moved;		/* set() wrote RIP during this exit */
 
 	/* Events */
+	uint64_t     dr6_pending;	/* bits a #DB to be injected adds to DR6 */
 	struct vevent pending;		/* interrupted by the exit, or an exception to inject: goes first */
 	bool         nmi_pending;
 	bool         nmi_blocked;	/* an NMI handler runs (backends that track it themselves ignore this) */
@@ -58,17 +61,20 @@ struct vcpu {
 	/* MSRs we keep for the guest */
 	uint64_t     xcr0, xss;
 	uint64_t     tsc_offset;	/* guest TSC = host TSC + this */
-	uint64_t     tsc_aux;
+	uint64_t     tsc_adjust, tsc_aux;
 	uint64_t     misc_enable, bios_sign;
 	uint64_t     mtrr[32];		/* see exit/msr.c for the order */
 
 	void        *fpu;		/* XSAVE area, 64-byte aligned, host/fpu.c; a page or more */
 
-	/* Exit-loop detector (SDM has none): the same reason at the same RIP this many times in a row */
+	/* Exit-loop detector (exit/fatal.c): the same reason at the same RIP this many times in a row */
 	uint64_t     loop_rip;
 	uint32_t     loop_reason, loop_count;
+	bool         made_progress;
+	uint32_t     delivery_loops;	/* exit/exception.c */
 
 	struct insn_cache insn_cache[INSN_CACHE_SLOTS];
+	struct fetch_memo fetch_memo[FETCH_MEMOS];
 	struct trace trace;
 };
 
@@ -100,3 +106,5 @@ int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
 uint8_t vcpu_cpl(struct vcpu *vcpu);
 enum insn_mode vcpu_mode(struct vcpu *vcpu);	/* from CS.L, CS.D, EFER.LMA */
 uint64_t vcpu_tsc(struct vcpu *vcpu);		/* the guest's time-stamp counter now */
+
+void vcpu_dump(struct vcpu *vcpu);	/* registers, last exits, exit counts, control block: by name, to the log */

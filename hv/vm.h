@@ -17,6 +17,7 @@
 
 struct machine;		/* hv/machine.h: controllers and devices */
 struct vcpu;
+struct cpuid_table;
 
 enum vm_state { VM_SHUT_OFF, VM_RUNNING, VM_CRASHED };
 
@@ -36,6 +37,7 @@ struct vm {
 	struct npt     npt;
 	struct bus     pio, mmio;
 	struct machine *machine;
+	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
 	uint32_t       vcpu_count;
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
 	uint64_t       start_tsc;

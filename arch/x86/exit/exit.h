@@ -27,6 +27,20 @@ struct exit_row {
 	exit_fn    *handle;	/* NULL: this exit must not happen with our controls */
 };
 
+/* A run of consecutive reasons; a list of them ends with rows == NULL (AMD's codes are sparse). */
+struct exit_table { uint32_t first, count; const struct exit_row *rows; };
+
+static inline const struct exit_row *exit_find(const struct exit_table *tables, uint32_t reason)
+{
+	for (; tables->rows; tables++)
+		if (reason - tables->first < tables->count && tables->rows[reason - tables->first].name)
+			return &tables->rows[reason - tables->first];
+	return NULL;
+}
+
+/* The chosen vendor's name for a reason; "unknown exit" when it has none. */
+const char *exit_name(uint32_t reason);
+
 /* ---- What vendor decoders produce (pure, no instruction wrappers) ---- */
 
 /* Port I/O: VMX exit qualification, SVM EXITINFO1. */
@@ -73,7 +87,7 @@ struct exc_info {
 /* ---- Families: neutral handlers that go straight into both tables ---- */
 exit_fn exit_cpuid, exit_hlt, exit_pause, exit_rdmsr, exit_wrmsr, exit_xsetbv, exit_rdpmc, exit_monitor, exit_mwait;
 exit_fn exit_invd, exit_wbinvd, exit_hypercall, exit_undefined, exit_triple_fault, exit_task_switch, exit_irq_window;
-exit_fn exit_nmi_window, exit_rdtscp_undefined;
+exit_fn exit_nmi_window;
 
 /* ---- Families that need decoded facts: a five-line adapter in vmx/exits.c or svm/exits.c calls them ---- */
 enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access);
@@ -85,13 +99,35 @@ enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info);
 enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector);
 enum exit_result exit_host_nmi(struct vcpu *vcpu);
 
+/*
+ * Called by the vendors' handle() after a handler said EXIT_RESUME: finds the exit that repeats without RIP
+ * moving and stops that VM by name. Handlers that got something done (memory mapped, REP steps, an exception
+ * injected, a host interrupt taken) say so by exit_progress().
+ */
+enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t rip, const char *name);
+void exit_progress(struct vcpu *vcpu);
+
+bool xcr0_is_valid(uint64_t val, uint64_t mask);	/* pure part of XSETBV */
+
 /* Stop this VM with a full dump by name; `what` and code explain. Returns EXIT_STOP. */
 enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code);
 
 /* ---- Policy the vendors' bitmaps and controls are computed from ---- */
 enum msr_rule { MSR_DENY, MSR_PASS, MSR_EMULATE };	/* #GP; straight to the guest's own register; our handler */
-struct msr_policy { uint32_t msr; enum msr_rule read, write; };
-const struct msr_policy *msr_policy_table(size_t *count);	/* PASS rows only matter to bitmaps */
+
+typedef bool msr_read_fn(struct vcpu *vcpu, uint32_t msr, uint64_t *val);	/* false: #GP */
+typedef bool msr_write_fn(struct vcpu *vcpu, uint32_t msr, uint64_t val);
+
+struct msr_policy {
+	uint32_t      msr, last;	/* last: end of a range, 0 = one register */
+	enum msr_rule read, write;
+	msr_read_fn  *read_fn;		/* for MSR_EMULATE */
+	msr_write_fn *write_fn;
+	bool          amd_only;		/* #GP on other hosts */
+};
+const struct msr_policy *msr_policy_table(size_t *count);	/* sorted by msr; PASS rows matter to the bitmaps */
+
+void msr_reset(struct vcpu *vcpu);	/* the emulated registers' reset values */
 
 /* CR0 and CR4 bits a guest may set on this host; everything else is #GP. */
 uint64_t cr0_guest_allowed(void);

@@ -48,6 +48,7 @@ struct virt_backend {
 	void (*dump)(struct vcpu *);		/* every field by name, to the log */
 
 	const struct npt_format *npt;		/* data, not functions */
+	const struct exit_table *exits;		/* likewise: the reasons, for names in traces and dumps */
 };
 
 extern const struct virt_backend vmx_backend, svm_backend;

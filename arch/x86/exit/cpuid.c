@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUID (contract in cpuid.h). A guest sees: its host's vendor, family and brand; features from the allow
+ * list that the host has and we virtualize; itself as one of vcpu_count single-core packages of one
+ * thread; our signature at 0x4000_0000. Everything else reads zero.
+ *
+ * Why an allow list: a bit we never heard of stands for state we do not switch (facts, 14 and 16).
+ * Hidden on purpose: VMX and SVM (no nesting), MONITOR (we stop MWAIT, facts 14), PMU, thermal, RTM, MPX,
+ * SGX, PT, CET, PKU (its register is not in our XCR0 mask), speculation-control MSRs, LA57, PCID on hosts
+ * without INVPCID, TSC_ADJUST kept: it is emulated.
+ */
+#include "arch/x86/exit/cpuid.h"
+
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/hw/cpuid.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/backend.h"
+#include "hv/dev/lapic.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define ALLOW1_C (CPUID1_C_SSE3 | CPUID1_C_PCLMULQDQ | CPUID1_C_SSSE3 | CPUID1_C_FMA | CPUID1_C_CX16 |		\
+		  CPUID1_C_PCID | CPUID1_C_SSE41 | CPUID1_C_SSE42 | CPUID1_C_MOVBE | CPUID1_C_POPCNT |		\
+		  CPUID1_C_AES | CPUID1_C_XSAVE | CPUID1_C_AVX | CPUID1_C_F16C | CPUID1_C_RDRAND)
+#define FORCE1_C (CPUID1_C_HYPERVISOR | CPUID1_C_X2APIC | CPUID1_C_TSC_DEADLINE)	/* ours, not the host's */
+#define ALLOW1_D (CPUID1_D_FPU | CPUID1_D_VME | CPUID1_D_DE | CPUID1_D_PSE | CPUID1_D_TSC | CPUID1_D_MSR |	\
+		  CPUID1_D_PAE | CPUID1_D_MCE | CPUID1_D_CX8 | CPUID1_D_APIC | CPUID1_D_SEP | CPUID1_D_MTRR |	\
+		  CPUID1_D_PGE | CPUID1_D_MCA | CPUID1_D_CMOV | CPUID1_D_PAT | CPUID1_D_PSE36 | CPUID1_D_CLFSH | \
+		  CPUID1_D_MMX | CPUID1_D_FXSR | CPUID1_D_SSE | CPUID1_D_SSE2)
+#define AVX512_B (CPUID7_B_AVX512F | CPUID7_B_AVX512DQ | CPUID7_B_AVX512IFMA | CPUID7_B_AVX512CD |		\
+		  CPUID7_B_AVX512BW | CPUID7_B_AVX512VL)
+#define AVX512_C (CPUID7_C_AVX512VBMI | CPUID7_C_VBMI2 | CPUID7_C_VNNI | CPUID7_C_BITALG | CPUID7_C_VPOPCNTDQ)
+#define ALLOW7_B (CPUID7_B_FSGSBASE | CPUID7_B_BMI1 | CPUID7_B_AVX2 | CPUID7_B_SMEP | CPUID7_B_BMI2 |		\
+		  CPUID7_B_ERMS | CPUID7_B_INVPCID | CPUID7_B_RDSEED | CPUID7_B_ADX | CPUID7_B_SMAP |		\
+		  CPUID7_B_CLFLUSHOPT | CPUID7_B_CLWB | CPUID7_B_SHA | AVX512_B)
+#define FORCE7_B CPUID7_B_TSC_ADJUST
+#define ALLOW7_C (CPUID7_C_UMIP | CPUID7_C_GFNI | CPUID7_C_VAES | CPUID7_C_VPCLMULQDQ | CPUID7_C_RDPID | AVX512_C)
+#define ALLOWE1_C (CPUIDE1_C_LAHF | CPUIDE1_C_CR8 | CPUIDE1_C_ABM | CPUIDE1_C_SSE4A | CPUIDE1_C_MISALIGN |	\
+		   CPUIDE1_C_PREFETCHW)
+/* The low half of AMD's EDX repeats leaf 1 (APM vol. 3, E.4.2), hence its bits again. */
+#define ALLOWE1_D (CPUIDE1_D_SYSCALL | CPUIDE1_D_NX | CPUIDE1_D_1G | CPUIDE1_D_RDTSCP | CPUIDE1_D_LM | BIT(22) |	\
+		   BIT(25) | (ALLOW1_D & ~CPUID1_D_SEP & ~BIT(19)))
+#define XSAVE_LEGACY	576U	/* 512 bytes FXSAVE image, 64 bytes header: SDM vol. 1, 13.4 "XSAVE Area" */
+#define XSAVE_COMPONENTS 63U
+#define SIGNATURE_B	0x70617254U	/* "Trap" */
+#define SIGNATURE_C	0x48657a65U	/* "ezeH" */
+#define SIGNATURE_D	0x72657079U	/* "yper" */
+
+static const struct cpuid_regs all_bits = { ~0U, ~0U, ~0U, ~0U };
+
+/* Which leaves are the host's, cut to which bits. Leaves that need more thought are in the adders below. */
+struct cpuid_rule { uint32_t leaf, subleaf; bool has_subleaf; struct cpuid_regs allow, force; };
+
+static const struct cpuid_rule rules[] = {
+	{ CPUID_FEATURES, 0, false, { ~0U, 0x0000ffffU, (uint32_t)ALLOW1_C, (uint32_t)ALLOW1_D },
+	  { 0, 0, (uint32_t)FORCE1_C, (uint32_t)CPUID1_D_APIC } },
+	{ CPUID_CACHE, 0, false, all_bits, { 0 } },
+	{ CPUID_EXT_FEATURES, 0, true, { 0, (uint32_t)ALLOW7_B, (uint32_t)ALLOW7_C, 0 },
+	  { 0, (uint32_t)FORCE7_B, 0, 0 } },
+	{ CPUID_EXT_INFO, 0, false, { ~0U, ~0U, (uint32_t)ALLOWE1_C, (uint32_t)ALLOWE1_D }, { 0 } },
+	{ CPUID_BRAND_FIRST, 0, false, all_bits, { 0 } },
+	{ CPUID_BRAND_FIRST + 1, 0, false, all_bits, { 0 } },
+	{ CPUID_BRAND_LAST, 0, false, all_bits, { 0 } },
+	{ CPUID_L1, 0, false, all_bits, { 0 } },
+	{ CPUID_L2, 0, false, all_bits, { 0 } },
+	/* The guest's TSC never stops and never changes rate: it is offset, not scaled. */
+	{ CPUID_APM, 0, false, { 0, 0, 0, 0 }, { 0, 0, 0, (uint32_t)CPUID_APM_D_INVARIANT_TSC } },
+	{ CPUID_ADDR, 0, false, { 0x0000ffffU, 0, 0, 0 }, { 0 } },
+};
+
+static struct cpuid_regs regs_and(struct cpuid_regs a, struct cpuid_regs b)
+{
+	return (struct cpuid_regs){ a.eax & b.eax, a.ebx & b.ebx, a.ecx & b.ecx, a.edx & b.edx };
+}
+
+static struct cpuid_regs regs_or(struct cpuid_regs a, struct cpuid_regs b)
+{
+	return (struct cpuid_regs){ a.eax | b.eax, a.ebx | b.ebx, a.ecx | b.ecx, a.edx | b.edx };
+}
+
+static struct cpuid_regs *add(struct cpuid_table *table, uint32_t leaf, uint32_t subleaf, bool has_subleaf,
+			      struct cpuid_regs regs)
+{
+	struct cpuid_entry *entry = &table->entries[table->count];
+	uint32_t low = leaf & ~CPUID_EXT_BASE;
+	uint8_t *index = leaf & CPUID_EXT_BASE ? table->ext : table->basic;
+
+	if (table->count == CPUID_ENTRIES_MAX)
+		return &entry[-1].regs;		/* the unit test proves that this does not happen */
+	*entry = (struct cpuid_entry){ leaf, subleaf, has_subleaf, regs };
+	table->count++;
+	if (low < CPUID_INDEX_MAX && !index[low])
+		index[low] = (uint8_t)table->count;
+	return &entry->regs;
+}
+
+static void add_rules(struct cpuid_table *table, cpuid_host_fn *host)
+{
+	for (size_t i = 0; i < countof(rules); i++) {
+		const struct cpuid_rule *rule = &rules[i];
+		uint32_t max = rule->leaf & CPUID_EXT_BASE ? table->max_ext : table->max_basic;
+
+		if (rule->leaf <= max)
+			add(table, rule->leaf, rule->subleaf, rule->has_subleaf,
+			    regs_or(regs_and(host(rule->leaf, rule->subleaf), rule->allow), rule->force));
+	}
+}
+
+/* Features whose controls or state this back end lacks (facts, 4: shown but not enabled is #UD in the guest). */
+static void hide_unsupported(struct cpuid_table *table, const struct cpuid_facts *facts)
+{
+	for (uint32_t i = 0; i < table->count; i++) {
+		struct cpuid_entry *entry = &table->entries[i];
+
+		if (entry->leaf == CPUID_FEATURES && !facts->xcr0_mask)
+			entry->regs.ecx &= (uint32_t)~(CPUID1_C_XSAVE | CPUID1_C_AVX | CPUID1_C_FMA | CPUID1_C_F16C);
+		if (entry->leaf == CPUID_FEATURES && !facts->can_invpcid)
+			entry->regs.ecx &= (uint32_t)~CPUID1_C_PCID;
+		if (entry->leaf == CPUID_EXT_FEATURES && !facts->can_invpcid)
+			entry->regs.ebx &= (uint32_t)~CPUID7_B_INVPCID;
+		if (entry->leaf == CPUID_EXT_FEATURES && !facts->can_rdtscp)
+			entry->regs.ecx &= (uint32_t)~CPUID7_C_RDPID;
+		if (entry->leaf == CPUID_EXT_FEATURES && !(facts->xcr0_mask & XCR0_AVX))
+			entry->regs.ebx &= (uint32_t)~CPUID7_B_AVX2;
+		if (entry->leaf == CPUID_EXT_FEATURES && (facts->xcr0_mask & XCR0_AVX512) != XCR0_AVX512) {
+			entry->regs.ebx &= (uint32_t)~AVX512_B;
+			entry->regs.ecx &= (uint32_t)~AVX512_C;
+		}
+		if (entry->leaf == CPUID_EXT_INFO && !facts->can_rdtscp)
+			entry->regs.edx &= (uint32_t)~CPUIDE1_D_RDTSCP;
+	}
+}
+
+/* Deterministic cache parameters, with the sharing counts of one-thread packages. */
+static void add_caches(struct cpuid_table *table, cpuid_host_fn *host)
+{
+	enum { SUBLEAVES_MAX = 8 };
+
+	for (uint32_t sub = 0; table->max_basic >= CPUID_CACHE_PARAMS && sub < SUBLEAVES_MAX; sub++) {
+		struct cpuid_regs regs = host(CPUID_CACHE_PARAMS, sub);
+
+		regs.eax &= 0x000003ffU;	/* type, level, flags; sharing and core counts zero = 1 */
+		add(table, CPUID_CACHE_PARAMS, sub, true, regs);
+		if (!regs.eax)
+			break;
+	}
+}
+
+static void add_xsave(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)
+{
+	uint32_t size = XSAVE_LEGACY;
+	struct cpuid_regs *main, one;
+
+	if (!facts->xcr0_mask || table->max_basic < CPUID_XSAVE)
+		return;
+	main = add(table, CPUID_XSAVE, 0, true, (struct cpuid_regs){ 0 });
+	one = host(CPUID_XSAVE, 1);
+	one.eax &= (uint32_t)(CPUIDD1_XSAVEOPT | CPUIDD1_XSAVEC | CPUIDD1_XGETBV1 |
+			      (facts->can_xsaves ? CPUIDD1_XSAVES : 0));
+	add(table, CPUID_XSAVE, 1, true, (struct cpuid_regs){ one.eax, 0, 0, 0 });
+	for (uint32_t sub = 2; sub < XSAVE_COMPONENTS; sub++) {
+		struct cpuid_regs regs;
+
+		if (!(facts->xcr0_mask & BIT(sub)))
+			continue;
+		regs = host(CPUID_XSAVE, sub);
+		add(table, CPUID_XSAVE, sub, true, (struct cpuid_regs){ regs.eax, regs.ebx, regs.ecx & 2U, 0 });
+		size = size > regs.ebx + regs.eax ? size : regs.ebx + regs.eax;
+	}
+	*main = (struct cpuid_regs){ (uint32_t)facts->xcr0_mask, size, size, (uint32_t)hi32(facts->xcr0_mask) };
+}
+
+/* One thread to a core, vcpu_count cores: SDM vol. 3, 9.9.1 "Hierarchical Mapping of Shared Resources". */
+static void add_topology(struct cpuid_table *table, const struct cpuid_facts *facts, uint32_t leaf)
+{
+	enum { LEVEL_SMT = 1, LEVEL_CORE = 2, LEVEL_SHIFT = 8 };
+	uint32_t bits = 0;
+
+	if (leaf > table->max_basic)
+		return;
+	while ((1U << bits) < facts->vcpu_count)
+		bits++;
+	add(table, leaf, 0, true, (struct cpuid_regs){ 0, 1, LEVEL_SMT << LEVEL_SHIFT, 0 });
+	add(table, leaf, 1, true, (struct cpuid_regs){ bits, facts->vcpu_count, 1 | LEVEL_CORE << LEVEL_SHIFT, 0 });
+}
+
+/*
+ * The TSC's rate as crystal * numerator / denominator, exact to the kHz, with the local APIC timer's clock
+ * as the crystal (facts, 45). Never the host's own leaf: under emulation it lies (facts, 46).
+ */
+static void add_timing(struct cpuid_table *table, const struct cpuid_facts *facts, bool is_intel)
+{
+	uint32_t khz = (uint32_t)(facts->tsc_hz / 1000), lapic_khz = (uint32_t)(facts->lapic_hz / 1000);
+
+	if (is_intel) {
+		add(table, CPUID_TSC, 0, false,
+		    (struct cpuid_regs){ lapic_khz, khz, (uint32_t)facts->lapic_hz, 0 });
+		add(table, CPUID_FREQUENCY, 0, false,
+		    (struct cpuid_regs){ khz / 1000, khz / 1000, lapic_khz / 1000, 0 });
+	}
+	add(table, CPUID_HV_BASE, 0, false,
+	    (struct cpuid_regs){ CPUID_HV_TIMING, SIGNATURE_B, SIGNATURE_C, SIGNATURE_D });
+	add(table, CPUID_HV_TIMING, 0, false, (struct cpuid_regs){ khz, lapic_khz, 0, 0 });
+}
+
+void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)
+{
+	struct cpuid_regs basic = host(CPUID_BASIC, 0), ext = host(CPUID_EXT_BASE, 0);
+	const uint32_t intel_ebx = 0x756e6547U;	/* "Genu" */
+	bool is_intel = basic.ebx == intel_ebx;
+
+	*table = (struct cpuid_table){ 0 };
+	/* Leaf 0x15 is ours on Intel even when the host stops before it. */
+	table->max_basic = is_intel ? CPUID_FREQUENCY : (uint32_t)min_u64(basic.eax, CPUID_XSAVE);
+	table->max_ext = (uint32_t)min_u64(ext.eax, CPUID_ADDR);
+	add(table, CPUID_BASIC, 0, false, (struct cpuid_regs){ table->max_basic, basic.ebx, basic.ecx, basic.edx });
+	add(table, CPUID_EXT_BASE, 0, false,
+	    (struct cpuid_regs){ table->max_ext, is_intel ? 0 : ext.ebx, is_intel ? 0 : ext.ecx,
+				 is_intel ? 0 : ext.edx });
+	add_rules(table, host);
+	hide_unsupported(table, facts);
+	if (is_intel)
+		add_caches(table, host);
+	if (basic.eax >= CPUID_XSAVE)
+		add_xsave(table, facts, host);
+	add_topology(table, facts, CPUID_TOPOLOGY);
+	add_timing(table, facts, is_intel);
+}
+
+static const struct cpuid_entry *find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+{
+	uint32_t low = leaf & ~CPUID_EXT_BASE;
+	uint32_t first = 0;
+
+	if (low < CPUID_INDEX_MAX) {
+		first = leaf & CPUID_EXT_BASE ? table->ext[low] : table->basic[low];
+		if (!first--)
+			return NULL;
+	}
+	for (uint32_t i = first; i < table->count; i++) {
+		const struct cpuid_entry *entry = &table->entries[i];
+
+		if (entry->leaf == leaf && (!entry->has_subleaf || entry->subleaf == subleaf))
+			return entry;
+	}
+	return NULL;
+}
+
+struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+{
+	const struct cpuid_entry *entry = find(table, leaf, subleaf);
+
+	return entry ? entry->regs : (struct cpuid_regs){ 0 };
+}
+
+/* Leaves that depend on which vCPU asks, and on what it has switched on. */
+static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *regs)
+{
+	enum { APIC_ID_SHIFT = 24, COUNT_SHIFT = 16 };
+
+	if (leaf == CPUID_FEATURES) {
+		regs->ebx |= vcpu->id << APIC_ID_SHIFT;
+		if (vcpu->vm->vcpu_count > 1) {
+			regs->ebx = (regs->ebx & ~0x00ff0000U) | vcpu->vm->vcpu_count << COUNT_SHIFT;
+			regs->edx |= (uint32_t)CPUID1_D_HTT;
+		}
+		if (virt->get(vcpu, REG_CR4) & CR4_OSXSAVE)
+			regs->ecx |= (uint32_t)CPUID1_C_OSXSAVE;
+		if (!(vcpu->lapic.base_msr & APIC_BASE_ENABLE))
+			regs->edx &= (uint32_t)~CPUID1_D_APIC;
+	} else if (leaf == CPUID_TOPOLOGY) {
+		regs->edx = vcpu->id;		/* in every subleaf (facts, 13) */
+		regs->ecx |= subleaf & 0xffU;
+	} else if (leaf == CPUID_XSAVE && subleaf <= 1 && regs->eax) {
+		/* Sizes follow XCR0 as it is now: let the host say, its XCR0 is the guest's. */
+		regs->ebx = cpuid(CPUID_XSAVE, subleaf).ebx;
+	}
+}
+
+struct cpuid_regs cpuid_answer(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid_regs regs;
+	const struct cpuid_table *table = vcpu->vm->cpuid;
+
+	/* Above the last basic leaf Intel processors answer with that leaf (SDM vol. 2, CPUID). */
+	if (leaf > table->max_basic && leaf < CPUID_HV_BASE)
+		leaf = table->max_basic;
+	regs = cpuid_lookup(table, leaf, subleaf);
+	if (leaf == CPUID_FEATURES || leaf == CPUID_TOPOLOGY || leaf == CPUID_XSAVE)
+		patch(vcpu, leaf, subleaf, &regs);
+	return regs;
+}
+
+enum exit_result exit_cpuid(struct vcpu *vcpu)
+{
+	struct cpuid_regs regs = cpuid_answer(vcpu, (uint32_t)vcpu->gpr[GPR_RAX], (uint32_t)vcpu->gpr[GPR_RCX]);
+
+	/* 32-bit results: the upper halves become zero in every mode (facts, 18). */
+	vcpu->gpr[GPR_RAX] = regs.eax;
+	vcpu->gpr[GPR_RBX] = regs.ebx;
+	vcpu->gpr[GPR_RCX] = regs.ecx;
+	vcpu->gpr[GPR_RDX] = regs.edx;
+	return EXIT_SKIP;
+}

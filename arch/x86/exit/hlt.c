@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Instructions by which a guest waits: HLT, PAUSE, MONITOR and MWAIT; and cache control, which is similar in doing nothing. */
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/virt/backend.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+/* Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt. */
+static bool halted_for_good(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		const struct vcpu *other = vm->vcpus[i];
+
+		if (other->state == VCPU_READY || (other->state == VCPU_HALTED && other->halted_if))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * HLT: the vCPU leaves the run queue and the processor halts when no other has work. The instruction counts
+ * as executed, so that the interrupt that wakes it returns behind it.
+ */
+enum exit_result exit_hlt(struct vcpu *vcpu)
+{
+	vcpu->halted_if = virt->get(vcpu, REG_RFLAGS) & RFLAGS_IF;
+	if (vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu)))
+		return EXIT_SKIP;
+	vcpu->state = VCPU_HALTED;
+	if (!vcpu->halted_if && halted_for_good(vcpu->vm))
+		vm_stop(vcpu->vm, VM_END_SHUTDOWN, "halted with interrupts off: nothing can wake it");
+	return EXIT_SKIP_STOP;
+}
+
+/* A hint that this vCPU spins. The exit is only asked for where several vCPUs share the processor. */
+enum exit_result exit_pause(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return EXIT_SKIP_STOP;
+}
+
+/* CPUID does not offer them (facts, 14). */
+enum exit_result exit_monitor(struct vcpu *vcpu) { return exit_undefined(vcpu); }
+enum exit_result exit_mwait(struct vcpu *vcpu) { return exit_undefined(vcpu); }
+
+/* Guest memory is write-back and coherent, no device of ours looks past the caches: nothing to do. */
+enum exit_result exit_wbinvd(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return EXIT_SKIP;
+}
+
+/* INVD would throw away other VMs' and our own dirty lines: write back instead, which a guest cannot tell. */
+enum exit_result exit_invd(struct vcpu *vcpu)
+{
+	return exit_wbinvd(vcpu);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls: VMCALL on Intel, VMMCALL on AMD.
+ *
+ *   RAX number, RBX RCX RDX arguments; RAX result: >= 0, or one of the negative codes below. All other
+ *   registers keep their values. From ring 0 only; elsewhere the answer is HC_DENIED.
+ *
+ *   0  HC_VERSION                     -> interface version
+ *   1  HC_EXIT    RBX code            ends the VM in order; the code is reported as by port 0xf4
+ *   2  HC_PRINT   RBX linear address, RCX length (at most 4096)   -> bytes printed
+ *   3  HC_TIME                        -> nanoseconds since the VM started
+ *
+ * Pointers are guest-linear and go through the guest's own page tables and guest memory's one door.
+ */
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/walk.h"
+#include "hv/dev/debugcon.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "hv/timer.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define HC_INTERFACE	1
+#define HC_PRINT_MAX	4096U
+
+enum { HC_UNKNOWN = -1, HC_DENIED = -2, HC_BAD_ADDRESS = -3, HC_BAD_LENGTH = -4 };
+
+typedef int64_t hypercall_fn(struct vcpu *vcpu);
+
+static int64_t hc_version(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return HC_INTERFACE;
+}
+
+static int64_t hc_exit(struct vcpu *vcpu)
+{
+	vcpu->vm->exit_code = (int)(uint32_t)vcpu->gpr[GPR_RBX];
+	vm_stop(vcpu->vm, VM_END_SHUTDOWN, "hypercall, code %d", vcpu->vm->exit_code);
+	return 0;
+}
+
+static int64_t hc_print(struct vcpu *vcpu)
+{
+	uint64_t len = vcpu->gpr[GPR_RCX];
+	gva_t    addr = gva(vcpu->gpr[GPR_RBX]), fault;
+	uint8_t  text[64];
+	uint32_t error;
+	const struct char_back *out = &vcpu->vm->machine->debugcon.out;
+
+	if (len > HC_PRINT_MAX)
+		return HC_BAD_LENGTH;
+	for (uint64_t done = 0; done < len;) {
+		size_t part = (size_t)min_u64(sizeof(text), len - done);
+
+		if (!gva_read(vcpu, gva_add(addr, done), text, part, &fault, &error))
+			return HC_BAD_ADDRESS;
+		if (out->write(out->ctx, text, part) < part)
+			return (int64_t)done;	/* the console is full: the caller prints the rest again */
+		done += part;
+	}
+	return (int64_t)len;
+}
+
+static int64_t hc_time(struct vcpu *vcpu)
+{
+	const uint64_t ns_per_s = 1000000000ULL;
+
+	return (int64_t)mul_div64(time_now() - vcpu->vm->start_tsc, ns_per_s, time_hz());
+}
+
+static hypercall_fn *const hypercalls[] = { hc_version, hc_exit, hc_print, hc_time };
+
+enum exit_result exit_hypercall(struct vcpu *vcpu)
+{
+	uint64_t number = vcpu->gpr[GPR_RAX];
+
+	if (vcpu_cpl(vcpu))
+		vcpu->gpr[GPR_RAX] = (uint64_t)(int64_t)HC_DENIED;
+	else if (number >= countof(hypercalls))
+		vcpu->gpr[GPR_RAX] = (uint64_t)(int64_t)HC_UNKNOWN;
+	else
+		vcpu->gpr[GPR_RAX] = (uint64_t)hypercalls[number](vcpu);
+	return EXIT_SKIP;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Exits that are not the guest's doing: host interrupts, NMIs, and the windows we asked for. */
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/host/cpu.h"
+#include "hv/vcpu.h"
+
+/* The host's own interrupt, already acknowledged: run its handler, which sets `attention` if the loop must end. */
+enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector)
+{
+	cpu_dispatch_interrupt(vector);
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+/* A physical NMI is the host's; guests only get the ones their own APIC sends. */
+enum exit_result exit_host_nmi(struct vcpu *vcpu)
+{
+	this_cpu()->guest_nmis++;
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+/* The guest can take an interrupt (or an NMI) now: deliver looks again before the next entry. */
+enum exit_result exit_irq_window(struct vcpu *vcpu)
+{
+	vcpu->irq_check = true;
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+enum exit_result exit_nmi_window(struct vcpu *vcpu)
+{
+	vcpu->nmi_blocked = false;
+	return exit_irq_window(vcpu);
+}

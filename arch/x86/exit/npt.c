@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A nested page fault (EPT violation, #NPF): RAM touched for the first time gets memory, everything else is
+ * a device or a hole. RAM is mapped in 2 MiB pages; the chunks at the edge of RAM (below 1 MiB, the end of
+ * an odd memory size) in 4 KiB pages, all of the chunk at once, so that each chunk faults once.
+ */
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/npt.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+static int map_chunk(struct vm *vm, gpa_t addr, hpa_t chunk)
+{
+	gpa_t start = gpa(align_down(addr.raw, LARGE_SIZE));
+
+	if (gpm_is_whole_chunk(&vm->gpm, addr))
+		return npt_map(&vm->npt, start, chunk, LARGE_SIZE, NPT_RWX, false);
+	for (uint64_t offset = 0; offset < LARGE_SIZE; offset += PAGE_SIZE)
+		if (gpm_is_ram(&vm->gpm, gpa_add(start, offset), PAGE_SIZE) &&
+		    npt_map(&vm->npt, gpa_add(start, offset), hpa_add(chunk, offset), PAGE_SIZE, NPT_RWX, false))
+			return -1;
+	return 0;
+}
+
+static enum exit_result touch_ram(struct vcpu *vcpu, gpa_t addr)
+{
+	hpa_t chunk = gpm_populate(&vcpu->vm->gpm, addr);
+
+	/* Overcommitted: this guest pays, nobody else (design rule 3). */
+	if (!chunk.raw || map_chunk(vcpu->vm, addr, chunk))
+		return exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
+{
+	if (!fault->was_mapped && gpm_is_ram(&vcpu->vm->gpm, fault->addr, 1))
+		return touch_ram(vcpu, fault->addr);
+	if (fault->is_fetch)
+		return exit_fatal(vcpu, "the guest executes where there is no memory:", fault->addr.raw);
+	if (fault->in_walk)
+		return exit_fatal(vcpu, "the guest's page tables are not in memory:", fault->addr.raw);
+	return exit_mmio(vcpu, fault->addr, fault->is_write);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* CPUID leaves and feature bits: SDM vol. 2, CPUID; APM vol. 3, appendix E. Only what we test or offer. */
+#include "arch/x86/hw/bits.h"
+
+#define CPUID_BASIC	0x0U
+#define CPUID_FEATURES	0x1U
+#define CPUID_CACHE	0x2U
+#define CPUID_CACHE_PARAMS 0x4U
+#define CPUID_MWAIT	0x5U
+#define CPUID_POWER	0x6U
+#define CPUID_EXT_FEATURES 0x7U
+#define CPUID_PMU	0xaU
+#define CPUID_TOPOLOGY	0xbU
+#define CPUID_XSAVE	0xdU
+#define CPUID_TSC	0x15U
+#define CPUID_FREQUENCY	0x16U
+#define CPUID_TOPOLOGY_V2 0x1fU
+#define CPUID_HV_BASE	0x40000000U
+#define CPUID_HV_TIMING	0x40000010U
+#define CPUID_EXT_BASE	0x80000000U
+#define CPUID_EXT_INFO	0x80000001U
+#define CPUID_BRAND_FIRST 0x80000002U
+#define CPUID_BRAND_LAST 0x80000004U
+#define CPUID_L1	0x80000005U
+#define CPUID_L2	0x80000006U
+#define CPUID_APM	0x80000007U
+#define CPUID_ADDR	0x80000008U
+#define CPUID_SVM	0x8000000aU
+#define CPUID_AMD_CACHE	0x8000001dU
+#define CPUID_AMD_TOPOLOGY 0x8000001eU
+
+/* Leaf 1 ECX */
+#define CPUID1_C_SSE3		BIT(0)
+#define CPUID1_C_PCLMULQDQ	BIT(1)
+#define CPUID1_C_MONITOR	BIT(3)
+#define CPUID1_C_VMX		BIT(5)
+#define CPUID1_C_SSSE3		BIT(9)
+#define CPUID1_C_FMA		BIT(12)
+#define CPUID1_C_CX16		BIT(13)
+#define CPUID1_C_PCID		BIT(17)
+#define CPUID1_C_SSE41		BIT(19)
+#define CPUID1_C_SSE42		BIT(20)
+#define CPUID1_C_X2APIC		BIT(21)
+#define CPUID1_C_MOVBE		BIT(22)
+#define CPUID1_C_POPCNT		BIT(23)
+#define CPUID1_C_TSC_DEADLINE	BIT(24)
+#define CPUID1_C_AES		BIT(25)
+#define CPUID1_C_XSAVE		BIT(26)
+#define CPUID1_C_OSXSAVE	BIT(27)
+#define CPUID1_C_AVX		BIT(28)
+#define CPUID1_C_F16C		BIT(29)
+#define CPUID1_C_RDRAND		BIT(30)
+#define CPUID1_C_HYPERVISOR	BIT(31)
+
+/* Leaf 1 EDX */
+#define CPUID1_D_FPU		BIT(0)
+#define CPUID1_D_VME		BIT(1)
+#define CPUID1_D_DE		BIT(2)
+#define CPUID1_D_PSE		BIT(3)
+#define CPUID1_D_TSC		BIT(4)
+#define CPUID1_D_MSR		BIT(5)
+#define CPUID1_D_PAE		BIT(6)
+#define CPUID1_D_MCE		BIT(7)
+#define CPUID1_D_CX8		BIT(8)
+#define CPUID1_D_APIC		BIT(9)
+#define CPUID1_D_SEP		BIT(11)
+#define CPUID1_D_MTRR		BIT(12)
+#define CPUID1_D_PGE		BIT(13)
+#define CPUID1_D_MCA		BIT(14)
+#define CPUID1_D_CMOV		BIT(15)
+#define CPUID1_D_PAT		BIT(16)
+#define CPUID1_D_PSE36		BIT(17)
+#define CPUID1_D_CLFSH		BIT(19)
+#define CPUID1_D_MMX		BIT(23)
+#define CPUID1_D_FXSR		BIT(24)
+#define CPUID1_D_SSE		BIT(25)
+#define CPUID1_D_SSE2		BIT(26)
+#define CPUID1_D_HTT		BIT(28)
+
+/* Leaf 7 subleaf 0 EBX */
+#define CPUID7_B_FSGSBASE	BIT(0)
+#define CPUID7_B_TSC_ADJUST	BIT(1)
+#define CPUID7_B_BMI1		BIT(3)
+#define CPUID7_B_AVX2		BIT(5)
+#define CPUID7_B_SMEP		BIT(7)
+#define CPUID7_B_BMI2		BIT(8)
+#define CPUID7_B_ERMS		BIT(9)
+#define CPUID7_B_INVPCID	BIT(10)
+#define CPUID7_B_AVX512F	BIT(16)
+#define CPUID7_B_AVX512DQ	BIT(17)
+#define CPUID7_B_RDSEED		BIT(18)
+#define CPUID7_B_ADX		BIT(19)
+#define CPUID7_B_SMAP		BIT(20)
+#define CPUID7_B_AVX512IFMA	BIT(21)
+#define CPUID7_B_CLFLUSHOPT	BIT(23)
+#define CPUID7_B_CLWB		BIT(24)
+#define CPUID7_B_AVX512CD	BIT(28)
+#define CPUID7_B_SHA		BIT(29)
+#define CPUID7_B_AVX512BW	BIT(30)
+#define CPUID7_B_AVX512VL	BIT(31)
+
+/* Leaf 7 subleaf 0 ECX */
+#define CPUID7_C_AVX512VBMI	BIT(1)
+#define CPUID7_C_UMIP		BIT(2)
+#define CPUID7_C_PKU		BIT(3)
+#define CPUID7_C_OSPKE		BIT(4)
+#define CPUID7_C_VBMI2		BIT(6)
+#define CPUID7_C_GFNI		BIT(8)
+#define CPUID7_C_VAES		BIT(9)
+#define CPUID7_C_VPCLMULQDQ	BIT(10)
+#define CPUID7_C_VNNI		BIT(11)
+#define CPUID7_C_BITALG		BIT(12)
+#define CPUID7_C_VPOPCNTDQ	BIT(14)
+#define CPUID7_C_LA57		BIT(16)
+#define CPUID7_C_RDPID		BIT(22)
+
+/* Leaf 0xD subleaf 1 EAX */
+#define CPUIDD1_XSAVEOPT	BIT(0)
+#define CPUIDD1_XSAVEC		BIT(1)
+#define CPUIDD1_XGETBV1		BIT(2)
+#define CPUIDD1_XSAVES		BIT(3)
+
+/* Leaf 8000_0001 */
+#define CPUIDE1_C_LAHF		BIT(0)
+#define CPUIDE1_C_SVM		BIT(2)
+#define CPUIDE1_C_CR8		BIT(4)
+#define CPUIDE1_C_ABM		BIT(5)
+#define CPUIDE1_C_SSE4A		BIT(6)
+#define CPUIDE1_C_MISALIGN	BIT(7)
+#define CPUIDE1_C_PREFETCHW	BIT(8)
+#define CPUIDE1_D_SYSCALL	BIT(11)
+#define CPUIDE1_D_NX		BIT(20)
+#define CPUIDE1_D_1G		BIT(26)
+#define CPUIDE1_D_RDTSCP	BIT(27)
+#define CPUIDE1_D_LM		BIT(29)
+
+#define CPUID_APM_D_INVARIANT_TSC BIT(8)

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* From the first C function to the last: what starts, in which order, and why. */
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/host/paging.h"
+#include "arch/x86/host/tsc.h"
+#include "arch/x86/virt/backend.h"
+#include "drivers/uart16550.h"
+#include "hv/console.h"
+#include "hv/files.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/page.h"
+#include "hv/panic.h"
+#include "hv/sched.h"
+
+const struct virt_backend *virt;
+
+void hv_main(uint64_t handoff_address);
+
+/* Our own copy: the original lies in memory that page_give takes back. */
+static struct handoff handoff;
+
+static void check_handoff(const struct handoff *from)
+{
+	if (from->magic != HANDOFF_MAGIC || from->version != HANDOFF_VERSION || from->size != sizeof(*from))
+		panic("the loader on the boot disk does not belong to this hypervisor: copy both files again");
+	if (from->region_count > HANDOFF_REGIONS_MAX || from->file_count > HANDOFF_FILES_MAX ||
+	    from->cpu_count > HANDOFF_CPUS_MAX || from->vm_count > HANDOFF_VMS_MAX)
+		panic("the loader's handoff is damaged");
+}
+
+/* The first back end that this processor supports; otherwise each one's reason, which names the remedy. */
+static bool choose_backend(void)
+{
+	static const struct virt_backend *const backends[] = { &vmx_backend, &svm_backend };
+	const char *why_not[countof(backends)] = { 0 };
+
+	for (size_t i = 0; i < countof(backends); i++) {
+		if (backends[i]->supported(&why_not[i])) {
+			virt = backends[i];
+			return true;
+		}
+	}
+	log_error("%s", why_not[cpu_features.is_amd ? 1 : 0]);
+	return false;
+}
+
+static void give_back_loader_memory(void)
+{
+	for (uint32_t i = 0; i < handoff.region_count; i++)
+		if (handoff.regions[i].kind == REGION_LOADER)
+			page_give(hpa(handoff.regions[i].start), handoff.regions[i].length);
+}
+
+__attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
+{
+	log_line(LOG_ERROR, "trapeze: END status=%u %s", failed ? 1U : 0U, text);
+	console_flush();
+	if (handoff.stay_on)
+		cpu_stop();
+	firmware_reset(handoff.efi_reset_system, 2);
+}
+
+static void start_machine(void)
+{
+	page_init(&handoff);			/* memory first: everything else asks for pages */
+	paging_init(&handoff);			/* then our own tables: the firmware's may vanish */
+	give_back_loader_memory();		/* nothing points into it any more */
+	console_init(&handoff.framebuffer);	/* from here on the log is visible */
+	host_lapic_init();			/* interrupts before the clock: the timer is calibrated against it */
+	tsc_init();
+	serial_enable_interrupts();		/* output no longer waits for the wire */
+	files_init(&handoff);
+}
+
+void hv_main(uint64_t handoff_address)
+{
+	const struct handoff *from = hpa_ptr(hpa(handoff_address));
+	uint32_t failed;
+
+	cpu_init_boot(0);			/* GDT, IDT: before anything can fault */
+	check_handoff(from);
+	handoff = *from;
+	log_set_level((enum log_level)handoff.log_level);
+	start_machine();
+	cpu_report();
+	if (!choose_backend())
+		finish(1, "no usable hardware virtualization");
+	virt->cpu_on();
+	log_info("trapeze: READY (%s, %u CPU%s listed, %lu MiB free)", virt->name, handoff.cpu_count,
+		 handoff.cpu_count == 1 ? "" : "s", page_free_bytes() >> 20);
+
+	sched_set_attach(handoff.attach, handoff.vm_count);
+	for (uint32_t i = 0; i < handoff.vm_count; i++)
+		(void)sched_add(&handoff.vms[i]);
+	failed = sched_run();
+	virt->cpu_off();
+	finish(failed, failed ? "a VM crashed or could not be started" : "all VMs are off");
+}

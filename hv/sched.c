@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* The scheduler (contract in sched.h). One processor, so no lock; `attention` is its only interrupt. */
+#include "hv/sched.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/virt/backend.h"
+#include "boot/handoff.h"
+#include "hv/console.h"
+#include "hv/lib/string.h"
+#include "hv/page.h"
+#include "hv/timer.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define SLICES_PER_SECOND	100U
+
+static struct vm *vms[HANDOFF_VMS_MAX];
+static uint32_t   vm_count, crashed;
+static uint32_t   turn;		/* index of the vCPU that ran last, counted over all VMs */
+static struct timer slice;	/* ends the turn of a vCPU that has competition */
+
+/* The slice is over when the host's timer interrupts: attention is what ends it, there is nothing to do here. */
+static void slice_over(void *ctx)
+{
+	(void)ctx;
+}
+
+static const char *attach_name;
+static bool attach_only;	/* no name given and just one VM: that one */
+
+void sched_set_attach(const char *name, uint32_t count)
+{
+	attach_name = name;
+	attach_only = !*name && count == 1;
+}
+
+int sched_add(const struct handoff_vm *config)
+{
+	struct vm *vm = vm_count < HANDOFF_VMS_MAX ? vm_create(config) : NULL;
+
+	if (!vm) {
+		crashed++;
+		return -1;
+	}
+	vms[vm_count++] = vm;
+	if (attach_only || !strcmp(attach_name, vm->name))
+		console_attach(vm);
+	return vm_start(vm);
+}
+
+/* ---- Choosing ---- */
+
+static uint32_t count_vcpus(void)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < vm_count; i++)
+		count += vms[i]->vcpu_count;
+	return count;
+}
+
+static struct vcpu *nth_vcpu(uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (n >= vms[i]->vcpu_count)
+		n -= vms[i++]->vcpu_count;
+	return vms[i]->vcpus[n];
+}
+
+static bool is_ready(const struct vcpu *vcpu)
+{
+	return vcpu->state == VCPU_READY && vm_is_alive(vcpu->vm);
+}
+
+/* The next ready vCPU after the one that ran last; *others says whether it has competition. */
+static struct vcpu *pick(bool *others)
+{
+	uint32_t count = count_vcpus(), ready = 0, first = turn;
+	struct vcpu *chosen = NULL;
+
+	for (uint32_t i = 1; i <= count; i++) {
+		struct vcpu *vcpu = nth_vcpu((first + i) % count);
+
+		if (!is_ready(vcpu))
+			continue;
+		if (!ready++) {
+			chosen = vcpu;
+			turn = (first + i) % count;
+		}
+	}
+	*others = ready > 1;
+	return chosen;
+}
+
+/* ---- Switching: state that stays in the processor across exits changes hands here ---- */
+
+static void debug_registers_save(struct vcpu *vcpu)
+{
+	vcpu->dr[0] = read_dr0();
+	vcpu->dr[1] = read_dr1();
+	vcpu->dr[2] = read_dr2();
+	vcpu->dr[3] = read_dr3();
+	vcpu->dr6 = read_dr6();
+}
+
+static void debug_registers_load(const struct vcpu *vcpu)
+{
+	write_dr0(vcpu->dr[0]);
+	write_dr1(vcpu->dr[1]);
+	write_dr2(vcpu->dr[2]);
+	write_dr3(vcpu->dr[3]);
+	write_dr6(vcpu->dr6);
+}
+
+static void switch_to(struct vcpu *vcpu)
+{
+	struct cpu  *cpu = this_cpu();
+	struct vcpu *old = cpu->loaded;
+
+	if (old == vcpu)
+		return;
+	if (old) {
+		virt->save(old);
+		fpu_save(old->fpu, old->xcr0, old->xss);
+		debug_registers_save(old);
+		old->cr2 = read_cr2();
+	}
+	fpu_restore(vcpu->fpu, vcpu->xcr0, vcpu->xss);
+	debug_registers_load(vcpu);
+	write_cr2(vcpu->cr2);
+	virt->load(vcpu);
+	cpu->loaded = vcpu;
+}
+
+/* ---- Ends ---- */
+
+static void report_end(const struct vm *vm)
+{
+	static const char *const words[] = {
+		[VM_END_SHUTDOWN] = "shut off (shutdown)", [VM_END_REBOOT] = "rebooting",
+		[VM_END_CRASHED] = "crashed", [VM_END_DESTROYED] = "shut off (destroyed)",
+	};
+	uint64_t exits = 0;
+
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		exits += vm->vcpus[i]->trace.total;
+	vm_log(vm, "%s: %s; %lu exits, %lu KiB RAM touched, %lu KiB of our own", words[vm->end], vm->end_reason,
+	       exits, vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4);
+}
+
+static bool wants_restart(const struct vm *vm)
+{
+	if (vm->end == VM_END_REBOOT)
+		return vm->config->on_reboot == ACTION_RESTART;
+	return vm->end == VM_END_CRASHED && vm->config->on_crash == ACTION_RESTART;
+}
+
+/* Take ended VMs off the list; those that want it start again from their images. */
+static void reap(void)
+{
+	for (uint32_t i = 0; i < vm_count; i++) {
+		struct vm *vm = vms[i];
+		const struct handoff_vm *config = vm->config;
+		bool again = wants_restart(vm);
+
+		if (vm->end == VM_END_NONE)
+			continue;
+		report_end(vm);
+		crashed += vm->end == VM_END_CRASHED && !again;
+		vm_destroy(vm);
+		vms[i--] = vms[--vm_count];
+		turn = 0;
+		if (again)
+			(void)sched_add(config);
+	}
+}
+
+/* ---- The loop ---- */
+
+static void do_host_work(void)
+{
+	this_cpu()->attention = false;	/* before looking, so that what comes meanwhile is seen next time */
+	timer_run_due();
+	console_poll();
+}
+
+static void run_one(struct vcpu *vcpu, bool has_others)
+{
+	if (has_others)
+		timer_arm(&slice, time_now() + time_hz() / SLICES_PER_SECOND);
+	else
+		timer_disarm(&slice);
+	switch_to(vcpu);
+	vcpu_run(vcpu);
+}
+
+uint32_t sched_run(void)
+{
+	timer_init(&slice, slice_over, NULL);
+	for (;;) {
+		struct vcpu *vcpu;
+		bool has_others;
+
+		do_host_work();
+		reap();
+		if (!vm_count)
+			return crashed;
+		vcpu = pick(&has_others);
+		if (vcpu) {
+			run_one(vcpu, has_others);
+		} else if (!page_idle_work()) {
+			timer_disarm(&slice);
+			host_lapic_arm(timer_next());
+			cpu_idle();
+		}
+	}
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* The neutral half of a virtual processor (contract in vcpu.h): its run loop first, the rest below. */
+#include "hv/vcpu.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/inject.h"
+#include "arch/x86/virt/smp_boot.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "hv/page.h"
+#include "hv/vm.h"
+
+/*
+ * The heart of it all. `attention` is set by host interrupts: then the scheduler has something to do. The
+ * guest's next timer may have been set by the exit just handled, so the host's is brought up to date here.
+ */
+void vcpu_run(struct vcpu *vcpu)
+{
+	const struct cpu *cpu = this_cpu();
+	enum exit_result result = EXIT_RESUME;
+
+	while (result == EXIT_RESUME && !cpu->attention && vm_is_alive(vcpu->vm)) {
+		host_lapic_arm(timer_next());
+		virt->deliver(vcpu);		/* pending events, windows */
+		virt->enter(vcpu);		/* looks like a call, returns at the exit */
+		result = virt->handle(vcpu);	/* one row of one table */
+	}
+}
+
+/* ---- What the local APIC needs of its processor ---- */
+
+static uint64_t apic_guest_tsc(void *ctx)
+{
+	return vcpu_tsc(ctx);
+}
+
+static uint64_t apic_host_deadline(void *ctx, uint64_t guest_tsc)
+{
+	const struct vcpu *vcpu = ctx;
+
+	return guest_tsc - vcpu->tsc_offset;
+}
+
+static void apic_kick(void *ctx)
+{
+	vcpu_kick(ctx);
+}
+
+static void apic_ipi(void *ctx, const struct lapic *from, uint64_t icr)
+{
+	struct vcpu *vcpu = ctx;
+
+	smp_ipi(vcpu->vm, from, icr);
+}
+
+static void apic_eoi(void *ctx, uint8_t vector)
+{
+	struct vcpu *vcpu = ctx;
+
+	ioapic_eoi(&vcpu->vm->machine->ioapic, vector);
+}
+
+static const struct lapic_env apic_env = {
+	.guest_tsc = apic_guest_tsc, .host_deadline = apic_host_deadline, .kick = apic_kick,
+	.ipi = apic_ipi, .eoi = apic_eoi,
+};
+
+int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
+{
+	memset(vcpu, 0, sizeof(*vcpu));
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->state = VCPU_PARKED;
+	vcpu->xcr0 = XCR0_X87;		/* facts, 29 */
+	vcpu->dr6 = 0xffff0ff0U;	/* SDM vol. 3, 10.1.1, table "IA-32 Processor States Following Power-up" */
+	vcpu->tsc_offset = 0 - time_now();
+	vcpu->fpu = page_alloc_contiguous(fpu_area_pages());
+	if (!vcpu->fpu)
+		return -1;
+	fpu_area_init(vcpu->fpu);
+	msr_reset(vcpu);
+	lapic_init(&vcpu->lapic, id, &apic_env, vcpu);
+	return virt->vcpu_create(vcpu);
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	timer_disarm(&vcpu->lapic.timer);
+	if (this_cpu()->loaded == vcpu) {
+		virt->save(vcpu);
+		this_cpu()->loaded = NULL;
+	}
+	virt->vcpu_destroy(vcpu);
+	if (vcpu->fpu)
+		page_free_contiguous(vcpu->fpu, fpu_area_pages());
+	vcpu->fpu = NULL;
+}
+
+/* ---- Interrupts and exceptions ---- */
+
+bool vcpu_has_irq(struct vcpu *vcpu)
+{
+	struct lapic *lapic = &vcpu->lapic;
+
+	return (lapic->extint && lapic_takes_extint(lapic)) || (lapic->irr_count && lapic_pending(lapic) >= 0);
+}
+
+int vcpu_ack_irq(struct vcpu *vcpu)
+{
+	struct lapic *lapic = &vcpu->lapic;
+	int vector;
+
+	if (lapic->extint && lapic_takes_extint(lapic))
+		return pic_ack(&vcpu->vm->machine->pic);
+	vector = lapic_pending(lapic);
+	if (vector >= 0)
+		lapic_accept(lapic, (uint8_t)vector);
+	return vector;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	vcpu->irq_check = true;
+	if (vcpu->state == VCPU_HALTED && (vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
+		vcpu->state = VCPU_READY;
+}
+
+void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
+{
+	struct vevent event = { .is_valid = true, .type = VEVENT_EXCEPTION, .vector = vector,
+				.has_error = has_error, .error = error };
+
+	exit_progress(vcpu);
+	if (!inject_combine(&vcpu->pending, &event))
+		exit_triple_fault(vcpu);
+}
+
+void vcpu_inject_pf(struct vcpu *vcpu, uint64_t addr, uint32_t error)
+{
+	vcpu->cr2 = addr;
+	write_cr2(addr);	/* live while the vCPU is loaded; SVM takes it from vcpu->cr2 */
+	vcpu_inject(vcpu, VEC_PF, true, error);
+}
+
+/* ---- Registers ---- */
+
+uint64_t vcpu_gpr(struct vcpu *vcpu, enum gpr reg)
+{
+	return reg == GPR_RSP ? virt->get(vcpu, REG_RSP) : vcpu->gpr[reg];
+}
+
+void vcpu_set_gpr(struct vcpu *vcpu, enum gpr reg, uint64_t val)
+{
+	if (reg == GPR_RSP)
+		virt->set(vcpu, REG_RSP, val);
+	else
+		vcpu->gpr[reg] = val;
+}
+
+uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high)
+{
+	uint64_t val = vcpu_gpr(vcpu, reg);
+
+	return (is_high ? field_get(val, FIELD(15, 8)) : val) & size_mask(size);
+}
+
+void vcpu_set_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high, uint64_t val)
+{
+	uint64_t old = vcpu_gpr(vcpu, reg);
+
+	if (is_high)
+		val = field_set(old, FIELD(15, 8), val);
+	else if (size < 4)
+		val = (old & ~size_mask(size)) | (val & size_mask(size));
+	else
+		val &= size_mask(size);		/* a 32-bit result clears the upper half */
+	vcpu_set_gpr(vcpu, reg, val);
+}
+
+uint8_t vcpu_cpl(struct vcpu *vcpu)
+{
+	struct segment ss;
+
+	/* SS.DPL is the CPL in every mode (SDM vol. 3, 25.4.1); real mode has 0, virtual-8086 mode 3 there. */
+	virt->get_seg(vcpu, SEG_SS, &ss);
+	return (uint8_t)field_get(ss.rights, SEG_DPL_MASK);
+}
+
+enum insn_mode vcpu_mode(struct vcpu *vcpu)
+{
+	struct segment cs;
+
+	virt->get_seg(vcpu, SEG_CS, &cs);
+	if ((cs.rights & SEG_L) && (virt->get(vcpu, REG_EFER) & EFER_LMA))
+		return INSN_64;
+	return cs.rights & SEG_DB ? INSN_32 : INSN_16;
+}
+
+uint64_t vcpu_tsc(struct vcpu *vcpu)
+{
+	return time_now() + vcpu->tsc_offset;
+}

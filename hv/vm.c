@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual machine from one configuration record to its end (contract in vm.h). */
+#include "hv/vm.h"
+
+#include "arch/x86/exit/cpuid.h"
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/loader.h"
+#include "arch/x86/virt/reset.h"
+#include "hv/lib/format.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/machine.h"
+#include "hv/memory_map.h"
+#include "hv/page.h"
+#include "hv/vcpu.h"
+
+_Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "a VM fits into the pages vm_create asks for");
+_Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
+
+static size_t pages_for(size_t bytes)
+{
+	return (size_t)(align_up(bytes, PAGE_SIZE) / PAGE_SIZE);
+}
+
+void vm_log(const struct vm *vm, const char *fmt, ...)
+{
+	char    line[256];
+	va_list args;
+
+	va_start(args, fmt);
+	format_vbuf(line, sizeof(line), fmt, args);
+	va_end(args);
+	log_info("%s: %s", vm->name, line);
+}
+
+void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
+{
+	va_list args;
+
+	if (vm->end != VM_END_NONE)
+		return;		/* the first reason is the one that matters */
+	vm->end = end;
+	va_start(args, fmt);
+	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
+	va_end(args);
+}
+
+void vm_kill(struct vm *vm, const char *fmt, ...)
+{
+	va_list args;
+
+	if (vm->end != VM_END_NONE)
+		return;
+	vm->end = VM_END_CRASHED;
+	va_start(args, fmt);
+	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
+	va_end(args);
+	log_error("%s: stopped: %s", vm->name, vm->end_reason);
+}
+
+static int create_memory(struct vm *vm)
+{
+	struct memory_map map;
+
+	memory_map_slots(&map, vm->config->memory);
+	for (size_t i = 0; i < map.count; i++)
+		if (gpm_add_slot(&vm->gpm, gpa(map.ranges[i].start), map.ranges[i].length))
+			return -1;
+	return npt_init(&vm->npt, virt->npt);
+}
+
+static int create_cpuid(struct vm *vm)
+{
+	const struct cpuid_facts facts = {
+		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vm->vcpu_count,
+		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
+		.can_rdtscp = cpu_features.has_rdtscp, .can_invpcid = cpu_features.has_invpcid,
+		.can_xsaves = cpu_features.has_xsaves,
+	};
+
+	vm->cpuid = page_alloc();
+	if (!vm->cpuid)
+		return -1;
+	cpuid_build(vm->cpuid, &facts, cpuid);
+	return 0;
+}
+
+static int create_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		vm->vcpus[i] = page_alloc_contiguous(pages_for(sizeof(struct vcpu)));
+		if (!vm->vcpus[i] || vcpu_init(vm->vcpus[i], vm, i))
+			return -1;
+	}
+	return 0;
+}
+
+static struct vm *vm_fail(struct vm *vm, const char *what)
+{
+	log_error("%s: cannot be created: %s (%lu KiB of host memory free)", vm->name, what,
+		  page_free_bytes() / 1024);
+	vm_destroy(vm);
+	return NULL;
+}
+
+struct vm *vm_create(const struct handoff_vm *config)
+{
+	static uint32_t next_id;
+	uint64_t   before = page_free_bytes();
+	struct vm *vm = page_alloc_contiguous(pages_for(sizeof(*vm)));
+
+	if (!vm) {
+		log_error("%s: cannot be created: no memory", config->name);
+		return NULL;
+	}
+	vm->config = config;
+	vm->id = ++next_id;
+	vm->exit_code = -1;
+	vm->vcpu_count = config->vcpus;
+	text_copy(vm->name, config->name, sizeof(vm->name));
+	bus_init(&vm->pio, "ports");
+	bus_init(&vm->mmio, "memory");
+	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
+		return vm_fail(vm, "vcpus is out of range");
+	if (config->memory > page_free_bytes())
+		return vm_fail(vm, "not enough memory: lower `memory` in its configuration");
+	if (create_memory(vm))
+		return vm_fail(vm, "no memory for its page tables, or `memory` above the limit of 60G");
+	if (create_cpuid(vm))
+		return vm_fail(vm, "no memory for its CPUID table");
+	vm->machine = page_alloc_contiguous(pages_for(sizeof(*vm->machine)));
+	if (!vm->machine || create_vcpus(vm))
+		return vm_fail(vm, "no memory for its processors");
+	if (machine_create(vm))
+		return vm_fail(vm, "a device could not be built");
+	vm->overhead = before - page_free_bytes() - vm->gpm.populated;
+	return vm;
+}
+
+int vm_start(struct vm *vm)
+{
+	struct reset_state state;
+
+	if (loader_load(vm, &state)) {
+		vm_kill(vm, "its kernel could not be loaded");
+		return -1;
+	}
+	/* Guests find their memory zeroed ahead, so that the first touch is cheap (page.h). */
+	page_prepare(vm->config->memory);
+	vm->start_tsc = time_now();
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		vm->vcpus[i]->tsc_offset = 0 - vm->start_tsc;
+		virt->set(vm->vcpus[i], REG_TSC_OFFSET, vm->vcpus[i]->tsc_offset);
+	}
+	virt->vcpu_reset(vm->vcpus[0], &state);
+	vm->state = VM_RUNNING;
+	vm->vcpus[0]->state = VCPU_READY;
+	vm_log(vm, "started, %u vCPU%s, %lu MiB, id %u", vm->vcpu_count, vm->vcpu_count > 1 ? "s" : "",
+	       vm->config->memory >> 20, vm->id);
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (vm->machine) {
+		machine_destroy(vm);
+		page_free_contiguous(vm->machine, pages_for(sizeof(*vm->machine)));
+	}
+	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++) {
+		if (!vm->vcpus[i])
+			continue;
+		vcpu_destroy(vm->vcpus[i]);
+		page_free_contiguous(vm->vcpus[i], pages_for(sizeof(struct vcpu)));
+	}
+	npt_destroy(&vm->npt);
+	gpm_destroy(&vm->gpm);
+	page_free(vm->cpuid);
+	page_free_contiguous(vm, pages_for(sizeof(*vm)));
+}
