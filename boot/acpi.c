@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ACPI 6.5, 5.2 "ACPI System Description Tables": RSDP, XSDT/RSDT, and of the MADT the entries for processors.
+ * Tables are not aligned, so every field is copied out before use; lengths bound every loop.
+ */
+#include "boot/acpi.h"
+
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+
+struct acpi_rsdp {
+	char     signature[8];
+	uint8_t  checksum;
+	char     oem[6];
+	uint8_t  revision;
+	uint32_t rsdt;
+	uint32_t length;	/* from here on: revision 2 */
+	uint64_t xsdt;
+	uint8_t  checksum2, reserved[3];
+} __attribute__((packed));
+
+struct acpi_header {
+	char     signature[4];
+	uint32_t length;
+	uint8_t  revision, checksum;
+	char     oem[6], oem_table[8];
+	uint32_t oem_revision, creator, creator_revision;
+} __attribute__((packed));
+
+#define RSDP_SIGNATURE	"RSD PTR "
+#define RSDP_LENGTH_1	offsetof(struct acpi_rsdp, length)
+#define RSDP_REVISION_2	2
+#define TABLE_MAX	(1U << 20)	/* larger tables are nonsense */
+#define SIGNATURE_LEN	4
+
+/* 5.2.12 "Multiple APIC Description Table": behind the header come the local APIC address and flags. */
+#define MADT_ENTRIES	(sizeof(struct acpi_header) + 8)
+#define MADT_ENABLED	1U
+
+struct madt_lapic {		/* type 0 */
+	uint8_t  type, length, uid, apic_id;
+	uint32_t flags;
+} __attribute__((packed));
+
+struct madt_x2apic {		/* type 9 */
+	uint8_t  type, length;
+	uint16_t reserved;
+	uint32_t apic_id, flags, uid;
+} __attribute__((packed));
+
+#define MADT_LAPIC	0
+#define MADT_X2APIC	9
+
+static bool sums_to_zero(const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+	uint8_t sum = 0;
+
+	for (size_t i = 0; i < len; i++)
+		sum = (uint8_t)(sum + bytes[i]);
+	return sum == 0;
+}
+
+bool acpi_rsdp_is_valid(uint64_t address)
+{
+	const void *at = (const void *)(uintptr_t)address;
+	struct acpi_rsdp rsdp;
+
+	if (!address || memcmp(at, RSDP_SIGNATURE, sizeof(rsdp.signature)) != 0 || !sums_to_zero(at, RSDP_LENGTH_1))
+		return false;
+	memcpy(&rsdp, at, RSDP_LENGTH_1);
+	if (rsdp.revision < RSDP_REVISION_2)
+		return true;
+	memcpy(&rsdp, at, sizeof(rsdp));
+	return rsdp.length >= sizeof(rsdp) && rsdp.length <= TABLE_MAX && sums_to_zero(at, rsdp.length);
+}
+
+/* The table at an address, if it is whole and (signature given) the one asked for. */
+static const void *table_at(uint64_t address, const char *signature, struct acpi_header *header)
+{
+	const void *at = (const void *)(uintptr_t)address;
+
+	if (!address)
+		return NULL;
+	memcpy(header, at, sizeof(*header));
+	if (memcmp(header->signature, signature, SIGNATURE_LEN) != 0)
+		return NULL;
+	if (header->length < sizeof(*header) || header->length > TABLE_MAX || !sums_to_zero(at, header->length))
+		return NULL;
+	return at;
+}
+
+static const void *find_in(const void *root, uint32_t length, size_t pointer_size, const char *signature)
+{
+	struct acpi_header header;
+
+	for (size_t at = sizeof(header); length - at >= pointer_size; at += pointer_size) {
+		uint64_t address = 0;
+		const void *table;
+
+		memcpy(&address, (const char *)root + at, pointer_size);
+		table = table_at(address, signature, &header);
+		if (table)
+			return table;
+	}
+	return NULL;
+}
+
+const void *acpi_find(uint64_t address, const char *signature)
+{
+	struct acpi_header header;
+	struct acpi_rsdp rsdp;
+	const void *root;
+
+	if (!acpi_rsdp_is_valid(address))
+		return NULL;
+	memcpy(&rsdp, (const void *)(uintptr_t)address, RSDP_LENGTH_1);
+	if (rsdp.revision >= RSDP_REVISION_2) {
+		memcpy(&rsdp, (const void *)(uintptr_t)address, sizeof(rsdp));
+		root = table_at(rsdp.xsdt, "XSDT", &header);
+		if (root)
+			return find_in(root, header.length, sizeof(uint64_t), signature);
+	}
+	root = table_at(rsdp.rsdt, "RSDT", &header);
+	return root ? find_in(root, header.length, sizeof(uint32_t), signature) : NULL;
+}
+
+/* Some firmware lists a processor in both forms. */
+static uint32_t add_cpu(struct handoff_cpu *cpus, uint32_t count, uint32_t max, uint32_t apic_id)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (cpus[i].apic_id == apic_id)
+			return count;
+	if (count < max)
+		cpus[count++] = (struct handoff_cpu){ .apic_id = apic_id };
+	return count;
+}
+
+uint32_t acpi_list_cpus(const void *madt, struct handoff_cpu *cpus, uint32_t max)
+{
+	struct acpi_header header;
+	uint32_t count = 0;
+	uint8_t length;
+
+	memcpy(&header, madt, sizeof(header));
+	for (size_t at = MADT_ENTRIES; at + 2 <= header.length; at += length) {
+		const uint8_t *entry = (const uint8_t *)madt + at;
+		struct madt_lapic lapic;
+		struct madt_x2apic x2apic;
+
+		length = entry[1];
+		if (length < 2 || length > header.length - at)
+			break;
+		if (entry[0] == MADT_LAPIC && length >= sizeof(lapic)) {
+			memcpy(&lapic, entry, sizeof(lapic));
+			if (lapic.flags & MADT_ENABLED)
+				count = add_cpu(cpus, count, max, lapic.apic_id);
+		} else if (entry[0] == MADT_X2APIC && length >= sizeof(x2apic)) {
+			memcpy(&x2apic, entry, sizeof(x2apic));
+			if (x2apic.flags & MADT_ENABLED)
+				count = add_cpu(cpus, count, max, x2apic.apic_id);
+		}
+	}
+	return count;
+}

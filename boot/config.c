@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keys of trapeze.conf and vms/NAME.conf: one row a key, and the few values that need more than ini.c offers.
+ *
+ * Pure and fed with hostile text by the fuzzer. Words are libvirt's, kvmtool's and Firecracker's where they have one.
+ */
+#include "boot/config.h"
+
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+
+#define VCPUS_MAX	8
+#define TIMEOUT_MAX	3600
+#define MEMORY_MIN	(1ULL << 20)
+#define MEMORY_MAX	(1ULL << 40)
+#define MEMORY_DEFAULT	(128ULL << 20)
+#define CONF_SUFFIX	".conf"
+
+/* Each list is in the order of its enum in handoff.h. */
+static const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NULL };
+static const char *const when_done[] = { "poweroff", "halt", NULL };
+static const char *const protocols[] = { "auto", "linux", "multiboot", "bootsector", NULL };
+static const char *const consoles[] = { "auto", "virtio", "serial", NULL };
+static const char *const actions[] = { "destroy", "restart", NULL };
+static const char *const no_yes[] = { "no", "yes", NULL };
+static const char *const disk_modes[] = { "cow", "ro", "rw", NULL };
+static const char *const disk_options[] = { "mode", "serial", NULL };
+
+#define LOG_LEVEL_INFO	2
+
+/* ---- Values of our own ------------------------------------------------------------------------------ */
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_name_char(char c)
+{
+	return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+static void set_attach(const struct ini_entry *entry, const struct ini_key *key)
+{
+	struct config_host *host = entry->record;
+
+	(void)key;
+	if (!ini_value_copy(entry->value, host->attach.name, sizeof(host->attach.name)))
+		ini_error(entry, "too long for the name of a VM: at most %u characters", HANDOFF_NAME_MAX - 1);
+	host->attach.line = entry->line;
+}
+
+/* Why a path cannot be one below \trapeze\, or NULL. Names must be good for FAT and stay inside the directory. */
+static const char *path_fault(struct ini_value path)
+{
+	size_t part = 0;	/* where the current name starts */
+
+	if (path.len >= HANDOFF_PATH_MAX)
+		return "too long: at most 127 characters; move or rename the file";
+	for (size_t i = 0; i <= path.len; i++) {
+		if (i < path.len && path.at[i] != '/') {
+			if (strchr("\\:*?\"<>|\t", path.at[i]))
+				return path.at[i] == '\\' ? "write \"/\" between the parts of a path" :
+				       "the characters \\ : * ? \" < > | and tab cannot be part of a file name";
+			continue;
+		}
+		if (i == part)
+			return "write a path relative to \\trapeze\\, without \"/\" at its ends or twice in a row";
+		if (path.at[part] == '.' && (i - part == 1 || (i - part == 2 && path.at[part + 1] == '.')))
+			return "\".\" and \"..\" are not allowed in a path";
+		part = i + 1;
+	}
+	return NULL;
+}
+
+static void take_path(const struct ini_entry *entry, struct ini_value path, struct config_file *file)
+{
+	const char *fault = path_fault(path);
+
+	file->line = entry->line;
+	if (fault)
+		ini_error(entry, "%s", fault);
+	else
+		(void)ini_value_copy(path, file->path, sizeof(file->path));
+}
+
+static void set_path(const struct ini_entry *entry, const struct ini_key *key)
+{
+	take_path(entry, entry->value, (void *)((char *)entry->record + key->offset));
+}
+
+static void set_cmdline(const struct ini_entry *entry, const struct ini_key *key)
+{
+	const struct ini_value value = entry->value;
+
+	/* The quotes would reach the guest as part of its first and last word. */
+	if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"')
+		ini_error(entry, "remove the quotation marks at both ends");
+	else
+		ini_set_text(entry, key);
+}
+
+/* Cuts value at the first `mark`: returns what is before it and leaves what is behind it. */
+static struct ini_value cut(struct ini_value *value, char mark)
+{
+	struct ini_value before = *value;
+	size_t i = 0;
+
+	while (i < value->len && value->at[i] != mark)
+		i++;
+	before.len = i;
+	i += i < value->len;
+	value->at += i;
+	value->len -= i;
+	return before;
+}
+
+static void set_disk_mode(const struct ini_entry *entry, struct ini_value mode, struct config_disk *disk)
+{
+	int index = ini_word_index(mode, disk_modes);
+
+	if (index < 0)
+		ini_error(entry, "mode must be cow, ro or rw; nearest is \"%s\"", ini_nearest(mode, disk_modes));
+	else
+		disk->mode = (uint32_t)index;
+}
+
+static void set_disk_serial(const struct ini_entry *entry, struct ini_value serial, struct config_disk *disk)
+{
+	if (serial.len == 0 || serial.len > sizeof(disk->serial)) {
+		ini_error(entry, "serial must have 1 to %u characters", (unsigned)sizeof(disk->serial));
+		return;
+	}
+	memset(disk->serial, 0, sizeof(disk->serial));
+	memcpy(disk->serial, serial.at, serial.len);
+}
+
+/* PATH[,mode=cow|ro|rw][,serial=TEXT] */
+static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
+{
+	typedef void set_option(const struct ini_entry *, struct ini_value, struct config_disk *);
+	static set_option *const set[] = { set_disk_mode, set_disk_serial };	/* as disk_options */
+	struct config_disk *disk = (void *)((char *)entry->record + key->offset);
+	struct ini_value rest = entry->value;
+	bool given[countof(set)] = { false };
+
+	take_path(entry, cut(&rest, ','), &disk->file);
+	while (rest.len) {
+		struct ini_value value = cut(&rest, ',');
+		struct ini_value name = cut(&value, '=');
+		int option = ini_word_index(name, disk_options);
+
+		if (option < 0)
+			ini_error(entry, "after the path come mode=cow|ro|rw and serial=TEXT; nearest is \"%s\"",
+				  ini_nearest(name, disk_options));
+		else if (given[option])
+			ini_error(entry, "%s is given twice", disk_options[option]);
+		else
+			set[option](entry, value, disk);
+		if (option >= 0)
+			given[option] = true;
+	}
+}
+
+/* ---- The keys --------------------------------------------------------------------------------------- */
+
+#define HOST(field)	.offset = offsetof(struct config_host, field)
+#define VM(field)	.offset = offsetof(struct config_vm, field)
+
+static const struct ini_key host_keys[] = {
+	{ "log_level", ini_set_word,   HOST(log_level), .words = log_levels },
+	{ "when_done", ini_set_word,   HOST(stay_on),   .words = when_done },
+	{ "attach",    set_attach,     HOST(attach) },
+	{ "timeout",   ini_set_number, HOST(timeout),   .max = TIMEOUT_MAX },
+};
+
+static const struct ini_key vm_keys[] = {
+	{ "kernel",    set_path,       VM(kernel),     .required = true },
+	{ "initrd",    set_path,       VM(initrd) },
+	{ "cmdline",   set_cmdline,    VM(cmdline),    .max = HANDOFF_CMDLINE_MAX },
+	{ "vcpus",     ini_set_number, VM(vcpus),      .min = 1, .max = VCPUS_MAX },
+	{ "memory",    ini_set_size,   VM(memory),     .min = MEMORY_MIN, .max = MEMORY_MAX },
+	{ "protocol",  ini_set_word,   VM(protocol),   .words = protocols },
+	{ "disk0",     set_disk,       VM(disks[0]) },
+	{ "disk1",     set_disk,       VM(disks[1]) },
+	{ "disk2",     set_disk,       VM(disks[2]) },
+	{ "disk3",     set_disk,       VM(disks[3]) },
+	{ "module0",   set_path,       VM(modules[0]) },
+	{ "module1",   set_path,       VM(modules[1]) },
+	{ "module2",   set_path,       VM(modules[2]) },
+	{ "module3",   set_path,       VM(modules[3]) },
+	{ "console",   ini_set_word,   VM(console),    .words = consoles },
+	{ "on_crash",  ini_set_word,   VM(on_crash),   .words = actions },
+	{ "on_reboot", ini_set_word,   VM(on_reboot),  .words = actions },
+	{ "autostart", ini_set_word,   VM(autostart),  .words = no_yes },
+};
+_Static_assert(countof(vm_keys) <= INI_KEYS_MAX, "the INI reader has one mark a key");
+_Static_assert(HANDOFF_DISKS_MAX == 4 && HANDOFF_MODULES_MAX == 4, "one row each above");
+
+void config_parse_host(const struct ini_text *source, struct config_host *host, struct ini_report *report)
+{
+	*host = (struct config_host){ .log_level = LOG_LEVEL_INFO };
+	ini_parse(source, host_keys, countof(host_keys), host, report);
+	ini_report_end(report, source->file);
+}
+
+/* disk2 without disk1 would silently become the guest's second disk: refuse it. */
+static void check_no_gap(const struct ini_text *source, const char *key, const uint32_t *lines[], unsigned count,
+			 struct ini_report *report)
+{
+	for (unsigned i = 1; i < count; i++)
+		if (*lines[i] && !*lines[i - 1])
+			ini_error_at(report, source->file, *lines[i], "%s%u without %s%u: number them from 0",
+				     key, i, key, i - 1);
+}
+
+void config_parse_vm(const struct ini_text *source, const char *name, struct config_vm *vm,
+		     struct ini_report *report)
+{
+	const uint32_t *disks[HANDOFF_DISKS_MAX], *modules[HANDOFF_MODULES_MAX];
+
+	memset(vm, 0, sizeof(*vm));
+	(void)ini_value_copy((struct ini_value){ name, strlen(name) }, vm->name, sizeof(vm->name));
+	vm->vcpus = 1;
+	vm->memory = MEMORY_DEFAULT;
+	vm->on_crash = ACTION_DESTROY;
+	vm->on_reboot = ACTION_RESTART;
+	vm->autostart = true;
+	ini_parse(source, vm_keys, countof(vm_keys), vm, report);
+	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
+		disks[i] = &vm->disks[i].file.line;
+	for (unsigned i = 0; i < HANDOFF_MODULES_MAX; i++)
+		modules[i] = &vm->modules[i].line;
+	check_no_gap(source, "disk", disks, HANDOFF_DISKS_MAX, report);
+	check_no_gap(source, "module", modules, HANDOFF_MODULES_MAX, report);
+	ini_report_end(report, source->file);
+}
+
+/* ---- Names ------------------------------------------------------------------------------------------ */
+
+int config_name_order(const char *a, const char *b)
+{
+	while (*a && lower(*a) == lower(*b)) {
+		a++;
+		b++;
+	}
+	return (unsigned char)lower(*a) - (unsigned char)lower(*b);
+}
+
+bool config_same_path(const char *a, const char *b)
+{
+	return config_name_order(a, b) == 0;
+}
+
+int config_vm_name(const char *file_name, char name[HANDOFF_NAME_MAX])
+{
+	const size_t suffix = sizeof(CONF_SUFFIX) - 1, len = strlen(file_name);
+
+	/* A leading dot is how other systems mark what is not for people ("._web.conf"). */
+	if (file_name[0] == '.' || len <= suffix || config_name_order(file_name + len - suffix, CONF_SUFFIX) != 0)
+		return 0;
+	if (!ini_value_copy((struct ini_value){ file_name, len - suffix }, name, HANDOFF_NAME_MAX))
+		return -1;
+	for (size_t i = 0; name[i]; i++)
+		if (!is_name_char(name[i]))
+			return -1;
+	return config_same_path(name, CONFIG_ATTACH_NONE) ? -1 : 1;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From \trapeze\trapeze.conf and \trapeze\vms\*.conf to the VM records of the handoff.
+ *
+ * vms_read looks at everything that is written down, including whether each file exists, before anything large is
+ * loaded, so that one boot shows all mistakes. vms_load then loads; VMs that name the same file share it, unless
+ * one of them writes to it, which is refused.
+ */
+#include "boot/vms.h"
+
+#include "boot/print.h"
+#include "hv/lib/format.h"
+#include "hv/lib/string.h"
+
+#define HOST_FILE	"trapeze.conf"
+#define VM_DIRECTORY	"vms"
+#define FILE_NAME_LEN	64	/* "vms/NAME.conf" */
+#define REASON		"configuration error"
+
+_Static_assert(sizeof(VM_DIRECTORY) + HANDOFF_NAME_MAX + sizeof(".conf") <= FILE_NAME_LEN, "vms/NAME.conf fits");
+
+static void show_error(void *ctx, const char *text)
+{
+	(void)ctx;
+	print("boot: error: %s\n", text);
+}
+
+/* ---- What is written down ---------------------------------------------------------------------------- */
+
+/* A configuration file as text; a missing or empty one is an empty text. */
+static enum file_status read_text(const struct volume *volume, const char *name, struct ini_text *text)
+{
+	struct file_data file = { 0 };
+	const enum file_status status = file_read(volume, name, &file);
+
+	*text = (struct ini_text){ .file = name };
+	if (status == FILE_OK) {
+		text->text = file.data;
+		text->len = file.length;
+	}
+	return status;
+}
+
+static void read_host(struct vms *vms)
+{
+	struct ini_text text;
+	const enum file_status status = read_text(vms->volume, HOST_FILE, &text);
+
+	if (status == FILE_MISSING)
+		print("boot: no %s, using its defaults\n", HOST_FILE);
+	else if (status != FILE_OK && status != FILE_EMPTY)
+		ini_error_at(&vms->report, HOST_FILE, 1, "%s", file_status_text(status));
+	config_parse_host(&text, &vms->host, &vms->report);
+}
+
+struct names {
+	struct vms *vms;
+	uint32_t count;
+	char list[HANDOFF_VMS_MAX][HANDOFF_NAME_MAX];	/* sorted */
+};
+
+static void seen_file(void *ctx, const char *file_name)
+{
+	struct names *names = ctx;
+	char name[HANDOFF_NAME_MAX];
+	const int is_vm = config_vm_name(file_name, name);
+	uint32_t at = names->count;
+
+	if (is_vm < 0)
+		ini_error_at(&names->vms->report, VM_DIRECTORY, 1, "\"%s\" is no good name for a VM: use at most %u "
+			     "letters, digits, - _ . and not \"%s\"", file_name, HANDOFF_NAME_MAX - 1,
+			     CONFIG_ATTACH_NONE);
+	if (is_vm == 0)
+		print("boot: ignoring %s/%s, its name does not end in .conf\n", VM_DIRECTORY, file_name);
+	if (is_vm <= 0)
+		return;
+	if (names->count == HANDOFF_VMS_MAX) {
+		ini_error_at(&names->vms->report, VM_DIRECTORY, 1, "too many VMs at \"%s\": at most %u, remove or "
+			     "rename some", file_name, HANDOFF_VMS_MAX);
+		return;
+	}
+	for (; at > 0 && config_name_order(names->list[at - 1], name) > 0; at--)
+		memcpy(names->list[at], names->list[at - 1], sizeof(name));
+	memcpy(names->list[at], name, sizeof(name));
+	names->count++;
+}
+
+static void check_file(struct vms *vms, const char *conf, const struct config_file *file)
+{
+	enum file_status status;
+
+	if (!file->path[0])
+		return;
+	status = file_check(vms->volume, file->path);
+	if (status != FILE_OK)
+		ini_error_at(&vms->report, conf, file->line, "\"%s\": %s", file->path, file_status_text(status));
+}
+
+static void read_vm(struct vms *vms, const char *name)
+{
+	struct config_vm *vm = &vms->list[vms->count];
+	char conf[FILE_NAME_LEN];
+	struct ini_text text;
+	enum file_status status;
+
+	format_buf(conf, sizeof(conf), "%s/%s.conf", VM_DIRECTORY, name);
+	status = read_text(vms->volume, conf, &text);
+	if (status != FILE_OK) {
+		ini_error_at(&vms->report, conf, 1, "%s", file_status_text(status));
+		return;
+	}
+	config_parse_vm(&text, name, vm, &vms->report);
+	check_file(vms, conf, &vm->kernel);
+	check_file(vms, conf, &vm->initrd);
+	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
+		check_file(vms, conf, &vm->disks[i].file);
+	for (unsigned i = 0; i < HANDOFF_MODULES_MAX; i++)
+		check_file(vms, conf, &vm->modules[i]);
+	ini_report_end(&vms->report, conf);
+	if (vm->autostart)
+		vms->count++;
+	else
+		print("boot: skipping VM %s, autostart = no\n", name);
+}
+
+/* attach must name a VM that starts; the nearest name helps against typing errors. */
+static void check_attach(struct vms *vms)
+{
+	const char *names[HANDOFF_VMS_MAX + 1], *attach = vms->host.attach.name;
+	const struct ini_value value = { attach, strlen(attach) };
+
+	for (uint32_t i = 0; i < vms->count; i++)
+		names[i] = vms->list[i].name;
+	names[vms->count] = NULL;
+	if (attach[0] && strcmp(attach, CONFIG_ATTACH_NONE) != 0 && vms->count && ini_word_index(value, names) < 0)
+		ini_error_at(&vms->report, HOST_FILE, vms->host.attach.line, "attach = \"%s\": no VM of this name "
+			     "starts; nearest is \"%s\"", attach, ini_nearest(value, names));
+}
+
+void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
+{
+	struct names names = { .vms = vms };
+
+	*vms = (struct vms){ .volume = volume, .report = { .line = show_error } };
+	vms->list = firmware_pages(fw, HANDOFF_VMS_MAX * sizeof(*vms->list));
+	if (!vms->list)
+		firmware_fail(fw, "out of memory", "TZ-E032 no memory for the configuration");
+	read_host(vms);
+	fw->stay_on = vms->host.stay_on;
+	if (!file_list(volume, VM_DIRECTORY, seen_file, &names) || names.count == 0)
+		ini_error_at(&vms->report, VM_DIRECTORY, 1, "no VM: describe one in \\trapeze\\vms\\NAME.conf");
+	ini_report_end(&vms->report, VM_DIRECTORY);
+	for (uint32_t i = 0; i < names.count; i++)
+		read_vm(vms, names.list[i]);
+	if (names.count && !vms->count && !vms->report.errors)
+		ini_error_at(&vms->report, VM_DIRECTORY, 1, "no VM starts: remove an \"autostart = no\"");
+	check_attach(vms);
+	if (vms->report.errors)
+		firmware_fail(fw, REASON, "TZ-E035 %u error(s) in \\trapeze\\*.conf, nothing was started",
+			      vms->report.errors);
+}
+
+/* ---- Loading ----------------------------------------------------------------------------------------- */
+
+struct loader {
+	const struct firmware *fw;
+	const struct volume *volume;
+	struct handoff *handoff;
+	const char *vm;				/* whose files these are, for messages */
+	uint32_t users[HANDOFF_FILES_MAX];
+	bool written[HANDOFF_FILES_MAX];
+};
+
+static uint32_t load_new(struct loader *loader, const char *path)
+{
+	struct handoff *handoff = loader->handoff;
+	struct handoff_file *file = &handoff->files[handoff->file_count];
+	struct file_data loaded = { 0 };
+	enum file_status status;
+
+	if (handoff->file_count == HANDOFF_FILES_MAX)
+		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf: \"%s\" is file number %u: at most %u in all",
+			      loader->vm, path, HANDOFF_FILES_MAX + 1, HANDOFF_FILES_MAX);
+	status = file_read(loader->volume, path, &loaded);
+	if (status != FILE_OK)
+		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf: \"%s\": %s", loader->vm, path,
+			      file_status_text(status));
+	text_copy(file->path, path, sizeof(file->path));
+	file->start = (uint64_t)loaded.data;
+	file->length = loaded.length;
+	return handoff->file_count++;
+}
+
+/* The index of a file, loaded now if it was not before. */
+static uint32_t load(struct loader *loader, const struct config_file *wanted, bool is_written)
+{
+	const struct handoff *handoff = loader->handoff;
+	uint32_t at = 0;
+
+	if (!wanted->line)
+		return HANDOFF_NO_FILE;
+	while (at < handoff->file_count && !config_same_path(handoff->files[at].path, wanted->path))
+		at++;
+	if (at == handoff->file_count)
+		at = load_new(loader, wanted->path);
+	loader->users[at]++;
+	loader->written[at] |= is_written;
+	if (loader->written[at] && loader->users[at] > 1)
+		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf:%u: \"%s\" is used twice and written to: give "
+			      "each VM a copy, or take mode=cow", loader->vm, wanted->line, wanted->path);
+	return at;
+}
+
+static void load_vm(struct loader *loader, const struct config_vm *from, struct handoff_vm *to)
+{
+	loader->vm = from->name;
+	text_copy(to->name, from->name, sizeof(to->name));
+	text_copy(to->cmdline, from->cmdline, sizeof(to->cmdline));
+	to->vcpus = from->vcpus;
+	to->protocol = from->protocol;
+	to->memory = from->memory;
+	to->console = from->console;
+	to->on_crash = from->on_crash;
+	to->on_reboot = from->on_reboot;
+	to->kernel = load(loader, &from->kernel, false);
+	to->initrd = load(loader, &from->initrd, false);
+	for (unsigned i = 0; i < HANDOFF_DISKS_MAX && from->disks[i].file.line; i++) {
+		const struct config_disk *disk = &from->disks[i];
+		struct handoff_disk *record = &to->disks[to->disk_count++];
+
+		record->file = load(loader, &disk->file, disk->mode == DISK_WRITE);
+		record->mode = disk->mode;
+		memcpy(record->serial, disk->serial, sizeof(record->serial));
+	}
+	for (unsigned i = 0; i < HANDOFF_MODULES_MAX && from->modules[i].line; i++)
+		to->modules[to->module_count++] = load(loader, &from->modules[i], false);
+}
+
+void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handoff)
+{
+	struct loader loader = { .fw = fw, .volume = vms->volume, .handoff = handoff };
+	uint64_t bytes = 0;
+
+	handoff->log_level = vms->host.log_level;
+	handoff->stay_on = vms->host.stay_on;
+	text_copy(handoff->attach, vms->host.attach.name, sizeof(handoff->attach));
+	for (uint32_t i = 0; i < vms->count; i++)
+		load_vm(&loader, &vms->list[i], &handoff->vms[handoff->vm_count++]);
+	for (uint32_t i = 0; i < handoff->file_count; i++)
+		bytes += handoff->files[i].length;
+	print("boot: %u VM(s), %u file(s), %llu KiB\n", handoff->vm_count, handoff->file_count,
+	      (unsigned long long)bytes >> 10);
+}

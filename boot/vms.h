@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The configuration on the disk: read it, check it, load what it names, and write it all into the handoff. */
+#include "boot/config.h"
+#include "boot/file.h"
+#include "boot/handoff.h"
+
+struct vms {
+	const struct volume *volume;
+	struct ini_report report;
+	struct config_host host;
+	struct config_vm *list;		/* in the order they start, without those with autostart = no */
+	uint32_t count;
+};
+
+/* trapeze.conf and vms/NAME.conf. Does not return when anything is wrong: every fault has been shown then. */
+void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms);
+/* Each file once, and the records of the handoff. Does not return either when a file cannot be loaded. */
+void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handoff);
