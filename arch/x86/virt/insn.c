@@ -235,6 +235,7 @@ int insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, si
 	ZydisDecodedOperand     ops[ZYDIS_MAX_OPERAND_COUNT];
 
 	memset(insn, 0, sizeof(*insn));
+	insn->mode = (uint8_t)mode;
 	insn->base = insn->index = -1;
 	if (decode(&decoded, ops, mode, bytes, avail) != 0)
 		return -1;

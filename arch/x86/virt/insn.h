@@ -32,6 +32,7 @@ enum insn_src { SRC_NONE, SRC_REG, SRC_IMM, SRC_MEM };
 
 struct insn {
 	enum insn_kind kind;
+	uint8_t  mode;			/* enum insn_mode it was decoded in */
 	uint8_t  len;			/* bytes, 1..15; valid for every decodable instruction */
 	uint8_t  size;			/* operand size of the memory access in bytes */
 	uint8_t  dest_size;		/* register destination's size (MOVZX, MOVSX), else = size */

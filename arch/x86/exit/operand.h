@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One memory operand of an instruction we carry out for the guest: seg:offset checked and translated as the
+ * processor would, then read or written, each page's part where it belongs, in RAM or on the device bus.
+ *
+ * Map every operand of an instruction before touching one: a fault must leave no side effect. Nothing is
+ * injected here; the caller decides (a fault after the first REP step is left to the processor).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/virt/insn.h"
+#include "arch/x86/virt/walk.h"
+#include "hv/addr.h"
+
+struct vcpu;
+
+#define OPERAND_PIECES	2U	/* an operand of at most 8 bytes touches at most two pages */
+
+struct operand {
+	unsigned count;
+	struct { gpa_t addr; unsigned len; } piece[OPERAND_PIECES];
+};
+
+struct operand_fault {
+	uint8_t  vector;	/* #PF, #GP or #SS; 0: page tables outside RAM, no way to go on */
+	uint32_t error;
+	gva_t    addr;
+};
+
+/* What translation depends on, read from the control block once per exit. */
+struct operand_cpu {
+	struct vcpu    *vcpu;
+	enum insn_mode  mode;
+	struct walk_cpu walk;
+};
+
+void operand_cpu_of(struct vcpu *vcpu, struct operand_cpu *cpu);
+
+/* The memory operand's offset in its segment: base + index * scale + displacement, cut to the address size. */
+uint64_t operand_offset(struct vcpu *vcpu, const struct insn *insn);
+
+/* The base of a segment in 64-bit mode, where only FS and GS have one. */
+uint64_t operand_base64(struct vcpu *vcpu, uint8_t seg);
+
+__attribute__((warn_unused_result))
+bool operand_map(const struct operand_cpu *cpu, uint8_t seg, uint64_t offset, unsigned size,
+		 enum walk_access access, struct operand *operand, struct operand_fault *fault);
+
+/* An operand within one page whose guest-physical address the processor reported. */
+static inline struct operand operand_at(gpa_t addr, unsigned size)
+{
+	return (struct operand){ .count = 1, .piece = { { addr, size } } };
+}
+
+/* Does the operand touch the page of addr? The re-check against the exit: act on nothing else. */
+bool operand_touches(const struct operand *operand, gpa_t addr);
+
+uint64_t operand_read(struct vcpu *vcpu, const struct operand *operand);
+void     operand_write(struct vcpu *vcpu, const struct operand *operand, uint64_t val);
+
+/* Queue the fault (or stop the VM); what the handler returns. */
+enum exit_result operand_inject(struct vcpu *vcpu, const struct operand_fault *fault);
+
+/* One access of 1, 2, 4 or 8 bytes to what is not RAM: this processor's local APIC, else the bus. */
+void device_access(struct vcpu *vcpu, gpa_t addr, unsigned size, bool is_write, uint64_t *val);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Port I/O: IN, OUT and their string forms (SDM vol. 2, "IN", "INS/INSB/INSW/INSD"; vol. 1, chapter 19
+ * "Input/Output"). The processor has checked the guest's I/O privilege before it left the guest; the memory
+ * operands of INS and OUTS are not checked yet (SDM vol. 3, 26.1.1 "Relative Priority of Faults and VM Exits").
+ */
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/string.h"
+#include "arch/x86/hw/bits.h"
+#include "arch/x86/virt/fetch.h"
+#include "hv/lib/util.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define SEG_UNKNOWN	0xffU	/* struct pio_access: hardware did not say */
+
+struct pio_string {
+	struct string_op op;		/* first: the step gets a pointer to it */
+	uint16_t         port;
+	bool             is_in;
+};
+
+static enum string_verdict pio_step(struct string_op *op, const struct operand *src, const struct operand *dest)
+{
+	const struct pio_string *run = container_of(op, struct pio_string, op);
+	uint64_t val = 0;
+
+	if (!run->is_in)
+		val = operand_read(op->vcpu, src);
+	bus_access(&op->vcpu->vm->pio, run->port, op->size, !run->is_in, &val);
+	if (run->is_in)
+		operand_write(op->vcpu, dest, val);
+	return STRING_NEXT;
+}
+
+/* Is this the instruction the exit is about, as far as the exit says? It may have been replaced meanwhile. */
+static bool fits_access(const struct insn *insn, const struct pio_access *access)
+{
+	return insn->kind == (access->is_in ? INSN_INS : INSN_OUTS) && insn->size == access->size &&
+	       insn->has_rep == access->is_rep && (!access->addr_size || insn->addr_size == access->addr_size);
+}
+
+/* What hardware left open comes from the instruction. False: resume, or stop as *result says. */
+static bool complete_access(struct vcpu *vcpu, struct pio_access *access, enum exit_result *result)
+{
+	const struct insn *insn;
+	enum fetch_result  fetched;
+
+	if (access->addr_size && (access->is_in || access->seg != SEG_UNKNOWN))
+		return true;
+	*result = EXIT_RESUME;
+	fetched = fetch_insn(vcpu, &insn);
+	if (fetched == FETCH_BAD) {
+		fetch_log(vcpu, "cannot emulate a string I/O instruction");
+		*result = exit_fatal(vcpu, "instruction not emulated, port", access->port);
+	}
+	if (fetched != FETCH_OK || !fits_access(insn, access))
+		return false;
+	vcpu->insn_len = insn->len;
+	access->addr_size = insn->addr_size;
+	access->seg = insn->seg;
+	return true;
+}
+
+static enum exit_result pio_string(struct vcpu *vcpu, struct pio_access access)
+{
+	enum exit_result  result;
+	struct pio_string run;
+
+	if (!complete_access(vcpu, &access, &result))
+		return result;
+	run = (struct pio_string){
+		.op = {
+			.vcpu = vcpu, .step = pio_step, .size = access.size, .addr_size = access.addr_size,
+			.has_rep = access.is_rep, .seg = access.seg,
+			.has_src = !access.is_in, .has_dest = access.is_in, .dest_access = WALK_WRITE,
+		},
+		.port = access.port, .is_in = access.is_in,
+	};
+	return string_run(&run.op);
+}
+
+enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access)
+{
+	uint64_t *rax = &vcpu->gpr[GPR_RAX];
+	uint64_t  mask = size_mask(access->size);
+	uint64_t  val = *rax & mask;
+
+	if (access->is_string)
+		return pio_string(vcpu, *access);
+	bus_access(&vcpu->vm->pio, access->port, access->size, !access->is_in, &val);
+	if (!access->is_in)
+		return EXIT_SKIP;
+	/* AL and AX keep the bits above them; EAX clears the upper half of RAX. */
+	*rax = access->size == sizeof(uint32_t) ? lo32(val) : (*rax & ~mask) | (val & mask);
+	return EXIT_SKIP;
+}

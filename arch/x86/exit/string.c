@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop of a string instruction (contract in string.h). */
+#include "arch/x86/exit/string.h"
+
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/virt/backend.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+static uint64_t read_reg(const struct string_op *op, enum gpr reg)
+{
+	return vcpu_gpr_sized(op->vcpu, reg, op->addr_size, false);
+}
+
+static void add_reg(const struct string_op *op, enum gpr reg, uint64_t amount)
+{
+	vcpu_set_gpr_sized(op->vcpu, reg, op->addr_size, false, read_reg(op, reg) + amount);
+}
+
+static bool map_both(const struct string_op *op, const struct operand_cpu *cpu, struct operand *src,
+		     struct operand *dest, struct operand_fault *fault)
+{
+	if (op->has_src && !operand_map(cpu, op->seg, read_reg(op, GPR_RSI), op->size, WALK_READ, src, fault))
+		return false;
+	return !op->has_dest ||
+	       operand_map(cpu, SEG_ES, read_reg(op, GPR_RDI), op->size, op->dest_access, dest, fault);
+}
+
+static void advance(struct string_op *op, uint64_t amount)
+{
+	if (op->has_src)
+		add_reg(op, GPR_RSI, amount);
+	if (op->has_dest)
+		add_reg(op, GPR_RDI, amount);
+	if (op->has_rep)
+		add_reg(op, GPR_RCX, ~0ULL);
+	op->steps_done++;
+	exit_progress(op->vcpu);
+}
+
+static bool is_finished(const struct string_op *op, enum string_verdict verdict)
+{
+	return !op->has_rep || verdict == STRING_LAST || !read_reg(op, GPR_RCX);
+}
+
+enum exit_result string_run(struct string_op *op)
+{
+	bool is_down = virt->get(op->vcpu, REG_RFLAGS) & RFLAGS_DF;
+	uint64_t amount = is_down ? 0 - (uint64_t)op->size : op->size;
+	struct operand_cpu cpu;
+
+	op->steps_done = 0;
+	if (op->has_rep && !read_reg(op, GPR_RCX))
+		return EXIT_SKIP;
+	operand_cpu_of(op->vcpu, &cpu);
+	while (op->steps_done < STRING_STEPS_MAX && vm_is_alive(op->vcpu->vm)) {
+		struct operand       src = { 0 }, dest = { 0 };
+		struct operand_fault fault;
+		enum string_verdict  verdict;
+
+		if (!map_both(op, &cpu, &src, &dest, &fault))
+			return op->steps_done ? EXIT_RESUME : operand_inject(op->vcpu, &fault);
+		verdict = op->step(op, &src, &dest);
+		if (verdict == STRING_REFUSE)
+			return EXIT_RESUME;
+		advance(op, amount);
+		if (is_finished(op, verdict))
+			return EXIT_SKIP;
+	}
+	return EXIT_RESUME;
+}
