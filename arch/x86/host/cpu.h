@@ -24,6 +24,9 @@ struct cpu {
 	void        *arch;		/* VMXON region, host save area */
 };
 
+#define CPUS_MAX 64
+extern struct cpu cpus[CPUS_MAX];	/* [0] is the boot processor; no other is started yet */
+
 static inline struct cpu *this_cpu(void)
 {
 	struct cpu *cpu;
@@ -51,6 +54,8 @@ struct cpu_features {
 };
 extern struct cpu_features cpu_features;
 
+/* start.asm, on boot's page tables: makes the direct map and this_cpu() work; the handoff's direct-map address. */
+const void *cpu_early(uint64_t handoff);
 void cpu_init_boot(uint32_t apic_id);	/* features, GDT, TSS with IST stacks, IDT, GS, CR0/CR4/EFER/XCR0 as we want them */
 void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));	/* handlers run with interrupts off and must EOI nothing: the caller does */
 void cpu_dispatch_interrupt(uint8_t vector);	/* by trap.c and by "acknowledge interrupt on exit"; sends the EOI */

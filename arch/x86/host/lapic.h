@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Our own local APIC (x2APIC when the firmware enabled it or the CPU has it, else MMIO) and its one timer. */
+#include <stdbool.h>
 #include <stdint.h>
 
 #define VECTOR_TIMER	0xf0U
@@ -8,10 +9,11 @@
 #define VECTOR_KICK	0xf2U
 #define VECTOR_SPURIOUS	0xffU
 
-void     host_lapic_init(void);
+void     host_lapic_init(void);	/* after paging_init and tsc_init; masks the 8259 pair for good */
 uint32_t host_lapic_id(void);
 void     host_lapic_eoi(void);
 /* Interrupt (vector VECTOR_TIMER, sets attention) when the TSC reaches this; TIMER_NEVER stops it. Uses TSC-deadline mode or the calibrated one-shot. */
 void     host_lapic_arm(uint64_t tsc);
 
+void host_ioapic_init(uint64_t rsdp);	/* finds the I/O APICs; 0 = no ACPI: one at fec00000 */
 void host_ioapic_route(uint32_t gsi, uint8_t vector);	/* edge, to this CPU, unmasked; I/O APIC from the MADT, else fec00000 */

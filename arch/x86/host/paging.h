@@ -4,13 +4,24 @@
  * Our own page tables: the image at its link address with W^X per section, all RAM and the low 4 GiB in the
  * direct map (never executable), null unmapped. Built once; the firmware's tables are gone afterwards.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "boot/handoff.h"
 #include "hv/addr.h"
 
+/*
+ * On boot's page tables: show its identity map a second time at DIRECT_MAP_BASE, so that hpa_ptr works from the
+ * first line of C on, before there is a page allocator to build tables with.
+ */
+void paging_early(void);
 void paging_init(const struct handoff *handoff);	/* builds and switches CR3 */
 void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining);	/* outside the direct map too; direct-map address */
 uint64_t paging_root(void);				/* CR3 */
-/* Call a firmware runtime service on the identity map; used for ResetSystem only. type: 0 cold reset, 2 shutdown */
+bool paging_is_mapped(hpa_t start, uint64_t len);	/* in the direct map: may hpa_ptr(start) be followed? */
+/* Call a firmware runtime service on the identity map; used for ResetSystem only. type: 0 cold reset, 2 shutdown.
+ * efi_reset_system 0: the one paging_init was told. Falls back on the ports of known chip sets. Best after virt->cpu_off:
+ * INIT is blocked in VMX operation, and some firmware resets by it. */
 __attribute__((noreturn)) void firmware_reset(uint64_t efi_reset_system, uint32_t type);
+#define RESET_COLD	0U
+#define RESET_SHUTDOWN	2U

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The processor we run on: what it can do (struct cpu_features, from a table of CPUID bits) and how we want
+ * it: control registers are written whole, so that nothing the firmware used survives by accident.
+ * SDM vol. 3, 2.5 "Control Registers"; vol. 2, CPUID; APM vol. 3, appendix E.
+ */
+#include "arch/x86/host/cpu.h"
+
+#include <stddef.h>
+
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/host/gdt.h"
+#include "arch/x86/host/idt.h"
+#include "arch/x86/host/paging.h"
+#include "arch/x86/hw/cpuid.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+
+struct cpu cpus[CPUS_MAX];
+struct cpu_features cpu_features;
+
+enum cpuid_reg { EAX, EBX, ECX, EDX };
+
+struct feature_row {
+	size_t         flag;		/* offset of a bool in struct cpu_features */
+	uint32_t       leaf, subleaf;
+	enum cpuid_reg reg;
+	uint64_t       bit;
+};
+
+#define FEATURE(flag, ...) { offsetof(struct cpu_features, flag), __VA_ARGS__ }
+
+static const struct feature_row features[] = {
+	FEATURE(has_vmx, CPUID_FEATURES, 0, ECX, CPUID1_C_VMX),
+	FEATURE(has_pcid, CPUID_FEATURES, 0, ECX, CPUID1_C_PCID),
+	FEATURE(has_x2apic, CPUID_FEATURES, 0, ECX, CPUID1_C_X2APIC),
+	FEATURE(has_tsc_deadline, CPUID_FEATURES, 0, ECX, CPUID1_C_TSC_DEADLINE),
+	FEATURE(has_xsave, CPUID_FEATURES, 0, ECX, CPUID1_C_XSAVE),
+	FEATURE(has_avx, CPUID_FEATURES, 0, ECX, CPUID1_C_AVX),
+	FEATURE(has_rdrand, CPUID_FEATURES, 0, ECX, CPUID1_C_RDRAND),
+	FEATURE(has_hypervisor, CPUID_FEATURES, 0, ECX, CPUID1_C_HYPERVISOR),
+	FEATURE(has_fsgsbase, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_FSGSBASE),
+	FEATURE(has_smep, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_SMEP),
+	FEATURE(has_invpcid, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_INVPCID),
+	FEATURE(has_avx512, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_AVX512F),
+	FEATURE(has_rdseed, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_RDSEED),
+	FEATURE(has_smap, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_SMAP),
+	FEATURE(has_umip, CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_UMIP),
+	FEATURE(has_pku, CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_PKU),
+	FEATURE(has_la57, CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_LA57),
+	FEATURE(has_xsaves, CPUID_XSAVE, 1, EAX, CPUIDD1_XSAVES),
+	FEATURE(has_svm, CPUID_EXT_INFO, 0, ECX, CPUIDE1_C_SVM),
+	FEATURE(has_nx, CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_NX),
+	FEATURE(has_1g, CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_1G),
+	FEATURE(has_rdtscp, CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_RDTSCP),
+	FEATURE(has_invariant_tsc, CPUID_APM, 0, EDX, CPUID_APM_D_INVARIANT_TSC),
+};
+
+#define DR7_ALL_OFF		BIT(10)	/* the bit that is always one */
+#define PHYS_BITS_DEFAULT	36	/* of a processor too old for leaf 8000_0008 */
+#define LINEAR_BITS_DEFAULT	48
+#define ADDR_PHYS_BITS		FIELD(7, 0)
+#define ADDR_LINEAR_BITS	FIELD(15, 8)
+
+static bool has_leaf(uint32_t leaf)
+{
+	return leaf <= (leaf >= CPUID_EXT_BASE ? cpu_features.max_ext_leaf : cpu_features.max_leaf);
+}
+
+/* Intel answers a leaf beyond the last with the data of the last one: never ask. */
+static bool has_feature(const struct feature_row *row)
+{
+	struct cpuid_regs regs;
+
+	if (!has_leaf(row->leaf))
+		return false;
+	regs = cpuid(row->leaf, row->subleaf);
+	return (uint32_t[]){ regs.eax, regs.ebx, regs.ecx, regs.edx }[row->reg] & row->bit;
+}
+
+static void read_names(void)
+{
+	struct cpuid_regs regs = cpuid(CPUID_BASIC, 0);
+	uint32_t text[] = { regs.ebx, regs.edx, regs.ecx };
+
+	cpu_features.max_leaf = regs.eax;
+	cpu_features.max_ext_leaf = cpuid(CPUID_EXT_BASE, 0).eax;
+	memcpy(cpu_features.vendor, text, sizeof(text));
+	cpu_features.is_intel = strcmp(cpu_features.vendor, "GenuineIntel") == 0;
+	cpu_features.is_amd = strcmp(cpu_features.vendor, "AuthenticAMD") == 0 ||
+			      strcmp(cpu_features.vendor, "HygonGenuine") == 0;
+	if (!has_leaf(CPUID_BRAND_LAST))
+		return;
+	for (uint32_t leaf = CPUID_BRAND_FIRST; leaf <= CPUID_BRAND_LAST; leaf++) {
+		regs = cpuid(leaf, 0);
+		memcpy(cpu_features.brand + (leaf - CPUID_BRAND_FIRST) * sizeof(regs), &regs, sizeof(regs));
+	}
+}
+
+static void read_sizes(void)
+{
+	uint32_t sizes = has_leaf(CPUID_ADDR) ? cpuid(CPUID_ADDR, 0).eax : 0;
+
+	cpu_features.phys_bits = sizes ? (uint8_t)field_get(sizes, ADDR_PHYS_BITS) : PHYS_BITS_DEFAULT;
+	cpu_features.linear_bits = sizes ? (uint8_t)field_get(sizes, ADDR_LINEAR_BITS) : LINEAR_BITS_DEFAULT;
+	if (cpu_features.has_xsave) {
+		struct cpuid_regs regs = cpuid(CPUID_XSAVE, 0);
+
+		cpu_features.xsave_size = regs.ecx;
+		cpu_features.xcr0_all = join32(regs.edx, regs.eax);
+	}
+}
+
+static void read_features(void)
+{
+	memset(&cpu_features, 0, sizeof(cpu_features));
+	read_names();
+	for (size_t i = 0; i < countof(features); i++)
+		*(bool *)((uint8_t *)&cpu_features + features[i].flag) = has_feature(&features[i]);
+	read_sizes();
+}
+
+/* A set bit of CR4 that the processor does not know is a #GP: only what CPUID shows. */
+static void set_control_registers(void)
+{
+	const struct cpu_features *has = &cpu_features;
+	uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+	cr4 |= cpuid(CPUID_FEATURES, 0).edx & CPUID1_D_MCE ? CR4_MCE : 0;
+	cr4 |= has->has_xsave ? CR4_OSXSAVE : 0;
+	cr4 |= has->has_smep ? CR4_SMEP : 0;
+	cr4 |= has->has_umip ? CR4_UMIP : 0;
+	cr4 |= read_cr4() & CR4_LA57;	/* cannot change in long mode */
+	write_cr4(cr4);
+	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
+	wrmsr(MSR_EFER, EFER_LME | EFER_LMA | (has->has_nx ? EFER_NXE : 0));
+	if (has->has_xsave)
+		xsetbv(0, fpu_guest_xcr0_mask());
+	write_dr7(DR7_ALL_OFF);
+}
+
+static void set_gs(struct cpu *cpu)
+{
+	wrmsr(MSR_GS_BASE, (uint64_t)(uintptr_t)cpu);
+}
+
+const void *cpu_early(uint64_t handoff)
+{
+	struct cpu *cpu = &cpus[0];
+
+	paging_early();
+	cpu->self = cpu;
+	set_gs(cpu);
+	return hpa_ptr(hpa(handoff));
+}
+
+void cpu_init_boot(uint32_t apic_id)
+{
+	struct cpu *cpu = &cpus[0];
+
+	read_features();
+	cpu->self = cpu;
+	cpu->apic_id = apic_id;
+	gdt_init(cpu);
+	set_gs(cpu);		/* loading the segment register cleared it */
+	idt_init(cpu);
+	set_control_registers();
+}
+
+void cpu_idle(void)
+{
+	if (!this_cpu()->attention)
+		cpu_wait_irq();
+}

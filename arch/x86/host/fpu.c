@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extended state, switched when another vCPU comes to this processor. One of three ways, chosen once:
+ * XSAVES (compacted, supervisor components too), XSAVE (standard format), FXSAVE (processors without XSAVE).
+ * SDM vol. 1, chapter 13 "Managing State Using the XSAVE Feature Set".
+ *
+ * XSAVE touches only what XCR0 enables, and a guest may have filled AVX registers and then switched AVX off
+ * in its XCR0. So both directions run with every bit a guest may ever set, and the guest's own XCR0 comes
+ * last. Plain assembly: the hypervisor is compiled without these registers.
+ */
+#include "arch/x86/host/fpu.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "hv/addr.h"
+#include "hv/lib/string.h"
+
+#define FCW_INIT	0x037fU
+#define MXCSR_INIT	0x1f80U
+#define XCOMP_COMPACT	BIT(63)
+#define SUPERVISOR_SLACK PAGE_SIZE	/* room for components that CPUID's size for XCR0 does not count */
+
+/* The first 576 bytes of an area: legacy region and XSAVE header. */
+struct fpu_area {
+	uint16_t fcw, fsw;
+	uint8_t  reserved0[20];
+	uint32_t mxcsr, mxcsr_mask;
+	uint8_t  registers[480];
+	uint64_t xstate_bv, xcomp_bv;
+	uint8_t  reserved1[48];
+};
+_Static_assert(offsetof(struct fpu_area, xstate_bv) == 512, "XSAVE header");
+
+static uint64_t feature_group(uint64_t group)
+{
+	return (cpu_features.xcr0_all & group) == group ? group : 0;
+}
+
+/* All of a group or none of it: XSETBV refuses halves, and AVX-512 without AVX. */
+uint64_t fpu_guest_xcr0_mask(void)
+{
+	uint64_t mask = XCR0_X87 | XCR0_SSE;
+
+	if (cpu_features.has_avx)
+		mask |= feature_group(XCR0_AVX);
+	if (cpu_features.has_avx512 && mask & XCR0_AVX)
+		mask |= feature_group(XCR0_AVX512);
+	return mask;
+}
+
+size_t fpu_area_pages(void)
+{
+	uint64_t size = sizeof(struct fpu_area);
+
+	if (cpu_features.has_xsave)
+		size = cpu_features.xsave_size;
+	if (cpu_features.has_xsaves)
+		size += SUPERVISOR_SLACK;
+	return align_up(size, PAGE_SIZE) / PAGE_SIZE;
+}
+
+void fpu_area_init(void *area)
+{
+	struct fpu_area *fpu = area;
+
+	memset(area, 0, fpu_area_pages() * PAGE_SIZE);
+	fpu->fcw = FCW_INIT;
+	fpu->mxcsr = MXCSR_INIT;
+	/* Both in use, so that MXCSR is loaded from here in every format; the rest takes its initial state. */
+	fpu->xstate_bv = XCR0_X87 | XCR0_SSE;
+	if (cpu_features.has_xsaves)
+		fpu->xcomp_bv = XCOMP_COMPACT | fpu_guest_xcr0_mask();
+}
+
+static void set_masks(uint64_t xcr0, uint64_t xss)
+{
+	xsetbv(0, xcr0);
+	if (cpu_features.has_xsaves)
+		wrmsr(MSR_IA32_XSS, xss);
+}
+
+/* The instructions want the mask of components in EDX:EAX; they save what it, XCR0 and XSS have in common. */
+#define XSTATE(insn, area, mask)						\
+	__asm__ volatile(insn " (%0)" : : "r"(area), "a"((uint32_t)lo32(mask)),	\
+			 "d"((uint32_t)hi32(mask)) : "memory")
+
+void fpu_save(void *area, uint64_t xcr0, uint64_t xss)
+{
+	uint64_t mask = fpu_guest_xcr0_mask() | xcr0 | xss;
+
+	if (!cpu_features.has_xsave) {
+		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+		return;
+	}
+	set_masks(fpu_guest_xcr0_mask() | xcr0, xss);
+	if (cpu_features.has_xsaves)
+		XSTATE("xsaves64", area, mask);
+	else
+		XSTATE("xsave64", area, mask);
+}
+
+/* FNINIT first: AMD's processors restore the last x87 instruction's addresses only when an error is pending. */
+void fpu_restore(const void *area, uint64_t xcr0, uint64_t xss)
+{
+	uint64_t mask = fpu_guest_xcr0_mask() | xcr0 | xss;
+
+	__asm__ volatile("fninit" : : : "memory");
+	if (!cpu_features.has_xsave) {
+		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+		return;
+	}
+	set_masks(fpu_guest_xcr0_mask() | xcr0, xss);
+	if (cpu_features.has_xsaves)
+		XSTATE("xrstors64", area, mask);
+	else
+		XSTATE("xrstor64", area, mask);
+	set_masks(xcr0, xss);
+}

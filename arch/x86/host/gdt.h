@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Segments, task state and the stacks that go with them: one set per processor. Selectors are in cpu.h. */
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpu;
+
+/* Entries of the interrupt stack table: exceptions that may strike with a broken or foreign stack. */
+enum ist { IST_NONE, IST_NMI, IST_DF, IST_MC, IST_DB, IST_COUNT };
+
+void gdt_init(struct cpu *cpu);		/* GDT, TSS, all segment registers; loses GS, which the caller sets again */
+bool gdt_on_stack(uint64_t addr, uint64_t len);		/* wholly inside one of our stacks? */
+uint64_t gdt_guard_page(unsigned i);	/* the page below stack i, which must not be mapped; 0 behind the last */

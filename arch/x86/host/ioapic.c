@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's I/O APICs: found in the MADT, all pins masked, single interrupts routed to this processor.
+ * Intel 82093AA datasheet; ACPI specification, 5.2.12 "Multiple APIC Description Table".
+ *
+ * ACPI tables come from firmware: lengths are checked and an address is followed only where the direct map
+ * reaches. Whatever looks wrong means "no ACPI", and then there is one I/O APIC at the usual place.
+ */
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/host/paging.h"
+#include "arch/x86/hw/apic_regs.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+
+#define IOAPICS_MAX	16U
+#define TABLE_MAX	(1U << 20)	/* a longer table is garbage */
+
+struct rsdp {
+	char     signature[8];
+	uint8_t  checksum;
+	char     oem[6];
+	uint8_t  revision;
+	uint32_t rsdt;
+	uint32_t length;		/* from here on only with revision 2 */
+	uint64_t xsdt;
+} __attribute__((packed));
+
+struct table_header {
+	char     signature[4];
+	uint32_t length;
+	uint8_t  rest[28];
+} __attribute__((packed));
+
+#define MADT_ENTRIES	44U		/* where its entries begin */
+#define MADT_IOAPIC	1U
+
+struct madt_ioapic {
+	uint8_t  type, length, id, reserved;
+	uint32_t address, gsi_base;
+} __attribute__((packed));
+
+struct ioapic {
+	uint64_t base;
+	uint32_t gsi_base, pins;
+};
+
+static struct {
+	struct ioapic chips[IOAPICS_MAX];
+	size_t        count;
+} ioapics;
+
+static volatile uint32_t *chip_reg(const struct ioapic *chip, uint32_t offset)
+{
+	return hpa_ptr(hpa(chip->base + offset));
+}
+
+static uint32_t chip_read(const struct ioapic *chip, uint32_t index)
+{
+	*chip_reg(chip, IOAPIC_SELECT) = index;
+	return *chip_reg(chip, IOAPIC_DATA);
+}
+
+static void chip_write(const struct ioapic *chip, uint32_t index, uint64_t val)
+{
+	*chip_reg(chip, IOAPIC_SELECT) = index;
+	*chip_reg(chip, IOAPIC_DATA) = (uint32_t)val;
+}
+
+/* High half first when opening, low half first when masking: the entry is never live with half its words. */
+static void set_pin(const struct ioapic *chip, uint32_t pin, uint64_t low, uint64_t high)
+{
+	uint32_t index = IOAPIC_REDIRECTION + 2 * pin;
+
+	chip_write(chip, index, IOAPIC_MASKED);
+	chip_write(chip, index + 1, high);
+	chip_write(chip, index, low);
+}
+
+static void chip_add(uint64_t base, uint32_t gsi_base)
+{
+	struct ioapic *chip = &ioapics.chips[ioapics.count];
+
+	if (ioapics.count == IOAPICS_MAX || !paging_is_mapped(hpa(base), PAGE_SIZE))
+		return;
+	*chip = (struct ioapic){ .base = base, .gsi_base = gsi_base };
+	chip->pins = (uint32_t)field_get(chip_read(chip, IOAPIC_VERSION), IOAPIC_PINS) + 1;
+	for (uint32_t pin = 0; pin < chip->pins; pin++)
+		set_pin(chip, pin, IOAPIC_MASKED, 0);
+	ioapics.count++;
+}
+
+static const struct table_header *table_at(uint64_t addr)
+{
+	const struct table_header *table = hpa_ptr(hpa(addr));
+
+	if (!addr || !paging_is_mapped(hpa(addr), sizeof(*table)) || table->length < sizeof(*table) ||
+	    table->length > TABLE_MAX || !paging_is_mapped(hpa(addr), table->length))
+		return NULL;
+	return table;
+}
+
+/* The root table lists addresses, of 4 bytes each in the RSDT, 8 in the XSDT. */
+static const struct table_header *find_table(const struct table_header *root, size_t width, const char *signature)
+{
+	const uint8_t *at = (const uint8_t *)root + sizeof(*root);
+	size_t count = (root->length - sizeof(*root)) / width;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct table_header *table;
+		uint64_t addr = 0;
+
+		memcpy(&addr, at + i * width, width);
+		table = table_at(addr);
+		if (table && memcmp(table->signature, signature, sizeof(table->signature)) == 0)
+			return table;
+	}
+	return NULL;
+}
+
+static const struct table_header *find_madt(uint64_t addr)
+{
+	const struct rsdp *rsdp = hpa_ptr(hpa(addr));
+	const struct table_header *root;
+	bool is_long;
+
+	if (!addr || !paging_is_mapped(hpa(addr), sizeof(*rsdp)))
+		return NULL;
+	is_long = rsdp->revision >= 2 && rsdp->xsdt;
+	root = table_at(is_long ? rsdp->xsdt : rsdp->rsdt);
+	return root ? find_table(root, is_long ? sizeof(uint64_t) : sizeof(uint32_t), "APIC") : NULL;
+}
+
+static void add_from_madt(const struct table_header *madt)
+{
+	const uint8_t *bytes = (const uint8_t *)madt;
+	uint32_t at = MADT_ENTRIES;
+
+	while (at + 2 <= madt->length && bytes[at + 1] >= 2 && bytes[at + 1] <= madt->length - at) {
+		struct madt_ioapic entry;
+
+		if (bytes[at] == MADT_IOAPIC && bytes[at + 1] >= sizeof(entry)) {
+			memcpy(&entry, bytes + at, sizeof(entry));
+			chip_add(entry.address, entry.gsi_base);
+		}
+		at += bytes[at + 1];
+	}
+}
+
+void host_ioapic_init(uint64_t rsdp)
+{
+	const struct table_header *madt = find_madt(rsdp);
+
+	ioapics.count = 0;
+	if (madt)
+		add_from_madt(madt);
+	if (ioapics.count == 0)
+		chip_add(IOAPIC_DEFAULT, 0);
+	for (size_t i = 0; i < ioapics.count; i++)
+		log_debug("I/O APIC at %lx: GSI %u to %u", ioapics.chips[i].base, ioapics.chips[i].gsi_base,
+			  ioapics.chips[i].gsi_base + ioapics.chips[i].pins - 1);
+}
+
+void host_ioapic_route(uint32_t gsi, uint8_t vector)
+{
+	if (ioapics.count == 0)
+		host_ioapic_init(0);
+	for (size_t i = 0; i < ioapics.count; i++) {
+		const struct ioapic *chip = &ioapics.chips[i];
+
+		if (gsi >= chip->gsi_base && gsi - chip->gsi_base < chip->pins) {
+			/* Fixed delivery, physical destination, edge, active high: all zero beside the vector. */
+			set_pin(chip, gsi - chip->gsi_base, vector, field_set(0, IOAPIC_DEST, host_lapic_id()));
+			return;
+		}
+	}
+	log_warn("no I/O APIC has GSI %u: its interrupts will not come", gsi);
+}

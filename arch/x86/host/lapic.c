@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Our own local APIC: x2APIC where the processor has it, else MMIO through the direct map with plain aligned
+ * 32-bit accesses. Its timer is the only one the hypervisor uses. SDM vol. 3, chapter 11 "Advanced
+ * Programmable Interrupt Controller (APIC)".
+ *
+ * host_lapic_arm is called after nearly every exit that concerns time, so it writes as seldom as it may: a
+ * deadline that is armed and not later than the new one stays. It fires early, the scheduler looks, finds
+ * nothing due and arms the right one: one interrupt in exchange for a register write at each exit.
+ */
+#include "arch/x86/host/lapic.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/apic_regs.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "hv/addr.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/timer.h"
+
+#define CALIBRATE_PER_SECOND	100U	/* the APIC timer is measured for 1/100 s */
+#define COUNT_MAX		0xffffffffULL
+#define MSR_STEP		16U	/* register offsets are 16 bytes apart, MSRs 1 */
+
+enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
+
+static struct {
+	enum lapic_mode mode;
+	uint64_t        hz;		/* of the one-shot timer; 0: TSC-deadline mode */
+	uint64_t        armed;		/* TSC at which it fires, TIMER_NEVER when it is stopped */
+} lapic = { .armed = TIMER_NEVER };
+
+static volatile uint32_t *reg_ptr(uint32_t reg)
+{
+	return hpa_ptr(hpa(APIC_PAGE + reg));
+}
+
+static uint32_t reg_read(uint32_t reg)
+{
+	if (lapic.mode == LAPIC_X2APIC)
+		return (uint32_t)rdmsr(MSR_X2APIC_FIRST + reg / MSR_STEP);
+	return *reg_ptr(reg);
+}
+
+static void reg_write(uint32_t reg, uint64_t val)
+{
+	if (lapic.mode == LAPIC_X2APIC)
+		wrmsr(MSR_X2APIC_FIRST + reg / MSR_STEP, val);
+	else
+		*reg_ptr(reg) = (uint32_t)val;
+}
+
+/* SDM vol. 3, 11.12.5 "x2APIC State Transitions": from disabled to x2APIC only by way of xAPIC. */
+static void enable_mode(void)
+{
+	uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
+
+	if (!(base & APIC_BASE_ENABLE)) {
+		base |= APIC_BASE_ENABLE;
+		wrmsr(MSR_IA32_APIC_BASE, base);
+	}
+	lapic.mode = LAPIC_XAPIC;
+	if (base & APIC_BASE_X2APIC || cpu_features.has_x2apic) {
+		wrmsr(MSR_IA32_APIC_BASE, base | APIC_BASE_X2APIC);
+		lapic.mode = LAPIC_X2APIC;
+	}
+}
+
+/* The 8259 pair: moved away from the exception vectors, then masked; it may still answer with a spurious IRQ 7. */
+static void mask_legacy_pic(void)
+{
+	static const struct { uint16_t port; uint8_t val; } steps[] = {
+		{ 0x20, 0x11 }, { 0xa0, 0x11 },		/* ICW1: edge, cascade, ICW4 follows */
+		{ 0x21, 0x20 }, { 0xa1, 0x28 },		/* ICW2: vectors 20h and 28h */
+		{ 0x21, 0x04 }, { 0xa1, 0x02 },		/* ICW3: the slave on line 2 */
+		{ 0x21, 0x01 }, { 0xa1, 0x01 },		/* ICW4: 8086 mode */
+		{ 0x21, 0xff }, { 0xa1, 0xff },		/* OCW1: all masked */
+	};
+
+	for (size_t i = 0; i < countof(steps); i++)
+		outb(steps[i].port, steps[i].val);
+}
+
+/*
+ * LINT0 is where the 8259 comes in: masked. LINT1 is the NMI pin: kept, a memory error should be seen. The
+ * performance and thermal entries belong to the firmware; whatever they deliver would be unknown to us.
+ */
+static void set_local_vectors(void)
+{
+	reg_write(APIC_LVT_LINT0, APIC_LVT_MASKED);
+	reg_write(APIC_LVT_LINT1, APIC_LVT_NMI);
+	reg_write(APIC_LVT_ERROR, APIC_LVT_MASKED);
+	reg_write(APIC_LVT_TIMER, APIC_LVT_MASKED | VECTOR_TIMER);
+	reg_write(APIC_TPR, 0);
+	reg_write(APIC_SVR, APIC_SVR_ENABLE | VECTOR_SPURIOUS);
+}
+
+static void timer_interrupt(uint8_t vector)
+{
+	(void)vector;
+	lapic.armed = TIMER_NEVER;
+	this_cpu()->attention = true;
+}
+
+/* How fast does the APIC timer count? Against the TSC, which tsc_init has measured. */
+static uint64_t measure_hz(void)
+{
+	uint64_t window = time_hz() / CALIBRATE_PER_SECOND, start, elapsed;
+	uint32_t counted;
+
+	reg_write(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_16);
+	reg_write(APIC_TIMER_INITIAL, COUNT_MAX);
+	start = time_now();
+	do {
+		counted = (uint32_t)COUNT_MAX - reg_read(APIC_TIMER_CURRENT);
+		elapsed = time_now() - start;
+	} while (elapsed < window);
+	reg_write(APIC_TIMER_INITIAL, 0);
+	return max_u64(mul_div64(counted, time_hz(), elapsed), 1);
+}
+
+static void start_timer(void)
+{
+	cpu_set_interrupt(VECTOR_TIMER, timer_interrupt);
+	if (cpu_features.has_tsc_deadline) {
+		reg_write(APIC_LVT_TIMER, APIC_LVT_DEADLINE | VECTOR_TIMER);
+		/* The mode must be in place before the first deadline is written (SDM vol. 3, 11.5.4.1). */
+		__asm__ volatile("mfence" : : : "memory");
+		return;
+	}
+	lapic.hz = measure_hz();
+	reg_write(APIC_LVT_TIMER, VECTOR_TIMER);
+}
+
+void host_lapic_init(void)
+{
+	mask_legacy_pic();
+	enable_mode();
+	set_local_vectors();
+	start_timer();
+	log_debug("local APIC %u: %s, timer %s at %lu Hz", host_lapic_id(),
+		  lapic.mode == LAPIC_X2APIC ? "x2APIC" : "xAPIC", lapic.hz ? "one-shot" : "TSC-deadline",
+		  lapic.hz ? lapic.hz : time_hz());
+}
+
+uint32_t host_lapic_id(void)
+{
+	uint32_t id = reg_read(APIC_ID);
+
+	return lapic.mode == LAPIC_X2APIC ? id : (uint32_t)field_get(id, XAPIC_ID_MASK);
+}
+
+void host_lapic_eoi(void)
+{
+	if (lapic.mode != LAPIC_OFF)
+		reg_write(APIC_EOI, 0);
+}
+
+/* One-shot: rounded up, so that the deadline has passed when it fires. Far ones fire early and are armed again. */
+static uint64_t one_shot_count(uint64_t tsc)
+{
+	uint64_t now = time_now(), count = tsc > now ? mul_div64(tsc - now, lapic.hz, time_hz()) : 0;
+
+	return min_u64(count, COUNT_MAX - 1) + 1;
+}
+
+void host_lapic_arm(uint64_t tsc)
+{
+	if (lapic.armed <= tsc)
+		return;
+	lapic.armed = tsc;
+	if (lapic.hz)
+		reg_write(APIC_TIMER_INITIAL, one_shot_count(tsc));
+	else
+		wrmsr(MSR_IA32_TSC_DEADLINE, tsc ? tsc : 1);	/* 0 would stop it */
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exceptions and interrupts that reach the hypervisor itself. A guest's never come here: they are exits. So
+ * every exception below is ours: expected and listed in the fixup table, an NMI, or a bug.
+ *
+ * An NMI is only counted. It may strike between any two instructions, also in the middle of a VMCS update,
+ * so it is given to the guest later by the vendor's deliver(), on the vCPU entered next (facts, 38).
+ */
+#include "arch/x86/host/trap.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fixup.h"
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/cpu_state.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/panic.h"
+
+typedef void trap_fn(struct trap_frame *frame);
+
+struct trap_row {
+	const char *name;
+	trap_fn    *handle;	/* NULL: a bug of ours */
+};
+
+static void trap_fixup(struct trap_frame *frame);
+static void trap_nmi(struct trap_frame *frame);
+
+/* SDM vol. 3, table 6-1 "Protected-Mode Exceptions and Interrupts"; APM vol. 2, 8.2 "Vectors". */
+static const struct trap_row traps[TRAP_EXCEPTIONS] = {
+	[VEC_DE]  = { "#DE divide error", NULL },
+	[VEC_DB]  = { "#DB debug", NULL },
+	[VEC_NMI] = { "NMI", trap_nmi },
+	[VEC_BP]  = { "#BP breakpoint", NULL },
+	[VEC_OF]  = { "#OF overflow", NULL },
+	[5]       = { "#BR bound range", NULL },
+	[VEC_UD]  = { "#UD invalid opcode", trap_fixup },
+	[VEC_NM]  = { "#NM device not available", NULL },
+	[VEC_DF]  = { "#DF double fault", NULL },
+	[9]       = { "coprocessor segment overrun", NULL },
+	[VEC_TS]  = { "#TS invalid TSS", NULL },
+	[VEC_NP]  = { "#NP segment not present", NULL },
+	[VEC_SS]  = { "#SS stack fault", NULL },
+	[VEC_GP]  = { "#GP general protection", trap_fixup },
+	[VEC_PF]  = { "#PF page fault", NULL },
+	[15]      = { "reserved exception 15", NULL },
+	[VEC_MF]  = { "#MF x87 error", NULL },
+	[VEC_AC]  = { "#AC alignment check", NULL },
+	[VEC_MC]  = { "#MC machine check", NULL },
+	[VEC_XM]  = { "#XM SIMD error", NULL },
+	[20]      = { "#VE virtualization", NULL },
+	[21]      = { "#CP control protection", NULL },
+	[28]      = { "#HV hypervisor injection", NULL },
+	[29]      = { "#VC VMM communication", NULL },
+	[30]      = { "#SX security", NULL },
+};
+
+#define VECTORS	256U
+
+static void (*handlers[VECTORS])(uint8_t vector);
+static uint64_t unknown_interrupts;
+
+const char *trap_name(uint64_t vector)
+{
+	if (vector >= TRAP_EXCEPTIONS)
+		return "interrupt";
+	return traps[vector].name ? traps[vector].name : "reserved exception";
+}
+
+static void trap_fixup(struct trap_frame *frame)
+{
+	uint64_t landing = fixup_find(frame->rip);
+
+	if (!landing)
+		panic_trap(frame, "%s", trap_name(frame->vector));
+	frame->rip = landing;
+}
+
+static void trap_nmi(struct trap_frame *frame)
+{
+	(void)frame;
+	this_cpu()->guest_nmis++;
+}
+
+void trap_handle(struct trap_frame *frame)
+{
+	const struct trap_row *row = &traps[frame->vector % TRAP_EXCEPTIONS];
+
+	if (frame->vector >= TRAP_EXCEPTIONS)
+		cpu_dispatch_interrupt((uint8_t)frame->vector);
+	else if (row->handle)
+		row->handle(frame);
+	else
+		panic_trap(frame, "%s", trap_name(frame->vector));
+}
+
+void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector))
+{
+	handlers[vector] = handler;
+}
+
+/* Spurious interrupts set no in-service bit, so an EOI for one would end another (SDM vol. 3, 11.9). */
+void cpu_dispatch_interrupt(uint8_t vector)
+{
+	if (vector == VECTOR_SPURIOUS)
+		return;
+	if (handlers[vector])
+		handlers[vector](vector);
+	else if (unknown_interrupts++ == 0)
+		log_warn("interrupt %02x came and nobody asked for it; further ones are only counted", vector);
+	host_lapic_eoi();
+}
+
+uint64_t trap_unknown_interrupts(void)
+{
+	return unknown_interrupts;
+}
+
+struct reg_row {
+	const char *name;
+	uint64_t    val;
+};
+
+#define REGS_PER_LINE	4U
+
+static void log_rows(const struct reg_row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i += REGS_PER_LINE) {
+		char line[128];
+		size_t len = 0;
+
+		for (size_t j = i; j < min_size(i + REGS_PER_LINE, count); j++)
+			len += format_buf(line + len, sizeof(line) - len, "  %-6s %016lx", rows[j].name, rows[j].val);
+		log_say("%s", line);
+	}
+}
+
+void trap_log_registers(const struct trap_frame *frame)
+{
+	const struct reg_row rows[] = {
+		{ "rip", frame->rip }, { "rsp", frame->rsp }, { "rbp", frame->rbp }, { "rflags", frame->rflags },
+		{ "rax", frame->rax }, { "rcx", frame->rcx }, { "rdx", frame->rdx }, { "rbx", frame->rbx },
+		{ "rsi", frame->rsi }, { "rdi", frame->rdi }, { "r8", frame->r8 }, { "r9", frame->r9 },
+		{ "r10", frame->r10 }, { "r11", frame->r11 }, { "r12", frame->r12 }, { "r13", frame->r13 },
+		{ "r14", frame->r14 }, { "r15", frame->r15 }, { "cs", frame->cs }, { "ss", frame->ss },
+		{ "vector", frame->vector }, { "error", frame->error },
+	};
+
+	log_rows(rows, countof(rows));
+}
+
+void trap_log_control(void)
+{
+	const struct reg_row rows[] = {
+		{ "cr0", read_cr0() }, { "cr2", read_cr2() }, { "cr3", read_cr3() }, { "cr4", read_cr4() },
+		{ "efer", rdmsr(MSR_EFER) }, { "gsbase", rdmsr(MSR_GS_BASE) }, { "dr6", read_dr6() },
+		{ "dr7", read_dr7() },
+	};
+
+	log_rows(rows, countof(rows));
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Time: the TSC, and how fast it runs. CPUID leaves 0x15 and 0x16 are not asked: emulators repeat the
+ * figures of real silicon there while their TSC runs at another rate (facts, 46). Measured instead against
+ * channel 2 of the 8254 through the speaker gate, in several short windows of which the median counts, so
+ * that a window stretched by an SMI or a busy emulator host does no harm. Some new chip sets gate the 8254's
+ * clock off; then two seconds of the real-time clock serve.
+ */
+#include "arch/x86/host/tsc.h"
+
+#include <stdbool.h>
+
+#include "arch/x86/hw/bits.h"
+#include "arch/x86/hw/insn.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/timer.h"
+
+#define PIT_HZ			1193182ULL
+#define PIT_CHANNEL2		0x42
+#define PIT_COMMAND		0x43
+#define PIT_CH2_MODE0		0xb0	/* channel 2, low byte then high, mode 0: output rises at the end */
+#define PORT_B			0x61
+#define PORT_B_GATE		BIT(0)	/* channel 2 counts while set */
+#define PORT_B_SPEAKER		BIT(1)
+#define PORT_B_OUTPUT		BIT(5)
+
+#define WINDOW_COUNT		(PIT_HZ / 100)	/* 10 ms */
+#define WINDOWS			3U
+#define WINDOWS_MAX		9U		/* when the first do not agree */
+#define AGREE_PERCENT		1U
+#define POLLS_MAX		10000000U	/* port reads take about a microsecond: ten seconds */
+
+#define CMOS_INDEX		0x70
+#define CMOS_DATA		0x71
+#define CMOS_NMI_OFF		0x80
+#define RTC_STATUS_A		0x0a
+#define RTC_STATUS_B		0x0b
+#define RTC_UPDATING		BIT(7)
+#define RTC_24_HOURS		BIT(1)
+#define RTC_BINARY		BIT(2)
+#define RTC_PM			0x80
+
+#define HZ_GUESS		1000000000ULL
+
+static uint64_t tsc_hz = HZ_GUESS;
+
+uint64_t time_now(void)
+{
+	return rdtsc();
+}
+
+uint64_t time_hz(void)
+{
+	return tsc_hz;
+}
+
+/* TSC ticks of one window; 0 when the 8254 does not count. */
+static uint64_t measure_window(void)
+{
+	uint8_t port_b = inb(PORT_B) & (uint8_t)~(PORT_B_GATE | PORT_B_SPEAKER);
+	uint64_t start, end;
+	uint32_t polls = 0;
+
+	outb(PORT_B, port_b);
+	outb(PIT_COMMAND, PIT_CH2_MODE0);
+	outb(PIT_CHANNEL2, (uint8_t)field_get(WINDOW_COUNT, FIELD(7, 0)));
+	outb(PIT_CHANNEL2, (uint8_t)field_get(WINDOW_COUNT, FIELD(15, 8)));
+	outb(PORT_B, port_b | (uint8_t)PORT_B_GATE);
+	start = rdtsc();
+	while (!(inb(PORT_B) & PORT_B_OUTPUT))
+		if (++polls == POLLS_MAX)
+			return 0;
+	end = rdtsc();
+	outb(PORT_B, port_b);
+	return polls > 1 ? end - start : 0;	/* high at once: nothing was counted */
+}
+
+static void insert_sorted(uint64_t *vals, size_t count, uint64_t val)
+{
+	for (; count > 0 && vals[count - 1] > val; count--)
+		vals[count] = vals[count - 1];
+	vals[count] = val;
+}
+
+/* More than half of the windows within a percent of the median? */
+static bool windows_agree(const uint64_t *vals, size_t count)
+{
+	uint64_t median = vals[count / 2], slack = median * AGREE_PERCENT / 100;
+	size_t good = 0;
+
+	for (size_t i = 0; i < count; i++)
+		good += vals[i] + slack >= median && vals[i] <= median + slack;
+	return good > count / 2;
+}
+
+static uint64_t hz_from_pit(void)
+{
+	uint64_t vals[WINDOWS_MAX];
+	size_t count = 0;
+
+	while (count < WINDOWS || (count < WINDOWS_MAX && !windows_agree(vals, count))) {
+		uint64_t ticks = measure_window();
+
+		if (!ticks)
+			return 0;
+		insert_sorted(vals, count++, ticks);
+	}
+	return mul_div64(vals[count / 2], PIT_HZ, WINDOW_COUNT);
+}
+
+/* ---- The real-time clock ---- */
+
+static uint8_t cmos_read(uint8_t reg)
+{
+	outb(CMOS_INDEX, CMOS_NMI_OFF | reg);
+	return inb(CMOS_DATA);
+}
+
+/* In the order of tm below. */
+static const uint8_t rtc_regs[] = { 0x00, 0x02, 0x04, 0x07, 0x08, 0x09 };
+enum { RTC_SECOND, RTC_MINUTE, RTC_HOUR, RTC_DAY, RTC_MONTH, RTC_YEAR, RTC_COUNT };
+
+static bool rtc_wait_steady(void)
+{
+	uint32_t polls = 0;
+
+	while (cmos_read(RTC_STATUS_A) & RTC_UPDATING)
+		if (++polls == POLLS_MAX)
+			return false;
+	return true;
+}
+
+static void rtc_read(uint8_t *tm)
+{
+	for (size_t i = 0; i < RTC_COUNT; i++)
+		tm[i] = cmos_read(rtc_regs[i]);
+}
+
+static uint64_t from_bcd(uint8_t val)
+{
+	return field_get(val, FIELD(7, 4)) * 10 + field_get(val, FIELD(3, 0));
+}
+
+/* Days from 1 January 1970, Gregorian; the year is counted from March, so that February ends it. */
+static uint64_t days_since_1970(uint64_t year, uint64_t month, uint64_t day)
+{
+	uint64_t y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
+
+	return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
+}
+
+static uint64_t rtc_to_seconds(const uint8_t *raw, uint8_t status)
+{
+	uint64_t tm[RTC_COUNT];
+	uint8_t hour = raw[RTC_HOUR];
+
+	for (size_t i = 0; i < RTC_COUNT; i++)
+		tm[i] = status & RTC_BINARY ? raw[i] : from_bcd(raw[i]);
+	if (!(status & RTC_24_HOURS)) {
+		uint8_t half = hour & (uint8_t)~RTC_PM;
+
+		tm[RTC_HOUR] = (status & RTC_BINARY ? half : from_bcd(half)) % 12 + (hour & RTC_PM ? 12 : 0);
+	}
+	return days_since_1970(2000 + tm[RTC_YEAR], tm[RTC_MONTH], tm[RTC_DAY]) * 86400 + tm[RTC_HOUR] * 3600 +
+	       tm[RTC_MINUTE] * 60 + tm[RTC_SECOND];
+}
+
+/* Read until two readings agree: the clock may tick in between. */
+uint64_t host_rtc_seconds(void)
+{
+	uint8_t now[RTC_COUNT], before[RTC_COUNT];
+	bool is_same;
+
+	do {
+		is_same = true;
+		if (!rtc_wait_steady())
+			return 0;
+		rtc_read(before);
+		rtc_read(now);
+		for (size_t i = 0; i < RTC_COUNT; i++)
+			is_same = is_same && now[i] == before[i];
+	} while (!is_same);
+	return rtc_to_seconds(now, cmos_read(RTC_STATUS_B));
+}
+
+/* The TSC at the next change of the second; 0 when the clock stands still. */
+static uint64_t rtc_next_second(void)
+{
+	uint8_t second = cmos_read(rtc_regs[RTC_SECOND]);
+
+	for (uint32_t polls = 0; polls < POLLS_MAX; polls++)
+		if (cmos_read(rtc_regs[RTC_SECOND]) != second)
+			return rdtsc();
+	return 0;
+}
+
+static uint64_t hz_from_rtc(void)
+{
+	uint64_t start = rtc_next_second(), end = start ? rtc_next_second() : 0;
+
+	return end ? end - start : 0;
+}
+
+void tsc_init(void)
+{
+	uint64_t hz = hz_from_pit();
+
+	if (!hz) {
+		log_warn("the 8254 timer does not count; measuring the TSC against the real-time clock");
+		hz = hz_from_rtc();
+	}
+	if (!hz) {
+		log_warn("TZ-W020 no clock to measure the TSC against: guests' time will be wrong");
+		hz = HZ_GUESS;
+	}
+	tsc_hz = hz;
+	log_debug("TSC runs at %lu Hz", tsc_hz);
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Measuring the time-stamp counter. Reading it is hv/timer.h: time_now, time_hz. */
+#include <stdint.h>
+
+void tsc_init(void);		/* before host_lapic_init, whose timer is measured against the TSC */
+uint64_t host_rtc_seconds(void);	/* the clock of the machine, seconds since 1970, taken as UTC */
