@@ -9,6 +9,12 @@
 
 #include "arch/x86/virt/cpu_state.h"
 
+/* Selectors of the two flat starts; a GDT that goes with them is the loader's business. */
+#define RESET_LONG_CODE	0x10
+#define RESET_LONG_DATA	0x18
+#define RESET_FLAT_CODE	0x08
+#define RESET_FLAT_DATA	0x10
+
 struct reset_state {
 	uint64_t       gpr[GPR_COUNT];
 	uint64_t       rip, rsp, rflags;
