@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The host's memory as hv/page.h hands it out in tests. */
+#include <stdint.h>
+
+extern uint64_t page_fake_limit;	/* bytes there are; UINT64_MAX by default */
+extern uint64_t page_fake_used;		/* 0 again when everything was freed */
