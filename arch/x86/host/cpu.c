@@ -18,6 +18,8 @@
 #include "arch/x86/hw/msr.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/timer.h"
 
 struct cpu cpus[CPUS_MAX];
 struct cpu_features cpu_features;
@@ -26,39 +28,41 @@ enum cpuid_reg { EAX, EBX, ECX, EDX };
 
 struct feature_row {
 	size_t         flag;		/* offset of a bool in struct cpu_features */
+	const char    *name;
 	uint32_t       leaf, subleaf;
 	enum cpuid_reg reg;
 	uint64_t       bit;
 };
 
-#define FEATURE(flag, ...) { offsetof(struct cpu_features, flag), __VA_ARGS__ }
+#define FEATURE(flag, name, ...) { offsetof(struct cpu_features, flag), name, __VA_ARGS__ }
 
 static const struct feature_row features[] = {
-	FEATURE(has_vmx, CPUID_FEATURES, 0, ECX, CPUID1_C_VMX),
-	FEATURE(has_pcid, CPUID_FEATURES, 0, ECX, CPUID1_C_PCID),
-	FEATURE(has_x2apic, CPUID_FEATURES, 0, ECX, CPUID1_C_X2APIC),
-	FEATURE(has_tsc_deadline, CPUID_FEATURES, 0, ECX, CPUID1_C_TSC_DEADLINE),
-	FEATURE(has_xsave, CPUID_FEATURES, 0, ECX, CPUID1_C_XSAVE),
-	FEATURE(has_avx, CPUID_FEATURES, 0, ECX, CPUID1_C_AVX),
-	FEATURE(has_rdrand, CPUID_FEATURES, 0, ECX, CPUID1_C_RDRAND),
-	FEATURE(has_hypervisor, CPUID_FEATURES, 0, ECX, CPUID1_C_HYPERVISOR),
-	FEATURE(has_fsgsbase, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_FSGSBASE),
-	FEATURE(has_smep, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_SMEP),
-	FEATURE(has_invpcid, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_INVPCID),
-	FEATURE(has_avx512, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_AVX512F),
-	FEATURE(has_rdseed, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_RDSEED),
-	FEATURE(has_smap, CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_SMAP),
-	FEATURE(has_umip, CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_UMIP),
-	FEATURE(has_pku, CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_PKU),
-	FEATURE(has_la57, CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_LA57),
-	FEATURE(has_xsaves, CPUID_XSAVE, 1, EAX, CPUIDD1_XSAVES),
-	FEATURE(has_svm, CPUID_EXT_INFO, 0, ECX, CPUIDE1_C_SVM),
-	FEATURE(has_nx, CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_NX),
-	FEATURE(has_1g, CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_1G),
-	FEATURE(has_rdtscp, CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_RDTSCP),
-	FEATURE(has_invariant_tsc, CPUID_APM, 0, EDX, CPUID_APM_D_INVARIANT_TSC),
+	FEATURE(has_vmx, "vmx", CPUID_FEATURES, 0, ECX, CPUID1_C_VMX),
+	FEATURE(has_pcid, "pcid", CPUID_FEATURES, 0, ECX, CPUID1_C_PCID),
+	FEATURE(has_x2apic, "x2apic", CPUID_FEATURES, 0, ECX, CPUID1_C_X2APIC),
+	FEATURE(has_tsc_deadline, "tsc-deadline", CPUID_FEATURES, 0, ECX, CPUID1_C_TSC_DEADLINE),
+	FEATURE(has_xsave, "xsave", CPUID_FEATURES, 0, ECX, CPUID1_C_XSAVE),
+	FEATURE(has_avx, "avx", CPUID_FEATURES, 0, ECX, CPUID1_C_AVX),
+	FEATURE(has_rdrand, "rdrand", CPUID_FEATURES, 0, ECX, CPUID1_C_RDRAND),
+	FEATURE(has_hypervisor, "hypervisor", CPUID_FEATURES, 0, ECX, CPUID1_C_HYPERVISOR),
+	FEATURE(has_fsgsbase, "fsgsbase", CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_FSGSBASE),
+	FEATURE(has_smep, "smep", CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_SMEP),
+	FEATURE(has_invpcid, "invpcid", CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_INVPCID),
+	FEATURE(has_avx512, "avx512", CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_AVX512F),
+	FEATURE(has_rdseed, "rdseed", CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_RDSEED),
+	FEATURE(has_smap, "smap", CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_SMAP),
+	FEATURE(has_umip, "umip", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_UMIP),
+	FEATURE(has_pku, "pku", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_PKU),
+	FEATURE(has_la57, "la57", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_LA57),
+	FEATURE(has_xsaves, "xsaves", CPUID_XSAVE, 1, EAX, CPUIDD1_XSAVES),
+	FEATURE(has_svm, "svm", CPUID_EXT_INFO, 0, ECX, CPUIDE1_C_SVM),
+	FEATURE(has_nx, "nx", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_NX),
+	FEATURE(has_1g, "1g", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_1G),
+	FEATURE(has_rdtscp, "rdtscp", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_RDTSCP),
+	FEATURE(has_invariant_tsc, "invariant-tsc", CPUID_APM, 0, EDX, CPUID_APM_D_INVARIANT_TSC),
 };
 
+#define HZ_PER_MHZ		1000000ULL
 #define DR7_ALL_OFF		BIT(10)	/* the bit that is always one */
 #define PHYS_BITS_DEFAULT	36	/* of a processor too old for leaf 8000_0008 */
 #define LINEAR_BITS_DEFAULT	48
@@ -114,12 +118,17 @@ static void read_sizes(void)
 	}
 }
 
+static bool *feature_flag(const struct feature_row *row)
+{
+	return (bool *)((uint8_t *)&cpu_features + row->flag);
+}
+
 static void read_features(void)
 {
 	memset(&cpu_features, 0, sizeof(cpu_features));
 	read_names();
 	for (size_t i = 0; i < countof(features); i++)
-		*(bool *)((uint8_t *)&cpu_features + features[i].flag) = has_feature(&features[i]);
+		*feature_flag(&features[i]) = has_feature(&features[i]);
 	read_sizes();
 }
 
@@ -147,14 +156,13 @@ static void set_gs(struct cpu *cpu)
 	wrmsr(MSR_GS_BASE, (uint64_t)(uintptr_t)cpu);
 }
 
-const void *cpu_early(uint64_t handoff)
+void cpu_early(void)
 {
 	struct cpu *cpu = &cpus[0];
 
 	paging_early();
 	cpu->self = cpu;
 	set_gs(cpu);
-	return hpa_ptr(hpa(handoff));
 }
 
 void cpu_init_boot(uint32_t apic_id)
@@ -168,6 +176,20 @@ void cpu_init_boot(uint32_t apic_id)
 	set_gs(cpu);		/* loading the segment register cleared it */
 	idt_init(cpu);
 	set_control_registers();
+}
+
+void cpu_report(void)
+{
+	char text[256];
+	size_t len = 0;
+
+	for (size_t i = 0; i < countof(features); i++)
+		if (*feature_flag(&features[i]) && len < sizeof(text))
+			len += format_buf(text + len, sizeof(text) - len, " %s", features[i].name);
+	log_info("processor %s, %u address bits, TSC %lu MHz",
+		 cpu_features.brand[0] ? cpu_features.brand : cpu_features.vendor, cpu_features.phys_bits,
+		 time_hz() / HZ_PER_MHZ);
+	log_debug("processor offers%s", text);
 }
 
 void cpu_idle(void)

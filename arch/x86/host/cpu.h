@@ -54,9 +54,9 @@ struct cpu_features {
 };
 extern struct cpu_features cpu_features;
 
-/* start.asm, on boot's page tables: makes the direct map and this_cpu() work; the handoff's direct-map address. */
-const void *cpu_early(uint64_t handoff);
+void cpu_early(void);	/* from start.asm, on boot's page tables: hpa_ptr and this_cpu work afterwards */
 void cpu_init_boot(uint32_t apic_id);	/* features, GDT, TSS with IST stacks, IDT, GS, CR0/CR4/EFER/XCR0 as we want them */
 void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));	/* handlers run with interrupts off and must EOI nothing: the caller does */
 void cpu_dispatch_interrupt(uint8_t vector);	/* by trap.c and by "acknowledge interrupt on exit"; sends the EOI */
 void cpu_idle(void);			/* halt until an interrupt; returns at once when attention is set */
+void cpu_report(void);			/* one log line: which processor, what it offers us */

@@ -9,7 +9,7 @@
 #define VECTOR_KICK	0xf2U
 #define VECTOR_SPURIOUS	0xffU
 
-void     host_lapic_init(void);	/* after paging_init and tsc_init; masks the 8259 pair for good */
+void     host_lapic_init(void);	/* after paging_init; masks the 8259 pair for good */
 uint32_t host_lapic_id(void);
 void     host_lapic_eoi(void);
 /* Interrupt (vector VECTOR_TIMER, sets attention) when the TSC reaches this; TIMER_NEVER stops it. Uses TSC-deadline mode or the calibrated one-shot. */

@@ -2,7 +2,7 @@
 ;
 ; The first instructions of hv.elf. boot/ jumps to hv_entry in long mode, interrupts off, RDI = physical address
 ; of struct handoff (boot/handoff.h). We take a stack of our own, have cpu_early make the direct map and GS
-; usable, and call hv_main with the handoff's address in the direct map, valid before and after paging_init.
+; usable, and call hv_main with the same address.
 ;
 ; The boot stack is the stack of the boot processor for ever; the page below it is unmapped by paging_init, so
 ; that an overflow is a double fault on a stack of its own (gdt.c) and not a silent overwrite.
@@ -27,8 +27,9 @@ hv_entry:
 	mov	cr4, rax
 	mov	rsp, boot_stack_top
 	xor	ebp, ebp		; where backtraces end
+	mov	rbx, rdi		; survives the call
 	call	cpu_early
-	mov	rdi, rax
+	mov	rdi, rbx
 	call	hv_main
 .stop:	cli
 	hlt

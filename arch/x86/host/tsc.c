@@ -12,6 +12,7 @@
 
 #include "arch/x86/hw/bits.h"
 #include "arch/x86/hw/insn.h"
+#include "hv/dev/calendar.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/timer.h"
@@ -40,10 +41,11 @@
 #define RTC_24_HOURS		BIT(1)
 #define RTC_BINARY		BIT(2)
 #define RTC_PM			0x80
+#define CENTURY			2000U	/* the register for it is nowhere standard */
 
 #define HZ_GUESS		1000000000ULL
 
-static uint64_t tsc_hz = HZ_GUESS;
+static uint64_t tsc_hz;		/* 0: not measured yet */
 
 uint64_t time_now(void)
 {
@@ -52,6 +54,8 @@ uint64_t time_now(void)
 
 uint64_t time_hz(void)
 {
+	if (!tsc_hz)
+		tsc_init();	/* whoever asks first pays for the measuring */
 	return tsc_hz;
 }
 
@@ -137,22 +141,14 @@ static void rtc_read(uint8_t *tm)
 		tm[i] = cmos_read(rtc_regs[i]);
 }
 
-static uint64_t from_bcd(uint8_t val)
+static unsigned from_bcd(uint8_t val)
 {
-	return field_get(val, FIELD(7, 4)) * 10 + field_get(val, FIELD(3, 0));
-}
-
-/* Days from 1 January 1970, Gregorian; the year is counted from March, so that February ends it. */
-static uint64_t days_since_1970(uint64_t year, uint64_t month, uint64_t day)
-{
-	uint64_t y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
-
-	return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
+	return (unsigned)field_get(val, FIELD(7, 4)) * 10 + (unsigned)field_get(val, FIELD(3, 0));
 }
 
 static uint64_t rtc_to_seconds(const uint8_t *raw, uint8_t status)
 {
-	uint64_t tm[RTC_COUNT];
+	unsigned tm[RTC_COUNT];
 	uint8_t hour = raw[RTC_HOUR];
 
 	for (size_t i = 0; i < RTC_COUNT; i++)
@@ -160,10 +156,12 @@ static uint64_t rtc_to_seconds(const uint8_t *raw, uint8_t status)
 	if (!(status & RTC_24_HOURS)) {
 		uint8_t half = hour & (uint8_t)~RTC_PM;
 
-		tm[RTC_HOUR] = (status & RTC_BINARY ? half : from_bcd(half)) % 12 + (hour & RTC_PM ? 12 : 0);
+		tm[RTC_HOUR] = (status & RTC_BINARY ? half : from_bcd(half)) % 12 + (hour & RTC_PM ? 12U : 0U);
 	}
-	return days_since_1970(2000 + tm[RTC_YEAR], tm[RTC_MONTH], tm[RTC_DAY]) * 86400 + tm[RTC_HOUR] * 3600 +
-	       tm[RTC_MINUTE] * 60 + tm[RTC_SECOND];
+	return (uint64_t)calendar_to_seconds(&(struct calendar){
+		.second = tm[RTC_SECOND], .minute = tm[RTC_MINUTE], .hour = tm[RTC_HOUR],
+		.day = tm[RTC_DAY], .month = tm[RTC_MONTH], .year = CENTURY + tm[RTC_YEAR],
+	});
 }
 
 /* Read until two readings agree: the clock may tick in between. */

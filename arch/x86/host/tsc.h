@@ -3,5 +3,5 @@
 /* Measuring the time-stamp counter. Reading it is hv/timer.h: time_now, time_hz. */
 #include <stdint.h>
 
-void tsc_init(void);		/* before host_lapic_init, whose timer is measured against the TSC */
+void tsc_init(void);		/* measures, in 30 ms; the first time_hz() does it if nobody did before */
 uint64_t host_rtc_seconds(void);	/* the clock of the machine, seconds since 1970, taken as UTC */
