@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two permission maps, one pair for all vCPUs: every port exits, and an MSR reaches the guest's own
+ * register only where the policy table says PASS. Deny by default: the maps start as all ones.
+ *
+ * APM vol. 2, 15.10.1 "I/O Permissions Map", 15.11 "MSR Intercepts".
+ */
+#include "arch/x86/svm/svm.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/page.h"
+
+/* Three ranges of 8,192 MSRs, 2 KiB of map each; MSRs outside always exit. */
+#define MSRPM_RANGE	0x2000U
+#define MSRPM_STEP	0x800U
+static const uint32_t msrpm_ranges[] = { 0x00000000U, 0xc0000000U, 0xc0010000U };
+
+/* Two bits an MSR: read, write. */
+#define MSRPM_READ	1U
+#define MSRPM_WRITE	2U
+#define MSRS_A_BYTE	4U
+#define BITS_AN_MSR	2U
+
+static void msrpm_pass(uint8_t *map, uint32_t msr, unsigned rights)
+{
+	for (size_t i = 0; i < countof(msrpm_ranges); i++) {
+		uint32_t index = msr - msrpm_ranges[i];
+
+		if (msr < msrpm_ranges[i] || index >= MSRPM_RANGE)
+			continue;
+		uint8_t *byte = &map[i * MSRPM_STEP + index / MSRS_A_BYTE];
+
+		*byte &= (uint8_t)~(rights << (index % MSRS_A_BYTE * BITS_AN_MSR));
+	}
+}
+
+void svm_msrpm_build(uint8_t *map, const struct msr_policy *rows, size_t count)
+{
+	memset(map, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	for (size_t i = 0; i < count; i++) {
+		unsigned rights = (rows[i].read == MSR_PASS ? MSRPM_READ : 0) |
+				  (rows[i].write == MSR_PASS ? MSRPM_WRITE : 0);
+
+		if (rights)
+			msrpm_pass(map, rows[i].msr, rights);
+	}
+}
+
+/* Built when the first vCPU is created, kept for good: 20 KiB. False: no memory. */
+bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa)
+{
+	static uint8_t *iopm, *msrpm;
+	size_t count;
+
+	if (!iopm) {
+		iopm = page_alloc_contiguous(IOPM_PAGES);
+		if (!iopm)
+			return false;
+		memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
+	}
+	if (!msrpm) {
+		msrpm = page_alloc_contiguous(MSRPM_PAGES);
+		if (!msrpm)
+			return false;
+		const struct msr_policy *rows = msr_policy_table(&count);
+
+		svm_msrpm_build(msrpm, rows, count);
+	}
+	*iopm_pa = ptr_hpa(iopm).raw;
+	*msrpm_pa = ptr_hpa(msrpm).raw;
+	return true;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From AMD's exit words to the neutral structs of exit.h. Pure: no instruction wrappers, no guest memory;
+ * every function is tested with literal words (tests/unit/test_svm_decode.c).
+ *
+ * Two things the words do not always say are read from the instruction's bytes: how long it is (without
+ * next-RIP save) and which register it names (without decode assists). Both check that the bytes are an
+ * instruction which causes this exit at all, because guest memory may have changed since (the class of
+ * CVE-2016-9377); if not, the caller lets the guest execute what is there now.
+ *
+ * APM vol. 2, 15.7 to 15.12 and appendix C "SVM Intercept Exit Codes".
+ */
+#include "arch/x86/svm/svm.h"
+
+#include "arch/x86/virt/insn.h"
+#include "hv/lib/util.h"
+
+/* ---- Segment attributes: VMX' layout is the neutral one ---- */
+
+#define RIGHTS_HIGH	FIELD(15, 12)	/* AVL, L, D/B, G */
+
+uint16_t svm_attrib_of(uint32_t rights)
+{
+	uint64_t attrib = rights & ATTRIB_LOW;
+
+	attrib = field_set(attrib, ATTRIB_HIGH, field_get(rights, RIGHTS_HIGH));
+	if (rights & SEG_UNUSABLE)
+		attrib &= ~ATTRIB_P;	/* AMD has no "unusable": not present is the same */
+	return (uint16_t)attrib;
+}
+
+uint32_t svm_rights_of(uint16_t attrib)
+{
+	uint64_t rights = attrib & ATTRIB_LOW;
+
+	rights = field_set(rights, RIGHTS_HIGH, field_get(attrib, ATTRIB_HIGH));
+	if (!(attrib & ATTRIB_P))
+		rights |= SEG_UNUSABLE;
+	return (uint32_t)rights;
+}
+
+/* ---- EXITINFO words ---- */
+
+void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access)
+{
+	bool is_string = info1 & IOIO_STR;
+
+	*access = (struct pio_access){
+		.port = (uint16_t)field_get(info1, IOIO_PORT),
+		.size = (uint8_t)field_get(info1, IOIO_SIZE),
+		.is_in = info1 & IOIO_TYPE_IN,
+		.is_string = is_string,
+		.is_rep = info1 & IOIO_REP,
+		.addr_size = is_string ? (uint8_t)(field_get(info1, IOIO_ADDR) * 2) : 0,
+		.seg = is_string && has_assists ? (uint8_t)field_get(info1, IOIO_SEG) : 0xff,
+	};
+}
+
+void svm_decode_npf(uint64_t info1, uint64_t info2, struct npt_fault *fault)
+{
+	*fault = (struct npt_fault){
+		.addr = gpa(info2),
+		.is_write = info1 & NPF_RW,
+		.is_fetch = info1 & NPF_ID,
+		.was_mapped = info1 & NPF_P,
+		.in_walk = info1 & NPF_WALK,
+	};
+}
+
+static bool is_cr_write(uint64_t code)
+{
+	return code == SVM_EXIT_CR0_SEL_WRITE || code >= SVM_EXIT_CR0_WRITE;
+}
+
+static uint8_t cr_number(uint64_t code)
+{
+	if (code == SVM_EXIT_CR0_SEL_WRITE)
+		return 0;
+	return (uint8_t)(code - (is_cr_write(code) ? SVM_EXIT_CR0_WRITE : SVM_EXIT_CR0_READ));
+}
+
+/* With decode assists: true when the word says it all. LMSW, CLTS and SMSW need their bytes even then. */
+bool svm_decode_cr(uint64_t code, uint64_t info1, struct cr_access *access)
+{
+	*access = (struct cr_access){
+		.op = is_cr_write(code) ? CR_MOV_TO : CR_MOV_FROM,
+		.cr = cr_number(code),
+		.gpr = (uint8_t)field_get(info1, MOV_GPR),
+	};
+	return info1 & MOV_CRX;
+}
+
+/* The same from the instruction. LMSW's source is left to the caller, who can read registers and memory. */
+bool svm_decode_cr_insn(uint64_t code, const struct insn *insn, struct cr_access *access)
+{
+	bool is_write = is_cr_write(code);
+	uint8_t cr = cr_number(code);
+	/* AMD spells CR8 as "LOCK MOV CR0" where there is no REX (APM vol. 3, "MOV CRn"). */
+	bool is_same = insn->cr_dr == cr || (cr == 8 && insn->cr_dr == 0 && insn->has_lock);
+
+	*access = (struct cr_access){ .cr = cr, .gpr = insn->reg };
+	switch (insn->kind) {
+	case INSN_MOV_CR:
+		access->op = is_write ? CR_MOV_TO : CR_MOV_FROM;
+		return is_same && insn->to_cr_dr == is_write;
+	case INSN_LMSW:
+		access->op = CR_LMSW;
+		return is_write && cr == 0;
+	case INSN_CLTS:
+		access->op = CR_CLTS;
+		return is_write && cr == 0;
+	default:
+		return false;
+	}
+}
+
+bool svm_decode_dr(uint64_t code, uint64_t info1, struct dr_access *access)
+{
+	bool is_read = code < SVM_EXIT_DR0_WRITE;
+
+	*access = (struct dr_access){
+		.dr = (uint8_t)(code - (is_read ? SVM_EXIT_DR0_READ : SVM_EXIT_DR0_WRITE)),
+		.gpr = (uint8_t)field_get(info1, MOV_GPR),
+		.is_read = is_read,
+	};
+	return true;
+}
+
+bool svm_decode_dr_insn(uint64_t code, const struct insn *insn, struct dr_access *access)
+{
+	svm_decode_dr(code, 0, access);
+	access->gpr = insn->reg;
+	return insn->kind == INSN_MOV_DR && insn->cr_dr == access->dr && insn->to_cr_dr != access->is_read;
+}
+
+/* ---- Events ---- */
+
+#define VECTOR_FIRST_IRQ	32U
+
+/*
+ * EXITINTINFO: what was being delivered when the exit came. True when it must be delivered again.
+ *
+ * INT n, INT3 and INTO are not: RIP still points at the instruction, so the guest simply executes it
+ * again and the processor pushes the right return address. Injecting them would need the next RIP, which
+ * processors without next-RIP save do not tell (APM vol. 2, 15.20 "Event Injection").
+ * QEMU's software mode calls interrupts and NMIs "exception" when it raised them itself; the vector tells.
+ */
+bool svm_decode_event(uint64_t word, struct vevent *event)
+{
+	uint64_t type = field_get(word, EVENT_TYPE);
+	uint8_t vector = (uint8_t)field_get(word, EVENT_VECTOR);
+
+	*event = (struct vevent){ .is_valid = false };
+	if (!(word & EVENT_V) || type == EVENT_TYPE_SOFT)
+		return false;
+	if (type == EVENT_TYPE_EXCEPTION && (vector == VEC_BP || vector == VEC_OF))
+		return false;
+
+	*event = (struct vevent){
+		.is_valid = true,
+		.type = VEVENT_EXCEPTION,
+		.vector = vector,
+		.has_error = type == EVENT_TYPE_EXCEPTION && (word & EVENT_EV),
+		.error = word & EVENT_EV ? (uint32_t)field_get(word, EVENT_ERRORCODE) : 0,
+	};
+	if (type == EVENT_TYPE_NMI || (type == EVENT_TYPE_EXCEPTION && vector == VEC_NMI))
+		event->type = VEVENT_NMI;
+	else if (type == EVENT_TYPE_INTR || vector >= VECTOR_FIRST_IRQ)
+		event->type = VEVENT_IRQ;
+	return true;
+}
+
+uint64_t svm_encode_event(const struct vevent *event)
+{
+	static const uint8_t types[] = {
+		[VEVENT_IRQ] = EVENT_TYPE_INTR,
+		[VEVENT_NMI] = EVENT_TYPE_NMI,
+		[VEVENT_EXCEPTION] = EVENT_TYPE_EXCEPTION,
+		[VEVENT_SOFT_INT] = EVENT_TYPE_SOFT,
+		[VEVENT_PRIV_SOFT] = EVENT_TYPE_EXCEPTION,
+		[VEVENT_SOFT_EXC] = EVENT_TYPE_EXCEPTION,
+	};
+	uint64_t word = EVENT_V | event->vector;
+
+	word = field_set(word, EVENT_TYPE, types[event->type]);
+	if (event->has_error)
+		word = field_set(word | EVENT_EV, EVENT_ERRORCODE, event->error);
+	return word;
+}
+
+/* ---- Instruction length without next-RIP save ---- */
+
+/* Instructions of one form: prefixes, these bytes, nothing more. X(exit, EXITINFO1, bytes) */
+#define INSN_FORMS(X)							\
+	X(SVM_EXIT_CPUID,	0, 0x0f, 0xa2)				\
+	X(SVM_EXIT_HLT,		0, 0xf4)				\
+	X(SVM_EXIT_PAUSE,	0, 0x90)				\
+	X(SVM_EXIT_INVD,	0, 0x0f, 0x08)				\
+	X(SVM_EXIT_WBINVD,	0, 0x0f, 0x09)				\
+	X(SVM_EXIT_RDPMC,	0, 0x0f, 0x33)				\
+	X(SVM_EXIT_RDTSC,	0, 0x0f, 0x31)				\
+	X(SVM_EXIT_MSR,		0, 0x0f, 0x32)				\
+	X(SVM_EXIT_MSR,		MSR_INFO_WRITE, 0x0f, 0x30)		\
+	X(SVM_EXIT_VMMCALL,	0, 0x0f, 0x01, 0xd9)			\
+	X(SVM_EXIT_XSETBV,	0, 0x0f, 0x01, 0xd1)			\
+	X(SVM_EXIT_MONITOR,	0, 0x0f, 0x01, 0xc8)			\
+	X(SVM_EXIT_MWAIT,	0, 0x0f, 0x01, 0xc9)			\
+	X(SVM_EXIT_MWAIT_ARMED,	0, 0x0f, 0x01, 0xc9)			\
+	X(SVM_EXIT_RDTSCP,	0, 0x0f, 0x01, 0xf9)
+
+#define FORM_BYTES_MAX	3
+
+static const struct insn_form {
+	uint16_t code;
+	uint8_t  info1, len;
+	uint8_t  bytes[FORM_BYTES_MAX];
+} insn_forms[] = {
+#define ROW(exit, info, ...) { (exit), (info), sizeof((uint8_t[]){ __VA_ARGS__ }), { __VA_ARGS__ } },
+	INSN_FORMS(ROW)
+#undef ROW
+};
+
+bool svm_insn_has_form(uint64_t code)
+{
+	for (size_t i = 0; i < countof(insn_forms); i++)
+		if (insn_forms[i].code == code)
+			return true;
+	return false;
+}
+
+static bool is_prefix(uint8_t byte, bool is_64)
+{
+	static const uint8_t legacy[] = { 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
+
+	for (size_t i = 0; i < countof(legacy); i++)
+		if (byte == legacy[i])
+			return true;
+	return is_64 && byte >= 0x40 && byte <= 0x4f;	/* REX */
+}
+
+/* 0: what stands there is not an instruction that causes this exit. */
+unsigned svm_insn_length(uint64_t code, uint64_t info1, bool is_64, const uint8_t *bytes, size_t avail)
+{
+	size_t skip = 0;
+
+	while (skip < avail && is_prefix(bytes[skip], is_64))
+		skip++;
+	for (size_t i = 0; i < countof(insn_forms); i++) {
+		const struct insn_form *form = &insn_forms[i];
+		size_t k = 0;
+
+		if (form->code != code || form->info1 != info1 || skip + form->len > avail)
+			continue;
+		while (k < form->len && bytes[skip + k] == form->bytes[k])
+			k++;
+		if (k == form->len)
+			return (unsigned)(skip + form->len);
+	}
+	return 0;
+}

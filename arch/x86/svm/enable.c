@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * May we, can we, and on: the checks before AMD-V is used, and the two registers that switch it on for a
+ * processor. Every check a user's machine can fail says what to do about it.
+ *
+ * APM vol. 2, 15.4 "Enabling SVM", 15.30.1 "VM_CR MSR", 15.30.4 "VM_HSAVE_PA MSR".
+ */
+#include "arch/x86/svm/svm.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fixup.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/svm/insn.h"
+#include "hv/lib/format.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/page.h"
+#include "hv/panic.h"
+
+#define CPUID_HYPERVISOR	0x40000000U
+
+struct svm_features svm_features;
+
+void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx, uint32_t edx)
+{
+	*features = (struct svm_features){
+		.revision = eax & 0xff,
+		.asid_count = ebx,
+		.has_np = edx & SVM_EDX_NP,
+		.has_nrips = edx & SVM_EDX_NRIPS,
+		.has_decode_assists = edx & SVM_EDX_DECODE_ASSISTS,
+		.has_flush_by_asid = edx & SVM_EDX_FLUSH_BY_ASID,
+		.has_clean_bits = edx & SVM_EDX_CLEAN,
+		.has_pause_filter = edx & SVM_EDX_PAUSE_FILTER,
+	};
+}
+
+/* The processor does not offer SVM: is that the silicon, or a hypervisor we run in? */
+static const char *explain_absence(void)
+{
+	static char text[256];
+	char name[13] = "";
+	struct cpuid_regs regs;
+
+	if (!cpu_features.has_hypervisor) {
+		format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
+			   cpu_features.vendor, cpu_features.brand);
+		return text;
+	}
+	regs = cpuid(CPUID_HYPERVISOR, 0);
+	memcpy(name, &regs.ebx, 4);
+	memcpy(name + 4, &regs.ecx, 4);
+	memcpy(name + 8, &regs.edx, 4);
+	format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: "
+		   "under KVM load kvm_amd nested=1 and use -cpu host; in QEMU's software mode use -cpu EPYC,+svm",
+		   name[0] ? name : "a hypervisor");
+	return text;
+}
+
+bool svm_supported(const char **why_not)
+{
+	struct cpuid_regs regs;
+	uint64_t vm_cr;
+
+	if (!cpu_features.has_svm) {
+		*why_not = explain_absence();
+		return false;
+	}
+	if (rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS) && (vm_cr & VM_CR_SVM_LOCK)) {
+		*why_not = cpuid(CPUID_SVM_FEATURES, 0).edx & SVM_EDX_SVML ?
+			"TZ-E005 SVM disabled in firmware and locked with a key that the firmware or the TPM may "
+			"release. Enter setup (often F2/Del/F10), look for \"SVM Mode\" or \"AMD-V\", enable it, "
+			"power the machine fully off once" :
+			"TZ-E005 SVM disabled in firmware and locked until the next reset. Enter setup (often "
+			"F2/Del/F10), look for \"SVM Mode\" or \"AMD-V\", enable it, power the machine fully off once";
+		return false;
+	}
+	regs = cpuid(CPUID_SVM_FEATURES, 0);
+	svm_features_from(&svm_features, regs.eax, regs.ebx, regs.edx);
+	if (!svm_features.has_np || svm_features.asid_count < 2) {
+		*why_not = "TZ-E011 this CPU's AMD-V has no nested paging (CPUID 8000_000A, EDX bit 0): "
+			   "a processor of 2007 (\"Barcelona\") or later has it";
+		return false;
+	}
+	return true;
+}
+
+static void log_features(void)
+{
+	const struct { bool has; const char *name; const char *instead; } rows[] = {
+		{ svm_features.has_nrips, "next-RIP save", "lengths are decoded" },
+		{ svm_features.has_decode_assists, "decode assists", "operands are decoded" },
+		{ svm_features.has_flush_by_asid, "flush by ASID", "a fresh ASID is taken" },
+		{ svm_features.has_clean_bits, "VMCB clean bits", "all is reloaded" },
+		{ svm_features.has_pause_filter, "PAUSE filter", "spinning guests keep the processor" },
+	};
+
+	log_debug("AMD-V revision %u, %u ASIDs, nested paging", svm_features.revision, svm_features.asid_count);
+	for (size_t i = 0; i < countof(rows); i++)
+		log_debug("AMD-V %s: %s", rows[i].name, rows[i].has ? "yes" : rows[i].instead);
+}
+
+void svm_cpu_on(void)
+{
+	struct cpu *cpu = this_cpu();
+	struct svm_cpu *svm = page_alloc();
+	uint64_t vm_cr;
+
+	if (!svm)
+		panic("no memory for AMD-V on CPU %u", cpu->index);
+	svm->hsave = page_alloc();
+	svm->host = page_alloc();
+	if (!svm->hsave || !svm->host)
+		panic("no memory for the host save area of CPU %u", cpu->index);
+
+	/* Disabled but not locked: the firmware left the decision to us. */
+	if (rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS)) {
+		log_info("TZ-I005 firmware left SVM disabled but unlocked; enabling it");
+		wrmsr(MSR_AMD_VM_CR, vm_cr & ~VM_CR_SVMDIS);
+	}
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_AMD_VM_HSAVE_PA, ptr_hpa(svm->hsave).raw);
+
+	/* What VMRUN does not save of us never changes from here on: saved once, loaded after every exit. */
+	svm->host_pa = ptr_hpa(svm->host).raw;
+	vmsave(svm->host_pa);
+	cpu->arch = svm;
+	if (cpu->index == 0)
+		log_features();
+}
+
+void svm_cpu_off(void)
+{
+	struct cpu *cpu = this_cpu();
+	struct svm_cpu *svm = cpu->arch;
+
+	if (!svm)
+		return;
+	wrmsr(MSR_AMD_VM_HSAVE_PA, 0);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+	page_free(svm->hsave);
+	page_free(svm->host);
+	page_free(svm);
+	cpu->arch = NULL;
+}

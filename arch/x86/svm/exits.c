@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Why the guest stopped, and who answers: the table, the dispatcher, and the adapters that turn EXITINFO
+ * words into neutral structs. The dispatcher alone moves RIP.
+ *
+ * Without next-RIP save the length of the instruction comes from its bytes, read *before* the handler
+ * runs: if they are no longer the instruction that caused the exit, the guest executes what is there now
+ * and nothing was emulated by mistake (the class of CVE-2016-9377).
+ *
+ * APM vol. 2, appendix C "SVM Intercept Exit Codes"; 15.7.1 "State Saved on Exit".
+ */
+#include "arch/x86/svm/svm.h"
+
+#include "arch/x86/exit/operand.h"
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/fetch.h"
+#include "hv/lib/util.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define DR6_BITS	(FIELD(3, 0) | FIELD(15, 13))	/* B0-B3, BD, BS, BT */
+#define DR6_BS		BIT(14)
+#define EXPLAIN_MAX	8U
+#define CR4_KNOWN	(FIELD(12, 0) | FIELD(18, 16) | FIELD(23, 20))
+
+static exit_fn svm_exit_cr, svm_exit_dr, svm_exit_exception, svm_exit_intr, svm_exit_vintr, svm_exit_iret;
+static exit_fn svm_exit_ioio, svm_exit_msr, svm_exit_npf, svm_exit_resume;
+
+static const struct exit_row low_rows[] = {
+#define ROW(code, id, text, handler) [code] = { text, handler },
+	SVM_EXITS_LOW(ROW)
+#undef ROW
+};
+
+static const struct exit_row high_rows[] = {
+#define ROW(code, id, text, handler) [(code) - SVM_EXIT_HIGH_BASE] = { text, handler },
+	SVM_EXITS_HIGH(ROW)
+#undef ROW
+};
+
+static const struct exit_row folded_rows[] = {
+#define ROW(code, id, text, handler) [(code) - SVM_EXIT_HIGH_BASE] = { text, NULL },
+	SVM_EXITS_HIGH(ROW)
+#undef ROW
+	[SVM_TRACE_INVALID - SVM_TRACE_HIGH] = { "INVALID", NULL },
+};
+
+static const struct exit_table dispatch[] = {
+	{ 0, countof(low_rows), low_rows },
+	{ SVM_EXIT_HIGH_BASE, countof(high_rows), high_rows },
+	{ 0, 0, NULL },
+};
+
+/* For names in traces, which count in one dense array: the run from 400h is folded into a gap of the other. */
+const struct exit_table svm_exits[] = {
+	{ 0, countof(low_rows), low_rows },
+	{ SVM_TRACE_HIGH, countof(folded_rows), folded_rows },
+	{ 0, 0, NULL },
+};
+
+uint32_t svm_trace_index(uint32_t code)
+{
+	if (code - SVM_EXIT_HIGH_BASE < countof(high_rows))
+		return code - SVM_EXIT_HIGH_BASE + SVM_TRACE_HIGH;
+	return code < SVM_TRACE_HIGH ? code : SVM_TRACE_INVALID;
+}
+
+/* ---- Stepping over ---- */
+
+/* RIP, RF, the interrupt shadow, and the trap of a single-stepped instruction: the only place that moves RIP. */
+static void step_over(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	uint64_t rip = vcpu->exit_rip + vcpu->insn_len;
+
+	if (!vcpu->rip_moved)
+		vmcb->save.rip = vcpu_mode(vcpu) == INSN_64 ? rip : lo32(rip);
+	vmcb->save.rflags &= ~RFLAGS_RF;
+	vmcb->control.interrupt_shadow = 0;
+	if (vmcb->save.rflags & RFLAGS_TF) {
+		vcpu->dr6_pending = DR6_BS;
+		vcpu_inject(vcpu, VEC_DB, false, 0);
+	}
+}
+
+/* The bytes at RIP, privately copied, and what they decode to. False: *result says how to go on. */
+static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result *result)
+{
+	enum fetch_result got = fetch_insn(vcpu, insn);
+
+	if (got == FETCH_OK)
+		return true;
+	*result = got == FETCH_FAULT ? EXIT_RESUME : exit_fatal(vcpu, "no instruction can be read at rip", vcpu->exit_rip);
+	return false;
+}
+
+/* Sets vcpu->insn_len for the exits whose instruction has one form. False: *result says how to go on. */
+static bool find_length(struct vcpu *vcpu, uint32_t code, enum exit_result *result)
+{
+	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
+	const struct insn *insn;
+
+	if (svm_features.has_nrips && control->nrip > vcpu->exit_rip &&
+	    control->nrip - vcpu->exit_rip <= INSN_MAX) {
+		vcpu->insn_len = (uint32_t)(control->nrip - vcpu->exit_rip);
+		return true;
+	}
+	if (!svm_insn_has_form(code))
+		return true;	/* its handler decodes, or never skips */
+	if (!fetch(vcpu, &insn, result))
+		return false;
+	/* The bytes that were decoded stand beside the decoding. */
+	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit_rip % INSN_CACHE_SLOTS];
+
+	vcpu->insn_len = svm_insn_length(code, control->exitinfo1, slot->mode == INSN_64,
+					 (const uint8_t *)slot->bytes, insn->len);
+	*result = EXIT_RESUME;
+	return vcpu->insn_len != 0;
+}
+
+/* ---- VMRUN refused ---- */
+
+static enum exit_result invalid(struct vcpu *vcpu)
+{
+	const struct svm_limits limits = {
+		.phys_bits = cpu_features.phys_bits, .has_long_mode = true, .cr4_reserved = ~CR4_KNOWN,
+	};
+	struct svm_explain broken[EXPLAIN_MAX];
+	size_t count = svm_explain(svm_of(vcpu)->vmcb, &limits, broken, EXPLAIN_MAX);
+
+	vm_log(vcpu->vm, "VMRUN refused the VMCB (VMEXIT_INVALID): %lu rule%s broken (APM vol. 2, 15.5.1)",
+	       count, count == 1 ? "" : "s");
+	for (size_t i = 0; i < count && i < EXPLAIN_MAX; i++)
+		vm_log(vcpu->vm, "  %s = 0x%lx: %s", broken[i].field, broken[i].val, broken[i].rule);
+	return exit_fatal(vcpu, "VMRUN refused the VMCB, rules broken:", count);
+}
+
+/* ---- Dispatch ---- */
+
+static enum exit_result finish(struct vcpu *vcpu, enum exit_result result, uint32_t code, const char *name)
+{
+	switch (result) {
+	case EXIT_SKIP:
+		step_over(vcpu);
+		return EXIT_RESUME;
+	case EXIT_SKIP_STOP:
+		step_over(vcpu);
+		return EXIT_STOP;
+	case EXIT_RESUME:
+		return exit_resume_check(vcpu, svm_trace_index(code), vcpu->exit_rip, name);
+	default:
+		return result;
+	}
+}
+
+enum exit_result svm_handle(struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	uint32_t code = (uint32_t)vmcb->control.exitcode;
+	const struct exit_row *row = exit_find(dispatch, code);
+	enum exit_result result;
+
+	vcpu->exit_rip = vmcb->save.rip;
+	vcpu->rip_moved = false;
+	vcpu->insn_len = 0;
+	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit_rip, vmcb->control.exitinfo1);
+	if (code == SVM_EXIT_INVALID)
+		return invalid(vcpu);
+	svm_take_interrupted(vcpu);
+	if (!row || !row->handle)
+		return exit_fatal(vcpu, "unexpected exit", code);
+	if (find_length(vcpu, code, &result))
+		result = row->handle(vcpu);
+	return finish(vcpu, result, code, row->name);
+}
+
+/* ---- Adapters ---- */
+
+static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
+{
+	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
+	uint64_t len = control->exitinfo2 - vcpu->exit_rip;	/* EXITINFO2: the next RIP, on every processor */
+	struct pio_access access;
+
+	svm_decode_ioio(control->exitinfo1, svm_features.has_decode_assists, &access);
+	if (len && len <= INSN_MAX)
+		vcpu->insn_len = (uint32_t)len;
+	return exit_pio(vcpu, &access);
+}
+
+static enum exit_result svm_exit_msr(struct vcpu *vcpu)
+{
+	return svm_of(vcpu)->vmcb->control.exitinfo1 & MSR_INFO_WRITE ? exit_wrmsr(vcpu) : exit_rdmsr(vcpu);
+}
+
+static enum exit_result svm_exit_npf(struct vcpu *vcpu)
+{
+	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
+	struct npt_fault fault;
+
+	svm_decode_npf(control->exitinfo1, control->exitinfo2, &fault);
+	vcpu->insn_len = 0;	/* next-RIP save says nothing about a fault */
+	return exit_npt(vcpu, &fault);
+}
+
+/* LMSW's source, a register or two bytes of memory. */
+static bool read_lmsw(struct vcpu *vcpu, const struct insn *insn, uint16_t *val, enum exit_result *result)
+{
+	struct operand_fault fault;
+	struct operand_cpu cpu;
+	struct operand source;
+
+	if (!insn->has_mem) {
+		*val = (uint16_t)vcpu_gpr_sized(vcpu, insn->reg, sizeof(*val), false);
+		return true;
+	}
+	operand_cpu_of(vcpu, &cpu);
+	if (!operand_map(&cpu, insn->seg, operand_offset(vcpu, insn), sizeof(*val), WALK_READ, &source, &fault)) {
+		*result = operand_inject(vcpu, &fault);
+		return false;
+	}
+	*val = (uint16_t)operand_read(vcpu, &source);
+	return true;
+}
+
+/* SMSW exits only while CR0's cache bits are hidden (state.c): show the guest its own view. */
+static enum exit_result store_msw(struct vcpu *vcpu, const struct insn *insn)
+{
+	uint64_t val = svm_get(vcpu, REG_CR0);
+	struct operand_fault fault;
+	struct operand_cpu cpu;
+	struct operand dest;
+
+	vcpu->insn_len = insn->len;
+	if (!insn->has_mem) {
+		vcpu_set_gpr_sized(vcpu, insn->reg, insn->dest_size, false, val);
+		return EXIT_SKIP;
+	}
+	operand_cpu_of(vcpu, &cpu);
+	if (!operand_map(&cpu, insn->seg, operand_offset(vcpu, insn), sizeof(uint16_t), WALK_WRITE, &dest, &fault))
+		return operand_inject(vcpu, &fault);
+	operand_write(vcpu, &dest, val);
+	return EXIT_SKIP;
+}
+
+static enum exit_result svm_exit_cr(struct vcpu *vcpu)
+{
+	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
+	struct cr_access access;
+	const struct insn *insn;
+	enum exit_result result;
+
+	if (svm_features.has_decode_assists && vcpu->insn_len &&
+	    svm_decode_cr(control->exitcode, control->exitinfo1, &access))
+		return exit_cr(vcpu, &access);
+	if (!fetch(vcpu, &insn, &result))
+		return result;
+	if (insn->kind == INSN_SMSW && control->exitcode == SVM_EXIT_CR0_READ)
+		return store_msw(vcpu, insn);
+	if (!svm_decode_cr_insn(control->exitcode, insn, &access))
+		return EXIT_RESUME;	/* another instruction by now: the guest executes that */
+	vcpu->insn_len = insn->len;
+	if (access.op == CR_LMSW && !read_lmsw(vcpu, insn, &access.lmsw, &result))
+		return result;		/* its exception is queued */
+	return exit_cr(vcpu, &access);
+}
+
+static enum exit_result svm_exit_dr(struct vcpu *vcpu)
+{
+	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
+	struct dr_access access;
+	const struct insn *insn;
+	enum exit_result result;
+
+	if (svm_features.has_decode_assists && vcpu->insn_len &&
+	    svm_decode_dr(control->exitcode, control->exitinfo1, &access))
+		return exit_dr(vcpu, &access);
+	if (!fetch(vcpu, &insn, &result))
+		return result;
+	if (!svm_decode_dr_insn(control->exitcode, insn, &access))
+		return EXIT_RESUME;
+	vcpu->insn_len = insn->len;
+	return exit_dr(vcpu, &access);
+}
+
+/* DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"): nothing is left to be merged. */
+static enum exit_result svm_exit_exception(struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	uint8_t vector = (uint8_t)(vmcb->control.exitcode - SVM_EXIT_EXCP_DE);
+	struct exc_info info = {
+		.vector = vector,
+		.has_error = vector == VEC_AC,
+		.error = vector == VEC_AC ? (uint32_t)vmcb->control.exitinfo1 : 0,
+		.dr6_bits = vector == VEC_DB ? vmcb->save.dr6 & DR6_BITS : 0,
+	};
+
+	return exit_exception(vcpu, &info);
+}
+
+/* The host's interrupt is still pending, behind GIF until VMRUN returned and behind IF until here. */
+static enum exit_result svm_exit_intr(struct vcpu *vcpu)
+{
+	cpu_open_irq();
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+static enum exit_result svm_exit_vintr(struct vcpu *vcpu)
+{
+	return exit_irq_window(vcpu);
+}
+
+/* An NMI handler is about to end; inject.c unblocks once this IRET has run. */
+static enum exit_result svm_exit_iret(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+
+	svm->iret_seen = true;
+	svm->iret_rip = vcpu->exit_rip;
+	svm->vmcb->control.intercept_vector3 &= ~INTERCEPT_IRET;
+	svm->vmcb->control.clean_bits &= ~CLEAN_I;
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+/* SMI, INIT: the processor handles them now that GIF is set again. FERR_FREEZE: the guest's #MF is not wired. */
+static enum exit_result svm_exit_resume(struct vcpu *vcpu)
+{
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}

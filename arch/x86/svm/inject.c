@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Delivery: what virt/inject.c decided, written into EVENTINJ, and the windows through which we learn that
+ * the guest can take the rest.
+ *
+ * An interrupt window is a virtual interrupt that is never delivered: V_IRQ pending with the VINTR
+ * intercept set exits the moment the guest could take it (APM vol. 2, 15.21.4 "Injecting Virtual (INTR)
+ * Interrupts"). An NMI ends with IRET, which is intercepted while one is handled; the exit comes before
+ * the IRET has run, so NMIs stay blocked until RIP has left it.
+ */
+#include "arch/x86/svm/svm.h"
+
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/virt/inject.h"
+#include "hv/vcpu.h"
+
+static void set_intercept(struct vmcb_control *control, uint32_t bit, bool is_wanted)
+{
+	uint32_t now = is_wanted ? control->intercept_vector3 | bit : control->intercept_vector3 & ~bit;
+
+	if (now == control->intercept_vector3)
+		return;
+	control->intercept_vector3 = now;
+	control->clean_bits &= ~CLEAN_I;
+}
+
+static void set_window(struct vmcb_control *control, bool is_wanted)
+{
+	uint32_t now = is_wanted ? control->vintr | V_IRQ : control->vintr & ~V_IRQ;
+
+	set_intercept(control, INTERCEPT_VINTR, is_wanted);
+	if (now == control->vintr)
+		return;
+	control->vintr = now;
+	control->clean_bits &= ~CLEAN_TPR;
+}
+
+static void write_event(struct vcpu *vcpu, const struct vevent *event)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+
+	svm->vmcb->control.eventinj = svm_encode_event(event);
+	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_DB && vcpu->dr6_pending) {
+		svm->vmcb->save.dr6 |= vcpu->dr6_pending;	/* injection does not touch DR6 */
+		svm->vmcb->control.clean_bits &= ~CLEAN_DRX;
+		vcpu->dr6_pending = 0;
+	}
+	if (event->type != VEVENT_NMI)
+		return;
+	vcpu->nmi_blocked = true;
+	svm->iret_seen = false;
+	set_intercept(&svm->vmcb->control, INTERCEPT_IRET, true);
+}
+
+static void inject(struct vcpu *vcpu, enum inject_what what)
+{
+	struct vevent event = { .is_valid = true, .type = VEVENT_IRQ };
+	int vector;
+
+	switch (what) {
+	case INJECT_PENDING:
+		event = vcpu->pending;
+		vcpu->pending.is_valid = false;
+		break;
+	case INJECT_NMI:
+		event.type = VEVENT_NMI;
+		event.vector = VEC_NMI;
+		vcpu->nmi_pending = false;
+		break;
+	case INJECT_IRQ:
+		vector = vcpu_ack_irq(vcpu);
+		if (vector < 0)
+			return;
+		event.vector = (uint8_t)vector;
+		break;
+	case INJECT_NOTHING:
+		return;
+	}
+	write_event(vcpu, &event);
+}
+
+void svm_deliver(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	struct inject_facts facts;
+	struct inject_plan plan;
+
+	if (!vcpu->irq_check && !vcpu->pending.is_valid)
+		return;
+	facts = (struct inject_facts){
+		.has_pending = vcpu->pending.is_valid,
+		.nmi_pending = vcpu->nmi_pending,
+		.irq_pending = vcpu_has_irq(vcpu),
+		.nmi_blocked = vcpu->nmi_blocked,
+		.if_set = vmcb->save.rflags & RFLAGS_IF,
+		.in_shadow = vmcb->control.interrupt_shadow & INTERRUPT_SHADOW,
+	};
+	plan = inject_decide(&facts);
+	inject(vcpu, plan.what);
+	if (plan.what == INJECT_IRQ)
+		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
+	set_window(&vmcb->control, plan.want_irq_window);
+	/* An NMI waits for IRET, or for the next exit when only another event went first. */
+	vcpu->irq_check = plan.want_nmi_window && !vcpu->nmi_blocked;
+}
+
+/* Called first at every exit: the event it cut short goes back into the queue, an ended NMI unblocks. */
+void svm_take_interrupted(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	const struct vmcb *vmcb = svm->vmcb;
+	struct vevent event;
+
+	if (svm_decode_event(vmcb->control.exitintinfo, &event)) {
+		vcpu->pending = event;
+		if (event.type == VEVENT_NMI)
+			vcpu->nmi_blocked = false;	/* it blocks again when it is injected again */
+	}
+	if (svm->iret_seen && vmcb->save.rip != svm->iret_rip) {
+		svm->iret_seen = false;
+		(void)exit_nmi_window(vcpu);
+	}
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* One inline function for each SVM instruction we use from C; VMRUN and VMLOAD are in switch.asm. APM vol. 3. */
+#include <stdint.h>
+
+/* FS, GS, TR, LDTR, KERNEL_GS_BASE, STAR, LSTAR, CSTAR, SFMASK and SYSENTER_* into a VMCB. */
+static inline void vmsave(uint64_t vmcb_pa) { __asm__ volatile("vmsave" : : "a"(vmcb_pa) : "memory"); }
+
+/* The global interrupt flag: with it clear nothing, not even an NMI, comes in. */
+static inline void stgi(void) { __asm__ volatile("stgi" : : : "memory"); }
+static inline void clgi(void) { __asm__ volatile("clgi" : : : "memory"); }
+
+/* Forget one linear address of one ASID. */
+static inline void invlpga(uint64_t addr, uint32_t asid) { __asm__ volatile("invlpga" : : "a"(addr), "c"(asid) : "memory"); }

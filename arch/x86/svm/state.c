@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest's state in its VMCB: created, reset, loaded, entered, read and written by name.
+ *
+ * get and set speak of what the guest sees. Two registers differ from that in the VMCB: EFER.SVME must be
+ * set there (APM vol. 2, 15.5.1) and the guest is not shown it; CR0.CD and NW would really switch the
+ * caches off under us, so they are kept beside, and while one is set CR0 accesses exit to show it.
+ *
+ * Invariant: whoever changes a field clears its clean bit (15.15.3 "VMCB Clean Field").
+ */
+#include "arch/x86/svm/svm.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/svm/insn.h"
+#include "arch/x86/virt/reset.h"
+#include "hv/lib/util.h"
+#include "hv/page.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define CR0_HIDDEN	(CR0_CD | CR0_NW)
+#define DR6_RESET	0xffff0ff0ULL
+#define DR7_RESET	0x400ULL
+#define PAT_RESET	0x0007040600070406ULL
+#define CPL_USER	3U
+
+struct svm_vcpu *svm_of(const struct vcpu *vcpu)
+{
+	return vcpu->arch;
+}
+
+/* ---- Life ---- */
+
+int svm_vcpu_create(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = page_alloc();
+	struct vmcb_control *control;
+
+	vcpu->arch = svm;
+	if (!svm)
+		return -1;
+	svm->vmcb = page_alloc();
+	if (!svm->vmcb)
+		return -1;
+	svm->vmcb_pa = ptr_hpa(svm->vmcb).raw;
+	control = &svm->vmcb->control;
+	svm_controls_init(control, &svm_features);
+	control->n_cr3 = vcpu->vm->npt.root.raw;
+	return svm_bitmaps(&control->iopm_base_pa, &control->msrpm_base_pa) ? 0 : -1;
+}
+
+void svm_vcpu_destroy(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = vcpu->arch;
+
+	if (!svm)
+		return;
+	page_free(svm->vmcb);
+	page_free(svm);
+	vcpu->arch = NULL;
+}
+
+void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
+{
+	static const enum guest_reg zeroed[] = {
+		REG_SYSENTER_CS, REG_SYSENTER_ESP, REG_SYSENTER_EIP, REG_DEBUGCTL,
+	};
+	struct svm_vcpu *svm = svm_of(vcpu);
+	struct vmcb_save *save = &svm->vmcb->save;
+
+	for (size_t i = 0; i < countof(zeroed); i++)
+		svm_set(vcpu, zeroed[i], 0);
+	save->star = save->lstar = save->cstar = save->sfmask = save->kernel_gs_base = 0;
+	svm_set(vcpu, REG_RIP, state->rip);
+	svm_set(vcpu, REG_RSP, state->rsp);
+	svm_set(vcpu, REG_RFLAGS, state->rflags);
+	svm_set(vcpu, REG_EFER, state->efer);
+	svm_set(vcpu, REG_CR0, state->cr0);
+	svm_set(vcpu, REG_CR3, state->cr3);
+	svm_set(vcpu, REG_CR4, state->cr4);
+	svm_set(vcpu, REG_DR7, DR7_RESET);
+	svm_set(vcpu, REG_PAT, PAT_RESET);
+	for (unsigned seg = 0; seg < SEG_COUNT; seg++)
+		svm_set_seg(vcpu, seg, &state->seg[seg]);
+	save->dr6 = vcpu->dr6 = DR6_RESET;
+
+	svm->vmcb->control.interrupt_shadow = 0;
+	svm->vmcb->control.eventinj = 0;
+	svm->vmcb->control.intercept_vector3 &= ~(INTERCEPT_IRET | INTERCEPT_VINTR);
+	svm->vmcb->control.vintr &= ~V_IRQ;
+	svm->vmcb->control.clean_bits = 0;
+	svm->iret_seen = false;
+	svm->want_flush = true;
+}
+
+/* ---- Switching ---- */
+
+/*
+ * VMLOAD and VMSAVE switch the MSRs of SYSCALL and SYSENTER at every entry; TSC_AUX alone is left. CR2 and
+ * DR6 live in the VMCB, but the neutral code switches what the processor holds: give it that.
+ */
+void svm_load(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+
+	if (cpu_features.has_rdtscp)
+		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
+	vmcb->save.dr6 = vcpu->dr6;
+	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
+}
+
+void svm_save(struct vcpu *vcpu)
+{
+	if (cpu_features.has_rdtscp)
+		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
+	write_cr2(svm_of(vcpu)->vmcb->save.cr2);
+	write_dr6(svm_of(vcpu)->vmcb->save.dr6);
+}
+
+void svm_flush(struct vcpu *vcpu)
+{
+	svm_of(vcpu)->want_flush = true;
+}
+
+/* Registers that are the neutral code's outside the guest and in the VMCB inside it. */
+static void copy_in(struct vmcb *vmcb, const struct vcpu *vcpu)
+{
+	vmcb->save.rax = vcpu->gpr[GPR_RAX];
+	if (vmcb->save.cr2 != vcpu->cr2) {
+		vmcb->save.cr2 = vcpu->cr2;
+		vmcb->control.clean_bits &= ~CLEAN_CR2;
+	}
+}
+
+void svm_enter(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	struct svm_cpu *cpu = this_cpu()->arch;
+	struct vmcb *vmcb = svm->vmcb;
+
+	svm_asid_pick(svm, cpu, &svm_features);
+	copy_in(vmcb, vcpu);
+	svm_vmrun(vcpu->gpr, svm->vmcb_pa, cpu->host_pa);
+	vcpu->gpr[GPR_RAX] = vmcb->save.rax;
+	vcpu->cr2 = vmcb->save.cr2;
+	vmcb->control.eventinj = 0;
+	vmcb->control.clean_bits = svm_features.has_clean_bits ? CLEAN_ALL : 0;
+}
+
+/* ---- Registers by name ---- */
+
+#define FIELD_OF(member, clean) { offsetof(struct vmcb, member), (clean) }
+
+static const struct { uint16_t offset; uint32_t clean; } reg_fields[GUEST_REG_COUNT] = {
+	[REG_RIP] = FIELD_OF(save.rip, 0),
+	[REG_RSP] = FIELD_OF(save.rsp, 0),
+	[REG_RFLAGS] = FIELD_OF(save.rflags, 0),
+	[REG_CR0] = FIELD_OF(save.cr0, CLEAN_CRX),
+	[REG_CR3] = FIELD_OF(save.cr3, CLEAN_CRX),
+	[REG_CR4] = FIELD_OF(save.cr4, CLEAN_CRX),
+	[REG_EFER] = FIELD_OF(save.efer, CLEAN_CRX),
+	[REG_DR7] = FIELD_OF(save.dr7, CLEAN_DRX),
+	[REG_SYSENTER_CS] = FIELD_OF(save.sysenter_cs, 0),
+	[REG_SYSENTER_ESP] = FIELD_OF(save.sysenter_esp, 0),
+	[REG_SYSENTER_EIP] = FIELD_OF(save.sysenter_eip, 0),
+	[REG_PAT] = FIELD_OF(save.g_pat, CLEAN_NP),
+	[REG_FS_BASE] = FIELD_OF(save.fs.base, 0),
+	[REG_GS_BASE] = FIELD_OF(save.gs.base, 0),
+	[REG_DEBUGCTL] = FIELD_OF(save.dbgctl, CLEAN_LBR),
+	[REG_TSC_OFFSET] = FIELD_OF(control.tsc_offset, CLEAN_I),
+};
+
+static uint64_t *reg_ptr(struct vmcb *vmcb, enum guest_reg reg)
+{
+	return (uint64_t *)(void *)((char *)vmcb + reg_fields[reg].offset);
+}
+
+uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	uint64_t val = *reg_ptr(svm->vmcb, reg);
+
+	if (reg == REG_EFER)
+		val &= ~EFER_SVME;
+	else if (reg == REG_CR0)
+		val |= svm->cr0_hidden;
+	return val;
+}
+
+/* While CD or NW is hidden, every access to CR0 exits: the selective intercept compares with the real CR0. */
+static uint64_t hide_cr0(struct svm_vcpu *svm, uint64_t val)
+{
+	struct vmcb_control *control = &svm->vmcb->control;
+	uint16_t cr0_bit = (uint16_t)BIT(0);
+
+	svm->cr0_hidden = val & CR0_HIDDEN;
+	control->intercept_cr_read &= (uint16_t)~cr0_bit;
+	control->intercept_cr_write &= (uint16_t)~cr0_bit;
+	if (svm->cr0_hidden) {
+		control->intercept_cr_read |= cr0_bit;
+		control->intercept_cr_write |= cr0_bit;
+	}
+	control->clean_bits &= ~CLEAN_I;
+	return val & ~CR0_HIDDEN;
+}
+
+void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+
+	if (reg == REG_EFER)
+		val |= EFER_SVME;
+	else if (reg == REG_CR0)
+		val = hide_cr0(svm, val);
+	else if (reg == REG_RIP)
+		vcpu->rip_moved = true;
+	*reg_ptr(svm->vmcb, reg) = val;
+	svm->vmcb->control.clean_bits &= ~reg_fields[reg].clean;
+}
+
+/* ---- Segments ---- */
+
+static const struct { uint16_t offset; uint32_t clean; } seg_fields[SEG_COUNT] = {
+	[SEG_ES] = FIELD_OF(save.es, CLEAN_SEG),
+	[SEG_CS] = FIELD_OF(save.cs, CLEAN_SEG),
+	[SEG_SS] = FIELD_OF(save.ss, CLEAN_SEG),
+	[SEG_DS] = FIELD_OF(save.ds, CLEAN_SEG),
+	[SEG_FS] = FIELD_OF(save.fs, 0),
+	[SEG_GS] = FIELD_OF(save.gs, 0),
+	[SEG_LDTR] = FIELD_OF(save.ldtr, 0),
+	[SEG_TR] = FIELD_OF(save.tr, 0),
+	[SEG_GDTR] = FIELD_OF(save.gdtr, CLEAN_DT),
+	[SEG_IDTR] = FIELD_OF(save.idtr, CLEAN_DT),
+};
+
+static struct vmcb_seg *seg_ptr(struct vmcb *vmcb, enum guest_seg seg)
+{
+	return (struct vmcb_seg *)(void *)((char *)vmcb + seg_fields[seg].offset);
+}
+
+/* The privilege level is a field of its own here; the neutral view, like VMX', has it in SS. */
+void svm_get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *out)
+{
+	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	const struct vmcb_seg *field = seg_ptr(vmcb, seg);
+
+	*out = (struct segment){ field->base, field->limit, field->selector, svm_rights_of(field->attrib) };
+	if (seg == SEG_SS)
+		out->rights = (uint32_t)field_set(out->rights, SEG_DPL_MASK, vmcb->save.cpl);
+}
+
+static uint8_t cpl_of(const struct vmcb_save *save, uint32_t ss_rights)
+{
+	if (!(save->cr0 & CR0_PE))
+		return 0;
+	if (save->rflags & RFLAGS_VM)
+		return CPL_USER;
+	return (uint8_t)field_get(ss_rights, SEG_DPL_MASK);
+}
+
+void svm_set_seg(struct vcpu *vcpu, enum guest_seg seg, const struct segment *in)
+{
+	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+
+	*seg_ptr(vmcb, seg) = (struct vmcb_seg){ in->selector, svm_attrib_of(in->rights), in->limit, in->base };
+	if (seg == SEG_SS)
+		vmcb->save.cpl = cpl_of(&vmcb->save, in->rights);
+	vmcb->control.clean_bits &= ~seg_fields[seg].clean;
+}

@@ -1,0 +1,95 @@
+; SPDX-License-Identifier: MIT
+;
+; Guest entry and return: void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa)
+;
+; Called like a function, returns like one, at the exit. RAX, RSP, RIP and RFLAGS travel in the VMCB.
+; gpr[] is in the order of instruction encodings (cpu_state.h); slots 0 and 4 are not touched here.
+;
+; From CLGI to STGI nothing can interrupt us, not even an NMI: in between FS, GS, TR, LDTR and the syscall
+; MSRs are the guest's, and our handlers find their data through GS and their stacks through TR.
+; RFLAGS.IF is set at VMRUN so that physical interrupts end the guest (V_INTR_MASKING); it takes effect
+; only inside, because GIF is clear outside. APM vol. 2, 15.17 "Global Interrupt Flag, STGI and CLGI
+; Instructions", 15.21.1 "Physical (INTR) Interrupt Masking in EFLAGS", 15.5.2 "VMSAVE and VMLOAD".
+
+bits 64
+default rel
+
+%define GPR(n) [rdi + 8 * (n)]
+%define RCX_ 1
+%define RDX_ 2
+%define RBX_ 3
+%define RBP_ 5
+%define RSI_ 6
+%define RDI_ 7
+
+section .text
+global svm_vmrun
+svm_vmrun:
+	push	rbp
+	push	rbx
+	push	r12
+	push	r13
+	push	r14
+	push	r15
+	push	rdx			; host_pa
+	push	rdi			; gpr
+
+	clgi
+	mov	rax, rsi		; vmcb_pa: operand of VMLOAD, VMRUN and, since VMRUN keeps it, VMSAVE
+	vmload
+	mov	rcx, GPR(RCX_)
+	mov	rdx, GPR(RDX_)
+	mov	rbx, GPR(RBX_)
+	mov	rbp, GPR(RBP_)
+	mov	rsi, GPR(RSI_)
+	mov	r8, GPR(8)
+	mov	r9, GPR(9)
+	mov	r10, GPR(10)
+	mov	r11, GPR(11)
+	mov	r12, GPR(12)
+	mov	r13, GPR(13)
+	mov	r14, GPR(14)
+	mov	r15, GPR(15)
+	mov	rdi, GPR(RDI_)
+	sti
+	vmrun
+	cli
+	vmsave				; rax is ours again
+
+	push	rdi
+	mov	rdi, [rsp + 8]		; gpr
+	mov	GPR(RCX_), rcx
+	mov	GPR(RDX_), rdx
+	mov	GPR(RBX_), rbx
+	mov	GPR(RBP_), rbp
+	mov	GPR(RSI_), rsi
+	mov	GPR(8), r8
+	mov	GPR(9), r9
+	mov	GPR(10), r10
+	mov	GPR(11), r11
+	mov	GPR(12), r12
+	mov	GPR(13), r13
+	mov	GPR(14), r14
+	mov	GPR(15), r15
+	pop	qword GPR(RDI_)
+
+	; No guest value stays behind in a register where a mispredicted path of ours could use it.
+	xor	ecx, ecx
+	xor	edx, edx
+	xor	esi, esi
+	xor	r8d, r8d
+	xor	r9d, r9d
+	xor	r10d, r10d
+	xor	r11d, r11d
+
+	mov	rax, [rsp + 8]		; host_pa
+	vmload
+	stgi
+	add	rsp, 16
+	pop	r15
+	pop	r14
+	pop	r13
+	pop	r12
+	pop	rbx
+	pop	rbp
+	ret
