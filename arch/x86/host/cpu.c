@@ -186,7 +186,7 @@ void cpu_report(void)
 	for (size_t i = 0; i < countof(features); i++)
 		if (*feature_flag(&features[i]) && len < sizeof(text))
 			len += format_buf(text + len, sizeof(text) - len, " %s", features[i].name);
-	log_info("processor %s, %u address bits, TSC %lu MHz",
+	log_info("processor %s, %u address bits, TSC %llu MHz",
 		 cpu_features.brand[0] ? cpu_features.brand : cpu_features.vendor, cpu_features.phys_bits,
 		 time_hz() / HZ_PER_MHZ);
 	log_debug("processor offers%s", text);
