@@ -24,7 +24,7 @@ class Tree:
 
     def __init__(self, root, build):
         self.root, self.build = Path(root), Path(build)
-        self.link(self.built("boot.efi"), "EFI/BOOT/BOOTX64.EFI")
+        self.link(self.built("BOOTX64.EFI"), "EFI/BOOT/BOOTX64.EFI")
         self.link(self.built("hv.elf"), "trapeze/hv.elf")
         (self.root / "trapeze/vms").mkdir()
 
