@@ -45,6 +45,10 @@ void bus_init(struct bus *bus, const char *name);
 /* 0, or -1 when the range is empty, wraps, overlaps another, or the table is full. */
 __attribute__((warn_unused_result)) int bus_add(struct bus *bus, const struct bus_range *range);
 
+/* Several ranges of one device; their dev fields are replaced by dev. 0, or -1 (logged). */
+__attribute__((warn_unused_result))
+int bus_add_table(struct bus *bus, const struct bus_range *table, size_t count, void *dev);
+
 /* The range that holds addr, or NULL. */
 const struct bus_range *bus_find(struct bus *bus, uint64_t addr);
 

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which device answers an address: a sorted array, the last hit tried first, else a binary search.
+ *
+ * An access belongs to the range that holds its first byte, as a chip decodes the address lines. What
+ * sticks out beyond that range's end is offered to the neighbours; an access that begins in a hole is
+ * unclaimed as a whole (a dword for PCI's port 0xcf8 must not reset the machine through 0xcf9).
+ * No guest value can do more here than be counted.
+ */
+#include "hv/bus.h"
+
+#include "hv/lib/string.h"
+#include "hv/log.h"
+
+static uint64_t size_ones(unsigned size)
+{
+	return UINT64_MAX >> (64 - 8 * size);
+}
+
+void bus_init(struct bus *bus, const char *name)
+{
+	memset(bus, 0, sizeof(*bus));
+	bus->name = name;
+	bus->unclaimed_last = UINT64_MAX;
+}
+
+static bool ranges_overlap(const struct bus_range *a, const struct bus_range *b)
+{
+	return a->start - b->start < b->length || b->start - a->start < a->length;
+}
+
+int bus_add(struct bus *bus, const struct bus_range *range)
+{
+	size_t at = bus->count;
+
+	if (bus->count == BUS_RANGES_MAX || !range->length || !range->sizes)
+		return -1;
+	if (range->start > UINT64_MAX - (range->length - 1))
+		return -1;
+	for (size_t i = 0; i < bus->count; i++)
+		if (ranges_overlap(&bus->ranges[i], range))
+			return -1;
+
+	while (at > 0 && bus->ranges[at - 1].start > range->start)
+		at--;
+	memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->count - at) * sizeof(bus->ranges[0]));
+	bus->ranges[at] = *range;
+	bus->count++;
+	bus->last = 0;
+	return 0;
+}
+
+int bus_add_table(struct bus *bus, const struct bus_range *table, size_t count, void *dev)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct bus_range range = table[i];
+
+		range.dev = dev;
+		if (bus_add(bus, &range)) {
+			log_error("%s bus: no room for %s at %#llx", bus->name, range.name,
+				  (unsigned long long)range.start);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static const struct bus_range *bus_search(struct bus *bus, uint64_t addr)
+{
+	size_t low = 0, high = bus->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct bus_range *range = &bus->ranges[middle];
+
+		if (addr - range->start < range->length) {
+			bus->last = middle;
+			return range;
+		}
+		if (addr < range->start)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+const struct bus_range *bus_find(struct bus *bus, uint64_t addr)
+{
+	const struct bus_range *range = &bus->ranges[bus->last];
+
+	/* An empty slot has length 0 and matches nothing: no test for an empty bus. */
+	if (addr - range->start < range->length)
+		return range;
+	return bus_search(bus, addr);
+}
+
+static bool bus_unclaimed(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
+{
+	bus->unclaimed++;
+	if (bus->unclaimed_last != addr) {
+		bus->unclaimed_last = addr;
+		log_trace("%s bus: nobody answers a %s of %u at %#llx", bus->name,
+			  is_write ? "write" : "read", size, (unsigned long long)addr);
+	}
+	if (!is_write)
+		*value = size_ones(size);
+	return false;
+}
+
+/* size / unit accesses in rising order; claimed when any of them was. */
+static bool bus_split(struct bus *bus, uint64_t addr, unsigned size, unsigned unit, bool is_write,
+		      uint64_t *value)
+{
+	uint64_t whole = 0;
+	bool is_claimed = false;
+
+	for (unsigned done = 0; done < size; done += unit) {
+		uint64_t part = *value >> (8 * done);
+
+		is_claimed |= bus_access(bus, addr + done, unit, is_write, &part);
+		whole |= part << (8 * done);
+	}
+	if (!is_write)
+		*value = whole;
+	return is_claimed;
+}
+
+static bool bus_access_odd(struct bus *bus, const struct bus_range *range, uint64_t addr, unsigned size,
+			   bool is_write, uint64_t *value)
+{
+	if (size > range->length - (addr - range->start))
+		return bus_split(bus, addr, size, size / 2, is_write, value);
+	for (unsigned unit = size / 2; unit; unit /= 2)
+		if (range->sizes & unit)
+			return bus_split(bus, addr, size, unit, is_write, value);
+	return bus_unclaimed(bus, addr, size, is_write, value);
+}
+
+bool bus_access(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
+{
+	const struct bus_range *range = bus_find(bus, addr);
+	uint64_t offset;
+
+	if (!range)
+		return bus_unclaimed(bus, addr, size, is_write, value);
+	offset = addr - range->start;
+	/* BUS_SIZE_n is n: the size is its own bit. */
+	if (!(range->sizes & size) || size > range->length - offset)
+		return bus_access_odd(bus, range, addr, size, is_write, value);
+
+	if (is_write) {
+		if (range->write)
+			range->write(range->dev, offset, size, *value & size_ones(size));
+	} else {
+		*value = range->read ? range->read(range->dev, offset, size) & size_ones(size) : size_ones(size);
+	}
+	return true;
+}

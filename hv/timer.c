@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One list of armed timers in deadline order. It stays short (a handful per VM), so a list beats anything
+ * cleverer: arming a guest's TSC deadline walks one or two elements, and it is a path we count.
+ */
+#include "hv/timer.h"
+
+#include <stddef.h>
+
+static struct timer *timer_list;	/* the earliest deadline first; owned by the one processor that runs VMs */
+
+uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t low = a, high, rest;
+
+	/* MUL and DIV of 128 by 64 bits; C would call the compiler's library for the division. */
+	__asm__("mulq %2" : "=d"(high), "+a"(low) : "r"(b) : "cc");
+	if (high >= c)
+		return UINT64_MAX;
+	__asm__("divq %2" : "+a"(low), "=d"(rest) : "r"(c), "1"(high) : "cc");
+	return low;
+}
+
+void timer_init(struct timer *timer, void (*fire)(void *), void *ctx)
+{
+	*timer = (struct timer){ .deadline = TIMER_NEVER, .fire = fire, .ctx = ctx };
+}
+
+bool timer_is_armed(const struct timer *timer)
+{
+	return timer->deadline != TIMER_NEVER;
+}
+
+void timer_disarm(struct timer *timer)
+{
+	struct timer **link = &timer_list;
+
+	if (!timer_is_armed(timer))
+		return;
+	while (*link != timer)
+		link = &(*link)->next;
+	*link = timer->next;
+	timer->next = NULL;
+	timer->deadline = TIMER_NEVER;
+}
+
+void timer_arm(struct timer *timer, uint64_t deadline)
+{
+	struct timer **link = &timer_list;
+
+	timer_disarm(timer);
+	if (deadline == TIMER_NEVER)
+		return;
+	while (*link && (*link)->deadline <= deadline)
+		link = &(*link)->next;
+	timer->deadline = deadline;
+	timer->next = *link;
+	*link = timer;
+}
+
+uint64_t timer_next(void)
+{
+	return timer_list ? timer_list->deadline : TIMER_NEVER;
+}
+
+void timer_run_due(void)
+{
+	uint64_t now = time_now();
+
+	/* `now` is read once: a timer that re-arms itself waits for the next round whatever its period. */
+	while (timer_list && timer_list->deadline <= now) {
+		struct timer *timer = timer_list;
+
+		timer_disarm(timer);
+		timer->fire(timer->ctx);
+	}
+}
