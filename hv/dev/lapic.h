@@ -20,7 +20,7 @@ struct lapic_env {
 	uint64_t (*guest_tsc)(void *ctx);	/* now, in the guest's TSC */
 	uint64_t (*host_deadline)(void *ctx, uint64_t guest_tsc);	/* the host TSC at which the guest's reads this */
 	void     (*kick)(void *ctx);		/* something pending changed: wake the vCPU and have it look */
-	/* An ICR write that leaves this processor: delivery mode, vector and decoded destination. */
+	/* An ICR write that leaves this processor, as the register holds it (xAPIC: destination in bits 63:56). */
 	void     (*ipi)(void *ctx, const struct lapic *from, uint64_t icr);
 	void     (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
 };
@@ -38,11 +38,13 @@ struct lapic {
 	uint64_t     timer_start;	/* guest TSC when the count was written */
 	uint64_t     tsc_deadline;	/* guest TSC, 0 = off */
 	uint32_t     irr_count;		/* bits set in irr: the quick "nothing pending" test */
+	uint32_t     irr_words, isr_words;	/* bit n: word n of irr, isr is not 0; the highest vector without a scan */
 	bool         extint;		/* the 8259's INT output is up and wired to LINT0 of this APIC */
 	struct timer timer;
 };
 
 void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx);
+void lapic_destroy(struct lapic *lapic);	/* its timer leaves the list */
 void lapic_reset(struct lapic *lapic, bool is_init);	/* INIT keeps the ID and base MSR */
 
 /* bus callbacks for the xAPIC page (dev = struct lapic *); 4-byte accesses at 16-byte steps. */

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * I/O APIC (ioapic.h). A level-triggered input sends one message and sets Remote IRR; the EOI of that vector
+ * clears it and, when the line is still up, sends the next. An edge sends one message and is forgotten.
+ */
+#include "hv/dev/ioapic.h"
+
+#include "hv/lib/util.h"
+
+#define OFFSET_INDEX	0x00U
+#define OFFSET_DATA	0x10U
+#define OFFSET_EOI	0x40U
+
+#define INDEX_ID	0x00U
+#define INDEX_VERSION	0x01U
+#define INDEX_ARB	0x02U
+#define INDEX_REDIR	0x10U
+
+#define VERSION		(0x20U | (IOAPIC_PINS - 1) << 16)
+#define ID_SHIFT	24
+#define ID_MASK		0x0fU
+
+#define REDIR_VECTOR	0x000000ffULL
+#define REDIR_MODE	0x00000700ULL
+#define REDIR_MODE_SHIFT 8
+#define REDIR_LOGICAL	0x00000800ULL
+#define REDIR_REMOTE_IRR 0x00004000ULL
+#define REDIR_LEVEL	0x00008000ULL
+#define REDIR_MASKED	0x00010000ULL
+#define REDIR_LOW_WRITABLE 0x0001afffULL	/* vector to mask, without the two status bits */
+#define REDIR_HIGH_WRITABLE 0xff000000ULL
+#define REDIR_DEST_SHIFT 56
+
+static bool ioapic_send(struct ioapic *ioapic, unsigned pin)
+{
+	uint64_t entry = ioapic->redir[pin];
+	struct ioapic_msg msg = {
+		.dest = (uint32_t)(entry >> REDIR_DEST_SHIFT),
+		.is_logical = entry & REDIR_LOGICAL,
+		.is_level = entry & REDIR_LEVEL,
+		.vector = (uint8_t)(entry & REDIR_VECTOR),
+		.mode = (enum apic_mode)((entry & REDIR_MODE) >> REDIR_MODE_SHIFT),
+	};
+
+	return ioapic->deliver(ioapic->ctx, &msg);
+}
+
+/* Fixed and lowest priority only: the other modes are edges whatever the entry says (data sheet, 3.2.4). */
+static bool is_level(uint64_t entry)
+{
+	return (entry & REDIR_LEVEL) && (entry & REDIR_MODE) >> REDIR_MODE_SHIFT <= APIC_LOWEST;
+}
+
+/* Offer a level-triggered input that is up and has nothing under way. */
+static void ioapic_service(struct ioapic *ioapic, unsigned pin)
+{
+	uint64_t entry = ioapic->redir[pin];
+
+	if (!is_level(entry) || (entry & (REDIR_MASKED | REDIR_REMOTE_IRR)) || !(ioapic->lines >> pin & 1))
+		return;
+	/* Set first: the delivery may lead back here. */
+	ioapic->redir[pin] |= REDIR_REMOTE_IRR;
+	if (!ioapic_send(ioapic, pin))
+		ioapic->redir[pin] &= ~REDIR_REMOTE_IRR;
+}
+
+void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high)
+{
+	uint32_t bit;
+	bool is_rise;
+
+	if (pin >= IOAPIC_PINS)
+		return;
+	bit = 1U << pin;
+	is_rise = is_high && !(ioapic->lines & bit);
+	ioapic->lines = is_high ? ioapic->lines | bit : ioapic->lines & ~bit;
+
+	if (is_level(ioapic->redir[pin]))
+		ioapic_service(ioapic, pin);
+	else if (is_rise && !(ioapic->redir[pin] & REDIR_MASKED))
+		(void)ioapic_send(ioapic, pin);
+}
+
+void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
+{
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		uint64_t entry = ioapic->redir[pin];
+
+		if (!(entry & REDIR_REMOTE_IRR) || (entry & REDIR_VECTOR) != vector)
+			continue;
+		ioapic->redir[pin] &= ~REDIR_REMOTE_IRR;
+		ioapic_service(ioapic, pin);
+	}
+}
+
+/* ---- Registers ---- */
+
+static uint32_t ioapic_read_register(const struct ioapic *ioapic, unsigned index)
+{
+	unsigned half = index - INDEX_REDIR;
+
+	if (index == INDEX_ID || index == INDEX_ARB)
+		return (uint32_t)ioapic->id << ID_SHIFT;
+	if (index == INDEX_VERSION)
+		return VERSION;
+	if (index < INDEX_REDIR || half >= 2 * IOAPIC_PINS)
+		return 0;
+	return (uint32_t)(half & 1 ? ioapic->redir[half / 2] >> 32 : ioapic->redir[half / 2]);
+}
+
+static void ioapic_write_redir(struct ioapic *ioapic, unsigned half, uint32_t value)
+{
+	uint64_t *entry = &ioapic->redir[half / 2];
+
+	if (half & 1) {
+		*entry = (*entry & UINT32_MAX) | (value & REDIR_HIGH_WRITABLE) << 32;
+	} else {
+		*entry = (*entry & ~REDIR_LOW_WRITABLE) | (value & REDIR_LOW_WRITABLE);
+		/* Edge mode forgets Remote IRR; Linux clears a stuck one by switching to edge and back. */
+		if (!(*entry & REDIR_LEVEL))
+			*entry &= ~REDIR_REMOTE_IRR;
+	}
+	ioapic_service(ioapic, half / 2);
+}
+
+static void ioapic_write_register(struct ioapic *ioapic, unsigned index, uint32_t value)
+{
+	unsigned half = index - INDEX_REDIR;
+
+	if (index == INDEX_ID)
+		ioapic->id = (uint8_t)(value >> ID_SHIFT & ID_MASK);
+	else if (index >= INDEX_REDIR && half < 2 * IOAPIC_PINS)
+		ioapic_write_redir(ioapic, half, value);
+}
+
+static uint64_t ioapic_read(void *dev, uint64_t offset, unsigned size)
+{
+	const struct ioapic *ioapic = dev;
+
+	(void)size;
+	if (offset == OFFSET_INDEX)
+		return ioapic->index;
+	if (offset == OFFSET_DATA)
+		return ioapic_read_register(ioapic, ioapic->index);
+	return 0;
+}
+
+static void ioapic_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct ioapic *ioapic = dev;
+
+	if (offset == OFFSET_INDEX)
+		ioapic->index = (uint8_t)value;
+	else if (offset == OFFSET_DATA && size == sizeof(uint32_t))
+		ioapic_write_register(ioapic, ioapic->index, (uint32_t)value);
+	else if (offset == OFFSET_EOI)
+		ioapic_eoi(ioapic, (uint8_t)value);
+}
+
+static const struct bus_range ioapic_ranges[] = {
+	{ "ioapic", IOAPIC_BASE, IOAPIC_SIZE, BUS_SIZE_1 | BUS_SIZE_2 | BUS_SIZE_4, ioapic_read, ioapic_write, NULL },
+};
+
+int ioapic_map(struct ioapic *ioapic, struct bus *mmio)
+{
+	return bus_add_table(mmio, ioapic_ranges, countof(ioapic_ranges), ioapic);
+}
+
+void ioapic_reset(struct ioapic *ioapic)
+{
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		ioapic->redir[pin] = REDIR_MASKED;
+	ioapic->index = 0;
+	ioapic->id = 0;
+}
+
+void ioapic_init(struct ioapic *ioapic, bool (*deliver)(void *, const struct ioapic_msg *), void *ctx)
+{
+	*ioapic = (struct ioapic){ .deliver = deliver, .ctx = ctx };
+	ioapic_reset(ioapic);
+}

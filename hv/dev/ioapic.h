@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * I/O APIC with 24 inputs, version 0x20 (Intel 82093AA data sheet, "Register Description"; the EOI register
+ * as later chip sets have it).
+ *
+ *   fec00000 +00 index   +10 data   +40 EOI (write: vector)
+ *   index 0 ID, 1 version, 2 arbitration ID, 10+2n 11+2n redirection entry of input n
+ *
+ * Lines carry "asserted", not a voltage: the polarity bit is stored and has no effect. Edges on a masked
+ * input are lost, as in the chip.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/bus.h"
+
+#define IOAPIC_BASE	0xfec00000ULL
+#define IOAPIC_SIZE	0x1000ULL
+#define IOAPIC_PINS	24U
+
+enum apic_mode {	/* delivery modes, as in redirection entries, ICR and LVT */
+	APIC_FIXED = 0,
+	APIC_LOWEST = 1,
+	APIC_SMI = 2,
+	APIC_NMI = 4,
+	APIC_INIT = 5,
+	APIC_SIPI = 6,
+	APIC_EXTINT = 7,
+};
+
+struct ioapic_msg {
+	uint32_t       dest;		/* 8 bits; ff = everybody when physical */
+	bool           is_logical, is_level;
+	uint8_t        vector;
+	enum apic_mode mode;
+};
+
+struct ioapic {
+	uint64_t redir[IOAPIC_PINS];
+	uint32_t lines;			/* asserted inputs */
+	uint8_t  index;
+	uint8_t  id;
+	/* True when some local APIC took it; a level-triggered one that nobody took is offered again later. */
+	bool   (*deliver)(void *ctx, const struct ioapic_msg *msg);
+	void    *ctx;
+};
+
+void ioapic_init(struct ioapic *ioapic, bool (*deliver)(void *, const struct ioapic_msg *), void *ctx);
+void ioapic_reset(struct ioapic *ioapic);
+__attribute__((warn_unused_result)) int ioapic_map(struct ioapic *ioapic, struct bus *mmio);
+
+void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high);
+void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);	/* a local APIC ended a level-triggered vector */

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The local APIC's register file: one table for both ways to reach it. In x2APIC mode a register that is not
+ * there, a read of a write-only one, a write of a read-only one and a reserved bit are #GP; in xAPIC mode
+ * they are an error in ESR or ignored (SDM vol. 3, "x2APIC Register Address Space" and "Error Handling").
+ *
+ * EOI and ICR by MSR come first in lapic_msr_write: they are what a kernel writes all day.
+ */
+#include "hv/dev/lapic_regs.h"
+
+#include "hv/lib/util.h"
+
+#define MSR_FIRST	0x800U
+#define MMIO_SHIFT	4
+#define MMIO_IN_REG	0x0fU
+#define XAPIC_ID_SHIFT	24
+#define VERSION		(0x14U | (LVT_COUNT - 1) << 16)
+
+#define BITS_TPR	0x000000ffU
+#define BITS_LDR	0xff000000U
+#define BITS_DFR	0xf0000000U
+#define BITS_SVR	0x000003ffU	/* the focus bit is accepted and does nothing */
+#define BITS_TIMER	0x000710ffU
+#define BITS_LVT	0x000117ffU
+#define BITS_LINT	0x0001f7ffU
+#define BITS_ERROR	0x000110ffU
+#define BITS_DIVIDE	0x0000000bU
+#define BITS_ICR	0x000cdfffU
+#define BITS_ANY	0xffffffffU
+#define LVT_READ_ONLY	0x00005000U	/* delivery status, Remote IRR: always 0 here */
+#define ICR_READ_ONLY	0x00001000U
+
+#define R_BOTH		0x01U
+#define R_XAPIC		0x02U
+#define W_BOTH		0x04U
+#define W_XAPIC		0x08U
+#define W_X2APIC	0x10U
+#define READABLE_XAPIC	(R_BOTH | R_XAPIC)
+#define WRITABLE_XAPIC	(W_BOTH | W_XAPIC)
+#define WRITABLE_X2APIC	(W_BOTH | W_X2APIC)
+
+typedef uint32_t reg_read_fn(const struct lapic *lapic, unsigned index);
+typedef void reg_write_fn(struct lapic *lapic, unsigned index, uint32_t value);
+
+struct reg {
+	uint8_t       access;
+	uint32_t      bits;	/* what a write may set */
+	reg_read_fn  *read;
+	reg_write_fn *write;
+};
+
+/* ---- Reads ---- */
+
+static uint32_t read_id(const struct lapic *lapic, unsigned index)
+{
+	(void)index;
+	return lapic_is_x2apic(lapic) ? lapic->id : lapic->id << XAPIC_ID_SHIFT;
+}
+
+static uint32_t read_version(const struct lapic *lapic, unsigned index)
+{
+	(void)lapic;
+	(void)index;
+	return VERSION;
+}
+
+static uint32_t read_zero(const struct lapic *lapic, unsigned index)
+{
+	(void)lapic;
+	(void)index;
+	return 0;
+}
+
+static uint32_t read_ppr(const struct lapic *lapic, unsigned index)
+{
+	(void)index;
+	return lapic_ppr(lapic);
+}
+
+#define READ_FIELD(name, expression)						\
+	static uint32_t read_##name(const struct lapic *lapic, unsigned index)	\
+	{									\
+		(void)index;							\
+		return (expression);						\
+	}
+
+READ_FIELD(tpr, lapic->tpr)
+READ_FIELD(ldr, lapic->ldr)
+READ_FIELD(dfr, lapic->dfr)
+READ_FIELD(svr, lapic->svr)
+READ_FIELD(esr, lapic->esr)
+READ_FIELD(icr_low, (uint32_t)lapic->icr)
+READ_FIELD(icr_high, (uint32_t)(lapic->icr >> 32))
+READ_FIELD(initial, lapic->timer_initial)
+READ_FIELD(divide, lapic->timer_divide)
+READ_FIELD(current, lapic_timer_current(lapic))
+
+static uint32_t read_isr(const struct lapic *lapic, unsigned index)
+{
+	return lapic->isr[index - LAPIC_ISR];
+}
+
+static uint32_t read_tmr(const struct lapic *lapic, unsigned index)
+{
+	return lapic->tmr[index - LAPIC_TMR];
+}
+
+static uint32_t read_irr(const struct lapic *lapic, unsigned index)
+{
+	return lapic->irr[index - LAPIC_IRR];
+}
+
+static enum lapic_lvt lvt_of(unsigned index)
+{
+	return index == LAPIC_LVT_CMCI ? LVT_CMCI : (enum lapic_lvt)(index - LAPIC_LVT_TIMER + LVT_TIMER);
+}
+
+static uint32_t read_lvt(const struct lapic *lapic, unsigned index)
+{
+	return lapic->lvt[lvt_of(index)];
+}
+
+/* ---- Writes ---- */
+
+static void write_tpr(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic_set_tpr(lapic, (uint8_t)value);
+}
+
+static void write_eoi(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	(void)value;
+	lapic_eoi(lapic);
+}
+
+static void write_ldr(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic->ldr = value;
+}
+
+static void write_dfr(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic->dfr = value | ~BITS_DFR;
+}
+
+/* Switched off by software, every LVT entry is masked and stays so. */
+static void write_svr(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic->svr = value;
+	if (value & SVR_ENABLE)
+		return;
+	for (unsigned i = 0; i < LVT_COUNT; i++)
+		lapic->lvt[i] |= LVT_MASKED;
+}
+
+/* A write moves the errors since the last one into view and starts over. */
+static void write_esr(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	(void)value;
+	lapic->esr = lapic->esr_latch;
+	lapic->esr_latch = 0;
+}
+
+static void write_lvt(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	enum lapic_lvt lvt = lvt_of(index);
+
+	value &= ~LVT_READ_ONLY;
+	if (!(lapic->svr & SVR_ENABLE))
+		value |= LVT_MASKED;
+	if (lvt == LVT_TIMER)
+		lapic_timer_set_lvt(lapic, value);
+	else
+		lapic->lvt[lvt] = value;
+	if (lvt == LVT_LINT0 && lapic->extint)
+		lapic->env->kick(lapic->ctx);	/* the 8259 may get through now */
+}
+
+static void write_icr_low(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic->icr = (lapic->icr & ~(uint64_t)UINT32_MAX) | (value & ~ICR_READ_ONLY);
+	lapic_send(lapic);
+}
+
+static void write_icr_high(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic->icr = (lapic->icr & UINT32_MAX) | (uint64_t)value << 32;
+}
+
+static void write_initial(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic_timer_set_initial(lapic, value);
+}
+
+static void write_divide(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	lapic_timer_set_divide(lapic, value);
+}
+
+static void write_self_ipi(struct lapic *lapic, unsigned index, uint32_t value)
+{
+	(void)index;
+	if (value < LAPIC_VECTOR_MIN)
+		lapic_error(lapic, ESR_SEND_ILLEGAL);
+	else
+		lapic_post(lapic, (uint8_t)value, false);
+}
+
+/* ---- The table ---- */
+
+#define VECTOR_SET(first, fn) [first ... (first) + 7] = { R_BOTH, 0, fn, NULL }
+#define LVT_ENTRY(index, bits) [index] = { R_BOTH | W_BOTH, bits, read_lvt, write_lvt }
+
+static const struct reg regs[LAPIC_REGS] = {
+	[LAPIC_ID]       = { R_BOTH, 0, read_id, NULL },
+	[LAPIC_VERSION]  = { R_BOTH, 0, read_version, NULL },
+	[LAPIC_TPR]      = { R_BOTH | W_BOTH, BITS_TPR, read_tpr, write_tpr },
+	[LAPIC_APR]      = { R_XAPIC, 0, read_zero, NULL },
+	[LAPIC_PPR]      = { R_BOTH, 0, read_ppr, NULL },
+	[LAPIC_EOI]      = { W_BOTH, 0, NULL, write_eoi },
+	[LAPIC_RRD]      = { R_XAPIC, 0, read_zero, NULL },
+	[LAPIC_LDR]      = { R_BOTH | W_XAPIC, BITS_LDR, read_ldr, write_ldr },
+	[LAPIC_DFR]      = { R_XAPIC | W_XAPIC, BITS_DFR, read_dfr, write_dfr },
+	[LAPIC_SVR]      = { R_BOTH | W_BOTH, BITS_SVR, read_svr, write_svr },
+	VECTOR_SET(LAPIC_ISR, read_isr),
+	VECTOR_SET(LAPIC_TMR, read_tmr),
+	VECTOR_SET(LAPIC_IRR, read_irr),
+	[LAPIC_ESR]      = { R_BOTH | W_BOTH, 0, read_esr, write_esr },
+	LVT_ENTRY(LAPIC_LVT_CMCI, BITS_LVT),
+	[LAPIC_ICR]      = { R_BOTH | W_XAPIC, BITS_ICR, read_icr_low, write_icr_low },
+	[LAPIC_ICR_HIGH] = { R_XAPIC | W_XAPIC, BITS_LDR, read_icr_high, write_icr_high },
+	LVT_ENTRY(LAPIC_LVT_TIMER, BITS_TIMER),
+	LVT_ENTRY(LAPIC_LVT_THERMAL, BITS_LVT),
+	LVT_ENTRY(LAPIC_LVT_PERF, BITS_LVT),
+	LVT_ENTRY(LAPIC_LVT_LINT0, BITS_LINT),
+	LVT_ENTRY(LAPIC_LVT_LINT1, BITS_LINT),
+	LVT_ENTRY(LAPIC_LVT_ERROR, BITS_ERROR),
+	[LAPIC_INITIAL]  = { R_BOTH | W_BOTH, BITS_ANY, read_initial, write_initial },
+	[LAPIC_CURRENT]  = { R_BOTH, 0, read_current, NULL },
+	[LAPIC_DIVIDE]   = { R_BOTH | W_BOTH, BITS_DIVIDE, read_divide, write_divide },
+	[LAPIC_SELF_IPI] = { W_X2APIC, BITS_TPR, NULL, write_self_ipi },
+};
+
+/* ---- x2APIC: MSRs ---- */
+
+bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
+{
+	unsigned index = msr - MSR_FIRST;
+
+	if (!lapic_is_x2apic(lapic) || index >= LAPIC_REGS || !(regs[index].access & R_BOTH))
+		return false;
+	*value = index == LAPIC_ICR ? lapic->icr : regs[index].read(lapic, index);
+	return true;
+}
+
+bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
+{
+	unsigned index = msr - MSR_FIRST;
+
+	if (!lapic_is_x2apic(lapic) || index >= LAPIC_REGS)
+		return false;
+	if (index == LAPIC_EOI && !value) {
+		lapic_eoi(lapic);
+		return true;
+	}
+	if (index == LAPIC_ICR) {
+		if (value & (uint32_t)~BITS_ICR)
+			return false;
+		lapic->icr = value & ~(uint64_t)ICR_READ_ONLY;
+		lapic_send(lapic);
+		return true;
+	}
+	if (!(regs[index].access & WRITABLE_X2APIC) || (value & ~(uint64_t)regs[index].bits))
+		return false;
+	regs[index].write(lapic, index, (uint32_t)value);
+	return true;
+}
+
+/* ---- xAPIC: the page ---- */
+
+static bool has_page(const struct lapic *lapic)
+{
+	return (lapic->base_msr & (BASE_EN | BASE_EXTD)) == BASE_EN;
+}
+
+uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
+{
+	struct lapic *lapic = dev;
+	uint64_t index = offset >> MMIO_SHIFT, within = offset & MMIO_IN_REG;
+
+	(void)size;
+	if (!has_page(lapic))
+		return UINT64_MAX;
+	if (index >= LAPIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC))) {
+		lapic_error(lapic, ESR_REGISTER_ILLEGAL);
+		return 0;
+	}
+	if (!regs[index].read || within >= sizeof(uint32_t))
+		return 0;
+	return (uint64_t)regs[index].read(lapic, (unsigned)index) >> (8 * within);
+}
+
+void lapic_mmio_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct lapic *lapic = dev;
+	uint64_t index = offset >> MMIO_SHIFT;
+
+	/* Anything but an aligned doubleword is undefined for the chip and nothing for us. */
+	if (!has_page(lapic) || size != sizeof(uint32_t) || (offset & MMIO_IN_REG))
+		return;
+	if (index >= LAPIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC)))
+		lapic_error(lapic, ESR_REGISTER_ILLEGAL);
+	else if (regs[index].access & WRITABLE_XAPIC)
+		regs[index].write(lapic, (unsigned)index, (uint32_t)value & regs[index].bits);
+}

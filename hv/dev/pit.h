@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * 8254 interval timer and the speaker port (Intel 8254 data sheet, "Operational Description").
+ *
+ *   40 41 42  counters 0 (IRQ 0), 1 (refresh), 2 (speaker)
+ *   43        control word, counter latch, read-back
+ *   61        bit 0 gate of counter 2, 1 speaker, 4 refresh toggle (read), 5 output of counter 2 (read)
+ *
+ * Nothing counts: values follow from the host's clock and the moment counting began. Counter 0 runs in
+ * mode 3 with the full count after reset, as firmware leaves it. Ticks missed while the VM did not run
+ * are coalesced into one.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/bus.h"
+#include "hv/dev/pit_counter.h"
+#include "hv/irq.h"
+#include "hv/timer.h"
+
+struct pit {
+	struct pit_counter counter[3];
+	uint8_t            speaker;	/* port 61h, the writable bits */
+	struct irq_line    irq;		/* output of counter 0 */
+	struct timer       timer;	/* its next change worth an interrupt */
+};
+
+void pit_init(struct pit *pit, const struct irq_line *irq);
+void pit_reset(struct pit *pit);
+void pit_destroy(struct pit *pit);
+__attribute__((warn_unused_result)) int pit_map(struct pit *pit, struct bus *pio);

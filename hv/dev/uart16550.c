@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 16550A (uart16550.h). Everything the guest polls is kept ready in a byte: LSR is updated when something
+ * changes and only read here, IIR is computed from four conditions.
+ */
+#include "hv/dev/uart16550.h"
+
+#include "hv/lib/util.h"
+
+enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR, REG_COUNT };
+
+#define IER_RDI		0x01U
+#define IER_THRI	0x02U
+#define IER_RLSI	0x04U
+#define IER_MSI		0x08U
+#define IER_WRITABLE	0x0fU
+#define IIR_NONE	0x01U
+#define IIR_MSI		0x00U
+#define IIR_THRI	0x02U
+#define IIR_RDI		0x04U
+#define IIR_RLSI	0x06U
+#define IIR_TIMEOUT	0x0cU
+#define IIR_FIFO	0xc0U
+#define FCR_ENABLE	0x01U
+#define FCR_CLEAR_RX	0x02U
+#define FCR_CLEAR_TX	0x04U
+#define FCR_DMA		0x08U
+#define FCR_TRIGGER	0xc0U
+#define FCR_TRIGGER_SHIFT 6
+#define LCR_DLAB	0x80U
+#define MCR_DTR		0x01U
+#define MCR_RTS		0x02U
+#define MCR_OUT1	0x04U
+#define MCR_OUT2	0x08U
+#define MCR_LOOP	0x10U
+#define MCR_WRITABLE	0x1fU
+#define LSR_DR		0x01U
+#define LSR_OE		0x02U
+#define LSR_THRE	0x20U
+#define LSR_TEMT	0x40U
+#define MSR_CTS		0x10U
+#define MSR_DSR		0x20U
+#define MSR_RI		0x40U
+#define MSR_DCD		0x80U
+#define MSR_LEVELS	0xf0U
+#define MSR_DELTA_SHIFT	4
+#define MSR_CONNECTED	(MSR_CTS | MSR_DSR | MSR_DCD)	/* somebody is always there */
+
+#define DIVISOR_9600	12U
+
+/* ---- FIFOs ---- */
+
+static void fifo_put(struct uart_fifo *fifo, uint8_t byte)
+{
+	fifo->data[(fifo->head + fifo->count++) % UART_FIFO] = byte;
+}
+
+static uint8_t fifo_get(struct uart_fifo *fifo)
+{
+	uint8_t byte = fifo->data[fifo->head];
+
+	fifo->head = (fifo->head + 1) % UART_FIFO;
+	fifo->count--;
+	return byte;
+}
+
+/* Without FIFOs there is one holding register each way. */
+static unsigned fifo_depth(const struct uart16550 *uart)
+{
+	return uart->fcr & FCR_ENABLE ? UART_FIFO : 1;
+}
+
+/* ---- Interrupts ---- */
+
+/* The pending source of highest priority, as IIR names it. */
+static uint8_t uart_source(const struct uart16550 *uart)
+{
+	static const uint8_t triggers[] = { 1, 4, 8, 14 };
+
+	if ((uart->ier & IER_RLSI) && (uart->lsr & LSR_OE))
+		return IIR_RLSI;
+	if ((uart->ier & IER_RDI) && uart->rx.count) {
+		/* Below the trigger level the character time-out would come four characters later: now. */
+		if (uart->fcr & FCR_ENABLE && uart->rx.count < triggers[uart->fcr >> FCR_TRIGGER_SHIFT])
+			return IIR_TIMEOUT;
+		return IIR_RDI;
+	}
+	if ((uart->ier & IER_THRI) && uart->thr_pending)
+		return IIR_THRI;
+	if ((uart->ier & IER_MSI) && (uart->msr & ~MSR_LEVELS))
+		return IIR_MSI;
+	return IIR_NONE;
+}
+
+static void uart_update_irq(struct uart16550 *uart)
+{
+	bool is_high = uart_source(uart) != IIR_NONE;
+
+	if (is_high == uart->irq_is_high)
+		return;
+	uart->irq_is_high = is_high;
+	irq_set(&uart->irq, is_high);
+}
+
+/* ---- Bytes ---- */
+
+static void uart_receive(struct uart16550 *uart, uint8_t byte)
+{
+	if (uart->rx.count >= fifo_depth(uart))
+		uart->lsr |= LSR_OE;
+	else
+		fifo_put(&uart->rx, byte);
+	uart->lsr |= LSR_DR;
+}
+
+/* Hand on what the back end takes; THRE comes back when the transmitter is empty. */
+static void uart_drain(struct uart16550 *uart)
+{
+	while (uart->tx.count) {
+		struct uart_fifo *tx = &uart->tx;
+		size_t run = min_size(tx->count, UART_FIFO - tx->head);
+		size_t taken = run;
+
+		if (uart->back.write)
+			taken = min_size(uart->back.write(uart->back.ctx, &tx->data[tx->head], run), run);
+		tx->head = (uint8_t)((tx->head + taken) % UART_FIFO);
+		tx->count = (uint8_t)(tx->count - taken);
+		if (taken < run)
+			return;
+	}
+	if (!(uart->lsr & LSR_THRE)) {
+		uart->lsr |= LSR_THRE | LSR_TEMT;
+		uart->thr_pending = true;
+	}
+}
+
+static void uart_transmit(struct uart16550 *uart, uint8_t byte)
+{
+	uart->thr_pending = false;
+	if (uart->mcr & MCR_LOOP) {
+		uart_receive(uart, byte);
+		uart->thr_pending = uart->lsr & LSR_THRE;
+		return;
+	}
+	if (uart->tx.count >= fifo_depth(uart))
+		return;		/* the driver did not wait for THRE: lost, as in the chip */
+	fifo_put(&uart->tx, byte);
+	uart->lsr &= (uint8_t)~(LSR_THRE | LSR_TEMT);
+	uart_drain(uart);
+}
+
+static uint8_t uart_take(struct uart16550 *uart)
+{
+	uint8_t byte = 0;
+
+	if (uart->rx.count)
+		byte = fifo_get(&uart->rx);
+	if (!uart->rx.count)
+		uart->lsr &= (uint8_t)~LSR_DR;
+	return byte;
+}
+
+/* Tell the back end that input is possible again, once per refusal. */
+static void uart_ask_input(struct uart16550 *uart)
+{
+	if (!uart->was_refused || (uart->mcr & MCR_LOOP) || uart->rx.count >= fifo_depth(uart))
+		return;
+	uart->was_refused = false;
+	if (uart->back.readable)
+		uart->back.readable(uart->back.ctx);
+}
+
+size_t uart_input(void *dev, const uint8_t *data, size_t len)
+{
+	struct uart16550 *uart = dev;
+	size_t taken = 0;
+
+	while (taken < len && !(uart->mcr & MCR_LOOP) && uart->rx.count < fifo_depth(uart))
+		uart_receive(uart, data[taken++]);
+	if (taken < len)
+		uart->was_refused = true;
+	uart_update_irq(uart);
+	return taken;
+}
+
+void uart_writable(void *dev)
+{
+	struct uart16550 *uart = dev;
+
+	if (!uart->tx.count)
+		return;
+	uart_drain(uart);
+	uart_update_irq(uart);
+}
+
+/* ---- Registers ---- */
+
+static void fifo_clear_rx(struct uart16550 *uart)
+{
+	uart->rx.count = 0;
+	uart->lsr &= (uint8_t)~LSR_DR;
+}
+
+/* Bytes the driver gave up before they could leave. */
+static void fifo_clear_tx(struct uart16550 *uart)
+{
+	uart->tx.count = 0;
+	uart->lsr |= LSR_THRE | LSR_TEMT;
+	uart->thr_pending = true;
+}
+
+static void uart_write_fcr(struct uart16550 *uart, uint8_t value)
+{
+	bool has_changed = (value ^ uart->fcr) & FCR_ENABLE;
+
+	if (has_changed || (value & FCR_CLEAR_RX))
+		fifo_clear_rx(uart);
+	if ((has_changed && uart->tx.count) || (value & FCR_CLEAR_TX))
+		fifo_clear_tx(uart);
+	uart->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | FCR_DMA | FCR_TRIGGER) : 0;
+}
+
+/* In loop-back the modem inputs see the modem outputs (data sheet, "Modem Control Register", bit 4). */
+static uint8_t uart_modem_levels(const struct uart16550 *uart)
+{
+	if (!(uart->mcr & MCR_LOOP))
+		return MSR_CONNECTED;
+	return (uint8_t)((uart->mcr & MCR_DTR ? MSR_DSR : 0) | (uart->mcr & MCR_RTS ? MSR_CTS : 0) |
+			 (uart->mcr & MCR_OUT1 ? MSR_RI : 0) | (uart->mcr & MCR_OUT2 ? MSR_DCD : 0));
+}
+
+static void uart_write_mcr(struct uart16550 *uart, uint8_t value)
+{
+	uint8_t changed, levels;
+
+	uart->mcr = value & MCR_WRITABLE;
+	levels = uart_modem_levels(uart);
+	changed = (uint8_t)((uart->msr ^ levels) & MSR_LEVELS);
+	if (levels & MSR_RI)
+		changed &= (uint8_t)~MSR_RI;	/* RI reports its trailing edge only */
+	uart->msr = (uint8_t)(levels | (uart->msr & ~MSR_LEVELS) | changed >> MSR_DELTA_SHIFT);
+}
+
+static void uart_write_ier(struct uart16550 *uart, uint8_t value)
+{
+	uint8_t before = uart->ier;
+
+	uart->ier = value & IER_WRITABLE;
+	/* Linux tests for UARTs that forget this and falls back to a timer for them. */
+	if ((uart->ier & ~before & IER_THRI) && (uart->lsr & LSR_THRE))
+		uart->thr_pending = true;
+}
+
+static uint8_t uart_read_iir(struct uart16550 *uart)
+{
+	uint8_t source = uart_source(uart);
+
+	if (source == IIR_THRI)
+		uart->thr_pending = false;
+	return (uint8_t)(source | (uart->fcr & FCR_ENABLE ? IIR_FIFO : 0));
+}
+
+static uint8_t uart_read_register(struct uart16550 *uart, unsigned reg)
+{
+	bool has_divisor = uart->lcr & LCR_DLAB;
+	uint8_t value;
+
+	switch (reg) {
+	case REG_DATA:
+		return has_divisor ? uart->dll : uart_take(uart);
+	case REG_IER:
+		return has_divisor ? uart->dlm : uart->ier;
+	case REG_IIR_FCR:
+		return uart_read_iir(uart);
+	case REG_LCR:
+		return uart->lcr;
+	case REG_MCR:
+		return uart->mcr;
+	case REG_MSR:
+		value = uart->msr;
+		uart->msr &= MSR_LEVELS;
+		return value;
+	case REG_SCR:
+		return uart->scr;
+	default:
+		value = uart->lsr;
+		uart->lsr &= (uint8_t)~LSR_OE;
+		return value;
+	}
+}
+
+uint64_t uart_read(void *dev, uint64_t offset, unsigned size)
+{
+	struct uart16550 *uart = dev;
+	uint8_t value;
+
+	(void)size;
+	/* A driver polls LSR: no side effect without an error to clear. */
+	if (offset == REG_LSR && !(uart->lsr & LSR_OE))
+		return uart->lsr;
+	value = uart_read_register(uart, (unsigned)offset);
+	if (offset == REG_DATA)
+		uart_ask_input(uart);
+	uart_update_irq(uart);
+	return value;
+}
+
+void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct uart16550 *uart = dev;
+	bool has_divisor = uart->lcr & LCR_DLAB;
+	uint8_t byte = (uint8_t)value;
+
+	(void)size;
+	switch (offset) {
+	case REG_DATA:
+		if (has_divisor)
+			uart->dll = byte;
+		else
+			uart_transmit(uart, byte);
+		break;
+	case REG_IER:
+		if (has_divisor)
+			uart->dlm = byte;
+		else
+			uart_write_ier(uart, byte);
+		break;
+	case REG_IIR_FCR:
+		uart_write_fcr(uart, byte);
+		uart_ask_input(uart);
+		break;
+	case REG_LCR:
+		uart->lcr = byte;
+		break;
+	case REG_MCR:
+		uart_write_mcr(uart, byte);
+		uart_ask_input(uart);
+		break;
+	case REG_SCR:
+		uart->scr = byte;
+		break;
+	default:	/* LSR and MSR are read-only outside factory tests */
+		break;
+	}
+	uart_update_irq(uart);
+}
+
+int uart_map(struct uart16550 *uart, struct bus *pio, uint16_t base)
+{
+	struct bus_range range = {
+		.name = "uart16550", .start = base, .length = REG_COUNT, .sizes = BUS_SIZE_1,
+		.read = uart_read, .write = uart_write, .dev = uart,
+	};
+
+	return bus_add(pio, &range);
+}
+
+void uart_reset(struct uart16550 *uart)
+{
+	struct char_back back = uart->back;
+	struct irq_line irq = uart->irq;
+
+	*uart = (struct uart16550){
+		.lsr = LSR_THRE | LSR_TEMT, .msr = MSR_CONNECTED, .dll = DIVISOR_9600, .back = back, .irq = irq,
+	};
+	irq_lower(&uart->irq);
+}
+
+void uart_init(struct uart16550 *uart, const struct char_back *back, const struct irq_line *irq)
+{
+	*uart = (struct uart16550){ .back = *back, .irq = *irq };
+	uart_reset(uart);
+}

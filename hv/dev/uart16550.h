@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * NS16550A serial port (National Semiconductor PC16550D data sheet, "Registers").
+ *
+ *   +0 RBR THR (DLL)  +1 IER (DLM)  +2 IIR FCR  +3 LCR  +4 MCR  +5 LSR  +6 MSR  +7 SCR    (DLAB set)
+ *
+ * Bytes leave as soon as the back end takes them; while it refuses, the transmit FIFO keeps them and
+ * LSR.THRE stays clear, so that a driver waits and nothing is lost. Linux' 8250 driver needs: IIR that
+ * shows a 16550A, the modem loop-back, a THRE interrupt whenever IER.THRI is switched on with THRE set.
+ * The interrupt is not gated with MCR.OUT2 as a PC's wiring does: teaching kernels written for emulators
+ * leave it clear.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/bus.h"
+#include "hv/chardev.h"
+#include "hv/irq.h"
+
+#define UART_FIFO	16U
+
+struct uart_fifo {
+	uint8_t data[UART_FIFO];
+	uint8_t head, count;
+};
+
+struct uart16550 {
+	uint8_t ier, fcr, lcr, mcr, lsr, msr, scr, dll, dlm;
+	bool    thr_pending;		/* the THRE interrupt, until IIR shows it or THR is written */
+	bool    was_refused;		/* input was turned away: say so when there is room */
+	bool    irq_is_high;
+	struct uart_fifo rx, tx;
+	struct char_back back;
+	struct irq_line  irq;
+};
+
+void uart_init(struct uart16550 *uart, const struct char_back *back, const struct irq_line *irq);
+void uart_reset(struct uart16550 *uart);
+/* base: 0x3f8 for COM1. */
+__attribute__((warn_unused_result)) int uart_map(struct uart16550 *uart, struct bus *pio, uint16_t base);
+
+/* struct char_front */
+size_t uart_input(void *dev, const uint8_t *data, size_t len);
+void   uart_writable(void *dev);
+
+/* bus callbacks */
+uint64_t uart_read(void *dev, uint64_t offset, unsigned size);
+void     uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A disk whose contents are a file that boot/ loaded into memory.
+ *
+ * DISK_WRITE changes the file's memory in place (every VM with that disk sees it), DISK_READONLY refuses
+ * writes, DISK_COW keeps private copies of the 64 KiB chunks that were written. Discarded chunks cost no
+ * memory. Offsets and lengths come checked against the capacity (hv/block.h); they are checked again.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot/handoff.h"
+#include "hv/block.h"
+
+#define MEMDISK_CHUNK	65536U
+
+struct memdisk {
+	struct block block;
+	uint32_t     mode;		/* enum handoff_disk_mode */
+	uint8_t     *base;		/* the file */
+	uint64_t     length;		/* whole sectors; behind the file's end its last page is zero */
+	uint8_t    **chunks;		/* DISK_COW: private copies; NULL = as in the file */
+	size_t       chunk_count, table_pages;
+	uint64_t     private_bytes;	/* memory taken for copies */
+};
+
+/* 0, or -1 when there is no memory for the chunk table. */
+__attribute__((warn_unused_result))
+int memdisk_init(struct memdisk *disk, const struct handoff_file *file, const struct handoff_disk *config);
+void memdisk_destroy(struct memdisk *disk);	/* frees the copies; accepts a zeroed or half-built one */
