@@ -4,6 +4,7 @@
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/tsc.h"
+#include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "drivers/uart16550.h"
 #include "hv/console.h"

@@ -306,19 +306,21 @@ enum vmx_exit_reason {
 #define EPTP_WB			6ULL
 #define EPTP_WALK4		(3ULL << 3)
 
+#define VMX_FAILED	BIT(16)
+
 struct vmx_vcpu {
 	hpa_t    vmcs;
 	bool     is_launched;
 	uint16_t vpid;
-	bool     irq_window, nmi_window;	/* open in the VMCS now */
-	bool     entry_event;			/* ENTRY_INTR_INFO holds one that has not been taken */
+	bool     entry_event;			/* ENTRY_INTR_INFO was written since the reset */
 	uint64_t proc_controls;			/* copy of PROC_CONTROLS */
 	uint64_t entry_controls;
 	uint64_t cr0_mask, cr4_mask;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs;	/* while another vCPU is loaded */
 	uint8_t *io_bitmaps;			/* A and B */
 	uint8_t *msr_bitmap;
-	uint32_t failed;			/* VM-instruction error of the last entry, 0 = entered */
+	uint64_t host_rsp;			/* what HOST_RSP holds: rewritten only when it changes */
+	uint32_t failed;			/* 0 = the last entry worked, else VMX_FAILED + VM-instruction error */
 };
 
 /* What this processor's capability MSRs say; filled by enable.c, reported by `caps` lines at start. */

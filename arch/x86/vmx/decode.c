@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hardware words to neutral structs. Pure. SDM vol. 3, 28.2.1 "Basic VM-Exit Information", tables 28-3
+ * (control registers), 28-5 (I/O instructions), 28-7 (EPT violations); 28.2.5 and table 28-9 (INS and OUTS).
+ */
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/vmx/vmx.h"
+
+#define IOQ_SIZE	FIELD(2, 0)	/* bytes - 1 */
+#define IOQ_IN		BIT(3)
+#define IOQ_STRING	BIT(4)
+#define IOQ_REP		BIT(5)
+#define IOQ_PORT	FIELD(31, 16)
+#define INSN_ADDR_SIZE	FIELD(9, 7)	/* 0: 16 bits, 1: 32, 2: 64 */
+#define INSN_SEGMENT	FIELD(17, 15)	/* in the order of enum guest_seg */
+
+struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info)
+{
+	struct pio_access access = {
+		.port = (uint16_t)field_get(qual, IOQ_PORT),
+		.size = (uint8_t)(field_get(qual, IOQ_SIZE) + 1),
+		.is_in = qual & IOQ_IN,
+		.is_string = qual & IOQ_STRING,
+		.is_rep = qual & IOQ_REP,
+	};
+
+	if (access.is_string) {
+		access.addr_size = (uint8_t)(2U << field_get(insn_info, INSN_ADDR_SIZE));
+		access.seg = access.is_in ? SEG_ES : (uint8_t)field_get(insn_info, INSN_SEGMENT);
+	}
+	return access;
+}
+
+#define CRQ_NUMBER	FIELD(3, 0)
+#define CRQ_TYPE	FIELD(5, 4)
+#define CRQ_GPR		FIELD(11, 8)
+#define CRQ_LMSW	FIELD(31, 16)
+
+struct cr_access vmx_decode_cr(uint64_t qual)
+{
+	static const enum cr_op ops[] = { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
+
+	return (struct cr_access){
+		.op = ops[field_get(qual, CRQ_TYPE)],
+		.cr = (uint8_t)field_get(qual, CRQ_NUMBER),
+		.gpr = (uint8_t)field_get(qual, CRQ_GPR),
+		.lmsw = (uint16_t)field_get(qual, CRQ_LMSW),
+	};
+}
+
+struct npt_fault vmx_decode_ept(uint64_t qual, uint64_t addr)
+{
+	return (struct npt_fault){
+		.addr = gpa(addr),
+		.is_write = qual & EPTQ_WRITE,
+		.is_fetch = qual & EPTQ_FETCH,
+		.was_mapped = qual & EPTQ_RIGHTS,
+		.in_walk = (qual & EPTQ_LINEAR_VALID) && !(qual & EPTQ_FINAL),
+	};
+}
+
+/* IDT-vectoring and VM-exit interruption information share their layout with what an entry injects. */
+struct vevent vmx_decode_event(uint32_t info, uint32_t error, uint32_t insn_len)
+{
+	struct vevent event = {
+		.is_valid = info & INTR_VALID,
+		.type = (enum vevent_type)field_get(info, INTR_TYPE),
+		.vector = (uint8_t)field_get(info, INTR_VECTOR),
+		.has_error = info & INTR_HAS_ERROR,
+		.error = info & INTR_HAS_ERROR ? error : 0,
+	};
+
+	if (event.type >= VEVENT_SOFT_INT)	/* the three that push RIP behind the instruction */
+		event.insn_len = insn_len;
+	return event;
+}
+
+uint32_t vmx_encode_event(const struct vevent *event)
+{
+	uint64_t info = INTR_VALID;
+
+	info = field_set(info, INTR_VECTOR, event->vector);
+	info = field_set(info, INTR_TYPE, event->type);
+	return (uint32_t)(info | (event->has_error ? INTR_HAS_ERROR : 0));
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Every VMCS field by name, from the list in vmx.h, grouped as the manual groups them. */
+#include "arch/x86/vmx/vmx_cpu.h"
+#include "hv/lib/util.h"
+#include "hv/vm.h"
+
+const struct vmcs_field_info vmcs_fields[] = {
+#define C 'C'
+#define G 'G'
+#define H 'H'
+#define R 'R'
+#define ROW(encoding, id, text, kind) { encoding, kind, text },
+	VMX_FIELDS(ROW)
+#undef ROW
+#undef C
+#undef G
+#undef H
+#undef R
+};
+const uint32_t vmcs_field_count = countof(vmcs_fields);
+
+static void dump_group(struct vcpu *vcpu, char kind, const char *title)
+{
+	vm_log(vcpu->vm, "  %s", title);
+	for (uint32_t i = 0; i < vmcs_field_count; i++)
+		if (vmcs_fields[i].kind == kind)
+			vm_log(vcpu->vm, "    %04x %-40s %016lx", vmcs_fields[i].encoding, vmcs_fields[i].name,
+			       vmread(vmcs_fields[i].encoding));
+}
+
+void vmx_dump(struct vcpu *vcpu)
+{
+	static const struct { char kind; const char *title; } groups[] = {
+		{ 'R', "read-only data" }, { 'G', "guest state" }, { 'C', "controls" }, { 'H', "host state" },
+	};
+
+	vmx_use(vcpu);
+	for (size_t i = 0; i < countof(groups); i++)
+		dump_group(vcpu, groups[i].kind, groups[i].title);
+}

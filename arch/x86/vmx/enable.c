@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Into VMX operation and out: SDM vol. 3, 24.6 "Discovering Support for VMX", 24.7 "Enabling and Entering VMX
+ * Operation", 24.8 "Restrictions on VMX Operation". Everything that a user's PC can be short of is named here,
+ * with the remedy.
+ */
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fixup.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/vmx/insn.h"
+#include "arch/x86/vmx/vmx.h"
+#include "arch/x86/vmx/vmx_cpu.h"
+#include "hv/lib/format.h"
+#include "hv/log.h"
+#include "hv/page.h"
+#include "hv/panic.h"
+
+struct vmx_caps vmx_caps;
+struct vmx_controls vmx_controls;
+
+static uint64_t cap(uint32_t msr)
+{
+	uint64_t val = 0;
+
+	return rdmsr_safe(msr, &val) ? val : 0;
+}
+
+void vmx_caps_read(struct vmx_caps *caps)
+{
+	uint64_t basic = cap(MSR_IA32_VMX_BASIC);
+	bool     has_true = basic & VMX_BASIC_TRUE;
+
+	*caps = (struct vmx_caps){
+		.revision = (uint32_t)field_get(basic, VMX_BASIC_REVISION),
+		.has_true = has_true,
+		/* The TRUE ones say which default-1 bits may be cleared after all (facts, 3). */
+		.pin = cap(has_true ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS),
+		.proc = cap(has_true ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS),
+		.exit = cap(has_true ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS),
+		.entry = cap(has_true ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS),
+		.misc = cap(MSR_IA32_VMX_MISC),
+		.cr0_fixed0 = cap(MSR_IA32_VMX_CR0_FIXED0), .cr0_fixed1 = cap(MSR_IA32_VMX_CR0_FIXED1),
+		.cr4_fixed0 = cap(MSR_IA32_VMX_CR4_FIXED0), .cr4_fixed1 = cap(MSR_IA32_VMX_CR4_FIXED1),
+	};
+	if (hi32(caps->proc) & PROC_SECONDARY)
+		caps->proc2 = cap(MSR_IA32_VMX_PROCBASED_CTLS2);
+	if (hi32(caps->proc2) & (PROC2_EPT | PROC2_VPID))
+		caps->ept_vpid = cap(MSR_IA32_VMX_EPT_VPID_CAP);
+}
+
+void vmx_caps_report(const struct vmx_caps *caps)
+{
+	log_info("caps: VMX revision %x, TRUE controls %s, EPT/VPID %lx, misc %lx", caps->revision,
+		 caps->has_true ? "yes" : "no", caps->ept_vpid, caps->misc);
+	log_info("caps: pin %lx proc %lx proc2 %lx exit %lx entry %lx", vmx_controls.pin, vmx_controls.proc,
+		 vmx_controls.proc2, vmx_controls.exit, vmx_controls.entry);
+}
+
+/* NULL when the firmware's lock lets us in (taking it when it was left open). */
+static const char *unlock(void)
+{
+	uint64_t control = cap(MSR_IA32_FEATURE_CONTROL);
+
+	if (!(control & FEATURE_CONTROL_LOCK)) {
+		control |= FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCK;
+		if (!wrmsr_safe(MSR_IA32_FEATURE_CONTROL, control))
+			return "TZ-E002 VT-x cannot be enabled: IA32_FEATURE_CONTROL refuses writes";
+		log_info("TZ-I003 firmware left VT-x unlocked; enabling and locking it");
+		return NULL;
+	}
+	if (control & FEATURE_CONTROL_VMX)
+		return NULL;
+	if (control & FEATURE_CONTROL_VMX_IN_SMX)
+		return "TZ-E004 VT-x is allowed only under Intel TXT; disable TXT in the firmware setup";
+	return "TZ-E002 VT-x is disabled and locked by the firmware. Enter setup (often F2, Del or F10), look for "
+	       "\"Intel Virtualization Technology\", enable it, power the machine fully off once";
+}
+
+/* What EPT must be able to do for npt.c and our flushes. */
+static const char *check_ept(const struct vmx_caps *caps)
+{
+	static const struct { uint64_t bit; const char *missing; } needs[] = {
+		{ EPT_CAP_WALK4, "TZ-E011 this CPU's EPT lacks four-level tables" },
+		{ EPT_CAP_WB, "TZ-E011 this CPU's EPT lacks write-back tables" },
+		{ EPT_CAP_2M, "TZ-E011 this CPU's EPT lacks 2 MiB pages" },
+		{ EPT_CAP_INVEPT, "TZ-E011 this CPU lacks INVEPT" },
+	};
+
+	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+		if (!(caps->ept_vpid & needs[i].bit))
+			return needs[i].missing;
+	return NULL;
+}
+
+bool vmx_supported(const char **why_not)
+{
+	static char text[160];
+	const char *missing;
+
+	if (!cpu_features.has_vmx) {
+		*why_not = cpu_features.has_hypervisor ?
+			"TZ-E006 running under another hypervisor without nested virtualization: load kvm_intel with "
+			"nested=1 and give this machine -cpu host" :
+			"TZ-E001 this CPU has no hardware virtualization (VT-x)";
+		return false;
+	}
+	*why_not = unlock();
+	if (*why_not)
+		return false;
+	vmx_caps_read(&vmx_caps);
+	if (!vmx_controls_init(&vmx_caps, &vmx_controls, &missing)) {
+		format_buf(text, sizeof(text), "TZ-E011 this CPU's VT-x is too old: it lacks %s", missing);
+		*why_not = text;
+		return false;
+	}
+	*why_not = check_ept(&vmx_caps);
+	return !*why_not;
+}
+
+void vmx_cpu_on(void)
+{
+	struct vmx_cpu *cpu = page_alloc();
+	uint32_t       *region = page_alloc();
+
+	if (!cpu || !region)
+		panic("no memory for the VMXON region");
+	/* What a guest may execute follows from the controls we got, so that CPUID never promises more (facts, 4). */
+	cpu_features.has_rdtscp &= !!(vmx_controls.proc2 & PROC2_RDTSCP);
+	cpu_features.has_invpcid &= !!(vmx_controls.proc2 & PROC2_INVPCID);
+	cpu_features.has_xsaves &= !!(vmx_controls.proc2 & PROC2_XSAVES);
+
+	write_cr0((read_cr0() | vmx_caps.cr0_fixed0) & vmx_caps.cr0_fixed1);
+	write_cr4((read_cr4() | vmx_caps.cr4_fixed0 | CR4_VMXE) & vmx_caps.cr4_fixed1);
+	*region = vmx_caps.revision;
+	cpu->vmxon = ptr_hpa(region);
+	this_cpu()->arch = cpu;
+	if (!vmxon(cpu->vmxon.raw))
+		panic("VMXON failed");
+	/* Translations of an earlier user of these tags (a firmware, a hypervisor before us) must be gone. */
+	invept(INVEPT_ALL, 0);
+	if (vmx_controls.proc2 & PROC2_VPID)
+		invvpid(INVVPID_ALL, 0);
+	vmx_caps_report(&vmx_caps);
+}
+
+void vmx_cpu_off(void)
+{
+	vmxoff();
+	write_cr4(read_cr4() & ~CR4_VMXE);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The exit table and its adapters. A row's handler is neutral where it can be; one that needs decoded facts
+ * has five lines here. vmx_handle is the only place that moves RIP (SDM vol. 3, 28.2.5: the instruction
+ * length is reported for every exit that an instruction caused, not for EPT violations).
+ */
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/vmx/exits.h"
+#include "arch/x86/vmx/vmx_cpu.h"
+#include "hv/lib/util.h"
+#include "hv/vm.h"
+
+#define PENDING_DEBUG_BS	BIT(14)		/* 25.4.2: a single step is due */
+
+static enum exit_result vmx_exit_irq(struct vcpu *vcpu)
+{
+	uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
+
+	if (!(info & INTR_VALID))	/* facts, 37 */
+		return EXIT_RESUME;
+	return exit_external_irq(vcpu, (uint8_t)field_get(info, INTR_VECTOR));
+}
+
+static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
+{
+	uint32_t info = (uint32_t)vmread(VMCS_EXIT_INTR_INFO);
+	struct vevent event = vmx_decode_event(info, (uint32_t)vmread(VMCS_EXIT_INTR_ERROR), 0);
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+	struct exc_info exc = {
+		.vector = event.vector, .has_error = event.has_error, .error = event.error,
+		.dr6_bits = qual, .fault_addr = qual,
+	};
+
+	if (event.type == VEVENT_NMI)
+		return exit_host_nmi(vcpu);
+	return exit_exception(vcpu, &exc);
+}
+
+static enum exit_result vmx_exit_irq_window(struct vcpu *vcpu)
+{
+	vmx_close_windows(vcpu);
+	return exit_irq_window(vcpu);
+}
+
+static enum exit_result vmx_exit_nmi_window(struct vcpu *vcpu)
+{
+	vmx_close_windows(vcpu);
+	return exit_nmi_window(vcpu);
+}
+
+static enum exit_result vmx_exit_io(struct vcpu *vcpu)
+{
+	struct pio_access access = vmx_decode_io(vmread(VMCS_EXIT_QUALIFICATION), 0);
+
+	if (access.is_string)
+		access = vmx_decode_io(vmread(VMCS_EXIT_QUALIFICATION), (uint32_t)vmread(VMCS_EXIT_INSN_INFO));
+	return exit_pio(vcpu, &access);
+}
+
+static enum exit_result vmx_exit_cr(struct vcpu *vcpu)
+{
+	struct cr_access access = vmx_decode_cr(vmread(VMCS_EXIT_QUALIFICATION));
+
+	return exit_cr(vcpu, &access);
+}
+
+static enum exit_result vmx_exit_ept_violation(struct vcpu *vcpu)
+{
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+	struct npt_fault fault = vmx_decode_ept(qual, vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+
+	/* The fault hit an IRET that had already lifted NMI blocking: it will run again, so block again (28.2.3). */
+	if ((qual & EPTQ_NMI_UNBLOCK) && !vcpu->pending.is_valid)
+		(void)vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
+	vcpu->insn_len = 0;		/* not reported here: whoever emulates decodes */
+	return exit_npt(vcpu, &fault);
+}
+
+static enum exit_result vmx_exit_ept_misconfig(struct vcpu *vcpu)
+{
+	return exit_fatal(vcpu, "EPT misconfiguration (a bug in the hypervisor's tables) at",
+			  vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+}
+
+static const struct exit_row vmx_exits[] = {
+#define ROW(number, id, text, handler) [number] = { text, handler },
+	VMX_EXITS(ROW)
+#undef ROW
+};
+
+const struct exit_table vmx_exit_tables[] = {
+	{ 0, countof(vmx_exits), vmx_exits },
+	{ 0, 0, NULL },
+};
+
+/* Over the emulated instruction: RIP, the interrupt shadow, RF; and the single step that was due after it. */
+static void step_over(struct vcpu *vcpu, uint64_t rip)
+{
+	uint32_t len = vcpu->insn_len ? vcpu->insn_len : (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);
+	uint64_t next = rip + len;
+	uint64_t shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+	uint64_t flags = vmread(VMCS_GUEST_RFLAGS);
+
+	if (!(vmread(VMCS_GUEST_CS_RIGHTS) & SEG_L))
+		next = lo32(next);
+	(void)vmwrite(VMCS_GUEST_RIP, next);
+	if (shadow & (BLOCK_STI | BLOCK_MOV_SS))
+		(void)vmwrite(VMCS_GUEST_INTERRUPTIBILITY, shadow & ~(BLOCK_STI | BLOCK_MOV_SS));
+	if (flags & RFLAGS_RF)
+		(void)vmwrite(VMCS_GUEST_RFLAGS, flags & ~RFLAGS_RF);
+	if (flags & RFLAGS_TF)
+		(void)vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+}
+
+static enum exit_result unexpected(struct vcpu *vcpu, uint64_t reason)
+{
+	if (reason & EXIT_REASON_ENTRY_FAIL)
+		return vmx_entry_failed(vcpu, reason);
+	return exit_fatal(vcpu, "unexpected exit, reason", reason);
+}
+
+enum exit_result vmx_handle(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vcpu->arch;
+	const struct exit_row *row;
+	enum exit_result result;
+	uint64_t reason, rip;
+
+	if (vmx->failed)
+		return vmx_entry_failed(vcpu, 0);
+	reason = vmread(VMCS_EXIT_REASON);
+	rip = vmread(VMCS_GUEST_RIP);
+	vcpu->exit_rip = rip;
+	trace_exit(&vcpu->trace, (uint32_t)reason, rip, 0);
+	if (reason >= countof(vmx_exits) || !vmx_exits[reason].handle)
+		return unexpected(vcpu, reason);
+	vmx_take_vectoring(vcpu);
+
+	row = &vmx_exits[reason];
+	vcpu->insn_len = 0;
+	result = row->handle(vcpu);
+	if (result == EXIT_SKIP || result == EXIT_SKIP_STOP)
+		step_over(vcpu, rip);
+	else if (result == EXIT_RESUME)
+		result = exit_resume_check(vcpu, (uint32_t)reason, rip, row->name);
+	return result == EXIT_SKIP ? EXIT_RESUME : result == EXIT_SKIP_STOP ? EXIT_STOP : result;
+}

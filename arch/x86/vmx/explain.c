@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Why a VM entry fails: the checks of SDM vol. 3, chapter 27 ("VM Entries") done in software, so that a wrong
+ * field is named instead of "error 7". Sections: 27.2.1 "Checks on VMX Controls", 27.2.2 and 27.2.3 host
+ * state, 27.3.1 "Checks on the Guest State Area". Pure: it sees the fields through a function.
+ *
+ * Each rule is one row: the field to blame, the rule in words, and a predicate that is true when it is broken.
+ * Not checked, because our set-up never uses them: VM-entry MSR areas, SMM, posted interrupts, virtual APIC.
+ */
+#include <stddef.h>
+
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/vmx/vmx.h"
+
+struct check {
+	const struct vmx_caps *caps;
+	vmx_read_fn *read;
+	void *ctx;
+};
+
+static uint64_t rd(const struct check *c, enum vmcs_field field) { return c->read(c->ctx, field); }
+
+static bool control_breaks(uint64_t val, uint64_t cap)
+{
+	return (lo32(cap) & ~val) || (lo32(val) & ~hi32(cap));
+}
+
+static bool is_long_guest(const struct check *c) { return rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_IA32E_GUEST; }
+static bool is_v86(const struct check *c) { return rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_VM; }
+static bool is_unrestricted(const struct check *c)
+{
+	return (rd(c, VMCS_PROC_CONTROLS) & PROC_SECONDARY) && (rd(c, VMCS_PROC_CONTROLS2) & PROC2_UNRESTRICTED);
+}
+
+static bool pat_breaks(uint64_t pat)
+{
+	for (unsigned i = 0; i < 8; i++, pat >>= 8)
+		if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3)
+			return true;
+	return false;
+}
+
+/* ---- 27.2.1 controls ---- */
+
+static bool bad_pin(const struct check *c) { return control_breaks(rd(c, VMCS_PIN_CONTROLS), c->caps->pin); }
+static bool bad_proc(const struct check *c) { return control_breaks(rd(c, VMCS_PROC_CONTROLS), c->caps->proc); }
+static bool bad_exit(const struct check *c) { return control_breaks(rd(c, VMCS_EXIT_CONTROLS), c->caps->exit); }
+static bool bad_entry(const struct check *c) { return control_breaks(rd(c, VMCS_ENTRY_CONTROLS), c->caps->entry); }
+
+static bool bad_proc2(const struct check *c)
+{
+	return (rd(c, VMCS_PROC_CONTROLS) & PROC_SECONDARY) &&
+	       control_breaks(rd(c, VMCS_PROC_CONTROLS2), c->caps->proc2);
+}
+
+static bool bad_page(const struct check *c, uint64_t when, enum vmcs_field field)
+{
+	return (rd(c, VMCS_PROC_CONTROLS) & when) && (rd(c, field) & (PAGE_SIZE - 1));
+}
+
+static bool bad_io_a(const struct check *c) { return bad_page(c, PROC_IO_BITMAPS, VMCS_IO_BITMAP_A); }
+static bool bad_io_b(const struct check *c) { return bad_page(c, PROC_IO_BITMAPS, VMCS_IO_BITMAP_B); }
+static bool bad_msr_map(const struct check *c) { return bad_page(c, PROC_MSR_BITMAPS, VMCS_MSR_BITMAP); }
+
+static bool bad_virtual_nmi(const struct check *c)
+{
+	uint64_t pin = rd(c, VMCS_PIN_CONTROLS);
+
+	return (pin & PIN_VIRTUAL_NMI) && !(pin & PIN_NMI);
+}
+
+static bool bad_nmi_window(const struct check *c)
+{
+	return (rd(c, VMCS_PROC_CONTROLS) & PROC_NMI_WINDOW) && !(rd(c, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMI);
+}
+
+static uint64_t secondary(const struct check *c)
+{
+	return rd(c, VMCS_PROC_CONTROLS) & PROC_SECONDARY ? rd(c, VMCS_PROC_CONTROLS2) : 0;
+}
+
+static bool bad_vpid(const struct check *c) { return (secondary(c) & PROC2_VPID) && !(rd(c, VMCS_VPID) & 0xffff); }
+
+static bool bad_eptp(const struct check *c)
+{
+	const uint64_t memtype = FIELD(2, 0), walk = FIELD(5, 3), reserved = FIELD(11, 7);
+	uint64_t eptp = rd(c, VMCS_EPT_POINTER);
+
+	if (!(secondary(c) & PROC2_EPT))
+		return false;
+	return (eptp & memtype) != EPTP_WB || (eptp & walk) != EPTP_WALK4 || (eptp & reserved) || !(eptp >> PAGE_SHIFT);
+}
+
+static bool bad_unrestricted(const struct check *c)
+{
+	return (secondary(c) & PROC2_UNRESTRICTED) && !(secondary(c) & PROC2_EPT);
+}
+
+static bool bad_event_type(const struct check *c)
+{
+	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), type = field_get(info, INTR_TYPE);
+	uint64_t vector = field_get(info, INTR_VECTOR);
+
+	return (info & INTR_VALID) && (type == 1 || (type == VEVENT_NMI && vector != VEC_NMI) ||
+				       (type == VEVENT_EXCEPTION && vector > 31));
+}
+
+/* An error code goes with #DF, #TS, #NP, #SS, #GP, #PF and #AC as hardware exceptions in protected mode, and only then. */
+static bool bad_event_error(const struct check *c)
+{
+	const uint64_t with_error = BIT(VEC_DF) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) | BIT(VEC_GP) | BIT(VEC_PF) |
+				    BIT(VEC_AC);
+	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), vector = field_get(info, INTR_VECTOR);
+	bool     expects = field_get(info, INTR_TYPE) == VEVENT_EXCEPTION && vector < 32 && (with_error & BIT(vector)) &&
+			   (rd(c, VMCS_GUEST_CR0) & CR0_PE);
+
+	return (info & INTR_VALID) && expects != !!(info & INTR_HAS_ERROR);
+}
+
+static bool bad_event_length(const struct check *c)
+{
+	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), len = rd(c, VMCS_ENTRY_INSN_LENGTH);
+
+	return (info & INTR_VALID) && field_get(info, INTR_TYPE) >= VEVENT_SOFT_INT && (len < 1 || len > 15);
+}
+
+/* ---- 27.2.2, 27.2.3 host state ---- */
+
+static bool bad_host_cr0(const struct check *c)
+{
+	uint64_t cr0 = rd(c, VMCS_HOST_CR0);
+
+	return (c->caps->cr0_fixed0 & ~cr0) || (cr0 & ~c->caps->cr0_fixed1);
+}
+
+static bool bad_host_cr4(const struct check *c)
+{
+	uint64_t cr4 = rd(c, VMCS_HOST_CR4);
+
+	return (c->caps->cr4_fixed0 & ~cr4) || (cr4 & ~c->caps->cr4_fixed1) || !(cr4 & CR4_PAE);
+}
+
+static bool bad_host_selectors(const struct check *c)
+{
+	static const enum vmcs_field fields[] = {
+		VMCS_HOST_ES_SELECTOR, VMCS_HOST_CS_SELECTOR, VMCS_HOST_SS_SELECTOR, VMCS_HOST_DS_SELECTOR,
+		VMCS_HOST_FS_SELECTOR, VMCS_HOST_GS_SELECTOR, VMCS_HOST_TR_SELECTOR,
+	};
+	const uint64_t rpl_and_ti = 7;
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (rd(c, fields[i]) & rpl_and_ti)
+			return true;
+	return false;
+}
+
+static bool bad_host_cs(const struct check *c) { return !rd(c, VMCS_HOST_CS_SELECTOR); }
+static bool bad_host_tr(const struct check *c) { return !rd(c, VMCS_HOST_TR_SELECTOR); }
+static bool bad_host_rip(const struct check *c) { return !is_canonical(rd(c, VMCS_HOST_RIP)); }
+static bool bad_host_bases(const struct check *c)
+{
+	return !is_canonical(rd(c, VMCS_HOST_FS_BASE)) || !is_canonical(rd(c, VMCS_HOST_GS_BASE)) ||
+	       !is_canonical(rd(c, VMCS_HOST_TR_BASE)) || !is_canonical(rd(c, VMCS_HOST_GDTR_BASE)) ||
+	       !is_canonical(rd(c, VMCS_HOST_IDTR_BASE));
+}
+
+static bool bad_host_size(const struct check *c) { return !(rd(c, VMCS_EXIT_CONTROLS) & EXITC_HOST_64); }
+
+static bool bad_host_efer(const struct check *c)
+{
+	const uint64_t valid = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+	uint64_t efer = rd(c, VMCS_HOST_IA32_EFER);
+
+	return (rd(c, VMCS_EXIT_CONTROLS) & EXITC_LOAD_EFER) &&
+	       ((efer & ~valid) || (efer & (EFER_LMA | EFER_LME)) != (EFER_LMA | EFER_LME));
+}
+
+static bool bad_host_pat(const struct check *c)
+{
+	return (rd(c, VMCS_EXIT_CONTROLS) & EXITC_LOAD_PAT) && pat_breaks(rd(c, VMCS_HOST_IA32_PAT));
+}
+
+/* ---- 27.3.1.1 guest control registers ---- */
+
+static bool bad_cr0_fixed(const struct check *c)
+{
+	uint64_t free = is_unrestricted(c) ? CR0_PE | CR0_PG : 0, cr0 = rd(c, VMCS_GUEST_CR0);
+
+	return (c->caps->cr0_fixed0 & ~cr0 & ~free) || (cr0 & ~c->caps->cr0_fixed1);
+}
+
+static bool bad_cr0_pg(const struct check *c)
+{
+	uint64_t cr0 = rd(c, VMCS_GUEST_CR0);
+
+	return (cr0 & CR0_PG) && !(cr0 & CR0_PE);
+}
+
+static bool bad_cr4(const struct check *c)
+{
+	uint64_t cr4 = rd(c, VMCS_GUEST_CR4);
+
+	return (c->caps->cr4_fixed0 & ~cr4) || (cr4 & ~c->caps->cr4_fixed1);
+}
+
+static bool bad_long_paging(const struct check *c)
+{
+	return is_long_guest(c) && (!(rd(c, VMCS_GUEST_CR0) & CR0_PG) || !(rd(c, VMCS_GUEST_CR4) & CR4_PAE));
+}
+
+static bool bad_pcid(const struct check *c)
+{
+	return !is_long_guest(c) && (rd(c, VMCS_GUEST_CR4) & CR4_PCIDE);
+}
+
+static bool bad_cr3(const struct check *c) { return rd(c, VMCS_GUEST_CR3) & FIELD(63, 52); }
+
+static bool bad_efer(const struct check *c)
+{
+	uint64_t efer = rd(c, VMCS_GUEST_IA32_EFER);
+	bool lma = efer & EFER_LMA, lme = efer & EFER_LME;
+
+	if (!(rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_LOAD_EFER))
+		return false;
+	return (efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)) || lma != is_long_guest(c) ||
+	       ((rd(c, VMCS_GUEST_CR0) & CR0_PG) && lma != lme);
+}
+
+static bool bad_pat(const struct check *c)
+{
+	return (rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_LOAD_PAT) && pat_breaks(rd(c, VMCS_GUEST_IA32_PAT));
+}
+
+static bool bad_debugctl(const struct check *c)
+{
+	const uint64_t reserved = FIELD(63, 16) | FIELD(5, 2);
+
+	return (rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_LOAD_DEBUG) && (rd(c, VMCS_GUEST_IA32_DEBUGCTL) & reserved);
+}
+
+static bool bad_dr7(const struct check *c)
+{
+	return (rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_LOAD_DEBUG) && hi32(rd(c, VMCS_GUEST_DR7));
+}
+
+static bool bad_sysenter(const struct check *c)
+{
+	return !is_canonical(rd(c, VMCS_GUEST_SYSENTER_ESP)) || !is_canonical(rd(c, VMCS_GUEST_SYSENTER_EIP));
+}
+
+/* ---- 27.3.1.2, 27.3.1.3 segments and descriptor tables ---- */
+
+static bool bad_cs_type(const struct check *c)
+{
+	uint64_t rights = rd(c, VMCS_GUEST_CS_RIGHTS), type = rights & SEG_TYPE_MASK;
+	bool data_allowed = is_unrestricted(c) && type == 3;	/* real mode's read/write accessed data */
+
+	return !is_v86(c) && ((rights & SEG_UNUSABLE) || !(rights & SEG_S) || !(rights & SEG_P) ||
+			      !(data_allowed || (type & 9) == 9));
+}
+
+static bool bad_cs_l_db(const struct check *c)
+{
+	uint64_t rights = rd(c, VMCS_GUEST_CS_RIGHTS);
+
+	return is_long_guest(c) && (rights & SEG_L) && (rights & SEG_DB);
+}
+
+static bool bad_ss_type(const struct check *c)
+{
+	uint64_t rights = rd(c, VMCS_GUEST_SS_RIGHTS), type = rights & SEG_TYPE_MASK;
+
+	return !is_v86(c) && !(rights & SEG_UNUSABLE) && ((type != 3 && type != 7) || !(rights & SEG_S) || !(rights & SEG_P));
+}
+
+static bool limit_breaks(uint64_t limit, uint64_t rights)
+{
+	const uint64_t low = FIELD(11, 0), high = FIELD(31, 20);
+
+	if (rights & SEG_UNUSABLE)
+		return false;
+	return ((limit & low) != low && (rights & SEG_G)) || ((limit & high) && !(rights & SEG_G));
+}
+
+static bool bad_limits(const struct check *c)
+{
+	for (unsigned i = 0; i <= SEG_GS; i++)
+		if (!is_v86(c) && limit_breaks(c->read(c->ctx, VMCS_GUEST_ES_LIMIT + 2 * i),
+					       c->read(c->ctx, VMCS_GUEST_ES_RIGHTS + 2 * i)))
+			return true;
+	return false;
+}
+
+static bool bad_tr_type(const struct check *c)
+{
+	uint64_t rights = rd(c, VMCS_GUEST_TR_RIGHTS), type = rights & SEG_TYPE_MASK;
+	bool ok = type == 11 || (type == 3 && !is_long_guest(c));
+
+	return !ok || (rights & (SEG_S | SEG_UNUSABLE)) || !(rights & SEG_P);
+}
+
+static bool bad_tr_selector(const struct check *c) { return rd(c, VMCS_GUEST_TR_SELECTOR) & 4; }
+
+static bool bad_ldtr_type(const struct check *c)
+{
+	uint64_t rights = rd(c, VMCS_GUEST_LDTR_RIGHTS);
+
+	return !(rights & SEG_UNUSABLE) && ((rights & SEG_TYPE_MASK) != 2 || (rights & SEG_S) || !(rights & SEG_P));
+}
+
+static bool bad_bases(const struct check *c)
+{
+	return !is_canonical(rd(c, VMCS_GUEST_FS_BASE)) || !is_canonical(rd(c, VMCS_GUEST_GS_BASE)) ||
+	       !is_canonical(rd(c, VMCS_GUEST_TR_BASE));
+}
+
+static bool bad_low_bases(const struct check *c)
+{
+	return hi32(rd(c, VMCS_GUEST_CS_BASE)) ||
+	       (!(rd(c, VMCS_GUEST_SS_RIGHTS) & SEG_UNUSABLE) && hi32(rd(c, VMCS_GUEST_SS_BASE)));
+}
+
+static bool bad_gdtr(const struct check *c)
+{
+	return !is_canonical(rd(c, VMCS_GUEST_GDTR_BASE)) || (rd(c, VMCS_GUEST_GDTR_LIMIT) & FIELD(31, 16));
+}
+
+static bool bad_idtr(const struct check *c)
+{
+	return !is_canonical(rd(c, VMCS_GUEST_IDTR_BASE)) || (rd(c, VMCS_GUEST_IDTR_LIMIT) & FIELD(31, 16));
+}
+
+/* ---- 27.3.1.4 RIP and RFLAGS, 27.3.1.5 non-register state ---- */
+
+static bool bad_rip(const struct check *c)
+{
+	bool code64 = is_long_guest(c) && (rd(c, VMCS_GUEST_CS_RIGHTS) & SEG_L);
+	uint64_t rip = rd(c, VMCS_GUEST_RIP);
+
+	return code64 ? !is_canonical(rip) : hi32(rip) != 0;
+}
+
+static bool bad_rflags(const struct check *c)
+{
+	const uint64_t reserved = FIELD(63, 22) | BIT(15) | BIT(5) | BIT(3);
+	uint64_t flags = rd(c, VMCS_GUEST_RFLAGS);
+
+	return (flags & reserved) || !(flags & RFLAGS_ONE);
+}
+
+static bool bad_v86(const struct check *c)
+{
+	return is_v86(c) && (is_long_guest(c) || !(rd(c, VMCS_GUEST_CR0) & CR0_PE));
+}
+
+static bool bad_if(const struct check *c)
+{
+	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO);
+
+	return (info & INTR_VALID) && field_get(info, INTR_TYPE) == VEVENT_IRQ &&
+	       !(rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+}
+
+static bool bad_activity(const struct check *c)
+{
+	enum { HLT = 1, SHUTDOWN = 2, WAIT_SIPI = 3 };
+	uint64_t activity = rd(c, VMCS_GUEST_ACTIVITY);
+
+	return activity > WAIT_SIPI || (activity && !(c->caps->misc & BIT(5 + activity)));
+}
+
+static bool bad_interruptibility(const struct check *c)
+{
+	uint64_t val = rd(c, VMCS_GUEST_INTERRUPTIBILITY);
+
+	return (val & ~FIELD(4, 0)) || ((val & BLOCK_STI) && (val & BLOCK_MOV_SS));
+}
+
+static bool bad_sti(const struct check *c)
+{
+	return (rd(c, VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_STI) && !(rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+}
+
+static bool bad_blocked_event(const struct check *c)
+{
+	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), type = field_get(info, INTR_TYPE);
+	uint64_t block = rd(c, VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (!(info & INTR_VALID))
+		return false;
+	return (type == VEVENT_IRQ && (block & (BLOCK_STI | BLOCK_MOV_SS))) ||
+	       (type == VEVENT_NMI && (block & (BLOCK_MOV_SS | BLOCK_NMI)));
+}
+
+static bool bad_link(const struct check *c)
+{
+	uint64_t link = rd(c, VMCS_VMCS_LINK_POINTER);
+
+	return link != ~0ULL && (link & (PAGE_SIZE - 1));
+}
+
+struct rule { enum vmcs_field field; bool (*is_broken)(const struct check *); const char *text; };
+
+static const struct rule rules[] = {
+	{ VMCS_PIN_CONTROLS, bad_pin, "a bit is set or clear that IA32_VMX_PINBASED_CTLS does not allow (27.2.1.1)" },
+	{ VMCS_PROC_CONTROLS, bad_proc, "a bit is set or clear that IA32_VMX_PROCBASED_CTLS does not allow (27.2.1.1)" },
+	{ VMCS_PROC_CONTROLS2, bad_proc2, "a bit is set or clear that IA32_VMX_PROCBASED_CTLS2 does not allow (27.2.1.1)" },
+	{ VMCS_EXIT_CONTROLS, bad_exit, "a bit is set or clear that IA32_VMX_EXIT_CTLS does not allow (27.2.1.2)" },
+	{ VMCS_ENTRY_CONTROLS, bad_entry, "a bit is set or clear that IA32_VMX_ENTRY_CTLS does not allow (27.2.1.3)" },
+	{ VMCS_IO_BITMAP_A, bad_io_a, "must be 4 KiB aligned (27.2.1.1)" },
+	{ VMCS_IO_BITMAP_B, bad_io_b, "must be 4 KiB aligned (27.2.1.1)" },
+	{ VMCS_MSR_BITMAP, bad_msr_map, "must be 4 KiB aligned (27.2.1.1)" },
+	{ VMCS_PIN_CONTROLS, bad_virtual_nmi, "virtual NMIs need NMI exiting (27.2.1.1)" },
+	{ VMCS_PROC_CONTROLS, bad_nmi_window, "NMI-window exiting needs virtual NMIs (27.2.1.1)" },
+	{ VMCS_VPID, bad_vpid, "must not be 0 when VPIDs are enabled (27.2.1.1)" },
+	{ VMCS_EPT_POINTER, bad_eptp, "must be write-back, four levels, reserved bits 0, and point somewhere (27.2.1.1)" },
+	{ VMCS_PROC_CONTROLS2, bad_unrestricted, "unrestricted guest needs EPT (27.2.1.1)" },
+	{ VMCS_ENTRY_INTR_INFO, bad_event_type, "type and vector do not belong together (27.2.1.3)" },
+	{ VMCS_ENTRY_INTR_INFO, bad_event_error, "error code delivered where there is none, or missing (27.2.1.3)" },
+	{ VMCS_ENTRY_INSN_LENGTH, bad_event_length, "must be 1 to 15 for software events (27.2.1.3)" },
+	{ VMCS_HOST_CR0, bad_host_cr0, "conflicts with IA32_VMX_CR0_FIXED0/1 (27.2.2)" },
+	{ VMCS_HOST_CR4, bad_host_cr4, "conflicts with IA32_VMX_CR4_FIXED0/1, or PAE is clear (27.2.2, 27.2.4)" },
+	{ VMCS_HOST_CS_SELECTOR, bad_host_selectors, "host selectors must have RPL 0 and TI 0 (27.2.3)" },
+	{ VMCS_HOST_CS_SELECTOR, bad_host_cs, "must not be null (27.2.3)" },
+	{ VMCS_HOST_TR_SELECTOR, bad_host_tr, "must not be null (27.2.3)" },
+	{ VMCS_HOST_RIP, bad_host_rip, "must be canonical (27.2.4)" },
+	{ VMCS_HOST_GS_BASE, bad_host_bases, "host bases must be canonical (27.2.3)" },
+	{ VMCS_EXIT_CONTROLS, bad_host_size, "host address-space size must be 1 in a 64-bit hypervisor (27.2.4)" },
+	{ VMCS_HOST_IA32_EFER, bad_host_efer, "reserved bits must be 0, LMA and LME 1 (27.2.2)" },
+	{ VMCS_HOST_IA32_PAT, bad_host_pat, "holds a byte that is no memory type (27.2.2)" },
+	{ VMCS_GUEST_CR0, bad_cr0_fixed, "conflicts with IA32_VMX_CR0_FIXED0/1 (27.3.1.1)" },
+	{ VMCS_GUEST_CR0, bad_cr0_pg, "PG needs PE (27.3.1.1)" },
+	{ VMCS_GUEST_CR4, bad_cr4, "conflicts with IA32_VMX_CR4_FIXED0/1 (27.3.1.1)" },
+	{ VMCS_ENTRY_CONTROLS, bad_long_paging, "IA-32e mode guest needs CR0.PG and CR4.PAE (27.3.1.1)" },
+	{ VMCS_GUEST_CR4, bad_pcid, "PCIDE needs an IA-32e mode guest (27.3.1.1)" },
+	{ VMCS_GUEST_CR3, bad_cr3, "bits above the physical-address width must be 0 (27.3.1.1)" },
+	{ VMCS_GUEST_IA32_EFER, bad_efer, "LMA must equal \"IA-32e mode guest\", and LME when paging (27.3.1.1)" },
+	{ VMCS_GUEST_IA32_PAT, bad_pat, "holds a byte that is no memory type (27.3.1.1)" },
+	{ VMCS_GUEST_IA32_DEBUGCTL, bad_debugctl, "reserved bits must be 0 (27.3.1.1)" },
+	{ VMCS_GUEST_DR7, bad_dr7, "bits 63:32 must be 0 (27.3.1.1)" },
+	{ VMCS_GUEST_SYSENTER_EIP, bad_sysenter, "SYSENTER_ESP and _EIP must be canonical (27.3.1.1)" },
+	{ VMCS_GUEST_CS_RIGHTS, bad_cs_type, "CS must be a usable, present code segment (27.3.1.2)" },
+	{ VMCS_GUEST_CS_RIGHTS, bad_cs_l_db, "L and D/B must not both be 1 (27.3.1.2)" },
+	{ VMCS_GUEST_SS_RIGHTS, bad_ss_type, "SS must be a present, writable data segment (27.3.1.2)" },
+	{ VMCS_GUEST_CS_LIMIT, bad_limits, "a segment's limit and granularity contradict each other (27.3.1.2)" },
+	{ VMCS_GUEST_TR_RIGHTS, bad_tr_type, "TR must be a usable, present, busy TSS (27.3.1.2)" },
+	{ VMCS_GUEST_TR_SELECTOR, bad_tr_selector, "TI must be 0 (27.3.1.2)" },
+	{ VMCS_GUEST_LDTR_RIGHTS, bad_ldtr_type, "LDTR must be a present LDT or unusable (27.3.1.2)" },
+	{ VMCS_GUEST_FS_BASE, bad_bases, "FS, GS and TR bases must be canonical (27.3.1.2)" },
+	{ VMCS_GUEST_CS_BASE, bad_low_bases, "bits 63:32 of CS and SS bases must be 0 (27.3.1.2)" },
+	{ VMCS_GUEST_GDTR_BASE, bad_gdtr, "GDTR: base canonical, limit bits 31:16 0 (27.3.1.3)" },
+	{ VMCS_GUEST_IDTR_BASE, bad_idtr, "IDTR: base canonical, limit bits 31:16 0 (27.3.1.3)" },
+	{ VMCS_GUEST_RIP, bad_rip, "must be canonical in 64-bit mode, below 4 GiB elsewhere (27.3.1.4)" },
+	{ VMCS_GUEST_RFLAGS, bad_rflags, "reserved bits must be 0 and bit 1 must be 1 (27.3.1.4)" },
+	{ VMCS_GUEST_RFLAGS, bad_v86, "VM needs protected mode and no IA-32e mode (27.3.1.4)" },
+	{ VMCS_GUEST_RFLAGS, bad_if, "IF must be 1 to inject an external interrupt (27.3.1.4)" },
+	{ VMCS_GUEST_ACTIVITY, bad_activity, "is not supported by this processor (27.3.1.5)" },
+	{ VMCS_GUEST_INTERRUPTIBILITY, bad_interruptibility, "reserved bits set, or blocking by STI and MOV SS at once (27.3.1.5)" },
+	{ VMCS_GUEST_INTERRUPTIBILITY, bad_sti, "blocking by STI needs RFLAGS.IF (27.3.1.5)" },
+	{ VMCS_GUEST_INTERRUPTIBILITY, bad_blocked_event, "an event is injected that this state blocks (27.3.1.5)" },
+	{ VMCS_VMCS_LINK_POINTER, bad_link, "must be all ones or 4 KiB aligned (27.3.1.5)" },
+};
+
+unsigned vmx_explain(const struct vmx_caps *caps, vmx_read_fn *read, vmx_found_fn *found, void *ctx)
+{
+	const struct check check = { caps, read, ctx };
+	unsigned count = 0;
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		struct vmx_violation violation;
+
+		if (!rules[i].is_broken(&check))
+			continue;
+		violation = (struct vmx_violation){ rules[i].field, rd(&check, rules[i].field), rules[i].text };
+		found(ctx, &violation);
+		count++;
+	}
+	return count;
+}
+
+/* SDM vol. 3, 31.4 "VM Instruction Error Numbers". */
+const char *vmx_instruction_error(uint32_t number)
+{
+	static const char *const texts[] = {
+		[1] = "VMCALL executed in VMX root operation",
+		[2] = "VMCLEAR with invalid physical address",
+		[3] = "VMCLEAR with VMXON pointer",
+		[4] = "VMLAUNCH with non-clear VMCS",
+		[5] = "VMRESUME with non-launched VMCS",
+		[6] = "VMRESUME after VMXOFF",
+		[7] = "VM entry with invalid control field(s)",
+		[8] = "VM entry with invalid host-state field(s)",
+		[9] = "VMPTRLD with invalid physical address",
+		[10] = "VMPTRLD with VMXON pointer",
+		[11] = "VMPTRLD with incorrect VMCS revision identifier",
+		[12] = "VMREAD or VMWRITE of unsupported VMCS component",
+		[13] = "VMWRITE to read-only VMCS component",
+		[15] = "VMXON executed in VMX root operation",
+		[16] = "VM entry with invalid executive-VMCS pointer",
+		[17] = "VM entry with non-launched executive VMCS",
+		[18] = "VM entry with executive-VMCS pointer not VMXON pointer",
+		[19] = "VMCALL with non-clear VMCS",
+		[20] = "VMCALL with invalid VM-exit control fields",
+		[22] = "VMCALL with incorrect MSEG revision identifier",
+		[23] = "VMXOFF under dual-monitor treatment of SMIs and SMM",
+		[24] = "VMCALL with invalid SMM-monitor features",
+		[25] = "VM entry with invalid VM-execution control fields in executive VMCS",
+		[26] = "VM entry with events blocked by MOV SS",
+		[28] = "invalid operand to INVEPT or INVVPID",
+	};
+
+	if (number >= sizeof(texts) / sizeof(texts[0]) || !texts[number])
+		return "no current VMCS";
+	return texts[number];
+}

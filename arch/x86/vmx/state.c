@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host and guest state into the VMCS, and neutral names to its fields: SDM vol. 3, 25.4 "Guest-State Area",
+ * 25.5 "Host-State Area".
+ */
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/paging.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/reset.h"
+#include "arch/x86/vmx/state.h"
+#include "arch/x86/vmx/vmx_cpu.h"
+#include "hv/gpm.h"
+#include "hv/lib/util.h"
+#include "hv/page.h"
+#include "hv/vm.h"
+
+#define PAT_RESET	0x0007040600070406ULL	/* SDM vol. 3, 12.12.4 */
+#define DR7_RESET	0x400U
+#define CR0_TRAPPED	(CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
+#define PAE_ROOT	FIELD(31, 5)
+#define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
+
+extern char vmx_exit_landing[];		/* switch.asm */
+
+/* ---- The host's side ---- */
+
+static void write_host_state(void)
+{
+	const struct cpu *cpu = this_cpu();
+	const struct { enum vmcs_field field; uint64_t val; } state[] = {
+		{ VMCS_HOST_CR0, read_cr0() },		{ VMCS_HOST_CR3, paging_root() },
+		{ VMCS_HOST_CR4, read_cr4() },		{ VMCS_HOST_CS_SELECTOR, HOST_CS },
+		{ VMCS_HOST_SS_SELECTOR, HOST_DS },	{ VMCS_HOST_DS_SELECTOR, HOST_DS },
+		{ VMCS_HOST_ES_SELECTOR, HOST_DS },	{ VMCS_HOST_FS_SELECTOR, 0 },
+		{ VMCS_HOST_GS_SELECTOR, 0 },		{ VMCS_HOST_TR_SELECTOR, HOST_TR },
+		{ VMCS_HOST_FS_BASE, 0 },		{ VMCS_HOST_GS_BASE, (uint64_t)(uintptr_t)cpu },
+		{ VMCS_HOST_TR_BASE, cpu->tss_base },	{ VMCS_HOST_GDTR_BASE, cpu->gdt_base },
+		{ VMCS_HOST_IDTR_BASE, cpu->idt_base },	{ VMCS_HOST_SYSENTER_CS, 0 },
+		{ VMCS_HOST_SYSENTER_ESP, 0 },		{ VMCS_HOST_SYSENTER_EIP, 0 },
+		{ VMCS_HOST_IA32_PAT, rdmsr(MSR_IA32_PAT) }, { VMCS_HOST_IA32_EFER, rdmsr(MSR_EFER) },
+		{ VMCS_HOST_RIP, (uint64_t)(uintptr_t)vmx_exit_landing },
+	};
+
+	for (size_t i = 0; i < countof(state); i++)
+		(void)vmwrite(state[i].field, state[i].val);
+}
+
+/* ---- Controls ---- */
+
+static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	/* #DB and #AC: delivery loops (exception.c); #MC: the host's. */
+	const uint64_t exceptions = BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC);
+	const struct { enum vmcs_field field; uint64_t val; } state[] = {
+		{ VMCS_PIN_CONTROLS, vmx_controls.pin },	{ VMCS_PROC_CONTROLS, vmx->proc_controls },
+		{ VMCS_PROC_CONTROLS2, vmx_controls.proc2 },	{ VMCS_EXIT_CONTROLS, vmx_controls.exit },
+		{ VMCS_ENTRY_CONTROLS, vmx->entry_controls },	{ VMCS_EXCEPTION_BITMAP, exceptions },
+		{ VMCS_PF_ERROR_MASK, 0 },			{ VMCS_PF_ERROR_MATCH, 0 },
+		{ VMCS_CR3_TARGET_COUNT, 0 },			{ VMCS_EXIT_MSR_STORE_COUNT, 0 },
+		{ VMCS_EXIT_MSR_LOAD_COUNT, 0 },		{ VMCS_ENTRY_MSR_LOAD_COUNT, 0 },
+		{ VMCS_ENTRY_INTR_INFO, 0 },			{ VMCS_VMCS_LINK_POINTER, ~0ULL },
+		{ VMCS_IO_BITMAP_A, ptr_hpa(vmx->io_bitmaps).raw },
+		{ VMCS_IO_BITMAP_B, ptr_hpa(vmx->io_bitmaps).raw + PAGE_SIZE },
+		{ VMCS_MSR_BITMAP, ptr_hpa(vmx->msr_bitmap).raw },
+		{ VMCS_TSC_OFFSET, vcpu->tsc_offset },
+		{ VMCS_EPT_POINTER, vcpu->vm->npt.root.raw | EPTP_WALK4 | EPTP_WB },
+		{ VMCS_CR0_MASK, vmx->cr0_mask },		{ VMCS_CR4_MASK, vmx->cr4_mask },
+	};
+
+	for (size_t i = 0; i < countof(state); i++)
+		(void)vmwrite(state[i].field, state[i].val);
+	if (vmx_controls.proc2 & PROC2_VPID)
+		(void)vmwrite(VMCS_VPID, vmx->vpid);
+	if (vmx_controls.proc2 & PROC2_XSAVES)
+		(void)vmwrite(VMCS_XSS_EXITING_BITMAP, 0);	/* XSS is always 0: XSAVES needs no exit */
+}
+
+/* Tags are given out once and never again: a guest's stale translations can then not meet another's. */
+static uint16_t next_vpid(void)
+{
+	static uint16_t last;
+
+	if (++last == 0) {	/* all 65,535 used up: start over with a clean slate */
+		if (vmx_controls.proc2 & PROC2_VPID)
+			invvpid(INVVPID_ALL, 0);
+		last = 1;
+	}
+	return last;
+}
+
+int vmx_vcpu_create(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = page_alloc();
+	uint32_t        *vmcs = page_alloc();
+
+	vcpu->arch = vmx;
+	if (!vmx || !vmcs) {
+		page_free(vmcs);
+		return -1;
+	}
+	vmx->vmcs = ptr_hpa(vmcs);
+	vmx->io_bitmaps = page_alloc_contiguous(IO_BITMAP_BYTES / PAGE_SIZE);
+	vmx->msr_bitmap = page_alloc();
+	if (!vmx->io_bitmaps || !vmx->msr_bitmap)
+		return -1;
+	vmx_io_bitmap_fill(vmx->io_bitmaps);
+	vmx_msr_bitmap_fill(vmx->msr_bitmap);
+	vmx->vpid = next_vpid();
+	vmx->proc_controls = vmx_controls.proc | (vcpu->vm->vcpu_count > 1 ? PROC_PAUSE & hi32(vmx_caps.proc) : 0);
+	vmx->entry_controls = vmx_controls.entry;
+	vmx->cr0_mask = CR0_TRAPPED;
+	vmx->cr4_mask = ~cr4_guest_owned(vcpu);
+
+	*vmcs = vmx_caps.revision;
+	if (!vmclear(vmx->vmcs.raw))
+		return -1;
+	vmx_use(vcpu);
+	write_controls(vcpu, vmx);
+	write_host_state();
+	vmx_flush(vcpu);	/* the EPT root's page may have been another VM's */
+	return 0;
+}
+
+void vmx_vcpu_destroy(struct vcpu *vcpu)
+{
+	struct vmx_cpu  *cpu = this_cpu()->arch;
+	struct vmx_vcpu *vmx = vcpu->arch;
+
+	if (!vmx)
+		return;
+	if (vmx->vmcs.raw) {
+		(void)vmclear(vmx->vmcs.raw);	/* the processor may still cache it */
+		page_free(hpa_ptr(vmx->vmcs));
+	}
+	if (cpu->current == vmx)
+		cpu->current = NULL;
+	if (vmx->io_bitmaps)
+		page_free_contiguous(vmx->io_bitmaps, IO_BITMAP_BYTES / PAGE_SIZE);
+	page_free(vmx->msr_bitmap);
+	page_free(vmx);
+	vcpu->arch = NULL;
+}
+
+/* ---- Neutral names to fields ---- */
+
+static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
+	[REG_RIP] = VMCS_GUEST_RIP,		[REG_RSP] = VMCS_GUEST_RSP,
+	[REG_RFLAGS] = VMCS_GUEST_RFLAGS,	[REG_CR0] = VMCS_GUEST_CR0,
+	[REG_CR3] = VMCS_GUEST_CR3,		[REG_CR4] = VMCS_GUEST_CR4,
+	[REG_EFER] = VMCS_GUEST_IA32_EFER,	[REG_DR7] = VMCS_GUEST_DR7,
+	[REG_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS,	[REG_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
+	[REG_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP,	[REG_PAT] = VMCS_GUEST_IA32_PAT,
+	[REG_FS_BASE] = VMCS_GUEST_FS_BASE,	[REG_GS_BASE] = VMCS_GUEST_GS_BASE,
+	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,	[REG_TSC_OFFSET] = VMCS_TSC_OFFSET,
+};
+
+uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
+{
+	const struct vmx_vcpu *vmx = vmx_use(vcpu);
+	uint64_t val = vmread(reg_fields[reg]);
+
+	/* The guest's view of masked bits is the read shadow (SDM vol. 3, 25.6.6). */
+	if (reg == REG_CR0)
+		return (val & ~vmx->cr0_mask) | (vmread(VMCS_CR0_SHADOW) & vmx->cr0_mask);
+	if (reg == REG_CR4)
+		return (val & ~vmx->cr4_mask) | (vmread(VMCS_CR4_SHADOW) & vmx->cr4_mask);
+	return val;
+}
+
+/*
+ * In PAE paging the four top entries live in registers, which the processor loads from the VMCS on entry
+ * (SDM vol. 3, 27.3.1.6): after a change of ours to CR0, CR3 or CR4 they are read from guest memory, here.
+ */
+static void reload_pdptes(struct vcpu *vcpu)
+{
+	uint64_t cr3 = vmread(VMCS_GUEST_CR3) & PAE_ROOT, entry;
+	bool is_pae = (vmread(VMCS_GUEST_CR0) & CR0_PG) && (vmread(VMCS_GUEST_CR4) & CR4_PAE) &&
+		      !(vmread(VMCS_GUEST_IA32_EFER) & EFER_LMA);
+
+	for (unsigned i = 0; is_pae && i < 4; i++) {
+		if (!gpm_read64(&vcpu->vm->gpm, gpa(cr3 + i * sizeof(entry)), &entry))
+			entry = 0;	/* not present: the guest faults, as it should */
+		(void)vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, entry);
+	}
+}
+
+static void set_efer(struct vmx_vcpu *vmx, uint64_t val)
+{
+	/* The entry control must agree with LMA (facts, 24). */
+	vmx->entry_controls = (vmx->entry_controls & ~ENTRYC_IA32E_GUEST) | (val & EFER_LMA ? ENTRYC_IA32E_GUEST : 0);
+	(void)vmwrite(VMCS_ENTRY_CONTROLS, vmx->entry_controls);
+	(void)vmwrite(VMCS_GUEST_IA32_EFER, val);
+}
+
+void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
+{
+	struct vmx_vcpu *vmx = vmx_use(vcpu);
+
+	switch (reg) {
+	case REG_CR0:
+		(void)vmwrite(VMCS_CR0_SHADOW, val);
+		/* Fixed bits, less PE and PG; caches stay on whatever the guest says (facts, 2 and 27). */
+		val = (val | (vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG))) & vmx_caps.cr0_fixed1 & ~(CR0_CD | CR0_NW);
+		(void)vmwrite(VMCS_GUEST_CR0, val);
+		reload_pdptes(vcpu);
+		break;
+	case REG_CR4:
+		(void)vmwrite(VMCS_CR4_SHADOW, val);
+		(void)vmwrite(VMCS_GUEST_CR4, (val | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
+		reload_pdptes(vcpu);
+		break;
+	case REG_CR3:
+		(void)vmwrite(VMCS_GUEST_CR3, val);
+		reload_pdptes(vcpu);
+		break;
+	case REG_EFER:
+		set_efer(vmx, val);
+		break;
+	default:
+		(void)vmwrite(reg_fields[reg], val);
+		break;
+	}
+}
+
+/* Segment fields of one kind lie two apart, in our enum's order (appendix B). */
+#define SEG_STEP	2U
+
+void vmx_get_seg(struct vcpu *vcpu, enum guest_seg index, struct segment *seg)
+{
+	uint32_t step = index * SEG_STEP;
+
+	vmx_use(vcpu);
+	*seg = (struct segment){ 0 };
+	seg->base = vmread(VMCS_GUEST_ES_BASE + step);
+	seg->limit = (uint32_t)vmread(VMCS_GUEST_ES_LIMIT + step);
+	if (index >= SEG_GDTR)
+		return;
+	seg->selector = (uint16_t)vmread(VMCS_GUEST_ES_SELECTOR + step);
+	seg->rights = (uint32_t)vmread(VMCS_GUEST_ES_RIGHTS + step);
+}
+
+void vmx_set_seg(struct vcpu *vcpu, enum guest_seg index, const struct segment *seg)
+{
+	uint32_t step = index * SEG_STEP;
+
+	vmx_use(vcpu);
+	(void)vmwrite(VMCS_GUEST_ES_BASE + step, seg->base);
+	(void)vmwrite(VMCS_GUEST_ES_LIMIT + step, seg->limit);
+	if (index >= SEG_GDTR)
+		return;
+	(void)vmwrite(VMCS_GUEST_ES_SELECTOR + step, seg->selector);
+	(void)vmwrite(VMCS_GUEST_ES_RIGHTS + step, seg->rights);
+}
+
+void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
+{
+	struct vmx_vcpu *vmx = vmx_use(vcpu);
+	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
+		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
+		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
+		{ REG_RFLAGS, state->rflags | RFLAGS_ONE }, { REG_DR7, DR7_RESET }, { REG_PAT, PAT_RESET },
+		{ REG_DEBUGCTL, 0 },		{ REG_SYSENTER_CS, 0 },		{ REG_SYSENTER_ESP, 0 },
+		{ REG_SYSENTER_EIP, 0 },
+	};
+
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		vcpu->gpr[i] = state->gpr[i];
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		vmx_set_seg(vcpu, i, &state->seg[i]);
+	for (size_t i = 0; i < countof(regs); i++)
+		vmx_set(vcpu, regs[i].reg, regs[i].val);
+	(void)vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	(void)vmwrite(VMCS_GUEST_ACTIVITY, 0);
+	(void)vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+	(void)vmwrite(VMCS_ENTRY_INTR_INFO, 0);
+	vmx->entry_event = false;
+	vcpu->pending.is_valid = false;
+	vmx_flush(vcpu);
+}
+
+/* ---- Registers that stay in the processor while this vCPU is loaded ---- */
+
+void vmx_load(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_use(vcpu);
+
+	wrmsr(MSR_STAR, vmx->star);
+	wrmsr(MSR_LSTAR, vmx->lstar);
+	wrmsr(MSR_CSTAR, vmx->cstar);
+	wrmsr(MSR_SFMASK, vmx->sfmask);
+	wrmsr(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
+	if (cpu_features.has_rdtscp)
+		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
+}
+
+void vmx_save(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vcpu->arch;
+
+	vmx->star = rdmsr(MSR_STAR);
+	vmx->lstar = rdmsr(MSR_LSTAR);
+	vmx->cstar = rdmsr(MSR_CSTAR);
+	vmx->sfmask = rdmsr(MSR_SFMASK);
+	vmx->kernel_gs = rdmsr(MSR_KERNEL_GS_BASE);
+	if (cpu_features.has_rdtscp)
+		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
+}
+
+void vmx_flush(struct vcpu *vcpu)
+{
+	const struct vmx_vcpu *vmx = vcpu->arch;
+	uint64_t eptp = vcpu->vm->npt.root.raw | EPTP_WALK4 | EPTP_WB;
+
+	if (vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)
+		invept(INVEPT_SINGLE, eptp);
+	else
+		invept(INVEPT_ALL, 0);
+	if (!(vmx_controls.proc2 & PROC2_VPID))
+		return;		/* without VPID every entry and exit flushes */
+	if (vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE)
+		invvpid(INVVPID_SINGLE, vmx->vpid);
+	else
+		invvpid(INVVPID_ALL, 0);
+}
