@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Choosing a boot protocol and handing it the files, see loader.h. The protocols themselves: boot_image.h. */
+#include "arch/x86/virt/loader.h"
+
+#include "arch/x86/virt/acpi_tables.h"
+#include "arch/x86/virt/boot_image.h"
+#include "arch/x86/virt/reset.h"
+#include "hv/files.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "hv/vm.h"
+
+struct protocol {
+	enum handoff_protocol id;
+	const char *name;
+	bool      (*probe)(const struct image *image);
+	const char *(*load)(const struct guest_boot *boot, struct reset_state *state);
+};
+
+/* In the order they are tried: a bzImage ends its first sector like a boot sector does. */
+static const struct protocol protocols[] = {
+	{ PROTOCOL_LINUX, "Linux bzImage", linux_probe, linux_load },
+	{ PROTOCOL_MULTIBOOT, "Multiboot", multiboot_probe, multiboot_load },
+	{ PROTOCOL_BOOTSECTOR, "boot sector (no BIOS services)", bootsector_probe, bootsector_load },
+};
+
+static const struct protocol *choose(uint32_t wanted, const struct image *kernel)
+{
+	for (size_t i = 0; i < countof(protocols); i++)
+		if (wanted == PROTOCOL_AUTO ? protocols[i].probe(kernel) : wanted == protocols[i].id)
+			return &protocols[i];
+	return NULL;
+}
+
+static struct image image_of(uint32_t file)
+{
+	struct image image = { .name = handoff_file_path(file) };
+
+	image.data = handoff_file_data(file, &image.length);
+	for (const char *slash = image.name; (slash = strchr(slash, '/')); )
+		image.name = ++slash;
+	return image;
+}
+
+/* A Multiboot kernel gets the initrd as its first module: the key means "the file beside the kernel". */
+static const char *collect(const struct vm *vm, struct guest_boot *boot)
+{
+	const struct handoff_vm *config = vm->config;
+
+	boot->kernel = image_of(config->kernel);
+	boot->initrd = image_of(config->initrd);
+	boot->cmdline = config->cmdline;
+	if (!boot->kernel.data)
+		return "it has no kernel file";
+	if (config->initrd != HANDOFF_NO_FILE && !boot->initrd.data)
+		return "its initrd file was not loaded";
+	if (config->cmdline[HANDOFF_CMDLINE_MAX - 1] != '\0' || config->module_count > HANDOFF_MODULES_MAX)
+		return "its configuration record is malformed";
+	if (boot->initrd.data)
+		boot->modules[boot->module_count++] = boot->initrd;
+	for (uint32_t i = 0; i < config->module_count; i++) {
+		boot->modules[boot->module_count] = image_of(config->modules[i]);
+		if (!boot->modules[boot->module_count++].data)
+			return "one of its module files was not loaded";
+	}
+	return NULL;
+}
+
+static const char *prepare(struct vm *vm, struct guest_boot *boot)
+{
+	const struct acpi_shape shape = { vm->vcpu_count, vm->machine->virtio_count };
+	gpa_t rsdp;
+	const char *why = collect(vm, boot);
+
+	if (why)
+		return why;
+	boot->gpm = &vm->gpm;
+	memory_map_e820(&boot->map, vm->config->memory);
+	if (acpi_tables_write(&vm->gpm, &shape, &rsdp))
+		return "it has less than 1 MiB of RAM, or the host has none left";
+	boot->rsdp = rsdp.raw;
+	return NULL;
+}
+
+int loader_load(struct vm *vm, struct reset_state *boot_state)
+{
+	struct guest_boot boot = { 0 };
+	const struct protocol *protocol;
+	const char *why = prepare(vm, &boot);
+
+	if (why) {
+		vm_log(vm, "cannot start: %s", why);
+		return -1;
+	}
+	protocol = choose(vm->config->protocol, &boot.kernel);
+	if (!protocol) {
+		vm_log(vm, "cannot start %s: neither a bzImage, nor a Multiboot kernel, nor a boot sector",
+		       boot.kernel.name);
+		return -1;
+	}
+	why = protocol->load(&boot, boot_state);
+	if (why) {
+		vm_log(vm, "cannot start %s as %s: %s", boot.kernel.name, protocol->name, why);
+		return -1;
+	}
+	vm_log(vm, "%s loaded as %s, entry at 0x%llx", boot.kernel.name, protocol->name,
+	       (unsigned long long)boot_state->rip);
+	return 0;
+}

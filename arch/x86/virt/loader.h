@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * From a VM's configuration to RAM with a guest in it and the state its boot processor starts in. The
+ * protocol is the configured one, or told from the kernel's first bytes (PROTOCOL_AUTO): Linux bzImage,
+ * Multiboot 1, boot sector. The VM's RAM slots and machine exist already; its RAM is fresh, all zeros.
+ */
+struct vm;
+struct reset_state;
+
+/* 0 and *boot_state; -1 when the image cannot be started: the reason is in the log, in the VM's name. */
+__attribute__((warn_unused_result)) int loader_load(struct vm *vm, struct reset_state *boot_state);
