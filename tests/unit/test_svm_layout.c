@@ -139,7 +139,7 @@ static void controls(void **state)
 	const struct svm_features none = { .asid_count = 16, .has_np = true };
 
 	(void)state;
-	svm_controls_init(&control, &none);
+	svm_controls_init(&control, &none, true);
 	assert_true(control.intercept_vector4 & INTERCEPT_VMRUN);
 	assert_true(control.intercept_vector3 & INTERCEPT_INTR);
 	assert_true(control.intercept_vector3 & INTERCEPT_SHUTDOWN);

@@ -70,7 +70,8 @@ static uint32_t bits_of(const uint8_t *numbers, size_t count)
 #define PAUSE_COUNT	3000
 #define PAUSE_THRESHOLD	128
 
-void svm_controls_init(struct vmcb_control *control, const struct svm_features *features)
+/* PAUSE is worth an exit only where another vCPU of the VM may be what is waited for. */
+void svm_controls_init(struct vmcb_control *control, const struct svm_features *features, bool has_siblings)
 {
 	control->intercept_cr_read = (uint16_t)bits_of(cr_reads_wanted, countof(cr_reads_wanted));
 	control->intercept_cr_write = (uint16_t)bits_of(cr_writes_wanted, countof(cr_writes_wanted));
@@ -78,7 +79,7 @@ void svm_controls_init(struct vmcb_control *control, const struct svm_features *
 	control->intercept_vector3 = or_all(vector3_wanted, countof(vector3_wanted));
 	control->intercept_vector4 = or_all(vector4_wanted, countof(vector4_wanted));
 	control->intercept_vector5 = or_all(vector5_wanted, countof(vector5_wanted));
-	if (features->has_pause_filter) {
+	if (features->has_pause_filter && has_siblings) {
 		control->intercept_vector3 |= INTERCEPT_PAUSE;
 		control->pause_filter_count = PAUSE_COUNT;
 		control->pause_filter_threshold = PAUSE_THRESHOLD;

@@ -47,7 +47,8 @@ int svm_vcpu_create(struct vcpu *vcpu)
 		return -1;
 	svm->vmcb_pa = ptr_hpa(svm->vmcb).raw;
 	control = &svm->vmcb->control;
-	svm_controls_init(control, &svm_features);
+	svm_controls_init(control, &svm_features, vcpu->vm->vcpu_count > 1);
+	control->tsc_offset = vcpu->tsc_offset;
 	control->n_cr3 = vcpu->vm->npt.root.raw;
 	return svm_bitmaps(&control->iopm_base_pa, &control->msrpm_base_pa) ? 0 : -1;
 }
@@ -63,37 +64,43 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 	vcpu->arch = NULL;
 }
 
-void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
+/* Nothing of an earlier life stays: no event, no window, no NMI being handled. */
+static void reset_control(struct svm_vcpu *svm)
 {
-	static const enum guest_reg zeroed[] = {
-		REG_SYSENTER_CS, REG_SYSENTER_ESP, REG_SYSENTER_EIP, REG_DEBUGCTL,
-	};
-	struct svm_vcpu *svm = svm_of(vcpu);
-	struct vmcb_save *save = &svm->vmcb->save;
+	struct vmcb_control *control = &svm->vmcb->control;
 
-	for (size_t i = 0; i < countof(zeroed); i++)
-		svm_set(vcpu, zeroed[i], 0);
-	save->star = save->lstar = save->cstar = save->sfmask = save->kernel_gs_base = 0;
-	svm_set(vcpu, REG_RIP, state->rip);
-	svm_set(vcpu, REG_RSP, state->rsp);
-	svm_set(vcpu, REG_RFLAGS, state->rflags);
-	svm_set(vcpu, REG_EFER, state->efer);
-	svm_set(vcpu, REG_CR0, state->cr0);
-	svm_set(vcpu, REG_CR3, state->cr3);
-	svm_set(vcpu, REG_CR4, state->cr4);
-	svm_set(vcpu, REG_DR7, DR7_RESET);
-	svm_set(vcpu, REG_PAT, PAT_RESET);
-	for (unsigned seg = 0; seg < SEG_COUNT; seg++)
-		svm_set_seg(vcpu, seg, &state->seg[seg]);
-	save->dr6 = vcpu->dr6 = DR6_RESET;
-
-	svm->vmcb->control.interrupt_shadow = 0;
-	svm->vmcb->control.eventinj = 0;
-	svm->vmcb->control.intercept_vector3 &= ~(INTERCEPT_IRET | INTERCEPT_VINTR);
-	svm->vmcb->control.vintr &= ~V_IRQ;
-	svm->vmcb->control.clean_bits = 0;
+	control->interrupt_shadow = 0;
+	control->eventinj = 0;
+	control->intercept_vector3 &= ~(INTERCEPT_IRET | INTERCEPT_VINTR);
+	control->vintr &= ~V_IRQ;
+	control->clean_bits = 0;
 	svm->iret_seen = false;
 	svm->want_flush = true;
+}
+
+void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	struct vmcb_save *save = &svm->vmcb->save;
+	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
+		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
+		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
+		{ REG_RFLAGS, state->rflags | RFLAGS_ONE }, { REG_DR7, DR7_RESET }, { REG_PAT, PAT_RESET },
+		{ REG_DEBUGCTL, 0 },		{ REG_SYSENTER_CS, 0 },		{ REG_SYSENTER_ESP, 0 },
+		{ REG_SYSENTER_EIP, 0 },
+	};
+
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		vcpu->gpr[i] = state->gpr[i];
+	for (size_t i = 0; i < countof(regs); i++)
+		svm_set(vcpu, regs[i].reg, regs[i].val);
+	for (unsigned i = 0; i < SEG_COUNT; i++)	/* after CR0 and RFLAGS, on which the CPL depends */
+		svm_set_seg(vcpu, i, &state->seg[i]);
+	save->star = save->lstar = save->cstar = save->sfmask = save->kernel_gs_base = 0;
+	save->dr6 = vcpu->dr6 = DR6_RESET;
+	vcpu->pending.is_valid = false;
+	vcpu->nmi_blocked = false;
+	reset_control(svm);
 }
 
 /* ---- Switching ---- */
@@ -247,7 +254,11 @@ void svm_get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *out)
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 	const struct vmcb_seg *field = seg_ptr(vmcb, seg);
 
-	*out = (struct segment){ field->base, field->limit, field->selector, svm_rights_of(field->attrib) };
+	*out = (struct segment){ .base = field->base, .limit = field->limit };
+	if (seg >= SEG_GDTR)
+		return;
+	out->selector = field->selector;
+	out->rights = svm_rights_of(field->attrib);
 	if (seg == SEG_SS)
 		out->rights = (uint32_t)field_set(out->rights, SEG_DPL_MASK, vmcb->save.cpl);
 }

@@ -464,7 +464,7 @@ bool svm_supported(const char **why_not);
 void svm_cpu_on(void);
 void svm_cpu_off(void);
 /* controls.c */
-void svm_controls_init(struct vmcb_control *control, const struct svm_features *features);
+void svm_controls_init(struct vmcb_control *control, const struct svm_features *features, bool has_siblings);
 void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_features *features);
 /* state.c */
 struct svm_vcpu *svm_of(const struct vcpu *vcpu);
