@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* A vCPU for host tests; contract in vcpu_fake.h. */
+#include "vcpu_fake.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/cr.h"
+#include "hv/lib/util.h"
+
+#define DATA_RIGHTS	(SEG_P | SEG_S | 3U)
+#define CODE_RIGHTS	(SEG_P | SEG_S | 0xbU)
+#define ENTRY_TABLE	7U		/* present, writable, user */
+#define LEVELS		4
+
+struct cpu_features cpu_features = { .phys_bits = FAKE_PHYS_BITS };
+
+static struct vcpu_fake *fake_of(struct vcpu *vcpu) { return container_of(vcpu, struct vcpu_fake, vcpu); }
+static uint64_t get(struct vcpu *vcpu, enum guest_reg reg) { return fake_of(vcpu)->regs[reg]; }
+static void set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val) { fake_of(vcpu)->regs[reg] = val; }
+
+static void get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *to)
+{
+	assert(seg < SEG_COUNT);
+	*to = fake_of(vcpu)->segs[seg];
+}
+
+static const struct virt_backend fake_backend = { .name = "fake", .get = get, .set = set, .get_seg = get_seg };
+const struct virt_backend *virt = &fake_backend;
+
+void vcpu_fake_init(struct vcpu_fake *fake)
+{
+	memset(fake, 0, sizeof(*fake));
+	assert(!gpm_add_slot(&fake->vm.gpm, gpa(0), FAKE_RAM));
+	bus_init(&fake->vm.pio, "port");
+	bus_init(&fake->vm.mmio, "memory");
+	fake->vm.state = VM_RUNNING;
+	fake->vcpu.vm = &fake->vm;
+	fake->next_table = FAKE_TABLES;
+	fake->regs[REG_RFLAGS] = RFLAGS_ONE;
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		fake->segs[i] = (struct segment){ .limit = 0xffff, .rights = i == SEG_CS ? CODE_RIGHTS : DATA_RIGHTS };
+}
+
+void vcpu_fake_protected(struct vcpu_fake *fake)
+{
+	vcpu_fake_init(fake);
+	fake->regs[REG_CR0] = CR0_PE;
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		fake->segs[i].limit = 0xffffffff;
+		fake->segs[i].rights |= SEG_DB | SEG_G;
+	}
+}
+
+void vcpu_fake_long(struct vcpu_fake *fake)
+{
+	vcpu_fake_protected(fake);
+	fake->regs[REG_CR0] |= CR0_PG | CR0_WP;
+	fake->regs[REG_CR3] = fake->next_table;
+	fake->regs[REG_CR4] = CR4_PAE;
+	fake->regs[REG_EFER] = EFER_LMA | EFER_LME | EFER_NXE;
+	fake->next_table += PAGE_SIZE;
+	fake->segs[SEG_CS].rights = CODE_RIGHTS | SEG_L | SEG_G;
+}
+
+void vcpu_fake_free(struct vcpu_fake *fake)
+{
+	gpm_destroy(&fake->vm.gpm);
+}
+
+uint64_t vcpu_fake_word(struct vcpu_fake *fake, uint64_t physical)
+{
+	uint64_t word;
+	bool     is_ram = gpm_read(&fake->vm.gpm, gpa(physical), &word, sizeof(word));
+
+	assert(is_ram);
+	return word;
+}
+
+void vcpu_fake_put(struct vcpu_fake *fake, uint64_t physical, const void *bytes, size_t len)
+{
+	bool is_ram = gpm_write(&fake->vm.gpm, gpa(physical), bytes, len);
+
+	assert(is_ram);
+}
+
+void vcpu_fake_set_word(struct vcpu_fake *fake, uint64_t physical, uint64_t word)
+{
+	vcpu_fake_put(fake, physical, &word, sizeof(word));
+}
+
+uint64_t vcpu_fake_entry(struct vcpu_fake *fake, uint64_t linear)
+{
+	uint64_t table = fake->regs[REG_CR3];
+
+	for (unsigned level = LEVELS; ; level--) {
+		uint64_t addr = table + (linear >> (PAGE_SHIFT + 9 * (level - 1)) & 0x1ff) * sizeof(uint64_t);
+
+		if (level == 1)
+			return addr;
+		if (!vcpu_fake_word(fake, addr)) {
+			vcpu_fake_set_word(fake, addr, fake->next_table | ENTRY_TABLE);
+			fake->next_table += PAGE_SIZE;
+		}
+		table = vcpu_fake_word(fake, addr) & FIELD(51, 12);
+	}
+}
+
+void vcpu_fake_map(struct vcpu_fake *fake, uint64_t linear, uint64_t physical, uint64_t flags)
+{
+	vcpu_fake_set_word(fake, vcpu_fake_entry(fake, linear), physical | flags | 1);
+}
+
+/* ---- hv/vcpu.c ---- */
+
+void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
+{
+	struct vcpu_fake *fake = fake_of(vcpu);
+
+	fake->injected++;
+	fake->vector = vector;
+	fake->error = has_error ? error : ~0U;
+}
+
+void vcpu_inject_pf(struct vcpu *vcpu, uint64_t addr, uint32_t error)
+{
+	vcpu->cr2 = addr;
+	vcpu_inject(vcpu, VEC_PF, true, error);
+}
+
+uint64_t vcpu_gpr(struct vcpu *vcpu, enum gpr reg)
+{
+	return reg == GPR_RSP ? get(vcpu, REG_RSP) : vcpu->gpr[reg];
+}
+
+void vcpu_set_gpr(struct vcpu *vcpu, enum gpr reg, uint64_t val)
+{
+	if (reg == GPR_RSP)
+		set(vcpu, REG_RSP, val);
+	else
+		vcpu->gpr[reg] = val;
+}
+
+uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high)
+{
+	return vcpu_gpr(vcpu, reg) >> (is_high ? 8 : 0) & size_mask(size);
+}
+
+void vcpu_set_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high, uint64_t val)
+{
+	uint64_t mask = size == 4 ? ~0ULL : size_mask(size) << (is_high ? 8 : 0);
+
+	val = (val & size_mask(size)) << (is_high ? 8 : 0);
+	vcpu_set_gpr(vcpu, reg, (vcpu_gpr(vcpu, reg) & ~mask) | val);
+}
+
+uint8_t vcpu_cpl(struct vcpu *vcpu)
+{
+	return (uint8_t)field_get(fake_of(vcpu)->segs[SEG_SS].rights, SEG_DPL_MASK);
+}
+
+enum insn_mode vcpu_mode(struct vcpu *vcpu)
+{
+	uint32_t rights = fake_of(vcpu)->segs[SEG_CS].rights;
+
+	if ((rights & SEG_L) && (get(vcpu, REG_EFER) & EFER_LMA))
+		return INSN_64;
+	return rights & SEG_DB ? INSN_32 : INSN_16;
+}
+
+/* ---- hv/vm.c, exit/fatal.c, hv/dev/lapic.c ---- */
+
+void vm_log(const struct vm *vm, const char *fmt, ...)
+{
+	(void)vm;
+	(void)fmt;
+}
+
+enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
+{
+	(void)what;
+	(void)code;
+	fake_of(vcpu)->is_killed = true;
+	vcpu->vm->end = VM_END_CRASHED;
+	return EXIT_STOP;
+}
+
+void exit_progress(struct vcpu *vcpu)
+{
+	fake_of(vcpu)->progress++;
+}
+
+static struct vcpu_fake *fake_of_lapic(void *dev)
+{
+	return container_of((struct lapic *)dev, struct vcpu_fake, vcpu.lapic);
+}
+
+uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
+{
+	fake_of_lapic(dev)->apic_accesses++;
+	return offset << 8 | size;
+}
+
+void lapic_mmio_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	(void)offset;
+	(void)size;
+	fake_of_lapic(dev)->apic_accesses++;
+	fake_of_lapic(dev)->apic_last = value;
+}
