@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 bool   serial_init(void);		/* probe and program 115200 8N1; false: no port, everything below is a no-op */
-void   serial_enable_interrupts(void);	/* once the I/O APIC route exists */
+void   serial_enable_interrupts(void);	/* makes the I/O APIC route; after host_lapic_init */
 void   serial_interrupt(uint8_t vector);
 size_t serial_write(const uint8_t *data, size_t len);	/* into the ring: bytes taken */
 size_t serial_room(void);

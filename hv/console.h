@@ -15,6 +15,7 @@
 struct vm;
 
 void console_init(const struct handoff_framebuffer *fb);	/* prints what the log ring holds so far */
+bool console_is_ready(void);
 void console_write(const char *text, size_t len);		/* log output; never refuses, drains by polling when full */
 void console_flush(void);					/* wait until the wire is idle: panic and power-off */
 void console_poll(void);	/* from the scheduler: move input to the attached guest, tell fronts that there is room */
@@ -32,5 +33,6 @@ struct console_port {
 void console_port_add(struct console_port *port);
 void console_port_remove(struct console_port *port);
 size_t console_port_write(void *port, const uint8_t *data, size_t len);	/* matches char_back.write */
+void console_port_readable(void *port);		/* matches char_back.readable */
 
 void console_attach(struct vm *vm);	/* NULL: nobody */

@@ -202,15 +202,17 @@ static uint64_t hz_from_rtc(void)
 
 void tsc_init(void)
 {
-	uint64_t hz = hz_from_pit();
+	uint64_t hz;
 
+	tsc_hz = HZ_GUESS;	/* our own log lines may ask for it, by way of the screen */
+	hz = hz_from_pit();
 	if (!hz) {
 		log_warn("the 8254 timer does not count; measuring the TSC against the real-time clock");
 		hz = hz_from_rtc();
 	}
 	if (!hz) {
 		log_warn("TZ-W020 no clock to measure the TSC against: guests' time will be wrong");
-		hz = HZ_GUESS;
+		return;
 	}
 	tsc_hz = hz;
 	log_debug("TSC runs at %lu Hz", tsc_hz);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Driver for the machine's COM1, a 16550 (National Semiconductor PC16550D datasheet). Bytes to send wait in
+ * a ring that the "transmitter empty" interrupt empties, 16 at a time; nobody waits for the wire, which at
+ * 115200 baud takes 87 microseconds a byte. Before serial_enable_interrupts, bytes are sent by polling:
+ * whatever goes wrong then, the text is out.
+ *
+ * The ring begins small, in the image, and is replaced by a large one when interrupts go on (by then pages
+ * can be had). Runs with interrupts off throughout; the interrupt handler is the only other party.
+ */
+#include "drivers/uart16550.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/hw/bits.h"
+#include "arch/x86/hw/insn.h"
+#include "hv/addr.h"
+#include "hv/lib/util.h"
+#include "hv/page.h"
+
+#define COM1		0x3f8
+#define COM1_GSI	4U
+
+enum {
+	UART_DATA = COM1,	/* DLAB: divisor, low byte */
+	UART_IER,		/* DLAB: divisor, high byte */
+	UART_IIR,		/* write: FCR */
+	UART_LCR,
+	UART_MCR,
+	UART_LSR,
+	UART_MSR,
+	UART_SCRATCH,
+};
+
+#define IER_RECEIVED	BIT(0)
+#define IER_EMPTY	BIT(1)
+#define IIR_NONE	BIT(0)	/* nothing pending */
+#define FCR_ENABLE	0xc7	/* FIFOs on and cleared, receive trigger at 14 bytes */
+#define LCR_8N1		0x03
+#define LCR_DLAB	0x80
+#define MCR_READY	0x0b	/* DTR, RTS, and OUT2, which gates the interrupt on a PC */
+#define LSR_DATA	BIT(0)
+#define LSR_THR_EMPTY	BIT(5)
+#define LSR_IDLE	BIT(6)	/* FIFO and shift register empty */
+#define LSR_ABSENT	0xff	/* what an empty bus reads */
+#define DIVISOR_115200	1
+#define FIFO_SIZE	16U
+#define SCRATCH_TEST	0x5a
+
+#define SMALL_RING	4096U
+#define LARGE_RING_PAGES 64U			/* 256 KiB: several screens ahead of the wire */
+#define INPUT_RING	1024U
+#define IRQ_ROUNDS	64U			/* a stuck interrupt line must not hold the machine */
+#define POLLS_MAX	10000000U		/* a stuck transmitter neither */
+
+static uint8_t small_ring[SMALL_RING];
+
+/* head and tail count bytes for ever; the difference is what waits. */
+static struct {
+	bool     is_present, has_interrupts;
+	uint8_t *ring;
+	size_t   size, head, tail;
+	uint8_t  input[INPUT_RING];
+	size_t   input_head, input_tail;
+} port = { .ring = small_ring, .size = SMALL_RING };
+
+static size_t waiting(void)
+{
+	return port.head - port.tail;
+}
+
+static bool is_ready(void)
+{
+	return inb(UART_LSR) & LSR_THR_EMPTY;
+}
+
+/* The transmitter is empty: give it a FIFO's worth. */
+static void send_some(void)
+{
+	for (unsigned i = 0; i < FIFO_SIZE && waiting() > 0; i++)
+		outb(UART_DATA, port.ring[port.tail++ % port.size]);
+}
+
+static bool wait_for(uint64_t status)
+{
+	for (uint32_t polls = 0; polls < POLLS_MAX; polls++) {
+		if (inb(UART_LSR) & status)
+			return true;
+		cpu_pause();
+	}
+	port.tail = port.head;		/* broken: drop what waits rather than wait again and again */
+	return false;
+}
+
+static void receive(void)
+{
+	for (unsigned i = 0; i < INPUT_RING && inb(UART_LSR) & LSR_DATA; i++) {
+		uint8_t byte = inb(UART_DATA);
+
+		if (port.input_head - port.input_tail < INPUT_RING)
+			port.input[port.input_head++ % INPUT_RING] = byte;
+	}
+}
+
+/*
+ * A port that is not there reads all ones and keeps no scratch value; early 8250s lack the scratch register
+ * too and are not worth supporting.
+ */
+bool serial_init(void)
+{
+	outb(UART_SCRATCH, SCRATCH_TEST);
+	port.is_present = inb(UART_SCRATCH) == SCRATCH_TEST && inb(UART_LSR) != LSR_ABSENT;
+	if (!port.is_present)
+		return false;
+	outb(UART_IER, 0);
+	outb(UART_LCR, LCR_DLAB);
+	outb(UART_DATA, DIVISOR_115200);
+	outb(UART_IER, 0);
+	outb(UART_LCR, LCR_8N1);
+	outb(UART_IIR, FCR_ENABLE);
+	outb(UART_MCR, MCR_READY);
+	return true;
+}
+
+static void grow_ring(void)
+{
+	uint8_t *large = page_alloc_contiguous(LARGE_RING_PAGES);
+
+	if (!large)
+		return;
+	port.ring = large;
+	port.size = LARGE_RING_PAGES * PAGE_SIZE;
+	port.head = port.tail = 0;
+}
+
+void serial_enable_interrupts(void)
+{
+	if (!port.is_present || port.has_interrupts)
+		return;
+	serial_drain();
+	grow_ring();
+	cpu_set_interrupt(VECTOR_SERIAL, serial_interrupt);
+	host_ioapic_route(COM1_GSI, VECTOR_SERIAL);
+	port.has_interrupts = true;
+	outb(UART_IER, IER_RECEIVED | IER_EMPTY);
+	receive();		/* what came before would raise no new edge */
+}
+
+/* The line is edge-triggered: until IIR says "none", or no further edge will come. */
+void serial_interrupt(uint8_t vector)
+{
+	size_t before = waiting();
+
+	(void)vector;
+	for (unsigned i = 0; i < IRQ_ROUNDS && !(inb(UART_IIR) & IIR_NONE); i++) {
+		receive();
+		if (is_ready())
+			send_some();
+		(void)inb(UART_MSR);
+	}
+	if (port.input_head != port.input_tail || (before >= port.size / 2 && waiting() < port.size / 2))
+		this_cpu()->attention = true;
+}
+
+/* Start the transmitter when it sleeps: its next interrupt keeps it going. */
+static void kick(void)
+{
+	if (is_ready())
+		send_some();
+}
+
+size_t serial_write(const uint8_t *data, size_t len)
+{
+	bool was_empty = waiting() == 0;
+	size_t taken = min_size(len, port.size - waiting());
+
+	if (!port.is_present)
+		return len;
+	for (size_t i = 0; i < taken; i++)
+		port.ring[port.head++ % port.size] = data[i];
+	if (!port.has_interrupts)
+		serial_drain();
+	else if (was_empty)
+		kick();
+	return taken;
+}
+
+size_t serial_room(void)
+{
+	return port.size - waiting();
+}
+
+void serial_drain(void)
+{
+	if (!port.is_present)
+		return;
+	while (waiting() > 0 && wait_for(LSR_THR_EMPTY))
+		send_some();
+	(void)wait_for(LSR_IDLE);
+}
+
+size_t serial_read(uint8_t *data, size_t len)
+{
+	size_t count = 0;
+
+	if (port.is_present && !port.has_interrupts)
+		receive();
+	while (count < len && port.input_head != port.input_tail)
+		data[count++] = port.input[port.input_tail++ % INPUT_RING];
+	return count;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The last words: everything by name, then the machine goes off. Nothing here allocates, and every source of
+ * information is treated as possibly broken: the backtrace follows only pointers into our own stacks, a
+ * second panic (from a fault while reporting the first) skips what is not said yet and switches off.
+ */
+#include "hv/panic.h"
+
+#include <stdbool.h>
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/gdt.h"
+#include "arch/x86/host/paging.h"
+#include "arch/x86/host/trap.h"
+#include "arch/x86/hw/insn.h"
+#include "hv/console.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/symtab.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define FRAMES_MAX	32U
+#define TAIL_BYTES	2048U
+
+extern const uint8_t __text_start[], __text_end[];	/* hv.ld */
+
+/* What the compiler's prologue leaves: -fno-omit-frame-pointer. */
+struct stack_frame {
+	uint64_t caller_rbp, return_rip;
+};
+
+static bool is_code(uint64_t addr)
+{
+	return addr >= (uint64_t)(uintptr_t)__text_start && addr < (uint64_t)(uintptr_t)__text_end;
+}
+
+/* The last symbol not above addr; NULL when there is no table or addr is not code. */
+static const struct hv_symbol *find_symbol(uint64_t addr)
+{
+	uint32_t low = 0, high = hv_symtab_count;
+
+	if (!is_code(addr))
+		return NULL;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (hv_symtab[mid].address <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low > 0 ? &hv_symtab[low - 1] : NULL;
+}
+
+static void log_place(uint64_t addr)
+{
+	const struct hv_symbol *symbol = find_symbol(addr);
+
+	if (symbol)
+		log_say("  %016llx %s+0x%llx", (unsigned long long)addr, symbol->name,
+			(unsigned long long)(addr - symbol->address));
+	else
+		log_say("  %016llx", (unsigned long long)addr);
+}
+
+/* Frames must lie on our stacks and climb, so a damaged chain ends instead of looping. */
+static void log_backtrace(uint64_t rip, uint64_t rbp)
+{
+	log_say("backtrace:");
+	log_place(rip);
+	for (unsigned i = 0; i < FRAMES_MAX && rbp % sizeof(rbp) == 0; i++) {
+		const struct stack_frame *frame = (const struct stack_frame *)(uintptr_t)rbp;
+
+		if (!gdt_on_stack(rbp, sizeof(*frame)) || !frame->return_rip)
+			return;
+		log_place(frame->return_rip);
+		if (frame->caller_rbp <= rbp)
+			return;
+		rbp = frame->caller_rbp;
+	}
+}
+
+static void log_running(void)
+{
+	const struct vcpu *vcpu = this_cpu()->loaded;
+
+	if (!vcpu || !vcpu->vm)
+		log_say("processor %u (APIC ID %u), no vCPU loaded", this_cpu()->index, this_cpu()->apic_id);
+	else
+		log_say("processor %u (APIC ID %u), vCPU %u of VM \"%s\" loaded, last exit at rip 0x%llx",
+			this_cpu()->index, this_cpu()->apic_id, vcpu->id, vcpu->vm->name,
+			(unsigned long long)vcpu->exit_rip);
+}
+
+/*
+ * The log's last lines again, because debug lines are only in the ring, and on a screen the first ones are
+ * long gone. Copied first: printing goes through the ring itself.
+ */
+static struct {
+	char   text[TAIL_BYTES];
+	size_t len;
+} tail;
+
+static void tail_sink(void *ctx, const char *text, size_t len)
+{
+	size_t part = min_size(len, sizeof(tail.text) - tail.len);
+
+	(void)ctx;
+	memcpy(tail.text + tail.len, text, part);
+	tail.len += part;
+}
+
+static void log_last_lines(void)
+{
+	static const char title[] = "trapeze: the last lines of the log, debug lines included:\n";
+
+	console_write(title, sizeof(title) - 1);
+	console_write(tail.text, tail.len);
+}
+
+/* A second panic on its way through the report of the first: say so with as little as possible, and stop. */
+static void guard_recursion(const char *reason)
+{
+	if (!this_cpu()->in_panic) {
+		this_cpu()->in_panic = true;
+		return;
+	}
+	log_say("PANIC again: %s", reason);
+	log_say("END status=1 panic");
+	console_flush();
+	firmware_reset(0, RESET_SHUTDOWN);
+}
+
+__attribute__((noreturn)) static void report(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
+					     const char *reason)
+{
+	static const struct handoff_framebuffer no_screen;
+
+	cpu_cli();
+	if (!console_is_ready())
+		console_init(&no_screen);
+	guard_recursion(reason);
+	log_tail(TAIL_BYTES, tail_sink, NULL);
+	log_say("PANIC %s", reason);
+	log_running();
+	if (frame)
+		trap_log_registers(frame);
+	trap_log_control();
+	log_backtrace(rip, rbp);
+	log_last_lines();
+	log_say("PANIC %s", reason);
+	log_say("END status=1 panic");
+	console_flush();
+	firmware_reset(0, RESET_SHUTDOWN);
+}
+
+void panic(const char *fmt, ...)
+{
+	char reason[256];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)format_vbuf(reason, sizeof(reason), fmt, args);
+	va_end(args);
+	report(NULL, (uint64_t)(uintptr_t)__builtin_return_address(0),
+	       ((const struct stack_frame *)__builtin_frame_address(0))->caller_rbp, reason);
+}
+
+void panic_trap(const struct trap_frame *frame, const char *fmt, ...)
+{
+	char reason[256];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)format_vbuf(reason, sizeof(reason), fmt, args);
+	va_end(args);
+	report(frame, frame->rip, frame->rbp, reason);
+}
