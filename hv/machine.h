@@ -15,6 +15,7 @@
  */
 #include "hv/block.h"
 #include "hv/chardev.h"
+#include "hv/console.h"
 #include "hv/dev/acpi_pm.h"
 #include "hv/dev/debugcon.h"
 #include "hv/dev/i8042.h"
@@ -26,6 +27,7 @@
 #include "hv/memdisk.h"
 #include "hv/virtio/blk.h"
 #include "hv/virtio/console.h"
+#include "hv/virtio/mmio.h"
 #include "hv/virtio/rng.h"
 
 #define VIRTIO_MMIO_BASE	0xd0000000ULL
@@ -51,6 +53,9 @@ struct machine {
 	struct memdisk        disks[HANDOFF_DISKS_MAX];
 	uint32_t              virtio_count;	/* windows in use */
 	struct virtio_mmio    virtio[VIRTIO_DEVS_MAX];
+	void                 *shadow[VIRTIO_DEVS_MAX];	/* pages the guest reads the registers from, without an exit */
+
+	struct console_port   hvc0, ttyS0, e9;
 };
 
 /* Build every device of the configuration and put it on the VM's buses. 0 or -1 (logged). */

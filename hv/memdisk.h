@@ -25,7 +25,10 @@ struct memdisk {
 	uint64_t     private_bytes;	/* memory taken for copies */
 };
 
-/* 0, or -1 when there is no memory for the chunk table. */
+/*
+ * base and length: the file; mode and serial number from config. 0, or -1 when there is no file, or no memory
+ * for the chunk table.
+ */
 __attribute__((warn_unused_result))
-int memdisk_init(struct memdisk *disk, const struct handoff_file *file, const struct handoff_disk *config);
+int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct handoff_disk *config);
 void memdisk_destroy(struct memdisk *disk);	/* frees the copies; accepts a zeroed or half-built one */

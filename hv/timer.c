@@ -37,9 +37,11 @@ void timer_disarm(struct timer *timer)
 
 	if (!timer_is_armed(timer))
 		return;
-	while (*link != timer)
+	while (*link && *link != timer)
 		link = &(*link)->next;
-	*link = timer->next;
+	/* A zeroed timer of a half-built device looks armed and is in no list. */
+	if (*link)
+		*link = timer->next;
 	timer->next = NULL;
 	timer->deadline = TIMER_NEVER;
 }

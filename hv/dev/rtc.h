@@ -35,6 +35,3 @@ void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g
 void rtc_reset(struct rtc *rtc);	/* keeps time and memory, as the battery does */
 void rtc_destroy(struct rtc *rtc);
 __attribute__((warn_unused_result)) int rtc_map(struct rtc *rtc, struct bus *pio);
-
-/* The host's own clock in Unix seconds: arch/x86/host/tsc.c. */
-uint64_t host_rtc_seconds(void);

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The small PC of machine.h, put together: who is on which bus, where each wire ends, what a device's wish to
+ * reset, power off or exit means for the VM. The only file that knows more than one device.
+ *
+ * Wires: ISA line n goes to input n of the 8259 pair and of the I/O APIC, except that line 0 (the timer) is
+ * input 2 there, where the 8259 would be cascaded. Virtio window n has line 16 + n of the I/O APIC for itself.
+ * The 8259's INT goes to LINT0 of the boot processor's local APIC.
+ */
+#include "hv/machine.h"
+
+#include "arch/x86/host/tsc.h"
+#include "arch/x86/virt/smp_boot.h"
+#include "hv/files.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/memory_map.h"
+#include "hv/page.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define IRQ_TIMER	0U
+#define IRQ_KEYBOARD	1U
+#define IRQ_COM1	4U
+#define IRQ_RTC		8U
+#define IOAPIC_TIMER	2U	/* the MADT's interrupt source override says so too */
+#define COM1_BASE	0x3f8U
+#define EXIT_CODE_MAX	0x7fffffffU	/* the VM's exit code is an int, and -1 means "none" */
+
+_Static_assert(VIRTIO_GSI_BASE + VIRTIO_DEVS_MAX <= IOAPIC_PINS, "every window has a line");
+_Static_assert(2 + HANDOFF_DISKS_MAX <= VIRTIO_DEVS_MAX, "console, entropy and every disk have a window");
+
+/* ---- Wires ---- */
+
+static void isa_line(void *ctx, unsigned pin, bool is_high)
+{
+	struct machine *machine = ctx;
+
+	pic_set_line(&machine->pic, pin, is_high);
+	ioapic_set_line(&machine->ioapic, pin == IRQ_TIMER ? IOAPIC_TIMER : pin, is_high);
+}
+
+static void gsi_line(void *ctx, unsigned pin, bool is_high)
+{
+	struct machine *machine = ctx;
+
+	ioapic_set_line(&machine->ioapic, pin, is_high);
+}
+
+static void pic_output_line(void *ctx, unsigned pin, bool is_high)
+{
+	struct vm *vm = ctx;
+
+	(void)pin;
+	if (!vm->vcpus[0])
+		return;
+	vm->vcpus[0]->lapic.extint = is_high;
+	if (is_high)
+		vcpu_kick(vm->vcpus[0]);
+}
+
+static bool ioapic_message(void *ctx, const struct ioapic_msg *msg)
+{
+	return smp_deliver(ctx, msg);
+}
+
+static struct irq_line isa(struct machine *machine, unsigned pin)
+{
+	return (struct irq_line){ .set = isa_line, .ctx = machine, .pin = pin };
+}
+
+/* ---- What the guest may do to its VM ---- */
+
+static void guest_reset(void *vm)
+{
+	vm_stop(vm, VM_END_REBOOT, "reset by the guest");
+}
+
+static void guest_power_off(void *vm)
+{
+	vm_stop(vm, VM_END_SHUTDOWN, "powered off by the guest");
+}
+
+static void guest_exit(void *ctx, uint32_t code)
+{
+	struct vm *vm = ctx;
+
+	if (!vm_is_alive(vm))
+		return;
+	vm->exit_code = (int)(code & EXIT_CODE_MAX);
+	vm_stop(vm, VM_END_SHUTDOWN, "exit device, code %d", vm->exit_code);
+}
+
+/* ---- Consoles ---- */
+
+static const char console_key[] = "console=";
+
+/* Linux takes the last console= as /dev/console, the one a user types into. */
+static bool cmdline_wants_virtio(const char *cmdline)
+{
+	bool is_virtio = false;
+
+	for (const char *word = cmdline; *word; word++) {
+		if (word != cmdline && word[-1] != ' ')
+			continue;
+		if (!strncmp(word, console_key, sizeof(console_key) - 1))
+			is_virtio = !strncmp(word + sizeof(console_key) - 1, "hvc", 3);
+	}
+	return is_virtio;
+}
+
+static bool input_goes_to_virtio(const struct handoff_vm *config)
+{
+	char cmdline[HANDOFF_CMDLINE_MAX];
+
+	if (config->console != CONSOLE_AUTO)
+		return config->console == CONSOLE_VIRTIO;
+	memcpy(cmdline, config->cmdline, sizeof(cmdline));
+	cmdline[sizeof(cmdline) - 1] = '\0';
+	return cmdline_wants_virtio(cmdline);
+}
+
+static struct char_back port_back(struct console_port *port)
+{
+	return (struct char_back){ .write = console_port_write, .readable = console_port_readable, .ctx = port };
+}
+
+static void add_consoles(struct vm *vm)
+{
+	struct machine *machine = vm->machine;
+	bool is_virtio = input_goes_to_virtio(vm->config);
+
+	machine->hvc0 = (struct console_port){
+		.vm = vm, .label = "hvc0", .input_wanted = is_virtio,
+		.front = virtio_console_front(&machine->console),
+	};
+	machine->ttyS0 = (struct console_port){
+		.vm = vm, .label = "ttyS0", .input_wanted = !is_virtio,
+		.front = { .input = uart_input, .writable = uart_writable, .dev = &machine->uart },
+	};
+	machine->e9 = (struct console_port){ .vm = vm, .label = "e9" };
+	console_port_add(&machine->hvc0);
+	console_port_add(&machine->ttyS0);
+	console_port_add(&machine->e9);
+}
+
+/* ---- The chips of a PC ---- */
+
+static void create_chips(struct vm *vm)
+{
+	struct machine *machine = vm->machine;
+	struct irq_line int_output = { .set = pic_output_line, .ctx = vm };
+	struct irq_line timer = isa(machine, IRQ_TIMER), keyboard = isa(machine, IRQ_KEYBOARD);
+	struct irq_line com1 = isa(machine, IRQ_COM1), rtc = isa(machine, IRQ_RTC), sci = isa(machine, ACPI_SCI_IRQ);
+	struct char_back serial = port_back(&machine->ttyS0), debug = port_back(&machine->e9);
+	uint64_t low = min_u64(vm->config->memory, MEMORY_DEVICE_HOLE);
+
+	/* The controllers first: the others' lines have a level from the start. */
+	pic_init(&machine->pic, &int_output);
+	ioapic_init(&machine->ioapic, ioapic_message, vm);
+	pit_init(&machine->pit, &timer);
+	rtc_init(&machine->rtc, host_rtc_seconds(), low, vm->config->memory - low, &rtc);
+	uart_init(&machine->uart, &serial, &com1);
+	i8042_init(&machine->i8042, &keyboard, guest_reset, vm);
+	acpi_pm_init(&machine->acpi_pm, &sci, guest_power_off, vm);
+	debugcon_init(&machine->debugcon, &debug, guest_exit, vm);
+}
+
+static int map_chips(struct vm *vm)
+{
+	struct machine *machine = vm->machine;
+
+	if (pic_map(&machine->pic, &vm->pio) || ioapic_map(&machine->ioapic, &vm->mmio) ||
+	    pit_map(&machine->pit, &vm->pio) || rtc_map(&machine->rtc, &vm->pio) ||
+	    uart_map(&machine->uart, &vm->pio, COM1_BASE) || i8042_map(&machine->i8042, &vm->pio) ||
+	    acpi_pm_map(&machine->acpi_pm, &vm->pio) || debugcon_map(&machine->debugcon, &vm->pio)) {
+		vm_log(vm, "two devices want the same address");
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- Virtio ---- */
+
+/*
+ * The window's page is mapped into the guest read-only: its reads are plain loads, only its writes come to
+ * us. Without memory for the page, reads come to us too and everything still works.
+ */
+static int map_shadow(struct vm *vm, uint32_t n, uint64_t start)
+{
+	struct machine *machine = vm->machine;
+
+	machine->shadow[n] = page_alloc();
+	if (!machine->shadow[n])
+		return 0;
+	virtio_mmio_page(&machine->virtio[n], machine->shadow[n]);
+	return npt_map(&vm->npt, gpa(start), ptr_hpa(machine->shadow[n]), PAGE_SIZE, NPT_R, false);
+}
+
+static int add_virtio(struct vm *vm, struct virtio_dev *dev)
+{
+	struct machine *machine = vm->machine;
+	uint32_t n = machine->virtio_count;
+	struct irq_line irq = { .set = gsi_line, .ctx = machine, .pin = VIRTIO_GSI_BASE + n };
+	struct bus_range range = {
+		.name = dev->name, .start = VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_SIZE, .length = VIRTIO_MMIO_SIZE,
+		.sizes = VIRTIO_MMIO_SIZES, .read = virtio_mmio_read, .write = virtio_mmio_write,
+		.dev = &machine->virtio[n],
+	};
+
+	if (n == VIRTIO_DEVS_MAX || bus_add(&vm->mmio, &range))
+		return -1;
+	virtio_mmio_init(&machine->virtio[n], dev, &vm->gpm, irq);
+	machine->virtio_count++;
+	return map_shadow(vm, n, range.start);
+}
+
+static int add_disk(struct vm *vm, uint32_t n)
+{
+	const struct handoff_disk *config = &vm->config->disks[n];
+	struct machine *machine = vm->machine;
+	uint64_t length;
+	const void *file = handoff_file_data(config->file, &length);
+
+	if (!file || memdisk_init(&machine->disks[n], hpa_ptr(ptr_hpa(file)), length, config)) {
+		vm_log(vm, "disk%u: %s", n, file ? "the file is empty or larger than 16 GiB" : "there is no such file");
+		return -1;
+	}
+	virtio_blk_init(&machine->blk[n], &machine->disks[n].block);
+	return add_virtio(vm, &machine->blk[n].dev);
+}
+
+static int create_virtio(struct vm *vm)
+{
+	struct machine *machine = vm->machine;
+	struct char_back back = port_back(&machine->hvc0);
+
+	virtio_console_init(&machine->console, &back);
+	virtio_rng_init(&machine->rng, NULL, NULL);
+	if (add_virtio(vm, &machine->console.dev) || add_virtio(vm, &machine->rng.dev))
+		return -1;
+	for (uint32_t n = 0; n < min_size(vm->config->disk_count, HANDOFF_DISKS_MAX); n++)
+		if (add_disk(vm, n))
+			return -1;
+	return 0;
+}
+
+int machine_create(struct vm *vm)
+{
+	memset(vm->machine, 0, sizeof(*vm->machine));
+	create_chips(vm);
+	if (map_chips(vm) || create_virtio(vm))
+		return -1;
+	add_consoles(vm);
+	return 0;
+}
+
+void machine_destroy(struct vm *vm)
+{
+	struct machine *machine = vm->machine;
+
+	console_port_remove(&machine->hvc0);
+	console_port_remove(&machine->ttyS0);
+	console_port_remove(&machine->e9);
+	pit_destroy(&machine->pit);
+	rtc_destroy(&machine->rtc);
+	acpi_pm_destroy(&machine->acpi_pm);
+	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
+		memdisk_destroy(&machine->disks[n]);
+	for (uint32_t n = 0; n < VIRTIO_DEVS_MAX; n++)
+		page_free(machine->shadow[n]);
+}
