@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who gets an interrupt message, and what each delivery mode does to him; see smp_boot.h. One table from
+ * delivery mode to action serves the ICR and the I/O APIC. Modes without a row (SMI, ExtINT, reserved ones)
+ * reach nobody: there is no system-management mode here, and the 8259 has a wire of its own (hv/dev/lapic.h).
+ */
+#include "arch/x86/virt/smp_boot.h"
+
+#include <stddef.h>
+
+#include "arch/x86/hw/bits.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/reset.h"
+#include "hv/dev/lapic.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define ICR_VECTOR	FIELD(7, 0)
+#define ICR_MODE	FIELD(10, 8)
+#define ICR_LOGICAL	BIT(11)
+#define ICR_ASSERT	BIT(14)
+#define ICR_LEVEL	BIT(15)
+#define ICR_SHORTHAND	FIELD(19, 18)
+#define ICR_DEST_XAPIC	FIELD(63, 56)
+#define ICR_DEST_X2APIC	FIELD(63, 32)
+
+enum shorthand { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
+
+#define BROADCAST_8	0xffU
+#define BROADCAST_32	0xffffffffU
+#define VECTOR_MIN	16U		/* below: an error to the receiver, who does not accept it */
+#define SIPI_SHIFT	8		/* vector to real-mode segment: page number to paragraphs */
+
+struct message {
+	const struct lapic *from;	/* NULL: not a processor */
+	enum shorthand      shorthand;
+	uint32_t            dest;
+	bool                is_broadcast, is_logical, is_level;
+	uint8_t             vector;
+	enum apic_mode      mode;
+};
+
+/* ---- What a message does to a processor it reaches; true when it took it ---- */
+
+static bool take_fixed(struct vcpu *vcpu, const struct message *msg)
+{
+	if (vcpu->state == VCPU_PARKED || !lapic_is_enabled(&vcpu->lapic))
+		return false;
+	lapic_post(&vcpu->lapic, msg->vector, msg->is_level);
+	return msg->vector >= VECTOR_MIN;
+}
+
+static bool take_nmi(struct vcpu *vcpu, const struct message *msg)
+{
+	(void)msg;
+	if (vcpu->state == VCPU_PARKED)
+		return false;
+	vcpu->nmi_pending = true;
+	vcpu_kick(vcpu);
+	return true;
+}
+
+/*
+ * The boot processor would restart at the reset vector, where firmware would be: for us, a reboot. Any other
+ * waits for its SIPI, which sets all the state INIT would.
+ */
+static bool take_init(struct vcpu *vcpu, const struct message *msg)
+{
+	(void)msg;
+	if (vcpu->lapic.base_msr & APIC_BASE_BSP) {
+		vm_stop(vcpu->vm, VM_END_REBOOT, "INIT sent to the boot processor");
+		return true;
+	}
+	lapic_reset(&vcpu->lapic, true);
+	vcpu->pending.is_valid = false;
+	vcpu->nmi_pending = vcpu->nmi_blocked = false;
+	vcpu->state = VCPU_PARKED;
+	return true;
+}
+
+static bool take_sipi(struct vcpu *vcpu, const struct message *msg)
+{
+	struct reset_state state;
+
+	if (vcpu->state != VCPU_PARKED)
+		return false;		/* the second SIPI of the usual pair */
+	reset_real_mode(&state, (uint16_t)(msg->vector << SIPI_SHIFT), 0);
+	smp_start(vcpu, &state);
+	return true;
+}
+
+typedef bool take_fn(struct vcpu *vcpu, const struct message *msg);
+
+static take_fn *const takers[] = {
+	[APIC_FIXED] = take_fixed,
+	[APIC_LOWEST] = take_fixed,	/* by one of those addressed, see deliver_lowest */
+	[APIC_NMI] = take_nmi,
+	[APIC_INIT] = take_init,
+	[APIC_SIPI] = take_sipi,
+};
+
+/* ---- Whom it reaches ---- */
+
+static bool is_addressed(const struct vcpu *vcpu, const struct message *msg)
+{
+	bool is_self = &vcpu->lapic == msg->from;
+
+	switch (msg->shorthand) {
+	case TO_SELF:
+		return is_self;
+	case TO_ALL:
+		return true;
+	case TO_OTHERS:
+		return !is_self;
+	case TO_DEST:
+		break;
+	}
+	return msg->is_broadcast || lapic_matches(&vcpu->lapic, msg->dest, msg->is_logical);
+}
+
+/* Lowest priority: the one with the lowest task priority, the first of equals. */
+static bool deliver_lowest(struct vm *vm, const struct message *msg)
+{
+	struct vcpu *chosen = NULL;
+
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		struct vcpu *vcpu = vm->vcpus[i];
+
+		if (!is_addressed(vcpu, msg) || vcpu->state == VCPU_PARKED || !lapic_is_enabled(&vcpu->lapic))
+			continue;
+		if (!chosen || vcpu->lapic.tpr < chosen->lapic.tpr)
+			chosen = vcpu;
+	}
+	return chosen && take_fixed(chosen, msg);
+}
+
+static bool deliver(struct vm *vm, const struct message *msg)
+{
+	take_fn *take = msg->mode < countof(takers) ? takers[msg->mode] : NULL;
+	bool was_taken = false;
+
+	if (!take)
+		return false;
+	if (msg->mode == APIC_LOWEST)
+		return deliver_lowest(vm, msg);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		if (is_addressed(vm->vcpus[i], msg) && take(vm->vcpus[i], msg))
+			was_taken = true;
+	return was_taken;
+}
+
+void smp_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
+{
+	bool is_x2apic = lapic_is_x2apic(from);
+	struct message msg = {
+		.from = from,
+		.shorthand = (enum shorthand)field_get(icr, ICR_SHORTHAND),
+		.dest = (uint32_t)field_get(icr, is_x2apic ? ICR_DEST_X2APIC : ICR_DEST_XAPIC),
+		.is_logical = icr & ICR_LOGICAL,
+		.vector = (uint8_t)field_get(icr, ICR_VECTOR),
+		.mode = (enum apic_mode)field_get(icr, ICR_MODE),
+	};
+
+	msg.is_broadcast = !msg.is_logical && msg.dest == (is_x2apic ? BROADCAST_32 : BROADCAST_8);
+	/* "INIT Level De-assert" synchronizes arbitration IDs on old chips and does nothing since. */
+	if (msg.mode == APIC_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
+		return;
+	(void)deliver(vm, &msg);
+}
+
+bool smp_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)
+{
+	struct message msg = {
+		.shorthand = TO_DEST,
+		.dest = ioapic_msg->dest,
+		.is_broadcast = !ioapic_msg->is_logical && ioapic_msg->dest == BROADCAST_8,
+		.is_logical = ioapic_msg->is_logical,
+		.is_level = ioapic_msg->is_level,
+		.vector = ioapic_msg->vector,
+		.mode = ioapic_msg->mode,
+	};
+
+	return msg.mode != APIC_SIPI && deliver(vm, &msg);	/* a SIPI comes from a processor only */
+}
+
+/* Registers that live outside the control block, as reset leaves them; the backend does the rest. */
+void smp_start(struct vcpu *vcpu, const struct reset_state *state)
+{
+	memcpy(vcpu->gpr, state->gpr, sizeof(vcpu->gpr));
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->cr2 = 0;
+	vcpu->irq_check = true;
+	virt->vcpu_reset(vcpu, state);
+	vcpu->state = VCPU_READY;
+}

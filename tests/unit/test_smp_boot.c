@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* Interrupt messages: who is reached, what each delivery mode does, and a processor started by INIT, SIPI, SIPI. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/reset.h"
+#include "arch/x86/virt/smp_boot.h"
+#include "hv/lib/util.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define VCPUS	3U
+
+static struct vm vm;
+static struct vcpu vcpus[VCPUS];
+static struct reset_state started[VCPUS];
+static unsigned posts[VCPUS], level_posts, kicks[VCPUS], inits[VCPUS], starts[VCPUS];
+
+/* ---- The world around the code under test ---- */
+
+bool lapic_is_enabled(const struct lapic *lapic) { return lapic->svr; }
+bool lapic_is_x2apic(const struct lapic *lapic) { return lapic->base_msr & APIC_BASE_X2APIC; }
+
+/* Physical: by ID. Logical: one bit for each ID. Broadcasts are not its business here: stricter than the real one. */
+bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
+{
+	return is_logical ? dest >> lapic->id & 1 : dest == lapic->id;
+}
+
+void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level)
+{
+	assert_true(lapic_is_enabled(lapic));
+	posts[lapic->id] = posts[lapic->id] * 256 + vector;
+	level_posts += is_level;
+}
+
+void lapic_reset(struct lapic *lapic, bool is_init)
+{
+	assert_true(is_init);
+	inits[lapic->id]++;
+}
+
+void vcpu_kick(struct vcpu *vcpu) { kicks[vcpu->id]++; }
+
+void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
+{
+	(void)fmt;
+	stopped->end = end;
+}
+
+static void fake_reset(struct vcpu *vcpu, const struct reset_state *state)
+{
+	started[vcpu->id] = *state;
+	starts[vcpu->id]++;
+}
+
+static const struct virt_backend fake_backend = { .vcpu_reset = fake_reset };
+const struct virt_backend *virt = &fake_backend;
+
+static int set_up(void **unused)
+{
+	(void)unused;
+	memset(&vm, 0, sizeof(vm));
+	memset(vcpus, 0, sizeof(vcpus));
+	memset(posts, 0, sizeof(posts));
+	memset(kicks, 0, sizeof(kicks));
+	memset(inits, 0, sizeof(inits));
+	memset(starts, 0, sizeof(starts));
+	level_posts = 0;
+	vm.vcpu_count = VCPUS;
+	for (uint32_t i = 0; i < VCPUS; i++) {
+		vm.vcpus[i] = &vcpus[i];
+		vcpus[i].vm = &vm;
+		vcpus[i].id = vcpus[i].lapic.id = i;
+		vcpus[i].lapic.svr = 1;
+		vcpus[i].lapic.base_msr = i ? 0 : APIC_BASE_BSP;
+		vcpus[i].state = VCPU_READY;
+	}
+	return 0;
+}
+
+/* ---- Tests ---- */
+
+static const struct {
+	const char *what;
+	bool     is_x2apic;
+	uint64_t icr;
+	unsigned reached;	/* bit for each vCPU; sent by vCPU 1 */
+} rows[] = {
+	{ "physical", false, 0x02000000000000ffULL, 4 },
+	{ "physical, nobody", false, 0x07000000000000ffULL, 0 },
+	{ "physical broadcast", false, 0xff000000000000ffULL, 7 },
+	{ "logical", false, 0x05000000000008ffULL, 5 },
+	{ "x2APIC physical", true, 0x00000002000000ffULL, 4 },
+	{ "x2APIC physical ff is no broadcast", true, 0x000000ff000000ffULL, 0 },
+	{ "x2APIC broadcast", true, 0xffffffff000000ffULL, 7 },
+	{ "x2APIC logical", true, 0x00000003000008ffULL, 3 },
+	{ "self", false, 0x00000000000400ffULL, 2 },
+	{ "all", false, 0x00000000000800ffULL, 7 },
+	{ "others", false, 0x00000000000c00ffULL, 5 },
+	{ "lowest of some", false, 0x06000000000009ffULL, 2 },
+	{ "SMI", false, 0xff000000000002ffULL, 0 },
+	{ "reserved mode", false, 0xff000000000003ffULL, 0 },
+	{ "ExtINT", false, 0xff000000000007ffULL, 0 },
+};
+
+static void test_destinations(void **unused)
+{
+	for (size_t i = 0; i < countof(rows); i++) {
+		set_up(unused);
+		vcpus[1].lapic.base_msr = rows[i].is_x2apic ? APIC_BASE_X2APIC : 0;
+		smp_ipi(&vm, &vcpus[1].lapic, rows[i].icr);
+		for (uint32_t k = 0; k < VCPUS; k++)
+			if (posts[k] != (rows[i].reached >> k & 1) * 0xff)
+				fail_msg("%s: vCPU %u", rows[i].what, k);
+	}
+}
+
+static void test_nobody_home(void **unused)
+{
+	(void)unused;
+	vcpus[0].lapic.svr = 0;
+	vcpus[2].state = VCPU_PARKED;
+	smp_ipi(&vm, &vcpus[1].lapic, 0xff00000000000031ULL);
+	assert_int_equal(posts[0] | posts[2], 0);
+	assert_int_equal(posts[1], 0x31);
+	smp_ipi(&vm, &vcpus[1].lapic, 0xff00000000000400ULL);	/* NMI */
+	assert_true(vcpus[0].nmi_pending && vcpus[1].nmi_pending);
+	assert_false(vcpus[2].nmi_pending);
+	assert_int_equal(kicks[0], 1);
+	assert_int_equal(kicks[2], 0);
+}
+
+static void test_lowest_priority(void **unused)
+{
+	const struct ioapic_msg msg = { .dest = 7, .is_logical = true, .is_level = true, .vector = 0x40, .mode = APIC_LOWEST };
+
+	(void)unused;
+	vcpus[0].lapic.tpr = 0x80;
+	vcpus[1].lapic.tpr = 0x20;
+	vcpus[2].state = VCPU_PARKED;
+	assert_true(smp_deliver(&vm, &msg));
+	assert_int_equal(posts[1], 0x40);
+	assert_int_equal(posts[0] | posts[2], 0);
+	assert_int_equal(level_posts, 1);
+}
+
+static void test_ioapic(void **unused)
+{
+	static const struct { struct ioapic_msg msg; bool was_taken; } msgs[] = {
+		{ { .dest = 1, .vector = 0x30, .mode = APIC_FIXED }, true },
+		{ { .dest = 0xff, .vector = 0x30, .mode = APIC_FIXED }, true },
+		{ { .dest = 9, .vector = 0x30, .mode = APIC_FIXED }, false },
+		{ { .dest = 1, .vector = 0x0f, .mode = APIC_FIXED }, false },
+		{ { .dest = 1, .mode = APIC_NMI }, true },
+		{ { .dest = 2, .vector = 0x30, .mode = APIC_SIPI }, false },
+		{ { .dest = 1, .vector = 0x30, .mode = APIC_EXTINT }, false },
+		{ { .dest = 1, .vector = 0x30, .mode = (enum apic_mode)99 }, false },
+	};
+
+	for (size_t i = 0; i < countof(msgs); i++) {
+		set_up(unused);
+		vcpus[2].state = VCPU_PARKED;
+		assert_int_equal(smp_deliver(&vm, &msgs[i].msg), msgs[i].was_taken);
+		assert_int_equal(starts[2], 0);
+	}
+}
+
+static void test_init_sipi_sipi(void **unused)
+{
+	(void)unused;
+	vcpus[2].gpr[GPR_RBX] = 77;
+	vcpus[2].cr2 = 77;
+	vcpus[2].nmi_pending = vcpus[2].nmi_blocked = vcpus[2].pending.is_valid = true;
+
+	smp_ipi(&vm, &vcpus[0].lapic, 0x020000000000c500ULL);	/* INIT, level, assert */
+	assert_int_equal(vcpus[2].state, VCPU_PARKED);
+	assert_int_equal(inits[2], 1);
+	assert_false(vcpus[2].nmi_pending || vcpus[2].nmi_blocked || vcpus[2].pending.is_valid);
+	smp_ipi(&vm, &vcpus[0].lapic, 0x0200000000008500ULL);	/* INIT, level, de-assert: nothing */
+	assert_int_equal(inits[2], 1);
+
+	smp_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* SIPI 9a */
+	assert_int_equal(vcpus[2].state, VCPU_READY);
+	assert_int_equal(started[2].seg[SEG_CS].base, 0x9a000);
+	assert_int_equal(started[2].seg[SEG_CS].selector, 0x9a00);
+	assert_int_equal(started[2].rip, 0);
+	assert_int_equal(vcpus[2].gpr[GPR_RBX], 0);
+	assert_int_equal(vcpus[2].cr2, 0);
+
+	smp_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* the second one finds it running */
+	assert_int_equal(starts[2], 1);
+	assert_int_equal(starts[0] + starts[1], 0);
+	assert_int_equal(vm.end, VM_END_NONE);
+}
+
+static void test_init_others(void **unused)
+{
+	(void)unused;
+	smp_ipi(&vm, &vcpus[0].lapic, 0x00000000000c4500ULL);
+	assert_int_equal(vcpus[0].state, VCPU_READY);
+	assert_int_equal(vcpus[1].state, VCPU_PARKED);
+	assert_int_equal(vcpus[2].state, VCPU_PARKED);
+	assert_int_equal(vm.end, VM_END_NONE);
+}
+
+static void test_init_boot_processor(void **unused)
+{
+	(void)unused;
+	smp_ipi(&vm, &vcpus[1].lapic, 0x0000000000004500ULL);
+	assert_int_equal(vm.end, VM_END_REBOOT);
+	assert_int_equal(inits[0], 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_destinations, set_up),
+		cmocka_unit_test_setup(test_nobody_home, set_up),
+		cmocka_unit_test_setup(test_lowest_priority, set_up),
+		cmocka_unit_test_setup(test_ioapic, set_up),
+		cmocka_unit_test_setup(test_init_sipi_sipi, set_up),
+		cmocka_unit_test_setup(test_init_others, set_up),
+		cmocka_unit_test_setup(test_init_boot_processor, set_up),
+	};
+
+	return cmocka_run_group_tests_name("smp_boot", tests, NULL, NULL);
+}
