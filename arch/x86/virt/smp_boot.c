@@ -186,10 +186,9 @@ bool smp_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)
 	return msg.mode != APIC_SIPI && deliver(vm, &msg);	/* a SIPI comes from a processor only */
 }
 
-/* Registers that live outside the control block, as reset leaves them; the backend does the rest. */
+/* Registers the backend does not touch, as reset leaves them; it does the rest. */
 void smp_start(struct vcpu *vcpu, const struct reset_state *state)
 {
-	memcpy(vcpu->gpr, state->gpr, sizeof(vcpu->gpr));
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->cr2 = 0;
 	vcpu->irq_check = true;
