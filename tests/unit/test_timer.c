@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/timer.c: order, re-arming, and arithmetic at the edges. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "clock_fake.h"
+#include "hv/lib/util.h"
+#include "hv/timer.h"
+
+static void test_mul_div(void **state)
+{
+	static const struct { uint64_t a, b, c, result; } rows[] = {
+		{ 0, 5, 3, 0 }, { 7, 5, 3, 11 }, { 1ULL << 63, 2, 4, 1ULL << 62 },
+		{ UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX }, { UINT64_MAX, 2, 1, UINT64_MAX },
+		{ UINT64_MAX, 1000, 1000, UINT64_MAX }, { UINT64_MAX, 1, 2, UINT64_MAX / 2 },
+		{ 3192000000ULL, 1193182, 3192000000ULL, 1193182 }, { 1ULL << 40, 1ULL << 40, 1ULL << 20, 1ULL << 60 },
+		{ 1ULL << 40, 1ULL << 40, 1ULL << 16, UINT64_MAX }, { 5, 5, 0, UINT64_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++)
+		assert_int_equal(mul_div64(rows[i].a, rows[i].b, rows[i].c), rows[i].result);
+}
+
+struct shot { struct timer timer; unsigned fired, *order; uint64_t period; };
+
+static unsigned fire_count;
+
+static void fire(void *ctx)
+{
+	struct shot *shot = ctx;
+
+	shot->fired = ++fire_count;
+	if (shot->period)
+		timer_arm(&shot->timer, fake_now + shot->period);
+}
+
+static void test_order(void **state)
+{
+	static const uint64_t deadlines[] = { 500, 100, 300, 300, 200, 400 };
+	static const unsigned order[] = { 6, 1, 3, 4, 2, 5 };
+	struct shot shots[countof(deadlines)] = { 0 };
+	uint64_t start = fake_now;
+
+	(void)state;
+	fire_count = 0;
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	for (size_t i = 0; i < countof(deadlines); i++) {
+		timer_init(&shots[i].timer, fire, &shots[i]);
+		assert_false(timer_is_armed(&shots[i].timer));
+		timer_arm(&shots[i].timer, 1);
+		timer_arm(&shots[i].timer, start + deadlines[i]);
+	}
+	assert_int_equal(timer_next(), start + 100);
+	timer_run_due();
+	assert_int_equal(fire_count, 0);
+	clock_jump(1000);
+	for (size_t i = 0; i < countof(deadlines); i++)
+		assert_int_equal(shots[i].fired, order[i]);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+}
+
+static void test_disarm(void **state)
+{
+	struct shot a = { 0 }, b = { 0 };
+	struct timer zeroed = { 0 };
+
+	(void)state;
+	fire_count = 0;
+	timer_init(&a.timer, fire, &a);
+	timer_init(&b.timer, fire, &b);
+	timer_disarm(&a.timer);
+	timer_arm(&a.timer, fake_now + 10);
+	timer_arm(&b.timer, fake_now + 20);
+	timer_disarm(&zeroed);		/* a half-built device: in no list, and the list stays whole */
+	timer_disarm(&a.timer);
+	timer_disarm(&a.timer);
+	assert_int_equal(timer_next(), b.timer.deadline);
+	timer_arm(&b.timer, TIMER_NEVER);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	clock_jump(100);
+	assert_int_equal(fire_count, 0);
+}
+
+/* A timer that re-arms itself at once must not keep the loop: one firing a round. */
+static void test_no_storm(void **state)
+{
+	struct shot shot = { .period = 0 };
+
+	(void)state;
+	fire_count = 0;
+	timer_init(&shot.timer, fire, &shot);
+	shot.period = 1;
+	timer_arm(&shot.timer, fake_now);
+	timer_run_due();
+	assert_int_equal(fire_count, 1);
+	clock_jump(1000);
+	assert_int_equal(fire_count, 2);
+	timer_disarm(&shot.timer);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mul_div),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_disarm),
+		cmocka_unit_test(test_no_storm),
+	};
+
+	return cmocka_run_group_tests_name("timer", tests, NULL, NULL);
+}
