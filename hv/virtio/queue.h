@@ -21,7 +21,8 @@ struct vq_seg { gpa_t addr; uint32_t len; bool is_write; };
 
 struct vq_req {
 	uint16_t      head;
-	uint16_t      seg_count;	/* readable ones first */
+	uint16_t      seg_count;	/* readable ones first, */
+	uint16_t      read_segs;	/* this many */
 	uint32_t      written;		/* bytes vq_write put: what the used element reports */
 	uint64_t      readable, writable;	/* bytes in all */
 	uint16_t      read_seg, write_seg;	/* cursors */
@@ -35,16 +36,21 @@ struct vq {
 	bool        is_ready, is_broken;
 	bool        has_event_idx, has_indirect;	/* negotiated */
 	gpa_t       desc, avail, used;
+	/* The three areas in our address space, when each lies in one 2 MiB chunk; NULL: through gpm, piecewise. */
+	const void *desc_map;
+	uint16_t   *avail_map, *used_map;
 	uint16_t    last_avail;		/* next available entry to take */
 	uint16_t    used_idx;		/* our copy of used->idx */
 	uint16_t    signalled;		/* used_idx at the last interrupt */
-	bool        signalled_valid;
+	bool        signalled_valid;	/* false until the first interrupt: that one is always sent */
 	void      (*on_broken)(void *ctx);
 	void       *ctx;
 	struct vq_req *req;		/* scratch for devices that handle one request at a time */
 };
 
+/* To the state before the driver touched it. Keeps gpm, on_broken, ctx and req, which their owner set. */
 void vq_reset(struct vq *vq);
+void vq_deactivate(struct vq *vq);	/* stop; size and addresses may be changed again */
 
 /* Check size, alignment and ranges and switch the queue on. False: refused, stays off. */
 __attribute__((warn_unused_result)) bool vq_activate(struct vq *vq);
@@ -53,6 +59,18 @@ bool   vq_pop(struct vq *vq, struct vq_req *req);		/* validated copy; false if e
 void   vq_unpop(struct vq *vq);					/* give the last popped one back: no room now */
 size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len);	/* device-readable bytes, in order */
 size_t vq_write(struct vq *vq, struct vq_req *req, const void *from, size_t len);	/* device-writable bytes */
+
+/*
+ * The next piece of the request as a pointer into guest memory, for devices that need no copy. *len is cut to
+ * what is contiguous; the cursor moves past it, and a writable piece counts as written: the caller fills
+ * all of it. NULL at the end. The guest may change the bytes at any time.
+ */
+const void *vq_next_readable(struct vq *vq, struct vq_req *req, size_t *len);
+void       *vq_next_writable(struct vq *vq, struct vq_req *req, size_t *len);
+/* Move a cursor without touching memory; skipped writable bytes do not count as written. */
+void   vq_skip_readable(struct vq_req *req, uint64_t len);
+void   vq_skip_writable(struct vq_req *req, uint64_t len);
+
 void   vq_push(struct vq *vq, struct vq_req *req);		/* used element; length is what was written */
 
 /* Ask the driver to kick (or not) for new buffers; returns true when some arrived meanwhile: pop again. */

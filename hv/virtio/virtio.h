@@ -19,6 +19,9 @@
 #define VIRTIO_F_EVENT_IDX	(1ULL << 29)
 #define VIRTIO_F_VERSION_1	(1ULL << 32)
 
+/* What every device here offers: the transport and the queue implement it. */
+#define VIRTIO_F_COMMON	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1)
+
 #define VIRTIO_QUEUES_MAX	4U
 
 struct virtio_dev;
@@ -36,10 +39,11 @@ struct virtio_dev {
 	uint32_t     device_id;
 	uint64_t     offered;		/* feature bits, transport ones included */
 	uint64_t     accepted;		/* what the driver took; fixed by FEATURES_OK */
-	uint32_t     config_size;
+	uint32_t     config_size;	/* a multiple of 4; the transport reads whole words of it */
 	unsigned     queue_count;
 	struct vq    queues[VIRTIO_QUEUES_MAX];
 	const struct virtio_ops *ops;
+	bool         is_live;		/* DRIVER_OK and not failed: queues may be served (the transport says) */
 
 	/* Given by the transport */
 	void       (*interrupt)(void *ctx);		/* used buffers */

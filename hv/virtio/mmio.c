@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio-mmio register file (OASIS virtio 1.2, 4.2 "Virtio Over MMIO"). Contract in mmio.h.
+ *
+ * Each register has get_<Name> and set_<Name> as far as its access allows; one table is built from
+ * the list in mmio.h. Setters that change something readable call mmio_publish for what they
+ * changed.
+ *
+ * A driver that does things in the wrong order is ignored, not punished: the register keeps its
+ * value and the driver can see that by reading it.
+ */
+#include "hv/virtio/mmio.h"
+
+#include "hv/lib/util.h"
+#include "hv/log.h"
+
+#define REG_BYTES	4U
+#define REG_BITS	32U
+#define FEATURE_WORDS	2U		/* selectors that mean something: features are 64 bits */
+#define SHM_NONE	UINT32_MAX	/* 4.2.2.1: no such shared-memory region */
+
+struct mmio_reg {
+	const char *name;
+	uint32_t  (*get)(const struct virtio_mmio *mmio);
+	void      (*set)(struct virtio_mmio *mmio, uint32_t val);
+};
+
+static const struct mmio_reg mmio_regs[VIRTIO_MMIO_CONFIG / REG_BYTES];
+
+/* What a load of the aligned word at `offset` gives. The shadow page holds exactly this. */
+static uint32_t mmio_word(const struct virtio_mmio *mmio, uint64_t offset)
+{
+	struct virtio_dev *dev = mmio->dev;
+
+	if (offset < VIRTIO_MMIO_CONFIG) {
+		const struct mmio_reg *reg = &mmio_regs[offset / REG_BYTES];
+
+		return reg->get ? reg->get(mmio) : 0;
+	}
+	offset -= VIRTIO_MMIO_CONFIG;
+	if (!range_fits(offset, REG_BYTES, dev->config_size) || !dev->ops->config_read)
+		return 0;
+	return (uint32_t)dev->ops->config_read(dev, offset, REG_BYTES);
+}
+
+/*
+ * Bring the words in [first, end) of the shadow page up to date. A vCPU may be reading it: whole
+ * words only.
+ */
+static void mmio_publish(struct virtio_mmio *mmio, uint32_t first, uint32_t end)
+{
+	if (!mmio->shadow)
+		return;
+	for (uint32_t offset = first; offset < end; offset += REG_BYTES)
+		*(volatile uint32_t *)&mmio->shadow[offset / REG_BYTES] = mmio_word(mmio, offset);
+}
+
+static void publish_reg(struct virtio_mmio *mmio, enum virtio_mmio_reg reg)
+{
+	mmio_publish(mmio, reg, reg + REG_BYTES);
+}
+
+static uint32_t config_end(const struct virtio_mmio *mmio)
+{
+	return VIRTIO_MMIO_CONFIG + mmio->dev->config_size;
+}
+
+/* ---- Interrupts -------------------------------------------------------- */
+
+/* The line follows "InterruptStatus is not 0"; it is touched only when that changes. */
+void virtio_mmio_set_interrupts(struct virtio_mmio *mmio, uint32_t val)
+{
+	const bool was_high = mmio->interrupt_status, is_high = val;
+
+	mmio->interrupt_status = val;
+	publish_reg(mmio, VIRTIO_MMIO_InterruptStatus);
+	if (is_high != was_high)
+		irq_set(&mmio->irq, is_high);
+}
+
+static void mmio_interrupt(void *ctx)
+{
+	struct virtio_mmio *mmio = ctx;
+
+	virtio_mmio_set_interrupts(mmio, mmio->interrupt_status | VIRTIO_INT_USED_BUFFER);
+}
+
+static void mmio_config_changed(void *ctx)
+{
+	struct virtio_mmio *mmio = ctx;
+
+	/*
+	 * New contents before the new generation: who read halves of both sees the generation
+	 * change, or the interrupt.
+	 */
+	mmio_publish(mmio, VIRTIO_MMIO_CONFIG, config_end(mmio));
+	mmio->generation++;
+	publish_reg(mmio, VIRTIO_MMIO_ConfigGeneration);
+	if (mmio->dev->is_live)
+		virtio_mmio_set_interrupts(mmio, mmio->interrupt_status | VIRTIO_INT_CONFIG);
+}
+
+/* A driver can do this as often as it likes, so only the first time is worth a line. */
+static void complain_once(struct virtio_mmio *mmio, const char *what)
+{
+	if (!mmio->complained)
+		log_warn("%s: the driver %s", mmio->dev->name, what);
+	mmio->complained = true;
+}
+
+/*
+ * 2.1.2: the device has met an error it cannot recover from; the driver is told and has to start
+ * over.
+ */
+static void mmio_needs_reset(void *ctx)
+{
+	struct virtio_mmio *mmio = ctx;
+
+	complain_once(mmio, "broke its queue; the device waits for a reset");
+	mmio->dev->is_live = false;
+	mmio->status |= VIRTIO_STATUS_NEEDS_RESET;
+	publish_reg(mmio, VIRTIO_MMIO_Status);
+	if (mmio->status & VIRTIO_STATUS_DRIVER_OK)
+		virtio_mmio_set_interrupts(mmio, mmio->interrupt_status | VIRTIO_INT_CONFIG);
+}
+
+/* ---- Identity and features --------------------------------------------- */
+
+#define CONSTANT_GETTER(Name, value)							\
+static uint32_t get_##Name(const struct virtio_mmio *mmio) { (void)mmio; return (value); }
+CONSTANT_GETTER(MagicValue, VIRTIO_MMIO_MAGIC)
+CONSTANT_GETTER(Version, VIRTIO_MMIO_VERSION)
+CONSTANT_GETTER(VendorID, VIRTIO_MMIO_VENDOR)
+CONSTANT_GETTER(SHMLenLow, SHM_NONE)
+CONSTANT_GETTER(SHMLenHigh, SHM_NONE)
+CONSTANT_GETTER(SHMBaseLow, SHM_NONE)
+CONSTANT_GETTER(SHMBaseHigh, SHM_NONE)
+#undef CONSTANT_GETTER
+
+static uint32_t get_DeviceID(const struct virtio_mmio *mmio) { return mmio->dev->device_id; }
+
+static uint32_t get_DeviceFeatures(const struct virtio_mmio *mmio)
+{
+	if (mmio->device_features_sel >= FEATURE_WORDS)
+		return 0;
+	return (uint32_t)(mmio->dev->offered >> (mmio->device_features_sel * REG_BITS));
+}
+
+static void set_DeviceFeaturesSel(struct virtio_mmio *mmio, uint32_t val)
+{
+	mmio->device_features_sel = val;
+	publish_reg(mmio, VIRTIO_MMIO_DeviceFeatures);
+}
+
+static void set_DriverFeaturesSel(struct virtio_mmio *mmio, uint32_t val)
+{
+	mmio->driver_features_sel = val;
+}
+
+static void set_half(uint64_t *word, unsigned half, uint32_t val)
+{
+	const unsigned shift = half * REG_BITS;
+
+	*word = (*word & ~((uint64_t)UINT32_MAX << shift)) | ((uint64_t)val << shift);
+}
+
+static void set_DriverFeatures(struct virtio_mmio *mmio, uint32_t val)
+{
+	const bool is_frozen = mmio->status & VIRTIO_STATUS_FEATURES_OK;
+
+	if (mmio->driver_features_sel < FEATURE_WORDS && !is_frozen)
+		set_half(&mmio->dev->accepted, mmio->driver_features_sel, val);
+}
+
+/* ---- Queues ------------------------------------------------------------ */
+
+/* The one QueueSel names, or NULL: every user has to say what happens without one. */
+static struct vq *selected_queue(const struct virtio_mmio *mmio)
+{
+	struct virtio_dev *dev = mmio->dev;
+
+	return mmio->queue_sel < dev->queue_count ? &dev->queues[mmio->queue_sel] : NULL;
+}
+
+/* ... and only while its size and addresses may be changed: they freeze when it is made ready. */
+static struct vq *queue_in_setup(const struct virtio_mmio *mmio)
+{
+	struct vq *vq = selected_queue(mmio);
+
+	return vq && !vq->is_ready ? vq : NULL;
+}
+
+static void set_QueueSel(struct virtio_mmio *mmio, uint32_t val)
+{
+	mmio->queue_sel = val;
+	publish_reg(mmio, VIRTIO_MMIO_QueueNumMax);
+	publish_reg(mmio, VIRTIO_MMIO_QueueReady);
+}
+
+static uint32_t get_QueueNumMax(const struct virtio_mmio *mmio)
+{
+	return selected_queue(mmio) ? VQ_SIZE_MAX : 0;
+}
+
+static void set_QueueNum(struct virtio_mmio *mmio, uint32_t val)
+{
+	struct vq *vq = queue_in_setup(mmio);
+
+	if (vq)
+		vq->size = val;		/* vq_activate judges it */
+}
+
+static uint32_t get_QueueReady(const struct virtio_mmio *mmio)
+{
+	const struct vq *vq = selected_queue(mmio);
+
+	return vq && vq->is_ready;
+}
+
+static void set_QueueReady(struct virtio_mmio *mmio, uint32_t val)
+{
+	struct vq *vq = selected_queue(mmio);
+
+	if (!vq)
+		return;
+	if (!val)
+		vq_deactivate(vq);
+	else if (!vq->is_ready && (mmio->status & VIRTIO_STATUS_FEATURES_OK) && !vq_activate(vq))
+		complain_once(mmio, "asked for a queue of impossible size or place; it stays off");
+	publish_reg(mmio, VIRTIO_MMIO_QueueReady);
+}
+
+/* Two halves make an address; the other half is never OR-ed with what stood there before. */
+#define ADDRESS_SETTERS(Name, field)								\
+static void set_##Name##Low(struct virtio_mmio *mmio, uint32_t val)				\
+{												\
+	if (queue_in_setup(mmio))								\
+		set_half(&queue_in_setup(mmio)->field.raw, 0, val);				\
+}												\
+static void set_##Name##High(struct virtio_mmio *mmio, uint32_t val)				\
+{												\
+	if (queue_in_setup(mmio))								\
+		set_half(&queue_in_setup(mmio)->field.raw, 1, val);				\
+}
+ADDRESS_SETTERS(QueueDesc, desc)
+ADDRESS_SETTERS(QueueDriver, avail)
+ADDRESS_SETTERS(QueueDevice, used)
+#undef ADDRESS_SETTERS
+
+static void set_QueueNotify(struct virtio_mmio *mmio, uint32_t val)
+{
+	struct virtio_dev *dev = mmio->dev;
+
+	if (val < dev->queue_count && dev->is_live && dev->queues[val].is_ready)
+		dev->ops->notify(dev, val);
+}
+
+/* ---- The rest ---------------------------------------------------------- */
+
+static uint32_t get_Status(const struct virtio_mmio *mmio) { return mmio->status; }
+
+/* A reset changes everything, and the driver writes this register five times in its life. */
+static void set_Status(struct virtio_mmio *mmio, uint32_t val)
+{
+	virtio_status_write(mmio, val);
+	mmio_publish(mmio, 0, config_end(mmio));
+}
+
+static uint32_t get_InterruptStatus(const struct virtio_mmio *mmio)
+{
+	return mmio->interrupt_status;
+}
+
+static void set_InterruptACK(struct virtio_mmio *mmio, uint32_t val)
+{
+	virtio_mmio_set_interrupts(mmio, mmio->interrupt_status & ~val);
+}
+
+static uint32_t get_ConfigGeneration(const struct virtio_mmio *mmio) { return mmio->generation; }
+
+#define GET_R(name)	get_##name
+#define GET_W(name)	NULL
+#define GET_RW(name)	get_##name
+#define SET_R(name)	NULL
+#define SET_W(name)	set_##name
+#define SET_RW(name)	set_##name
+
+static const struct mmio_reg mmio_regs[VIRTIO_MMIO_CONFIG / REG_BYTES] = {
+#define X(offset, name, access) \
+	[(offset) / REG_BYTES] = { #name, GET_##access(name), SET_##access(name) },
+	VIRTIO_MMIO_REGISTERS(X)
+#undef X
+};
+
+static void config_write(struct virtio_mmio *mmio, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct virtio_dev *dev = mmio->dev;
+
+	if (!range_fits(offset, size, dev->config_size) || !dev->ops->config_write)
+		return;
+	dev->ops->config_write(dev, offset, size, value);
+	mmio_publish(mmio, VIRTIO_MMIO_CONFIG, config_end(mmio));
+}
+
+/*
+ * Any size at any offset gives the bytes that memory with these words would hold, as the shadow
+ * page does.
+ */
+uint64_t virtio_mmio_read(void *opaque, uint64_t offset, unsigned size)
+{
+	const struct virtio_mmio *mmio = opaque;
+	const uint64_t word = align_down(offset, REG_BYTES);
+	uint64_t val;
+
+	if (!range_fits(offset, size, VIRTIO_MMIO_PAGE))
+		return 0;
+	val = mmio_word(mmio, word) | (uint64_t)mmio_word(mmio, word + REG_BYTES) << REG_BITS;
+	val >>= (offset - word) * 8;
+	return size < REG_BYTES ? val & ((1ULL << (size * 8)) - 1) : val & UINT32_MAX;
+}
+
+/* Apart, so that virtio_mmio_write saves no registers on its way to the device. */
+__attribute__((noinline))
+static void register_write(struct virtio_mmio *mmio, uint64_t offset, unsigned size, uint64_t value)
+{
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		config_write(mmio, offset - VIRTIO_MMIO_CONFIG, size, value);
+		return;
+	}
+	/* 4.2.2.2: registers take aligned words only. */
+	if (offset % REG_BYTES || size != REG_BYTES)
+		return;
+	if (mmio_regs[offset / REG_BYTES].set)
+		mmio_regs[offset / REG_BYTES].set(mmio, (uint32_t)value);
+}
+
+void virtio_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct virtio_mmio *mmio = opaque;
+
+	/* What a running driver writes most: before everything else, and nothing to publish. */
+	if (__builtin_expect(offset == VIRTIO_MMIO_QueueNotify && size == REG_BYTES, 1))
+		set_QueueNotify(mmio, (uint32_t)value);
+	else
+		register_write(mmio, offset, size, value);
+}
+
+void virtio_mmio_page(struct virtio_mmio *mmio, uint32_t *page)
+{
+	mmio->shadow = page;
+	mmio_publish(mmio, 0, VIRTIO_MMIO_PAGE);
+}
+
+void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_dev *dev, struct gpm *gpm,
+		      struct irq_line irq)
+{
+	*mmio = (struct virtio_mmio){ .dev = dev, .irq = irq };
+	dev->interrupt = mmio_interrupt;
+	dev->config_changed = mmio_config_changed;
+	dev->needs_reset = mmio_needs_reset;
+	dev->ctx = mmio;
+	for (unsigned i = 0; i < dev->queue_count; i++) {
+		dev->queues[i].gpm = gpm;
+		dev->queues[i].on_broken = mmio_needs_reset;
+		dev->queues[i].ctx = mmio;
+	}
+	virtio_status_reset(mmio);
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The split virtqueue, device side (OASIS virtio 1.2, 2.7 "Split Virtqueues"). Contract in
+ * queue.h.
+ *
+ * Everything in the rings belongs to a driver that may change it at any time. Therefore: each
+ * field is loaded once, with a volatile or fenced access, into our own memory; the copy is
+ * checked; the copy is used. The walk over a chain ends after `size` buffers at the latest,
+ * whatever the descriptors say.
+ *
+ * Order on the memory bus. x86 keeps loads in order with loads and stores with stores (SDM vol. 3,
+ * "Memory Ordering"), so what the specification calls read and write barriers is a compiler
+ * barrier here: avail->idx before the entry it announces, a used element before used->idx. The one
+ * reordering the processor does make, a load before an older store, matters in two places and gets
+ * a full fence: vq_enable_notify and vq_should_interrupt, where each side publishes one word and
+ * then looks at the other's.
+ */
+#include "hv/virtio/queue.h"
+
+struct vring_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags, next;
+};
+
+struct vring_used_elem { uint32_t id, len; };
+
+#define DESC_F_NEXT	1U
+#define DESC_F_WRITE	2U
+#define DESC_F_INDIRECT	4U
+
+#define AVAIL_F_NO_INTERRUPT	1U
+#define USED_F_NO_NOTIFY	1U
+
+/*
+ * Both rings are a header of two 16-bit words, entries, and one more word for EVENT_IDX at the
+ * end.
+ */
+#define RING_FLAGS	0U
+#define RING_IDX	1U
+#define RING_ENTRIES	2U
+#define WORD		sizeof(uint16_t)
+#define USED_WORDS	((uint32_t)(sizeof(struct vring_used_elem) / WORD))
+
+#define DESC_ALIGN	16U
+#define AVAIL_ALIGN	2U
+#define USED_ALIGN	4U
+
+/* The compiler may neither move accesses across nor read a copied value from its source again. */
+static inline void compiler_barrier(void) { __asm__ volatile("" : : : "memory"); }
+
+/* Our older stores are visible to the driver before our younger loads are made. */
+static inline void full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
+static inline bool load_word(struct vq *vq, const uint16_t *map, gpa_t area, uint32_t word,
+			     uint16_t *to)
+{
+	if (__builtin_expect(!map, 0))
+		return gpm_read16(vq->gpm, gpa_add(area, word * WORD), to);
+	*to = *(const volatile uint16_t *)&map[word];
+	return true;
+}
+
+static inline bool store_word(struct vq *vq, uint16_t *map, gpa_t area, uint32_t word, uint16_t val)
+{
+	if (__builtin_expect(!map, 0))
+		return gpm_write16(vq->gpm, gpa_add(area, word * WORD), val);
+	*(volatile uint16_t *)&map[word] = val;
+	return true;
+}
+
+static inline bool load_avail(struct vq *vq, uint32_t word, uint16_t *to)
+{
+	return load_word(vq, vq->avail_map, vq->avail, word, to);
+}
+
+static inline bool store_used(struct vq *vq, uint32_t word, uint16_t val)
+{
+	return store_word(vq, vq->used_map, vq->used, word, val);
+}
+
+static bool mark_broken(struct vq *vq)
+{
+	vq->is_broken = true;
+	if (vq->on_broken)
+		vq->on_broken(vq->ctx);
+	return false;
+}
+
+/* ---- Switching on and off ---------------------------------------------- */
+
+void vq_deactivate(struct vq *vq)
+{
+	vq->is_ready = vq->is_broken = false;
+	vq->desc_map = NULL;
+	vq->avail_map = vq->used_map = NULL;
+	vq->last_avail = vq->used_idx = vq->signalled = 0;
+	vq->signalled_valid = false;
+}
+
+void vq_reset(struct vq *vq)
+{
+	vq_deactivate(vq);
+	vq->has_event_idx = vq->has_indirect = false;
+	vq->size = 0;
+	vq->desc = vq->avail = vq->used = gpa(0);
+}
+
+/* A pointer to the whole area, NULL when it is in pieces. RAM never moves while the VM lives. */
+static void *map_area(struct vq *vq, gpa_t area, size_t bytes)
+{
+	size_t len = bytes;
+	void *map = gpm_map(vq->gpm, area, &len);
+
+	return len == bytes ? map : NULL;
+}
+
+bool vq_activate(struct vq *vq)
+{
+	const uint32_t size = vq->size;
+	const size_t desc_bytes = size * sizeof(struct vring_desc);
+	const size_t avail_bytes = (RING_ENTRIES + size + 1) * WORD;
+	const size_t used_bytes = (RING_ENTRIES + size * USED_WORDS + 1) * WORD;
+
+	if (vq->is_ready || !size || size > VQ_SIZE_MAX || (size & (size - 1)))
+		return false;
+	if (vq->desc.raw % DESC_ALIGN || vq->avail.raw % AVAIL_ALIGN || vq->used.raw % USED_ALIGN)
+		return false;
+	if (!gpm_is_ram(vq->gpm, vq->desc, desc_bytes) ||
+	    !gpm_is_ram(vq->gpm, vq->avail, avail_bytes) ||
+	    !gpm_is_ram(vq->gpm, vq->used, used_bytes))
+		return false;
+
+	vq_deactivate(vq);
+	vq->desc_map = map_area(vq, vq->desc, desc_bytes);
+	vq->avail_map = map_area(vq, vq->avail, avail_bytes);
+	vq->used_map = map_area(vq, vq->used, used_bytes);
+	vq->is_ready = true;
+	return true;
+}
+
+/* ---- Taking requests --------------------------------------------------- */
+
+/* Where descriptors come from: the queue's own table or an indirect one. */
+struct desc_table {
+	const uint8_t *map;	/* NULL: through gpm */
+	gpa_t          addr;
+	uint32_t       count;
+};
+
+static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint32_t index,
+			     struct vring_desc *to)
+{
+	const size_t offset = index * sizeof(*to);
+
+	if (__builtin_expect(!table->map, 0))
+		return gpm_read(vq->gpm, gpa_add(table->addr, offset), to, sizeof(*to));
+	/* The builtin: -ffreestanding makes the other a call. Indirect tables may be unaligned. */
+	__builtin_memcpy(to, table->map + offset, sizeof(*to));
+	compiler_barrier();
+	return true;
+}
+
+/* 2.7.5.3.1: negotiated, the last of its chain, whole descriptors, not within another one. */
+static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table)
+{
+	if (!vq->has_indirect || (desc->flags & DESC_F_NEXT))
+		return false;
+	if (!desc->len || desc->len % sizeof(*desc))
+		return false;
+	if (!gpm_is_ram(vq->gpm, gpa(desc->addr), desc->len))
+		return false;
+	table->addr = gpa(desc->addr);
+	table->count = desc->len / (uint32_t)sizeof(*desc);
+	table->map = map_area(vq, table->addr, desc->len);
+	return true;
+}
+
+static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct vring_desc *desc)
+{
+	const bool is_write = desc->flags & DESC_F_WRITE;
+
+	/* Buffers of length 0 are pointless but not forbidden; nobody touches their address. */
+	if (desc->len && !gpm_is_ram(vq->gpm, gpa(desc->addr), desc->len))
+		return false;
+	if (is_write) {
+		req->writable += desc->len;
+	} else {
+		if (req->seg_count != req->read_segs)
+			return false;		/* readable after writable, 2.7.4.2 */
+		req->read_segs++;
+		req->readable += desc->len;
+	}
+	req->segs[req->seg_count++] = (struct vq_seg){ gpa(desc->addr), desc->len, is_write };
+	return true;
+}
+
+/*
+ * Copy the chain that starts at `index` into req. At most `size` buffers, at most one change to an
+ * indirect table, so the loop ends. 2.7.5: all lengths together stay below 2^32; `written` has 32
+ * bits.
+ */
+static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index)
+{
+	struct desc_table table = { vq->desc_map, vq->desc, vq->size };
+	bool is_indirect = false;
+	struct vring_desc desc;
+
+	while (req->seg_count < vq->size) {
+		if (index >= table.count || !load_desc(vq, &table, index, &desc))
+			return false;
+		if (__builtin_expect(desc.flags & DESC_F_INDIRECT, 0)) {
+			if (is_indirect || !enter_indirect(vq, &desc, &table))
+				return false;
+			is_indirect = true;
+			index = 0;
+			continue;
+		}
+		if (!add_segment(vq, req, &desc))
+			return false;
+		if (!(desc.flags & DESC_F_NEXT))
+			return req->readable + req->writable <= UINT32_MAX;
+		index = desc.next;
+	}
+	return false;
+}
+
+bool vq_pop(struct vq *vq, struct vq_req *req)
+{
+	uint16_t avail_idx, head;
+
+	if (!vq->is_ready || vq->is_broken)
+		return false;
+	if (!load_avail(vq, RING_IDX, &avail_idx))
+		return mark_broken(vq);
+	if (avail_idx == vq->last_avail)
+		return false;
+	/* More entries than the ring has: a lie that would send us around it for 65,535. */
+	if ((uint16_t)(avail_idx - vq->last_avail) > vq->size)
+		return mark_broken(vq);
+
+	/* The driver stores the entry, then avail->idx: we load in the other order. */
+	compiler_barrier();
+	if (!load_avail(vq, RING_ENTRIES + (vq->last_avail & (vq->size - 1)), &head))
+		return mark_broken(vq);
+
+	/*
+	 * Only the header: clearing or copying the 256 segments would cost more than everything
+	 * else here.
+	 */
+	req->head = head;
+	req->seg_count = req->read_segs = req->read_seg = 0;
+	req->written = req->read_off = req->write_off = 0;
+	req->readable = req->writable = 0;
+	if (!walk_chain(vq, req, head))
+		return mark_broken(vq);
+	req->write_seg = req->read_segs;
+	vq->last_avail++;
+	return true;
+}
+
+void vq_unpop(struct vq *vq)
+{
+	if (vq->is_ready)	/* the device may have been reset since */
+		vq->last_avail--;
+}
+
+/* ---- Giving them back -------------------------------------------------- */
+
+void vq_push(struct vq *vq, struct vq_req *req)
+{
+	const uint32_t slot = vq->used_idx & (vq->size - 1);
+	const struct vring_used_elem elem = { req->head, req->written };
+
+	if (!vq->is_ready || vq->is_broken)
+		return;
+	if (__builtin_expect(vq->used_map != NULL, 1)) {
+		/* Aligned to 4 only, hence two stores. */
+		volatile struct vring_used_elem *entry =
+			(void *)&vq->used_map[RING_ENTRIES + slot * USED_WORDS];
+
+		entry->id = elem.id;
+		entry->len = elem.len;
+	} else if (!gpm_write(vq->gpm, gpa_add(vq->used, (RING_ENTRIES + slot * USED_WORDS) * WORD),
+			      &elem, sizeof(elem))) {
+		(void)mark_broken(vq);
+		return;
+	}
+	/* The driver loads used->idx, then the element: data and element are stored first. */
+	compiler_barrier();
+	vq->used_idx++;
+	if (!store_used(vq, RING_IDX, vq->used_idx))
+		(void)mark_broken(vq);
+}
+
+bool vq_enable_notify(struct vq *vq)
+{
+	uint16_t avail_idx;
+	bool is_stored;
+
+	if (!vq->is_ready || vq->is_broken)
+		return false;
+	if (vq->has_event_idx)
+		is_stored = store_used(vq, RING_ENTRIES + vq->size * USED_WORDS, vq->last_avail);
+	else
+		is_stored = store_used(vq, RING_FLAGS, 0);
+	/*
+	 * The driver stores avail->idx, fences, and loads what we stored above; without this fence
+	 * both could miss the other's store: it would not kick, and we would sleep on a full ring.
+	 */
+	full_fence();
+	if (!is_stored || !load_avail(vq, RING_IDX, &avail_idx))
+		return mark_broken(vq);
+	return avail_idx != vq->last_avail;
+}
+
+void vq_disable_notify(struct vq *vq)
+{
+	/*
+	 * With EVENT_IDX nothing to do: avail_event stays behind, and the driver kicks only when
+	 * it passes it.
+	 */
+	if (!vq->is_ready || vq->is_broken || vq->has_event_idx)
+		return;
+	if (!store_used(vq, RING_FLAGS, USED_F_NO_NOTIFY))
+		(void)mark_broken(vq);
+}
+
+bool vq_should_interrupt(struct vq *vq)
+{
+	const uint16_t old = vq->signalled, new = vq->used_idx;
+	const bool is_first = !vq->signalled_valid;
+	uint16_t word;
+
+	if (!vq->is_ready || vq->is_broken || new == old)
+		return false;
+	vq->signalled = new;
+	vq->signalled_valid = true;
+	/*
+	 * The driver stores used_event or flags, fences, and looks at used->idx, which vq_push
+	 * stored: as above.
+	 */
+	full_fence();
+	if (!load_avail(vq, vq->has_event_idx ? RING_ENTRIES + vq->size : RING_FLAGS, &word))
+		return mark_broken(vq);
+	if (!vq->has_event_idx)
+		return !(word & AVAIL_F_NO_INTERRUPT);
+	/*
+	 * 2.7.10 "Used Buffer Notification Suppression": did used->idx pass used_event, modulo
+	 * 2^16?
+	 */
+	return is_first || (uint16_t)(new - word - 1) < (uint16_t)(new - old);
+}

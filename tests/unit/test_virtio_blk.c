@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* The virtio block device over a disk in memory: every request type, right and wrong, and what it reports. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/lib/util.h"
+#include "hv/virtio/blk.h"
+#include "virtio_driver.h"
+
+#define SECTORS		64U
+#define DISK_BYTES	(SECTORS * SECTOR_SIZE)
+#define FEATURES	(VIRTIO_F_COMMON | VIRTIO_BLK_F_SEG_MAX | VIRTIO_BLK_F_BLK_SIZE | VIRTIO_BLK_F_FLUSH | \
+			 VIRTIO_BLK_F_DISCARD | VIRTIO_BLK_F_WRITE_ZEROES)
+#define HEADER		DRV_DATA
+#define PAYLOAD		(DRV_DATA + 0x1000)
+#define STATUS		(DRV_DATA + 0x800)
+#define UNSET		0xeeU		/* a status byte nobody wrote */
+
+struct disk {
+	struct block block;		/* first */
+	uint8_t      data[DISK_BYTES];
+	unsigned     flushes;
+	bool         is_failing;
+};
+
+struct fixture {
+	struct drv        drv;
+	struct disk       disk;
+	struct virtio_blk blk;
+};
+
+static struct disk *disk_of(struct block *block)
+{
+	return container_of(block, struct disk, block);
+}
+
+/* The device promises checked ranges, so the disk insists on them. */
+static int disk_read(struct block *block, uint64_t offset, void *to, size_t len)
+{
+	assert_true(range_fits(offset, len, DISK_BYTES));
+	if (disk_of(block)->is_failing)
+		return -1;
+	memcpy(to, disk_of(block)->data + offset, len);
+	return 0;
+}
+
+static int disk_write(struct block *block, uint64_t offset, const void *from, size_t len)
+{
+	assert_true(range_fits(offset, len, DISK_BYTES) && !block->is_readonly);
+	if (disk_of(block)->is_failing)
+		return -1;
+	memcpy(disk_of(block)->data + offset, from, len);
+	return 0;
+}
+
+static int disk_flush(struct block *block)
+{
+	disk_of(block)->flushes++;
+	return disk_of(block)->is_failing ? -1 : 0;
+}
+
+static int disk_discard(struct block *block, uint64_t offset, uint64_t len)
+{
+	assert_true(range_fits(offset, len, DISK_BYTES) && !block->is_readonly);
+	if (disk_of(block)->is_failing)
+		return -1;
+	memset(disk_of(block)->data + offset, 0, len);
+	return 0;
+}
+
+static void create(struct fixture *f, bool is_readonly, uint64_t features)
+{
+	memset(f, 0, sizeof(*f));
+	f->disk.block = (struct block){
+		.sectors = SECTORS, .is_readonly = is_readonly, .serial = "twenty-bytes-serial!",
+		.read = disk_read, .write = disk_write, .flush = disk_flush, .discard = disk_discard,
+	};
+	for (unsigned i = 0; i < DISK_BYTES; i++)
+		f->disk.data[i] = (uint8_t)(i / SECTOR_SIZE * 3 + i);
+	virtio_blk_init(&f->blk, &f->disk.block);
+	drv_create(&f->drv, &f->blk.dev);
+	drv_start(&f->drv, features & f->blk.dev.offered);
+}
+
+/* Header, then `out` bytes readable and `in` writable at PAYLOAD, then a status byte. Returns the status. */
+static unsigned request(struct fixture *f, uint32_t type, uint64_t sector, uint32_t out, uint32_t in, uint32_t *len)
+{
+	const struct virtio_blk_header header = { type, 0, sector };
+	uint8_t status = UNSET;
+	uint32_t id;
+
+	drv_write_mem(&f->drv, HEADER, &header, sizeof(header));
+	drv_write_mem(&f->drv, STATUS, &status, 1);
+	drv_desc(&f->drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
+	drv_desc(&f->drv, 0, 1, (struct drv_desc){ PAYLOAD, out, DESC_NEXT, 2 });
+	drv_desc(&f->drv, 0, 2, (struct drv_desc){ PAYLOAD, in, DESC_NEXT | DESC_WRITE, 3 });
+	drv_desc(&f->drv, 0, 3, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });
+	drv_offer(&f->drv, 0, 0);
+	drv_kick(&f->drv, 0);
+	assert_true(drv_take(&f->drv, 0, &id, len) && id == 0);
+	drv_read_mem(&f->drv, STATUS, &status, 1);
+	return status;
+}
+
+static void configuration_describes_the_disk(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	create(&f, false, FEATURES);
+	assert_int_equal(f.blk.dev.offered, FEATURES);
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_DeviceID), VIRTIO_ID_BLOCK);
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG + 0), SECTORS);	/* capacity */
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG + 4), 0);
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG + 12), VQ_SIZE_MAX - 2);	/* seg_max */
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG + 20), SECTOR_SIZE);	/* blk_size */
+	assert_int_equal(virtio_mmio_read(&f.drv.mmio, VIRTIO_MMIO_CONFIG + 34, 2), 1);	/* num_queues */
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG + 36), SECTORS);	/* max_discard_sectors */
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG + 48), SECTORS);	/* max_write_zeroes_sectors */
+	assert_int_equal(virtio_mmio_read(&f.drv.mmio, VIRTIO_MMIO_CONFIG + 56, 1), 1);	/* may_unmap */
+	drv_destroy(&f.drv);
+	create(&f, true, FEATURES | VIRTIO_BLK_F_RO);
+	assert_true(f.blk.dev.offered & VIRTIO_BLK_F_RO);
+	assert_false(f.blk.dev.offered & (VIRTIO_BLK_F_DISCARD | VIRTIO_BLK_F_WRITE_ZEROES));
+	drv_destroy(&f.drv);
+}
+
+static void data_moves_both_ways(void **state)
+{
+	struct fixture f;
+	uint8_t data[1024];
+	uint32_t len;
+
+	(void)state;
+	create(&f, false, FEATURES);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_IN, 3, 0, 1024, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(len, 1025);
+	drv_read_mem(&f.drv, PAYLOAD, data, sizeof(data));
+	assert_memory_equal(data, f.disk.data + 3 * SECTOR_SIZE, sizeof(data));
+	memset(data, 0x77, sizeof(data));
+	drv_write_mem(&f.drv, PAYLOAD, data, sizeof(data));
+	assert_int_equal(request(&f, VIRTIO_BLK_T_OUT, SECTORS - 2, 1024, 0, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(len, 1);
+	assert_memory_equal(data, f.disk.data + DISK_BYTES - 1024, sizeof(data));
+	assert_true(f.drv.line);
+	drv_destroy(&f.drv);
+}
+
+static void every_request_type_answers(void **state)
+{
+	static const struct row {
+		const char *name;
+		uint32_t    type;
+		uint64_t    sector;
+		uint32_t    out, in;
+		uint8_t     status;
+		uint32_t    len;
+	} rows[] = {
+		{ "read all", VIRTIO_BLK_T_IN, 0, 0, DISK_BYTES, VIRTIO_BLK_S_OK, DISK_BYTES + 1 },
+		{ "read nothing", VIRTIO_BLK_T_IN, 0, 0, 0, VIRTIO_BLK_S_OK, 1 },
+		{ "read past the end", VIRTIO_BLK_T_IN, SECTORS - 1, 0, 1024, VIRTIO_BLK_S_IOERR, 0 },
+		{ "read behind the end", VIRTIO_BLK_T_IN, SECTORS, 0, 512, VIRTIO_BLK_S_IOERR, 0 },
+		{ "sector that wraps in bytes", VIRTIO_BLK_T_IN, 1ULL << 55, 0, 512, VIRTIO_BLK_S_IOERR, 0 },
+		{ "sector 2^64 - 1", VIRTIO_BLK_T_IN, UINT64_MAX, 0, 512, VIRTIO_BLK_S_IOERR, 0 },
+		{ "half a sector", VIRTIO_BLK_T_IN, 0, 0, 256, VIRTIO_BLK_S_IOERR, 0 },
+		{ "write past the end", VIRTIO_BLK_T_OUT, SECTORS - 1, 1024, 0, VIRTIO_BLK_S_IOERR, 1 },
+		{ "write half a sector", VIRTIO_BLK_T_OUT, 0, 100, 0, VIRTIO_BLK_S_IOERR, 1 },
+		{ "write at 2^64 - 1", VIRTIO_BLK_T_OUT, UINT64_MAX, 512, 0, VIRTIO_BLK_S_IOERR, 1 },
+		{ "flush", VIRTIO_BLK_T_FLUSH, 0, 0, 0, VIRTIO_BLK_S_OK, 1 },
+		{ "serial", VIRTIO_BLK_T_GET_ID, 0, 0, 20, VIRTIO_BLK_S_OK, 21 },
+		{ "serial, room for 19", VIRTIO_BLK_T_GET_ID, 0, 0, 19, VIRTIO_BLK_S_IOERR, 0 },
+		{ "serial, room for more", VIRTIO_BLK_T_GET_ID, 0, 0, 64, VIRTIO_BLK_S_OK, 20 },
+		{ "unknown type", 5, 0, 0, 512, VIRTIO_BLK_S_UNSUPP, 0 },
+		{ "type behind the table", 14, 0, 512, 0, VIRTIO_BLK_S_UNSUPP, 1 },
+		{ "type 2^32 - 1", UINT32_MAX, 0, 0, 0, VIRTIO_BLK_S_UNSUPP, 1 },
+		{ "discard nothing", VIRTIO_BLK_T_DISCARD, 0, 0, 0, VIRTIO_BLK_S_IOERR, 1 },
+		{ "discard half a range", VIRTIO_BLK_T_DISCARD, 0, 24, 0, VIRTIO_BLK_S_IOERR, 1 },
+		{ "discard 17 ranges", VIRTIO_BLK_T_DISCARD, 0, 17 * 16, 0, VIRTIO_BLK_S_IOERR, 1 },
+		{ "discard 16 MiB of ranges", VIRTIO_BLK_T_DISCARD, 0, 1U << 24, 0, VIRTIO_BLK_S_IOERR, 1 },
+	};
+	struct fixture f;
+	char serial[21] = "";
+
+	(void)state;
+	create(&f, false, FEATURES);
+	for (unsigned i = 0; i < countof(rows); i++) {
+		uint32_t len;
+		const unsigned status = request(&f, rows[i].type, rows[i].sector, rows[i].out, rows[i].in, &len);
+
+		if (status != rows[i].status || len != rows[i].len)
+			fail_msg("%s: status %u, length %u", rows[i].name, status, len);
+		if (rows[i].type == VIRTIO_BLK_T_GET_ID && rows[i].in == 20) {
+			drv_read_mem(&f.drv, PAYLOAD, serial, 20);
+			assert_string_equal(serial, "twenty-bytes-serial!");
+		}
+	}
+	assert_int_equal(f.disk.flushes, 1);
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_Status) & VIRTIO_STATUS_NEEDS_RESET, 0);
+	drv_destroy(&f.drv);
+}
+
+static void discard_and_write_zeroes(void **state)
+{
+	static const struct { uint32_t type; struct virtio_blk_range range; uint8_t status; } rows[] = {
+		{ VIRTIO_BLK_T_DISCARD, { 4, 2, 0 }, VIRTIO_BLK_S_OK },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, { 8, 1, 0 }, VIRTIO_BLK_S_OK },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, { SECTORS - 1, 1, VIRTIO_BLK_RANGE_UNMAP }, VIRTIO_BLK_S_OK },
+		{ VIRTIO_BLK_T_DISCARD, { 0, 1, VIRTIO_BLK_RANGE_UNMAP }, VIRTIO_BLK_S_UNSUPP },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, { 0, 1, 2 }, VIRTIO_BLK_S_UNSUPP },
+		{ VIRTIO_BLK_T_DISCARD, { SECTORS - 1, 2, 0 }, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_DISCARD, { UINT64_MAX, 2, 0 }, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, { 1, UINT32_MAX, 0 }, VIRTIO_BLK_S_IOERR },
+		{ VIRTIO_BLK_T_WRITE_ZEROES, { 1ULL << 55, 1, 0 }, VIRTIO_BLK_S_IOERR },
+	};
+	struct fixture f;
+	uint32_t len;
+
+	(void)state;
+	create(&f, false, FEATURES);
+	for (unsigned i = 0; i < countof(rows); i++) {
+		/* The first range of two is always good: a bad second one must keep it from happening. */
+		const struct virtio_blk_range ranges[2] = { { 20, 1, 0 }, rows[i].range };
+		uint64_t count = 0;
+
+		f.disk.data[20 * SECTOR_SIZE] = 0xff;
+		drv_write_mem(&f.drv, PAYLOAD, ranges, sizeof(ranges));
+		assert_int_equal(request(&f, rows[i].type, 0, sizeof(ranges), 0, &len), rows[i].status);
+		assert_int_equal(f.disk.data[20 * SECTOR_SIZE], rows[i].status ? 0xff : 0);
+		if (rows[i].status == VIRTIO_BLK_S_OK) {
+			for (unsigned b = 0; b < rows[i].range.num_sectors * SECTOR_SIZE; b++)
+				count += f.disk.data[rows[i].range.sector * SECTOR_SIZE + b];
+			assert_int_equal(count, 0);
+		}
+	}
+	drv_destroy(&f.drv);
+}
+
+static void a_read_only_disk_takes_no_writes(void **state)
+{
+	static const struct virtio_blk_range range = { 0, 1, 0 };
+	struct fixture f;
+	uint32_t len;
+
+	(void)state;
+	create(&f, true, FEATURES | VIRTIO_BLK_F_RO);
+	drv_write_mem(&f.drv, PAYLOAD, &range, sizeof(range));
+	assert_int_equal(request(&f, VIRTIO_BLK_T_OUT, 0, 512, 0, &len), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_DISCARD, 0, 16, 0, &len), VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, 0, &len), VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_IN, 0, 0, 512, &len), VIRTIO_BLK_S_OK);
+	drv_destroy(&f.drv);
+}
+
+static void what_was_not_negotiated_is_not_supported(void **state)
+{
+	struct fixture f;
+	uint32_t len;
+
+	(void)state;
+	create(&f, false, VIRTIO_F_VERSION_1);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_FLUSH, 0, 0, 0, &len), VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_DISCARD, 0, 16, 0, &len), VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_IN, 0, 0, 512, &len), VIRTIO_BLK_S_OK);
+	drv_destroy(&f.drv);
+}
+
+static void a_failing_disk_is_reported_and_leaks_nothing(void **state)
+{
+	struct fixture f;
+	uint8_t data[1024];
+	uint32_t len;
+
+	(void)state;
+	create(&f, false, FEATURES);
+	f.disk.is_failing = true;
+	memset(data, 0x77, sizeof(data));
+	drv_write_mem(&f.drv, PAYLOAD, data, sizeof(data));
+	assert_int_equal(request(&f, VIRTIO_BLK_T_IN, 0, 0, 1024, &len), VIRTIO_BLK_S_IOERR);
+	drv_read_mem(&f.drv, PAYLOAD, data, sizeof(data));
+	assert_int_equal(data[0] | data[1023], 0);	/* counted as written, therefore written */
+	assert_int_equal(request(&f, VIRTIO_BLK_T_OUT, 0, 1024, 0, &len), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(request(&f, VIRTIO_BLK_T_FLUSH, 0, 0, 0, &len), VIRTIO_BLK_S_IOERR);
+	drv_destroy(&f.drv);
+}
+
+static void framing_is_the_drivers_choice(void **state)
+{
+	const struct virtio_blk_header header = { VIRTIO_BLK_T_IN, 0, 1 };
+	struct fixture f;
+	uint8_t data[SECTOR_SIZE + 1];
+	uint32_t id, len;
+
+	(void)state;
+	create(&f, false, FEATURES);
+	/* 2.7.4: a header in three parts, data and status in one, all of it across chunk borders. */
+	drv_write_mem(&f.drv, 0x400000 - 6, &header, sizeof(header));
+	drv_desc(&f.drv, 0, 0, (struct drv_desc){ 0x400000 - 6, 1, DESC_NEXT, 1 });
+	drv_desc(&f.drv, 0, 1, (struct drv_desc){ 0x400000 - 5, 9, DESC_NEXT, 2 });
+	drv_desc(&f.drv, 0, 2, (struct drv_desc){ 0x400000 + 4, 6, DESC_NEXT, 3 });
+	drv_desc(&f.drv, 0, 3, (struct drv_desc){ 0x600000 - 100, sizeof(data), DESC_WRITE, 0 });
+	drv_offer(&f.drv, 0, 0);
+	drv_kick(&f.drv, 0);
+	assert_true(drv_take(&f.drv, 0, &id, &len));
+	assert_int_equal(len, sizeof(data));
+	drv_read_mem(&f.drv, 0x600000 - 100, data, sizeof(data));
+	assert_memory_equal(data, f.disk.data + SECTOR_SIZE, SECTOR_SIZE);
+	assert_int_equal(data[SECTOR_SIZE], VIRTIO_BLK_S_OK);
+	drv_destroy(&f.drv);
+}
+
+static void requests_without_header_or_status_are_given_back(void **state)
+{
+	struct fixture f;
+	uint8_t status = UNSET;
+	uint32_t id, len;
+
+	(void)state;
+	create(&f, false, FEATURES);
+	drv_write_mem(&f.drv, STATUS, &status, 1);
+	drv_desc(&f.drv, 0, 0, (struct drv_desc){ HEADER, 16, 0, 0 });			/* no status */
+	drv_desc(&f.drv, 0, 1, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });		/* no header */
+	drv_desc(&f.drv, 0, 2, (struct drv_desc){ HEADER, 15, DESC_NEXT, 1 });		/* a short one */
+	for (uint16_t head = 0; head < 3; head++)
+		drv_offer(&f.drv, 0, head);
+	drv_kick(&f.drv, 0);
+	assert_true(drv_take(&f.drv, 0, &id, &len) && id == 0 && len == 0);
+	assert_true(drv_take(&f.drv, 0, &id, &len) && id == 1 && len == 1);
+	assert_true(drv_take(&f.drv, 0, &id, &len) && id == 2 && len == 1);
+	drv_read_mem(&f.drv, STATUS, &status, 1);
+	assert_int_equal(status, VIRTIO_BLK_S_IOERR);
+	drv_destroy(&f.drv);
+}
+
+static void a_full_ring_is_served_with_one_kick_and_one_interrupt(void **state)
+{
+	const struct virtio_blk_header header = { VIRTIO_BLK_T_FLUSH, 0, 0 };
+	struct fixture f;
+	uint32_t id, len;
+
+	(void)state;
+	create(&f, false, FEATURES);
+	drv_write_mem(&f.drv, HEADER, &header, sizeof(header));
+	for (uint16_t head = 0; head < DRV_SIZE; head = (uint16_t)(head + 2)) {
+		drv_desc(&f.drv, 0, head, (struct drv_desc){ HEADER, 16, DESC_NEXT, (uint16_t)(head + 1) });
+		drv_desc(&f.drv, 0, head + 1U, (struct drv_desc){ STATUS + head, 1, DESC_WRITE, 0 });
+		drv_offer(&f.drv, 0, head);
+	}
+	drv_kick(&f.drv, 0);
+	for (unsigned i = 0; i < DRV_SIZE / 2; i++)
+		assert_true(drv_take(&f.drv, 0, &id, &len) && id == i * 2);
+	assert_int_equal(f.drv.edges, 1);
+	assert_int_equal(f.disk.flushes, DRV_SIZE / 2);
+	drv_destroy(&f.drv);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(configuration_describes_the_disk),
+		cmocka_unit_test(data_moves_both_ways),
+		cmocka_unit_test(every_request_type_answers),
+		cmocka_unit_test(discard_and_write_zeroes),
+		cmocka_unit_test(a_read_only_disk_takes_no_writes),
+		cmocka_unit_test(what_was_not_negotiated_is_not_supported),
+		cmocka_unit_test(a_failing_disk_is_reported_and_leaks_nothing),
+		cmocka_unit_test(framing_is_the_drivers_choice),
+		cmocka_unit_test(requests_without_header_or_status_are_given_back),
+		cmocka_unit_test(a_full_ring_is_served_with_one_kick_and_one_interrupt),
+	};
+
+	return cmocka_run_group_tests_name("virtio_blk", tests, NULL, NULL);
+}
