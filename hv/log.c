@@ -18,19 +18,20 @@
 #define PREFIX		"trapeze: "
 
 static struct {
-	enum log_level level;
-	size_t         total;		/* bytes ever written; the ring holds the last RING_SIZE of them */
-	char           ring[RING_SIZE];
-} log_state = { .level = LOG_INFO };
+	size_t total;		/* bytes ever written; the ring holds the last RING_SIZE of them */
+	char   ring[RING_SIZE];
+} log_state;
+
+static enum log_level shown_level = LOG_INFO;
 
 void log_set_level(enum log_level level)
 {
-	log_state.level = level;
+	shown_level = level;
 }
 
 enum log_level log_level(void)
 {
-	return log_state.level;
+	return shown_level;
 }
 
 static void ring_put(const char *text, size_t len)
@@ -60,7 +61,7 @@ static void log_emit(bool is_shown, const char *fmt, va_list args)
 
 void log_vline(enum log_level level, const char *fmt, va_list args)
 {
-	bool is_shown = level <= log_state.level;
+	bool is_shown = level <= shown_level;
 
 	if (is_shown || level <= LOG_DEBUG)
 		log_emit(is_shown, fmt, args);

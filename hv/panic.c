@@ -54,9 +54,10 @@ static const struct hv_symbol *find_symbol(uint64_t addr)
 	return low > 0 ? &hv_symtab[low - 1] : NULL;
 }
 
-static void log_place(uint64_t addr)
+/* A return address may lie behind the end of its function, when the call never returns: look before it. */
+static void log_place(uint64_t addr, bool is_return)
 {
-	const struct hv_symbol *symbol = find_symbol(addr);
+	const struct hv_symbol *symbol = find_symbol(is_return ? addr - 1 : addr);
 
 	if (symbol)
 		log_say("  %016llx %s+0x%llx", (unsigned long long)addr, symbol->name,
@@ -66,16 +67,16 @@ static void log_place(uint64_t addr)
 }
 
 /* Frames must lie on our stacks and climb, so a damaged chain ends instead of looping. */
-static void log_backtrace(uint64_t rip, uint64_t rbp)
+static void log_backtrace(uint64_t rip, uint64_t rbp, bool is_return)
 {
 	log_say("backtrace:");
-	log_place(rip);
+	log_place(rip, is_return);
 	for (unsigned i = 0; i < FRAMES_MAX && rbp % sizeof(rbp) == 0; i++) {
 		const struct stack_frame *frame = (const struct stack_frame *)(uintptr_t)rbp;
 
 		if (!gdt_on_stack(rbp, sizeof(*frame)) || !frame->return_rip)
 			return;
-		log_place(frame->return_rip);
+		log_place(frame->return_rip, true);
 		if (frame->caller_rbp <= rbp)
 			return;
 		rbp = frame->caller_rbp;
@@ -92,6 +93,23 @@ static void log_running(void)
 		log_say("processor %u (APIC ID %u), vCPU %u of VM \"%s\" loaded, last exit at rip 0x%llx",
 			this_cpu()->index, this_cpu()->apic_id, vcpu->id, vcpu->vm->name,
 			(unsigned long long)vcpu->exit_rip);
+}
+
+static bool is_staying_on;
+
+void panic_set_stay_on(bool stay_on)
+{
+	is_staying_on = stay_on;
+}
+
+/* Off, unless a human has to read the report from the screen. */
+__attribute__((noreturn)) static void finish(void)
+{
+	log_say("END status=1 panic");
+	console_flush();
+	if (is_staying_on)
+		cpu_stop();
+	firmware_reset(0, RESET_SHUTDOWN);
 }
 
 /*
@@ -128,9 +146,7 @@ static void guard_recursion(const char *reason)
 		return;
 	}
 	log_say("PANIC again: %s", reason);
-	log_say("END status=1 panic");
-	console_flush();
-	firmware_reset(0, RESET_SHUTDOWN);
+	finish();
 }
 
 __attribute__((noreturn)) static void report(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
@@ -148,12 +164,10 @@ __attribute__((noreturn)) static void report(const struct trap_frame *frame, uin
 	if (frame)
 		trap_log_registers(frame);
 	trap_log_control();
-	log_backtrace(rip, rbp);
+	log_backtrace(rip, rbp, !frame);
 	log_last_lines();
 	log_say("PANIC %s", reason);
-	log_say("END status=1 panic");
-	console_flush();
-	firmware_reset(0, RESET_SHUTDOWN);
+	finish();
 }
 
 void panic(const char *fmt, ...)

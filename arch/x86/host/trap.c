@@ -10,11 +10,13 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fixup.h"
+#include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/cpu_state.h"
+#include "hv/addr.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/panic.h"
@@ -28,6 +30,8 @@ struct trap_row {
 
 static void trap_fixup(struct trap_frame *frame);
 static void trap_nmi(struct trap_frame *frame);
+static void trap_page_fault(struct trap_frame *frame);
+static void trap_double_fault(struct trap_frame *frame);
 
 /* SDM vol. 3, table 6-1 "Protected-Mode Exceptions and Interrupts"; APM vol. 2, 8.2 "Vectors". */
 static const struct trap_row traps[TRAP_EXCEPTIONS] = {
@@ -39,13 +43,13 @@ static const struct trap_row traps[TRAP_EXCEPTIONS] = {
 	[5]       = { "#BR bound range", NULL },
 	[VEC_UD]  = { "#UD invalid opcode", trap_fixup },
 	[VEC_NM]  = { "#NM device not available", NULL },
-	[VEC_DF]  = { "#DF double fault", NULL },
+	[VEC_DF]  = { "#DF double fault", trap_double_fault },
 	[9]       = { "coprocessor segment overrun", NULL },
 	[VEC_TS]  = { "#TS invalid TSS", NULL },
 	[VEC_NP]  = { "#NP segment not present", NULL },
 	[VEC_SS]  = { "#SS stack fault", NULL },
 	[VEC_GP]  = { "#GP general protection", trap_fixup },
-	[VEC_PF]  = { "#PF page fault", NULL },
+	[VEC_PF]  = { "#PF page fault", trap_page_fault },
 	[15]      = { "reserved exception 15", NULL },
 	[VEC_MF]  = { "#MF x87 error", NULL },
 	[VEC_AC]  = { "#AC alignment check", NULL },
@@ -83,6 +87,31 @@ static void trap_nmi(struct trap_frame *frame)
 {
 	(void)frame;
 	this_cpu()->guest_nmis++;
+}
+
+static bool is_guard_page(uint64_t addr)
+{
+	for (unsigned i = 0; gdt_guard_page(i); i++)
+		if (align_down(addr, PAGE_SIZE) == gdt_guard_page(i))
+			return true;
+	return false;
+}
+
+static void trap_page_fault(struct trap_frame *frame)
+{
+	uint64_t addr = read_cr2();
+
+	panic_trap(frame, "#PF page fault: %s 0x%llx, %s",
+		   frame->error & PF_FETCH ? "executing" : frame->error & PF_WRITE ? "writing" : "reading",
+		   (unsigned long long)addr,
+		   is_guard_page(addr) ? "below the end of a stack" :
+		   frame->error & PF_PRESENT ? "which is mapped without that right" : "where nothing is mapped");
+}
+
+/* An overflowing stack ends here: the page fault itself finds no stack to be reported on. */
+static void trap_double_fault(struct trap_frame *frame)
+{
+	panic_trap(frame, "#DF double fault%s", is_guard_page(read_cr2()) ? ": stack overflow" : "");
 }
 
 void trap_handle(struct trap_frame *frame)
