@@ -136,5 +136,5 @@ class Bochs:
 
 EMULATORS = {kind.name: kind for kind in (Kvm, Qemu, Bochs)}
 
-# For --on auto, in order of preference after nested KVM: the one that reaches a guest's shell first.
-AUTO = (Kvm, Bochs)
+# For --on auto: nested KVM where it works, then the one that reaches Debian's shell first (about 10 s and 65 s).
+AUTO = (Kvm, Qemu, Bochs)
