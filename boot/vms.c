@@ -85,7 +85,7 @@ static void seen_file(void *ctx, const char *file_name)
 	names->count++;
 }
 
-static void check_file(struct vms *vms, const char *conf, const struct config_file *file)
+static void check_file(struct vms *vms, const char *conf, const char *key, const struct config_file *file)
 {
 	enum file_status status;
 
@@ -93,11 +93,14 @@ static void check_file(struct vms *vms, const char *conf, const struct config_fi
 		return;
 	status = file_check(vms->volume, file->path);
 	if (status != FILE_OK)
-		ini_error_at(&vms->report, conf, file->line, "\"%s\": %s", file->path, file_status_text(status));
+		ini_error_at(&vms->report, conf, file->line, "%s = \"%s\": %s", key, file->path,
+			     file_status_text(status));
 }
 
 static void read_vm(struct vms *vms, const char *name)
 {
+	static const char *const disk_keys[HANDOFF_DISKS_MAX] = { "disk0", "disk1", "disk2", "disk3" };
+	static const char *const module_keys[HANDOFF_MODULES_MAX] = { "module0", "module1", "module2", "module3" };
 	struct config_vm *vm = &vms->list[vms->count];
 	char conf[FILE_NAME_LEN];
 	struct ini_text text;
@@ -110,12 +113,12 @@ static void read_vm(struct vms *vms, const char *name)
 		return;
 	}
 	config_parse_vm(&text, name, vm, &vms->report);
-	check_file(vms, conf, &vm->kernel);
-	check_file(vms, conf, &vm->initrd);
+	check_file(vms, conf, "kernel", &vm->kernel);
+	check_file(vms, conf, "initrd", &vm->initrd);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
-		check_file(vms, conf, &vm->disks[i].file);
+		check_file(vms, conf, disk_keys[i], &vm->disks[i].file);
 	for (unsigned i = 0; i < HANDOFF_MODULES_MAX; i++)
-		check_file(vms, conf, &vm->modules[i]);
+		check_file(vms, conf, module_keys[i], &vm->modules[i]);
 	ini_report_end(&vms->report, conf);
 	if (vm->autostart)
 		vms->count++;

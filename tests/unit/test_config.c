@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* boot/config.c and boot/ini.c: what is accepted becomes the right record, what is not gets the right message. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "boot/config.h"
+#include "hv/lib/util.h"
+
+#define LINES_MAX	64
+
+struct lines {
+	unsigned count;
+	char text[LINES_MAX][INI_LINE_MAX];
+};
+
+static void keep_line(void *ctx, const char *text)
+{
+	struct lines *lines = ctx;
+
+	assert_true(lines->count < LINES_MAX);
+	snprintf(lines->text[lines->count++], INI_LINE_MAX, "%s", text);
+}
+
+static unsigned parse_vm(const char *text, struct config_vm *vm, struct lines *lines)
+{
+	const struct ini_text source = { .file = "vms/a.conf", .text = text, .len = strlen(text) };
+	struct ini_report report = { .line = keep_line, .ctx = lines };
+
+	lines->count = 0;
+	config_parse_vm(&source, "a", vm, &report);
+	return report.errors;
+}
+
+static unsigned parse_host(const char *text, struct config_host *host, struct lines *lines)
+{
+	const struct ini_text source = { .file = "trapeze.conf", .text = text, .len = strlen(text) };
+	struct ini_report report = { .line = keep_line, .ctx = lines };
+
+	lines->count = 0;
+	config_parse_host(&source, host, &report);
+	return report.errors;
+}
+
+static void whole_vm(void **state)
+{
+	static const char text[] =
+		"\xef\xbb\xbf# a remark\r\n\r\n"
+		"kernel = images/vmlinuz\r\n"
+		"  initrd=images/initrd.gz\t\r\n"
+		"cmdline = console=hvc0 root=/dev/vda # no remark here\r\n"
+		"vcpus = 8\nmemory = 262144K\nprotocol = multiboot\n"
+		"disk0 = images/a.raw\n"
+		"disk1 = images/b.raw,mode=ro,serial=12345678901234567890\n"
+		"disk2 = images/c.raw,serial=x,mode=rw\n"
+		"module0 = m0\nmodule1 = m1\n"
+		"console = serial\non_crash = restart\non_reboot = destroy\nautostart = no";
+	struct lines lines;
+	struct config_vm vm;
+
+	(void)state;
+	assert_int_equal(parse_vm(text, &vm, &lines), 0);
+	assert_string_equal(vm.name, "a");
+	assert_string_equal(vm.kernel.path, "images/vmlinuz");
+	assert_int_equal(vm.kernel.line, 3);
+	assert_string_equal(vm.initrd.path, "images/initrd.gz");
+	assert_string_equal(vm.cmdline, "console=hvc0 root=/dev/vda # no remark here");
+	assert_int_equal(vm.vcpus, 8);
+	assert_int_equal(vm.memory, 256 << 20);
+	assert_int_equal(vm.protocol, PROTOCOL_MULTIBOOT);
+	assert_int_equal(vm.disks[0].mode, DISK_COW);
+	assert_int_equal(vm.disks[0].serial[0], 0);
+	assert_int_equal(vm.disks[1].mode, DISK_READONLY);
+	assert_memory_equal(vm.disks[1].serial, "12345678901234567890", 20);
+	assert_int_equal(vm.disks[2].mode, DISK_WRITE);
+	assert_string_equal(vm.disks[2].serial, "x");
+	assert_string_equal(vm.disks[2].file.path, "images/c.raw");
+	assert_int_equal(vm.disks[3].file.line, 0);
+	assert_string_equal(vm.modules[1].path, "m1");
+	assert_int_equal(vm.console, CONSOLE_SERIAL);
+	assert_int_equal(vm.on_crash, ACTION_RESTART);
+	assert_int_equal(vm.on_reboot, ACTION_DESTROY);
+	assert_int_equal(vm.autostart, 0);
+}
+
+static void defaults(void **state)
+{
+	struct lines lines;
+	struct config_host host;
+	struct config_vm vm;
+
+	(void)state;
+	assert_int_equal(parse_vm("kernel = k\n", &vm, &lines), 0);
+	assert_int_equal(vm.vcpus, 1);
+	assert_int_equal(vm.memory, 128 << 20);
+	assert_int_equal(vm.protocol, PROTOCOL_AUTO);
+	assert_int_equal(vm.console, CONSOLE_AUTO);
+	assert_int_equal(vm.on_crash, ACTION_DESTROY);
+	assert_int_equal(vm.on_reboot, ACTION_RESTART);
+	assert_int_equal(vm.autostart, 1);
+	assert_string_equal(vm.cmdline, "");
+
+	assert_int_equal(parse_host("", &host, &lines), 0);
+	assert_int_equal(host.log_level, 2);
+	assert_int_equal(host.stay_on, 0);
+	assert_int_equal(host.timeout, 0);
+	assert_string_equal(host.attach.name, "");
+}
+
+static void whole_host(void **state)
+{
+	struct lines lines;
+	struct config_host host;
+
+	(void)state;
+	assert_int_equal(parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600", &host, &lines),
+			 0);
+	assert_int_equal(host.log_level, 4);
+	assert_int_equal(host.stay_on, 1);
+	assert_string_equal(host.attach.name, "web1");
+	assert_int_equal(host.attach.line, 3);
+	assert_int_equal(host.timeout, 3600);
+}
+
+static void sizes(void **state)
+{
+	static const struct { const char *text; uint64_t bytes; } rows[] = {
+		{ "64M", 64ULL << 20 }, { "1G", 1ULL << 30 }, { "1024K", 1 << 20 }, { "1048576", 1 << 20 },
+		{ "1052672", (1 << 20) + 4096 }, { "1024G", 1ULL << 40 },
+		{ "0", 0 }, { "1023K", 0 }, { "1025G", 0 }, { "1048577", 0 }, { "64m", 0 }, { "64 M", 0 },
+		{ "64MB", 0 }, { "M", 0 }, { "-64M", 0 }, { "0x40000000", 0 }, { "64Q", 0 },
+		{ "18446744073709551616", 0 }, { "18446744073709551615G", 0 }, { "99999999999999999999999M", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		char text[128];
+		struct lines lines;
+		struct config_vm vm;
+		unsigned errors;
+
+		snprintf(text, sizeof(text), "kernel = k\nmemory = %s\n", rows[i].text);
+		errors = parse_vm(text, &vm, &lines);
+		assert_int_equal(errors, rows[i].bytes == 0);
+		if (!errors)
+			assert_int_equal(vm.memory, rows[i].bytes);
+		else
+			assert_non_null(strstr(lines.text[0], rows[i].text));
+	}
+}
+
+#define LONG_PATH "0123456789012345678901234567890123456789012345678901234567890123456789" \
+		  "012345678901234567890123456789012345678901234567890123456"	/* 127 */
+
+/* One fault a row (beside which "kernel = k" is fine), and what its only message must contain. */
+static void messages(void **state)
+{
+	static const struct { const char *text, *says; } rows[] = {
+		{ "kernal = k\n",          "vms/a.conf:2: unknown key \"kernal\": the nearest valid key is \"kernel\"" },
+		{ "Memory = 1M\n",         "nearest valid key is \"memory\"" },
+		{ "disks = k\n",           "nearest valid key is \"disk0\"" },
+		{ "vcpu = 1\n",            "nearest valid key is \"vcpus\"" },
+		{ "x\n",                   "write \"key = value\"" },
+		{ "[vm]\n",                "vms/a.conf:2: \"[vm]\"" },
+		{ "= 3\n",                 "write \"key = value\"" },
+		{ "vcpus =\n",             "vms/a.conf:2: vcpus = \"\": no value" },
+		{ "vcpus = 0\n",           "vcpus = \"0\": write a number from 1 to 8" },
+		{ "vcpus = 9\n",           "a number from 1 to 8" },
+		{ "vcpus = 2 # two\n",     "a number from 1 to 8" },
+		{ "vcpus = 4294967297\n",  "a number from 1 to 8" },
+		{ "kernel = l\n",          "kernel = \"l\": given twice: remove it here or in line 1" },
+		{ "memory = 5000000\n",    "not a multiple of 4K" },
+		{ "memory = 4K\n",         "out of range: from 1M to 1024G" },
+		{ "console = virtoi\n",    "one of auto|virtio|serial; nearest is \"virtio\"" },
+		{ "autostart = true\n",    "one of no|yes" },
+		{ "initrd = /a\n",         "relative to \\trapeze\\" },
+		{ "initrd = a//b\n",       "twice in a row" },
+		{ "initrd = a/\n",         "without \"/\" at its ends" },
+		{ "initrd = a\\b\n",       "write \"/\"" },
+		{ "initrd = ../a\n",       "\"..\" are not allowed" },
+		{ "initrd = a/./b\n",      "not allowed" },
+		{ "initrd = a/..\n",       "not allowed" },
+		{ "initrd = a:b\n",        "cannot be part" },
+		{ "initrd = " LONG_PATH "8\n", "too long: at most 127" },
+		{ "disk0 = ,mode=ro\n",    "relative to" },
+		{ "disk0 = a,mod=ro\n",    "nearest is \"mode\"" },
+		{ "disk0 = a,mode=\n",     "mode must be" },
+		{ "disk0 = a,mode=wr\n",   "mode must be cow, ro or rw; nearest is" },
+		{ "disk0 = a,serial=\n",   "1 to 20" },
+		{ "disk0 = a,serial=123456789012345678901\n", "1 to 20" },
+		{ "disk0 = a,mode=ro,mode=ro\n", "mode is given twice" },
+		{ "disk1 = a\n",           "vms/a.conf:2: disk1 without disk0" },
+		{ "module0 = a\nmodule2 = a\n", "vms/a.conf:3: module2 without module1" },
+		{ "cmdline = \"a b\"\n",   "remove the quotation marks" },
+		{ "initrd = \xc3\xa4\n",   "character 10 is not ASCII" },
+		{ "vcpus = \x1b[2J\n",     "not ASCII" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		char text[512];
+		struct lines lines;
+		struct config_vm vm;
+
+		snprintf(text, sizeof(text), "kernel = k\n%s", rows[i].text);
+		if (parse_vm(text, &vm, &lines) != 1 || !strstr(lines.text[0], rows[i].says))
+			fail_msg("\"%s\" gave %u lines, \"%s\"", rows[i].text, lines.count, lines.text[0]);
+	}
+}
+
+static void longest_values(void **state)
+{
+	char text[2 * HANDOFF_CMDLINE_MAX] = "kernel = " LONG_PATH "\ncmdline = ";
+	const size_t at = strlen(text);
+	struct lines lines;
+	struct config_vm vm;
+
+	(void)state;
+	memset(text + at, 'x', HANDOFF_CMDLINE_MAX - 1);
+	assert_int_equal(parse_vm(text, &vm, &lines), 0);
+	assert_int_equal(strlen(vm.cmdline), HANDOFF_CMDLINE_MAX - 1);
+	assert_string_equal(vm.kernel.path, LONG_PATH);
+	text[at + HANDOFF_CMDLINE_MAX - 1] = 'x';
+	assert_int_equal(parse_vm(text, &vm, &lines), 1);
+	assert_non_null(strstr(lines.text[0], "too long: 1024 characters, at most 1023"));
+	assert_non_null(strstr(lines.text[0], "xxx...\""));
+}
+
+static void missing_kernel(void **state)
+{
+	struct lines lines;
+	struct config_vm vm;
+
+	(void)state;
+	assert_int_equal(parse_vm("vcpus = 2\n# end\n", &vm, &lines), 1);
+	assert_string_equal(lines.text[0], "vms/a.conf:2: the key \"kernel\" is missing: add a line \"kernel = ...\"");
+	assert_int_equal(parse_vm("", &vm, &lines), 1);
+}
+
+/* All errors of a file are listed, but a binary file does not fill the screen for ever. */
+static void many_errors(void **state)
+{
+	char text[1024] = "";
+	struct lines lines;
+	struct config_vm vm;
+
+	(void)state;
+	for (unsigned i = 0; i < 30; i++)
+		strcat(text, "rubbish\n");
+	assert_int_equal(parse_vm(text, &vm, &lines), 31);
+	assert_int_equal(lines.count, INI_ERRORS_MAX + 1);
+	assert_string_equal(lines.text[INI_ERRORS_MAX], "vms/a.conf: and 11 more errors");
+}
+
+static void names(void **state)
+{
+	static const struct { const char *file, *name; int result; } rows[] = {
+		{ "web.conf", "web", 1 }, { "Web-1.2_x.CONF", "Web-1.2_x", 1 }, { "a.conf", "a", 1 },
+		{ "web.txt", "", 0 }, { ".conf", "", 0 }, { "._web.conf", "", 0 }, { "web.conf~", "", 0 },
+		{ "conf", "", 0 }, { "", "", 0 },
+		{ "a b.conf", "", -1 }, { "none.conf", "", -1 }, { "NONE.conf", "", -1 }, { "?.conf", "", -1 },
+		{ "0123456789012345678901234567890123456789abcdefg.conf",
+		  "0123456789012345678901234567890123456789abcdefg", 1 },
+		{ "0123456789012345678901234567890123456789abcdefgh.conf", "", -1 },
+	};
+	char name[HANDOFF_NAME_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		assert_int_equal(config_vm_name(rows[i].file, name), rows[i].result);
+		if (rows[i].result == 1)
+			assert_string_equal(name, rows[i].name);
+	}
+	assert_true(config_name_order("Another", "linux") < 0);
+	assert_true(config_name_order("a", "ab") < 0);
+	assert_true(config_same_path("images/VMLINUZ", "Images/vmlinuz"));
+	assert_false(config_same_path("images/a", "images/ab"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whole_vm), cmocka_unit_test(defaults), cmocka_unit_test(whole_host),
+		cmocka_unit_test(sizes), cmocka_unit_test(messages), cmocka_unit_test(longest_values),
+		cmocka_unit_test(missing_kernel), cmocka_unit_test(many_errors), cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
