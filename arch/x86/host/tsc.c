@@ -204,6 +204,8 @@ void tsc_init(void)
 {
 	uint64_t hz;
 
+	if (tsc_hz)
+		return;
 	tsc_hz = HZ_GUESS;	/* our own log lines may ask for it, by way of the screen */
 	hz = hz_from_pit();
 	if (!hz) {
