@@ -17,7 +17,7 @@
 #define MEMORY_EBDA		0x9fc00ULL
 #define MEMORY_VGA_HOLE		0xa0000ULL
 #define MEMORY_ROM		0xc0000ULL
-#define MEMORY_FIRMWARE		0xe0000ULL	/* ACPI tables: hv/memory_map.h promises it, acpi_tables.c fills it */
+#define MEMORY_FIRMWARE		0xe0000ULL	/* filled by virt/acpi_tables.c */
 #define MEMORY_HIGH		0x100000ULL
 #define MEMORY_DEVICE_HOLE	0xc0000000ULL
 #define MEMORY_4GIB		0x100000000ULL

@@ -259,8 +259,8 @@ static void test_iasl(void **unused)
 		assert_non_null(file);
 		assert_int_equal(fwrite(bytes, 1, len, file), len);
 		fclose(file);
-		snprintf(command, sizeof(command), "cd %s && iasl -d %s.aml >log 2>&1 && ! grep -iE 'error|invalid|incorrect' log %s.dsl",
-			 dir, names[i], names[i]);
+		snprintf(command, sizeof(command), "cd %s && iasl -d %s.aml >log 2>&1 && "
+			 "! grep -iE 'error|invalid|incorrect' log %s.dsl", dir, names[i], names[i]);
 		assert_int_equal(system(command), 0);
 	}
 	snprintf(command, sizeof(command), "rm -r %s", dir);

@@ -139,7 +139,9 @@ static void test_nobody_home(void **unused)
 
 static void test_lowest_priority(void **unused)
 {
-	const struct ioapic_msg msg = { .dest = 7, .is_logical = true, .is_level = true, .vector = 0x40, .mode = APIC_LOWEST };
+	const struct ioapic_msg msg = {
+		.dest = 7, .is_logical = true, .is_level = true, .vector = 0x40, .mode = APIC_LOWEST,
+	};
 
 	(void)unused;
 	vcpus[0].lapic.tpr = 0x80;

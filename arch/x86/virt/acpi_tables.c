@@ -175,7 +175,8 @@ static uint32_t place_table(struct builder *builder, void *table, size_t len)
 /* Where the compiled "Name (VCNT, n)" keeps its n; 0 when dsdt.asl has lost it. */
 static size_t find_virtio_count(void)
 {
-	static const uint8_t pattern[] = { 0x08, 'V', 'C', 'N', 'T', 0x0a };	/* NameOp, NameSeg, BytePrefix */
+	/* NameOp, NameSeg, BytePrefix */
+	static const uint8_t pattern[] = { 0x08, 'V', 'C', 'N', 'T', 0x0a };
 
 	for (size_t i = 0; i + sizeof(pattern) < sizeof(dsdt_aml); i++)
 		if (!memcmp(&dsdt_aml[i], pattern, sizeof(pattern)))
@@ -240,7 +241,9 @@ static uint32_t place_madt(struct builder *builder, uint32_t vcpu_count)
 	};
 
 	for (uint8_t i = 0; i < vcpu_count; i++)
-		madt.lapics[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(struct madt_lapic), i, i, MADT_LAPIC_ENABLED };
+		madt.lapics[i] = (struct madt_lapic){
+			MADT_LAPIC, sizeof(struct madt_lapic), i, i, MADT_LAPIC_ENABLED,
+		};
 	return place_table(builder, &madt, len);
 }
 
@@ -267,7 +270,9 @@ static void place_roots(struct builder *builder, uint64_t rsdp_addr, uint32_t fa
 int acpi_tables_write(struct gpm *gpm, const struct acpi_shape *shape, gpa_t *rsdp)
 {
 	const struct acpi_facs facs = { .signature = "FACS", .length = sizeof(facs), .version = 1 };
-	struct builder builder = { .gpm = gpm, .next = align_up(MEMORY_FIRMWARE + sizeof(struct acpi_rsdp), TABLE_ALIGN) };
+	struct builder builder = {
+		.gpm = gpm, .next = align_up(MEMORY_FIRMWARE + sizeof(struct acpi_rsdp), TABLE_ALIGN),
+	};
 	uint32_t dsdt, fadt, madt;
 
 	if (shape->vcpu_count > VM_VCPUS_MAX || shape->virtio_count > VIRTIO_DEVS_MAX)

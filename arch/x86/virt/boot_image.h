@@ -62,7 +62,8 @@ static inline uint64_t image_u64(const struct image *image, uint64_t offset)
 	return image_number(image, offset, sizeof(uint64_t));
 }
 
-#define GUEST_MODULES_MAX	(HANDOFF_MODULES_MAX + 1U)	/* an initrd counts as the first Multiboot module */
+/* For Multiboot, the initrd is the first module. */
+#define GUEST_MODULES_MAX	(HANDOFF_MODULES_MAX + 1U)
 
 struct guest_boot {
 	struct gpm        *gpm;

@@ -137,15 +137,15 @@ static const char *place_kernel(const struct guest_boot *boot, struct linux_imag
 static const char *place_initrd(const struct guest_boot *boot, struct linux_image *linux_image)
 {
 	uint64_t floor = linux_image->load_addr + linux_image->span;
+	uint64_t len = boot->initrd.length, *addr = &linux_image->initrd_addr;
 	uint64_t last = image_u32(&boot->kernel, HDR_INITRD_ADDR_MAX);
 	bool     may_be_high = image_u16(&boot->kernel, HDR_XLOADFLAGS) & XLF_ABOVE_4G;
 
 	if (!boot->initrd.data)
 		return NULL;
-	if (memory_map_place_high(&boot->map, boot->initrd.length, PAGE_SIZE, floor, last, &linux_image->initrd_addr))
+	if (memory_map_place_high(&boot->map, len, PAGE_SIZE, floor, last, addr))
 		return NULL;
-	if (may_be_high && memory_map_place_high(&boot->map, boot->initrd.length, PAGE_SIZE, floor, UINT64_MAX,
-						 &linux_image->initrd_addr))
+	if (may_be_high && memory_map_place_high(&boot->map, len, PAGE_SIZE, floor, UINT64_MAX, addr))
 		return NULL;
 	return "the initrd does not fit beside the kernel: give the VM more memory";
 }
@@ -225,7 +225,8 @@ static bool write_initrd(const struct guest_boot *boot, const struct linux_image
 	for (size_t i = 0; i < countof(fields) && done; i++)
 		done = guest_put32(boot, LINUX_ZERO_PAGE + fields[i].low, (uint32_t)fields[i].val) &&
 		       guest_put32(boot, LINUX_ZERO_PAGE + fields[i].high, (uint32_t)(fields[i].val >> 32));
-	return done && gpm_write(boot->gpm, gpa(linux_image->initrd_addr), boot->initrd.data, boot->initrd.length);
+	return done && gpm_write(boot->gpm, gpa(linux_image->initrd_addr), boot->initrd.data,
+				 boot->initrd.length);
 }
 
 static bool write_kernel(const struct guest_boot *boot, const struct linux_image *linux_image)

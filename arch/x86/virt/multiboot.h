@@ -3,7 +3,8 @@
 /* Between multiboot.c, which decides where everything goes, and multiboot_info.c, which tells the kernel. */
 #include "arch/x86/virt/boot_image.h"
 
-#define MULTIBOOT_INFO_AREA	0x2000ULL	/* info, map, modules, GDT and all texts: checked at compile time */
+/* Info, map, modules, GDT and all texts: checked at compile time. */
+#define MULTIBOOT_INFO_AREA	0x2000ULL
 
 struct multiboot_places {
 	uint64_t info_addr;			/* below 4 GiB, MULTIBOOT_INFO_AREA bytes of usable RAM */

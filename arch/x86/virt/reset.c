@@ -73,7 +73,8 @@ void reset_real_mode(struct reset_state *state, uint16_t segment, uint16_t ip)
 	};
 }
 
-void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3, uint64_t gdt_base, uint16_t gdt_limit)
+void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3, uint64_t gdt_base,
+		     uint16_t gdt_limit)
 {
 	const struct segment data = { 0, LIMIT_4GIB, RESET_LONG_DATA, RIGHTS_DATA | RIGHTS_FLAT };
 
@@ -86,7 +87,7 @@ void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3, uint
 	set_data_segments(state, &data);
 	state->seg[SEG_CS] = (struct segment){ 0, LIMIT_4GIB, RESET_LONG_CODE, RIGHTS_CODE | RIGHTS_LONG };
 	state->seg[SEG_GDTR] = (struct segment){ gdt_base, gdt_limit, 0, 0 };
-	state->seg[SEG_IDTR].limit = 0;		/* no handlers yet: the first exception is a triple fault, named */
+	state->seg[SEG_IDTR].limit = 0;	/* no handlers yet: an exception is a triple fault */
 }
 
 void reset_protected_mode(struct reset_state *state, uint32_t eip)

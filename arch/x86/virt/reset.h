@@ -29,7 +29,8 @@ void reset_architectural(struct reset_state *state);
 void reset_real_mode(struct reset_state *state, uint16_t segment, uint16_t ip);
 
 /* Long mode with paging on, flat segments (selectors 0x10 code, 0x18 data), GDT at gdt_base. */
-void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3, uint64_t gdt_base, uint16_t gdt_limit);
+void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3, uint64_t gdt_base,
+		     uint16_t gdt_limit);
 
 /* 32-bit protected mode without paging, flat segments (selectors 0x08 code, 0x10 data), A20 open. */
 void reset_protected_mode(struct reset_state *state, uint32_t eip);
