@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/dev/pit.c: counts, outputs and interrupts against a clock that moves only when told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "clock_fake.h"
+#include "hv/dev/pit.h"
+#include "hv/lib/util.h"
+#include "line_fake.h"
+#include "port_fake.h"
+
+#define ANY_PERIOD_LATE	3U	/* rounding of one host tick per period, in periods of a second */
+
+struct fixture { struct line_fake line; struct pit pit; struct bus bus; };
+
+static int setup(void **state)
+{
+	static struct fixture f;
+	struct irq_line irq = line_fake_end(&f.line);
+
+	f.line = (struct line_fake){ 0 };
+	bus_init(&f.bus, "ports");
+	pit_init(&f.pit, &irq);
+	*state = &f;
+	return pit_map(&f.pit, &f.bus);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	pit_destroy(&f->pit);
+	return timer_next() == TIMER_NEVER ? 0 : -1;
+}
+
+/* So many PIT ticks, and half a one so that rounding cannot matter. */
+static uint64_t ticks(uint64_t n)
+{
+	return mul_div64(2 * n + 1, FAKE_HZ, 2 * PIT_HZ);
+}
+
+static void program(struct fixture *f, unsigned counter, uint8_t control, uint16_t count)
+{
+	outb(&f->bus, 0x43, control);
+	if (control & 0x10)
+		outb(&f->bus, 0x40 + counter, (uint8_t)count);
+	if (control & 0x20)
+		outb(&f->bus, 0x40 + counter, (uint8_t)(count >> 8));
+}
+
+static unsigned read_count(struct fixture *f, unsigned counter)
+{
+	unsigned low;
+
+	outb(&f->bus, 0x43, (uint8_t)(counter << 6));
+	low = inb(&f->bus, 0x40 + counter);
+	return low | (unsigned)inb(&f->bus, 0x40 + counter) << 8;
+}
+
+static unsigned read_status(struct fixture *f, unsigned counter)
+{
+	outb(&f->bus, 0x43, (uint8_t)(0xe0 | 2U << counter));
+	return inb(&f->bus, 0x40 + counter);
+}
+
+/* 18.2 Hz in mode 3 without anybody asking (facts, 48). */
+static void test_reset_runs(void **state)
+{
+	struct fixture *f = *state;
+
+	f->line.rises = 0;
+	clock_advance(10 * FAKE_HZ);
+	assert_in_range(f->line.rises, 182, 183);
+	assert_int_equal(read_status(f, 0) & 0x3f, 0x36);
+}
+
+static void test_rates(void **state)
+{
+	static const struct { uint8_t control; uint16_t count; unsigned per_second; } rows[] = {
+		{ 0x34, 11932, 100 }, { 0x36, 11932, 100 }, { 0x34, 1193, 1000 }, { 0x36, 4773, 250 },
+		{ 0x3c, 11932, 100 }, { 0x3e, 11932, 100 },	/* modes 6 and 7 */
+		{ 0x14, 200, 5966 },				/* low byte only */
+		{ 0x24, 0x0400, 1165 },				/* high byte only */
+		{ 0x35, 0x1193, 1000 },				/* BCD */
+		{ 0x34, 1, 20000 },				/* no storm */
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		program(f, 0, rows[i].control, rows[i].count);
+		f->line.rises = 0;
+		clock_advance(FAKE_HZ);
+		assert_in_range(f->line.rises, rows[i].per_second - ANY_PERIOD_LATE,
+				rows[i].per_second + ANY_PERIOD_LATE);
+	}
+}
+
+/* No drift: after an hour of 100 Hz the count of interrupts is exact to one. */
+static void test_no_drift(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t expected = 3600ULL * PIT_HZ / 11932;
+
+	program(f, 0, 0x34, 11932);
+	f->line.rises = 0;
+	clock_advance(3600 * FAKE_HZ);
+	assert_in_range(f->line.rises, expected - 1, expected + 1);
+}
+
+static void test_missed_ticks_coalesce(void **state)
+{
+	struct fixture *f = *state;
+
+	program(f, 0, 0x34, 11932);
+	f->line.rises = 0;
+	clock_jump(5 * FAKE_HZ);
+	assert_int_equal(f->line.rises, 1);
+	clock_advance(FAKE_HZ);
+	assert_in_range(f->line.rises, 100, 102);
+}
+
+static void test_one_shot_interrupt(void **state)
+{
+	struct fixture *f = *state;
+
+	program(f, 0, 0x30, 1000);
+	assert_false(f->line.is_high);
+	f->line.rises = 0;
+	clock_advance(ticks(998));
+	assert_int_equal(f->line.rises, 0);
+	clock_advance(ticks(4));
+	assert_int_equal(f->line.rises, 1);
+	clock_advance(FAKE_HZ);
+	assert_int_equal(f->line.rises, 1);
+	program(f, 0, 0x38, 1000);	/* strobe: one rise at its end */
+	f->line.rises = 0;
+	clock_advance(FAKE_HZ);
+	assert_int_equal(f->line.rises, 1);
+	program(f, 0, 0x30, 0);		/* Linux' shutdown: mode 0, full count, then never again */
+	clock_advance(FAKE_HZ);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+}
+
+static void test_values(void **state)
+{
+	static const struct { uint8_t control; uint16_t count; unsigned ticks, value, is_high; } rows[] = {
+		{ 0xb0, 1000, 0, 1000, 0 }, { 0xb0, 1000, 300, 700, 0 }, { 0xb0, 1000, 1000, 0, 1 },
+		{ 0xb0, 1000, 1001, 0xffff, 1 }, { 0xb0, 0, 1, 0xffff, 0 }, { 0xb0, 0xffff, 0x100, 0xfeff, 0 },
+		{ 0xb4, 100, 30, 70, 1 }, { 0xb4, 100, 99, 1, 0 }, { 0xb4, 100, 100, 100, 1 },
+		{ 0xb6, 100, 10, 80, 1 }, { 0xb6, 100, 49, 2, 1 }, { 0xb6, 100, 60, 80, 0 }, { 0xb6, 100, 110, 80, 1 },
+		{ 0xb8, 50, 49, 1, 1 }, { 0xb8, 50, 50, 0, 0 }, { 0xb8, 50, 51, 0xffff, 1 },
+		{ 0xb1, 0x1000, 1, 0x0999, 0 }, { 0xb1, 0, 1, 0x9999, 0 }, { 0xb1, 0x10, 11, 0x9999, 1 },
+	};
+	struct fixture *f = *state;
+
+	outb(&f->bus, 0x61, 1);
+	for (size_t i = 0; i < countof(rows); i++) {
+		program(f, 2, rows[i].control, rows[i].count);
+		clock_advance(ticks(rows[i].ticks));
+		if (read_count(f, 2) != rows[i].value || (inb(&f->bus, 0x61) >> 5 & 1) != rows[i].is_high)
+			fail_msg("row %zu: count %#x, out %u", i, read_count(f, 2), inb(&f->bus, 0x61) >> 5 & 1);
+	}
+}
+
+static void test_gate(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(&f->bus, 0x61, 1);
+	program(f, 2, 0xb0, 1000);
+	clock_advance(ticks(400));
+	outb(&f->bus, 0x61, 0);
+	clock_advance(FAKE_HZ);
+	assert_int_equal(read_count(f, 2), 600);
+	outb(&f->bus, 0x61, 1);
+	clock_advance(ticks(100));
+	assert_in_range(read_count(f, 2), 499, 500);
+
+	program(f, 2, 0xb2, 1000);	/* mode 1 waits for a rising gate */
+	clock_advance(ticks(5000));
+	assert_int_equal(inb(&f->bus, 0x61) & 0x20, 0x20);
+	outb(&f->bus, 0x61, 0);
+	outb(&f->bus, 0x61, 1);
+	assert_int_equal(inb(&f->bus, 0x61) & 0x20, 0);
+	clock_advance(ticks(1000));
+	assert_int_equal(inb(&f->bus, 0x61) & 0x20, 0x20);
+
+	program(f, 2, 0xb6, 1000);	/* mode 3 starts its period anew */
+	clock_advance(ticks(700));
+	outb(&f->bus, 0x61, 0);
+	assert_int_equal(inb(&f->bus, 0x61) & 0x21, 0x20);
+	outb(&f->bus, 0x61, 3);
+	clock_advance(ticks(100));
+	assert_int_equal(read_count(f, 2), 800);
+	assert_int_equal(inb(&f->bus, 0x61) & 0x23, 0x23);
+}
+
+static void test_latches(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(&f->bus, 0x61, 1);
+	program(f, 2, 0xb0, 0x1234);
+	outb(&f->bus, 0x43, 0x80);
+	clock_advance(ticks(100));
+	outb(&f->bus, 0x43, 0x80);	/* the first latch stands */
+	assert_int_equal(inb(&f->bus, 0x42), 0x34);
+	assert_int_equal(inb(&f->bus, 0x42), 0x12);
+	outb(&f->bus, 0x43, 0xc8);	/* read-back: status and count of counter 2 */
+	clock_advance(ticks(100));
+	assert_int_equal(inb(&f->bus, 0x42), 0x30);
+	assert_int_equal(inb(&f->bus, 0x42), (0x1234 - 100) & 0xff);
+	assert_int_equal(inb(&f->bus, 0x42), (0x1234 - 100) >> 8);
+	outb(&f->bus, 0x43, 0xb0);
+	assert_int_equal(read_status(f, 2) & 0x40, 0x40);	/* null count until one is written */
+	assert_int_equal(inb(&f->bus, 0x43), 0xff);
+}
+
+/* In modes 2 and 3 a new count takes over at the end of the running period. */
+static void test_new_count(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(&f->bus, 0x61, 1);
+	program(f, 2, 0xb4, 100);
+	clock_advance(ticks(1050));
+	outb(&f->bus, 0x42, 200);
+	outb(&f->bus, 0x42, 0);
+	assert_in_range(read_count(f, 2), 49, 50);
+	assert_int_equal(read_status(f, 2) & 0x40, 0x40);
+	clock_advance(ticks(60));
+	assert_in_range(read_count(f, 2), 188, 190);
+	assert_int_equal(read_status(f, 2) & 0x40, 0);
+}
+
+/* Linux' quick_pit_calibrate: MSB steps of counter 2 against the TSC agree to 500 ppm. */
+static void test_calibration(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t first = 0, last = 0;
+	unsigned msb = 0xff, changes = 0;
+
+	outb(&f->bus, 0x61, (uint8_t)((inb(&f->bus, 0x61) & ~0x02) | 0x01));
+	program(f, 2, 0xb0, 0xffff);
+	for (; changes < 50; fake_now += 1000) {
+		unsigned now_msb;
+
+		(void)inb(&f->bus, 0x42);
+		now_msb = inb(&f->bus, 0x42);
+		if (now_msb == msb)
+			continue;
+		assert_int_equal(now_msb, msb - 1);
+		msb = now_msb;
+		if (!changes++)
+			first = fake_now;
+		last = fake_now;
+	}
+	assert_in_range((last - first) * PIT_HZ / (49 * 256), FAKE_HZ / 2000 * 1999, FAKE_HZ / 2000 * 2001);
+}
+
+static void test_refresh_toggles(void **state)
+{
+	struct fixture *f = *state;
+	unsigned changes = 0, last = inb(&f->bus, 0x61) & 0x10;
+
+	for (int i = 0; i < 1000; i++) {
+		clock_advance(fake_us(1));
+		changes += (inb(&f->bus, 0x61) & 0x10) != last;
+		last = inb(&f->bus, 0x61) & 0x10;
+	}
+	assert_in_range(changes, 60, 70);
+}
+
+/* Any bytes at any port: no sanitizer report, time goes on, timers stay sane. */
+static void test_random(void **state)
+{
+	static const uint8_t ports[] = { 0x40, 0x41, 0x42, 0x43, 0x61 };
+	struct fixture *f = *state;
+	uint32_t seed = 7;
+
+	for (int i = 0; i < 200000; i++) {
+		seed = seed * 1664525 + 1013904223;
+		if (seed & 0x10000)
+			outb(&f->bus, ports[(seed >> 20) % countof(ports)], (uint8_t)(seed >> 24));
+		else
+			(void)inb(&f->bus, ports[(seed >> 20) % countof(ports)]);
+		if (!(seed & 0x60000))
+			clock_jump(seed >> 12);
+		assert_true(timer_next() == TIMER_NEVER || timer_next() < fake_now + FAKE_HZ);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_reset_runs), TEST(test_rates), TEST(test_no_drift), TEST(test_missed_ticks_coalesce),
+		TEST(test_one_shot_interrupt), TEST(test_values), TEST(test_gate), TEST(test_latches),
+		TEST(test_new_count), TEST(test_calibration), TEST(test_refresh_toggles), TEST(test_random),
+	};
+
+	return cmocka_run_group_tests_name("pit", tests, NULL, NULL);
+}
