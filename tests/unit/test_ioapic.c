@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/dev/ioapic.c: what becomes of edges and levels, and the register window. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hv/dev/ioapic.h"
+#include "hv/lib/util.h"
+#include "port_fake.h"
+
+#define MASKED	0x10000U
+#define LEVEL	0x08000U
+#define REMOTE	0x04000U
+
+struct fixture {
+	struct ioapic ioapic;
+	struct bus bus;
+	struct ioapic_msg last;
+	unsigned sent;
+	bool is_refused;
+};
+
+static bool on_message(void *ctx, const struct ioapic_msg *msg)
+{
+	struct fixture *f = ctx;
+
+	f->last = *msg;
+	f->sent++;
+	return !f->is_refused;
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f = (struct fixture){ 0 };
+	bus_init(&f.bus, "memory");
+	ioapic_init(&f.ioapic, on_message, &f);
+	*state = &f;
+	return ioapic_map(&f.ioapic, &f.bus);
+}
+
+static void set(struct fixture *f, unsigned index, uint32_t value)
+{
+	out(&f->bus, IOAPIC_BASE, 4, index);
+	out(&f->bus, IOAPIC_BASE + 0x10, 4, value);
+}
+
+static uint32_t get(struct fixture *f, unsigned index)
+{
+	out(&f->bus, IOAPIC_BASE, 4, index);
+	return (uint32_t)in(&f->bus, IOAPIC_BASE + 0x10, 4);
+}
+
+static void test_registers(void **state)
+{
+	static const struct { uint8_t index; uint32_t write, read; } rows[] = {
+		{ 0x00, 0xffffffff, 0x0f000000 }, { 0x01, 0xffffffff, 0x00170020 }, { 0x02, 0, 0x0f000000 },
+		{ 0x03, 0xffffffff, 0 }, { 0x10, 0xffffffff & ~LEVEL, 0x00012fff }, { 0x11, 0xffffffff, 0xff000000 },
+		{ 0x3e, 0x00018041, 0x00018041 }, { 0x3f, 0x01000000, 0x01000000 }, { 0x40, 0xffffffff, 0 },
+		{ 0xff, 0xffffffff, 0 },
+	};
+	struct fixture *f = *state;
+
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		assert_int_equal(get(f, 0x10 + 2 * pin), MASKED);
+	for (size_t i = 0; i < countof(rows); i++) {
+		set(f, rows[i].index, rows[i].write);
+		assert_int_equal(get(f, rows[i].index), rows[i].read);
+	}
+	assert_int_equal(in(&f->bus, IOAPIC_BASE, 4), 0xff);
+	assert_int_equal(in(&f->bus, IOAPIC_BASE + 0x20, 4), 0);
+	assert_int_equal(f->sent, 0);
+}
+
+static void test_edge(void **state)
+{
+	struct fixture *f = *state;
+
+	ioapic_set_line(&f->ioapic, 4, true);		/* masked: lost */
+	set(f, 0x19, 0x03000000);
+	set(f, 0x18, 0x0834);
+	assert_int_equal(f->sent, 0);
+	ioapic_set_line(&f->ioapic, 4, true);		/* no edge */
+	assert_int_equal(f->sent, 0);
+	ioapic_set_line(&f->ioapic, 4, false);
+	ioapic_set_line(&f->ioapic, 4, true);
+	assert_int_equal(f->sent, 1);
+	assert_int_equal(f->last.vector, 0x34);
+	assert_int_equal(f->last.dest, 3);
+	assert_true(f->last.is_logical);
+	assert_false(f->last.is_level);
+	assert_int_equal(f->last.mode, APIC_FIXED);
+	ioapic_eoi(&f->ioapic, 0x34);
+	assert_int_equal(f->sent, 1);
+}
+
+static void test_level(void **state)
+{
+	struct fixture *f = *state;
+
+	ioapic_set_line(&f->ioapic, 16, true);
+	set(f, 0x30, LEVEL | 0x51);			/* unmasked while up: goes out at once */
+	assert_int_equal(f->sent, 1);
+	assert_true(f->last.is_level);
+	assert_int_equal(get(f, 0x30), LEVEL | REMOTE | 0x51);
+	ioapic_set_line(&f->ioapic, 16, false);
+	ioapic_set_line(&f->ioapic, 16, true);
+	assert_int_equal(f->sent, 1);			/* one under way */
+	ioapic_eoi(&f->ioapic, 0x50);			/* another vector */
+	assert_int_equal(f->sent, 1);
+	ioapic_eoi(&f->ioapic, 0x51);
+	assert_int_equal(f->sent, 2);			/* still up */
+	ioapic_set_line(&f->ioapic, 16, false);
+	out(&f->bus, IOAPIC_BASE + 0x40, 4, 0x51);	/* by the EOI register */
+	assert_int_equal(f->sent, 2);
+	assert_int_equal(get(f, 0x30), LEVEL | 0x51);
+	set(f, 0x30, LEVEL | MASKED | 0x51);
+	ioapic_set_line(&f->ioapic, 16, true);
+	assert_int_equal(f->sent, 2);
+	set(f, 0x30, LEVEL | 0x52);
+	assert_int_equal(f->sent, 3);
+	set(f, 0x30, MASKED | 0x52);			/* Linux' way to clear a stuck Remote IRR */
+	set(f, 0x30, LEVEL | MASKED | 0x52);
+	assert_int_equal(get(f, 0x30) & REMOTE, 0);
+}
+
+/* Nobody took it: Remote IRR must not stick, or the line is dead for ever. */
+static void test_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	f->is_refused = true;
+	set(f, 0x30, LEVEL | 0x51);
+	ioapic_set_line(&f->ioapic, 16, true);
+	assert_int_equal(f->sent, 1);
+	assert_int_equal(get(f, 0x30) & REMOTE, 0);
+	f->is_refused = false;
+	set(f, 0x30, LEVEL | 0x51);
+	assert_int_equal(f->sent, 2);
+	assert_int_equal(get(f, 0x30) & REMOTE, REMOTE);
+}
+
+static void test_modes(void **state)
+{
+	static const struct { uint32_t entry; enum apic_mode mode; } rows[] = {
+		{ 0x041, APIC_FIXED }, { 0x141, APIC_LOWEST }, { 0x241, APIC_SMI }, { 0x400, APIC_NMI },
+		{ 0x500, APIC_INIT }, { 0x700, APIC_EXTINT }, { 0x700 | LEVEL, APIC_EXTINT },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		ioapic_set_line(&f->ioapic, 1, false);
+		set(f, 0x12, rows[i].entry);
+		f->sent = 0;
+		ioapic_set_line(&f->ioapic, 1, true);
+		assert_int_equal(f->sent, 1);
+		assert_int_equal(f->last.mode, rows[i].mode);
+		assert_int_equal(get(f, 0x12) & REMOTE, 0);
+	}
+}
+
+static void test_hostile(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t seed = 11;
+
+	ioapic_set_line(&f->ioapic, IOAPIC_PINS, true);
+	ioapic_set_line(&f->ioapic, UINT32_MAX, true);
+	assert_int_equal(f->ioapic.lines, 0);
+	for (int i = 0; i < 200000; i++) {
+		static const uint8_t offsets[] = { 0, 0, 0x10, 0x10, 0x11, 0x40, 0x44, 0xff };
+
+		seed = seed * 1664525 + 1013904223;
+		f->is_refused = seed & 0x1000;
+		out(&f->bus, IOAPIC_BASE + offsets[seed >> 20 & 7], 1U << (seed >> 23 & 3), seed * 7);
+		ioapic_set_line(&f->ioapic, seed >> 26, seed & 0x2000);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_registers), TEST(test_edge), TEST(test_level), TEST(test_refused), TEST(test_modes),
+		TEST(test_hostile),
+	};
+
+	return cmocka_run_group_tests_name("ioapic", tests, NULL, NULL);
+}
