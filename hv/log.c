@@ -49,7 +49,7 @@ static bool has_prefix(const char *fmt)
 static void log_emit(bool is_shown, const char *fmt, va_list args)
 {
 	char line[LINE_MAX_LEN];
-	size_t start = has_prefix(fmt) ? 0 : text_copy(line, PREFIX, sizeof(line));
+	size_t start = has_prefix(fmt) ? 0 : format_buf(line, sizeof(line), PREFIX);
 	size_t len = start + format_vbuf(line + start, sizeof(line) - start - 1, fmt, args);
 
 	len = min_size(len, sizeof(line) - 2);
@@ -87,7 +87,7 @@ void log_say(const char *fmt, ...)
 
 void log_tail(size_t bytes, format_sink *sink, void *ctx)
 {
-	size_t held = min_size(log_state.total, RING_SIZE);
+	size_t held = min_size(log_state.total, RING_SIZE - 1);	/* the byte before the first is looked at */
 	size_t at = log_state.total - min_size(bytes, held);
 
 	/* Unless it is the very first byte ever written, begin behind a newline: half a line misleads. */

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/console.c on a fake wire and a fake screen: who may write what, who gets the input, who waits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/fb.h"
+#include "drivers/uart16550.h"
+#include "hv/console.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/vm.h"
+
+/* ---- The fake serial port: a ring of `size` bytes that empties into `wire` when drained ---- */
+
+static struct {
+	char   wire[64 << 10];
+	size_t len, queued, size;
+	char   typed[512];
+	size_t typed_len;
+} serial;
+
+static char screen[64 << 10];
+static size_t screen_len;
+
+bool serial_init(void) { return true; }
+size_t serial_room(void) { return serial.size - serial.queued; }
+void serial_drain(void) { serial.queued = 0; }
+void fb_init(const struct handoff_framebuffer *fb) { (void)fb; }
+void fb_poll(void) { }
+void fb_flush(void) { }
+
+size_t serial_write(const uint8_t *data, size_t len)
+{
+	len = min_size(len, serial_room());
+	assert_true(len <= sizeof(serial.wire) - 1 - serial.len);
+	memcpy(serial.wire + serial.len, data, len);
+	serial.len += len;
+	serial.wire[serial.len] = '\0';
+	serial.queued += len;
+	return len;
+}
+
+size_t serial_read(uint8_t *data, size_t len)
+{
+	len = min_size(len, serial.typed_len);
+	memcpy(data, serial.typed, len);
+	memmove(serial.typed, serial.typed + len, serial.typed_len - len);
+	serial.typed_len -= len;
+	return len;
+}
+
+void fb_write(const char *text, size_t len)
+{
+	assert_true(len <= sizeof(screen) - 1 - screen_len);
+	memcpy(screen + screen_len, text, len);
+	screen_len += len;
+	screen[screen_len] = '\0';
+}
+
+static void check_wire(const char *expect)
+{
+	assert_string_equal(serial.wire, expect);
+	assert_string_equal(screen, expect);
+	serial.len = screen_len = 0;
+	serial.wire[0] = screen[0] = '\0';
+}
+
+/* ---- Two VMs, one with two streams ---- */
+
+struct front { size_t room; char got[512]; size_t len; unsigned writable; };
+
+static size_t front_input(void *dev, const uint8_t *data, size_t len)
+{
+	struct front *front = dev;
+
+	len = min_size(len, front->room);
+	memcpy(front->got + front->len, data, len);
+	front->len += len;
+	front->got[front->len] = '\0';
+	front->room -= len;
+	return len;
+}
+
+static void front_writable(void *dev)
+{
+	((struct front *)dev)->writable++;
+}
+
+static struct vm web, db;
+static struct front fronts[3];
+static struct console_port ports[3];	/* web hvc0 (takes input), web ttyS0, db hvc0 */
+
+static int setup(void **state)
+{
+	static const struct handoff_framebuffer none;
+
+	(void)state;
+	memset(&serial, 0, sizeof(serial));
+	serial.size = 8192;
+	memset(fronts, 0, sizeof(fronts));
+	memset(ports, 0, sizeof(ports));
+	strcpy(web.name, "web");
+	strcpy(db.name, "db");
+	for (size_t i = 0; i < countof(ports); i++) {
+		ports[i].vm = i < 2 ? &web : &db;
+		ports[i].label = i == 1 ? "ttyS0" : "hvc0";
+		ports[i].input_wanted = i != 1;
+		ports[i].front = (struct char_front){ front_input, front_writable, &fronts[i] };
+		console_port_add(&ports[i]);
+	}
+	console_init(&none);
+	console_attach(&web);
+	console_write("\n", 1);		/* the left edge, whatever the test before left */
+	serial.len = screen_len = serial.queued = 0;
+	serial.wire[0] = screen[0] = '\0';
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < countof(ports); i++)
+		console_port_remove(&ports[i]);
+	return 0;
+}
+
+static size_t say(struct console_port *port, const char *text)
+{
+	return console_port_write(port, (const uint8_t *)text, strlen(text));
+}
+
+static void test_log_lines(void **state)
+{
+	(void)state;
+	log_info("one");
+	check_wire("trapeze: one\r\n");
+	console_write("a\nb\n", 4);
+	check_wire("a\r\nb\r\n");
+}
+
+/* The attached VM's bytes pass unchanged; a log line ends its unfinished line first. */
+static void test_attached(void **state)
+{
+	(void)state;
+	assert_int_equal(say(&ports[0], "\033[1mlogin: "), 11);
+	check_wire("\033[1mlogin: ");
+	log_info("x");
+	check_wire("\r\ntrapeze: x\r\n");
+	log_info("y");
+	check_wire("trapeze: y\r\n");
+	say(&ports[1], "line\r\n");
+	log_info("z");
+	check_wire("line\r\ntrapeze: z\r\n");
+}
+
+static void test_other_lines(void **state)
+{
+	(void)state;
+	say(&ports[2], "half");
+	check_wire("");
+	say(&ports[2], " and half\r\n\nnext\033[2J\t\a\n");
+	check_wire("[db] half and half\r\n[db] \r\n[db] next.[2J..\r\n");
+	say(&ports[0], "$ ");
+	say(&ports[2], "x\n");
+	check_wire("$ \r\n[db] x\r\n");
+}
+
+static void test_long_line_is_cut(void **state)
+{
+	char text[161 + 1], expect[512];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[161] = '\0';
+	say(&ports[2], text);
+	say(&ports[2], "\n");
+	strcpy(expect, "[db] ");
+	memset(expect + 5, 'x', 160);
+	strcpy(expect + 165, "\r\n[db] x\r\n");
+	check_wire(expect);
+}
+
+/* What a VM left unfinished is not lost with it. */
+static void test_remove_prints_rest(void **state)
+{
+	(void)state;
+	say(&ports[2], "last words");
+	console_port_remove(&ports[2]);
+	check_wire("[db] last words\r\n");
+}
+
+static void test_nobody_attached(void **state)
+{
+	(void)state;
+	console_attach(NULL);
+	say(&ports[0], "hello\n");
+	check_wire("[web] hello\r\n");
+}
+
+/* Guests are refused when the wire is full, but for the reserve that is the log's; then called back. */
+static void test_back_pressure(void **state)
+{
+	char text[10000];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(say(&ports[0], text), 8192 - 1024);
+	assert_int_equal(say(&ports[0], text), 0);
+	assert_int_equal(say(&ports[2], "line\n"), 0);
+	log_info("still heard");
+	assert_non_null(strstr(serial.wire, "still heard"));
+	console_poll();
+	assert_int_equal(fronts[0].writable, 0);
+	serial_drain();
+	console_poll();
+	console_poll();
+	assert_int_equal(fronts[0].writable, 1);
+	assert_int_equal(fronts[1].writable, 0);
+	assert_int_equal(fronts[2].writable, 1);
+}
+
+/* Log output beyond the ring waits for the wire and loses nothing. */
+static void test_log_never_refused(void **state)
+{
+	(void)state;
+	serial.size = 16;
+	log_info("a line longer than sixteen bytes");
+	check_wire("trapeze: a line longer than sixteen bytes\r\n");
+}
+
+static void type(const char *text)
+{
+	memcpy(serial.typed + serial.typed_len, text, strlen(text));
+	serial.typed_len += strlen(text);
+}
+
+static void test_input(void **state)
+{
+	(void)state;
+	type("abcdef");
+	fronts[0].room = 4;
+	console_poll();
+	assert_string_equal(fronts[0].got, "abcd");
+	fronts[0].room = 100;
+	console_port_readable(&ports[1]);	/* not the one that gets input */
+	assert_string_equal(fronts[0].got, "abcd");
+	console_port_readable(&ports[0]);
+	assert_string_equal(fronts[0].got, "abcdef");
+	console_attach(&db);
+	fronts[2].room = 100;
+	type("to db");
+	console_poll();
+	assert_string_equal(fronts[2].got, "to db");
+	assert_int_equal(fronts[1].len, 0);
+}
+
+/* Nobody takes it: kept, up to a bound, then left to the driver. */
+static void test_input_kept(void **state)
+{
+	char text[401];
+
+	(void)state;
+	memset(text, 'k', sizeof(text) - 1);
+	text[400] = '\0';
+	type(text);
+	console_attach(NULL);
+	console_poll();
+	console_poll();
+	assert_int_equal(serial.typed_len, 400 - 256);
+	console_attach(&web);
+	fronts[0].room = 500;
+	console_poll();
+	console_poll();
+	assert_int_equal(fronts[0].len, 400);
+}
+
+/* The attached VM goes away: its struct may be reused, so nobody is attached any more. */
+static void test_attached_vm_goes(void **state)
+{
+	(void)state;
+	console_port_remove(&ports[0]);
+	say(&ports[1], "raw\n");
+	check_wire("raw\n");
+	console_port_remove(&ports[1]);
+	console_port_add(&ports[0]);
+	say(&ports[0], "line\n");
+	check_wire("[web] line\r\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_log_lines), TEST(test_attached), TEST(test_other_lines), TEST(test_long_line_is_cut),
+		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
+		TEST(test_log_never_refused), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
+	};
+
+	return cmocka_run_group_tests_name("console", tests, NULL, NULL);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/log.c: prefixes, levels, and what the ring gives back after it has wrapped. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/console.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+
+static char shown[1024];
+static size_t shown_len;
+
+void console_write(const char *text, size_t len)
+{
+	len = min_size(len, sizeof(shown) - 1 - shown_len);
+	memcpy(shown + shown_len, text, len);
+	shown_len += len;
+	shown[shown_len] = '\0';
+}
+
+static void check_shown(const char *expect)
+{
+	assert_string_equal(shown, expect);
+	shown_len = 0;
+	shown[0] = '\0';
+}
+
+static char tail[128 << 10];
+static size_t tail_len;
+
+static void tail_sink(void *ctx, const char *text, size_t len)
+{
+	assert_ptr_equal(ctx, &tail_len);
+	assert_true(len <= sizeof(tail) - tail_len - 1);
+	memcpy(tail + tail_len, text, len);
+	tail_len += len;
+	tail[tail_len] = '\0';
+}
+
+static const char *get_tail(size_t bytes)
+{
+	tail_len = 0;
+	tail[0] = '\0';
+	log_tail(bytes, tail_sink, &tail_len);
+	return tail;
+}
+
+/* First: the ring is still empty. */
+static void test_prefix(void **state)
+{
+	(void)state;
+	assert_string_equal(get_tail(LOG_TAIL_ALL), "");
+	log_info("hello %d", 1);
+	check_shown("trapeze: hello 1\n");
+	log_info("trapeze: READY");
+	check_shown("trapeze: READY\n");
+	log_info("[%s] hello", "vm");
+	check_shown("[vm] hello\n");
+	log_info("%s", "[not a VM]");
+	check_shown("trapeze: [not a VM]\n");
+	assert_string_equal(get_tail(LOG_TAIL_ALL),
+			    "trapeze: hello 1\ntrapeze: READY\n[vm] hello\ntrapeze: [not a VM]\n");
+	assert_string_equal(get_tail(22), "trapeze: [not a VM]\n");
+	assert_string_equal(get_tail(20), "trapeze: [not a VM]\n");
+	assert_string_equal(get_tail(19), "");
+	assert_string_equal(get_tail(0), "");
+}
+
+static void test_levels(void **state)
+{
+	(void)state;
+	log_set_level(LOG_WARN);
+	assert_int_equal(log_level(), LOG_WARN);
+	log_error("a");
+	log_warn("b");
+	log_info("c");
+	log_debug("d");
+	log_trace("e");
+	log_say("f");
+	check_shown("trapeze: a\ntrapeze: b\ntrapeze: f\n");
+	assert_string_equal(get_tail(44), "trapeze: b\ntrapeze: c\ntrapeze: d\ntrapeze: f\n");
+	log_set_level(LOG_TRACE);
+	log_trace("g");
+	check_shown("trapeze: g\n");
+}
+
+/* A line too long is cut, and still is one line. */
+static void test_long_line(void **state)
+{
+	char text[700];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_info("%s", text);
+	assert_int_equal(shown_len, 511);
+	assert_int_equal(shown[shown_len - 1], '\n');
+	assert_ptr_equal(strchr(shown, '\n'), shown + shown_len - 1);
+	shown_len = 0;
+}
+
+static void test_wrap(void **state)
+{
+	char expect[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++) {
+		shown_len = 0;
+		log_info("line %05u", i);
+	}
+	(void)get_tail(LOG_TAIL_ALL);
+	assert_true(tail_len <= 64 << 10 && tail_len > (64 << 10) - 20);
+	for (size_t at = 0, i = 20000 - tail_len / 20; at < tail_len; at += 20, i++) {
+		snprintf(expect, sizeof(expect), "trapeze: line %05zu\n", i);
+		assert_memory_equal(tail + at, expect, 20);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_prefix), cmocka_unit_test(test_levels), cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_wrap),
+	};
+
+	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

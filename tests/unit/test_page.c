@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hv/page.c on memory of the host: everything handed out is zero, inside a free region, and nobody else's;
+ * everything comes back; a page freed twice is our bug and panics.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "hv/page.h"
+#include "hv/lib/util.h"
+#include "hv/panic.h"
+
+#define ARENA		(32 * LARGE_SIZE)
+#define SMALL_MAX	20000U
+
+static jmp_buf panicked;
+
+void panic(const char *fmt, ...)
+{
+	(void)fmt;
+	longjmp(panicked, 1);
+}
+
+/* Everything dirty: an allocator that forgets to zero is found out. */
+static uint64_t arena(void)
+{
+	static uint8_t *memory;
+
+	if (!memory) {
+		memory = mmap(NULL, ARENA + LARGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_ptr_not_equal(memory, MAP_FAILED);
+	}
+	memset(memory, 0xcc, ARENA + LARGE_SIZE);
+	return align_up((uint64_t)(uintptr_t)memory, LARGE_SIZE);
+}
+
+/* A machine with one free region of the arena; returns its start. */
+static uint64_t boot(uint64_t offset, uint64_t length)
+{
+	static struct handoff handoff;
+	uint64_t base = arena();
+
+	memset(&handoff, 0, sizeof(handoff));
+	handoff.region_count = 2;
+	handoff.regions[0] = (struct handoff_region){ base, offset, REGION_RESERVED, 0 };
+	handoff.regions[1] = (struct handoff_region){ base + offset, length, REGION_FREE, 0 };
+	page_init(&handoff);
+	return base + offset;
+}
+
+static void check_zero(const void *page, uint64_t len)
+{
+	static const uint8_t zeros[LARGE_SIZE];
+
+	assert_int_equal(memcmp(page, zeros, len), 0);
+}
+
+static void *large_ptr(hpa_t page)
+{
+	assert_int_equal(page.raw % LARGE_SIZE, 0);
+	return hpa_ptr(page);
+}
+
+/* Take all small pages, writing into each; all different, all within; then give them back. */
+static size_t take_all(uint64_t start, uint64_t length)
+{
+	static uint64_t *pages[SMALL_MAX];
+	size_t count = 0;
+
+	while (count < SMALL_MAX && (pages[count] = page_alloc()) != NULL) {
+		uint64_t addr = ptr_hpa(pages[count]).raw;
+
+		assert_int_equal(addr % PAGE_SIZE, 0);
+		assert_true(addr >= start && addr + PAGE_SIZE <= start + length);
+		check_zero(pages[count], PAGE_SIZE);
+		memset(pages[count], 0xaa, PAGE_SIZE);
+		*pages[count] = count;
+		count++;
+	}
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(*pages[i], i);		/* nobody else wrote here */
+	for (size_t i = 0; i < count; i++)
+		page_free(pages[i]);
+	return count;
+}
+
+static void test_small(void **state)
+{
+	/* offset, length in pages, small pages that must come of it */
+	static const struct { uint64_t offset, length; size_t expect; } rows[] = {
+		{ 0, 512, 511 }, { 0, 1024, 1022 }, { 1, 511, 510 }, { 5, 2, 1 }, { 5, 1, 0 }, { 0, 0, 0 },
+		{ 510, 4, 2 }, { 511, 2, 0 }, { 256, 1024, 255 + 511 + 255 }, { 3, 2000, 508 + 2 * 511 + 466 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		uint64_t length = rows[i].length * PAGE_SIZE;
+		uint64_t start = boot(rows[i].offset * PAGE_SIZE, length), before = page_free_bytes();
+
+		assert_true(page_total_bytes() <= length && before <= length);
+		assert_int_equal(take_all(start, length), rows[i].expect);
+		assert_int_equal(page_free_bytes(), before);
+		assert_int_equal(take_all(start, length), rows[i].expect);
+		assert_int_equal(page_free_bytes(), before);
+	}
+}
+
+/* Partial pages at the ends of a region are dropped. */
+static void test_unaligned_region(void **state)
+{
+	uint64_t start = boot(100, 3 * PAGE_SIZE);
+
+	(void)state;
+	assert_int_equal(page_total_bytes(), 2 * PAGE_SIZE);
+	assert_int_equal(take_all(start, 3 * PAGE_SIZE), 1);
+}
+
+static void test_large(void **state)
+{
+	hpa_t pages[8];
+	uint64_t start = boot(PAGE_SIZE, 9 * LARGE_SIZE), before = page_free_bytes();
+
+	(void)state;
+	for (size_t round = 0; round < 3; round++) {
+		for (size_t i = 0; i < countof(pages); i++) {
+			pages[i] = page_alloc_large();
+			assert_true(pages[i].raw >= start && pages[i].raw + LARGE_SIZE <= start + 9 * LARGE_SIZE);
+			check_zero(large_ptr(pages[i]), LARGE_SIZE);
+			memset(large_ptr(pages[i]), (int)i + 1, LARGE_SIZE);
+		}
+		assert_int_equal(page_alloc_large().raw, 0);
+		assert_int_equal(page_free_bytes(), before - 8 * LARGE_SIZE);
+		for (size_t i = 0; i < countof(pages); i++) {
+			assert_int_equal(*(uint8_t *)large_ptr(pages[i]), i + 1);
+			page_free_large(pages[i]);
+		}
+		assert_int_equal(page_free_bytes(), before);
+	}
+	page_free_large(hpa(0));
+	assert_int_equal(page_free_bytes(), before);
+}
+
+/* Zeroed ahead or not: what comes out is the same. */
+static void test_prepare(void **state)
+{
+	hpa_t pages[4];
+
+	(void)state;
+	(void)boot(0, 4 * LARGE_SIZE);
+	assert_false(page_idle_work());
+	page_prepare(3 * LARGE_SIZE);
+	page_prepare(3 * LARGE_SIZE);
+	for (size_t i = 0; i < countof(pages); i++) {
+		pages[i] = page_alloc_large();
+		check_zero(large_ptr(pages[i]), LARGE_SIZE);
+		memset(large_ptr(pages[i]), 0x55, LARGE_SIZE);
+	}
+	for (size_t i = 0; i < countof(pages); i++)
+		page_free_large(pages[i]);
+	assert_true(page_idle_work());
+	assert_true(page_idle_work());
+	page_prepare(100 * LARGE_SIZE);		/* more than there is */
+	assert_false(page_idle_work());
+	for (size_t i = 0; i < countof(pages); i++)
+		check_zero(large_ptr(page_alloc_large()), LARGE_SIZE);
+}
+
+static void test_contiguous(void **state)
+{
+	static const size_t sizes[] = { 1, 2, 3, 64, 510, 511, 512 };
+	uint64_t start = boot(0, 4 * LARGE_SIZE), before = page_free_bytes();
+
+	(void)state;
+	assert_null(page_alloc_contiguous(0));
+	assert_null(page_alloc_contiguous(513));
+	for (size_t i = 0; i < countof(sizes); i++) {
+		void *page = page_alloc_contiguous(sizes[i]);
+
+		assert_non_null(page);
+		assert_true(ptr_hpa(page).raw >= start);
+		check_zero(page, sizes[i] * PAGE_SIZE);
+		memset(page, 0x77, sizes[i] * PAGE_SIZE);
+		page_free_contiguous(page, sizes[i]);
+		assert_int_equal(page_free_bytes(), before);
+	}
+	page_free(NULL);
+	page_free_contiguous(NULL, 5);
+}
+
+/* A VM built and destroyed again and again: no large page is lost to small ones. */
+static void test_no_erosion(void **state)
+{
+	hpa_t pages[3];
+
+	(void)state;
+	(void)boot(0, 3 * LARGE_SIZE);
+	for (size_t round = 0; round < 50; round++) {
+		void *a = page_alloc_contiguous(300), *b = page_alloc_contiguous(300), *c = page_alloc();
+
+		assert_true(a && b && c);
+		page_free_contiguous(a, 300);
+		page_free(c);
+		page_free_contiguous(b, 300);
+		for (size_t i = 0; i < countof(pages); i++) {
+			pages[i] = page_alloc_large();
+			assert_int_not_equal(pages[i].raw, 0);
+		}
+		for (size_t i = 0; i < countof(pages); i++)
+			page_free_large(pages[i]);
+	}
+}
+
+/* When only zeroed large pages are left, they serve small requests too. */
+static void test_small_from_zeroed(void **state)
+{
+	(void)state;
+	(void)boot(0, LARGE_SIZE);
+	page_prepare(LARGE_SIZE);
+	assert_non_null(page_alloc());
+	assert_int_equal(page_alloc_large().raw, 0);
+}
+
+static void test_give(void **state)
+{
+	uint64_t base = boot(0, LARGE_SIZE);
+
+	(void)state;
+	page_give(hpa(base + 2 * LARGE_SIZE), LARGE_SIZE / 2);
+	page_give(hpa(base + LARGE_SIZE), LARGE_SIZE);		/* joins the first */
+	page_give(hpa(base + LARGE_SIZE), 0);
+	assert_int_equal(page_total_bytes(), 2 * LARGE_SIZE + LARGE_SIZE / 2);
+	assert_int_not_equal(page_alloc_large().raw, 0);
+	assert_int_not_equal(page_alloc_large().raw, 0);
+	assert_int_equal(page_alloc_large().raw, 0);
+	assert_int_equal(take_all(base + 2 * LARGE_SIZE, LARGE_SIZE / 2), 255);
+}
+
+/* Low memory is never touched, so giving it needs no memory behind it. */
+static void test_low_memory(void **state)
+{
+	(void)state;
+	(void)boot(0, 0);
+	page_give(hpa(0), 1ULL << 20);
+	assert_int_equal(page_total_bytes(), 0);
+}
+
+static void test_double_free(void **state)
+{
+	void *page, *other;
+	volatile unsigned panics = 0;
+
+	(void)state;
+	(void)boot(0, LARGE_SIZE);
+	page = page_alloc();
+	other = page_alloc();
+	page_free(page);
+	if (setjmp(panicked))
+		panics++;
+	else
+		page_free(page);
+	if (setjmp(panicked))
+		panics++;
+	else
+		page_free((uint8_t *)other + 100 * LARGE_SIZE);
+	assert_int_equal(panics, 2);
+}
+
+/* Many small random requests, each marked with its own number. */
+static void test_random(void **state)
+{
+	struct { uint64_t *page; size_t pages; } held[64] = { 0 };
+	uint64_t before;
+
+	(void)state;
+	(void)boot(7 * PAGE_SIZE, 5 * LARGE_SIZE);
+	before = page_free_bytes();
+	srand(1);
+	for (size_t i = 0; i < 20000; i++) {
+		size_t slot = (size_t)rand() % countof(held);
+
+		if (held[slot].page) {
+			assert_int_equal(*held[slot].page, slot);
+			page_free_contiguous(held[slot].page, held[slot].pages);
+			held[slot].page = NULL;
+			continue;
+		}
+		held[slot].pages = 1 + (size_t)rand() % (rand() % 8 ? 4 : 200);
+		held[slot].page = page_alloc_contiguous(held[slot].pages);
+		if (!held[slot].page)
+			continue;
+		check_zero(held[slot].page, held[slot].pages * PAGE_SIZE);
+		memset(held[slot].page, 0x99, held[slot].pages * PAGE_SIZE);
+		*held[slot].page = slot;
+	}
+	for (size_t slot = 0; slot < countof(held); slot++)
+		page_free_contiguous(held[slot].page, held[slot].page ? held[slot].pages : 1);
+	assert_int_equal(page_free_bytes(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_small), cmocka_unit_test(test_unaligned_region), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_prepare), cmocka_unit_test(test_contiguous), cmocka_unit_test(test_no_erosion),
+		cmocka_unit_test(test_small_from_zeroed), cmocka_unit_test(test_give),
+		cmocka_unit_test(test_low_memory), cmocka_unit_test(test_double_free), cmocka_unit_test(test_random),
+	};
+
+	return cmocka_run_group_tests_name("page", tests, NULL, NULL);
+}
