@@ -189,7 +189,7 @@ void lapic_cr8_write(struct lapic *lapic, uint64_t value)
 void lapic_send(struct lapic *lapic)
 {
 	uint64_t icr = lapic->icr;
-	unsigned mode = (icr & ICR_MODE) >> ICR_MODE_SHIFT;
+	unsigned mode = ((uint32_t)icr & ICR_MODE) >> ICR_MODE_SHIFT;
 	uint8_t vector = (uint8_t)icr;
 
 	if (mode <= APIC_LOWEST && vector < LAPIC_VECTOR_MIN)

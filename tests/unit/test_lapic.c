@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/dev/lapic*.c: priorities, both register maps with their faults, destinations, the timer's three modes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "clock_fake.h"
+#include "hv/dev/lapic.h"
+#include "hv/lib/util.h"
+
+#define TSC_OFFSET	12345678ULL	/* guest TSC = host TSC - this */
+#define X2APIC		(LAPIC_BASE | 0xc00)
+#define XAPIC		(LAPIC_BASE | 0x800)
+#define LINT0_EXTINT	0x700U
+
+struct fixture {
+	struct lapic lapic;
+	unsigned kicks, ipis, eois;
+	uint64_t icr;
+	uint8_t eoi_vector;
+};
+
+static uint64_t env_guest_tsc(void *ctx)
+{
+	(void)ctx;
+	return fake_now - TSC_OFFSET;
+}
+
+static uint64_t env_host_deadline(void *ctx, uint64_t guest_tsc)
+{
+	(void)ctx;
+	return guest_tsc + TSC_OFFSET;
+}
+
+static void env_kick(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->kicks++;
+}
+
+static void env_ipi(void *ctx, const struct lapic *from, uint64_t icr)
+{
+	struct fixture *f = ctx;
+
+	assert_ptr_equal(from, &f->lapic);
+	f->ipis++;
+	f->icr = icr;
+}
+
+static void env_eoi(void *ctx, uint8_t vector)
+{
+	struct fixture *f = ctx;
+
+	f->eois++;
+	f->eoi_vector = vector;
+}
+
+static const struct lapic_env env = {
+	.guest_tsc = env_guest_tsc, .host_deadline = env_host_deadline, .kick = env_kick, .ipi = env_ipi,
+	.eoi = env_eoi,
+};
+
+static void write_msr(struct fixture *f, uint32_t msr, uint64_t value)
+{
+	if (!lapic_msr_write(&f->lapic, msr, value))
+		fail_msg("#GP at WRMSR %#x, %#llx", msr, (unsigned long long)value);
+}
+
+static uint64_t read_msr(struct fixture *f, uint32_t msr)
+{
+	uint64_t value = 0;
+
+	if (!lapic_msr_read(&f->lapic, msr, &value))
+		fail_msg("#GP at RDMSR %#x", msr);
+	return value;
+}
+
+/* An enabled x2APIC with ID 5. */
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	fake_now = 10 * FAKE_HZ;
+	f = (struct fixture){ 0 };
+	lapic_init(&f.lapic, 5, &env, &f);
+	assert_true(lapic_base_write(&f.lapic, X2APIC));
+	write_msr(&f, 0x80f, 0x1ff);
+	f.kicks = 0;
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	lapic_destroy(&f->lapic);
+	return timer_next() == TIMER_NEVER ? 0 : -1;
+}
+
+/* The counts and summaries that the quick paths rely on. */
+static void check_invariants(const struct lapic *lapic)
+{
+	unsigned bits = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		bits += (unsigned)__builtin_popcount(lapic->irr[i]);
+		assert_int_equal(lapic->irr_words >> i & 1, lapic->irr[i] != 0);
+		assert_int_equal(lapic->isr_words >> i & 1, lapic->isr[i] != 0);
+	}
+	assert_int_equal(lapic->irr_count, bits);
+}
+
+static void test_priorities(void **state)
+{
+	struct fixture *f = *state;
+	struct lapic *lapic = &f->lapic;
+
+	assert_int_equal(lapic_pending(lapic), -1);
+	lapic_post(lapic, 0x31, false);
+	lapic_post(lapic, 0x31, false);
+	assert_int_equal(f->kicks, 1);
+	lapic_post(lapic, 0x92, false);
+	assert_int_equal(lapic_pending(lapic), 0x92);
+	lapic_accept(lapic, 0x92);
+	assert_int_equal(read_msr(f, 0x80a), 0x90);
+	assert_int_equal(lapic_pending(lapic), -1);	/* 31 is below */
+	lapic_post(lapic, 0x95, false);
+	assert_int_equal(lapic_pending(lapic), -1);	/* the same class waits */
+	lapic_post(lapic, 0xa0, false);
+	assert_int_equal(lapic_pending(lapic), 0xa0);
+	lapic_accept(lapic, 0xa0);
+	f->kicks = 0;
+	write_msr(f, 0x80b, 0);
+	assert_int_equal(f->kicks, 1);			/* more is waiting: look again */
+	assert_int_equal(lapic_pending(lapic), -1);
+	write_msr(f, 0x80b, 0);
+	assert_int_equal(lapic_pending(lapic), 0x95);
+	lapic_cr8_write(lapic, 9);
+	assert_int_equal(lapic_pending(lapic), -1);
+	assert_int_equal(read_msr(f, 0x80a), 0x90);
+	f->kicks = 0;
+	lapic_cr8_write(lapic, 8);
+	assert_int_equal(f->kicks, 1);
+	assert_int_equal(lapic_pending(lapic), 0x95);
+	write_msr(f, 0x808, 0x47);
+	assert_int_equal(read_msr(f, 0x80a), 0x47);
+	assert_int_equal(lapic_cr8_read(lapic), 4);
+	lapic_accept(lapic, 0x95);
+	write_msr(f, 0x80b, 0);
+	write_msr(f, 0x80b, 0);				/* nothing in service */
+	assert_int_equal(read_msr(f, 0x821), 1U << (0x31 - 0x20));
+	lapic_accept(lapic, 0x77);			/* was never requested */
+	check_invariants(lapic);
+}
+
+static void test_level_eoi(void **state)
+{
+	struct fixture *f = *state;
+
+	lapic_post(&f->lapic, 0x50, true);
+	assert_int_equal(read_msr(f, 0x818 + 2), 1U << 16);
+	lapic_accept(&f->lapic, 0x50);
+	write_msr(f, 0x80b, 0);
+	assert_int_equal(f->eois, 1);
+	assert_int_equal(f->eoi_vector, 0x50);
+	lapic_post(&f->lapic, 0x50, false);
+	lapic_accept(&f->lapic, 0x50);
+	write_msr(f, 0x80b, 0);
+	assert_int_equal(f->eois, 1);
+}
+
+static void test_x2apic_faults(void **state)
+{
+	static const struct { uint32_t msr; uint64_t value; bool can_read, can_write; } rows[] = {
+		{ 0x802, 0, true, false }, { 0x803, 0, true, false }, { 0x808, 0xff, true, true },
+		{ 0x808, 0x100, true, false }, { 0x809, 0, false, false }, { 0x80a, 0, true, false },
+		{ 0x80b, 0, false, true }, { 0x80b, 1, false, false }, { 0x80c, 0, false, false },
+		{ 0x80d, 0, true, false }, { 0x80e, 0, false, false }, { 0x80f, 0x1ff, true, true },
+		{ 0x80f, 0x1000, true, false }, { 0x810, 0, true, false }, { 0x827, 0, true, false },
+		{ 0x828, 0, true, true }, { 0x828, 1, true, false }, { 0x829, 0, false, false },
+		{ 0x82f, 0x100f2, true, true }, { 0x830, 1ULL << 20, true, false }, { 0x830, 1ULL << 13, true, false },
+		{ 0x831, 0, false, false }, { 0x832, 0x400ec, true, true }, { 0x832, 0x80000, true, false },
+		{ 0x832, 1ULL << 32, true, false }, { 0x834, 0x10400, true, true }, { 0x835, 0x10700, true, true },
+		{ 0x836, 0x400, true, true }, { 0x836, 0x20000, true, false }, { 0x837, 0xfe, true, true },
+		{ 0x838, 0xffffffff, true, true }, { 0x838, 1ULL << 32, true, false }, { 0x839, 0, true, false },
+		{ 0x83e, 0x0b, true, true }, { 0x83e, 0x04, true, false }, { 0x83f, 0x40, false, true },
+		{ 0x83f, 0x140, false, false }, { 0x840, 0, false, false }, { 0x8ff, 0, false, false },
+		{ 0x7ff, 0, false, false }, { 0xffffffff, 0, false, false },
+	};
+	struct fixture *f = *state;
+	uint64_t value;
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		if (lapic_msr_read(&f->lapic, rows[i].msr, &value) != rows[i].can_read)
+			fail_msg("RDMSR %#x", rows[i].msr);
+		if (lapic_msr_write(&f->lapic, rows[i].msr, rows[i].value) != rows[i].can_write)
+			fail_msg("WRMSR %#x, %#llx", rows[i].msr, (unsigned long long)rows[i].value);
+	}
+	assert_int_equal(read_msr(f, 0x802), 5);
+	assert_int_equal(read_msr(f, 0x80d), 1U << 5);
+	assert_int_equal(read_msr(f, 0x803), 0x00060014);
+	assert_true(lapic_base_write(&f->lapic, LAPIC_BASE));
+	assert_false(lapic_msr_read(&f->lapic, 0x802, &value));	/* not in x2APIC mode */
+	assert_false(lapic_msr_write(&f->lapic, 0x80b, 0));
+}
+
+static void test_modes(void **state)
+{
+	static const struct { uint64_t from, to; bool is_legal; } rows[] = {
+		{ XAPIC, XAPIC, true }, { XAPIC, X2APIC, true }, { XAPIC, LAPIC_BASE, true },
+		{ XAPIC, LAPIC_BASE | 0x400, false }, { X2APIC, XAPIC, false }, { X2APIC, LAPIC_BASE, true },
+		{ X2APIC, X2APIC, true }, { X2APIC, LAPIC_BASE | 0x400, false }, { LAPIC_BASE, XAPIC, true },
+		{ LAPIC_BASE, X2APIC, false }, { XAPIC, XAPIC | 1, false }, { XAPIC, XAPIC | 1ULL << 60, false },
+		{ XAPIC, 0x800 | 0xfed00000, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct fixture f = { 0 };
+
+		lapic_init(&f.lapic, 0, &env, &f);
+		assert_int_equal(f.lapic.base_msr, XAPIC | 0x100);
+		assert_true(lapic_base_write(&f.lapic, rows[i].from));
+		if (lapic_base_write(&f.lapic, rows[i].to) != rows[i].is_legal)
+			fail_msg("row %zu", i);
+		assert_int_equal(f.lapic.base_msr, (rows[i].is_legal ? rows[i].to : rows[i].from) | 0x100);
+		lapic_destroy(&f.lapic);
+	}
+}
+
+static void test_reset(void **state)
+{
+	struct fixture f = { 0 }, *ap = *state;
+
+	lapic_init(&f.lapic, 0, &env, &f);
+	assert_true(lapic_takes_extint(&f.lapic));	/* the boot processor starts in virtual wire mode */
+	assert_true(lapic_is_enabled(&f.lapic));
+	lapic_mmio_write(&f.lapic, 0x350, 4, 0x10000 | LINT0_EXTINT);
+	assert_false(lapic_takes_extint(&f.lapic));
+	assert_true(lapic_base_write(&f.lapic, LAPIC_BASE));
+	assert_true(lapic_takes_extint(&f.lapic));	/* switched off: LINT0 is INTR */
+	assert_false(lapic_is_enabled(&f.lapic));
+
+	assert_false(lapic_takes_extint(&ap->lapic));
+	lapic_post(&ap->lapic, 0x40, false);
+	write_msr(ap, 0x838, 1000);
+	lapic_reset(&ap->lapic, true);
+	assert_true(lapic_is_x2apic(&ap->lapic));	/* INIT keeps mode and ID */
+	assert_int_equal(read_msr(ap, 0x802), 5);
+	assert_int_equal(read_msr(ap, 0x80d), 1U << 5);
+	assert_int_equal(read_msr(ap, 0x80f), 0xff);
+	assert_int_equal(lapic_pending(&ap->lapic), -1);
+	assert_int_equal(read_msr(ap, 0x838), 0);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	lapic_post(&ap->lapic, 0x40, false);		/* disabled by software: takes nothing */
+	assert_int_equal(lapic_pending(&ap->lapic), -1);
+	write_msr(ap, 0x836, 0x40);
+	assert_int_equal(read_msr(ap, 0x836), 0x10040);	/* and its LVT stays masked */
+	check_invariants(&ap->lapic);
+}
+
+static void test_xapic_page(void **state)
+{
+	static const struct { unsigned offset; uint32_t write, read; } rows[] = {
+		{ 0x020, 0xffffffff, 5U << 24 }, { 0x030, 0, 0x00060014 }, { 0x080, 0x12345678, 0x78 },
+		{ 0x0d0, 0xffffffff, 0xff000000 }, { 0x0e0, 0, 0x0fffffff }, { 0x0f0, 0xfffff1ff, 0x1ff },
+		{ 0x310, 0xffffffff, 0xff000000 }, { 0x320, 0xffffffff, 0x000700ff }, { 0x350, 0xffffffff, 0x0001a7ff },
+		{ 0x370, 0xffffffff, 0x000100ff }, { 0x380, 77, 77 }, { 0x3e0, 0xff, 0x0b }, { 0x0b0, 7, 0 },
+		{ 0x090, 0, 0 }, { 0x100, 0xff, 0 },
+	};
+	struct fixture f = { 0 };
+	struct lapic *lapic = &f.lapic;
+
+	(void)state;
+	lapic_init(lapic, 5, &env, &f);
+	lapic_mmio_write(lapic, 0xf0, 4, 0x1ff);
+	for (size_t i = 0; i < countof(rows); i++) {
+		lapic_mmio_write(lapic, rows[i].offset, 4, rows[i].write);
+		if (lapic_mmio_read(lapic, rows[i].offset, 4) != rows[i].read)
+			fail_msg("%#x: %#llx", rows[i].offset,
+				 (unsigned long long)lapic_mmio_read(lapic, rows[i].offset, 4));
+		lapic_mmio_write(lapic, 0x320, 4, 0x10000);
+	}
+	assert_int_equal(lapic_mmio_read(lapic, 0x280, 4), 0);
+	(void)lapic_mmio_read(lapic, 0x3f0, 4);		/* SELF IPI is not in the page */
+	lapic_mmio_write(lapic, 0x000, 4, 1);
+	lapic_mmio_write(lapic, 0x280, 4, 0);
+	assert_int_equal(lapic_mmio_read(lapic, 0x280, 4), 0x80);
+	lapic_mmio_write(lapic, 0x80, 2, 0x99);		/* not a doubleword: nothing happens */
+	lapic_mmio_write(lapic, 0x84, 4, 0x99);
+	assert_int_equal(lapic_mmio_read(lapic, 0x80, 4), 0x78);
+	assert_int_equal(lapic_mmio_read(lapic, 0x84, 4), 0);
+	assert_int_equal(lapic_mmio_read(lapic, 0x33, 1), 0);
+	assert_int_equal(lapic_mmio_read(lapic, 0x32, 1), 6);
+	lapic_mmio_write(lapic, 0x80, 4, 0);
+	lapic_post(lapic, 0x61, false);
+	lapic_accept(lapic, 0x61);
+	assert_int_equal(lapic_mmio_read(lapic, 0x130, 4), 2);
+	lapic_mmio_write(lapic, 0xb0, 4, 0x1234);	/* any value ends it here */
+	assert_int_equal(lapic_mmio_read(lapic, 0x130, 4), 0);
+	assert_true(lapic_base_write(lapic, X2APIC));
+	assert_int_equal(lapic_mmio_read(lapic, 0x30, 4), UINT64_MAX);
+	lapic_destroy(lapic);
+}
+
+static void test_icr(void **state)
+{
+	struct fixture *f = *state, x = { 0 };
+
+	write_msr(f, 0x830, 0x300000041ULL);
+	assert_int_equal(f->ipis, 1);
+	assert_int_equal(f->icr, 0x300000041ULL);
+	assert_int_equal(read_msr(f, 0x830), 0x300000041ULL);
+	write_msr(f, 0x830, 0x40042);			/* to self: no one else is asked */
+	assert_int_equal(f->ipis, 1);
+	assert_int_equal(lapic_pending(&f->lapic), 0x42);
+	write_msr(f, 0x83f, 0x43);
+	assert_int_equal(lapic_pending(&f->lapic), 0x43);
+	write_msr(f, 0x830, 0xc0500);			/* INIT to all others */
+	assert_int_equal(f->icr, 0xc0500);
+	write_msr(f, 0x830, 0x600 | 0x08);		/* SIPI: its vector is a page number */
+	assert_int_equal(f->ipis, 3);
+	write_msr(f, 0x828, 0);
+	assert_int_equal(read_msr(f, 0x828), 0);
+	write_msr(f, 0x830, 0x0f);			/* vector below 16 */
+	assert_int_equal(f->ipis, 3);
+	write_msr(f, 0x828, 0);
+	assert_int_equal(read_msr(f, 0x828), 0x20);
+
+	lapic_init(&x.lapic, 1, &env, &x);
+	lapic_mmio_write(&x.lapic, 0x310, 4, 0x02000000);
+	assert_int_equal(x.ipis, 0);
+	lapic_mmio_write(&x.lapic, 0x300, 4, 0x1041);
+	assert_int_equal(x.ipis, 1);
+	assert_int_equal(x.icr, 0x0200000000000041ULL);
+	assert_int_equal(lapic_mmio_read(&x.lapic, 0x300, 4), 0x41);	/* delivered: not pending */
+	lapic_destroy(&x.lapic);
+}
+
+/* Errors interrupt once per clearing; an illegal error vector causes nothing further. */
+static void test_errors(void **state)
+{
+	struct fixture *f = *state;
+
+	write_msr(f, 0x837, 0xfe);
+	lapic_post(&f->lapic, 0x05, false);
+	assert_int_equal(lapic_pending(&f->lapic), 0xfe);
+	lapic_accept(&f->lapic, 0xfe);
+	lapic_post(&f->lapic, 0x06, false);
+	assert_int_equal(f->lapic.irr_count, 0);
+	write_msr(f, 0x828, 0);
+	assert_int_equal(read_msr(f, 0x828), 0x40);
+	write_msr(f, 0x837, 0x03);
+	lapic_post(&f->lapic, 0x05, false);
+	assert_int_equal(f->lapic.irr_count, 0);
+	check_invariants(&f->lapic);
+}
+
+static void test_destinations(void **state)
+{
+	static const struct { bool is_x2; uint32_t id, ldr, dfr, dest; bool is_logical, matches; } rows[] = {
+		{ false, 3, 0, 0xffffffff, 3, false, true }, { false, 3, 0, 0xffffffff, 4, false, false },
+		{ false, 3, 0, 0xffffffff, 0xff, false, true }, { false, 3, 0, 0xffffffff, 0xffffffff, false, true },
+		{ false, 3, 0x08000000, 0xffffffff, 0x0a, true, true },		/* flat */
+		{ false, 3, 0x08000000, 0xffffffff, 0x07, true, false },
+		{ false, 3, 0x08000000, 0xffffffff, 0xff, true, true },
+		{ false, 3, 0x24000000, 0x0fffffff, 0x25, true, true },		/* cluster 2, member 4 */
+		{ false, 3, 0x24000000, 0x0fffffff, 0x15, true, false },
+		{ false, 3, 0x24000000, 0x0fffffff, 0x22, true, false },
+		{ false, 3, 0x24000000, 0x0fffffff, 0xff, true, true },
+		{ false, 3, 0x24000000, 0x5fffffff, 0x25, true, false },		/* no such model */
+		{ true, 3, 0, 0, 3, false, true }, { true, 3, 0, 0, 0xff, false, false },
+		{ true, 3, 0, 0, 0xffffffff, false, true }, { true, 3, 0, 0, 0x08, true, true },
+		{ true, 3, 0, 0, 0x07, true, false }, { true, 0x13, 0, 0, 0x10008, true, true },
+		{ true, 0x13, 0, 0, 0x08, true, false }, { true, 0x13, 0, 0, 0xffffffff, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct fixture f = { 0 };
+
+		lapic_init(&f.lapic, rows[i].id, &env, &f);
+		if (rows[i].is_x2) {
+			assert_true(lapic_base_write(&f.lapic, X2APIC));
+		} else {
+			lapic_mmio_write(&f.lapic, 0xd0, 4, rows[i].ldr);
+			lapic_mmio_write(&f.lapic, 0xe0, 4, rows[i].dfr);
+		}
+		if (lapic_matches(&f.lapic, rows[i].dest, rows[i].is_logical) != rows[i].matches)
+			fail_msg("row %zu", i);
+		lapic_destroy(&f.lapic);
+	}
+}
+
+static void test_one_shot(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t tick = FAKE_HZ / LAPIC_TIMER_HZ;
+
+	write_msr(f, 0x83e, 0x0b);			/* by 1 */
+	write_msr(f, 0x832, 0x40);
+	write_msr(f, 0x838, 1000);
+	clock_advance(250 * tick);
+	assert_int_equal(read_msr(f, 0x839), 750);
+	write_msr(f, 0x83e, 0x03);			/* by 16: the 750 left take 16 times as long */
+	clock_advance(749 * 16 * tick);
+	assert_int_equal(f->lapic.irr_count, 0);
+	assert_in_range(read_msr(f, 0x839), 1, 2);
+	clock_advance(2 * 16 * tick);
+	assert_int_equal(lapic_pending(&f->lapic), 0x40);
+	assert_int_equal(read_msr(f, 0x839), 0);
+	lapic_accept(&f->lapic, 0x40);
+	clock_advance(FAKE_HZ);
+	assert_int_equal(f->lapic.irr_count, 0);
+	write_msr(f, 0x838, 1000);
+	write_msr(f, 0x838, 0);				/* stops */
+	clock_advance(FAKE_HZ);
+	assert_int_equal(f->lapic.irr_count, 0);
+	write_msr(f, 0x832, 0x10040);			/* masked: counts, says nothing */
+	write_msr(f, 0x838, 1000);
+	clock_advance(FAKE_HZ);
+	assert_int_equal(f->lapic.irr_count, 0);
+}
+
+static unsigned count_interrupts(struct fixture *f, uint64_t ticks, uint64_t step)
+{
+	unsigned count = 0;
+
+	for (uint64_t done = 0; done < ticks; done += step) {
+		clock_advance(step);
+		if (lapic_pending(&f->lapic) < 0)
+			continue;
+		lapic_accept(&f->lapic, (uint8_t)lapic_pending(&f->lapic));
+		write_msr(f, 0x80b, 0);
+		count++;
+	}
+	return count;
+}
+
+static void test_periodic(void **state)
+{
+	struct fixture *f = *state;
+
+	write_msr(f, 0x83e, 0x0b);
+	write_msr(f, 0x832, 0x20040);
+	write_msr(f, 0x838, LAPIC_TIMER_HZ / 1000);
+	assert_in_range(count_interrupts(f, 10 * FAKE_HZ, fake_us(100)), 9999, 10001);
+	clock_jump(FAKE_HZ);				/* a thousand missed: one, and the phase stays */
+	assert_int_equal(count_interrupts(f, fake_us(50), fake_us(50)), 1);
+	assert_in_range(count_interrupts(f, FAKE_HZ, fake_us(100)), 999, 1001);
+	write_msr(f, 0x838, 1);				/* 100 ns: slowed down to what leaves room to live */
+	assert_in_range(count_interrupts(f, FAKE_HZ, fake_us(10)), 19000, 20001);
+}
+
+static void test_deadline(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now = env_guest_tsc(NULL);
+
+	lapic_deadline_write(&f->lapic, now + 1000);	/* not in that mode: ignored */
+	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
+	write_msr(f, 0x832, 0x40040);
+	write_msr(f, 0x838, 1000);			/* and the count is ignored in this one */
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	lapic_deadline_write(&f->lapic, now + 1000);
+	assert_int_equal(lapic_deadline_read(&f->lapic), now + 1000);
+	assert_int_equal(timer_next(), fake_now + 1000);
+	clock_advance(999);
+	assert_int_equal(f->lapic.irr_count, 0);
+	clock_advance(1);
+	assert_int_equal(lapic_pending(&f->lapic), 0x40);
+	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
+	lapic_accept(&f->lapic, 0x40);
+	lapic_deadline_write(&f->lapic, 1);		/* in the past: at once */
+	timer_run_due();
+	assert_int_equal(f->lapic.irr_count, 1);
+	lapic_deadline_write(&f->lapic, now + FAKE_HZ);
+	lapic_deadline_write(&f->lapic, 0);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	lapic_deadline_write(&f->lapic, now + FAKE_HZ);
+	write_msr(f, 0x832, 0x40);			/* leaving the mode disarms */
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	assert_int_equal(read_msr(f, 0x839), 0);
+}
+
+static void test_random(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t seed = 17;
+
+	for (int i = 0; i < 300000; i++) {
+		uint64_t value;
+
+		seed = seed * 1664525 + 1013904223;
+		value = seed & 0x100 ? seed >> 8 : (uint64_t)seed << 20;
+		switch (seed >> 28) {
+		case 0: case 1: case 2: case 3:
+			(void)!lapic_msr_write(&f->lapic, 0x800 + (seed >> 20 & 0x3f), seed & 0x200 ? value & 0xff : value);
+			break;
+		case 4:
+			(void)!lapic_msr_read(&f->lapic, 0x800 + (seed >> 20 & 0xff), &value);
+			break;
+		case 5: case 6:
+			lapic_mmio_write(&f->lapic, seed >> 12 & 0xff0, 4, value);
+			break;
+		case 7:
+			(void)lapic_mmio_read(&f->lapic, seed >> 12 & 0xfff, 4);
+			break;
+		case 8:
+			(void)!lapic_base_write(&f->lapic, LAPIC_BASE | (seed >> 10 & 0xc00));
+			break;
+		case 9: case 10:
+			lapic_post(&f->lapic, (uint8_t)(seed >> 9), seed & 0x80);
+			break;
+		case 11:
+			lapic_deadline_write(&f->lapic, value);
+			break;
+		case 12:
+			clock_jump(seed >> 10);
+			break;
+		default:
+			if (lapic_pending(&f->lapic) >= 0)
+				lapic_accept(&f->lapic, (uint8_t)lapic_pending(&f->lapic));
+			break;
+		}
+		check_invariants(&f->lapic);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_priorities), TEST(test_level_eoi), TEST(test_x2apic_faults),
+		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr),
+		TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
+		TEST(test_deadline), TEST(test_random),
+	};
+
+	return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);
+}
