@@ -55,7 +55,7 @@ struct vcpu {
 	struct vevent pending;		/* interrupted by the exit, or an exception to inject: goes first */
 	bool         nmi_pending;
 	bool         nmi_blocked;	/* an NMI handler runs (backends that track it themselves ignore this) */
-	bool         irq_check;		/* something about interrupts may have changed: deliver must look */
+	bool         irq_check;		/* there is something to deliver, or may be: deliver must look */
 	struct lapic lapic;
 
 	/* MSRs we keep for the guest */
@@ -63,6 +63,7 @@ struct vcpu {
 	uint64_t     tsc_offset;	/* guest TSC = host TSC + this */
 	uint64_t     tsc_adjust, tsc_aux;
 	uint64_t     misc_enable, bios_sign;
+	uint64_t     pv_time, pv_wall;	/* exit/pvclock.c */
 	uint64_t     mtrr[32];		/* see exit/msr.c for the order */
 
 	void        *fpu;		/* XSAVE area, 64-byte aligned, host/fpu.c; a page or more */

@@ -2,7 +2,7 @@
 /*
  * CPUID (contract in cpuid.h). A guest sees: its host's vendor, family and brand; features from the allow
  * list that the host has and we virtualize; itself as one of vcpu_count single-core packages of one
- * thread; our signature at 0x4000_0000. Everything else reads zero.
+ * thread; our signature at 0x4000_0000, and KVM's clock at 0x4000_0100 (pvclock.h). Everything else reads zero.
  *
  * Why an allow list: a bit we never heard of stands for state we do not switch (facts, 14 and 16).
  * Hidden on purpose: VMX and SVM (no nesting), MONITOR (we stop MWAIT, facts 14), PMU, thermal, RTM, MPX,
@@ -12,6 +12,7 @@
 #include "arch/x86/exit/cpuid.h"
 
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/pvclock.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
@@ -50,7 +51,7 @@
 #define SIGNATURE_C	0x48657a65U	/* "ezeH" */
 #define SIGNATURE_D	0x72657079U	/* "yper" */
 
-static const struct cpuid_regs all_bits = { ~0U, ~0U, ~0U, ~0U };
+#define ALL_BITS { ~0U, ~0U, ~0U, ~0U }
 
 /* Which leaves are the host's, cut to which bits. Leaves that need more thought are in the adders below. */
 struct cpuid_rule { uint32_t leaf, subleaf; bool has_subleaf; struct cpuid_regs allow, force; };
@@ -58,15 +59,15 @@ struct cpuid_rule { uint32_t leaf, subleaf; bool has_subleaf; struct cpuid_regs 
 static const struct cpuid_rule rules[] = {
 	{ CPUID_FEATURES, 0, false, { ~0U, 0x0000ffffU, (uint32_t)ALLOW1_C, (uint32_t)ALLOW1_D },
 	  { 0, 0, (uint32_t)FORCE1_C, (uint32_t)CPUID1_D_APIC } },
-	{ CPUID_CACHE, 0, false, all_bits, { 0 } },
+	{ CPUID_CACHE, 0, false, ALL_BITS, { 0 } },
 	{ CPUID_EXT_FEATURES, 0, true, { 0, (uint32_t)ALLOW7_B, (uint32_t)ALLOW7_C, 0 },
 	  { 0, (uint32_t)FORCE7_B, 0, 0 } },
 	{ CPUID_EXT_INFO, 0, false, { ~0U, ~0U, (uint32_t)ALLOWE1_C, (uint32_t)ALLOWE1_D }, { 0 } },
-	{ CPUID_BRAND_FIRST, 0, false, all_bits, { 0 } },
-	{ CPUID_BRAND_FIRST + 1, 0, false, all_bits, { 0 } },
-	{ CPUID_BRAND_LAST, 0, false, all_bits, { 0 } },
-	{ CPUID_L1, 0, false, all_bits, { 0 } },
-	{ CPUID_L2, 0, false, all_bits, { 0 } },
+	{ CPUID_BRAND_FIRST, 0, false, ALL_BITS, { 0 } },
+	{ CPUID_BRAND_FIRST + 1, 0, false, ALL_BITS, { 0 } },
+	{ CPUID_BRAND_LAST, 0, false, ALL_BITS, { 0 } },
+	{ CPUID_L1, 0, false, ALL_BITS, { 0 } },
+	{ CPUID_L2, 0, false, ALL_BITS, { 0 } },
 	/* The guest's TSC never stops and never changes rate: it is offset, not scaled. */
 	{ CPUID_APM, 0, false, { 0, 0, 0, 0 }, { 0, 0, 0, (uint32_t)CPUID_APM_D_INVARIANT_TSC } },
 	{ CPUID_ADDR, 0, false, { 0x0000ffffU, 0, 0, 0 }, { 0 } },
@@ -205,6 +206,9 @@ static void add_timing(struct cpuid_table *table, const struct cpuid_facts *fact
 	add(table, CPUID_HV_BASE, 0, false,
 	    (struct cpuid_regs){ CPUID_HV_TIMING, SIGNATURE_B, SIGNATURE_C, SIGNATURE_D });
 	add(table, CPUID_HV_TIMING, 0, false, (struct cpuid_regs){ khz, lapic_khz, 0, 0 });
+	add(table, CPUID_KVM_BASE, 0, false,
+	    (struct cpuid_regs){ CPUID_KVM_FEATURES, KVM_SIGNATURE_B, KVM_SIGNATURE_C, KVM_SIGNATURE_D });
+	add(table, CPUID_KVM_FEATURES, 0, false, (struct cpuid_regs){ KVM_FEATURES, 0, 0, 0 });
 }
 
 void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)

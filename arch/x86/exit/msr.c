@@ -10,6 +10,7 @@
  * Every value a guest writes is checked as the processor would before hardware can see it (XSA-193 class).
  */
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/pvclock.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
@@ -24,6 +25,7 @@
 #define MISC_ENABLE_PEBS_UNAVAILABLE	BIT(12)
 #define MISC_ENABLE_LIMIT_CPUID		BIT(22)
 #define DEBUGCTL_BTF			BIT(1)
+#define HWCR_TSC_FREQ_SEL		BIT(24)
 #define DE_CFG_LFENCE_SERIALIZE		BIT(1)
 
 /* vcpu->mtrr: eight base/mask pairs, eleven fixed-range registers, the default type. */
@@ -57,6 +59,7 @@ static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	vcpu->tsc_adjust += val - vcpu_tsc(vcpu);
 	vcpu->tsc_offset += val - vcpu_tsc(vcpu);
 	virt->set(vcpu, REG_TSC_OFFSET, vcpu->tsc_offset);
+	pvclock_update(vcpu);
 	return true;
 }
 
@@ -73,6 +76,7 @@ static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	vcpu->tsc_offset += val - vcpu->tsc_adjust;
 	vcpu->tsc_adjust = val;
 	virt->set(vcpu, REG_TSC_OFFSET, vcpu->tsc_offset);
+	pvclock_update(vcpu);
 	return true;
 }
 
@@ -290,6 +294,15 @@ static bool read_vm_cr(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 	return true;
 }
 
+/* TscFreqSel: the TSC counts at the P0 rate. Linux reports a firmware bug without it. */
+static bool read_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+{
+	(void)vcpu;
+	(void)msr;
+	*val = HWCR_TSC_FREQ_SEL;
+	return true;
+}
+
 static bool read_de_cfg(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 {
 	(void)vcpu;
@@ -328,6 +341,8 @@ static const struct msr_policy policy[] = {
 	RW(MSR_IA32_TSC_DEADLINE, read_deadline, write_deadline),
 	RANGE(MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_x2apic, write_x2apic),
 	RW(MSR_IA32_XSS, read_xss, write_xss),
+	RW(MSR_KVM_WALL_CLOCK, pvclock_read, pvclock_write_wall),
+	RW(MSR_KVM_SYSTEM_TIME, pvclock_read, pvclock_write_time),
 	RW(MSR_EFER, read_efer, write_efer),
 	PASS(MSR_STAR),
 	PASS(MSR_LSTAR),
@@ -338,7 +353,8 @@ static const struct msr_policy policy[] = {
 	PASS(MSR_KERNEL_GS_BASE),
 	PASS(MSR_TSC_AUX),
 	AMD(MSR_AMD_SYSCFG, read_zero, write_ignored),
-	AMD(MSR_AMD_HWCR, read_zero, write_ignored),
+	AMD(MSR_AMD_HWCR, read_hwcr, write_ignored),
+	AMD(MSR_AMD_NB_CFG, read_zero, write_ignored),	/* Linux switches extended PCI access through it */
 	{ MSR_AMD_VM_CR, 0, MSR_EMULATE, MSR_DENY, read_vm_cr, NULL, true },
 	AMD(MSR_AMD_LS_CFG, read_zero, write_ignored),
 	AMD(MSR_AMD_DE_CFG, read_de_cfg, write_ignored),
@@ -409,6 +425,7 @@ void msr_reset(struct vcpu *vcpu)
 	vcpu->misc_enable = MISC_ENABLE_FAST_STRINGS;
 	vcpu->bios_sign = microcode;	/* any revision but 0: facts, 17 */
 	vcpu->tsc_adjust = 0;
+	vcpu->pv_time = vcpu->pv_wall = 0;
 	for (size_t i = 0; i < countof(vcpu->mtrr); i++)
 		vcpu->mtrr[i] = 0;
 	for (unsigned i = MTRR_FIXED; i < MTRR_DEFAULT; i++)

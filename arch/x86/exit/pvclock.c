@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The paravirtual clock (contract in pvclock.h). The origin of time is the start of the VM; the rate is the
+ * host's, which never changes, so the struct is written when the guest asks for it and when it moves its TSC.
+ */
+#include "arch/x86/exit/pvclock.h"
+
+#include "hv/machine.h"
+#include "hv/timer.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define NS_PER_SECOND	1000000000ULL
+#define PV_ENABLE	1ULL
+#define PV_TSC_STABLE	1U
+
+struct pv_time {			/* struct pvclock_vcpu_time_info */
+	uint32_t version, pad0;		/* odd while it is being written */
+	uint64_t tsc_timestamp, system_time;
+	uint32_t tsc_to_system_mul;
+	int8_t   tsc_shift;
+	uint8_t  flags, pad[2];
+};
+_Static_assert(sizeof(struct pv_time) == 32, "the guest's layout");
+
+struct pv_wall { uint32_t version, sec, nsec; };	/* struct pvclock_wall_clock */
+
+/* The multiplier keeps 32 significant bits: the rate is brought into (1, 2] GHz first. */
+struct pvclock_scale pvclock_scale_of(uint64_t hz)
+{
+	struct pvclock_scale scale = { 0, 0 };
+
+	if (!hz)
+		hz = NS_PER_SECOND;
+	for (; hz > 2 * NS_PER_SECOND; hz /= 2)
+		scale.shift--;
+	for (; hz <= NS_PER_SECOND; hz *= 2)
+		scale.shift++;
+	scale.mul = (uint32_t)mul_div64(NS_PER_SECOND, 1ULL << 32, hz);
+	return scale;
+}
+
+static bool write_time(struct vcpu *vcpu, gpa_t at)
+{
+	struct pvclock_scale scale = pvclock_scale_of(time_hz());
+	uint64_t now = time_now();
+	const struct pv_time time = {
+		.version = 2,
+		.tsc_timestamp = now + vcpu->tsc_offset,
+		.system_time = mul_div64(now - vcpu->vm->start_tsc, NS_PER_SECOND, time_hz()),
+		.tsc_to_system_mul = scale.mul,
+		.tsc_shift = scale.shift,
+		.flags = PV_TSC_STABLE,
+	};
+
+	return gpm_write(&vcpu->vm->gpm, at, &time, sizeof(time));
+}
+
+bool pvclock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+{
+	*val = msr == MSR_KVM_SYSTEM_TIME ? vcpu->pv_time : vcpu->pv_wall;
+	return true;
+}
+
+/* #GP when the address is not RAM, as in KVM. */
+bool pvclock_write_time(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+{
+	(void)msr;
+	if ((val & PV_ENABLE) && !write_time(vcpu, gpa(val & ~PV_ENABLE)))
+		return false;
+	vcpu->pv_time = val;
+	return true;
+}
+
+/* Wall-clock time at the origin: a guest adds its system time. */
+bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+{
+	const struct rtc *rtc = &vcpu->vm->machine->rtc;
+	uint64_t ns = mul_div64(vcpu->vm->start_tsc - rtc->base_tsc, NS_PER_SECOND, time_hz());
+	const struct pv_wall wall = {
+		.version = 2,
+		.sec = (uint32_t)((uint64_t)rtc->base_seconds + ns / NS_PER_SECOND),
+		.nsec = (uint32_t)(ns % NS_PER_SECOND),
+	};
+
+	(void)msr;
+	if (!gpm_write(&vcpu->vm->gpm, gpa(val), &wall, sizeof(wall)))
+		return false;
+	vcpu->pv_wall = val;
+	return true;
+}
+
+void pvclock_update(struct vcpu *vcpu)
+{
+	if (vcpu->pv_time & PV_ENABLE)
+		(void)write_time(vcpu, gpa(vcpu->pv_time & ~PV_ENABLE));
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* exit/pvclock.c: the scale by the guest's own arithmetic, and what the two MSRs write and refuse. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "arch/x86/exit/pvclock.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "hv/timer.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define GHZ	1000000000ULL
+#define TIME_AT	0x1000
+#define WALL_AT	0x2000
+
+static uint64_t now, hz;
+
+uint64_t time_now(void) { return now; }
+uint64_t time_hz(void) { return hz; }
+uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c)
+{
+	return (uint64_t)((unsigned __int128)a * b / c);
+}
+
+/* What Linux computes: pvclock_scale_delta(). */
+static uint64_t guest_ns(uint64_t ticks, struct pvclock_scale scale)
+{
+	ticks = scale.shift < 0 ? ticks >> -scale.shift : ticks << scale.shift;
+	return (uint64_t)((unsigned __int128)ticks * scale.mul >> 32);
+}
+
+static void scales(void **state)
+{
+	static const uint64_t rates[] = { 1, 50000000, 999999999, GHZ, GHZ + 1, 2 * GHZ, 2596142000, 5 * GHZ, 40 * GHZ };
+
+	(void)state;
+	for (size_t i = 0; i < countof(rates); i++) {
+		struct pvclock_scale scale = pvclock_scale_of(rates[i]);
+		uint64_t second = guest_ns(rates[i], scale), error = second > GHZ ? second - GHZ : GHZ - second;
+
+		assert_true(scale.mul >= 1U << 31);
+		assert_true(error <= 20);	/* of 10^9 */
+	}
+	assert_true(pvclock_scale_of(0).mul);	/* no rate: no division by zero */
+}
+
+/* Guest memory, as far as this file needs it: two pages. */
+static uint8_t ram[0x3000];
+
+bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len)
+{
+	(void)gpm;
+	if (!range_fits(addr.raw, len, sizeof(ram)))
+		return false;
+	memcpy(ram + addr.raw, from, len);
+	return true;
+}
+
+static uint64_t number(size_t at, size_t len)
+{
+	uint64_t val = 0;
+
+	memcpy(&val, ram + at, len);
+	return val;
+}
+
+static struct machine machine;
+static struct vm vm;
+static struct vcpu vcpu;
+
+/* The VM started at 1000 s of the host's clock; 1.5 s have passed. Its RTC said 5000 s two seconds before. */
+static int setup(void **state)
+{
+	(void)state;
+	memset(ram, 0, sizeof(ram));
+	memset(&vcpu, 0, sizeof(vcpu));
+	hz = 2 * GHZ;
+	machine.rtc.base_seconds = 5000;
+	machine.rtc.base_tsc = 998 * hz;
+	vm.machine = &machine;
+	vm.start_tsc = 1000 * hz;
+	vcpu.vm = &vm;
+	vcpu.tsc_offset = 0 - vm.start_tsc;
+	now = vm.start_tsc + 3 * GHZ;
+	return 0;
+}
+
+static void time_is_written(void **state)
+{
+	uint64_t val;
+
+	(void)state;
+	assert_true(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, TIME_AT | 1));
+	assert_int_equal(number(TIME_AT, 4) % 2, 0);			/* version: even, finished */
+	assert_int_equal(number(TIME_AT + 8, 8), 3 * GHZ);		/* the guest's TSC */
+	assert_int_equal(number(TIME_AT + 16, 8), 3 * GHZ / 2);		/* ns */
+	assert_int_equal(number(TIME_AT + 29, 1), 1);			/* stable */
+	assert_true(pvclock_read(&vcpu, MSR_KVM_SYSTEM_TIME, &val));
+	assert_int_equal(val, TIME_AT | 1);
+
+	vcpu.tsc_offset += 7;						/* the guest wrote its TSC */
+	pvclock_update(&vcpu);
+	assert_int_equal(number(TIME_AT + 8, 8), 3 * GHZ + 7);
+
+	assert_true(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, 0));	/* off */
+	memset(ram, 0, sizeof(ram));
+	pvclock_update(&vcpu);
+	assert_int_equal(number(TIME_AT + 8, 8), 0);
+}
+
+static void wall_is_written(void **state)
+{
+	(void)state;
+	assert_true(pvclock_write_wall(&vcpu, MSR_KVM_WALL_CLOCK, WALL_AT));
+	assert_int_equal(number(WALL_AT + 4, 4), 5002);
+	assert_int_equal(number(WALL_AT + 8, 4), 0);
+}
+
+static void no_memory_there(void **state)
+{
+	uint64_t val;
+
+	(void)state;
+	assert_false(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, 0xfee00001));	/* #GP */
+	assert_false(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, ~0ULL));
+	assert_false(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, (sizeof(ram) - 16) | 1));
+	assert_false(pvclock_write_wall(&vcpu, MSR_KVM_WALL_CLOCK, sizeof(ram)));
+	assert_true(pvclock_read(&vcpu, MSR_KVM_SYSTEM_TIME, &val));
+	assert_int_equal(val, 0);
+	assert_true(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, 0xfee00000));	/* off: any address */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(scales), cmocka_unit_test_setup(time_is_written, setup),
+		cmocka_unit_test_setup(wall_is_written, setup), cmocka_unit_test_setup(no_memory_there, setup),
+	};
+
+	return cmocka_run_group_tests_name("pvclock", tests, NULL, NULL);
+}
