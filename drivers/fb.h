@@ -6,6 +6,6 @@
 #include "boot/handoff.h"
 
 void fb_init(const struct handoff_framebuffer *fb);	/* base 0: everything below is a no-op */
-void fb_write(const char *text, size_t len);	/* into a text buffer; drawn at once only while drawing is not far behind */
+void fb_write(const char *text, size_t len);	/* into a text buffer, drawn now or by the next fb_poll */
 void fb_poll(void);	/* draw what changed, at most some times a second: from the scheduler */
 void fb_flush(void);	/* draw what changed, now */

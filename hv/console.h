@@ -16,9 +16,9 @@ struct vm;
 
 void console_init(const struct handoff_framebuffer *fb);	/* prints what the log ring holds so far */
 bool console_is_ready(void);
-void console_write(const char *text, size_t len);		/* log output; never refuses, drains by polling when full */
+void console_write(const char *text, size_t len);		/* log output: never refuses, waits for the wire */
 void console_flush(void);					/* wait until the wire is idle: panic and power-off */
-void console_poll(void);	/* from the scheduler: move input to the attached guest, tell fronts that there is room */
+void console_poll(void);	/* from the scheduler: input to the attached guest, "room again" to fronts, the screen */
 
 /* A guest stream (its UART, its virtio console). input_wanted: this one gets the typed characters when attached. */
 struct console_port {

@@ -45,8 +45,8 @@ struct cpu_features {
 	char     vendor[13], brand[49];
 	bool     is_intel, is_amd;
 	bool     has_vmx, has_svm, has_x2apic, has_tsc_deadline, has_xsave, has_xsaves, has_avx, has_avx512;
-	bool     has_rdrand, has_rdseed, has_rdtscp, has_invpcid, has_pcid, has_nx, has_1g, has_smep, has_smap, has_umip,
-		 has_fsgsbase, has_la57, has_hypervisor, has_invariant_tsc, has_pku;
+	bool     has_rdrand, has_rdseed, has_rdtscp, has_invpcid, has_pcid, has_nx, has_1g, has_smep, has_smap;
+	bool     has_umip, has_fsgsbase, has_la57, has_hypervisor, has_invariant_tsc, has_pku;
 	uint8_t  phys_bits, linear_bits;
 	uint32_t max_leaf, max_ext_leaf;
 	uint32_t xsave_size;		/* bytes for everything in xcr0_all */
@@ -55,8 +55,10 @@ struct cpu_features {
 extern struct cpu_features cpu_features;
 
 void cpu_early(void);	/* from start.asm, on boot's page tables: hpa_ptr and this_cpu work afterwards */
-void cpu_init_boot(uint32_t apic_id);	/* features, GDT, TSS with IST stacks, IDT, GS, CR0/CR4/EFER/XCR0 as we want them */
-void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));	/* handlers run with interrupts off and must EOI nothing: the caller does */
+void cpu_init_boot(uint32_t apic_id);	/* features, GDT, TSS, IDT, GS, and CR0, CR4, EFER, XCR0 as we want them */
+
+/* Handlers run with interrupts off and must EOI nothing: cpu_dispatch_interrupt does. */
+void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));
 void cpu_dispatch_interrupt(uint8_t vector);	/* by trap.c and by "acknowledge interrupt on exit"; sends the EOI */
 void cpu_idle(void);			/* halt until an interrupt; returns at once when attention is set */
 void cpu_report(void);			/* one log line: which processor, what it offers us */

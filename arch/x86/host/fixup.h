@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Instructions that may fault on some processors: a table of (instruction, landing place) for the #GP and #UD handlers. */
+/*
+ * Instructions that may fault on some processors: a table of (instruction, landing place) for the #GP and #UD
+ * handlers.
+ */
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -12,8 +12,11 @@
 void     host_lapic_init(void);	/* after paging_init; masks the 8259 pair for good */
 uint32_t host_lapic_id(void);
 void     host_lapic_eoi(void);
-/* Interrupt (vector VECTOR_TIMER, sets attention) when the TSC reaches this; TIMER_NEVER stops it. Uses TSC-deadline mode or the calibrated one-shot. */
+/*
+ * Interrupt (VECTOR_TIMER, sets attention) when the TSC reaches this. TIMER_NEVER asks for none; one armed before
+ * may still come, early. TSC-deadline mode or the calibrated one-shot.
+ */
 void     host_lapic_arm(uint64_t tsc);
 
 void host_ioapic_init(uint64_t rsdp);	/* finds the I/O APICs; 0 = no ACPI: one at fec00000 */
-void host_ioapic_route(uint32_t gsi, uint8_t vector);	/* edge, to this CPU, unmasked; I/O APIC from the MADT, else fec00000 */
+void host_ioapic_route(uint32_t gsi, uint8_t vector);	/* edge-triggered, to this processor, unmasked */

@@ -16,12 +16,17 @@
  */
 void paging_early(void);
 void paging_init(const struct handoff *handoff);	/* builds and switches CR3 */
-void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining);	/* outside the direct map too; direct-map address */
 uint64_t paging_root(void);				/* CR3 */
+
+/* A device window, outside the direct map's RAM too; its direct-map address. */
+void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining);
 bool paging_is_mapped(hpa_t start, uint64_t len);	/* in the direct map: may hpa_ptr(start) be followed? */
-/* Call a firmware runtime service on the identity map; used for ResetSystem only. type: 0 cold reset, 2 shutdown.
- * efi_reset_system 0: the one paging_init was told. Falls back on the ports of known chip sets. Best after virt->cpu_off:
- * INIT is blocked in VMX operation, and some firmware resets by it. */
-__attribute__((noreturn)) void firmware_reset(uint64_t efi_reset_system, uint32_t type);
+
+/*
+ * Call the firmware's ResetSystem on the identity map; efi_reset_system 0: the one paging_init was told. Falls
+ * back on the ports of known chip sets. Best after virt->cpu_off: INIT is blocked in VMX operation, and some
+ * firmware resets by it.
+ */
 #define RESET_COLD	0U
 #define RESET_SHUTDOWN	2U
+__attribute__((noreturn)) void firmware_reset(uint64_t efi_reset_system, uint32_t type);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Page-table entries: SDM vol. 3, 4.5 "4-Level Paging and 5-Level Paging"; APM vol. 2, 5.3 "Long-Mode Page Translation". */
+/*
+ * Page-table entries: SDM vol. 3, 4.5 "4-Level Paging and 5-Level Paging"; APM vol. 2, 5.3 "Long-Mode Page
+ * Translation".
+ */
 #include "arch/x86/hw/bits.h"
 
 #define PTE_P		BIT(0)
