@@ -66,13 +66,15 @@ bool acpi_rsdp_is_valid(uint64_t address)
 	const void *at = (const void *)(uintptr_t)address;
 	struct acpi_rsdp rsdp;
 
-	if (!address || memcmp(at, RSDP_SIGNATURE, sizeof(rsdp.signature)) != 0 || !sums_to_zero(at, RSDP_LENGTH_1))
+	if (!address || memcmp(at, RSDP_SIGNATURE, sizeof(rsdp.signature)) != 0 ||
+	    !sums_to_zero(at, RSDP_LENGTH_1))
 		return false;
 	memcpy(&rsdp, at, RSDP_LENGTH_1);
 	if (rsdp.revision < RSDP_REVISION_2)
 		return true;
 	memcpy(&rsdp, at, sizeof(rsdp));
-	return rsdp.length >= sizeof(rsdp) && rsdp.length <= TABLE_MAX && sums_to_zero(at, rsdp.length);
+	return rsdp.length >= sizeof(rsdp) && rsdp.length <= TABLE_MAX &&
+	       sums_to_zero(at, rsdp.length);
 }
 
 /* The table at an address, if it is whole and (signature given) the one asked for. */
@@ -85,12 +87,14 @@ static const void *table_at(uint64_t address, const char *signature, struct acpi
 	memcpy(header, at, sizeof(*header));
 	if (memcmp(header->signature, signature, SIGNATURE_LEN) != 0)
 		return NULL;
-	if (header->length < sizeof(*header) || header->length > TABLE_MAX || !sums_to_zero(at, header->length))
+	if (header->length < sizeof(*header) || header->length > TABLE_MAX ||
+	    !sums_to_zero(at, header->length))
 		return NULL;
 	return at;
 }
 
-static const void *find_in(const void *root, uint32_t length, size_t pointer_size, const char *signature)
+static const void *find_in(const void *root, uint32_t length, size_t pointer_size,
+			   const char *signature)
 {
 	struct acpi_header header;
 

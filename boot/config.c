@@ -37,7 +37,8 @@ static char lower(char c)
 
 static bool is_name_char(char c)
 {
-	return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+	return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '_' || c == '.';
 }
 
 static void set_attach(const struct ini_entry *entry, const struct ini_key *key)
@@ -46,7 +47,8 @@ static void set_attach(const struct ini_entry *entry, const struct ini_key *key)
 
 	(void)key;
 	if (!ini_value_copy(entry->value, host->attach.name, sizeof(host->attach.name)))
-		ini_error(entry, "too long for the name of a VM: at most %u characters", HANDOFF_NAME_MAX - 1);
+		ini_error(entry, "too long for the name of a VM: at most %u characters",
+			  HANDOFF_NAME_MAX - 1);
 	host->attach.line = entry->line;
 }
 
@@ -60,20 +62,25 @@ static const char *path_fault(struct ini_value path)
 	for (size_t i = 0; i <= path.len; i++) {
 		if (i < path.len && path.at[i] != '/') {
 			if (strchr("\\:*?\"<>|\t", path.at[i]))
-				return path.at[i] == '\\' ? "write \"/\" between the parts of a path" :
-				       "the characters \\ : * ? \" < > | and tab cannot be part of a file name";
+				return path.at[i] == '\\'
+					       ? "write \"/\" between the parts of a path"
+					       : "the characters \\ : * ? \" < > | and tab cannot "
+						 "be part of a file name";
 			continue;
 		}
 		if (i == part)
-			return "write a path relative to \\trapeze\\, without \"/\" at its ends or twice in a row";
-		if (path.at[part] == '.' && (i - part == 1 || (i - part == 2 && path.at[part + 1] == '.')))
+			return "write a path relative to \\trapeze\\, without \"/\" at its ends or "
+			       "twice in a row";
+		if (path.at[part] == '.' &&
+		    (i - part == 1 || (i - part == 2 && path.at[part + 1] == '.')))
 			return "\".\" and \"..\" are not allowed in a path";
 		part = i + 1;
 	}
 	return NULL;
 }
 
-static void take_path(const struct ini_entry *entry, struct ini_value path, struct config_file *file)
+static void take_path(const struct ini_entry *entry, struct ini_value path,
+		      struct config_file *file)
 {
 	const char *fault = path_fault(path);
 
@@ -115,20 +122,24 @@ static struct ini_value cut(struct ini_value *value, char mark)
 	return before;
 }
 
-static void set_disk_mode(const struct ini_entry *entry, struct ini_value mode, struct config_disk *disk)
+static void set_disk_mode(const struct ini_entry *entry, struct ini_value mode,
+			  struct config_disk *disk)
 {
 	int index = ini_word_index(mode, disk_modes);
 
 	if (index < 0)
-		ini_error(entry, "mode must be cow, ro or rw; nearest is \"%s\"", ini_nearest(mode, disk_modes));
+		ini_error(entry, "mode must be cow, ro or rw; nearest is \"%s\"",
+			  ini_nearest(mode, disk_modes));
 	else
 		disk->mode = (uint32_t)index;
 }
 
-static void set_disk_serial(const struct ini_entry *entry, struct ini_value serial, struct config_disk *disk)
+static void set_disk_serial(const struct ini_entry *entry, struct ini_value serial,
+			    struct config_disk *disk)
 {
 	if (serial.len == 0 || serial.len > sizeof(disk->serial)) {
-		ini_error(entry, "serial must have 1 to %u characters", (unsigned)sizeof(disk->serial));
+		ini_error(entry, "serial must have 1 to %u characters",
+			  (unsigned)sizeof(disk->serial));
 		return;
 	}
 	memset(disk->serial, 0, sizeof(disk->serial));
@@ -151,7 +162,9 @@ static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 		int option = ini_word_index(name, disk_options);
 
 		if (option < 0)
-			ini_error(entry, "after the path come mode=cow|ro|rw and serial=TEXT; nearest is \"%s\"",
+			ini_error(entry,
+				  "after the path come mode=cow|ro|rw and serial=TEXT; nearest is "
+				  "\"%s\"",
 				  ini_nearest(name, disk_options));
 		else if (given[option])
 			ini_error(entry, "%s is given twice", disk_options[option]);
@@ -197,7 +210,8 @@ static const struct ini_key vm_keys[] = {
 _Static_assert(countof(vm_keys) <= INI_KEYS_MAX, "the INI reader has one mark a key");
 _Static_assert(HANDOFF_DISKS_MAX == 4 && HANDOFF_MODULES_MAX == 4, "one row each above");
 
-void config_parse_host(const struct ini_text *source, struct config_host *host, struct ini_report *report)
+void config_parse_host(const struct ini_text *source, struct config_host *host,
+		       struct ini_report *report)
 {
 	*host = (struct config_host){ .log_level = LOG_LEVEL_INFO };
 	ini_parse(source, host_keys, countof(host_keys), host, report);
@@ -205,13 +219,13 @@ void config_parse_host(const struct ini_text *source, struct config_host *host, 
 }
 
 /* disk2 without disk1 would silently become the guest's second disk: refuse it. */
-static void check_no_gap(const struct ini_text *source, const char *key, const uint32_t *lines[], unsigned count,
-			 struct ini_report *report)
+static void check_no_gap(const struct ini_text *source, const char *key, const uint32_t *lines[],
+			 unsigned count, struct ini_report *report)
 {
 	for (unsigned i = 1; i < count; i++)
 		if (*lines[i] && !*lines[i - 1])
-			ini_error_at(report, source->file, *lines[i], "%s%u without %s%u: number them from 0",
-				     key, i, key, i - 1);
+			ini_error_at(report, source->file, *lines[i],
+				     "%s%u without %s%u: number them from 0", key, i, key, i - 1);
 }
 
 void config_parse_vm(const struct ini_text *source, const char *name, struct config_vm *vm,
@@ -257,7 +271,8 @@ int config_vm_name(const char *file_name, char name[HANDOFF_NAME_MAX])
 	const size_t suffix = sizeof(CONF_SUFFIX) - 1, len = strlen(file_name);
 
 	/* A leading dot is how other systems mark what is not for people ("._web.conf"). */
-	if (file_name[0] == '.' || len <= suffix || config_name_order(file_name + len - suffix, CONF_SUFFIX) != 0)
+	if (file_name[0] == '.' || len <= suffix ||
+	    config_name_order(file_name + len - suffix, CONF_SUFFIX) != 0)
 		return 0;
 	if (!ini_value_copy((struct ini_value){ file_name, len - suffix }, name, HANDOFF_NAME_MAX))
 		return -1;

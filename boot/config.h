@@ -42,7 +42,8 @@ struct config_vm {
 };
 
 /* Both fill in the defaults first, so a record is complete whatever the text holds. */
-void config_parse_host(const struct ini_text *source, struct config_host *host, struct ini_report *report);
+void config_parse_host(const struct ini_text *source, struct config_host *host,
+		       struct ini_report *report);
 void config_parse_vm(const struct ini_text *source, const char *name, struct config_vm *vm,
 		     struct ini_report *report);
 

@@ -26,7 +26,8 @@ struct mp_processor {
 
 struct mp_services {
 	EFI_STATUS (EFIAPI *get_number)(struct mp_services *mp, UINTN *all, UINTN *enabled);
-	EFI_STATUS (EFIAPI *get_info)(struct mp_services *mp, UINTN index, struct mp_processor *info);
+	EFI_STATUS (EFIAPI *get_info)(struct mp_services *mp, UINTN index,
+				      struct mp_processor *info);
 };
 
 /* SDM vol. 2, CPUID: leaf 1 "Initial APIC ID", leaf 0BH "x2APIC ID". */

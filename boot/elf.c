@@ -71,16 +71,19 @@ static const char *check_segment(const struct elf_program *program, size_t size)
 	return NULL;
 }
 
-static struct elf_program program_at(const void *image, const struct elf_header *header, unsigned index)
+static struct elf_program program_at(const void *image, const struct elf_header *header,
+				     unsigned index)
 {
 	struct elf_program program;
 
-	memcpy(&program, (const char *)image + header->program_offset + index * sizeof(program), sizeof(program));
+	memcpy(&program, (const char *)image + header->program_offset + index * sizeof(program),
+	       sizeof(program));
 	return program;
 }
 
 /* Segments come in ascending order (the ABI says so), which makes "no overlap" one comparison. */
-static const char *add_segment(struct elf_plan *plan, const struct elf_program *program, uint64_t *end)
+static const char *add_segment(struct elf_plan *plan, const struct elf_program *program,
+			       uint64_t *end)
 {
 	if (plan->segment_count == countof(plan->segments))
 		return "it has more than 16 segments";
@@ -116,7 +119,8 @@ const char *elf_plan(const void *image, size_t size, struct elf_plan *plan)
 		fault = check_segment(&program, size);
 		if (!fault)
 			fault = add_segment(plan, &program, &end);
-		if ((program.flags & ELF_CODE) && header.entry - program.virtual < program.memory_size)
+		if ((program.flags & ELF_CODE) &&
+		    header.entry - program.virtual < program.memory_size)
 			entry_is_code = true;
 	}
 	if (fault)
@@ -134,6 +138,7 @@ void elf_place(const void *image, const struct elf_plan *plan, void *block)
 	for (unsigned i = 0; i < plan->segment_count; i++) {
 		const struct elf_segment *segment = &plan->segments[i];
 
-		memcpy((char *)block + segment->start, (const char *)image + segment->offset, segment->file_size);
+		memcpy((char *)block + segment->start, (const char *)image + segment->offset,
+		       segment->file_size);
 	}
 }

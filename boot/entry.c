@@ -33,7 +33,8 @@ static struct handoff *new_handoff(const struct firmware *fw)
 }
 
 /* The entry of hv.elf, whose segments are in place afterwards. */
-static uint64_t load_hypervisor(const struct firmware *fw, const struct volume *volume, struct handoff *handoff)
+static uint64_t load_hypervisor(const struct firmware *fw, const struct volume *volume,
+				struct handoff *handoff)
 {
 	struct file_data file = { 0 };
 	const enum file_status status = file_read(volume, HV_FILE, &file);
@@ -42,20 +43,24 @@ static uint64_t load_hypervisor(const struct firmware *fw, const struct volume *
 	void *block;
 
 	if (status != FILE_OK)
-		firmware_fail(fw, "no hypervisor", "TZ-E030 \\trapeze\\%s: %s", HV_FILE, file_status_text(status));
+		firmware_fail(fw, "no hypervisor", "TZ-E030 \\trapeze\\%s: %s", HV_FILE,
+			      file_status_text(status));
 	fault = elf_plan(file.data, file.length, &plan);
 	if (fault)
-		firmware_fail(fw, "bad hypervisor", "TZ-E031 \\trapeze\\%s: %s; copy it again", HV_FILE, fault);
+		firmware_fail(fw, "bad hypervisor", "TZ-E031 \\trapeze\\%s: %s; copy it again",
+			      HV_FILE, fault);
 	block = firmware_pages(fw, plan.length);
 	if (!block)
-		firmware_fail(fw, "out of memory", "TZ-E032 no %llu KiB of memory in one piece for %s",
+		firmware_fail(fw, "out of memory",
+			      "TZ-E032 no %llu KiB of memory in one piece for %s",
 			      (unsigned long long)plan.length >> KIB_SHIFT, HV_FILE);
 	elf_place(file.data, &plan, block);
 	handoff->hv_start = (uint64_t)block;
 	handoff->hv_length = plan.length;
 	handoff->hv_link = plan.link;
-	print("boot: %s, %llu KiB at 0x%llx for 0x%llx\n", HV_FILE, (unsigned long long)plan.length >> KIB_SHIFT,
-	      (unsigned long long)handoff->hv_start, (unsigned long long)plan.link);
+	print("boot: %s, %llu KiB at 0x%llx for 0x%llx\n", HV_FILE,
+	      (unsigned long long)plan.length >> KIB_SHIFT, (unsigned long long)handoff->hv_start,
+	      (unsigned long long)plan.link);
 	return plan.entry;
 }
 
@@ -79,7 +84,8 @@ static bool user_agrees(const struct firmware *fw, uint32_t timeout)
 
 	if (timeout == 0)
 		return true;
-	print("boot: starting in %u s: Esc returns to the firmware, another key starts now\n", timeout);
+	print("boot: starting in %u s: Esc returns to the firmware, another key starts now\n",
+	      timeout);
 	return !firmware_wait_key(fw, timeout, &key) || key.ScanCode != SCAN_ESC;
 }
 
@@ -95,7 +101,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	print("boot: Trapeze\n");
 	fw.services->SetWatchdogTimer(0, 0, 0, NULL);	/* loading may take longer than its five minutes */
 	if (!file_open_volume(&fw, &volume))
-		firmware_fail(&fw, "no boot volume", "TZ-E036 the partition this program came from cannot be read");
+		firmware_fail(&fw, "no boot volume",
+			      "TZ-E036 the partition this program came from cannot be read");
 	vms_read(&fw, &volume, &vms);
 	if (!user_agrees(&fw, vms.host.timeout))
 		return EFI_ABORTED;

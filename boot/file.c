@@ -37,8 +37,8 @@ const char *file_status_text(enum file_status status)
 		[FILE_MISSING]      = "no such file in \\trapeze\\: copy it there or correct the path",
 		[FILE_IS_DIRECTORY] = "this is a directory: name a file in it",
 		[FILE_EMPTY]        = "the file is empty: copy it again",
-		[FILE_NO_MEMORY]    = "not enough memory to load it: use a smaller file or a larger machine",
-		[FILE_UNREADABLE]   = "the firmware cannot read it: check the file system and copy it again",
+		[FILE_NO_MEMORY]    = "not enough memory to load it: use a smaller file or more memory",
+		[FILE_UNREADABLE]   = "the firmware cannot read it: check the disk and copy it again",
 	};
 
 	return texts[status];
@@ -47,7 +47,8 @@ const char *file_status_text(enum file_status status)
 bool file_open_volume(const struct firmware *fw, struct volume *volume)
 {
 	EFI_LOADED_IMAGE *image = firmware_protocol_of(fw, fw->image, &loaded_image_guid);
-	EFI_FILE_IO_INTERFACE *system = image ? firmware_protocol_of(fw, image->DeviceHandle, &file_system_guid) : NULL;
+	EFI_FILE_IO_INTERFACE *system =
+		image ? firmware_protocol_of(fw, image->DeviceHandle, &file_system_guid) : NULL;
 
 	volume->fw = fw;
 	return system && !EFI_ERROR(system->OpenVolume(system, &volume->root));
@@ -62,13 +63,15 @@ static EFI_FILE_HANDLE open_path(const struct volume *volume, const char *path)
 	for (; *path && len < PATH_LEN - 1; path++)
 		name[len++] = *path == '/' ? u'\\' : (CHAR16)(unsigned char)*path;
 	name[len] = 0;
-	return EFI_ERROR(volume->root->Open(volume->root, &file, name, EFI_FILE_MODE_READ, 0)) ? NULL : file;
+	if (EFI_ERROR(volume->root->Open(volume->root, &file, name, EFI_FILE_MODE_READ, 0)))
+		return NULL;
+	return file;
 }
 
 /* ---- Reading ---------------------------------------------------------------------------------------- */
 
-static enum file_status read_pieces(const struct firmware *fw, EFI_FILE_HANDLE handle, const char *path,
-				    struct file_data *file)
+static enum file_status read_pieces(const struct firmware *fw, EFI_FILE_HANDLE handle,
+				    const char *path, struct file_data *file)
 {
 	EFI_EVENT clock = NULL;
 	uint64_t done = 0;
@@ -78,7 +81,8 @@ static enum file_status read_pieces(const struct firmware *fw, EFI_FILE_HANDLE h
 	while (done < file->length) {
 		UINTN piece = min_u64(file->length - done, PIECE);
 
-		if (EFI_ERROR(handle->Read(handle, &piece, (char *)file->data + done)) || piece == 0)
+		if (EFI_ERROR(handle->Read(handle, &piece, (char *)file->data + done)) ||
+		    piece == 0)
 			break;
 		done += piece;
 		if (clock && !EFI_ERROR(fw->services->CheckEvent(clock)))
@@ -142,7 +146,8 @@ static void to_ascii(const CHAR16 *wide, char *name, size_t size)
 	name[len] = '\0';
 }
 
-bool file_list(const struct volume *volume, const char *path, void (*seen)(void *ctx, const char *name), void *ctx)
+bool file_list(const struct volume *volume, const char *path,
+	       void (*seen)(void *ctx, const char *name), void *ctx)
 {
 	EFI_FILE_HANDLE directory = open_path(volume, path);
 	char name[NAME_LEN];

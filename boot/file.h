@@ -8,7 +8,9 @@ struct volume {
 	EFI_FILE_HANDLE root;
 };
 
-enum file_status { FILE_OK, FILE_MISSING, FILE_IS_DIRECTORY, FILE_EMPTY, FILE_NO_MEMORY, FILE_UNREADABLE };
+enum file_status {
+	FILE_OK, FILE_MISSING, FILE_IS_DIRECTORY, FILE_EMPTY, FILE_NO_MEMORY, FILE_UNREADABLE,
+};
 
 struct file_data {
 	void *data;		/* page-aligned, EfiLoaderData, the rest of the last page is zero */
@@ -24,4 +26,5 @@ enum file_status file_read(const struct volume *volume, const char *path, struct
 /* Is it there, and not empty? FILE_OK, FILE_MISSING, FILE_IS_DIRECTORY, FILE_EMPTY or FILE_UNREADABLE. */
 enum file_status file_check(const struct volume *volume, const char *path);
 /* Calls seen() with the name of every ordinary file in a directory; false when there is no such directory. */
-bool file_list(const struct volume *volume, const char *path, void (*seen)(void *ctx, const char *name), void *ctx);
+bool file_list(const struct volume *volume, const char *path,
+	       void (*seen)(void *ctx, const char *name), void *ctx);

@@ -16,7 +16,8 @@ void *firmware_pages(const struct firmware *fw, uint64_t length)
 	const uint64_t pages = length / FIRMWARE_PAGE + (length % FIRMWARE_PAGE != 0);
 	EFI_PHYSICAL_ADDRESS address = 0;
 
-	if (EFI_ERROR(fw->services->AllocatePages(AllocateAnyPages, EfiLoaderData, pages, &address)))
+	if (EFI_ERROR(
+		    fw->services->AllocatePages(AllocateAnyPages, EfiLoaderData, pages, &address)))
 		return NULL;
 	memset((void *)address, 0, pages * FIRMWARE_PAGE);
 	return (void *)address;
@@ -61,7 +62,8 @@ bool firmware_wait_key(const struct firmware *fw, uint32_t seconds, EFI_INPUT_KE
 		return false;
 	if (seconds != UINT32_MAX)
 		fw->services->SetTimer(events[0], TimerRelative, seconds * TICKS_PER_SECOND);
-	while (!got && !EFI_ERROR(fw->services->WaitForEvent(input ? 2 : 1, events, &index)) && index == 1)
+	while (!got && !EFI_ERROR(fw->services->WaitForEvent(input ? 2 : 1, events, &index)) &&
+	       index == 1)
 		got = !EFI_ERROR(input->ReadKeyStroke(input, key));
 	fw->services->CloseEvent(events[0]);
 	return got;
@@ -78,7 +80,8 @@ void firmware_fail(const struct firmware *fw, const char *reason, const char *fm
 	va_end(args);
 	print("boot: %s\n", text);
 	print("trapeze: END status=1 %s\n", reason);
-	print(fw->stay_on ? "boot: press a key to switch off\n" : "boot: switching off in %u s, or at a key\n",
+	print(fw->stay_on ? "boot: press a key to switch off\n"
+			  : "boot: switching off in %u s, or at a key\n",
 	      READING_SECONDS);
 	(void)firmware_wait_key(fw, fw->stay_on ? UINT32_MAX : READING_SECONDS, &key);
 	fw->system->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);

@@ -31,14 +31,17 @@ static int byte_order(const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info)
 	return mask->RedMask == BYTE_0 && mask->BlueMask == BYTE_2 ? 0 : -1;
 }
 
-static bool take_card(const EFI_GRAPHICS_OUTPUT_PROTOCOL *gop, struct handoff_framebuffer *framebuffer)
+static bool take_card(const EFI_GRAPHICS_OUTPUT_PROTOCOL *gop,
+		      struct handoff_framebuffer *framebuffer)
 {
-	const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info = gop && gop->Mode ? gop->Mode->Info : NULL;
+	const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info =
+		gop && gop->Mode ? gop->Mode->Info : NULL;
 	const int order = info ? byte_order(info) : -1;
 
 	if (order < 0 || !gop->Mode->FrameBufferBase || !info->HorizontalResolution ||
 	    info->PixelsPerScanLine < info->HorizontalResolution ||
-	    gop->Mode->FrameBufferSize / PIXEL_BYTES / info->PixelsPerScanLine < info->VerticalResolution)
+	    gop->Mode->FrameBufferSize / PIXEL_BYTES / info->PixelsPerScanLine <
+		    info->VerticalResolution)
 		return false;
 	*framebuffer = (struct handoff_framebuffer){
 		.base = gop->Mode->FrameBufferBase, .length = gop->Mode->FrameBufferSize,

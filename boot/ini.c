@@ -63,7 +63,8 @@ static void report_line(struct ini_report *report, const char *text)
 void ini_error_at(struct ini_report *report, const char *file, unsigned line, const char *fmt, ...)
 {
 	char text[INI_LINE_MAX];
-	size_t len = min_size(format_buf(text, sizeof(text), "%s:%u: ", file, line), sizeof(text) - 1);
+	size_t len =
+		min_size(format_buf(text, sizeof(text), "%s:%u: ", file, line), sizeof(text) - 1);
 	va_list args;
 
 	va_start(args, fmt);
@@ -81,7 +82,8 @@ void ini_error(const struct ini_entry *entry, const char *fmt, ...)
 	format_vbuf(message, sizeof(message), fmt, args);
 	va_end(args);
 	readable(entry->value, value, sizeof(value));
-	ini_error_at(entry->report, entry->source->file, entry->line, "%s = \"%s\": %s", entry->key, value, message);
+	ini_error_at(entry->report, entry->source->file, entry->line, "%s = \"%s\": %s", entry->key,
+		     value, message);
 }
 
 void ini_report_end(struct ini_report *report, const char *file)
@@ -89,7 +91,8 @@ void ini_report_end(struct ini_report *report, const char *file)
 	char text[INI_LINE_MAX];
 
 	if (report->shown > INI_ERRORS_MAX) {
-		format_buf(text, sizeof(text), "%s: and %u more errors", file, report->shown - INI_ERRORS_MAX);
+		format_buf(text, sizeof(text), "%s: and %u more errors", file,
+			   report->shown - INI_ERRORS_MAX);
 		report->line(report->ctx, text);
 	}
 	report->shown = 0;
@@ -201,7 +204,8 @@ void ini_set_size(const struct ini_entry *entry, const struct ini_key *key)
 	uint64_t *field = field_of(entry, key), number, factor = 1;
 
 	if (!take_number(&rest, &number)) {
-		ini_error(entry, "not a size: write bytes, or a number with K, M or G, such as 128M");
+		ini_error(entry,
+			  "not a size: write bytes, or a number with K, M or G, such as 128M");
 		return;
 	}
 	for (size_t i = 0; i < countof(units) && rest.len == 1; i++)
@@ -211,8 +215,10 @@ void ini_set_size(const struct ini_entry *entry, const struct ini_key *key)
 		}
 	if (rest.len)
 		ini_error(entry, "not a size: the unit must be K, M or G, such as 128M");
-	else if (__builtin_mul_overflow(number, factor, &number) || number < key->min || number > key->max)
-		ini_error(entry, "out of range: from %lluM to %lluG", (unsigned long long)(key->min >> 20),
+	else if (__builtin_mul_overflow(number, factor, &number) || number < key->min ||
+		 number > key->max)
+		ini_error(entry, "out of range: from %lluM to %lluG",
+			  (unsigned long long)(key->min >> 20),
 			  (unsigned long long)(key->max >> 30));
 	else if (number % PAGE_SIZE)
 		ini_error(entry, "not a multiple of 4K");
@@ -235,7 +241,8 @@ void ini_set_word(const struct ini_entry *entry, const struct ini_key *key)
 
 		format_buf(choice + len, sizeof(choice) - len, "%s%s", i ? "|" : "", key->words[i]);
 	}
-	ini_error(entry, "write one of %s; nearest is \"%s\"", choice, ini_nearest(entry->value, key->words));
+	ini_error(entry, "write one of %s; nearest is \"%s\"", choice,
+		  ini_nearest(entry->value, key->words));
 }
 
 void ini_set_text(const struct ini_entry *entry, const struct ini_key *key)
@@ -264,7 +271,8 @@ static void unknown_key(struct parser *parser, struct ini_value name)
 	names[parser->key_count] = NULL;
 	readable(name, shown, sizeof(shown));
 	ini_error_at(parser->entry.report, parser->entry.source->file, parser->entry.line,
-		     "unknown key \"%s\": the nearest valid key is \"%s\"", shown, ini_nearest(name, names));
+		     "unknown key \"%s\": the nearest valid key is \"%s\"", shown,
+		     ini_nearest(name, names));
 }
 
 static void take_entry(struct parser *parser, struct ini_value name, struct ini_value value)
@@ -304,8 +312,9 @@ static void take_line(struct parser *parser, struct ini_value line)
 	for (size_t i = 0; i < line.len; i++)
 		if (!is_printable(line.at[i]) && line.at[i] != '\t') {
 			ini_error_at(entry->report, entry->source->file, entry->line,
-				     "\"%s\": character %u is not ASCII text: save the file as plain text", shown,
-				     (unsigned)i + 1);
+				     "\"%s\": character %u is not ASCII text: save the file as "
+				     "plain text",
+				     shown, (unsigned)i + 1);
 			return;
 		}
 	while (equals < line.len && line.at[equals] != '=')
@@ -328,8 +337,8 @@ static size_t mark_length(const struct ini_text *source)
 	return source->len >= len && memcmp(source->text, mark, len) == 0 ? len : 0;
 }
 
-void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t key_count, void *record,
-	       struct ini_report *report)
+void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t key_count,
+	       void *record, struct ini_report *report)
 {
 	struct parser parser = {
 		.entry = { .source = source, .report = report, .record = record },
@@ -346,6 +355,9 @@ void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t
 	}
 	for (size_t i = 0; i < parser.key_count; i++)
 		if (keys[i].required && !parser.seen[i])
-			ini_error_at(report, source->file, parser.entry.line ? parser.entry.line : 1, "the key \"%s\" is missing: "
-				     "add a line \"%s = ...\"", keys[i].name, keys[i].name);
+			ini_error_at(report, source->file,
+				     parser.entry.line ? parser.entry.line : 1,
+				     "the key \"%s\" is missing: "
+				     "add a line \"%s = ...\"",
+				     keys[i].name, keys[i].name);
 }

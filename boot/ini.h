@@ -55,11 +55,12 @@ struct ini_key {
 	bool required;
 };
 
-void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t key_count, void *record,
-	       struct ini_report *report);
+void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t key_count,
+	       void *record, struct ini_report *report);
 
 /* "FILE:LINE: KEY = "VALUE": message"; for setters and for checks that come later. */
-__attribute__((format(printf, 2, 3))) void ini_error(const struct ini_entry *entry, const char *fmt, ...);
+__attribute__((format(printf, 2, 3)))
+void ini_error(const struct ini_entry *entry, const char *fmt, ...);
 /* "FILE:LINE: message" */
 __attribute__((format(printf, 4, 5)))
 void ini_error_at(struct ini_report *report, const char *file, unsigned line, const char *fmt, ...);

@@ -33,7 +33,8 @@ struct departure {
 	uint64_t stack;
 };
 
-_Static_assert(sizeof(struct memmap_descriptor) == sizeof(EFI_MEMORY_DESCRIPTOR), "memmap.h repeats UEFI's layout");
+_Static_assert(sizeof(struct memmap_descriptor) == sizeof(EFI_MEMORY_DESCRIPTOR),
+	       "memmap.h repeats UEFI's layout");
 
 /* ---- Memory ------------------------------------------------------------------------------------------ */
 
@@ -41,10 +42,12 @@ static EFI_STATUS read_map(struct departure *go)
 {
 	UINTN size = go->map_capacity, entry_size = 0;
 	UINT32 version = 0;
-	const EFI_STATUS status = go->fw->services->GetMemoryMap(&size, go->map_buffer, &go->map_key, &entry_size,
-								 &version);
+	const EFI_STATUS status = go->fw->services->GetMemoryMap(
+		&size, go->map_buffer, &go->map_key, &entry_size, &version);
 
-	go->map = (struct memmap_source){ .map = go->map_buffer, .size = size, .entry_size = entry_size };
+	go->map = (struct memmap_source){
+		.map = go->map_buffer, .size = size, .entry_size = entry_size,
+	};
 	return status;
 }
 
@@ -59,7 +62,8 @@ static bool describe_memory(const struct departure *go)
 		    memmap_set(handoff, go->stack, STACK_SIZE, REGION_LOADER);
 
 	for (uint32_t i = 0; room && i < handoff->file_count; i++)
-		room = memmap_set(handoff, handoff->files[i].start, handoff->files[i].length, REGION_FILE);
+		room = memmap_set(handoff, handoff->files[i].start, handoff->files[i].length,
+				  REGION_FILE);
 	return room;
 }
 
@@ -69,9 +73,11 @@ static void get_map_buffer(struct departure *go)
 	go->map_capacity = go->map.size + MAP_SLACK * go->map.entry_size;
 	go->map_buffer = firmware_pages(go->fw, go->map_capacity);
 	if (!go->map_buffer || EFI_ERROR(read_map(go)))
-		firmware_fail(go->fw, "no memory map", "TZ-E034 the firmware does not give its memory map");
+		firmware_fail(go->fw, "no memory map",
+			      "TZ-E034 the firmware does not give its memory map");
 	if (!describe_memory(go))
-		firmware_fail(go->fw, "no memory map", "TZ-E034 the firmware's memory map has more than %u regions",
+		firmware_fail(go->fw, "no memory map",
+			      "TZ-E034 the firmware's memory map has more than %u regions",
 			      HANDOFF_REGIONS_MAX);
 }
 
@@ -95,7 +101,8 @@ static void get_tables(struct departure *go)
 			bytes += handoff->regions[i].length;
 			stretches++;
 		}
-	go->tables_length = paging_tables_needed(stretches, bytes, handoff->hv_length) * FIRMWARE_PAGE;
+	go->tables_length =
+		paging_tables_needed(stretches, bytes, handoff->hv_length) * FIRMWARE_PAGE;
 	go->tables = firmware_pages(go->fw, go->tables_length);
 	go->stack = (uint64_t)firmware_pages(go->fw, STACK_SIZE);
 	if (!go->tables || !go->stack)
@@ -105,22 +112,27 @@ static void get_tables(struct departure *go)
 static bool map_memory(struct paging_pool *pool, uint64_t *root, const struct handoff *handoff)
 {
 	bool room = paging_identity(pool, root, 0, LOW_END) &&
-		    paging_identity(pool, root, handoff->framebuffer.base, handoff->framebuffer.length) &&
+		    paging_identity(pool, root, handoff->framebuffer.base,
+				    handoff->framebuffer.length) &&
 		    paging_map(pool, root, handoff->hv_link, handoff->hv_start, handoff->hv_length);
 
 	for (uint32_t i = 0; room && i < handoff->region_count; i++)
 		if (is_high_memory(&handoff->regions[i]))
-			room = paging_identity(pool, root, handoff->regions[i].start, handoff->regions[i].length);
+			room = paging_identity(pool, root, handoff->regions[i].start,
+					       handoff->regions[i].length);
 	return room;
 }
 
 static void build_tables(struct departure *go)
 {
-	struct paging_pool pool = { .next = go->tables, .pages_left = go->tables_length / FIRMWARE_PAGE };
+	struct paging_pool pool = {
+		.next = go->tables, .pages_left = go->tables_length / FIRMWARE_PAGE,
+	};
 
 	go->root = paging_root(&pool);
 	if (!go->root || !map_memory(&pool, go->root, go->handoff))
-		firmware_fail(go->fw, "out of memory", "TZ-E032 too few pages for page tables (a bug in boot/)");
+		firmware_fail(go->fw, "out of memory",
+			      "TZ-E032 too few pages for page tables (a bug in boot/)");
 }
 
 /* ---- The step ------------------------------------------------------------------------------------------ */
@@ -181,7 +193,8 @@ void leave(const struct firmware *fw, struct handoff *handoff, uint64_t entry)
 	struct departure go = { .fw = fw, .handoff = handoff };
 
 	if (read_cr4() & CR4_LA57)
-		firmware_fail(fw, "5-level paging", "TZ-E033 the firmware runs with 5-level paging: turn off LA57 "
+		firmware_fail(fw, "5-level paging",
+			      "TZ-E033 the firmware runs with 5-level paging: turn off LA57 "
 			      "(\"5-level paging\") in its setup");
 	get_map_buffer(&go);
 	get_tables(&go);

@@ -37,7 +37,8 @@ static const enum handoff_region_kind kinds[] = {
 
 enum handoff_region_kind memmap_kind(uint32_t efi_type, uint64_t attribute)
 {
-	enum handoff_region_kind kind = efi_type < countof(kinds) ? kinds[efi_type] : REGION_RESERVED;
+	enum handoff_region_kind kind =
+		efi_type < countof(kinds) ? kinds[efi_type] : REGION_RESERVED;
 
 	return kind == REGION_FREE && !(attribute & ATTRIBUTE_WB) ? REGION_RESERVED : kind;
 }
@@ -47,15 +48,24 @@ static uint64_t region_end(const struct handoff_region *region)
 	return region->start + region->length;
 }
 
-/* Open or close a gap of `by` entries at `at`. */
-static bool shift(struct handoff *handoff, uint32_t at, int by)
+/* Make room for one more region at `at`. */
+static bool open_gap(struct handoff *handoff, uint32_t at)
 {
-	if (by > 0 && handoff->region_count + (uint32_t)by > HANDOFF_REGIONS_MAX)
+	struct handoff_region *region = &handoff->regions[at];
+
+	if (handoff->region_count == HANDOFF_REGIONS_MAX)
 		return false;
-	memmove(&handoff->regions[at + (uint32_t)(by > 0 ? by : 0)], &handoff->regions[at + (uint32_t)(by < 0 ? -by : 0)],
-		(handoff->region_count - at - (uint32_t)(by < 0 ? -by : 0)) * sizeof(handoff->regions[0]));
-	handoff->region_count += (uint32_t)by;
+	memmove(region + 1, region, (handoff->region_count - at) * sizeof(*region));
+	handoff->region_count++;
 	return true;
+}
+
+static void remove_region(struct handoff *handoff, uint32_t at)
+{
+	struct handoff_region *region = &handoff->regions[at];
+
+	handoff->region_count--;
+	memmove(region, region + 1, (handoff->region_count - at) * sizeof(*region));
 }
 
 /* Remove [start, end) from the list; returns where a region for it belongs, or -1 without room to split. */
@@ -69,7 +79,7 @@ static int cut_hole(struct handoff *handoff, uint64_t start, uint64_t end)
 		struct handoff_region *left = &handoff->regions[at];
 
 		if (region_end(left) > end) {
-			if (!shift(handoff, at, 1))
+			if (!open_gap(handoff, at))
 				return -1;
 			left[1].length = region_end(&left[1]) - end;
 			left[1].start = end;
@@ -78,7 +88,7 @@ static int cut_hole(struct handoff *handoff, uint64_t start, uint64_t end)
 		at++;
 	}
 	while (at < handoff->region_count && region_end(&handoff->regions[at]) <= end)
-		(void)shift(handoff, at, -1);
+		remove_region(handoff, at);
 	if (at < handoff->region_count && handoff->regions[at].start < end) {
 		handoff->regions[at].length = region_end(&handoff->regions[at]) - end;
 		handoff->regions[at].start = end;
@@ -94,13 +104,15 @@ static bool joins(const struct handoff_region *left, const struct handoff_region
 /* Join region `at` with the one behind it if they belong together. */
 static void merge(struct handoff *handoff, uint32_t at)
 {
-	if (at + 1 >= handoff->region_count || !joins(&handoff->regions[at], &handoff->regions[at + 1]))
+	if (at + 1 >= handoff->region_count ||
+	    !joins(&handoff->regions[at], &handoff->regions[at + 1]))
 		return;
 	handoff->regions[at].length += handoff->regions[at + 1].length;
-	(void)shift(handoff, at + 1, -1);
+	remove_region(handoff, at + 1);
 }
 
-bool memmap_set(struct handoff *handoff, uint64_t start, uint64_t length, enum handoff_region_kind kind)
+bool memmap_set(struct handoff *handoff, uint64_t start, uint64_t length,
+		enum handoff_region_kind kind)
 {
 	uint64_t end;
 	int at;
@@ -112,11 +124,10 @@ bool memmap_set(struct handoff *handoff, uint64_t start, uint64_t length, enum h
 	end = (start + length + PAGE_MASK) & ~PAGE_MASK;
 	start &= ~PAGE_MASK;
 	at = cut_hole(handoff, start, end);
-	if (at < 0)
+	if (at < 0 || !open_gap(handoff, (uint32_t)at))
 		return false;
-	if (!shift(handoff, (uint32_t)at, 1))
-		return false;
-	handoff->regions[at] = (struct handoff_region){ .start = start, .length = end - start, .kind = kind };
+	handoff->regions[at] =
+		(struct handoff_region){ .start = start, .length = end - start, .kind = kind };
 	merge(handoff, (uint32_t)at);
 	if (at > 0)
 		merge(handoff, (uint32_t)at - 1);
@@ -132,13 +143,16 @@ bool memmap_build(const struct memmap_source *source, struct handoff *handoff)
 	if (source->entry_size < sizeof(entry))
 		return false;
 	for (unsigned pass = 0; pass < 2; pass++)
-		for (size_t at = 0; room && source->size - at >= source->entry_size; at += source->entry_size) {
+		for (size_t at = 0; room && source->size - at >= source->entry_size;
+		     at += source->entry_size) {
 			enum handoff_region_kind kind;
 
 			memcpy(&entry, (const char *)source->map + at, sizeof(entry));
 			kind = memmap_kind(entry.type, entry.attribute);
-			if ((kind != REGION_FREE) == pass && entry.page_count < ADDRESS_END >> PAGE_SHIFT)
-				room = memmap_set(handoff, entry.physical_start, entry.page_count << PAGE_SHIFT, kind);
+			if ((kind != REGION_FREE) == pass &&
+			    entry.page_count < ADDRESS_END >> PAGE_SHIFT)
+				room = memmap_set(handoff, entry.physical_start,
+						  entry.page_count << PAGE_SHIFT, kind);
 		}
 	return room;
 }

@@ -26,4 +26,5 @@ enum handoff_region_kind memmap_kind(uint32_t efi_type, uint64_t attribute);
 bool memmap_build(const struct memmap_source *source, struct handoff *handoff);
 
 /* Give a stretch a kind, whatever it was; whole pages around it. False: no room for one more region. */
-bool memmap_set(struct handoff *handoff, uint64_t start, uint64_t length, enum handoff_region_kind kind);
+bool memmap_set(struct handoff *handoff, uint64_t start, uint64_t length,
+		enum handoff_region_kind kind);

@@ -74,7 +74,8 @@ bool paging_identity(struct paging_pool *pool, uint64_t *root, uint64_t start, u
 	return true;
 }
 
-bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_t phys, uint64_t length)
+bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_t phys,
+		uint64_t length)
 {
 	for (uint64_t at = 0; at < length; at += SIZE_4K) {
 		uint64_t *entry = entry_for(pool, root, virt + at, LEVEL_PT);

@@ -21,6 +21,7 @@ uint64_t *paging_root(struct paging_pool *pool);
 /* 2 MiB pages over start .. start + length at their own address. What is mapped already stays. */
 bool paging_identity(struct paging_pool *pool, uint64_t *root, uint64_t start, uint64_t length);
 /* 4 KiB pages: virt .. virt + length show phys. */
-bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_t phys, uint64_t length);
+bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_t phys,
+		uint64_t length);
 /* At most this many tables for a number of separate identity stretches with this many bytes together, and one image. */
 size_t paging_tables_needed(size_t stretches, uint64_t bytes, uint64_t image);

@@ -80,8 +80,9 @@ static bool is_on_com1(const struct firmware *fw, EFI_HANDLE handle)
 	for (; node && !IsDevicePathEnd(node); node = NextDevicePathNode(node)) {
 		const ACPI_HID_DEVICE_PATH *acpi = (const void *)node;
 
-		if (DevicePathType(node) == ACPI_DEVICE_PATH && DevicePathSubType(node) == ACPI_DP &&
-		    acpi->HID == HID_PNP0501 && acpi->UID == 0)
+		if (DevicePathType(node) == ACPI_DEVICE_PATH &&
+		    DevicePathSubType(node) == ACPI_DP && acpi->HID == HID_PNP0501 &&
+		    acpi->UID == 0)
 			return true;
 	}
 	return false;
@@ -94,7 +95,8 @@ void print_start(const struct firmware *fw)
 
 	has_serial = serial_start();
 	for (size_t i = 0; i < count; i++) {
-		SIMPLE_TEXT_OUTPUT_INTERFACE *out = firmware_protocol_of(fw, handles[i], &text_out_guid);
+		SIMPLE_TEXT_OUTPUT_INTERFACE *out =
+			firmware_protocol_of(fw, handles[i], &text_out_guid);
 
 		if (out && out != fw->system->ConOut && !(has_serial && is_on_com1(fw, handles[i])))
 			screens[screen_count++] = out;
@@ -102,6 +104,8 @@ void print_start(const struct firmware *fw)
 	/* No marks at all: not EDK2. Then the console as a whole, even if lines appear twice on COM1. */
 	if (count == 0 && fw->system->ConOut)
 		screens[screen_count++] = fw->system->ConOut;
+	for (size_t i = 0; i < screen_count; i++)
+		screens[i]->ClearScreen(screens[i]);	/* the maker's logo is in the way of text */
 }
 
 void print_leave_screen(void)

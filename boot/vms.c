@@ -17,7 +17,8 @@
 #define FILE_NAME_LEN	64	/* "vms/NAME.conf" */
 #define REASON		"configuration error"
 
-_Static_assert(sizeof(VM_DIRECTORY) + HANDOFF_NAME_MAX + sizeof(".conf") <= FILE_NAME_LEN, "vms/NAME.conf fits");
+_Static_assert(sizeof(VM_DIRECTORY) + HANDOFF_NAME_MAX + sizeof(".conf") <= FILE_NAME_LEN,
+	       "vms/NAME.conf fits");
 
 static void show_error(void *ctx, const char *text)
 {
@@ -28,7 +29,8 @@ static void show_error(void *ctx, const char *text)
 /* ---- What is written down ---------------------------------------------------------------------------- */
 
 /* A configuration file as text; a missing or empty one is an empty text. */
-static enum file_status read_text(const struct volume *volume, const char *name, struct ini_text *text)
+static enum file_status read_text(const struct volume *volume, const char *name,
+				  struct ini_text *text)
 {
 	struct file_data file = { 0 };
 	const enum file_status status = file_read(volume, name, &file);
@@ -67,16 +69,20 @@ static void seen_file(void *ctx, const char *file_name)
 	uint32_t at = names->count;
 
 	if (is_vm < 0)
-		ini_error_at(&names->vms->report, VM_DIRECTORY, 1, "\"%s\" is no good name for a VM: use at most %u "
-			     "letters, digits, - _ . and not \"%s\"", file_name, HANDOFF_NAME_MAX - 1,
-			     CONFIG_ATTACH_NONE);
+		ini_error_at(&names->vms->report, VM_DIRECTORY, 1,
+			     "\"%s\" is no good name for a VM: use at most %u "
+			     "letters, digits, - _ . and not \"%s\"",
+			     file_name, HANDOFF_NAME_MAX - 1, CONFIG_ATTACH_NONE);
 	if (is_vm == 0)
-		print("boot: ignoring %s/%s, its name does not end in .conf\n", VM_DIRECTORY, file_name);
+		print("boot: ignoring %s/%s, its name does not end in .conf\n", VM_DIRECTORY,
+		      file_name);
 	if (is_vm <= 0)
 		return;
 	if (names->count == HANDOFF_VMS_MAX) {
-		ini_error_at(&names->vms->report, VM_DIRECTORY, 1, "too many VMs at \"%s\": at most %u, remove or "
-			     "rename some", file_name, HANDOFF_VMS_MAX);
+		ini_error_at(&names->vms->report, VM_DIRECTORY, 1,
+			     "too many VMs at \"%s\": at most %u, remove or "
+			     "rename some",
+			     file_name, HANDOFF_VMS_MAX);
 		return;
 	}
 	for (; at > 0 && config_name_order(names->list[at - 1], name) > 0; at--)
@@ -85,7 +91,8 @@ static void seen_file(void *ctx, const char *file_name)
 	names->count++;
 }
 
-static void check_file(struct vms *vms, const char *conf, const char *key, const struct config_file *file)
+static void check_file(struct vms *vms, const char *conf, const char *key,
+		       const struct config_file *file)
 {
 	enum file_status status;
 
@@ -135,9 +142,12 @@ static void check_attach(struct vms *vms)
 	for (uint32_t i = 0; i < vms->count; i++)
 		names[i] = vms->list[i].name;
 	names[vms->count] = NULL;
-	if (attach[0] && strcmp(attach, CONFIG_ATTACH_NONE) != 0 && vms->count && ini_word_index(value, names) < 0)
-		ini_error_at(&vms->report, HOST_FILE, vms->host.attach.line, "attach = \"%s\": no VM of this name "
-			     "starts; nearest is \"%s\"", attach, ini_nearest(value, names));
+	if (attach[0] && strcmp(attach, CONFIG_ATTACH_NONE) != 0 && vms->count &&
+	    ini_word_index(value, names) < 0)
+		ini_error_at(&vms->report, HOST_FILE, vms->host.attach.line,
+			     "attach = \"%s\": no VM of this name "
+			     "starts; nearest is \"%s\"",
+			     attach, ini_nearest(value, names));
 }
 
 void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
@@ -151,15 +161,18 @@ void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 	read_host(vms);
 	fw->stay_on = vms->host.stay_on;
 	if (!file_list(volume, VM_DIRECTORY, seen_file, &names) || names.count == 0)
-		ini_error_at(&vms->report, VM_DIRECTORY, 1, "no VM: describe one in \\trapeze\\vms\\NAME.conf");
+		ini_error_at(&vms->report, VM_DIRECTORY, 1,
+			     "no VM: describe one in \\trapeze\\vms\\NAME.conf");
 	ini_report_end(&vms->report, VM_DIRECTORY);
 	for (uint32_t i = 0; i < names.count; i++)
 		read_vm(vms, names.list[i]);
 	if (names.count && !vms->count && !vms->report.errors)
-		ini_error_at(&vms->report, VM_DIRECTORY, 1, "no VM starts: remove an \"autostart = no\"");
+		ini_error_at(&vms->report, VM_DIRECTORY, 1,
+			     "no VM starts: remove an \"autostart = no\"");
 	check_attach(vms);
 	if (vms->report.errors)
-		firmware_fail(fw, REASON, "TZ-E035 %u error(s) in \\trapeze\\*.conf, nothing was started",
+		firmware_fail(fw, REASON,
+			      "TZ-E035 %u error(s) in \\trapeze\\*.conf, nothing was started",
 			      vms->report.errors);
 }
 
@@ -182,12 +195,13 @@ static uint32_t load_new(struct loader *loader, const char *path)
 	enum file_status status;
 
 	if (handoff->file_count == HANDOFF_FILES_MAX)
-		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf: \"%s\" is file number %u: at most %u in all",
+		firmware_fail(loader->fw, REASON,
+			      "TZ-E035 vms/%s.conf: \"%s\" is file number %u: at most %u in all",
 			      loader->vm, path, HANDOFF_FILES_MAX + 1, HANDOFF_FILES_MAX);
 	status = file_read(loader->volume, path, &loaded);
 	if (status != FILE_OK)
-		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf: \"%s\": %s", loader->vm, path,
-			      file_status_text(status));
+		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf: \"%s\": %s", loader->vm,
+			      path, file_status_text(status));
 	text_copy(file->path, path, sizeof(file->path));
 	file->start = (uint64_t)loaded.data;
 	file->length = loaded.length;
@@ -209,8 +223,10 @@ static uint32_t load(struct loader *loader, const struct config_file *wanted, bo
 	loader->users[at]++;
 	loader->written[at] |= is_written;
 	if (loader->written[at] && loader->users[at] > 1)
-		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf:%u: \"%s\" is used twice and written to: give "
-			      "each VM a copy, or take mode=cow", loader->vm, wanted->line, wanted->path);
+		firmware_fail(loader->fw, REASON,
+			      "TZ-E035 vms/%s.conf:%u: \"%s\" is used twice and written to: give "
+			      "each VM a copy, or take mode=cow",
+			      loader->vm, wanted->line, wanted->path);
 	return at;
 }
 

@@ -60,14 +60,17 @@ static void flip_bit(struct input *input)
 
 static void set_byte(struct input *input)
 {
-	static const uint8_t bytes[] = { 0, 1, 0x7f, 0x80, 0xff, '\n', '=', ' ', '#', ',', '/', '9' };
+	static const uint8_t bytes[] = {
+		0, 1, 0x7f, 0x80, 0xff, '\n', '=', ' ', '#', ',', '/', '9'
+	};
 
 	input->data[next_random((uint32_t)input->size)] = bytes[next_random(sizeof(bytes))];
 }
 
 static void remove_piece(struct input *input)
 {
-	const size_t at = next_random((uint32_t)input->size), len = 1 + next_random((uint32_t)(input->size - at));
+	const size_t at = next_random((uint32_t)input->size),
+		     len = 1 + next_random((uint32_t)(input->size - at));
 
 	memmove(input->data + at, input->data + at + len, input->size - at - len);
 	input->size -= len;
@@ -75,7 +78,8 @@ static void remove_piece(struct input *input)
 
 static void double_piece(struct input *input)
 {
-	const size_t at = next_random((uint32_t)input->size), len = 1 + next_random((uint32_t)(input->size - at));
+	const size_t at = next_random((uint32_t)input->size),
+		     len = 1 + next_random((uint32_t)(input->size - at));
 
 	if (input->size + len > INPUT_MAX)
 		return;
@@ -91,7 +95,8 @@ static void add_byte(struct input *input)
 
 static void mutate(struct input *input)
 {
-	static void (*const edits[])(struct input *) = { flip_bit, set_byte, remove_piece, double_piece, add_byte };
+	static void (*const edits[])(struct input *) = { flip_bit, set_byte, remove_piece,
+							 double_piece, add_byte };
 	const uint32_t count = 1 + next_random(EDITS_MAX);
 
 	for (uint32_t i = 0; i < count; i++)

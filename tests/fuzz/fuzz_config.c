@@ -22,7 +22,8 @@ static void check_path(const struct config_file *file)
 {
 	assert(memchr(file->path, '\0', sizeof(file->path)));
 	assert(file->path[0] != '/' && !strstr(file->path, "//") && !strchr(file->path, '\\'));
-	assert(strcmp(file->path, "..") != 0 && strncmp(file->path, "../", 3) != 0 && !strstr(file->path, "/../"));
+	assert(strcmp(file->path, "..") != 0 && strncmp(file->path, "../", 3) != 0 &&
+	       !strstr(file->path, "/../"));
 }
 
 static void check_vm(const struct config_vm *vm)
@@ -30,7 +31,8 @@ static void check_vm(const struct config_vm *vm)
 	assert(vm->vcpus >= 1 && vm->vcpus <= 8);
 	assert(vm->memory >= 1 << 20 && vm->memory % 4096 == 0);
 	assert(vm->protocol <= PROTOCOL_BOOTSECTOR && vm->console <= CONSOLE_SERIAL);
-	assert(vm->on_crash <= ACTION_RESTART && vm->on_reboot <= ACTION_RESTART && vm->autostart <= 1);
+	assert(vm->on_crash <= ACTION_RESTART && vm->on_reboot <= ACTION_RESTART &&
+	       vm->autostart <= 1);
 	assert(memchr(vm->cmdline, '\0', sizeof(vm->cmdline)));
 	check_path(&vm->kernel);
 	check_path(&vm->initrd);
@@ -44,7 +46,9 @@ static void check_vm(const struct config_vm *vm)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct ini_text source = { .file = "fuzz.conf", .text = (const char *)data, .len = size };
+	const struct ini_text source = { .file = "fuzz.conf",
+					 .text = (const char *)data,
+					 .len = size };
 	struct ini_report report = { .line = check_line };
 	char name[HANDOFF_NAME_MAX];
 	struct config_host host;

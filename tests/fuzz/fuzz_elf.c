@@ -32,8 +32,12 @@ static struct image good_image(void)
 
 	for (unsigned i = 0; i < 2; i++)
 		image.programs[i] = (Elf64_Phdr){
-			.p_type = PT_LOAD, .p_flags = PF_X, .p_offset = offsetof(struct image, space) + 256 * i,
-			.p_vaddr = ELF_LINK_LOWEST + 4096 * i, .p_filesz = 256, .p_memsz = 3000,
+			.p_type = PT_LOAD,
+			.p_flags = PF_X,
+			.p_offset = offsetof(struct image, space) + 256 * i,
+			.p_vaddr = ELF_LINK_LOWEST + 4096 * i,
+			.p_filesz = 256,
+			.p_memsz = 3000,
 		};
 	return image;
 }

@@ -42,8 +42,8 @@ struct machine {
 
 static struct machine *new_machine(uint8_t revision)
 {
-	struct machine *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT,
-				 -1, 0);
+	struct machine *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	uint64_t tables[2];
 	uint32_t rsdt, length = RSDP_2;
 
@@ -180,8 +180,9 @@ static void bad_entries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_tables), cmocka_unit_test(falls_back_to_rsdt), cmocka_unit_test(refuses_damage),
-		cmocka_unit_test(lists_cpus), cmocka_unit_test(bad_entries),
+		cmocka_unit_test(finds_tables),	  cmocka_unit_test(falls_back_to_rsdt),
+		cmocka_unit_test(refuses_damage), cmocka_unit_test(lists_cpus),
+		cmocka_unit_test(bad_entries),
 	};
 
 	return cmocka_run_group_tests_name("boot_acpi", tests, NULL, NULL);

@@ -22,7 +22,8 @@ static uint64_t walk(const uint64_t *table, uint64_t virt)
 {
 	for (unsigned shift = 39; ; shift -= 9) {
 		const uint64_t entry = table[(virt >> shift) & 511];
-		const uint64_t offset = virt & ((1ULL << shift) - 1), address = entry & 0xffffffffff000ULL;
+		const uint64_t offset = virt & ((1ULL << shift) - 1),
+			       address = entry & 0xffffffffff000ULL;
 
 		if ((entry & 3) != 3)
 			return UNMAPPED;
@@ -116,7 +117,8 @@ static void estimate_suffices(void **state)
 		space = new_space(paging_tables_needed(countof(start), bytes, image));
 		for (size_t i = 0; i < countof(start); i++)
 			assert_true(paging_identity(&space.pool, space.root, start[i], length[i]));
-		assert_true(paging_map(&space.pool, space.root, LINK + (uint64_t)rand() % 512 * PAGE, 0, image));
+		assert_true(paging_map(&space.pool, space.root,
+				       LINK + (uint64_t)rand() % 512 * PAGE, 0, image));
 		free(space.memory);
 	}
 }

@@ -39,7 +39,9 @@ static unsigned parse_vm(const char *text, struct config_vm *vm, struct lines *l
 
 static unsigned parse_host(const char *text, struct config_host *host, struct lines *lines)
 {
-	const struct ini_text source = { .file = "trapeze.conf", .text = text, .len = strlen(text) };
+	const struct ini_text source = { .file = "trapeze.conf",
+					 .text = text,
+					 .len = strlen(text) };
 	struct ini_report report = { .line = keep_line, .ctx = lines };
 
 	lines->count = 0;
@@ -118,8 +120,10 @@ static void whole_host(void **state)
 	struct config_host host;
 
 	(void)state;
-	assert_int_equal(parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600", &host, &lines),
-			 0);
+	assert_int_equal(
+		parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600",
+			   &host, &lines),
+		0);
 	assert_int_equal(host.log_level, 4);
 	assert_int_equal(host.stay_on, 1);
 	assert_string_equal(host.attach.name, "web1");
@@ -209,7 +213,8 @@ static void messages(void **state)
 
 		snprintf(text, sizeof(text), "kernel = k\n%s", rows[i].text);
 		if (parse_vm(text, &vm, &lines) != 1 || !strstr(lines.text[0], rows[i].says))
-			fail_msg("\"%s\" gave %u lines, \"%s\"", rows[i].text, lines.count, lines.text[0]);
+			fail_msg("\"%s\" gave %u lines, \"%s\"", rows[i].text, lines.count,
+				 lines.text[0]);
 	}
 }
 
@@ -238,7 +243,9 @@ static void missing_kernel(void **state)
 
 	(void)state;
 	assert_int_equal(parse_vm("vcpus = 2\n# end\n", &vm, &lines), 1);
-	assert_string_equal(lines.text[0], "vms/a.conf:2: the key \"kernel\" is missing: add a line \"kernel = ...\"");
+	assert_string_equal(
+		lines.text[0],
+		"vms/a.conf:2: the key \"kernel\" is missing: add a line \"kernel = ...\"");
 	assert_int_equal(parse_vm("", &vm, &lines), 1);
 }
 
@@ -285,9 +292,11 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole_vm), cmocka_unit_test(defaults), cmocka_unit_test(whole_host),
-		cmocka_unit_test(sizes), cmocka_unit_test(messages), cmocka_unit_test(longest_values),
-		cmocka_unit_test(missing_kernel), cmocka_unit_test(many_errors), cmocka_unit_test(names),
+		cmocka_unit_test(whole_vm),	  cmocka_unit_test(defaults),
+		cmocka_unit_test(whole_host),	  cmocka_unit_test(sizes),
+		cmocka_unit_test(messages),	  cmocka_unit_test(longest_values),
+		cmocka_unit_test(missing_kernel), cmocka_unit_test(many_errors),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -36,11 +36,19 @@ static struct image *good_image(void)
 	image.header.e_phoff = offsetof(struct image, programs);
 	image.header.e_phentsize = sizeof(Elf64_Phdr);
 	image.header.e_phnum = 3;
-	image.programs[0] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = CODE, .p_vaddr = LINK,
-					  .p_filesz = 0x20, .p_memsz = 0x20 };
+	image.programs[0] = (Elf64_Phdr){ .p_type = PT_LOAD,
+					  .p_flags = PF_R | PF_X,
+					  .p_offset = CODE,
+					  .p_vaddr = LINK,
+					  .p_filesz = 0x20,
+					  .p_memsz = 0x20 };
 	image.programs[1] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = ~0ULL, .p_filesz = ~0ULL };
-	image.programs[2] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = DATA,
-					  .p_vaddr = LINK + 0x3000, .p_filesz = 8, .p_memsz = 0x1801 };
+	image.programs[2] = (Elf64_Phdr){ .p_type = PT_LOAD,
+					  .p_flags = PF_R | PF_W,
+					  .p_offset = DATA,
+					  .p_vaddr = LINK + 0x3000,
+					  .p_filesz = 8,
+					  .p_memsz = 0x1801 };
 	memset((uint8_t *)&image + CODE, 0xcc, 0x20);
 	memset((uint8_t *)&image + DATA, 0xdd, 8);
 	return &image;
@@ -115,7 +123,8 @@ static void refuses(void **state)
 		memcpy((uint8_t *)image + rows[i].offset, &rows[i].value, rows[i].size);
 		fault = elf_plan(image, sizeof(*image), &plan);
 		if (!fault || !strstr(fault, rows[i].says))
-			fail_msg("row %zu: \"%s\" instead of \"%s\"", i, fault ? fault : "accepted", rows[i].says);
+			fail_msg("row %zu: \"%s\" instead of \"%s\"", i, fault ? fault : "accepted",
+				 rows[i].says);
 	}
 }
 
@@ -132,7 +141,10 @@ static void refuses_short_and_crowded(void **state)
 	program = image->programs;
 	for (unsigned i = 0; i <= ELF_SEGMENTS_MAX; i++)
 		memcpy((uint8_t *)program + i * sizeof(*program),
-		       &(Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_X, .p_vaddr = LINK + i * 0x1000, .p_memsz = 0x20 },
+		       &(Elf64_Phdr){ .p_type = PT_LOAD,
+				      .p_flags = PF_X,
+				      .p_vaddr = LINK + i * 0x1000,
+				      .p_memsz = 0x20 },
 		       sizeof(*program));
 	assert_string_equal(elf_plan(image, sizeof(*image), &plan), "it has more than 16 segments");
 }

@@ -27,7 +27,8 @@ static void check_form(void)
 		if (i == 0)
 			continue;
 		assert_true(region[-1].start + region[-1].length <= region->start);
-		assert_false(region[-1].start + region[-1].length == region->start && region[-1].kind == region->kind);
+		assert_false(region[-1].start + region[-1].length == region->start &&
+			     region[-1].kind == region->kind);
 	}
 }
 
@@ -41,12 +42,20 @@ static void check_region(uint32_t index, uint64_t start, uint64_t end, uint32_t 
 
 static void types(void **state)
 {
-	static const struct { uint32_t type; uint64_t attribute; enum handoff_region_kind kind; } rows[] = {
-		{ 0, WB, REGION_RESERVED }, { 1, WB, REGION_FREE }, { 2, WB, REGION_FREE }, { 3, WB, REGION_FREE },
-		{ 4, WB, REGION_FREE }, { 5, WB, REGION_RUNTIME }, { 6, WB, REGION_RUNTIME }, { 7, WB, REGION_FREE },
-		{ 7, 1, REGION_RESERVED }, { 8, WB, REGION_RESERVED }, { 9, WB, REGION_ACPI }, { 10, WB, REGION_ACPI },
-		{ 11, 1, REGION_MMIO }, { 12, 1, REGION_MMIO }, { 13, WB, REGION_RESERVED },
-		{ 14, WB, REGION_RESERVED }, { 15, WB, REGION_RESERVED }, { 0x80000000U, WB, REGION_RESERVED },
+	static const struct {
+		uint32_t type;
+		uint64_t attribute;
+		enum handoff_region_kind kind;
+	} rows[] = {
+		{ 0, WB, REGION_RESERVED },  { 1, WB, REGION_FREE },
+		{ 2, WB, REGION_FREE },	     { 3, WB, REGION_FREE },
+		{ 4, WB, REGION_FREE },	     { 5, WB, REGION_RUNTIME },
+		{ 6, WB, REGION_RUNTIME },   { 7, WB, REGION_FREE },
+		{ 7, 1, REGION_RESERVED },   { 8, WB, REGION_RESERVED },
+		{ 9, WB, REGION_ACPI },	     { 10, WB, REGION_ACPI },
+		{ 11, 1, REGION_MMIO },	     { 12, 1, REGION_MMIO },
+		{ 13, WB, REGION_RESERVED }, { 14, WB, REGION_RESERVED },
+		{ 15, WB, REGION_RESERVED }, { 0x80000000U, WB, REGION_RESERVED },
 	};
 
 	(void)state;
@@ -136,18 +145,21 @@ static void random_claims(void **state)
 	srand(1);
 	handoff.region_count = 0;
 	for (unsigned round = 0; round < ROUNDS; round++) {
-		const uint32_t first = (uint32_t)rand() % PAGES, count = 1 + (uint32_t)rand() % (PAGES - first);
+		const uint32_t first = (uint32_t)rand() % PAGES,
+			       count = 1 + (uint32_t)rand() % (PAGES - first);
 		const enum handoff_region_kind kind = 1 + (uint32_t)rand() % REGION_MMIO;
 		uint32_t at = 0;
 
-		assert_true(memmap_set(&handoff, first * PAGE, (count % 9 ? count % 9 : count) * PAGE, kind));
+		assert_true(memmap_set(&handoff, first * PAGE,
+				       (count % 9 ? count % 9 : count) * PAGE, kind));
 		for (uint32_t i = first; i < first + (count % 9 ? count % 9 : count); i++)
 			model[i] = kind;
 		check_form();
 		for (uint32_t page = 0; page < PAGES; page++) {
 			const struct handoff_region *region = &handoff.regions[at];
 
-			if (at < handoff.region_count && region->start + region->length <= page * PAGE)
+			if (at < handoff.region_count &&
+			    region->start + region->length <= page * PAGE)
 				region = &handoff.regions[++at];
 			if (at < handoff.region_count && region->start <= page * PAGE)
 				assert_int_equal(region->kind, model[page]);
@@ -160,8 +172,9 @@ static void random_claims(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(types), cmocka_unit_test(builds), cmocka_unit_test(bad_sources),
-		cmocka_unit_test(claims), cmocka_unit_test(full_list), cmocka_unit_test(random_claims),
+		cmocka_unit_test(types),       cmocka_unit_test(builds),
+		cmocka_unit_test(bad_sources), cmocka_unit_test(claims),
+		cmocka_unit_test(full_list),   cmocka_unit_test(random_claims),
 	};
 
 	return cmocka_run_group_tests_name("memmap", tests, NULL, NULL);
