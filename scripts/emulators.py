@@ -4,8 +4,10 @@
 Every class has `missing()` (why it cannot run on this computer, or None), `command()` and `start()`, which
 returns the process and the two file descriptors of COM1.
 """
+import ctypes
 import os
 import shlex
+import signal
 import subprocess
 import tty
 from pathlib import Path
@@ -18,6 +20,12 @@ def program_missing(*programs):
         if not any(os.access(f"{place}/{program}", os.X_OK) for place in os.environ.get("PATH", "").split(":")):
             return f"{program} is not installed (make deps)"
     return None if os.path.exists(FIRMWARE) else f"{FIRMWARE} is not installed (make deps)"
+
+
+def die_with_us():
+    """Run in the child: an emulator whose scripts/run was killed hard would burn a processor for ever."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Qemu:
@@ -48,7 +56,8 @@ class Qemu:
 
     def start(self):
         process = subprocess.Popen(self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=(self.scratch / "log").open("wb"), start_new_session=True)
+                                   stderr=(self.scratch / "log").open("wb"), start_new_session=True,
+                                   preexec_fn=die_with_us)
         return process, process.stdout.fileno(), process.stdin.fileno()
 
 
@@ -128,7 +137,8 @@ class Bochs:
             print(text, end="")
         self.screen, screen_end = os.openpty()
         process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=screen_end, stderr=screen_end,
-                                   env=dict(os.environ, TERM="xterm"), start_new_session=True)
+                                   env=dict(os.environ, TERM="xterm"), start_new_session=True,
+                                   preexec_fn=die_with_us)
         os.close(screen_end)
         self.com1 = com1        # kept open: the reader would otherwise see an error before Bochs opens it
         return process, serial, serial
