@@ -202,6 +202,8 @@ static void blk_notify(struct virtio_dev *dev, unsigned queue)
 	struct virtio_blk *blk = blk_of(dev);
 	struct vq *vq = &dev->queues[queue];
 
+	if (!vq_has_more(vq))
+		return;
 	do {
 		vq_disable_notify(vq);
 		while (vq_pop(vq, &blk->req)) {

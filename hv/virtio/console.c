@@ -49,6 +49,8 @@ static void transmit(struct virtio_console *con)
 	struct vq *vq = &con->dev.queues[VIRTIO_CONSOLE_TX];
 	bool is_full = false;
 
+	if (!vq_has_more(vq))
+		return;
 	do {
 		vq_disable_notify(vq);
 		while (!is_full && vq_pop(vq, &con->tx_req)) {

@@ -225,6 +225,14 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index)
 	return false;
 }
 
+bool vq_has_more(struct vq *vq)
+{
+	uint16_t avail_idx;
+
+	return vq->is_ready && !vq->is_broken && load_avail(vq, RING_IDX, &avail_idx) &&
+	       avail_idx != vq->last_avail;
+}
+
 bool vq_pop(struct vq *vq, struct vq_req *req)
 {
 	uint16_t avail_idx, head;

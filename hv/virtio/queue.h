@@ -55,6 +55,8 @@ void vq_deactivate(struct vq *vq);	/* stop; size and addresses may be changed ag
 /* Check size, alignment and ranges and switch the queue on. False: refused, stays off. */
 __attribute__((warn_unused_result)) bool vq_activate(struct vq *vq);
 
+/* Cheap: is there anything to pop? A kick for nothing needs no more than this. */
+bool   vq_has_more(struct vq *vq);
 bool   vq_pop(struct vq *vq, struct vq_req *req);		/* validated copy; false if empty or broken */
 void   vq_unpop(struct vq *vq);					/* give the last popped one back: no room now */
 size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len);	/* device-readable bytes, in order */

@@ -46,6 +46,8 @@ static void rng_notify(struct virtio_dev *dev, unsigned queue)
 	struct vq *vq = &dev->queues[queue];
 	bool is_dry;
 
+	if (!vq_has_more(vq))
+		return;
 	do {
 		vq_disable_notify(vq);
 		is_dry = !serve_queue(rng, vq);

@@ -154,13 +154,19 @@ static void op_any_access(struct fuzz *f)
 	(void)virtio_mmio_read(&f->mmio, take(f, 2), size);
 }
 
+static void put(struct fuzz *f, uint64_t addr, const void *from, size_t len)
+{
+	bool ok = gpm_write(&f->mem.gpm, gpa(addr), from, len);
+
+	(void)ok;	/* not RAM: so be it */
+}
+
 static void op_memory(struct fuzz *f)
 {
 	const uint64_t addr = take_address(f);
 	const uint64_t val = (uint64_t)take(f, 4) << 32 | take(f, 4);
-	bool ok = gpm_write(&f->mem.gpm, gpa(addr), &val, sizeof(val));
 
-	(void)ok;	/* not RAM: so be it */
+	put(f, addr, &val, sizeof(val));
 }
 
 static void op_descriptor(struct fuzz *f)
@@ -168,7 +174,6 @@ static void op_descriptor(struct fuzz *f)
 	struct { uint64_t addr; uint32_t len; uint16_t flags, next; } desc;
 	const uint64_t table = f->dev->queues[0].desc.raw;
 	const uint32_t index = take(f, 1) % VQ_SIZE_MAX;
-	bool ok;
 
 	desc.addr = take_address(f);
 	desc.len = take(f, 2);
@@ -176,8 +181,29 @@ static void op_descriptor(struct fuzz *f)
 		desc.len = take(f, 4);
 	desc.flags = (uint16_t)(take(f, 1) % 8);
 	desc.next = (uint16_t)take(f, 1);
-	ok = gpm_write(&f->mem.gpm, gpa_add(gpa(table), index * sizeof(desc)), &desc, sizeof(desc));
-	(void)ok;
+	put(f, table + index * sizeof(desc), &desc, sizeof(desc));
+}
+
+/* A request to the disk that is almost right: random input alone would take years to write one. */
+static void op_disk_request(struct fuzz *f)
+{
+	static const uint8_t types[] = { 0, 0, 1, 1, 4, 8, 11, 13 };
+	const uint32_t val = take(f, 1), is_in = val & 16, status = 0x8000;
+	const struct vq *vq = &f->dev->queues[0];
+	const struct virtio_blk_header header = { types[val % countof(types)], 0, take(f, 1) % 40 };
+	const uint64_t data = take_address(f);
+	const struct { uint64_t addr; uint32_t len; uint16_t flags, next; } descs[3] = {
+		{ status + 16, sizeof(header), 1, 1 },
+		{ data, val & 32 ? take(f, 1) * SECTOR_SIZE : take(f, 1), is_in ? 3 : 1, 2 },
+		{ status, 1, 2, 0 },
+	};
+	const uint16_t head = 0, idx = ++f->avail_idx;
+
+	put(f, status + 16, &header, sizeof(header));
+	put(f, vq->desc.raw, descs, sizeof(descs));
+	put(f, vq->avail.raw + 4 + (vq->size ? (idx - 1U) % vq->size * 2 : 0), &head, sizeof(head));
+	put(f, vq->avail.raw + 2, &idx, sizeof(idx));
+	virtio_mmio_write(&f->mmio, VIRTIO_MMIO_QueueNotify, 4, 0);
 }
 
 static void op_offer(struct fuzz *f)
@@ -187,9 +213,9 @@ static void op_offer(struct fuzz *f)
 	const uint32_t size = vq->size && vq->size <= VQ_SIZE_MAX ? vq->size : 1;
 	const uint64_t entry = vq->avail.raw + 4 + f->avail_idx % size * 2;
 	const uint16_t head = (uint16_t)take(f, 1), idx = ++f->avail_idx;
-	bool ok = gpm_write(&f->mem.gpm, gpa(entry), &head, 2) && gpm_write(&f->mem.gpm, gpa(vq->avail.raw + 2), &idx, 2);
 
-	(void)ok;
+	put(f, entry, &head, sizeof(head));
+	put(f, vq->avail.raw + 2, &idx, sizeof(idx));
 	if (val & 2)
 		virtio_mmio_write(&f->mmio, VIRTIO_MMIO_QueueNotify, 4, queue);
 }
@@ -216,11 +242,15 @@ static void op_start(struct fuzz *f)
 		{ VIRTIO_MMIO_Status, 0 }, { VIRTIO_MMIO_Status, 3 }, { VIRTIO_MMIO_DriverFeaturesSel, 1 },
 		{ VIRTIO_MMIO_DriverFeatures, 1 }, { VIRTIO_MMIO_DriverFeaturesSel, 0 },
 	};
-	const uint32_t shape = take(f, 1), base = shape & 8 ? BORDER_START + 0x3000 : 0;
+	/* All rings in one chunk; then table, available, used ring across the border of two. */
+	static const uint32_t bases[] = {
+		0, BORDER_START + 0x3800, BORDER_START + 0x2ff0, BORDER_START + 0x1ff0,
+	};
+	const uint32_t shape = take(f, 1), base = bases[shape >> 2 & 3];
 
 	for (size_t i = 0; i < countof(up); i++)
 		virtio_mmio_write(&f->mmio, up[i].reg, 4, up[i].val);
-	virtio_mmio_write(&f->mmio, VIRTIO_MMIO_DriverFeatures, 4, shape & 4 ? f->dev->offered : 0);
+	virtio_mmio_write(&f->mmio, VIRTIO_MMIO_DriverFeatures, 4, shape & 2 ? f->dev->offered : 0);
 	virtio_mmio_write(&f->mmio, VIRTIO_MMIO_Status, 4, VIRTIO_STATUS_FEATURES_OK | 3);
 	for (uint32_t queue = 0; queue < f->dev->queue_count; queue++) {
 		virtio_mmio_write(&f->mmio, VIRTIO_MMIO_QueueSel, 4, queue);
@@ -236,7 +266,7 @@ static void op_start(struct fuzz *f)
 
 typedef void op_fn(struct fuzz *f);
 static op_fn *const ops[] = {
-	op_offer, op_descriptor, op_memory, op_register, op_any_access, op_outside, op_start, op_descriptor,
+	op_offer, op_descriptor, op_memory, op_register, op_any_access, op_outside, op_start, op_disk_request,
 };
 
 /* ---- One run ----------------------------------------------------------------------------------------- */

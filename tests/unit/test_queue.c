@@ -190,8 +190,6 @@ static const struct chain {
 	{ "direct, then indirect", ALL, 0, true,
 	  { { DRV_DATA, 16, DESC_NEXT, 1 }, { TABLE, TABLE_BYTES(1), DESC_INDIRECT, 0 } },
 	  { { DRV_DATA, 16, DESC_WRITE, 0 } } },
-	{ "indirect table at an odd address", ALL, 0, true, { { TABLE, TABLE_BYTES(1), DESC_INDIRECT, 0 } },
-	  { { DRV_DATA, 16, 0, 0 } } },
 
 	{ "head out of range", ALL, DRV_SIZE, false, { { DRV_DATA, 16, 0, 0 } }, { { 0 } } },
 	{ "head 65535", ALL, 0xffff, false, { { DRV_DATA, 16, 0, 0 } }, { { 0 } } },
@@ -218,7 +216,8 @@ static const struct chain {
 	{ "indirect table of half a descriptor", ALL, 0, false, { { TABLE, 24, DESC_INDIRECT, 0 } },
 	  { { DRV_DATA, 16, 0, 0 } } },
 	{ "indirect table with NEXT", ALL, 0, false,
-	  { { TABLE, TABLE_BYTES(1), DESC_INDIRECT | DESC_NEXT, 1 }, { DRV_DATA, 16, 0, 0 } }, { { DRV_DATA, 16, 0, 0 } } },
+	  { { TABLE, TABLE_BYTES(1), DESC_INDIRECT | DESC_NEXT, 1 }, { DRV_DATA, 16, 0, 0 } },
+	  { { DRV_DATA, 16, 0, 0 } } },
 	{ "indirect in indirect", ALL, 0, false, { { TABLE, TABLE_BYTES(2), DESC_INDIRECT, 0 } },
 	  { { DRV_DATA, 16, DESC_NEXT, 1 }, { TABLE, TABLE_BYTES(2), DESC_INDIRECT, 0 } } },
 	{ "indirect that names itself", ALL, 0, false, { { TABLE, TABLE_BYTES(1), DESC_INDIRECT, 0 } },
@@ -227,8 +226,10 @@ static const struct chain {
 	  { { DRV_DATA, 16, DESC_NEXT, 1 }, { DRV_DATA, 16, DESC_NEXT, 0 } } },
 	{ "next behind the indirect table", ALL, 0, false, { { TABLE, TABLE_BYTES(1), DESC_INDIRECT, 0 } },
 	  { { DRV_DATA, 16, DESC_NEXT, 1 }, { DRV_DATA, 16, 0, 0 } } },
-	{ "indirect table in a device window", ALL, 0, false, { { 0xd0000000, TABLE_BYTES(1), DESC_INDIRECT, 0 } }, { { 0 } } },
-	{ "indirect table of 4 GiB", ALL, 0, false, { { TABLE, 0xfffffff0, DESC_INDIRECT, 0 } }, { { DRV_DATA, 16, 0, 0 } } },
+	{ "indirect table in a device window", ALL, 0, false,
+	  { { 0xd0000000, TABLE_BYTES(1), DESC_INDIRECT, 0 } }, { { 0 } } },
+	{ "indirect table of 4 GiB", ALL, 0, false, { { TABLE, 0xfffffff0, DESC_INDIRECT, 0 } },
+	  { { DRV_DATA, 16, 0, 0 } } },
 };
 
 static void hostile_chains_break_the_queue_and_nothing_else(void **state)
@@ -367,26 +368,61 @@ static void descriptors_changed_after_pop_have_no_effect(void **state)
 	drv_destroy(&f.drv);
 }
 
+static void a_host_out_of_memory_ends_a_request_early(void **state)
+{
+	struct fixture f;
+	uint8_t bytes[64] = { 0 };
+	size_t len = 64;
+
+	(void)state;
+	start(&f, ALL, DRV_SIZE, 0);
+	drv_desc(&f.drv, 0, 0, (struct drv_desc){ 0x600000 - 16, 64, DESC_NEXT, 1 });
+	drv_desc(&f.drv, 0, 1, (struct drv_desc){ 0xa00000 - 16, 64, DESC_WRITE, 0 });
+	drv_write_mem(&f.drv, 0x600000 - 16, bytes, 16);	/* these chunks are there, the next ones are not */
+	drv_write_mem(&f.drv, 0xa00000 - 16, bytes, 16);
+	drv_offer(&f.drv, 0, 0);
+	f.drv.mem.is_exhausted = true;
+	assert_true(vq_pop(f.vq, &f.req));
+	assert_int_equal(vq_read(f.vq, &f.req, bytes, sizeof(bytes)), 16);
+	assert_int_equal(vq_write(f.vq, &f.req, bytes, sizeof(bytes)), 16);
+	assert_int_equal(f.req.written, 16);
+	assert_null(vq_next_writable(f.vq, &f.req, &len));
+	vq_push(f.vq, &f.req);
+	assert_false(is_broken(&f));
+	drv_destroy(&f.drv);
+
+	/* Rings nobody has touched yet: the queue breaks at the first look, the hypervisor goes on. */
+	start(&f, ALL, DRV_SIZE, 0);
+	drv_set(&f.drv, VIRTIO_MMIO_Status, 0);
+	drv_negotiate(&f.drv, ALL);
+	f.drv.queues[0].avail = 0xa00000;
+	f.drv.mem.is_exhausted = true;
+	assert_int_equal(drv_ready(&f.drv, 0), 1);
+	assert_false(vq_pop(f.vq, &f.req));
+	assert_true(is_broken(&f));
+	drv_destroy(&f.drv);
+}
+
 /* ---- Activation ----------------------------------------------------------------------------------- */
 
 static void queues_of_impossible_shape_stay_off(void **state)
 {
 	static const struct { const char *name; struct drv_queue q; bool is_good; } rows[] = {
-		{ "good",              { 16, 0x200000, 0x202000, 0x204000, 0, 0 }, true },
-		{ "size 1",            { 1, 0x200000, 0x202000, 0x204000, 0, 0 }, true },
-		{ "size 256",          { 256, 0x200000, 0x202000, 0x204000, 0, 0 }, true },
-		{ "size 0",            { 0, 0x200000, 0x202000, 0x204000, 0, 0 }, false },
-		{ "size 3",            { 3, 0x200000, 0x202000, 0x204000, 0, 0 }, false },
-		{ "size 512",          { 512, 0x200000, 0x202000, 0x204000, 0, 0 }, false },
-		{ "size 2^31",         { 1U << 31, 0x200000, 0x202000, 0x204000, 0, 0 }, false },
-		{ "desc unaligned",    { 16, 0x200008, 0x202000, 0x204000, 0, 0 }, false },
-		{ "avail unaligned",   { 16, 0x200000, 0x202001, 0x204000, 0, 0 }, false },
-		{ "used unaligned",    { 16, 0x200000, 0x202000, 0x204002, 0, 0 }, false },
-		{ "desc in a window",  { 16, 0xd0000000, 0x202000, 0x204000, 0, 0 }, false },
-		{ "avail in a window", { 16, 0x200000, 0xd0000000, 0x204000, 0, 0 }, false },
-		{ "used in a window",  { 16, 0x200000, 0x202000, 0xd0000000, 0, 0 }, false },
-		{ "used ends outside", { 16, 0x200000, 0x202000, DRV_RAM_END - 128, 0, 0 }, false },
-		{ "desc above 2^63",   { 16, 0xfffffffffffffff0, 0x202000, 0x204000, 0, 0 }, false },
+		{ "good",              { 16, 0x200000, 0x202000, 0x204000, 0, 0, 0 }, true },
+		{ "size 1",            { 1, 0x200000, 0x202000, 0x204000, 0, 0, 0 }, true },
+		{ "size 256",          { 256, 0x200000, 0x202000, 0x204000, 0, 0, 0 }, true },
+		{ "size 0",            { 0, 0x200000, 0x202000, 0x204000, 0, 0, 0 }, false },
+		{ "size 3",            { 3, 0x200000, 0x202000, 0x204000, 0, 0, 0 }, false },
+		{ "size 512",          { 512, 0x200000, 0x202000, 0x204000, 0, 0, 0 }, false },
+		{ "size 2^31",         { 1U << 31, 0x200000, 0x202000, 0x204000, 0, 0, 0 }, false },
+		{ "desc unaligned",    { 16, 0x200008, 0x202000, 0x204000, 0, 0, 0 }, false },
+		{ "avail unaligned",   { 16, 0x200000, 0x202001, 0x204000, 0, 0, 0 }, false },
+		{ "used unaligned",    { 16, 0x200000, 0x202000, 0x204002, 0, 0, 0 }, false },
+		{ "desc in a window",  { 16, 0xd0000000, 0x202000, 0x204000, 0, 0, 0 }, false },
+		{ "avail in a window", { 16, 0x200000, 0xd0000000, 0x204000, 0, 0, 0 }, false },
+		{ "used in a window",  { 16, 0x200000, 0x202000, 0xd0000000, 0, 0, 0 }, false },
+		{ "used ends outside", { 16, 0x200000, 0x202000, DRV_RAM_END - 128, 0, 0, 0 }, false },
+		{ "desc above 2^63",   { 16, 0xfffffffffffffff0, 0x202000, 0x204000, 0, 0, 0 }, false },
 	};
 
 	(void)state;
@@ -493,6 +529,7 @@ int main(void)
 		cmocka_unit_test(lengths_past_4_gib_are_refused),
 		cmocka_unit_test(avail_index_too_far_ahead_is_refused),
 		cmocka_unit_test(descriptors_changed_after_pop_have_no_effect),
+		cmocka_unit_test(a_host_out_of_memory_ends_a_request_early),
 		cmocka_unit_test(queues_of_impossible_shape_stay_off),
 		cmocka_unit_test(interrupts_follow_the_flag_without_event_idx),
 		cmocka_unit_test(interrupts_follow_used_event_around_the_wrap),

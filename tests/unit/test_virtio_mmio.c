@@ -363,7 +363,8 @@ static void line_is_high_while_interrupt_status_is_not_zero(void **state)
 	assert_int_equal(f.drv.edges, 1);
 	f.probe.dev.config_changed(f.probe.dev.ctx);
 	for (unsigned i = 0; i < 3; i++)	/* reading does not acknowledge */
-		assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus), VIRTIO_INT_USED_BUFFER | VIRTIO_INT_CONFIG);
+		assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus),
+				 VIRTIO_INT_USED_BUFFER | VIRTIO_INT_CONFIG);
 	check_shadow(&f);
 	drv_set(&f.drv, VIRTIO_MMIO_InterruptACK, VIRTIO_INT_USED_BUFFER);	/* clears only the written bit */
 	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus), VIRTIO_INT_CONFIG);
@@ -477,7 +478,10 @@ static void shadow_equals_registers_after_any_sequence(void **state)
 			switch (random_word(&seed) % 8) {
 			case 0: drv_set(&f.drv, VIRTIO_MMIO_Status, statuses[val % countof(statuses)]); break;
 			case 1: f.probe.dev.interrupt(f.probe.dev.ctx); break;
-			case 2: f.probe.config[val % CONFIG_BYTES]++; f.probe.dev.config_changed(f.probe.dev.ctx); break;
+			case 2:
+				f.probe.config[val % CONFIG_BYTES]++;
+				f.probe.dev.config_changed(f.probe.dev.ctx);
+				break;
 			case 3: drv_negotiate(&f.drv, OFFERED); break;
 			case 4: drv_ready(&f.drv, val % DRV_QUEUES); break;
 			case 5: drv_offer(&f.drv, 0, (uint16_t)val); drv_kick(&f.drv, 0); break;

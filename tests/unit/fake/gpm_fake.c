@@ -54,6 +54,8 @@ void *gpm_map(struct gpm *gpm, gpa_t addr, size_t *len)
 	if (!left || !*len)
 		return NULL;
 	chunk = &fake->chunks[addr.raw / LARGE_SIZE];
+	if (!*chunk && fake->is_exhausted)
+		return NULL;
 	if (!*chunk)
 		*chunk = aligned_alloc(PAGE_SIZE, LARGE_SIZE), memset(*chunk, 0, LARGE_SIZE);
 	if (*len > left)
@@ -72,6 +74,8 @@ static bool copy(struct gpm *gpm, gpa_t addr, void *to, const void *from, size_t
 
 		part = len - done;
 		map = gpm_map(gpm, gpa_add(addr, done), &part);
+		if (!map)
+			return false;
 		if (to)
 			memcpy((uint8_t *)to + done, map, part);
 		else

@@ -15,6 +15,7 @@ struct gpm_fake {
 	struct { uint64_t start, length; } ranges[GPM_FAKE_RANGES];
 	size_t     range_count;
 	uint8_t   *chunks[GPM_FAKE_CHUNKS];
+	bool       is_exhausted;	/* the host has no memory for chunks not yet touched */
 };
 
 void gpm_fake_add(struct gpm_fake *fake, uint64_t start, uint64_t length);

@@ -90,7 +90,7 @@ void drv_start(struct drv *drv, uint64_t features)
 		drv_write_mem(drv, drv->queues[i].desc, zeros, drv->queues[i].size * DESC_BYTES);
 		drv_write_mem(drv, drv->queues[i].avail, zeros, 6 + drv->queues[i].size * 2);
 		drv_write_mem(drv, drv->queues[i].used, zeros, 6 + drv->queues[i].size * 8);
-		drv->queues[i].avail_idx = drv->queues[i].used_seen = 0;
+		drv->queues[i].avail_idx = drv->queues[i].used_seen = drv->queues[i].kicked_idx = 0;
 		assert(drv_ready(drv, i));
 	}
 	drv_set(drv, VIRTIO_MMIO_Status, status | VIRTIO_STATUS_DRIVER_OK);
@@ -141,6 +141,20 @@ void drv_offer(struct drv *drv, unsigned queue, uint16_t head)
 void drv_kick(struct drv *drv, unsigned queue)
 {
 	drv_set(drv, VIRTIO_MMIO_QueueNotify, queue);
+}
+
+void drv_kick_if_wanted(struct drv *drv, unsigned queue)
+{
+	struct drv_queue *q = &drv->queues[queue];
+	const uint16_t old = q->kicked_idx, new = q->avail_idx;
+	const uint16_t event = drv_get16(drv, q->used + 4 + q->size * 8);
+	bool is_wanted = !(drv_get16(drv, q->used) & 1);
+
+	if (drv->mmio.dev->accepted & VIRTIO_F_EVENT_IDX)
+		is_wanted = (uint16_t)(new - event - 1) < (uint16_t)(new - old);
+	q->kicked_idx = new;
+	if (is_wanted)
+		drv_kick(drv, queue);
 }
 
 bool drv_take(struct drv *drv, unsigned queue, uint32_t *id, uint32_t *len)

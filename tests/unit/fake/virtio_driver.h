@@ -28,6 +28,7 @@ struct drv_queue {
 	uint64_t desc, avail, used;
 	uint16_t avail_idx;		/* what we announced */
 	uint16_t used_seen;
+	uint16_t kicked_idx;		/* avail_idx at the last drv_kick_if_wanted */
 };
 
 struct drv {
@@ -59,4 +60,5 @@ uint16_t drv_get16(struct drv *drv, uint64_t addr);
 void drv_desc(struct drv *drv, unsigned queue, unsigned index, struct drv_desc desc);
 void drv_offer(struct drv *drv, unsigned queue, uint16_t head);	/* into the available ring, no kick */
 void drv_kick(struct drv *drv, unsigned queue);
+void drv_kick_if_wanted(struct drv *drv, unsigned queue);	/* as a driver does: 2.7.7 and 2.7.10 */
 bool drv_take(struct drv *drv, unsigned queue, uint32_t *id, uint32_t *len);	/* next used element */
