@@ -126,34 +126,37 @@ static bool bus_split(struct bus *bus, uint64_t addr, unsigned size, unsigned un
 	return is_claimed;
 }
 
-static bool bus_access_odd(struct bus *bus, const struct bus_range *range, uint64_t addr, unsigned size,
-			   bool is_write, uint64_t *value)
+/* Not the range of the last access, or not an access as that device takes it. */
+__attribute__((noinline))
+static bool bus_access_slow(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
 {
+	const struct bus_range *range = bus_find(bus, addr);
+
+	if (!range)
+		return bus_unclaimed(bus, addr, size, is_write, value);
 	if (size > range->length - (addr - range->start))
 		return bus_split(bus, addr, size, size / 2, is_write, value);
+	if (range->sizes & size)
+		return bus_access(bus, addr, size, is_write, value);	/* it is the last one now */
 	for (unsigned unit = size / 2; unit; unit /= 2)
 		if (range->sizes & unit)
 			return bus_split(bus, addr, size, unit, is_write, value);
 	return bus_unclaimed(bus, addr, size, is_write, value);
 }
 
+/* The quick path is one range deep: guests poll and print in runs. */
 bool bus_access(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
 {
-	const struct bus_range *range = bus_find(bus, addr);
-	uint64_t offset;
+	const struct bus_range *range = &bus->ranges[bus->last];
+	uint64_t offset = addr - range->start;
 
-	if (!range)
-		return bus_unclaimed(bus, addr, size, is_write, value);
-	offset = addr - range->start;
 	/* BUS_SIZE_n is n: the size is its own bit. */
-	if (!(range->sizes & size) || size > range->length - offset)
-		return bus_access_odd(bus, range, addr, size, is_write, value);
+	if (offset >= range->length || size > range->length - offset || !(range->sizes & size))
+		return bus_access_slow(bus, addr, size, is_write, value);
 
-	if (is_write) {
-		if (range->write)
-			range->write(range->dev, offset, size, *value & size_ones(size));
-	} else {
+	if (!is_write)
 		*value = range->read ? range->read(range->dev, offset, size) & size_ones(size) : size_ones(size);
-	}
+	else if (range->write)
+		range->write(range->dev, offset, size, *value & size_ones(size));
 	return true;
 }

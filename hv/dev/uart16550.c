@@ -289,20 +289,26 @@ static uint8_t uart_read_register(struct uart16550 *uart, unsigned reg)
 	}
 }
 
+__attribute__((noinline))
+static uint64_t uart_read_slow(struct uart16550 *uart, uint64_t offset)
+{
+	uint8_t value = uart_read_register(uart, (unsigned)offset);
+
+	if (offset == REG_DATA)
+		uart_ask_input(uart);
+	uart_update_irq(uart);
+	return value;
+}
+
 uint64_t uart_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct uart16550 *uart = dev;
-	uint8_t value;
 
 	(void)size;
 	/* A driver polls LSR: no side effect without an error to clear. */
 	if (offset == REG_LSR && !(uart->lsr & LSR_OE))
 		return uart->lsr;
-	value = uart_read_register(uart, (unsigned)offset);
-	if (offset == REG_DATA)
-		uart_ask_input(uart);
-	uart_update_irq(uart);
-	return value;
+	return uart_read_slow(uart, offset);
 }
 
 void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value)

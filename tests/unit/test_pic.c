@@ -111,6 +111,13 @@ static const struct step sfnm[] = {
 	{ RAISE, 12, 0 }, { ACK, 0, 0x3c }, { RAISE, 8, 0 }, { INT, 0, 1 }, { ACK, 0, 0x38 }, { END, 0, 0 },
 };
 
+/* A slave in automatic EOI asks on at once: the master must see that as a new request. */
+static const struct step slave_auto_eoi[] = {
+	{ OUT, 0xa0, 0x11 }, { OUT, 0xa1, 0x38 }, { OUT, 0xa1, 0x02 }, { OUT, 0xa1, 0x03 }, { OUT, 0xa1, 0 },
+	{ RAISE, 8, 0 }, { RAISE, 12, 0 }, { ACK, 0, 0x38 }, { INT, 0, 0 }, { OUT, 0x20, 0x20 }, { INT, 0, 1 },
+	{ ACK, 0, 0x3c }, { OUT, 0x20, 0x20 }, { INT, 0, 0 }, { END, 0, 0 },
+};
+
 static const struct step init_forgets[] = {
 	{ RAISE, 4, 0 }, { OUT, 0x20, 0x11 }, { INT, 0, 0 }, { OUT, 0x21, 0x43 }, { OUT, 0x21, 0x04 },
 	{ OUT, 0x21, 0x01 }, { IN, 0x21, 0 }, { INT, 0, 0 }, { LOWER, 4, 0 }, { RAISE, 4, 0 },
@@ -125,7 +132,7 @@ static const struct step no_such_pin[] = {
 static const struct { const char *name; const struct step *steps; } scripts[] = {
 	{ "edge", edge }, { "priority", priority }, { "cascade", cascade }, { "spurious", spurious },
 	{ "masked", masked }, { "level", level }, { "elcr_fixed", elcr_fixed }, { "rotation", rotation },
-	{ "special_mask", special_mask }, { "poll", poll }, { "auto_eoi", auto_eoi }, { "sfnm", sfnm },
+	{ "special_mask", special_mask }, { "poll", poll }, { "auto_eoi", auto_eoi }, { "sfnm", sfnm }, { "slave_auto_eoi", slave_auto_eoi },
 	{ "init_forgets", init_forgets }, { "no_such_pin", no_such_pin },
 };
 

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/machine.c: the whole PC on its buses; where wires end, who gets the keyboard, how a guest ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/tsc.h"
+#include "arch/x86/virt/npt.h"
+#include "arch/x86/virt/smp_boot.h"
+#include "clock_fake.h"
+#include "hv/console.h"
+#include "hv/files.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "hv/page.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+#include "page_fake.h"
+#include "port_fake.h"
+
+#define IOAPIC_SET(f, index, value)				\
+	do {							\
+		out(&(f)->vm->mmio, IOAPIC_BASE, 4, (index));	\
+		out(&(f)->vm->mmio, IOAPIC_BASE + 0x10, 4, (value)); \
+	} while (0)
+
+struct fixture {
+	struct vm *vm;
+	struct vcpu *vcpu;
+	struct handoff_vm config;
+	unsigned kicks, messages, maps, ports_added;
+	struct ioapic_msg last;
+	char text[64];
+	size_t text_len;
+	uint8_t file[4096];
+};
+
+static struct fixture fixture;
+
+/* ---- The rest of the hypervisor ---- */
+
+struct cpu_features cpu_features;
+
+uint64_t host_rtc_seconds(void)
+{
+	return 1735689598;
+}
+
+bool smp_deliver(struct vm *vm, const struct ioapic_msg *msg)
+{
+	assert_ptr_equal(vm, fixture.vm);
+	fixture.last = *msg;
+	fixture.messages++;
+	return true;
+}
+
+int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned rights, bool is_uncached)
+{
+	assert_ptr_equal(npt, &fixture.vm->npt);
+	assert_int_equal(gpa.raw, VIRTIO_MMIO_BASE + fixture.maps++ * VIRTIO_MMIO_SIZE);
+	assert_int_equal(size, PAGE_SIZE);
+	assert_int_equal(rights, NPT_R);	/* never writable: writes must exit */
+	assert_false(is_uncached);
+	assert_int_equal(*(uint32_t *)hpa_ptr(hpa), 0x74726976);
+	return 0;
+}
+
+void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
+{
+	(void)fmt;
+	if (vm->end == VM_END_NONE)
+		vm->end = end;
+}
+
+void vm_log(const struct vm *vm, const char *fmt, ...)
+{
+	(void)vm;
+	(void)fmt;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	assert_ptr_equal(vcpu, fixture.vcpu);
+	fixture.kicks++;
+}
+
+void console_port_add(struct console_port *port)
+{
+	assert_ptr_equal(port->vm, fixture.vm);
+	fixture.ports_added++;
+}
+
+void console_port_remove(struct console_port *port)
+{
+	(void)port;
+}
+
+size_t console_port_write(void *port, const uint8_t *data, size_t len)
+{
+	(void)port;
+	assert_true(fixture.text_len + len < sizeof(fixture.text));
+	memcpy(fixture.text + fixture.text_len, data, len);
+	fixture.text_len += len;
+	return len;
+}
+
+void console_port_readable(void *port)
+{
+	(void)port;
+}
+
+const void *handoff_file_data(uint32_t index, uint64_t *length)
+{
+	*length = index ? 0 : sizeof(fixture.file);
+	return index ? NULL : fixture.file;
+}
+
+/* ---- Fixture ---- */
+
+static void build(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->vm = calloc(1, sizeof(*f->vm));
+	f->vcpu = calloc(1, sizeof(*f->vcpu));
+	assert_non_null(f->vm);
+	assert_non_null(f->vcpu);
+	f->vm->machine = calloc(1, sizeof(*f->vm->machine));
+	assert_non_null(f->vm->machine);
+	f->vm->vcpus[0] = f->vcpu;
+	f->vm->vcpu_count = 1;
+	f->vm->state = VM_RUNNING;
+	f->vm->exit_code = -1;
+	f->vm->config = &f->config;
+	f->config.memory = 128 << 20;
+	f->config.disk_count = 2;
+	f->config.disks[0].mode = DISK_COW;
+	f->config.disks[1].mode = DISK_READONLY;
+	bus_init(&f->vm->pio, "ports");
+	bus_init(&f->vm->mmio, "memory");
+}
+
+static int setup(void **state)
+{
+	build(&fixture);
+	*state = &fixture;
+	return machine_create(fixture.vm);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	machine_destroy(f->vm);
+	free(f->vm->machine);
+	free(f->vm);
+	free(f->vcpu);
+	return page_fake_used || timer_next() != TIMER_NEVER ? -1 : 0;
+}
+
+static void test_windows(void **state)
+{
+	static const unsigned device_ids[] = { 3, 4, 2, 2 };	/* console, entropy, two disks */
+	struct fixture *f = *state;
+
+	assert_int_equal(f->vm->machine->virtio_count, countof(device_ids));
+	assert_int_equal(f->maps, countof(device_ids));
+	assert_int_equal(f->ports_added, 3);
+	for (unsigned n = 0; n < countof(device_ids); n++) {
+		uint64_t base = VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_SIZE;
+
+		assert_int_equal(in(&f->vm->mmio, base, 4), 0x74726976);
+		assert_int_equal(in(&f->vm->mmio, base + 8, 4), device_ids[n]);
+	}
+	assert_int_equal(in(&f->vm->mmio, VIRTIO_MMIO_BASE + 4 * VIRTIO_MMIO_SIZE, 4), 0xffffffff);
+	assert_null(bus_find(&f->vm->mmio, LAPIC_BASE));
+}
+
+/* Every address of the map in machine.h answers. */
+static void test_ports(void **state)
+{
+	static const uint16_t ports[] = {
+		0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x43, 0x61, 0x60, 0x64, 0x70, 0x71, 0x92, 0xcf9, 0x3f8,
+		0x3ff, 0x600, 0x603, 0x604, 0x605, 0x608, 0x60b, 0xe9, 0xf4, 0xf7,
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < countof(ports); i++)
+		assert_non_null(bus_find(&f->vm->pio, ports[i]));
+	assert_null(bus_find(&f->vm->pio, 0xcf8));
+	assert_null(bus_find(&f->vm->pio, 0x80));
+	outb(&f->vm->pio, 0x70, 0x09);
+	assert_int_equal(inb(&f->vm->pio, 0x71), 0x24);
+}
+
+/* The timer: 8259 input 0, I/O APIC input 2; INT reaches LINT0 of the boot processor and wakes it. */
+static void test_timer_wire(void **state)
+{
+	struct fixture *f = *state;
+
+	clock_advance(FAKE_HZ);
+	assert_false(f->vcpu->lapic.extint);
+	outb(&f->vm->pio, 0x21, 0xfe);
+	clock_advance(FAKE_HZ / 10);
+	assert_true(f->vcpu->lapic.extint);
+	assert_int_not_equal(f->kicks, 0);
+	assert_int_equal(pic_ack(&f->vm->machine->pic), 8);
+	assert_false(f->vcpu->lapic.extint);
+	assert_int_equal(f->messages, 0);
+	IOAPIC_SET(f, 0x10 + 2 * 2, 0x30);
+	clock_advance(FAKE_HZ / 10);
+	assert_int_not_equal(f->messages, 0);
+	assert_int_equal(f->last.vector, 0x30);
+}
+
+static void test_isa_and_virtio_wires(void **state)
+{
+	struct fixture *f = *state;
+
+	IOAPIC_SET(f, 0x10 + 2 * 4, 0x34);
+	outb(&f->vm->pio, 0x3f9, 0x02);		/* COM1: THRE interrupt */
+	assert_int_equal(f->messages, 1);
+	assert_int_equal(f->last.vector, 0x34);
+	IOAPIC_SET(f, 0x10 + 2 * 17, 0x8051);
+	f->vm->machine->virtio[1].irq.set(f->vm->machine->virtio[1].irq.ctx, f->vm->machine->virtio[1].irq.pin, true);
+	assert_int_equal(f->messages, 2);
+	assert_int_equal(f->last.vector, 0x51);
+	assert_true(f->last.is_level);
+}
+
+static void test_ends(void **state)
+{
+	static const struct { uint16_t port; unsigned size; uint32_t value; enum vm_end end; int code; } rows[] = {
+		{ 0x64, 1, 0xfe, VM_END_REBOOT, -1 }, { 0xcf9, 1, 0x06, VM_END_REBOOT, -1 },
+		{ 0x92, 1, 0x01, VM_END_REBOOT, -1 }, { 0x604, 2, 0x3400, VM_END_SHUTDOWN, -1 },
+		{ 0xf4, 1, 0, VM_END_SHUTDOWN, 0 }, { 0xf4, 4, 42, VM_END_SHUTDOWN, 42 },
+		{ 0xf4, 4, 0xffffffff, VM_END_SHUTDOWN, 0x7fffffff }, { 0xcf8, 4, 0x80000600, VM_END_NONE, -1 },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		f->vm->end = VM_END_NONE;
+		f->vm->exit_code = -1;
+		out(&f->vm->pio, rows[i].port, rows[i].size, rows[i].value);
+		if (f->vm->end != rows[i].end || f->vm->exit_code != rows[i].code)
+			fail_msg("row %zu: end %u, code %d", i, f->vm->end, f->vm->exit_code);
+	}
+	out(&f->vm->pio, 0xf4, 1, 1);
+	out(&f->vm->pio, 0xf4, 1, 2);		/* the first one counts */
+	assert_int_equal(f->vm->exit_code, 1);
+}
+
+static void test_output(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(&f->vm->pio, 0x3f8, 'a');
+	outb(&f->vm->pio, 0xe9, 'b');
+	assert_int_equal(f->text_len, 2);
+	assert_memory_equal(f->text, "ab", 2);
+}
+
+static void test_console_choice(void **state)
+{
+	static const struct { uint32_t console; const char *cmdline; bool is_virtio; } rows[] = {
+		{ CONSOLE_AUTO, "", false }, { CONSOLE_AUTO, "console=hvc0", true },
+		{ CONSOLE_AUTO, "quiet console=ttyS0 console=hvc0 root=/dev/vda", true },
+		{ CONSOLE_AUTO, "console=hvc0 console=ttyS0,115200", false },
+		{ CONSOLE_AUTO, "xconsole=hvc0", false }, { CONSOLE_AUTO, "console=", false },
+		{ CONSOLE_VIRTIO, "console=ttyS0", true }, { CONSOLE_SERIAL, "console=hvc0", false },
+	};
+
+	void *ctx = &fixture;
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		build(&fixture);
+		fixture.config.console = rows[i].console;
+		strcpy(fixture.config.cmdline, rows[i].cmdline);
+		assert_int_equal(machine_create(fixture.vm), 0);
+		assert_int_equal(fixture.vm->machine->hvc0.input_wanted, rows[i].is_virtio);
+		assert_int_equal(fixture.vm->machine->ttyS0.input_wanted, !rows[i].is_virtio);
+		assert_int_equal(teardown(&ctx), 0);
+	}
+	build(&fixture);
+	memset(fixture.config.cmdline, 'x', sizeof(fixture.config.cmdline));	/* never terminated */
+	assert_int_equal(machine_create(fixture.vm), 0);
+	assert_int_equal(teardown(&ctx), 0);
+}
+
+/* Half-built machines come apart: a missing file, no memory at any point, and one never begun. */
+static void test_failures(void **state)
+{
+	void *ctx = &fixture;
+
+	(void)state;
+	build(&fixture);
+	assert_int_equal(teardown(&ctx), 0);
+	build(&fixture);
+	fixture.config.disks[1].file = 7;
+	assert_int_equal(machine_create(fixture.vm), -1);
+	assert_int_equal(teardown(&ctx), 0);
+	for (uint64_t pages = 0; pages < 6; pages++) {
+		build(&fixture);
+		fixture.config.disk_count = 1;
+		page_fake_limit = pages * PAGE_SIZE;
+		(void)!machine_create(fixture.vm);
+		page_fake_limit = UINT64_MAX;
+		assert_int_equal(teardown(&ctx), 0);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_windows), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_and_virtio_wires),
+		TEST(test_ends), TEST(test_output), cmocka_unit_test(test_console_choice),
+		cmocka_unit_test(test_failures),
+	};
+
+	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
+}
