@@ -24,18 +24,9 @@ enum vcpu_state {
 	VCPU_DEAD,	/* its VM ended */
 };
 
-/* A trapped instruction decoded before: valid only while the very same bytes stand at the same place. */
-struct insn_cache {
-	uint64_t    rip;
-	uint64_t    bytes[2];	/* INSN_MAX bytes, zero-padded */
-	uint8_t     mode;	/* enum insn_mode */
-	struct insn insn;
-};
-
-#define INSN_CACHE_SLOTS 16	/* by low bits of RIP */
-
 struct vcpu {
-	uint64_t gpr[GPR_COUNT];	/* first: switch.S addresses it. GPR_RSP unused, RSP is in the control block */
+	uint64_t gpr[GPR_COUNT];	/* first: switch.asm addresses it. GPR_RSP unused, RSP is in the control block */
+	void    *arch;			/* second, likewise: struct vmx_vcpu or struct svm_vcpu */
 	uint64_t cr2, dr[4], dr6;	/* switched with the vCPU, not at each exit, except cr2 on SVM */
 
 	struct vm   *vm;
@@ -43,11 +34,10 @@ struct vcpu {
 	enum vcpu_state state;
 	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake it */
 
-	void        *arch;		/* struct vmx_vcpu or struct svm_vcpu */
-
 	/* Facts about the exit being handled; set by the vendor's handle() */
 	uint32_t     insn_len;		/* 0 = unknown: EXIT_SKIP decodes. A handler that decoded stores it here */
 	uint64_t     exit_rip;		/* RIP at the exit */
+	uint32_t     exit_reason;	/* the vendor's number */
 	bool         rip_moved;		/* set() wrote RIP during this exit */
 
 	/* Events */
@@ -74,8 +64,7 @@ struct vcpu {
 	bool         made_progress;
 	uint32_t     delivery_loops;	/* exit/exception.c */
 
-	struct insn_cache insn_cache[INSN_CACHE_SLOTS];
-	struct fetch_memo fetch_memo[FETCH_MEMOS];
+	struct insn_cache insn_cache[INSN_CACHE_SLOTS];	/* virt/fetch.c */
 	struct trace trace;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instruction fetch with two memories (contract in fetch.h). The short path, for 64-bit code that has been
- * here before, is: RIP's page, CR3, the page-table words, sixteen bytes of code, the cache slot.
+ * Instruction fetch that remembers (contract in fetch.h). Short path first: slot_is_current. Everything
+ * after it is the careful way, which fills the slot.
  */
 #include "arch/x86/virt/fetch.h"
 
@@ -18,7 +18,10 @@
 #define SPAN_EXCESS	FIELD(63, 56)		/* that byte, in the second word */
 
 _Static_assert(FETCH_SPAN == INSN_MAX + 1, "the two words of struct insn_cache hold one instruction");
-_Static_assert(FETCH_LEVELS >= WALK_LEVELS_MAX, "a memo holds every walk");
+_Static_assert(WALK_LEVELS_MAX == 4 && FETCH_LEVELS == 4, "slot_is_current compares four words");
+
+/* Stands in for the levels a walk to a large page does not have. */
+static const uint64_t no_entry;
 
 /*
  * RIP beyond 4 GiB exists in 64-bit mode only (SDM vol. 3, 27.3.1.4 "Checks on Guest RIP, RFLAGS, and
@@ -29,85 +32,82 @@ static enum insn_mode fetch_mode(struct vcpu *vcpu)
 	return hi32(vcpu->exit_rip) ? INSN_64 : vcpu_mode(vcpu);
 }
 
-/*
- * The code page this address had before, if its translation is the same today. No right is checked again:
- * the processor has just executed from there, and the words that grant the rights are unchanged.
- */
-static const uint8_t *memo_find(const struct fetch_memo *memo, uint64_t cr3, uint64_t page)
+/* Sixteen bytes of code as two words, read once. */
+static void copy_code(const uint8_t *code, uint64_t words[2])
 {
-	if (memo->page != page || memo->cr3 != cr3 || !memo->code)
-		return NULL;
-	for (size_t i = 0; i < memo->count; i++)
-		if (*memo->entry[i] != memo->word[i])
-			return NULL;
-	return memo->code;
+	__builtin_memcpy(words, code, FETCH_SPAN);
+	/* From here on the copy only: the compiler may not read the guest's bytes a second time. */
+	__asm__ volatile("" : : : "memory");
+	words[1] &= ~SPAN_EXCESS;
 }
 
-static bool memo_entries(struct fetch_memo *memo, struct gpm *gpm, const struct walk_trail *trail)
+static uint64_t entry_change(const struct insn_cache *slot, size_t level)
 {
-	memo->count = trail->count;
-	for (size_t i = 0; i < trail->count; i++) {
-		size_t len = sizeof(uint64_t);
+	return *slot->entry[level] ^ slot->word[level];
+}
 
-		memo->entry[i] = gpm_map(gpm, trail->addr[i], &len);
-		memo->word[i] = trail->word[i];
-		if (!memo->entry[i] || len < sizeof(uint64_t))
+/*
+ * Does the slot hold what stands at RIP now? No right is checked again: the processor has just executed
+ * from there, and the words that grant the rights are unchanged.
+ */
+static bool slot_is_current(struct vcpu *vcpu, const struct insn_cache *slot)
+{
+	uint64_t words[2];
+
+	if (slot->rip != vcpu->exit_rip || !slot->code || slot->cr3 != virt->get(vcpu, REG_CR3))
+		return false;
+	if (entry_change(slot, 0) | entry_change(slot, 1) | entry_change(slot, 2) | entry_change(slot, 3))
+		return false;
+	copy_code(slot->code, words);
+	return words[0] == slot->bytes[0] && words[1] == slot->bytes[1] && fetch_mode(vcpu) == INSN_64;
+}
+
+static bool remember_entries(struct insn_cache *slot, struct gpm *gpm, const struct walk_trail *trail)
+{
+	for (size_t i = 0; i < FETCH_LEVELS; i++) {
+		size_t len = sizeof(uint64_t);
+		bool   is_used = i < trail->count;
+
+		slot->entry[i] = is_used ? gpm_map(gpm, trail->addr[i], &len) : &no_entry;
+		slot->word[i] = is_used ? trail->word[i] : no_entry;
+		if (!slot->entry[i] || len < sizeof(uint64_t))
 			return false;
 	}
 	return true;
 }
 
-/* Walk, and remember how. NULL leaves it to the careful way to find out what is wrong. */
-static const uint8_t *memo_make(struct vcpu *vcpu, struct fetch_memo *memo, uint64_t page)
+/* 64-bit code, sixteen bytes of it in one page: walk, and remember how. False: the careful way finds out why not. */
+static bool find_code(struct vcpu *vcpu, struct insn_cache *slot)
 {
 	struct gpm       *gpm = &vcpu->vm->gpm;
 	struct walk_cpu   cpu;
 	struct walk_trail trail;
 	gpa_t             where;
 	uint32_t          error;
-	size_t            len = PAGE_SIZE;
+	size_t            len = FETCH_SPAN;
 	const uint8_t    *code;
 
-	memo->code = NULL;
+	if (vcpu->exit_rip % PAGE_SIZE > PAGE_SIZE - FETCH_SPAN)
+		return false;
 	walk_cpu_of(vcpu, &cpu);
-	if (!walk_gva_trail(gpm, &cpu, gva(page * PAGE_SIZE), WALK_FETCH, &where, &error, &trail))
-		return NULL;
+	if (!walk_gva_trail(gpm, &cpu, gva(vcpu->exit_rip), WALK_FETCH, &where, &error, &trail))
+		return false;
 	code = gpm_map(gpm, where, &len);
-	if (!code || len < PAGE_SIZE || !memo_entries(memo, gpm, &trail))
-		return NULL;
-	memo->page = page;
-	memo->cr3 = cpu.cr3;
-	memo->code = code;
-	return code;
-}
-
-/* Sixteen bytes of 64-bit code that lie in one page, as two words. */
-static bool fetch_short(struct vcpu *vcpu, uint64_t words[2])
-{
-	uint64_t rip = vcpu->exit_rip;
-	uint64_t page = rip / PAGE_SIZE, offset = rip % PAGE_SIZE;
-	struct fetch_memo *memo = &vcpu->fetch_memo[page % FETCH_MEMOS];
-	const uint8_t *code;
-
-	if (offset > PAGE_SIZE - FETCH_SPAN)
+	if (!code || len < FETCH_SPAN || !remember_entries(slot, gpm, &trail))
 		return false;
-	code = memo_find(memo, virt->get(vcpu, REG_CR3), page);
-	if (!code)
-		code = memo_make(vcpu, memo, page);
-	if (!code)
-		return false;
-	__builtin_memcpy(words, code + offset, FETCH_SPAN);
-	/* From here on the copy only: the compiler may not read the guest's bytes a second time. */
-	__asm__ volatile("" : : : "memory");
-	words[1] &= ~SPAN_EXCESS;
+	slot->cr3 = cpu.cr3;
+	slot->code = code;
 	return true;
 }
 
 /* The bytes that could be had, zero-padded; how many. */
-static size_t fetch_bytes(struct vcpu *vcpu, enum insn_mode mode, uint64_t words[2])
+static size_t fetch_bytes(struct vcpu *vcpu, struct insn_cache *slot, enum insn_mode mode, uint64_t words[2])
 {
-	if (mode == INSN_64 && fetch_short(vcpu, words))
+	slot->code = NULL;
+	if (mode == INSN_64 && find_code(vcpu, slot)) {
+		copy_code(slot->code, words);
 		return INSN_MAX;
+	}
 	words[0] = words[1] = 0;
 	return gva_fetch_insn(vcpu, (uint8_t *)words);
 }
@@ -129,14 +129,13 @@ static enum fetch_result fetch_fault(struct vcpu *vcpu, enum insn_mode mode, siz
 	return FETCH_FAULT;
 }
 
-enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn)
+/* Fetch anew; decode only if the bytes are not those decoded before. Out of line, for the short way. */
+__attribute__((noinline)) static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
 {
-	enum insn_mode     mode = fetch_mode(vcpu);
-	struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit_rip % INSN_CACHE_SLOTS];
-	uint64_t           words[2];
-	size_t             had = fetch_bytes(vcpu, mode, words);
+	enum insn_mode mode = fetch_mode(vcpu);
+	uint64_t       words[2];
+	size_t         had = fetch_bytes(vcpu, slot, mode, words);
 
-	*insn = &slot->insn;
 	if (slot->rip == vcpu->exit_rip && slot->bytes[0] == words[0] && slot->bytes[1] == words[1] &&
 	    slot->mode == mode && slot->insn.len && slot->insn.len <= had)
 		return FETCH_OK;
@@ -147,16 +146,24 @@ enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn)
 	if (insn_decode(&slot->insn, mode, (const uint8_t *)words, had) == 0)
 		return FETCH_OK;
 	slot->insn.len = 0;
+	slot->code = NULL;
 	return had < INSN_MAX ? fetch_fault(vcpu, mode, had) : FETCH_BAD;
+}
+
+enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn)
+{
+	struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit_rip % INSN_CACHE_SLOTS];
+
+	*insn = &slot->insn;
+	return slot_is_current(vcpu, slot) ? FETCH_OK : fill_slot(vcpu, slot);
 }
 
 void fetch_log(struct vcpu *vcpu, const char *why)
 {
 	enum insn_mode mode = fetch_mode(vcpu);
+	uint8_t        bytes[INSN_MAX];
+	size_t         had = gva_fetch_insn(vcpu, bytes), at = 0;
 	char           text[96], hex[INSN_MAX * 3 + 1] = "";
-	uint64_t       words[2];
-	size_t         had = fetch_bytes(vcpu, mode, words), at = 0;
-	const uint8_t *bytes = (const uint8_t *)words;
 
 	insn_text(text, sizeof(text), mode, vcpu->exit_rip, bytes, had);
 	for (size_t i = 0; i < had; i++)

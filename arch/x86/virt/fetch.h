@@ -4,25 +4,27 @@
  * The instruction that caused this exit, decoded: read through the guest's page tables into a private copy
  * and decoded from the copy only, so that another processor can change neither under our hands.
  *
- * Two memories make the common case short, and neither is ever trusted: a translation is used again only
- * while every page-table word it came from is unchanged (struct fetch_memo), a decoding only while the very
- * same bytes stand at the same RIP (struct insn_cache in hv/vcpu.h).
+ * What was found at a RIP is remembered, and never trusted: the translation holds only while CR3 and every
+ * page-table word the walk went through are unchanged, the decoding only while the very same bytes stand
+ * there in the same mode. Checking that is some forty instructions; a walk and a decoding are thousands.
  */
 #include <stddef.h>
 #include <stdint.h>
 
 #include "arch/x86/virt/insn.h"
 
-#define FETCH_MEMOS	4U	/* by page number */
-#define FETCH_LEVELS	4U
+#define INSN_CACHE_SLOTS 16U	/* by low bits of RIP */
+#define FETCH_LEVELS	4U	/* page-table words of a 64-bit walk, at most */
 
-/* Where a page of 64-bit code was found: pointers into guest RAM, valid while the VM lives (hv/gpm.h). */
-struct fetch_memo {
-	uint64_t                 cr3, page;
-	const uint8_t           *code;			/* NULL: not in use */
-	size_t                   count;
+struct insn_cache {
+	uint64_t       rip;
+	uint64_t       cr3;
+	const uint8_t *code;				/* in guest RAM (hv/gpm.h); NULL: walk every time */
 	const volatile uint64_t *entry[FETCH_LEVELS];	/* the page-table words of the walk */
-	uint64_t                 word[FETCH_LEVELS];	/* and what they held */
+	uint64_t       word[FETCH_LEVELS];		/* and what they held */
+	uint64_t       bytes[2];			/* INSN_MAX bytes, zero-padded: what insn was decoded from */
+	uint8_t        mode;				/* enum insn_mode */
+	struct insn    insn;				/* len 0: none */
 };
 
 enum fetch_result {

@@ -216,6 +216,14 @@ static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *deco
 	}
 }
 
+/* What a driver's register access compiles to. RSP is not kept in the vCPU, FS and GS have bases. */
+static bool is_plain_mov(const struct insn *insn)
+{
+	return insn->kind == INSN_MOV && insn->has_mem && insn->mode == INSN_64 && insn->addr_size == 8 &&
+	       insn->seg < SEG_FS && !insn->is_rip_relative && !insn->is_high &&
+	       insn->base != GPR_RSP && (insn->reg != GPR_RSP || insn->src == SRC_IMM);
+}
+
 static int decode(ZydisDecodedInstruction *decoded, ZydisDecodedOperand *ops, enum insn_mode mode,
 		  const uint8_t *bytes, size_t avail)
 {
@@ -244,6 +252,7 @@ int insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, si
 	insn->addr_size = decoded.address_width / BITS_PER_BYTE;
 	take_operands(insn, &decoded, ops);
 	take_prefixes(insn, &decoded);
+	insn->is_plain_mov = is_plain_mov(insn);
 	return 0;
 }
 

@@ -40,6 +40,8 @@ struct insn {
 	bool     is_store;		/* memory is (also) written */
 	bool     is_load;		/* memory is (also) read */
 	bool     has_rep, is_repne, has_lock;
+	bool     is_plain_mov;		/* 64-bit mode, MOV of 1, 2, 4 or 8 bytes, [base + index * scale + disp] of
+					   registers kept in the vCPU, segment without a base: see exit/mmio.c */
 
 	enum insn_src src;		/* where a store's value comes from */
 	uint8_t  reg;			/* enum gpr: the register operand, if any */
