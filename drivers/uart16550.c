@@ -64,6 +64,11 @@ static struct {
 	size_t   input_head, input_tail;
 } port = { .ring = small_ring, .size = SMALL_RING };
 
+static uint8_t *slot(size_t at)
+{
+	return &port.ring[at & (port.size - 1)];	/* both sizes are powers of two: no division for each byte */
+}
+
 static size_t waiting(void)
 {
 	return port.head - port.tail;
@@ -78,7 +83,7 @@ static bool is_ready(void)
 static void send_some(void)
 {
 	for (unsigned i = 0; i < FIFO_SIZE && waiting() > 0; i++)
-		outb(UART_DATA, port.ring[port.tail++ % port.size]);
+		outb(UART_DATA, *slot(port.tail++));
 }
 
 static bool wait_for(uint64_t status)
@@ -177,7 +182,7 @@ size_t serial_write(const uint8_t *data, size_t len)
 	if (!port.is_present)
 		return len;
 	for (size_t i = 0; i < taken; i++)
-		port.ring[port.head++ % port.size] = data[i];
+		*slot(port.head++) = data[i];
 	if (!port.has_interrupts)
 		serial_drain();
 	else if (was_empty)

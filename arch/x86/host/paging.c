@@ -191,7 +191,7 @@ static void share_top_entries(void)
 		if (!(entry & PTE_P))
 			continue;
 		tables.identity_pml4[i] = entry & ~PTE_NX;
-		tables.identity_pml4[HALF + i] = entry;
+		tables.identity_pml4[HALF + i] = entry | nx_flag();
 		tables.pml4[HALF + i] = entry | nx_flag();
 	}
 	tables.identity_pml4[LAST] = tables.pml4[LAST];
