@@ -11,16 +11,18 @@
 #include "hv/timer.h"
 
 #define LAPIC_BASE	0xfee00000ULL
-#define LAPIC_TIMER_HZ	10000000ULL	/* the crystal of CPUID leaf 0x15: Linux takes it as the timer's clock (facts, 45) */
+/* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock (facts, 45). */
+#define LAPIC_TIMER_HZ	10000000ULL
 
 struct lapic;
 
 struct lapic_env {
 	void    *ctx;				/* passed to the functions below */
 	uint64_t (*guest_tsc)(void *ctx);	/* now, in the guest's TSC */
-	uint64_t (*host_deadline)(void *ctx, uint64_t guest_tsc);	/* the host TSC at which the guest's reads this */
+	/* The host TSC at which the guest's reads this. */
+	uint64_t (*host_deadline)(void *ctx, uint64_t guest_tsc);
 	void     (*kick)(void *ctx);		/* something pending changed: wake the vCPU and have it look */
-	/* An ICR write that leaves this processor, as the register holds it (xAPIC: destination in bits 63:56). */
+	/* An ICR write that leaves this processor, as the register holds it (xAPIC: bits 63:56 name the target). */
 	void     (*ipi)(void *ctx, const struct lapic *from, uint64_t icr);
 	void     (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
 };
@@ -38,7 +40,7 @@ struct lapic {
 	uint64_t     timer_start;	/* guest TSC when the count was written */
 	uint64_t     tsc_deadline;	/* guest TSC, 0 = off */
 	uint32_t     irr_count;		/* bits set in irr: the quick "nothing pending" test */
-	uint32_t     irr_words, isr_words;	/* bit n: word n of irr, isr is not 0; the highest vector without a scan */
+	uint32_t     irr_words, isr_words;	/* bit n: word n of irr, isr is not 0: no scan for the highest */
 	bool         extint;		/* the 8259's INT output is up and wired to LINT0 of this APIC */
 	struct timer timer;
 };
@@ -72,4 +74,5 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
 /* Highest vector that may interrupt now (above the processor priority), or -1. */
 int  lapic_pending(const struct lapic *lapic);
 void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
-bool lapic_takes_extint(const struct lapic *lapic);	/* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through */
+/* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through. */
+bool lapic_takes_extint(const struct lapic *lapic);

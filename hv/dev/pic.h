@@ -41,4 +41,5 @@ __attribute__((warn_unused_result)) int pic_map(struct pic *pic, struct bus *pio
 
 void pic_set_line(struct pic *pic, unsigned pin, bool is_high);	/* 0..15; 2 is the cascade and ignored */
 bool pic_output(const struct pic *pic);		/* INT is up */
-uint8_t pic_ack(struct pic *pic);		/* both INTA cycles: the vector; spurious 7 or 15 when nothing is left */
+/* Both INTA cycles: the vector; spurious 7 or 15 when nothing is left. */
+uint8_t pic_ack(struct pic *pic);

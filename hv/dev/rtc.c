@@ -41,8 +41,8 @@ enum {
 
 #define CRYSTAL_HZ	32768U
 #define UIP_PER_SECOND	4096U	/* UIP rises 1/4096 s, 244 us, before the update */
-#define SLOW_RATES	2U	/* rates 1 and 2 are 8 and 9 again */
-#define SLOW_SHIFT	7U
+#define SLOW_RATES	2U	/* rates 1 and 2 are 8 and 9 again, */
+#define SLOW_SHIFT	7U	/* seven on */
 #define SECONDS_MAX	253402300799ULL	/* the end of the year 9999 */
 
 #define KIB		1024U
@@ -122,9 +122,8 @@ static void rtc_load_time(struct rtc *rtc, uint64_t now)
 			((century >> 4) * 10U + (century & 0xfU)) * 100U,
 	};
 
-	rtc->base_seconds = calendar_to_seconds(&date);
 	rtc->base_tsc = now;
-	rtc->seen_second = rtc->base_seconds;
+	rtc->base_seconds = rtc->seen_second = calendar_to_seconds(&date);
 }
 
 /* ---- Events: update-ended, alarm, periodic ---- */
@@ -186,9 +185,7 @@ static void rtc_update_flags(struct rtc *rtc, uint64_t now)
 	rtc->seen_period = period;
 	if (is_held(rtc) || seconds <= rtc->seen_second)
 		return;
-	rtc->flags |= C_UF;
-	if (rtc_next_alarm(rtc, rtc->seen_second) <= seconds)
-		rtc->flags |= C_AF;
+	rtc->flags |= C_UF | (rtc_next_alarm(rtc, rtc->seen_second) <= seconds ? C_AF : 0);
 	rtc->seen_second = seconds;
 }
 
@@ -261,12 +258,10 @@ static uint8_t rtc_read_flags(struct rtc *rtc, uint64_t now)
 {
 	uint8_t flags;
 
-	rtc_update_flags(rtc, now);
-	rtc_update_irq(rtc);
+	rtc_refresh(rtc, now);
 	flags = rtc->flags;
 	rtc->flags &= C_IRQF;		/* reading clears all; the line follows */
-	rtc_update_irq(rtc);
-	rtc_arm(rtc);
+	rtc_refresh(rtc, now);
 	return flags;
 }
 
@@ -389,8 +384,7 @@ void rtc_reset(struct rtc *rtc)
 void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g, const struct irq_line *irq)
 {
 	*rtc = (struct rtc){ .irq = *irq, .base_tsc = time_now() };
-	rtc->base_seconds = (int64_t)min_u64(seconds, SECONDS_MAX);
-	rtc->seen_second = rtc->base_seconds;
+	rtc->base_seconds = rtc->seen_second = (int64_t)min_u64(seconds, SECONDS_MAX);
 	rtc->bytes[REG_A] = A_RESET;
 	rtc->bytes[REG_B] = B_24H;
 	timer_init(&rtc->timer, rtc_fire, rtc);

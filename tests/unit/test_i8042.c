@@ -97,7 +97,9 @@ static void test_a20_code(void **state)
 
 static void test_controller_commands(void **state)
 {
-	static const struct { uint8_t command; bool has_param; uint8_t param; bool has_reply; uint8_t reply; } rows[] = {
+	static const struct {
+		uint8_t command; bool has_param; uint8_t param; bool has_reply; uint8_t reply;
+	} rows[] = {
 		{ 0xaa, false, 0, true, 0x55 }, { 0x20, false, 0, true, 0x34 }, { 0x60, true, 0x47, false, 0 },
 		{ 0x20, false, 0, true, 0x47 }, { 0xad, false, 0, false, 0 }, { 0x20, false, 0, true, 0x57 },
 		{ 0xae, false, 0, false, 0 }, { 0xa7, false, 0, false, 0 }, { 0x20, false, 0, true, 0x67 },

@@ -500,7 +500,8 @@ static void test_random(void **state)
 		value = seed & 0x100 ? seed >> 8 : (uint64_t)seed << 20;
 		switch (seed >> 28) {
 		case 0: case 1: case 2: case 3:
-			(void)!lapic_msr_write(&f->lapic, 0x800 + (seed >> 20 & 0x3f), seed & 0x200 ? value & 0xff : value);
+			value = seed & 0x200 ? value & 0xff : value;
+			(void)!lapic_msr_write(&f->lapic, 0x800 + (seed >> 20 & 0x3f), value);
 			break;
 		case 4:
 			(void)!lapic_msr_read(&f->lapic, 0x800 + (seed >> 20 & 0xff), &value);

@@ -132,7 +132,8 @@ static const struct step no_such_pin[] = {
 static const struct { const char *name; const struct step *steps; } scripts[] = {
 	{ "edge", edge }, { "priority", priority }, { "cascade", cascade }, { "spurious", spurious },
 	{ "masked", masked }, { "level", level }, { "elcr_fixed", elcr_fixed }, { "rotation", rotation },
-	{ "special_mask", special_mask }, { "poll", poll }, { "auto_eoi", auto_eoi }, { "sfnm", sfnm }, { "slave_auto_eoi", slave_auto_eoi },
+	{ "special_mask", special_mask }, { "poll", poll }, { "auto_eoi", auto_eoi }, { "sfnm", sfnm },
+	{ "slave_auto_eoi", slave_auto_eoi },
 	{ "init_forgets", init_forgets }, { "no_such_pin", no_such_pin },
 };
 
