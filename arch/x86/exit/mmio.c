@@ -3,14 +3,13 @@
  * A guest instruction touched memory that is a device's: do what it would have done, on the bus.
  *
  * The processor reports a guest-physical address and a direction; everything else comes from the
- * instruction, which the guest may have replaced meanwhile (CVE-2011-1780). So the operand is computed again
- * and must fit the report; when it does not, the guest resumes, faults again and nothing was done. The loop
- * detector (exit/fatal.c) bounds that.
- * SDM vol. 3, 28.2.1 "Basic VM-Exit Information" (EPT violations); APM vol. 2, 15.25.6 "Nested versus Guest
- * Page Faults".
+ * instruction, which the guest may have replaced meanwhile (CVE-2011-1780). So the operand is
+ * computed again and must fit the report; when it does not, the guest resumes, faults again and
+ * nothing was done. The loop detector (exit/fatal.c) bounds that. SDM vol. 3, 28.2.1 "Basic VM-Exit
+ * Information" (EPT violations); APM vol. 2, 15.25.6 "Nested versus Guest Page Faults".
  *
- * The common case, a MOV between a register and a device register, takes the short way: no decoding and no
- * walk for the fetch (fetch.c), plain_mov here, one bus access.
+ * The common case, a MOV between a register and a device register, takes the short way: no decoding
+ * and no walk for the fetch (fetch.c), plain_mov here, one bus access.
  */
 #include "arch/x86/exit/mmio.h"
 
@@ -105,7 +104,8 @@ static enum exit_result mmio_alu(struct mmio *mmio)
 
 	if (to_register)
 		other = register_operand(mmio);
-	result = alu_run(insn->kind, insn->size, to_register ? other : memory, to_register ? memory : other, &rflags);
+	result = alu_run(insn->kind, insn->size, to_register ? other : memory,
+			 to_register ? memory : other, &rflags);
 	if (insn->is_store)
 		mmio_write(mmio, result);
 	else if (to_register && insn->kind != INSN_CMP && insn->kind != INSN_TEST)
@@ -125,7 +125,10 @@ static enum exit_result mmio_xchg(struct mmio *mmio)
 	return EXIT_SKIP;
 }
 
-/* Memory is written in either case, with its old value when the comparison fails, as the processor does it. */
+/*
+ * Memory is written in either case, with its old value when the comparison fails, as the processor
+ * does it.
+ */
 static enum exit_result mmio_cmpxchg(struct mmio *mmio)
 {
 	unsigned size = mmio->insn->size;
@@ -155,7 +158,10 @@ static mmio_fn *const forms[] = {
 
 static bool is_bit_test(enum insn_kind kind) { return kind >= INSN_BT && kind <= INSN_BTC; }
 
-/* BT with a register counts bits from the operand on, in both directions: the bytes to the word it means. */
+/*
+ * BT with a register counts bits from the operand on, in both directions: the bytes to the word it
+ * means.
+ */
 static uint64_t bit_string_offset(const struct mmio *mmio)
 {
 	const struct insn *insn = mmio->insn;
@@ -181,10 +187,11 @@ static uint64_t segment_base(struct vcpu *vcpu, const struct insn *insn)
 enum located { LOCATED, ELSEWHERE, FAULTED };
 
 /*
- * Where the ModRM operand is. Within one page the low twelve bits, which no paging mode translates, must
- * equal those of the reported address; then the reported address is the operand's. That is safe without a
- * walk, whatever the guest did to its instruction or tables: what we touch is the address at which the
- * processor stopped this guest, in the direction it said, with the guest's own registers.
+ * Where the ModRM operand is. Within one page the low twelve bits, which no paging mode translates,
+ * must equal those of the reported address; then the reported address is the operand's. That is
+ * safe without a walk, whatever the guest did to its instruction or tables: what we touch is the
+ * address at which the processor stopped this guest, in the direction it said, with the guest's own
+ * registers.
  */
 static enum located locate(struct mmio *mmio, enum exit_result *result)
 {
@@ -202,8 +209,8 @@ static enum located locate(struct mmio *mmio, enum exit_result *result)
 		return linear % PAGE_SIZE == mmio->addr.raw % PAGE_SIZE ? LOCATED : ELSEWHERE;
 
 	operand_cpu_of(mmio->vcpu, &cpu);
-	if (!operand_map(&cpu, insn->seg, offset, insn->size, insn->is_store ? WALK_WRITE : WALK_READ,
-			 &mmio->operand, &fault)) {
+	if (!operand_map(&cpu, insn->seg, offset, insn->size,
+			 insn->is_store ? WALK_WRITE : WALK_READ, &mmio->operand, &fault)) {
 		*result = operand_inject(mmio->vcpu, &fault);
 		return FAULTED;
 	}
@@ -232,8 +239,8 @@ static enum exit_result emulate(struct mmio *mmio)
 }
 
 /*
- * mov [base + index * scale + disp], register or immediate, and the load: the same as mmio_mov after locate,
- * flat. False: not this time, the general way decides.
+ * mov [base + index * scale + disp], register or immediate, and the load: the same as mmio_mov
+ * after locate, flat. False: not this time, the general way decides.
  */
 static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
 {
@@ -244,7 +251,8 @@ static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bo
 		linear += vcpu->gpr[insn->base];
 	if (insn->index >= 0)
 		linear += vcpu->gpr[insn->index] * insn->scale;
-	if (linear % PAGE_SIZE != offset || offset + insn->size > PAGE_SIZE || is_write != insn->is_store)
+	if (linear % PAGE_SIZE != offset || offset + insn->size > PAGE_SIZE ||
+	    is_write != insn->is_store)
 		return false;
 	val = (insn->src == SRC_IMM ? insn->imm : vcpu->gpr[insn->reg]) & mask;
 	device_access(vcpu, addr, insn->size, is_write, &val);
@@ -257,7 +265,8 @@ static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bo
 
 /* Out of line: its struct is not set up on the short way. */
 __attribute__((noinline))
-static enum exit_result general_form(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
+static enum exit_result general_form(struct vcpu *vcpu, const struct insn *insn, gpa_t addr,
+				     bool is_write)
 {
 	struct mmio mmio = { .vcpu = vcpu, .insn = insn, .addr = addr, .is_write = is_write };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* MOVS, STOS, LODS, SCAS and CMPS with a device on either side, or on both. The loop is in string.c. */
+/*
+ * MOVS, STOS, LODS, SCAS and CMPS with a device on either side, or on both. The loop is in
+ * string.c.
+ */
 #include "arch/x86/exit/mmio.h"
 
 #include "arch/x86/exit/string.h"
@@ -15,8 +18,8 @@ struct mmio_string {
 };
 
 /* The side that trapped must be one this instruction has, at the page the processor named. */
-static bool is_what_trapped(const struct string_op *op, const struct mmio *mmio, const struct operand *src,
-			    const struct operand *dest)
+static bool is_what_trapped(const struct string_op *op, const struct mmio *mmio,
+			    const struct operand *src, const struct operand *dest)
 {
 	bool dest_writes = op->dest_access == WALK_WRITE;
 
@@ -37,7 +40,8 @@ static enum string_verdict compare(const struct mmio *mmio, uint64_t left, uint6
 	return are_equal == mmio->insn->is_repne ? STRING_LAST : STRING_NEXT;
 }
 
-static enum string_verdict mmio_step(struct string_op *op, const struct operand *src, const struct operand *dest)
+static enum string_verdict mmio_step(struct string_op *op, const struct operand *src,
+				     const struct operand *dest)
 {
 	const struct mmio *mmio = container_of(op, struct mmio_string, op)->mmio;
 	struct vcpu *vcpu = op->vcpu;
@@ -45,7 +49,8 @@ static enum string_verdict mmio_step(struct string_op *op, const struct operand 
 
 	if (!op->steps_done && !is_what_trapped(op, mmio, src, dest))
 		return STRING_REFUSE;
-	val = op->has_src ? operand_read(vcpu, src) : vcpu_gpr_sized(vcpu, GPR_RAX, op->size, false);
+	val = op->has_src ? operand_read(vcpu, src) :
+			    vcpu_gpr_sized(vcpu, GPR_RAX, op->size, false);
 	if (op->has_dest && op->dest_access == WALK_READ)
 		return compare(mmio, val, operand_read(vcpu, dest));
 	if (op->has_dest)
@@ -61,11 +66,11 @@ enum exit_result mmio_string(struct mmio *mmio)
 	enum insn_kind     kind = insn->kind;
 	struct mmio_string run = {
 		.op = {
-			.vcpu = mmio->vcpu, .step = mmio_step, .size = insn->size, .addr_size = insn->addr_size,
-			.has_rep = insn->has_rep, .seg = insn->seg,
+			.vcpu = mmio->vcpu, .step = mmio_step, .size = insn->size,
+			.addr_size = insn->addr_size, .has_rep = insn->has_rep, .seg = insn->seg,
 			.has_src = kind == INSN_MOVS || kind == INSN_LODS || kind == INSN_CMPS,
 			.has_dest = kind != INSN_LODS,
-			.dest_access = kind == INSN_MOVS || kind == INSN_STOS ? WALK_WRITE : WALK_READ,
+			.dest_access = insn->is_store ? WALK_WRITE : WALK_READ,
 		},
 		.mmio = mmio,
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory operands of emulated instructions (contract in operand.h). SDM vol. 3, chapter 5 "Protection":
- * 5.3 "Limit Checking", 5.4 "Type Checking"; vol. 1, 3.7.5 "Specifying an Offset".
+ * Memory operands of emulated instructions (contract in operand.h). SDM vol. 3, chapter 5
+ * "Protection": 5.3 "Limit Checking", 5.4 "Type Checking"; vol. 1, 3.7.5 "Specifying an Offset".
  */
 #include "arch/x86/exit/operand.h"
 
@@ -11,7 +11,10 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-/* Segment type bits of a descriptor with S set (SDM vol. 3, 3.4.5.1 "Code- and Data-Segment Descriptor Types"). */
+/*
+ * Segment type bits of a descriptor with S set (SDM vol. 3, 3.4.5.1 "Code- and Data-Segment
+ * Descriptor Types").
+ */
 #define TYPE_CODE	0x8U
 #define TYPE_DOWN	0x4U	/* data: the limit is the lower end */
 #define TYPE_RW		0x2U	/* data: writable; code: readable */
@@ -49,7 +52,10 @@ uint64_t operand_offset(struct vcpu *vcpu, const struct insn *insn)
 	return offset & size_mask(insn->addr_size);
 }
 
-/* Outside 64-bit mode: presence, type and limit. Real mode's segments pass as the writable data they are. */
+/*
+ * Outside 64-bit mode: presence, type and limit. Real mode's segments pass as the writable data
+ * they are.
+ */
 static bool segment_allows(const struct segment *seg, uint64_t offset, unsigned size, bool is_write)
 {
 	uint64_t last = offset + size - 1;
@@ -62,12 +68,12 @@ static bool segment_allows(const struct segment *seg, uint64_t offset, unsigned 
 	if (!is_write && is_code && !(seg->rights & TYPE_RW))
 		return false;
 	if (!is_code && (seg->rights & TYPE_DOWN))
-		return offset > seg->limit && last <= (seg->rights & SEG_DB ? size_mask(4) : size_mask(2));
+		return offset > seg->limit && last <= size_mask(seg->rights & SEG_DB ? 4 : 2);
 	return last <= seg->limit;
 }
 
-static bool linear_address(const struct operand_cpu *cpu, uint8_t seg_name, uint64_t offset, unsigned size,
-			   bool is_write, gva_t *addr)
+static bool linear_address(const struct operand_cpu *cpu, uint8_t seg_name, uint64_t offset,
+			   unsigned size, bool is_write, gva_t *addr)
 {
 	struct segment seg;
 
@@ -98,7 +104,8 @@ bool operand_map(const struct operand_cpu *cpu, uint8_t seg, uint64_t offset, un
 		uint32_t error;
 
 		operand->piece[operand->count].len = part;
-		if (!walk_gva(gpm, &cpu->walk, pos, access, &operand->piece[operand->count].addr, &error)) {
+		if (!walk_gva(gpm, &cpu->walk, pos, access, &operand->piece[operand->count].addr,
+			      &error)) {
 			fault->vector = error == WALK_NOT_RAM ? 0 : VEC_PF;
 			fault->error = error;
 			fault->addr = pos;
@@ -192,7 +199,8 @@ void operand_write(struct vcpu *vcpu, const struct operand *operand, uint64_t va
 enum exit_result operand_inject(struct vcpu *vcpu, const struct operand_fault *fault)
 {
 	if (!fault->vector)
-		return exit_fatal(vcpu, "the guest's page tables are not in memory, linear", fault->addr.raw);
+		return exit_fatal(vcpu, "the guest's page tables are not in memory, linear",
+				  fault->addr.raw);
 	if (fault->vector == VEC_PF)
 		vcpu_inject_pf(vcpu, fault->addr.raw, fault->error);
 	else

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One memory operand of an instruction we carry out for the guest: seg:offset checked and translated as the
- * processor would, then read or written, each page's part where it belongs, in RAM or on the device bus.
+ * One memory operand of an instruction we carry out for the guest: seg:offset checked and
+ * translated as the processor would, then read or written, each page's part where it belongs, in
+ * RAM or on the device bus.
  *
- * Map every operand of an instruction before touching one: a fault must leave no side effect. Nothing is
- * injected here; the caller decides (a fault after the first REP step is left to the processor).
+ * Map every operand of an instruction before touching one: a fault must leave no side effect.
+ * Nothing is injected here; the caller decides (a fault after the first REP step is left to the
+ * processor).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,7 +42,10 @@ struct operand_cpu {
 
 void operand_cpu_of(struct vcpu *vcpu, struct operand_cpu *cpu);
 
-/* The memory operand's offset in its segment: base + index * scale + displacement, cut to the address size. */
+/*
+ * The memory operand's offset in its segment: base + index * scale + displacement, cut to the
+ * address size.
+ */
 uint64_t operand_offset(struct vcpu *vcpu, const struct insn *insn);
 
 /* The base of a segment in 64-bit mode, where only FS and GS have one. */
@@ -65,5 +70,7 @@ void     operand_write(struct vcpu *vcpu, const struct operand *operand, uint64_
 /* Queue the fault (or stop the VM); what the handler returns. */
 enum exit_result operand_inject(struct vcpu *vcpu, const struct operand_fault *fault);
 
-/* One access of 1, 2, 4 or 8 bytes to what is not RAM: this processor's local APIC, else the bus. */
+/*
+ * One access of 1, 2, 4 or 8 bytes to what is not RAM: this processor's local APIC, else the bus.
+ */
 void device_access(struct vcpu *vcpu, gpa_t addr, unsigned size, bool is_write, uint64_t *val);

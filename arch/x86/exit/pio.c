@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Port I/O: IN, OUT and their string forms (SDM vol. 2, "IN", "INS/INSB/INSW/INSD"; vol. 1, chapter 19
- * "Input/Output"). The processor has checked the guest's I/O privilege before it left the guest; the memory
- * operands of INS and OUTS are not checked yet (SDM vol. 3, 26.1.1 "Relative Priority of Faults and VM Exits").
+ * Port I/O: IN, OUT and their string forms (SDM vol. 2, "IN", "INS/INSB/INSW/INSD"; vol. 1, chapter
+ * 19 "Input/Output"). The processor has checked the guest's I/O privilege before it left the guest;
+ * the memory operands of INS and OUTS are not checked yet (SDM vol. 3, 26.1.1 "Relative Priority of
+ * Faults and VM Exits").
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/exit/string.h"
@@ -20,7 +21,8 @@ struct pio_string {
 	bool             is_in;
 };
 
-static enum string_verdict pio_step(struct string_op *op, const struct operand *src, const struct operand *dest)
+static enum string_verdict pio_step(struct string_op *op, const struct operand *src,
+				    const struct operand *dest)
 {
 	const struct pio_string *run = container_of(op, struct pio_string, op);
 	uint64_t val = 0;
@@ -33,11 +35,15 @@ static enum string_verdict pio_step(struct string_op *op, const struct operand *
 	return STRING_NEXT;
 }
 
-/* Is this the instruction the exit is about, as far as the exit says? It may have been replaced meanwhile. */
+/*
+ * Is this the instruction the exit is about, as far as the exit says? It may have been replaced
+ * meanwhile.
+ */
 static bool fits_access(const struct insn *insn, const struct pio_access *access)
 {
-	return insn->kind == (access->is_in ? INSN_INS : INSN_OUTS) && insn->size == access->size &&
-	       insn->has_rep == access->is_rep && (!access->addr_size || insn->addr_size == access->addr_size);
+	return insn->kind == (access->is_in ? INSN_INS : INSN_OUTS) &&
+	       insn->size == access->size && insn->has_rep == access->is_rep &&
+	       (!access->addr_size || insn->addr_size == access->addr_size);
 }
 
 /* What hardware left open comes from the instruction. False: resume, or stop as *result says. */
@@ -71,27 +77,32 @@ static enum exit_result pio_string(struct vcpu *vcpu, struct pio_access access)
 		return result;
 	run = (struct pio_string){
 		.op = {
-			.vcpu = vcpu, .step = pio_step, .size = access.size, .addr_size = access.addr_size,
-			.has_rep = access.is_rep, .seg = access.seg,
-			.has_src = !access.is_in, .has_dest = access.is_in, .dest_access = WALK_WRITE,
+			.vcpu = vcpu, .step = pio_step,
+			.size = access.size, .addr_size = access.addr_size,
+			.has_rep = access.is_rep, .seg = access.seg, .has_src = !access.is_in,
+			.has_dest = access.is_in, .dest_access = WALK_WRITE,
 		},
 		.port = access.port, .is_in = access.is_in,
 	};
 	return string_run(&run.op);
 }
 
-enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access)
+enum exit_result exit_pio_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool is_in)
 {
 	uint64_t *rax = &vcpu->gpr[GPR_RAX];
-	uint64_t  mask = size_mask(access->size);
-	uint64_t  val = *rax & mask;
+	uint64_t  val = *rax;			/* the bus cuts it to size */
 
-	if (access->is_string)
-		return pio_string(vcpu, *access);
-	bus_access(&vcpu->vm->pio, access->port, access->size, !access->is_in, &val);
-	if (!access->is_in)
+	bus_access(&vcpu->vm->pio, port, size, !is_in, &val);
+	if (!is_in)
 		return EXIT_SKIP;
 	/* AL and AX keep the bits above them; EAX clears the upper half of RAX. */
-	*rax = access->size == sizeof(uint32_t) ? lo32(val) : (*rax & ~mask) | (val & mask);
+	*rax = size == sizeof(uint32_t) ? val : (*rax & ~size_mask(size)) | val;
 	return EXIT_SKIP;
+}
+
+enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access)
+{
+	if (access->is_string)
+		return pio_string(vcpu, *access);
+	return exit_pio_plain(vcpu, access->port, access->size, access->is_in);
 }

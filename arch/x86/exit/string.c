@@ -20,10 +20,12 @@ static void add_reg(const struct string_op *op, enum gpr reg, uint64_t amount)
 static bool map_both(const struct string_op *op, const struct operand_cpu *cpu, struct operand *src,
 		     struct operand *dest, struct operand_fault *fault)
 {
-	if (op->has_src && !operand_map(cpu, op->seg, read_reg(op, GPR_RSI), op->size, WALK_READ, src, fault))
+	uint64_t from = read_reg(op, GPR_RSI), to = read_reg(op, GPR_RDI);
+
+	if (op->has_src && !operand_map(cpu, op->seg, from, op->size, WALK_READ, src, fault))
 		return false;
 	return !op->has_dest ||
-	       operand_map(cpu, SEG_ES, read_reg(op, GPR_RDI), op->size, op->dest_access, dest, fault);
+	       operand_map(cpu, SEG_ES, to, op->size, op->dest_access, dest, fault);
 }
 
 static void advance(struct string_op *op, uint64_t amount)

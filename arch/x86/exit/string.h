@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The loop of a string instruction, with or without REP: map what the step reads and writes, do the step,
- * advance RSI, RDI and RCX (SDM vol. 1, 7.3.9 "String Operations").
+ * The loop of a string instruction, with or without REP: map what the step reads and writes, do the
+ * step, advance RSI, RDI and RCX (SDM vol. 1, 7.3.9 "String Operations").
  *
- * An exit does a bounded number of steps and then resumes the guest at the same RIP with its registers
- * updated, as an interrupted REP would stand, so that interrupts get in. A fault at a later step does the
- * same: the processor then meets it by itself. Only a fault at the first step is injected from here.
+ * An exit does a bounded number of steps and then resumes the guest at the same RIP with its
+ * registers updated, as an interrupted REP would stand, so that interrupts get in. A fault at a
+ * later step does the same: the processor then meets it by itself. Only a fault at the first step
+ * is injected from here.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/exit/operand.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Integer arithmetic with flags (contract in alu.h): one row per instruction, one small function per kind. */
+/*
+ * Integer arithmetic with flags (contract in alu.h): one row per instruction, one small function
+ * per kind.
+ */
 #include "arch/x86/virt/alu.h"
 
 #include "arch/x86/hw/cr.h"
@@ -9,7 +12,10 @@
 #define NIBBLE_CARRY	BIT(4)		/* AF: the carry out of bit 3 */
 #define PARITY_BYTE	0xffU		/* PF looks at the low byte only */
 
-/* Operands arrive cut to the size. Returns the result; *flags holds RFLAGS and gets the new status flags. */
+/*
+ * Operands arrive cut to the size. Returns the result; *flags holds RFLAGS and gets the new status
+ * flags.
+ */
 typedef uint64_t alu_fn(uint64_t dest, uint64_t src, unsigned size, uint64_t *flags);
 
 struct alu_row {
@@ -31,7 +37,7 @@ static uint64_t add(uint64_t dest, uint64_t src, unsigned carry, unsigned size, 
 {
 	uint64_t sum = (dest + src + carry) & size_mask(size);
 	uint64_t carries = (dest & src) | ((dest | src) & ~sum);	/* out of each bit */
-	uint64_t overflow = (dest ^ sum) & (src ^ sum);			/* both inputs differ in sign from it */
+	uint64_t overflow = (dest ^ sum) & (src ^ sum);	/* both inputs' signs differ from it */
 
 	*flags = zero_sign_parity(sum, size) | flag_if(carries & sign_bit(size), RFLAGS_CF) |
 		 flag_if(overflow & sign_bit(size), RFLAGS_OF) |
@@ -53,7 +59,8 @@ static uint64_t sub(uint64_t dest, uint64_t src, unsigned borrow, unsigned size,
 
 static unsigned carry_of(const uint64_t *flags) { return *flags & RFLAGS_CF ? 1 : 0; }
 
-#define ALU_FN(name) static uint64_t name(uint64_t dest, uint64_t src, unsigned size, uint64_t *flags)
+#define ALU_FN(name) \
+	static uint64_t name(uint64_t dest, uint64_t src, unsigned size, uint64_t *flags)
 
 ALU_FN(alu_add) { return add(dest, src, 0, size, flags); }
 ALU_FN(alu_adc) { return add(dest, src, carry_of(flags), size, flags); }

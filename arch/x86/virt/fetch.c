@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instruction fetch that remembers (contract in fetch.h). Short path first: slot_is_current. Everything
- * after it is the careful way, which fills the slot.
+ * Instruction fetch that remembers (contract in fetch.h). Short path first: slot_is_current.
+ * Everything after it is the careful way, which fills the slot.
  */
 #include "arch/x86/virt/fetch.h"
 
@@ -14,18 +14,18 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define FETCH_SPAN	16U			/* what two 8-byte loads bring: INSN_MAX and one byte too many */
+#define FETCH_SPAN	16U			/* two 8-byte loads: INSN_MAX and a byte too many */
 #define SPAN_EXCESS	FIELD(63, 56)		/* that byte, in the second word */
 
-_Static_assert(FETCH_SPAN == INSN_MAX + 1, "the two words of struct insn_cache hold one instruction");
+_Static_assert(FETCH_SPAN == INSN_MAX + 1, "two words hold one instruction");
 _Static_assert(WALK_LEVELS_MAX == 4 && FETCH_LEVELS == 4, "slot_is_current compares four words");
 
 /* Stands in for the levels a walk to a large page does not have. */
 static const uint64_t no_entry;
 
 /*
- * RIP beyond 4 GiB exists in 64-bit mode only (SDM vol. 3, 27.3.1.4 "Checks on Guest RIP, RFLAGS, and
- * SSP"): kernels live there, and the code segment need not be read.
+ * RIP beyond 4 GiB exists in 64-bit mode only (SDM vol. 3, 27.3.1.4 "Checks on Guest RIP, RFLAGS,
+ * and SSP"): kernels live there, and the code segment need not be read.
  */
 static enum insn_mode fetch_mode(struct vcpu *vcpu)
 {
@@ -47,8 +47,8 @@ static uint64_t entry_change(const struct insn_cache *slot, size_t level)
 }
 
 /*
- * Does the slot hold what stands at RIP now? No right is checked again: the processor has just executed
- * from there, and the words that grant the rights are unchanged.
+ * Does the slot hold what stands at RIP now? No right is checked again: the processor has just
+ * executed from there, and the words that grant the rights are unchanged.
  */
 static bool slot_is_current(struct vcpu *vcpu, const struct insn_cache *slot)
 {
@@ -56,13 +56,16 @@ static bool slot_is_current(struct vcpu *vcpu, const struct insn_cache *slot)
 
 	if (slot->rip != vcpu->exit_rip || !slot->code || slot->cr3 != virt->get(vcpu, REG_CR3))
 		return false;
-	if (entry_change(slot, 0) | entry_change(slot, 1) | entry_change(slot, 2) | entry_change(slot, 3))
+	if (entry_change(slot, 0) | entry_change(slot, 1) |
+	    entry_change(slot, 2) | entry_change(slot, 3))
 		return false;
 	copy_code(slot->code, words);
-	return words[0] == slot->bytes[0] && words[1] == slot->bytes[1] && fetch_mode(vcpu) == INSN_64;
+	return words[0] == slot->bytes[0] && words[1] == slot->bytes[1] &&
+	       fetch_mode(vcpu) == INSN_64;
 }
 
-static bool remember_entries(struct insn_cache *slot, struct gpm *gpm, const struct walk_trail *trail)
+static bool remember_entries(struct insn_cache *slot, struct gpm *gpm,
+			     const struct walk_trail *trail)
 {
 	for (size_t i = 0; i < FETCH_LEVELS; i++) {
 		size_t len = sizeof(uint64_t);
@@ -76,7 +79,10 @@ static bool remember_entries(struct insn_cache *slot, struct gpm *gpm, const str
 	return true;
 }
 
-/* 64-bit code, sixteen bytes of it in one page: walk, and remember how. False: the careful way finds out why not. */
+/*
+ * 64-bit code, sixteen bytes of it in one page: walk, and remember how. False: the careful way
+ * finds out why not.
+ */
 static bool find_code(struct vcpu *vcpu, struct insn_cache *slot)
 {
 	struct gpm       *gpm = &vcpu->vm->gpm;
@@ -101,7 +107,8 @@ static bool find_code(struct vcpu *vcpu, struct insn_cache *slot)
 }
 
 /* The bytes that could be had, zero-padded; how many. */
-static size_t fetch_bytes(struct vcpu *vcpu, struct insn_cache *slot, enum insn_mode mode, uint64_t words[2])
+static size_t fetch_bytes(struct vcpu *vcpu, struct insn_cache *slot, enum insn_mode mode,
+			  uint64_t words[2])
 {
 	slot->code = NULL;
 	if (mode == INSN_64 && find_code(vcpu, slot)) {
@@ -129,15 +136,20 @@ static enum fetch_result fetch_fault(struct vcpu *vcpu, enum insn_mode mode, siz
 	return FETCH_FAULT;
 }
 
-/* Fetch anew; decode only if the bytes are not those decoded before. Out of line, for the short way. */
-__attribute__((noinline)) static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
+/*
+ * Fetch anew; decode only if the bytes are not those decoded before. Out of line, for the short
+ * way.
+ */
+__attribute__((noinline))
+static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
 {
 	enum insn_mode mode = fetch_mode(vcpu);
 	uint64_t       words[2];
 	size_t         had = fetch_bytes(vcpu, slot, mode, words);
 
-	if (slot->rip == vcpu->exit_rip && slot->bytes[0] == words[0] && slot->bytes[1] == words[1] &&
-	    slot->mode == mode && slot->insn.len && slot->insn.len <= had)
+	if (slot->rip == vcpu->exit_rip && slot->mode == mode &&
+	    slot->bytes[0] == words[0] && slot->bytes[1] == words[1] &&
+	    slot->insn.len && slot->insn.len <= had)
 		return FETCH_OK;
 	slot->rip = vcpu->exit_rip;
 	slot->bytes[0] = words[0];
@@ -168,5 +180,5 @@ void fetch_log(struct vcpu *vcpu, const char *why)
 	insn_text(text, sizeof(text), mode, vcpu->exit_rip, bytes, had);
 	for (size_t i = 0; i < had; i++)
 		at += format_buf(hex + at, sizeof(hex) - at, "%02x ", bytes[i]);
-	vm_log(vcpu->vm, "%s: rip %llx: %s | %s", why, (unsigned long long)vcpu->exit_rip, text, hex);
+	vm_log(vcpu->vm, "%s: rip 0x%lx: %s | %s", why, vcpu->exit_rip, text, hex);
 }

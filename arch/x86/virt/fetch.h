@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The instruction that caused this exit, decoded: read through the guest's page tables into a private copy
- * and decoded from the copy only, so that another processor can change neither under our hands.
+ * The instruction that caused this exit, decoded: read through the guest's page tables into a
+ * private copy and decoded from the copy only, so that another processor can change neither under
+ * our hands.
  *
- * What was found at a RIP is remembered, and never trusted: the translation holds only while CR3 and every
- * page-table word the walk went through are unchanged, the decoding only while the very same bytes stand
- * there in the same mode. Checking that is some forty instructions; a walk and a decoding are thousands.
+ * What was found at a RIP is remembered, and never trusted: the translation holds only while CR3
+ * and every page-table word the walk went through are unchanged, the decoding only while the very
+ * same bytes stand there in the same mode. Checking that is some forty instructions; a walk and a
+ * decoding are thousands.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -19,12 +21,12 @@
 struct insn_cache {
 	uint64_t       rip;
 	uint64_t       cr3;
-	const uint8_t *code;				/* in guest RAM (hv/gpm.h); NULL: walk every time */
+	const uint8_t *code;				/* in guest RAM; NULL: walk each time */
 	const volatile uint64_t *entry[FETCH_LEVELS];	/* the page-table words of the walk */
 	uint64_t       word[FETCH_LEVELS];		/* and what they held */
-	uint64_t       bytes[2];			/* INSN_MAX bytes, zero-padded: what insn was decoded from */
+	uint64_t       bytes[2];			/* INSN_MAX bytes, zero-padded */
 	uint8_t        mode;				/* enum insn_mode */
-	struct insn    insn;				/* len 0: none */
+	struct insn    insn;				/* decoded from them; len 0: none */
 };
 
 enum fetch_result {

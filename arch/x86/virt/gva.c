@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU's guest-linear memory: copies through its page tables, RAM only (contract in walk.h). Access
- * rights are those of the guest's current privilege level. The walk itself is in walk.c.
+ * A vCPU's guest-linear memory: copies through its page tables, RAM only (contract in walk.h).
+ * Access rights are those of the guest's current privilege level. The walk itself is in walk.c.
  */
 #include "arch/x86/virt/walk.h"
 
@@ -27,7 +27,10 @@ void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu)
 		cpu->rflags = virt->get(vcpu, REG_RFLAGS);
 }
 
-/* One page's part of a copy; the buffer is written by gva_read only, so one walk can serve both directions. */
+/*
+ * One page's part of a copy; the buffer is written by gva_read only, so one walk can serve both
+ * directions.
+ */
 struct gva_copy {
 	struct vcpu     *vcpu;
 	struct walk_cpu  cpu;
@@ -78,7 +81,8 @@ bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault,
 	return copy_all(&copy, addr, len, fault, error);
 }
 
-bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault, uint32_t *error)
+bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault,
+	       uint32_t *error)
 {
 	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_WRITE, .from = from };
 
@@ -106,7 +110,8 @@ size_t gva_fetch_insn(struct vcpu *vcpu, uint8_t *bytes)
 	walk_cpu_of(vcpu, &copy.cpu);
 	if (!copy_page(&copy, start, 0, done, &error))
 		return 0;
-	if (done < INSN_MAX && copy_page(&copy, gva_add(start, done), done, INSN_MAX - done, &error))
+	if (done < INSN_MAX &&
+	    copy_page(&copy, gva_add(start, done), done, INSN_MAX - done, &error))
 		done = INSN_MAX;
 	return done;
 }

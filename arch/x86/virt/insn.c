@@ -2,10 +2,10 @@
 /*
  * Decoding of trapped instructions (contract in insn.h): the one place that knows Zydis.
  *
- * Zydis says what the manual's opcode tables say; this file keeps the part a memory emulator needs and maps
- * everything else to INSN_OTHER, which still has a length. The decoder object is built per call, on the
- * stack: it is two bytes, and nothing here can be changed behind another processor's back.
- * SDM vol. 2, chapter 2 "Instruction Format".
+ * Zydis says what the manual's opcode tables say; this file keeps the part a memory emulator needs
+ * and maps everything else to INSN_OTHER, which still has a length. The decoder object is built per
+ * call, on the stack: it is two bytes, and nothing here can be changed behind another processor's
+ * back. SDM vol. 2, chapter 2 "Instruction Format".
  */
 #include "arch/x86/virt/insn.h"
 
@@ -64,21 +64,25 @@ static bool kind_is_string(enum insn_kind kind)
 	return (kind >= INSN_STOS && kind <= INSN_CMPS) || kind == INSN_INS || kind == INSN_OUTS;
 }
 
-/* MOVSD and CMPSD are also names of SSE instructions; only the category tells them from the string forms. */
+/*
+ * MOVSD and CMPSD are also names of SSE instructions; only the category tells them from the string
+ * forms.
+ */
 static enum insn_kind kind_of(const ZydisDecodedInstruction *decoded)
 {
 	bool is_string = decoded->meta.category == ZYDIS_CATEGORY_STRINGOP ||
 			 decoded->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+	enum insn_kind kind = INSN_OTHER;
 
 	for (size_t i = 0; i < countof(kinds); i++)
 		if (kinds[i].mnemonic == decoded->mnemonic)
-			return kind_is_string(kinds[i].kind) == is_string ? kinds[i].kind : INSN_OTHER;
-	return INSN_OTHER;
+			kind = kinds[i].kind;
+	return kind_is_string(kind) == is_string ? kind : INSN_OTHER;
 }
 
 /*
- * A general register's number. Zydis counts the byte registers AL CL DL BL, AH CH DH BH, SPL BPL SIL DIL,
- * R8B and on: the second four share the first four's numbers.
+ * A general register's number. Zydis counts the byte registers AL CL DL BL, AH CH DH BH, SPL BPL
+ * SIL DIL, R8B and on: the second four share the first four's numbers.
  */
 #define BYTE_HIGH_FIRST	4
 #define BYTE_REX_FIRST	8
@@ -101,7 +105,9 @@ static uint8_t seg_of(ZydisRegister reg)
 {
 	int id = ZydisRegisterGetId(reg);
 
-	return (uint8_t)(ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_SEGMENT && id >= 0 ? id : SEG_DS);
+	if (ZydisRegisterGetClass(reg) != ZYDIS_REGCLASS_SEGMENT || id < 0)
+		return SEG_DS;
+	return (uint8_t)id;
 }
 
 /* Base or index register of an address, -1 for none. */
@@ -117,7 +123,8 @@ static void take_memory(struct insn *insn, const ZydisDecodedOperand *op)
 {
 	insn->has_mem = true;
 	insn->seg = seg_of(op->mem.segment);
-	insn->is_rip_relative = op->mem.base == ZYDIS_REGISTER_RIP || op->mem.base == ZYDIS_REGISTER_EIP;
+	insn->is_rip_relative = op->mem.base == ZYDIS_REGISTER_RIP ||
+				op->mem.base == ZYDIS_REGISTER_EIP;
 	insn->base = address_gpr(op->mem.base);
 	insn->index = address_gpr(op->mem.index);
 	insn->scale = op->mem.scale;
@@ -138,7 +145,7 @@ static enum insn_src take_register(struct insn *insn, const ZydisDecodedOperand 
 		return SRC_NONE;
 	}
 	if (!gpr_of(op->reg.value, &gpr, &is_high)) {
-		insn->kind = INSN_OTHER;	/* MOV and PUSH of segment registers, and the like */
+		insn->kind = INSN_OTHER;	/* segment registers and the like */
 		return SRC_NONE;
 	}
 	if (insn->dest_size == 0) {		/* of two registers the first is the destination */
@@ -167,7 +174,10 @@ static enum insn_src take_visible(struct insn *insn, const ZydisDecodedOperand *
 	}
 }
 
-/* Direction and size of what memory sees, over all memory operands: the stack and string ones are hidden. */
+/*
+ * Direction and size of what memory sees, over all memory operands: the stack and string ones are
+ * hidden.
+ */
 static void take_access(struct insn *insn, const ZydisDecodedOperand *op)
 {
 	if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.type != ZYDIS_MEMOP_TYPE_MEM)
@@ -180,7 +190,8 @@ static void take_access(struct insn *insn, const ZydisDecodedOperand *op)
 		insn->seg = seg_of(op->mem.segment);
 }
 
-static void take_operands(struct insn *insn, const ZydisDecodedInstruction *decoded, const ZydisDecodedOperand *ops)
+static void take_operands(struct insn *insn, const ZydisDecodedInstruction *decoded,
+			  const ZydisDecodedOperand *ops)
 {
 	enum insn_src last = SRC_NONE;
 
@@ -193,14 +204,17 @@ static void take_operands(struct insn *insn, const ZydisDecodedInstruction *deco
 	if (decoded->operand_count_visible >= 2 || insn->kind == INSN_PUSH)
 		insn->src = last;
 	if (insn->kind == INSN_XCHG && insn->has_mem)
-		insn->src = SRC_REG;	/* symmetric: memory gets the register, whichever way it is written */
+		insn->src = SRC_REG;	/* memory gets the register, whichever comes first */
 	if (!insn->size)
 		insn->size = decoded->operand_width / BITS_PER_BYTE;
 	if (!insn->dest_size)
 		insn->dest_size = insn->size;
 }
 
-/* Read from the prefixes: either of the two repeats INS, OUTS, MOVS, STOS and LODS; the last one written counts. */
+/*
+ * Read from the prefixes: either of the two repeats INS, OUTS, MOVS, STOS and LODS; the last one
+ * written counts.
+ */
 static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *decoded)
 {
 	insn->has_lock = (decoded->attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
@@ -216,12 +230,14 @@ static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *deco
 	}
 }
 
-/* What a driver's register access compiles to. RSP is not kept in the vCPU, FS and GS have bases. */
+/*
+ * What a driver's register access compiles to. RSP is not kept in the vCPU, FS and GS have bases.
+ */
 static bool is_plain_mov(const struct insn *insn)
 {
-	return insn->kind == INSN_MOV && insn->has_mem && insn->mode == INSN_64 && insn->addr_size == 8 &&
-	       insn->seg < SEG_FS && !insn->is_rip_relative && !insn->is_high &&
-	       insn->base != GPR_RSP && (insn->reg != GPR_RSP || insn->src == SRC_IMM);
+	return insn->kind == INSN_MOV && insn->has_mem && insn->mode == INSN_64 &&
+	       insn->addr_size == sizeof(uint64_t) && insn->seg < SEG_FS &&
+	       !insn->is_rip_relative && !insn->is_high && insn->base != GPR_RSP && (insn->reg != GPR_RSP || insn->src == SRC_IMM);
 }
 
 static int decode(ZydisDecodedInstruction *decoded, ZydisDecodedOperand *ops, enum insn_mode mode,
@@ -256,7 +272,8 @@ int insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, si
 	return 0;
 }
 
-void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const uint8_t *bytes, size_t avail)
+void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const uint8_t *bytes,
+	       size_t avail)
 {
 	ZydisDecodedInstruction decoded;
 	ZydisDecodedOperand     ops[ZYDIS_MAX_OPERAND_COUNT];
@@ -265,7 +282,8 @@ void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const
 
 	if (decode(&decoded, ops, mode, bytes, avail) == 0 &&
 	    ZYAN_SUCCESS(ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL)))
-		(void)ZydisFormatterFormatInstruction(&formatter, &decoded, ops, decoded.operand_count_visible,
-						      line, sizeof(line), rip, NULL);
+		(void)ZydisFormatterFormatInstruction(&formatter, &decoded, ops,
+						      decoded.operand_count_visible, line,
+						      sizeof(line), rip, NULL);
 	format_buf(text, size, "%s", line);
 }

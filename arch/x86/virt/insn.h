@@ -40,8 +40,7 @@ struct insn {
 	bool     is_store;		/* memory is (also) written */
 	bool     is_load;		/* memory is (also) read */
 	bool     has_rep, is_repne, has_lock;
-	bool     is_plain_mov;		/* 64-bit mode, MOV of 1, 2, 4 or 8 bytes, [base + index * scale + disp] of
-					   registers kept in the vCPU, segment without a base: see exit/mmio.c */
+	bool     is_plain_mov;		/* 64-bit MOV, operands in the vCPU: see exit/mmio.c */
 
 	enum insn_src src;		/* where a store's value comes from */
 	uint8_t  reg;			/* enum gpr: the register operand, if any */
@@ -64,4 +63,5 @@ __attribute__((warn_unused_result))
 int insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, size_t avail);
 
 /* Intel-syntax text of one instruction for traces and dumps; always terminates. */
-void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const uint8_t *bytes, size_t avail);
+void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const uint8_t *bytes,
+	       size_t avail);

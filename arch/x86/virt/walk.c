@@ -2,11 +2,12 @@
 /*
  * Guest page tables walked in software (contract in walk.h).
  *
- * One loop serves every paging mode; what differs is a row of `struct paging`. Entries are read as aligned
- * 64-bit words, once each, into a private copy; a 32-bit entry is a half of its word. Accessed and dirty
- * bits are set only after the whole walk succeeded and only if the entry is still what was checked; else
- * the walk starts again, a bounded number of times, for a guest may rewrite its tables meanwhile.
- * SDM vol. 3, chapter 4 "Paging". Not here: protection keys, 5-level paging (guests are offered neither).
+ * One loop serves every paging mode; what differs is a row of `struct paging`. Entries are read as
+ * aligned 64-bit words, once each, into a private copy; a 32-bit entry is a half of its word.
+ * Accessed and dirty bits are set only after the whole walk succeeded and only if the entry is
+ * still what was checked; else the walk starts again, a bounded number of times, for a guest may
+ * rewrite its tables meanwhile. SDM vol. 3, chapter 4 "Paging". Not here: protection keys, 5-level
+ * paging (guests are offered neither).
  */
 #include "arch/x86/virt/walk.h"
 
@@ -24,11 +25,11 @@
 #define ENTRY_ADDR	FIELD(51, 12)
 #define ENTRY_ADDR_TOP	51
 
-#define LARGE_RESERVED_LOW	13		/* below this a large leaf has flags; up to its size, reserved bits */
+#define LARGE_RESERVED_LOW	13		/* a large leaf: from here to its size, reserved */
 #define PSE_ADDR		FIELD(31, 22)	/* 4 MiB pages: address bits 31:22 */
 #define PSE36_ADDR		FIELD(20, 13)	/* and 39:32 */
 #define PSE_RESERVED		BIT(21)
-#define PAE_PDPTE_RESERVED	(FIELD(2, 1) | FIELD(8, 5))	/* no rights, no accessed bit (SDM 4.4.1) */
+#define PAE_PDPTE_RESERVED	(FIELD(2, 1) | FIELD(8, 5))	/* no rights, no accessed bit */
 #define PAE_LEGACY_RESERVED	FIELD(62, 52)	/* ignored in 4-level paging, reserved in PAE */
 
 #define CPL_USER	3
@@ -50,7 +51,7 @@ struct walk {
 	const struct paging   *paging;
 	gva_t                  addr;
 	enum walk_access       access;
-	uint64_t               rights;		/* ENTRY_W and ENTRY_U of all levels ANDed, ENTRY_NX ORed */
+	uint64_t               rights;		/* W and U of all levels ANDed, NX ORed */
 	uint64_t               entry;		/* the leaf */
 	unsigned               level;		/* the leaf's level: 1 is a 4 KiB page */
 	struct walk_trail      trail;
@@ -120,10 +121,12 @@ static bool is_allowed(const struct walk *walk)
 	if (is_user && !is_user_page)
 		return false;
 	if (walk->access == WALK_FETCH)
-		return !(walk->rights & ENTRY_NX) && (is_user || !is_user_page || !(cpu->cr4 & CR4_SMEP));
+		return !(walk->rights & ENTRY_NX) &&
+		       (is_user || !is_user_page || !(cpu->cr4 & CR4_SMEP));
 	if (!is_user && is_user_page && (cpu->cr4 & CR4_SMAP) && !(cpu->rflags & RFLAGS_AC))
 		return false;
-	return walk->access == WALK_READ || (walk->rights & ENTRY_W) || !(is_user || (cpu->cr0 & CR0_WP));
+	return walk->access == WALK_READ || (walk->rights & ENTRY_W) ||
+	       !(is_user || (cpu->cr0 & CR0_WP));
 }
 
 /* SDM vol. 3, 4.7: the I/D flag is shown only where fetches can be forbidden. */
@@ -171,8 +174,8 @@ static gpa_t leaf_address(const struct walk *walk)
 	return gpa(frame + walk->addr.raw % size);
 }
 
-/* Follow the tables down to the leaf, checking what does not depend on the access. */
-static enum walk_result descend(struct walk *walk, uint32_t *error)
+/* Follow the tables to the leaf; checks what does not depend on the access. *cause: what failed. */
+static enum walk_result descend(struct walk *walk, uint32_t *cause)
 {
 	const struct paging *paging = walk->paging;
 	uint64_t table = walk->cpu->cr3 & paging->root_mask;
@@ -180,17 +183,19 @@ static enum walk_result descend(struct walk *walk, uint32_t *error)
 	walk->rights = ENTRY_W | ENTRY_U;
 	walk->trail.count = 0;
 	for (walk->level = paging->levels; ; walk->level--) {
-		uint64_t index = walk->addr.raw / level_size(walk, walk->level) % BIT(paging->index_bits);
+		uint64_t index = walk->addr.raw / level_size(walk, walk->level);
 		uint64_t entry;
 
+
+		index %= BIT(paging->index_bits);
 		if (!read_entry(walk, gpa(table + index * paging->entry_size), &entry)) {
-			*error = WALK_NOT_RAM;
+			*cause = WALK_NOT_RAM;
 			return WALK_FAULT;
 		}
-		*error = fault_code(walk, 0);
+		*cause = 0;
 		if (!(entry & ENTRY_P))
 			return WALK_FAULT;
-		*error = fault_code(walk, PF_PRESENT | PF_RSVD);
+		*cause = PF_PRESENT | PF_RSVD;
 		if (entry & reserved_bits(walk, entry, walk->level))
 			return WALK_FAULT;
 		if (!has_no_rights(walk, walk->level)) {
@@ -204,7 +209,9 @@ static enum walk_result descend(struct walk *walk, uint32_t *error)
 	}
 }
 
-/* Accessed bits on the way, the dirty bit at the leaf (SDM vol. 3, 4.8 "Accessed and Dirty Flags"). */
+/*
+ * Accessed bits on the way, the dirty bit at the leaf (SDM vol. 3, 4.8 "Accessed and Dirty Flags").
+ */
 static enum walk_result mark_used(struct walk *walk)
 {
 	struct walk_trail *trail = &walk->trail;
@@ -230,21 +237,23 @@ static enum walk_result mark_used(struct walk *walk)
 
 static enum walk_result walk_once(struct walk *walk, uint32_t *error)
 {
-	enum walk_result result = descend(walk, error);
+	uint32_t cause;
 
-	if (result != WALK_DONE)
-		return result;
-	if (!is_allowed(walk)) {
-		*error = fault_code(walk, PF_PRESENT);
-		return WALK_FAULT;
+	if (descend(walk, &cause) == WALK_DONE) {
+		if (is_allowed(walk))
+			return mark_used(walk);
+		cause = PF_PRESENT;
 	}
-	return mark_used(walk);
+	*error = cause == WALK_NOT_RAM ? cause : fault_code(walk, cause);
+	return WALK_FAULT;
 }
 
-bool walk_gva_trail(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access,
-		    gpa_t *out, uint32_t *error, struct walk_trail *trail)
+bool walk_gva_trail(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr,
+		    enum walk_access access, gpa_t *out, uint32_t *error, struct walk_trail *trail)
 {
-	struct walk walk = { .gpm = gpm, .cpu = cpu, .paging = paging_of(cpu), .addr = addr, .access = access };
+	struct walk walk = {
+		.gpm = gpm, .cpu = cpu, .paging = paging_of(cpu), .addr = addr, .access = access,
+	};
 	enum walk_result result = WALK_AGAIN;
 
 	trail->count = 0;
@@ -261,14 +270,17 @@ bool walk_gva_trail(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enu
 		result = walk_once(&walk, error);
 	if (result == WALK_FAULT)
 		return false;
-	/* Still WALK_AGAIN: the guest rewrites its own entries in a loop; it forgoes its accessed bits. */
+	/*
+	 * Still WALK_AGAIN: the guest rewrites its own entries in a loop; it forgoes its accessed
+	 * bits.
+	 */
 	*out = leaf_address(&walk);
 	*trail = walk.trail;
 	return true;
 }
 
-bool walk_gva(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access, gpa_t *out,
-	      uint32_t *error)
+bool walk_gva(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access,
+	      gpa_t *out, uint32_t *error)
 {
 	struct walk_trail trail;
 

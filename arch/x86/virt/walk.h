@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The guest's own page tables, walked in software: guest-linear to guest-physical for every paging mode
- * (none, 32-bit with and without PSE, PAE, 4-level), with the access checked as the processor would
- * (SDM vol. 3, 4.6 "Access Rights" and 4.7 "Page-Fault Exceptions"). Pure over gpm.
+ * The guest's own page tables, walked in software: guest-linear to guest-physical for every paging
+ * mode (none, 32-bit with and without PSE, PAE, 4-level), with the access checked as the processor
+ * would (SDM vol. 3, 4.6 "Access Rights" and 4.7 "Page-Fault Exceptions"). Pure over gpm.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "hv/addr.h"
 #include "hv/gpm.h"
 
-struct walk_cpu {			/* what the walk depends on; walk_cpu_of() fills it from a vCPU */
+struct walk_cpu {			/* what the walk depends on; see walk_cpu_of() */
 	uint64_t cr0, cr3, cr4, efer, rflags;
 	uint8_t  cpl;
 	uint8_t  phys_bits;		/* guest MAXPHYADDR: bits above are reserved */
@@ -26,13 +26,17 @@ __attribute__((warn_unused_result))
 bool walk_gva(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access,
 	      gpa_t *out, uint32_t *error);
 
-/* *error when there is no page fault to inject: page tables outside RAM, an address of no meaning (#GP or #SS). */
+/*
+ * *error when there is no page fault to inject: page tables outside RAM, an address of no meaning
+ * (#GP or #SS).
+ */
 #define WALK_NOT_RAM		(~0U)
 #define WALK_NOT_CANONICAL	(~0U - 1)
 
 /*
- * The aligned words of the page tables a walk went through, as they were when it ended. As long as CR3, the
- * paging mode and these words are the same, so is the translation (virt/fetch.c remembers walks by them).
+ * The aligned words of the page tables a walk went through, as they were when it ended. As long as
+ * CR3, the paging mode and these words are the same, so is the translation (virt/fetch.c remembers
+ * walks by them).
  */
 #define WALK_LEVELS_MAX	4
 struct walk_trail {
@@ -41,20 +45,22 @@ struct walk_trail {
 	uint64_t word[WALK_LEVELS_MAX];
 };
 __attribute__((warn_unused_result))
-bool walk_gva_trail(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk_access access,
-		    gpa_t *out, uint32_t *error, struct walk_trail *trail);
+bool walk_gva_trail(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr,
+		    enum walk_access access, gpa_t *out, uint32_t *error, struct walk_trail *trail);
 
 struct vcpu;
 void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu);
 
 /*
- * Copy from/to guest-linear memory, across pages, RAM only. True when all was done. On a page fault:
- * false, with *fault the first address that failed and *error its code; on non-RAM: false, *error = ~0.
+ * Copy from/to guest-linear memory, across pages, RAM only. True when all was done. On a page
+ * fault: false, with *fault the first address that failed and *error its code; on non-RAM: false,
+ * *error = ~0.
  */
 __attribute__((warn_unused_result))
 bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error);
 __attribute__((warn_unused_result))
-bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault, uint32_t *error);
+bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault,
+	       uint32_t *error);
 
 /* Where CS:RIP of the exit points. */
 gva_t gva_of_rip(struct vcpu *vcpu, enum insn_mode mode);
