@@ -10,9 +10,8 @@
 #define PM1_TIMER		0x0001U	/* TMR_STS, TMR_EN */
 #define PM1_GLOBAL		0x0020U
 #define PM1_POWER_BUTTON	0x0100U
-#define PM1_WAKE		0x8000U	/* WAK_STS has no enable */
-#define PM1_STATUS_BITS		(PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_WAKE)
-#define PM1_ENABLE_BITS		(PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON)
+#define PM1_RTC			0x0400U	/* never raised: there is no sleep to wake from; Linux wants to enable it */
+#define PM1_ENABLE_BITS		(PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC)
 
 #define PM1_SCI_EN		0x0001U
 #define PM1_SLEEP_TYPE		0x1c00U

@@ -109,7 +109,7 @@ static void test_power_button(void **state)
 	out(&f->bus, STATUS + 1, 1, 0x01);
 	assert_false(f->line.is_high);
 	out(&f->bus, ENABLE, 2, 0xffff);
-	assert_int_equal(in(&f->bus, ENABLE, 2), 0x0121);
+	assert_int_equal(in(&f->bus, ENABLE, 2), 0x0521);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
