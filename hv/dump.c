@@ -64,8 +64,7 @@ static void dump_trace(struct vcpu *vcpu)
 	for (uint64_t i = first; i < trace->total; i++) {
 		const struct trace_entry *entry = &trace->ring[i % TRACE_RING];
 
-		vm_log(vcpu->vm, "    #%lu %s rip %016lx qual %lx", i, exit_name(entry->reason), entry->rip,
-		       entry->qual);
+		vm_log(vcpu->vm, "    #%lu rip %016lx %s", i, entry->rip, exit_name((uint32_t)entry->reason));
 	}
 	vm_log(vcpu->vm, "  exits by reason:");
 	for (unsigned i = 0; i < TRACE_REASONS; i++)

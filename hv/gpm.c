@@ -2,9 +2,9 @@
 /*
  * Guest-physical memory (contract in gpm.h).
  *
- * A chunk entry is the host address of 2 MiB of RAM, or 0 when nothing is there yet. Bit 0 says that all of
- * the chunk's guest addresses are RAM: then one look-up answers "is it RAM?" and "where?" at once. The
- * chunks at the edges of a slot lack the bit and take the slow way, which asks the slots.
+ * A chunk entry is the host address of 2 MiB of RAM, or 0 when nothing is there yet. Bit 0, set when the slot
+ * is added, says that all of the chunk's guest addresses are RAM: then one look-up answers "is it RAM?" and
+ * "where?" at once. The chunks at the edges of a slot lack the bit and take the slow way, which asks the slots.
  */
 #include "hv/gpm.h"
 
@@ -38,11 +38,6 @@ bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len)
 	return false;
 }
 
-bool gpm_is_whole_chunk(const struct gpm *gpm, gpa_t addr)
-{
-	return gpm_is_ram(gpm, gpa(align_down(addr.raw, LARGE_SIZE)), LARGE_SIZE);
-}
-
 static bool slot_is_sane(const struct gpm *gpm, uint64_t start, uint64_t length)
 {
 	if (!length || start % PAGE_SIZE || length % PAGE_SIZE)
@@ -65,6 +60,9 @@ int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length)
 		if (!gpm->dir[gib])
 			return -1;
 	}
+	for (uint64_t chunk = align_up(start.raw, LARGE_SIZE); chunk + LARGE_SIZE <= start.raw + length;
+	     chunk += LARGE_SIZE)
+		*chunk_slot(gpm, gpa(chunk)) = CHUNK_WHOLE;
 	gpm->slots[gpm->slot_count++] = (struct gpm_slot){ start.raw, length };
 	gpm->size += length;
 	return 0;
@@ -78,7 +76,7 @@ void gpm_destroy(struct gpm *gpm)
 		if (!dir)
 			continue;
 		for (size_t i = 0; i < CHUNKS_PER_GIB; i++)
-			if (dir[i])
+			if (dir[i] & ~CHUNK_WHOLE)
 				page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
 		page_free(dir);
 	}
@@ -86,18 +84,18 @@ void gpm_destroy(struct gpm *gpm)
 }
 
 /* First touch: called only for addresses that are RAM. */
-static uint64_t chunk_fill(struct gpm *gpm, gpa_t addr, uint64_t *entry)
+static uint64_t chunk_fill(struct gpm *gpm, uint64_t *entry)
 {
 	hpa_t page = page_alloc_large();
 
 	if (!page.raw)
 		return 0;
-	*entry = page.raw | (gpm_is_whole_chunk(gpm, addr) ? CHUNK_WHOLE : 0);
+	*entry |= page.raw;
 	gpm->populated += LARGE_SIZE;
 	return *entry;
 }
 
-hpa_t gpm_populate(struct gpm *gpm, gpa_t addr)
+hpa_t gpm_populate(struct gpm *gpm, gpa_t addr, bool *is_whole)
 {
 	uint64_t *entry = chunk_slot(gpm, addr);
 	uint64_t  chunk;
@@ -105,12 +103,11 @@ hpa_t gpm_populate(struct gpm *gpm, gpa_t addr)
 	if (!entry)
 		return hpa(0);
 	chunk = *entry;
-	if (!(chunk & CHUNK_WHOLE)) {
-		if (!gpm_is_ram(gpm, addr, 1))
-			return hpa(0);
-		if (!chunk)
-			chunk = chunk_fill(gpm, addr, entry);
-	}
+	if (!(chunk & CHUNK_WHOLE) && !gpm_is_ram(gpm, addr, 1))
+		return hpa(0);
+	if (!(chunk & ~CHUNK_WHOLE))
+		chunk = chunk_fill(gpm, entry);
+	*is_whole = chunk & CHUNK_WHOLE;
 	return hpa(chunk & ~CHUNK_WHOLE);
 }
 
@@ -118,13 +115,14 @@ hpa_t gpm_populate(struct gpm *gpm, gpa_t addr)
 static void *ram_ptr(struct gpm *gpm, gpa_t addr, size_t len)
 {
 	uint64_t *entry = chunk_slot(gpm, addr);
+	bool      is_whole;
 	hpa_t     chunk;
 
-	if (entry && (*entry & CHUNK_WHOLE))
+	if (entry && (*entry & CHUNK_WHOLE) && *entry != CHUNK_WHOLE)
 		return hpa_ptr(hpa((*entry & ~CHUNK_WHOLE) + chunk_offset(addr)));
 	if (!gpm_is_ram(gpm, addr, len))
 		return NULL;
-	chunk = gpm_populate(gpm, addr);
+	chunk = gpm_populate(gpm, addr, &is_whole);
 	return chunk.raw ? hpa_ptr(hpa_add(chunk, chunk_offset(addr))) : NULL;
 }
 

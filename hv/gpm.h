@@ -30,9 +30,6 @@ struct gpm {
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
 void gpm_destroy(struct gpm *gpm);	/* frees every chunk; accepts a half-built one */
 
-/* Is the whole 2 MiB chunk around addr RAM, so that one large nested page may map it? */
-bool gpm_is_whole_chunk(const struct gpm *gpm, gpa_t addr);
-
 /* Is [addr, addr+len) wholly RAM? */
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
 
@@ -56,5 +53,8 @@ __attribute__((warn_unused_result)) bool gpm_cmpxchg64(struct gpm *gpm, gpa_t ad
  */
 void *gpm_map(struct gpm *gpm, gpa_t addr, size_t *len);
 
-/* The host chunk (2 MiB aligned) behind addr, populating it. raw 0: not RAM or out of memory. */
-hpa_t gpm_populate(struct gpm *gpm, gpa_t addr);
+/*
+ * The host chunk (2 MiB aligned) behind addr, populating it; *is_whole: all of the chunk is RAM, so that one
+ * large nested page may map it. raw 0: not RAM or out of memory.
+ */
+hpa_t gpm_populate(struct gpm *gpm, gpa_t addr, bool *is_whole);

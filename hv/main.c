@@ -56,7 +56,7 @@ static void give_back_loader_memory(void)
 
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 {
-	log_line(LOG_ERROR, "trapeze: END status=%u %s", failed ? 1U : 0U, text);
+	log_say("trapeze: END status=%u %s", failed ? 1U : 0U, text);
 	console_flush();
 	if (handoff.stay_on)
 		cpu_stop();
@@ -69,8 +69,9 @@ static void start_machine(void)
 	paging_init(&handoff);			/* then our own tables: the firmware's may vanish */
 	give_back_loader_memory();		/* nothing points into it any more */
 	console_init(&handoff.framebuffer);	/* from here on the log is visible */
-	host_lapic_init();			/* interrupts before the clock: the timer is calibrated against it */
-	tsc_init();
+	tsc_init();				/* the clock: the local APIC's timer is measured against it */
+	host_lapic_init();
+	host_ioapic_init(handoff.rsdp);
 	serial_enable_interrupts();		/* output no longer waits for the wire */
 	files_init(&handoff);
 }
@@ -83,13 +84,14 @@ void hv_main(uint64_t handoff_address)
 	cpu_init_boot(0);			/* GDT, IDT: before anything can fault */
 	check_handoff(from);
 	handoff = *from;
+	panic_set_stay_on(handoff.stay_on);
 	log_set_level((enum log_level)handoff.log_level);
 	start_machine();
 	cpu_report();
 	if (!choose_backend())
 		finish(1, "no usable hardware virtualization");
 	virt->cpu_on();
-	log_info("trapeze: READY (%s, %u CPU%s listed, %lu MiB free)", virt->name, handoff.cpu_count,
+	log_say("trapeze: READY (%s, %u CPU%s listed, %lu MiB free)", virt->name, handoff.cpu_count,
 		 handoff.cpu_count == 1 ? "" : "s", page_free_bytes() >> 20);
 
 	sched_set_attach(handoff.attach, handoff.vm_count);

@@ -185,6 +185,7 @@ static void do_host_work(void)
 {
 	this_cpu()->attention = false;	/* before looking, so that what comes meanwhile is seen next time */
 	timer_run_due();
+	host_lapic_arm(timer_next());	/* it may have fired early, for a deadline that is gone */
 	console_poll();
 }
 
@@ -201,6 +202,7 @@ static void run_one(struct vcpu *vcpu, bool has_others)
 uint32_t sched_run(void)
 {
 	timer_init(&slice, slice_over, NULL);
+	timer_set_hook(host_lapic_arm);
 	for (;;) {
 		struct vcpu *vcpu;
 		bool has_others;
@@ -214,7 +216,6 @@ uint32_t sched_run(void)
 			run_one(vcpu, has_others);
 		} else if (!page_idle_work()) {
 			timer_disarm(&slice);
-			host_lapic_arm(timer_next());
 			cpu_idle();
 		}
 	}

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 static struct timer *timer_list;	/* the earliest deadline first; owned by the one processor that runs VMs */
+static void (*timer_on_change)(uint64_t deadline);
 
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c)
 {
@@ -31,7 +32,17 @@ bool timer_is_armed(const struct timer *timer)
 	return timer->deadline != TIMER_NEVER;
 }
 
-void timer_disarm(struct timer *timer)
+uint64_t timer_next(void)
+{
+	return timer_list ? timer_list->deadline : TIMER_NEVER;
+}
+
+void timer_set_hook(void (*on_change)(uint64_t deadline))
+{
+	timer_on_change = on_change;
+}
+
+static void timer_unlink(struct timer *timer)
 {
 	struct timer **link = &timer_list;
 
@@ -46,23 +57,44 @@ void timer_disarm(struct timer *timer)
 	timer->deadline = TIMER_NEVER;
 }
 
+static void timer_tell(uint64_t before)
+{
+	uint64_t after = timer_next();
+
+	if (after != before && timer_on_change)
+		timer_on_change(after);
+}
+
+void timer_disarm(struct timer *timer)
+{
+	uint64_t before = timer_next();
+
+	timer_unlink(timer);
+	timer_tell(before);
+}
+
 void timer_arm(struct timer *timer, uint64_t deadline)
 {
 	struct timer **link = &timer_list;
+	uint64_t before = timer_next();
 
-	timer_disarm(timer);
-	if (deadline == TIMER_NEVER)
-		return;
-	while (*link && (*link)->deadline <= deadline)
+	while (*link && *link != timer && (*link)->deadline <= deadline)
 		link = &(*link)->next;
-	timer->deadline = deadline;
-	timer->next = *link;
-	*link = timer;
-}
-
-uint64_t timer_next(void)
-{
-	return timer_list ? timer_list->deadline : TIMER_NEVER;
+	/* The commonest case by far: a timer moves and keeps its place in the list. */
+	if (*link == timer && (!timer->next || deadline <= timer->next->deadline) && deadline != TIMER_NEVER) {
+		timer->deadline = deadline;
+		timer_tell(before);
+		return;
+	}
+	timer_unlink(timer);
+	for (link = &timer_list; *link && (*link)->deadline <= deadline;)
+		link = &(*link)->next;
+	if (deadline != TIMER_NEVER) {
+		timer->deadline = deadline;
+		timer->next = *link;
+		*link = timer;
+	}
+	timer_tell(before);
 }
 
 void timer_run_due(void)

@@ -26,6 +26,12 @@ uint64_t time_hz(void);		/* its rate, measured at start */
 /* a * b / c without overflow of the product; c != 0; saturates at UINT64_MAX. */
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c);
 
+/*
+ * Called with the earliest deadline whenever it changes (TIMER_NEVER: none left), so that the processor's
+ * own timer follows at once and nobody has to look at each exit.
+ */
+void timer_set_hook(void (*on_change)(uint64_t deadline));
+
 void timer_init(struct timer *timer, void (*fire)(void *), void *ctx);
 void timer_arm(struct timer *timer, uint64_t deadline);	/* re-arming moves it */
 void timer_disarm(struct timer *timer);			/* harmless when not armed */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What a vCPU did lately: the last exits (reason, RIP, qualification) in a ring, and how often each reason
+ * What a vCPU did lately: the last exits (reason and RIP) in a ring, and how often each reason
  * came. The dump prints both with the names of the vendor's exit table.
  */
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #define TRACE_RING	16U	/* power of two */
 #define TRACE_REASONS	160U	/* dense exit numbers; larger ones share the last slot */
 
-struct trace_entry { uint64_t rip, qual; uint32_t reason; uint32_t pad; };
+struct trace_entry { uint64_t rip, reason; };
 
 struct trace {
 	uint64_t           total;
@@ -17,8 +17,13 @@ struct trace {
 	struct trace_entry ring[TRACE_RING];
 };
 
-static inline void trace_exit(struct trace *trace, uint32_t reason, uint64_t rip, uint64_t qual)
+static inline uint32_t trace_last(const struct trace *trace)
 {
-	trace->ring[trace->total++ % TRACE_RING] = (struct trace_entry){ rip, qual, reason, 0 };
+	return (uint32_t)trace->ring[(trace->total - 1) % TRACE_RING].reason;
+}
+
+static inline void trace_exit(struct trace *trace, uint64_t reason, uint64_t rip)
+{
+	trace->ring[trace->total++ % TRACE_RING] = (struct trace_entry){ rip, reason };
 	trace->count[reason < TRACE_REASONS ? reason : TRACE_REASONS - 1]++;
 }

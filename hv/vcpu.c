@@ -4,7 +4,6 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fpu.h"
-#include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
@@ -17,19 +16,20 @@
 #include "hv/vm.h"
 
 /*
- * The heart of it all. `attention` is set by host interrupts: then the scheduler has something to do. The
- * guest's next timer may have been set by the exit just handled, so the host's is brought up to date here.
+ * The heart of it all. `attention` says that the scheduler has something to do: a host interrupt came, or
+ * the VM ended. `irq_check` says that there may be something to deliver; most exits change nothing about it.
  */
 void vcpu_run(struct vcpu *vcpu)
 {
 	const struct cpu *cpu = this_cpu();
+	const struct virt_backend *const backend = virt;	/* const, but the compiler cannot know */
 	enum exit_result result = EXIT_RESUME;
 
-	while (result == EXIT_RESUME && !cpu->attention && vm_is_alive(vcpu->vm)) {
-		host_lapic_arm(timer_next());
-		virt->deliver(vcpu);		/* pending events, windows */
-		virt->enter(vcpu);		/* looks like a call, returns at the exit */
-		result = virt->handle(vcpu);	/* one row of one table */
+	while (result == EXIT_RESUME && !cpu->attention) {
+		if (vcpu->irq_check)
+			backend->deliver(vcpu);		/* pending events, windows */
+		backend->enter(vcpu);			/* looks like a call, returns at the exit */
+		result = backend->handle(vcpu);		/* one row of one table */
 	}
 }
 
@@ -137,6 +137,7 @@ void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t err
 				.has_error = has_error, .error = error };
 
 	exit_progress(vcpu);
+	vcpu->irq_check = true;
 	if (!inject_combine(&vcpu->pending, &event))
 		exit_triple_fault(vcpu);
 }
@@ -185,21 +186,17 @@ void vcpu_set_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_
 
 uint8_t vcpu_cpl(struct vcpu *vcpu)
 {
-	struct segment ss;
-
 	/* SS.DPL is the CPL in every mode (SDM vol. 3, 25.4.1); real mode has 0, virtual-8086 mode 3 there. */
-	virt->get_seg(vcpu, SEG_SS, &ss);
-	return (uint8_t)field_get(ss.rights, SEG_DPL_MASK);
+	return (uint8_t)field_get(virt->get(vcpu, REG_SS_RIGHTS), SEG_DPL_MASK);
 }
 
 enum insn_mode vcpu_mode(struct vcpu *vcpu)
 {
-	struct segment cs;
+	uint64_t rights = virt->get(vcpu, REG_CS_RIGHTS);
 
-	virt->get_seg(vcpu, SEG_CS, &cs);
-	if ((cs.rights & SEG_L) && (virt->get(vcpu, REG_EFER) & EFER_LMA))
+	if ((rights & SEG_L) && (virt->get(vcpu, REG_EFER) & EFER_LMA))
 		return INSN_64;
-	return cs.rights & SEG_DB ? INSN_32 : INSN_16;
+	return rights & SEG_DB ? INSN_32 : INSN_16;
 }
 
 uint64_t vcpu_tsc(struct vcpu *vcpu)

@@ -37,7 +37,6 @@ struct vcpu {
 	/* Facts about the exit being handled; set by the vendor's handle() */
 	uint32_t     insn_len;		/* 0 = unknown: EXIT_SKIP decodes. A handler that decoded stores it here */
 	uint64_t     exit_rip;		/* RIP at the exit */
-	uint32_t     exit_reason;	/* the vendor's number */
 	bool         rip_moved;		/* set() wrote RIP during this exit */
 
 	/* Events */

@@ -44,6 +44,7 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 	if (vm->end != VM_END_NONE)
 		return;		/* the first reason is the one that matters */
 	vm->end = end;
+	this_cpu()->attention = true;	/* its vCPU leaves the run loop, whoever asked */
 	va_start(args, fmt);
 	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	va_end(args);
@@ -56,6 +57,7 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 	if (vm->end != VM_END_NONE)
 		return;
 	vm->end = VM_END_CRASHED;
+	this_cpu()->attention = true;
 	va_start(args, fmt);
 	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	va_end(args);

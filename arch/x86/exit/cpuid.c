@@ -92,7 +92,8 @@ static struct cpuid_regs *add(struct cpuid_table *table, uint32_t leaf, uint32_t
 
 	if (table->count == CPUID_ENTRIES_MAX)
 		return &entry[-1].regs;		/* the unit test proves that this does not happen */
-	*entry = (struct cpuid_entry){ leaf, subleaf, has_subleaf, regs };
+	*entry = (struct cpuid_entry){ leaf, subleaf, has_subleaf,
+				       leaf == CPUID_FEATURES || leaf == CPUID_TOPOLOGY || leaf == CPUID_XSAVE, regs };
 	table->count++;
 	if (low < CPUID_INDEX_MAX && !index[low])
 		index[low] = (uint8_t)table->count;
@@ -217,7 +218,7 @@ void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpu
 	const uint32_t intel_ebx = 0x756e6547U;	/* "Genu" */
 	bool is_intel = basic.ebx == intel_ebx;
 
-	*table = (struct cpuid_table){ 0 };
+	*table = (struct cpuid_table){ .repeats_last = is_intel };
 	/* Leaf 0x15 is ours on Intel even when the host stops before it. */
 	table->max_basic = is_intel ? CPUID_FREQUENCY : (uint32_t)min_u64(basic.eax, CPUID_XSAVE);
 	table->max_ext = (uint32_t)min_u64(ext.eax, CPUID_ADDR);
@@ -235,16 +236,10 @@ void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpu
 	add_timing(table, facts, is_intel);
 }
 
-static const struct cpuid_entry *find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+/* Leaves without a direct index, and those with subleaves: a search. */
+static const struct cpuid_entry *search(const struct cpuid_table *table, uint32_t first, uint32_t leaf,
+					uint32_t subleaf)
 {
-	uint32_t low = leaf & ~CPUID_EXT_BASE;
-	uint32_t first = 0;
-
-	if (low < CPUID_INDEX_MAX) {
-		first = leaf & CPUID_EXT_BASE ? table->ext[low] : table->basic[low];
-		if (!first--)
-			return NULL;
-	}
 	for (uint32_t i = first; i < table->count; i++) {
 		const struct cpuid_entry *entry = &table->entries[i];
 
@@ -252,6 +247,20 @@ static const struct cpuid_entry *find(const struct cpuid_table *table, uint32_t 
 			return entry;
 	}
 	return NULL;
+}
+
+static inline const struct cpuid_entry *find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+{
+	uint32_t low = leaf & ~CPUID_EXT_BASE, first;
+	const struct cpuid_entry *entry;
+
+	if (low >= CPUID_INDEX_MAX)
+		return search(table, 0, leaf, subleaf);
+	first = (leaf & CPUID_EXT_BASE ? table->ext : table->basic)[low];
+	if (!first)
+		return NULL;
+	entry = &table->entries[first - 1];
+	return entry->has_subleaf ? search(table, first - 1, leaf, subleaf) : entry;
 }
 
 struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
@@ -285,24 +294,26 @@ static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpu
 	}
 }
 
-struct cpuid_regs cpuid_answer(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
+/* Above the last basic leaf Intel processors answer with that leaf (SDM vol. 2, CPUID), AMD's with zeros. */
+static uint32_t effective_leaf(const struct cpuid_table *table, uint32_t leaf)
 {
-	struct cpuid_regs regs;
-	const struct cpuid_table *table = vcpu->vm->cpuid;
+	bool is_beyond = leaf > table->max_basic && leaf < CPUID_HV_BASE;
 
-	/* Above the last basic leaf Intel processors answer with that leaf (SDM vol. 2, CPUID). */
-	if (leaf > table->max_basic && leaf < CPUID_HV_BASE)
-		leaf = table->max_basic;
-	regs = cpuid_lookup(table, leaf, subleaf);
-	if (leaf == CPUID_FEATURES || leaf == CPUID_TOPOLOGY || leaf == CPUID_XSAVE)
-		patch(vcpu, leaf, subleaf, &regs);
-	return regs;
+	return is_beyond && table->repeats_last ? table->max_basic : leaf;
 }
 
 enum exit_result exit_cpuid(struct vcpu *vcpu)
 {
-	struct cpuid_regs regs = cpuid_answer(vcpu, (uint32_t)vcpu->gpr[GPR_RAX], (uint32_t)vcpu->gpr[GPR_RCX]);
+	const struct cpuid_table *table = vcpu->vm->cpuid;
+	uint32_t leaf = effective_leaf(table, (uint32_t)vcpu->gpr[GPR_RAX]);
+	uint32_t subleaf = (uint32_t)vcpu->gpr[GPR_RCX];
+	const struct cpuid_entry *entry = find(table, leaf, subleaf);
+	struct cpuid_regs regs = { 0 };
 
+	if (entry)
+		regs = entry->regs;
+	if (entry ? entry->is_dynamic : leaf == CPUID_TOPOLOGY)
+		patch(vcpu, leaf, subleaf, &regs);
 	/* 32-bit results: the upper halves become zero in every mode (facts, 18). */
 	vcpu->gpr[GPR_RAX] = regs.eax;
 	vcpu->gpr[GPR_RBX] = regs.ebx;

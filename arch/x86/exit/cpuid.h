@@ -12,11 +12,17 @@
 #define CPUID_ENTRIES_MAX	96U
 #define CPUID_INDEX_MAX		0x20U	/* basic and extended leaves with a direct index */
 
-struct cpuid_entry { uint32_t leaf, subleaf; bool has_subleaf; struct cpuid_regs regs; };
+struct cpuid_entry {
+	uint32_t          leaf, subleaf;
+	bool              has_subleaf;
+	bool              is_dynamic;	/* depends on the vCPU: APIC ID, OSXSAVE, size of the XSAVE area */
+	struct cpuid_regs regs;
+};
 
 struct cpuid_table {
 	uint32_t           count;
 	uint32_t           max_basic, max_ext;
+	bool               repeats_last;	/* Intel: leaves above the last basic one answer with that one */
 	uint8_t            basic[CPUID_INDEX_MAX], ext[CPUID_INDEX_MAX];	/* first entry of a leaf + 1, 0 = none */
 	struct cpuid_entry entries[CPUID_ENTRIES_MAX];
 };
@@ -37,8 +43,5 @@ struct cpuid_facts {
 
 void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host);
 
-/* Pure part of the exit: the table's answer (Intel's rule for leaves out of range: the last basic leaf). */
+/* Pure part of the exit: the table's answer; zeros where it has none. */
 struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
-
-/* The leaf as this vCPU sees it now: APIC ID, OSXSAVE, XSAVE area size. */
-struct cpuid_regs cpuid_answer(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf);

@@ -91,6 +91,8 @@ exit_fn exit_nmi_window;
 
 /* ---- Families that need decoded facts: a five-line adapter in vmx/exits.c or svm/exits.c calls them ---- */
 enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access);
+/* IN and OUT: the exit a guest makes most, with its facts in registers. */
+enum exit_result exit_pio_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool is_in);
 enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access);
 enum exit_result exit_dr(struct vcpu *vcpu, const struct dr_access *access);
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault);
@@ -104,7 +106,7 @@ enum exit_result exit_host_nmi(struct vcpu *vcpu);
  * moving and stops that VM by name. Handlers that got something done (memory mapped, REP steps, an exception
  * injected, a host interrupt taken) say so by exit_progress().
  */
-enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t rip, const char *name);
+enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t rip);
 void exit_progress(struct vcpu *vcpu);
 
 bool xcr0_is_valid(uint64_t val, uint64_t mask);	/* pure part of XSETBV */

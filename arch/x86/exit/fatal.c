@@ -20,7 +20,7 @@ void exit_progress(struct vcpu *vcpu)
 	vcpu->made_progress = true;
 }
 
-enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t rip, const char *name)
+enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t rip)
 {
 	if (vcpu->made_progress || rip != vcpu->loop_rip || reason != vcpu->loop_reason) {
 		vcpu->made_progress = false;
@@ -31,7 +31,7 @@ enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t 
 	}
 	if (++vcpu->loop_count < EXIT_LOOP_MAX)
 		return EXIT_RESUME;
-	vm_log(vcpu->vm, "RIP did not move: exit \"%s\" came %u times at rip 0x%lx", name, EXIT_LOOP_MAX, rip);
+	vm_log(vcpu->vm, "RIP did not move: exit \"%s\" came %u times at rip 0x%lx", exit_name(reason), EXIT_LOOP_MAX, rip);
 	return exit_fatal(vcpu, "RIP did not move, exit reason", reason);
 }
 

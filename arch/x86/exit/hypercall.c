@@ -3,7 +3,7 @@
  * Hypercalls: VMCALL on Intel, VMMCALL on AMD.
  *
  *   RAX number, RBX RCX RDX arguments; RAX result: >= 0, or one of the negative codes below. All other
- *   registers keep their values. From ring 0 only; elsewhere the answer is HC_DENIED.
+ *   registers keep their values. HC_EXIT and HC_PRINT answer HC_DENIED outside ring 0.
  *
  *   0  HC_VERSION                     -> interface version
  *   1  HC_EXIT    RBX code            ends the VM in order; the code is reported as by port 0xf4
@@ -37,6 +37,8 @@ static int64_t hc_version(struct vcpu *vcpu)
 
 static int64_t hc_exit(struct vcpu *vcpu)
 {
+	if (vcpu_cpl(vcpu))
+		return HC_DENIED;
 	vcpu->vm->exit_code = (int)(uint32_t)vcpu->gpr[GPR_RBX];
 	vm_stop(vcpu->vm, VM_END_SHUTDOWN, "hypercall, code %d", vcpu->vm->exit_code);
 	return 0;
@@ -50,6 +52,8 @@ static int64_t hc_print(struct vcpu *vcpu)
 	uint32_t error;
 	const struct char_back *out = &vcpu->vm->machine->debugcon.out;
 
+	if (vcpu_cpl(vcpu))
+		return HC_DENIED;
 	if (len > HC_PRINT_MAX)
 		return HC_BAD_LENGTH;
 	for (uint64_t done = 0; done < len;) {
@@ -76,12 +80,10 @@ static hypercall_fn *const hypercalls[] = { hc_version, hc_exit, hc_print, hc_ti
 enum exit_result exit_hypercall(struct vcpu *vcpu)
 {
 	uint64_t number = vcpu->gpr[GPR_RAX];
+	int64_t  answer = HC_UNKNOWN;
 
-	if (vcpu_cpl(vcpu))
-		vcpu->gpr[GPR_RAX] = (uint64_t)(int64_t)HC_DENIED;
-	else if (number >= countof(hypercalls))
-		vcpu->gpr[GPR_RAX] = (uint64_t)(int64_t)HC_UNKNOWN;
-	else
-		vcpu->gpr[GPR_RAX] = (uint64_t)hypercalls[number](vcpu);
+	if (number < countof(hypercalls))
+		answer = hypercalls[number](vcpu);
+	vcpu->gpr[GPR_RAX] = (uint64_t)answer;
 	return EXIT_SKIP;
 }

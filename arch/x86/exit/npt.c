@@ -9,11 +9,9 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-static int map_chunk(struct vm *vm, gpa_t addr, hpa_t chunk)
+static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
 {
-	gpa_t start = gpa(align_down(addr.raw, LARGE_SIZE));
-
-	if (gpm_is_whole_chunk(&vm->gpm, addr))
+	if (is_whole)
 		return npt_map(&vm->npt, start, chunk, LARGE_SIZE, NPT_RWX, false);
 	for (uint64_t offset = 0; offset < LARGE_SIZE; offset += PAGE_SIZE)
 		if (gpm_is_ram(&vm->gpm, gpa_add(start, offset), PAGE_SIZE) &&
@@ -22,21 +20,21 @@ static int map_chunk(struct vm *vm, gpa_t addr, hpa_t chunk)
 	return 0;
 }
 
-static enum exit_result touch_ram(struct vcpu *vcpu, gpa_t addr)
-{
-	hpa_t chunk = gpm_populate(&vcpu->vm->gpm, addr);
-
-	/* Overcommitted: this guest pays, nobody else (design rule 3). */
-	if (!chunk.raw || map_chunk(vcpu->vm, addr, chunk))
-		return exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
-	exit_progress(vcpu);
-	return EXIT_RESUME;
-}
-
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
 {
-	if (!fault->was_mapped && gpm_is_ram(&vcpu->vm->gpm, fault->addr, 1))
-		return touch_ram(vcpu, fault->addr);
+	struct vm *vm = vcpu->vm;
+	bool       is_whole;
+	hpa_t      chunk;
+
+	if (!fault->was_mapped) {
+		chunk = gpm_populate(&vm->gpm, fault->addr, &is_whole);
+		exit_progress(vcpu);
+		if (chunk.raw && !map_chunk(vm, gpa(align_down(fault->addr.raw, LARGE_SIZE)), chunk, is_whole))
+			return EXIT_RESUME;
+		/* Overcommitted: this guest pays, nobody else (design rule 3). */
+		if (chunk.raw || gpm_is_ram(&vm->gpm, fault->addr, 1))
+			return exit_fatal(vcpu, "the host is out of memory for guest RAM at", fault->addr.raw);
+	}
 	if (fault->is_fetch)
 		return exit_fatal(vcpu, "the guest executes where there is no memory:", fault->addr.raw);
 	if (fault->in_walk)

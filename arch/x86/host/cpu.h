@@ -15,7 +15,7 @@ struct vcpu;
 struct cpu {
 	struct cpu  *self;		/* offset 0: mov %gs:0 */
 	uint32_t     index, apic_id;
-	volatile bool attention;
+	bool         attention;
 	bool         in_panic;
 	struct vcpu *loaded;		/* whose lazily switched state is in the registers */
 	uint64_t     guest_nmis;	/* NMIs that arrived while in the hypervisor */

@@ -140,7 +140,7 @@ static enum exit_result invalid(struct vcpu *vcpu)
 
 /* ---- Dispatch ---- */
 
-static enum exit_result finish(struct vcpu *vcpu, enum exit_result result, uint32_t code, const char *name)
+static enum exit_result finish(struct vcpu *vcpu, enum exit_result result, uint32_t code)
 {
 	switch (result) {
 	case EXIT_SKIP:
@@ -150,7 +150,7 @@ static enum exit_result finish(struct vcpu *vcpu, enum exit_result result, uint3
 		step_over(vcpu);
 		return EXIT_STOP;
 	case EXIT_RESUME:
-		return exit_resume_check(vcpu, svm_trace_index(code), vcpu->exit_rip, name);
+		return exit_resume_check(vcpu, svm_trace_index(code), vcpu->exit_rip);
 	default:
 		return result;
 	}
@@ -166,7 +166,7 @@ enum exit_result svm_handle(struct vcpu *vcpu)
 	vcpu->exit_rip = vmcb->save.rip;
 	vcpu->rip_moved = false;
 	vcpu->insn_len = 0;
-	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit_rip, vmcb->control.exitinfo1);
+	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit_rip);
 	if (code == SVM_EXIT_INVALID)
 		return invalid(vcpu);
 	svm_take_interrupted(vcpu);
@@ -174,7 +174,7 @@ enum exit_result svm_handle(struct vcpu *vcpu)
 		return exit_fatal(vcpu, "unexpected exit", code);
 	if (find_length(vcpu, code, &result))
 		result = row->handle(vcpu);
-	return finish(vcpu, result, code, row->name);
+	return finish(vcpu, result, code);
 }
 
 /* ---- Adapters ---- */

@@ -113,6 +113,7 @@ void svm_take_interrupted(struct vcpu *vcpu)
 
 	if (svm_decode_event(vmcb->control.exitintinfo, &event)) {
 		vcpu->pending = event;
+		vcpu->irq_check = true;
 		if (event.type == VEVENT_NMI)
 			vcpu->nmi_blocked = false;	/* it blocks again when it is injected again */
 	}

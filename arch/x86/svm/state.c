@@ -177,6 +177,8 @@ static const struct { uint16_t offset; uint32_t clean; } reg_fields[GUEST_REG_CO
 	[REG_FS_BASE] = FIELD_OF(save.fs.base, 0),
 	[REG_GS_BASE] = FIELD_OF(save.gs.base, 0),
 	[REG_DEBUGCTL] = FIELD_OF(save.dbgctl, CLEAN_LBR),
+	[REG_CS_RIGHTS] = FIELD_OF(save.cs.attrib, 0),	/* converted by svm_get */
+	[REG_SS_RIGHTS] = FIELD_OF(save.ss.attrib, 0),
 	[REG_TSC_OFFSET] = FIELD_OF(control.tsc_offset, CLEAN_I),
 };
 
@@ -185,11 +187,25 @@ static uint64_t *reg_ptr(struct vmcb *vmcb, enum guest_reg reg)
 	return (uint64_t *)(void *)((char *)vmcb + reg_fields[reg].offset);
 }
 
+/* The attributes are a converted field; the privilege level is SS's by the neutral rule, a field of its own here. */
+static uint64_t segment_rights(struct vcpu *vcpu, enum guest_seg index)
+{
+	struct segment seg;
+
+	svm_get_seg(vcpu, index, &seg);
+	if (index == SEG_SS)
+		return field_set(seg.rights, SEG_DPL_MASK, svm_of(vcpu)->vmcb->save.cpl);
+	return seg.rights;
+}
+
 uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
-	uint64_t val = *reg_ptr(svm->vmcb, reg);
+	uint64_t val;
 
+	if (reg == REG_CS_RIGHTS || reg == REG_SS_RIGHTS)
+		return segment_rights(vcpu, reg == REG_CS_RIGHTS ? SEG_CS : SEG_SS);
+	val = *reg_ptr(svm->vmcb, reg);
 	if (reg == REG_EFER)
 		val &= ~EFER_SVME;
 	else if (reg == REG_CR0)

@@ -29,6 +29,8 @@ enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RD
 	X(REG_FS_BASE, "fs_base")		\
 	X(REG_GS_BASE, "gs_base")		\
 	X(REG_DEBUGCTL, "debugctl")		\
+	X(REG_CS_RIGHTS, "cs_rights")		/* struct segment's rights of CS and SS alone: mode and CPL */ \
+	X(REG_SS_RIGHTS, "ss_rights")		\
 	X(REG_TSC_OFFSET, "tsc_offset")		/* what hardware adds to the host TSC for this guest */
 
 enum guest_reg {

@@ -105,17 +105,25 @@ static uint64_t *split(struct npt *npt, uint64_t *entry, unsigned level)
 	return table;
 }
 
-/* The table below *entry, made or split when it is not there. */
-static uint64_t *descend(struct npt *npt, uint64_t *entry, unsigned level)
+/* Where there is no table below *entry yet: make one, or split the large leaf that stands there. */
+__attribute__((noinline)) static uint64_t *make_table(struct npt *npt, uint64_t *entry, unsigned level)
 {
 	uint64_t *table;
 
 	if (is_present(npt->format, *entry))
-		return is_leaf(npt->format, *entry, level) ? split(npt, entry, level) : table_of(npt, *entry);
+		return split(npt, entry, level);
 	table = new_table(npt);
 	if (table)
 		*entry = ptr_hpa(table).raw | npt->format->table;
 	return table;
+}
+
+/* The table below *entry: on the path of every first touch, so the usual case is one test. */
+static inline uint64_t *descend(struct npt *npt, uint64_t *entry, unsigned level)
+{
+	if (is_present(npt->format, *entry) && !(*entry & npt->format->large))
+		return table_of(npt, *entry);
+	return make_table(npt, entry, level);
 }
 
 int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned rights, bool is_uncached)

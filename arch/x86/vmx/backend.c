@@ -2,23 +2,23 @@
 /* Intel VT-x as a struct virt_backend, and the entry itself. */
 #include "arch/x86/virt/backend.h"
 
+#include <stddef.h>
+
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/state.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 
-/* switch.asm: 0 after an exit; 1 VMfailInvalid, 2 VMfailValid. */
-uint64_t vmx_switch(struct vcpu *vcpu, uint64_t is_launched, uint64_t *host_rsp);
+/* switch.asm: returns at the exit; when there was no entry, vmx->failed says so. */
+void vmx_switch(struct vcpu *vcpu, struct vmx_vcpu *vmx);
+
+/* What switch.asm takes for granted. */
+_Static_assert(offsetof(struct vcpu, gpr) == 0 && offsetof(struct vcpu, arch) == 128, "switch.asm: GPR, ARCH");
+_Static_assert(offsetof(struct vmx_vcpu, host_rsp) == 0 && offsetof(struct vmx_vcpu, failed) == 8 &&
+	       offsetof(struct vmx_vcpu, launched) == 16, "switch.asm: host_rsp, FAILED, LAUNCHED");
 
 void vmx_enter(struct vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = vmx_use(vcpu);
-
-	if (__builtin_expect(vmx_switch(vcpu, vmx->is_launched, &vmx->host_rsp) == 0, 1)) {
-		vmx->is_launched = true;
-		vmx->failed = 0;
-	} else {
-		vmx->failed = (uint32_t)vmread(VMCS_VM_INSTRUCTION_ERROR) | (uint32_t)VMX_FAILED;
-	}
+	vmx_switch(vcpu, vmx_use(vcpu));
 }
 
 const struct virt_backend vmx_backend = {

@@ -5,13 +5,9 @@
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx.h"
 
-#define IOQ_SIZE	FIELD(2, 0)	/* bytes - 1 */
-#define IOQ_IN		BIT(3)
-#define IOQ_STRING	BIT(4)
-#define IOQ_REP		BIT(5)
-#define IOQ_PORT	FIELD(31, 16)
 #define INSN_ADDR_SIZE	FIELD(9, 7)	/* 0: 16 bits, 1: 32, 2: 64 */
 #define INSN_SEGMENT	FIELD(17, 15)	/* in the order of enum guest_seg */
 

@@ -25,7 +25,7 @@ static void dump_group(struct vcpu *vcpu, char kind, const char *title)
 	for (uint32_t i = 0; i < vmcs_field_count; i++)
 		if (vmcs_fields[i].kind == kind)
 			vm_log(vcpu->vm, "    %04x %-40s %016lx", vmcs_fields[i].encoding, vmcs_fields[i].name,
-			       vmread(vmcs_fields[i].encoding));
+			       vmread_optional(vmcs_fields[i].encoding));
 }
 
 void vmx_dump(struct vcpu *vcpu)

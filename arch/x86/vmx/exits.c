@@ -52,10 +52,13 @@ static enum exit_result vmx_exit_nmi_window(struct vcpu *vcpu)
 
 static enum exit_result vmx_exit_io(struct vcpu *vcpu)
 {
-	struct pio_access access = vmx_decode_io(vmread(VMCS_EXIT_QUALIFICATION), 0);
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+	struct pio_access access;
 
-	if (access.is_string)
-		access = vmx_decode_io(vmread(VMCS_EXIT_QUALIFICATION), (uint32_t)vmread(VMCS_EXIT_INSN_INFO));
+	if (!(qual & IOQ_STRING))
+		return exit_pio_plain(vcpu, (uint16_t)field_get(qual, IOQ_PORT), (unsigned)field_get(qual, IOQ_SIZE) + 1,
+				      qual & IOQ_IN);
+	access = vmx_decode_io(qual, (uint32_t)vmread(VMCS_EXIT_INSN_INFO));
 	return exit_pio(vcpu, &access);
 }
 
@@ -73,7 +76,7 @@ static enum exit_result vmx_exit_ept_violation(struct vcpu *vcpu)
 
 	/* The fault hit an IRET that had already lifted NMI blocking: it will run again, so block again (28.2.3). */
 	if ((qual & EPTQ_NMI_UNBLOCK) && !vcpu->pending.is_valid)
-		(void)vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
 	vcpu->insn_len = 0;		/* not reported here: whoever emulates decodes */
 	return exit_npt(vcpu, &fault);
 }
@@ -82,6 +85,16 @@ static enum exit_result vmx_exit_ept_misconfig(struct vcpu *vcpu)
 {
 	return exit_fatal(vcpu, "EPT misconfiguration (a bug in the hypervisor's tables) at",
 			  vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+}
+
+/* Exits outside the table or with no handler in it, entries that failed. */
+static enum exit_result vmx_exit_unexpected(struct vcpu *vcpu)
+{
+	uint64_t reason = vmread(VMCS_EXIT_REASON);
+
+	if (reason & EXIT_REASON_ENTRY_FAIL)
+		return vmx_entry_failed(vcpu, reason);
+	return exit_fatal(vcpu, "unexpected exit, reason", reason);
 }
 
 static const struct exit_row vmx_exits[] = {
@@ -95,55 +108,62 @@ const struct exit_table vmx_exit_tables[] = {
 	{ 0, 0, NULL },
 };
 
-/* Over the emulated instruction: RIP, the interrupt shadow, RF; and the single step that was due after it. */
-static void step_over(struct vcpu *vcpu, uint64_t rip)
+/* What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after it. */
+__attribute__((noinline)) static void clear_instruction_state(uint64_t flags, uint64_t shadow)
 {
-	uint32_t len = vcpu->insn_len ? vcpu->insn_len : (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);
-	uint64_t next = rip + len;
-	uint64_t shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-	uint64_t flags = vmread(VMCS_GUEST_RFLAGS);
-
-	if (!(vmread(VMCS_GUEST_CS_RIGHTS) & SEG_L))
-		next = lo32(next);
-	(void)vmwrite(VMCS_GUEST_RIP, next);
-	if (shadow & (BLOCK_STI | BLOCK_MOV_SS))
-		(void)vmwrite(VMCS_GUEST_INTERRUPTIBILITY, shadow & ~(BLOCK_STI | BLOCK_MOV_SS));
-	if (flags & RFLAGS_RF)
-		(void)vmwrite(VMCS_GUEST_RFLAGS, flags & ~RFLAGS_RF);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, shadow & ~(BLOCK_STI | BLOCK_MOV_SS));
+	vmwrite(VMCS_GUEST_RFLAGS, flags & ~RFLAGS_RF);
 	if (flags & RFLAGS_TF)
-		(void)vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
-static enum exit_result unexpected(struct vcpu *vcpu, uint64_t reason)
+__attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
 {
-	if (reason & EXIT_REASON_ENTRY_FAIL)
-		return vmx_entry_failed(vcpu, reason);
-	return exit_fatal(vcpu, "unexpected exit, reason", reason);
+	uint64_t rip = vcpu->exit_rip, next, flags, shadow;
+
+	next = rip + vcpu->insn_len;
+	/* Only code outside 64-bit mode wraps at 4 GiB, and only there does the upper half change from 0. */
+	if (hi32(rip ^ next) && !(vmread(VMCS_GUEST_CS_RIGHTS) & SEG_L))
+		next = lo32(next);
+	vmwrite(VMCS_GUEST_RIP, next);
+	flags = vmread(VMCS_GUEST_RFLAGS);
+	shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+	if ((flags & (RFLAGS_RF | RFLAGS_TF)) | (shadow & (BLOCK_STI | BLOCK_MOV_SS)))
+		clear_instruction_state(flags, shadow);
+}
+
+/* Everything but the plain "emulated, go on". */
+__attribute__((noinline)) static enum exit_result finish(struct vcpu *vcpu, enum exit_result result)
+{
+	if (result == EXIT_SKIP_STOP) {
+		step_over(vcpu);
+		return EXIT_STOP;
+	}
+	if (result == EXIT_RESUME)
+		return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit_rip);
+	return result;
 }
 
 enum exit_result vmx_handle(struct vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = vcpu->arch;
-	const struct exit_row *row;
+	const struct vmx_vcpu *vmx = vcpu->arch;
 	enum exit_result result;
-	uint64_t reason, rip;
+	uint64_t reason, vectoring;
 
 	if (vmx->failed)
 		return vmx_entry_failed(vcpu, 0);
 	reason = vmread(VMCS_EXIT_REASON);
-	rip = vmread(VMCS_GUEST_RIP);
-	vcpu->exit_rip = rip;
-	trace_exit(&vcpu->trace, (uint32_t)reason, rip, 0);
+	vcpu->exit_rip = vmread(VMCS_GUEST_RIP);
 	if (reason >= countof(vmx_exits) || !vmx_exits[reason].handle)
-		return unexpected(vcpu, reason);
-	vmx_take_vectoring(vcpu);
-
-	row = &vmx_exits[reason];
-	vcpu->insn_len = 0;
-	result = row->handle(vcpu);
-	if (result == EXIT_SKIP || result == EXIT_SKIP_STOP)
-		step_over(vcpu, rip);
-	else if (result == EXIT_RESUME)
-		result = exit_resume_check(vcpu, (uint32_t)reason, rip, row->name);
-	return result == EXIT_SKIP ? EXIT_RESUME : result == EXIT_SKIP_STOP ? EXIT_STOP : result;
+		return vmx_exit_unexpected(vcpu);
+	vectoring = vmread(VMCS_IDT_VECTORING_INFO);
+	vcpu->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);	/* means something only for some exits */
+	trace_exit(&vcpu->trace, reason, vcpu->exit_rip);
+	if (vectoring & INTR_VALID)
+		vmx_take_vectoring(vcpu, (uint32_t)vectoring);
+	result = vmx_exits[reason].handle(vcpu);
+	if (__builtin_expect(result != EXIT_SKIP, 0))
+		return finish(vcpu, result);
+	step_over(vcpu);
+	return EXIT_RESUME;
 }

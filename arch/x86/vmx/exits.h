@@ -2,8 +2,16 @@
 #pragma once
 /* Between the files of this directory that meet at an exit. */
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/hw/bits.h"
 
 struct vcpu;
+
+/* Exit qualification for I/O instructions, table 28-5. */
+#define IOQ_SIZE	FIELD(2, 0)	/* bytes - 1 */
+#define IOQ_IN		BIT(3)
+#define IOQ_STRING	BIT(4)
+#define IOQ_REP		BIT(5)
+#define IOQ_PORT	FIELD(31, 16)
 
 extern const struct exit_table vmx_exit_tables[];
 

@@ -7,7 +7,7 @@
 static uint64_t read_field(void *ctx, uint32_t field)
 {
 	(void)ctx;
-	return vmread(field);
+	return vmread_optional(field);
 }
 
 static const char *field_name(uint32_t encoding)
@@ -29,12 +29,13 @@ static void report(void *ctx, const struct vmx_violation *violation)
 enum exit_result vmx_entry_failed(struct vcpu *vcpu, uint64_t reason)
 {
 	struct vmx_vcpu *vmx = vmx_use(vcpu);
-	uint32_t error = vmx->failed & 0xffffU;
+	uint64_t error = vmread(VMCS_VM_INSTRUCTION_ERROR);
 
 	if (reason)
 		vm_log(vcpu->vm, "VM entry failed: %s", exit_name((uint32_t)field_get(reason, EXIT_REASON_BASIC)));
 	else
-		vm_log(vcpu->vm, "VM entry failed: VM-instruction error %u, %s", error, vmx_instruction_error(error));
+		vm_log(vcpu->vm, "VM entry failed: VM-instruction error %lu, %s", error,
+		       vmx_instruction_error(vmx->failed == 1 ? 0 : (uint32_t)error));
 	if (!vmx_explain(&vmx_caps, read_field, report, vcpu))
 		vm_log(vcpu->vm, "VM entry: our checks find no violated rule; see the dump");
 	return exit_fatal(vcpu, "VM entry failed, reason", reason ? reason : error);

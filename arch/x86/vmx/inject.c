@@ -15,7 +15,7 @@
 static void set_proc_controls(struct vmx_vcpu *vmx, uint64_t val)
 {
 	if (val != vmx->proc_controls)
-		(void)vmwrite(VMCS_PROC_CONTROLS, val);
+		vmwrite(VMCS_PROC_CONTROLS, val);
 	vmx->proc_controls = val;
 }
 
@@ -35,7 +35,7 @@ void vmx_close_windows(struct vcpu *vcpu)
 static void set_debug_status(struct vcpu *vcpu)
 {
 	write_dr6((read_dr6() & ~DR6_TRAP_BITS) | vcpu->dr6_pending);
-	(void)vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
+	vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
 	vcpu->dr6_pending = 0;
 }
 
@@ -45,12 +45,12 @@ static void inject(struct vcpu *vcpu, const struct vevent *event)
 
 	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_DB && vcpu->dr6_pending)
 		set_debug_status(vcpu);
-	(void)vmwrite(VMCS_ENTRY_INTR_INFO, vmx_encode_event(event));
+	vmwrite(VMCS_ENTRY_INTR_INFO, vmx_encode_event(event));
 	/* No error code in real mode (27.2.1.3: the entry would fail). */
 	if (event->has_error)
-		(void)vmwrite(VMCS_ENTRY_EXCEPTION_ERROR, event->error);
+		vmwrite(VMCS_ENTRY_EXCEPTION_ERROR, event->error);
 	if (event->type >= VEVENT_SOFT_INT)
-		(void)vmwrite(VMCS_ENTRY_INSN_LENGTH, event->insn_len);
+		vmwrite(VMCS_ENTRY_INSN_LENGTH, event->insn_len);
 	vmx->entry_event = true;
 }
 
@@ -71,14 +71,14 @@ static void inject_pending(struct vcpu *vcpu)
 		event->has_error = false;
 	/* An NMI whose delivery was cut short: the blocking it began must not stop its second start (28.2.4). */
 	if (event->type == VEVENT_NMI)
-		(void)vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
 	inject(vcpu, event);
 	event->is_valid = false;
 }
 
 /*
- * Before each entry. The quick test first: most exits change nothing about interrupts, and the window, once
- * open, tells us when to look again.
+ * Before an entry, when irq_check says that something may have changed. What cannot be delivered now has its
+ * window opened, which tells us when to look again.
  */
 void vmx_deliver(struct vcpu *vcpu)
 {
@@ -88,8 +88,6 @@ void vmx_deliver(struct vcpu *vcpu)
 	struct inject_plan plan;
 	uint64_t blocking;
 
-	if (!vcpu->irq_check && !vcpu->pending.is_valid && !vcpu->nmi_pending)
-		return;
 	vmx = vmx_use(vcpu);
 	blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 	facts = (struct inject_facts){
@@ -114,13 +112,10 @@ void vmx_deliver(struct vcpu *vcpu)
 	vcpu->irq_check = false;
 }
 
-/* The first thing after an exit: an event on its way is not lost (facts, 35). */
-void vmx_take_vectoring(struct vcpu *vcpu)
+/* The first thing after an exit that cut a delivery short: the event is not lost (facts, 35). */
+void vmx_take_vectoring(struct vcpu *vcpu, uint32_t info)
 {
-	uint32_t info = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
-
-	if (!(info & INTR_VALID))
-		return;
+	vcpu->irq_check = true;
 	vcpu->pending = vmx_decode_event(info, (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR),
 					 (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH));
 }

@@ -30,8 +30,17 @@ static inline bool vmptrld(uint64_t vmcs)
 	return !failed;
 }
 
-/* Reading a field that the processor lacks leaves the value untouched: it reads as 0 here. */
+/* A field that every processor we accept has. */
 static inline uint64_t vmread(uint64_t field)
+{
+	uint64_t val;
+
+	__asm__ volatile("vmread %1, %0" : "=r"(val) : "r"(field) : "cc");
+	return val;
+}
+
+/* One that it may lack: VMfail leaves the destination untouched, so it reads as 0 here. */
+static inline uint64_t vmread_optional(uint64_t field)
 {
 	uint64_t val = 0;
 
@@ -39,13 +48,10 @@ static inline uint64_t vmread(uint64_t field)
 	return val;
 }
 
-/* False: no such field (optional ones may be tried). */
-static inline bool vmwrite(uint64_t field, uint64_t val)
+/* Writing a field that the processor lacks does nothing; the controls decide which ones we use. */
+static inline void vmwrite(uint64_t field, uint64_t val)
 {
-	bool failed;
-
-	__asm__ volatile("vmwrite %2, %1; setna %0" : "=qm"(failed) : "r"(field), "rm"(val) : "cc");
-	return !failed;
+	__asm__ volatile("vmwrite %1, %0" : : "r"(field), "rm"(val) : "cc");
 }
 
 struct inv_descriptor { uint64_t first, second; };

@@ -45,7 +45,7 @@ static void write_host_state(void)
 	};
 
 	for (size_t i = 0; i < countof(state); i++)
-		(void)vmwrite(state[i].field, state[i].val);
+		vmwrite(state[i].field, state[i].val);
 }
 
 /* ---- Controls ---- */
@@ -71,11 +71,11 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 	};
 
 	for (size_t i = 0; i < countof(state); i++)
-		(void)vmwrite(state[i].field, state[i].val);
+		vmwrite(state[i].field, state[i].val);
 	if (vmx_controls.proc2 & PROC2_VPID)
-		(void)vmwrite(VMCS_VPID, vmx->vpid);
+		vmwrite(VMCS_VPID, vmx->vpid);
 	if (vmx_controls.proc2 & PROC2_XSAVES)
-		(void)vmwrite(VMCS_XSS_EXITING_BITMAP, 0);	/* XSS is always 0: XSAVES needs no exit */
+		vmwrite(VMCS_XSS_EXITING_BITMAP, 0);	/* XSS is always 0: XSAVES needs no exit */
 }
 
 /* Tags are given out once and never again: a guest's stale translations can then not meet another's. */
@@ -154,6 +154,7 @@ static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
 	[REG_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS,	[REG_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
 	[REG_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP,	[REG_PAT] = VMCS_GUEST_IA32_PAT,
 	[REG_FS_BASE] = VMCS_GUEST_FS_BASE,	[REG_GS_BASE] = VMCS_GUEST_GS_BASE,
+	[REG_CS_RIGHTS] = VMCS_GUEST_CS_RIGHTS,	[REG_SS_RIGHTS] = VMCS_GUEST_SS_RIGHTS,
 	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,	[REG_TSC_OFFSET] = VMCS_TSC_OFFSET,
 };
 
@@ -183,7 +184,7 @@ static void reload_pdptes(struct vcpu *vcpu)
 	for (unsigned i = 0; is_pae && i < 4; i++) {
 		if (!gpm_read64(&vcpu->vm->gpm, gpa(cr3 + i * sizeof(entry)), &entry))
 			entry = 0;	/* not present: the guest faults, as it should */
-		(void)vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, entry);
+		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, entry);
 	}
 }
 
@@ -191,8 +192,8 @@ static void set_efer(struct vmx_vcpu *vmx, uint64_t val)
 {
 	/* The entry control must agree with LMA (facts, 24). */
 	vmx->entry_controls = (vmx->entry_controls & ~ENTRYC_IA32E_GUEST) | (val & EFER_LMA ? ENTRYC_IA32E_GUEST : 0);
-	(void)vmwrite(VMCS_ENTRY_CONTROLS, vmx->entry_controls);
-	(void)vmwrite(VMCS_GUEST_IA32_EFER, val);
+	vmwrite(VMCS_ENTRY_CONTROLS, vmx->entry_controls);
+	vmwrite(VMCS_GUEST_IA32_EFER, val);
 }
 
 void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
@@ -201,26 +202,26 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 
 	switch (reg) {
 	case REG_CR0:
-		(void)vmwrite(VMCS_CR0_SHADOW, val);
+		vmwrite(VMCS_CR0_SHADOW, val);
 		/* Fixed bits, less PE and PG; caches stay on whatever the guest says (facts, 2 and 27). */
 		val = (val | (vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG))) & vmx_caps.cr0_fixed1 & ~(CR0_CD | CR0_NW);
-		(void)vmwrite(VMCS_GUEST_CR0, val);
+		vmwrite(VMCS_GUEST_CR0, val);
 		reload_pdptes(vcpu);
 		break;
 	case REG_CR4:
-		(void)vmwrite(VMCS_CR4_SHADOW, val);
-		(void)vmwrite(VMCS_GUEST_CR4, (val | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
+		vmwrite(VMCS_CR4_SHADOW, val);
+		vmwrite(VMCS_GUEST_CR4, (val | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
 		reload_pdptes(vcpu);
 		break;
 	case REG_CR3:
-		(void)vmwrite(VMCS_GUEST_CR3, val);
+		vmwrite(VMCS_GUEST_CR3, val);
 		reload_pdptes(vcpu);
 		break;
 	case REG_EFER:
 		set_efer(vmx, val);
 		break;
 	default:
-		(void)vmwrite(reg_fields[reg], val);
+		vmwrite(reg_fields[reg], val);
 		break;
 	}
 }
@@ -247,17 +248,18 @@ void vmx_set_seg(struct vcpu *vcpu, enum guest_seg index, const struct segment *
 	uint32_t step = index * SEG_STEP;
 
 	vmx_use(vcpu);
-	(void)vmwrite(VMCS_GUEST_ES_BASE + step, seg->base);
-	(void)vmwrite(VMCS_GUEST_ES_LIMIT + step, seg->limit);
+	vmwrite(VMCS_GUEST_ES_BASE + step, seg->base);
+	vmwrite(VMCS_GUEST_ES_LIMIT + step, seg->limit);
 	if (index >= SEG_GDTR)
 		return;
-	(void)vmwrite(VMCS_GUEST_ES_SELECTOR + step, seg->selector);
-	(void)vmwrite(VMCS_GUEST_ES_RIGHTS + step, seg->rights);
+	vmwrite(VMCS_GUEST_ES_SELECTOR + step, seg->selector);
+	vmwrite(VMCS_GUEST_ES_RIGHTS + step, seg->rights);
 }
 
 void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
-	struct vmx_vcpu *vmx = vmx_use(vcpu);
+	struct vmx_cpu  *cpu = this_cpu()->arch;
+	struct vmx_vcpu *running = cpu->current, *vmx = vmx_use(vcpu);
 	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
 		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
 		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
@@ -272,13 +274,18 @@ void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 		vmx_set_seg(vcpu, i, &state->seg[i]);
 	for (size_t i = 0; i < countof(regs); i++)
 		vmx_set(vcpu, regs[i].reg, regs[i].val);
-	(void)vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
-	(void)vmwrite(VMCS_GUEST_ACTIVITY, 0);
-	(void)vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
-	(void)vmwrite(VMCS_ENTRY_INTR_INFO, 0);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmwrite(VMCS_GUEST_ACTIVITY, 0);
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
 	vmx->entry_event = false;
 	vcpu->pending.is_valid = false;
 	vmx_flush(vcpu);
+	/* A start-up IPI resets another's vCPU in the middle of the sender's exit, which goes on with its own VMCS. */
+	if (running && running != vmx) {
+		vmptrld(running->vmcs.raw);
+		cpu->current = running;
+	}
 }
 
 /* ---- Registers that stay in the processor while this vCPU is loaded ---- */

@@ -1,12 +1,13 @@
 ; SPDX-License-Identifier: MIT
 ;
-; uint64_t vmx_switch(struct vcpu *vcpu /* rdi */, uint64_t is_launched /* rsi */, uint64_t *host_rsp /* rdx */)
+; void vmx_switch(struct vcpu *vcpu /* rdi */, struct vmx_vcpu *vmx /* rsi */)
 ;
-; Enter the guest and come back at the exit: to its C caller this is a function call. Returns 0 after an exit,
-; 1 for VMfailInvalid, 2 for VMfailValid (SDM vol. 3, 31.2 "Conventions"). Only the general registers change
+; Enter the guest and come back at the exit: to its C caller this is a function call. When the entry itself
+; fails, vmx->failed becomes 1 for VMfailInvalid, 2 for VMfailValid (SDM vol. 3, 31.2 "Conventions"). Only the general registers change
 ; hands here; RSP, RIP, RFLAGS, control registers and segments are the VMCS's, the rest is not ours to touch.
 ;
-; struct vcpu begins with the sixteen general registers in encoding order, RSP's slot unused.
+; struct vcpu begins with the sixteen general registers in encoding order, RSP's slot unused, then arch;
+; struct vmx_vcpu begins with host_rsp, failed and launched. vmx/backend.c asserts these offsets.
 
 bits 64
 default rel
@@ -19,6 +20,9 @@ RBP_ equ 40
 RSI_ equ 48
 RDI_ equ 56
 VMCS_HOST_RSP equ 0x6c14
+ARCH equ 128
+FAILED equ 8
+LAUNCHED equ 16
 
 section .text
 
@@ -34,13 +38,13 @@ vmx_switch:
 	push	r15
 	push	rdi			; the exit finds the vCPU here
 
-	cmp	rsp, [rdx]		; the same depth as last time: the field still holds it
+	cmp	rsp, [rsi]		; the same depth as last time: the field still holds it
 	je	.host_rsp_known
-	mov	[rdx], rsp
+	mov	[rsi], rsp
 	mov	eax, VMCS_HOST_RSP
 	vmwrite	rax, rsp
 .host_rsp_known:
-	test	rsi, rsi		; the flags live until the branch below: MOV leaves them alone
+	cmp	qword [rsi + LAUNCHED], 0	; the flags live until the branch below: MOV leaves them alone
 	mov	rax, [rdi + RAX_]
 	mov	rcx, [rdi + RCX_]
 	mov	rdx, [rdi + RDX_]
@@ -60,14 +64,19 @@ vmx_switch:
 	vmresume
 	jmp	.failed
 .launch:
+	push	rdx			; a failed launch ends the VM, so "launched" may be said before it is true
+	mov	rdx, [rsp + 8]
+	mov	rdx, [rdx + ARCH]
+	mov	qword [rdx + LAUNCHED], 1
+	pop	rdx
 	vmlaunch
 
 .failed:				; no guest ran: our own registers were overwritten, nothing else
-	mov	eax, 1
-	jc	.restore
-	mov	eax, 2
-.restore:
 	pop	rdi
+	mov	rdx, [rdi + ARCH]
+	mov	qword [rdx + FAILED], 1
+	jc	vmx_exit_landing.return
+	mov	qword [rdx + FAILED], 2
 	jmp	vmx_exit_landing.return
 
 align 16
@@ -88,15 +97,6 @@ vmx_exit_landing:			; RSP is what HOST_RSP said: our frame, the vCPU on top
 	mov	[rdi + 112], r14
 	mov	[rdi + 120], r15
 	pop	qword [rdi + RDI_]	; the guest's RDI, exchanged above
-	xor	eax, eax
-	; A guest's values must not steer our speculation: clear what C does not overwrite at once.
-	xor	esi, esi
-	xor	edx, edx
-	xor	ecx, ecx
-	xor	r8d, r8d
-	xor	r9d, r9d
-	xor	r10d, r10d
-	xor	r11d, r11d
 .return:
 	pop	r15
 	pop	r14
