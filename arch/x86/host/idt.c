@@ -29,7 +29,6 @@ extern const uint8_t trap_stubs[];
 
 /* Vectors that change to a stack of their own; all others stay where they are. */
 static const uint8_t vector_ist[VECTORS] = {
-	[VEC_DB] = IST_DB,
 	[VEC_NMI] = IST_NMI,
 	[VEC_DF] = IST_DF,
 	[VEC_MC] = IST_MC,

@@ -30,13 +30,14 @@ struct trap_row {
 
 static void trap_fixup(struct trap_frame *frame);
 static void trap_nmi(struct trap_frame *frame);
+static void trap_debug(struct trap_frame *frame);
 static void trap_page_fault(struct trap_frame *frame);
 static void trap_double_fault(struct trap_frame *frame);
 
 /* SDM vol. 3, table 6-1 "Protected-Mode Exceptions and Interrupts"; APM vol. 2, 8.2 "Vectors". */
 static const struct trap_row traps[TRAP_EXCEPTIONS] = {
 	[VEC_DE]  = { "#DE divide error", NULL },
-	[VEC_DB]  = { "#DB debug", NULL },
+	[VEC_DB]  = { "#DB debug", trap_debug },
 	[VEC_NMI] = { "NMI", trap_nmi },
 	[VEC_BP]  = { "#BP breakpoint", NULL },
 	[VEC_OF]  = { "#OF overflow", NULL },
@@ -87,6 +88,20 @@ static void trap_nmi(struct trap_frame *frame)
 {
 	(void)frame;
 	this_cpu()->guest_nmis++;
+}
+
+/*
+ * We never single-step ourselves. A step that belonged to a guest reaches us in Bochs 2.7 when the stepped
+ * instruction left the guest for another reason than #DB: right behind VMRUN, while TR and GS are still the
+ * guest's. So this vector has no stack of its own (the TSS would be the guest's), and the step is dropped.
+ */
+static void trap_debug(struct trap_frame *frame)
+{
+	const uint64_t single_step = BIT(14);
+
+	if (!(read_dr6() & single_step) || (frame->rflags & RFLAGS_TF))
+		panic_trap(frame, "%s", trap_name(frame->vector));
+	write_dr6(read_dr6() & ~single_step);
 }
 
 static bool is_guard_page(uint64_t addr)

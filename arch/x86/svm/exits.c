@@ -286,7 +286,17 @@ static enum exit_result svm_exit_dr(struct vcpu *vcpu)
 	return exit_dr(vcpu, &access);
 }
 
-/* DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"): nothing is left to be merged. */
+/*
+ * DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"), except in Bochs, which leaves BS to
+ * us: with TF set and no other cause, it was a step.
+ */
+static uint64_t debug_status(const struct vmcb_save *save)
+{
+	uint64_t bits = save->dr6 & DR6_BITS;
+
+	return !bits && (save->rflags & RFLAGS_TF) ? DR6_BS : bits;
+}
+
 static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = svm_of(vcpu)->vmcb;
@@ -295,7 +305,7 @@ static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 		.vector = vector,
 		.has_error = vector == VEC_AC,
 		.error = vector == VEC_AC ? (uint32_t)vmcb->control.exitinfo1 : 0,
-		.dr6_bits = vector == VEC_DB ? vmcb->save.dr6 & DR6_BITS : 0,
+		.dr6_bits = vector == VEC_DB ? debug_status(&vmcb->save) : 0,
 	};
 
 	return exit_exception(vcpu, &info);
