@@ -258,6 +258,8 @@ static void chip_write(struct pic *pic, struct pic_chip *chip, uint64_t offset, 
 	if (offset) {
 		if (chip->init_step)
 			chip_init_next(chip, value);
+		else if (chip->imr == value)
+			return;		/* the mask it has: nothing changes behind it */
 		else
 			chip->imr = value;
 	} else if (value & ICW1) {

@@ -20,21 +20,30 @@ static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
 	return 0;
 }
 
-enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
+/* Nothing is mapped there: RAM that is touched for the first time, or no RAM. Out of line, for the devices' sake. */
+__attribute__((noinline)) static bool touch(struct vcpu *vcpu, gpa_t addr, enum exit_result *result)
 {
 	struct vm *vm = vcpu->vm;
 	bool       is_whole;
-	hpa_t      chunk;
+	hpa_t      chunk = gpm_populate(&vm->gpm, addr, &is_whole);
 
-	if (!fault->was_mapped) {
-		chunk = gpm_populate(&vm->gpm, fault->addr, &is_whole);
-		exit_progress(vcpu);
-		if (chunk.raw && !map_chunk(vm, gpa(align_down(fault->addr.raw, LARGE_SIZE)), chunk, is_whole))
-			return EXIT_RESUME;
-		/* Overcommitted: this guest pays, nobody else (design rule 3). */
-		if (chunk.raw || gpm_is_ram(&vm->gpm, fault->addr, 1))
-			return exit_fatal(vcpu, "the host is out of memory for guest RAM at", fault->addr.raw);
-	}
+	exit_progress(vcpu);
+	*result = EXIT_RESUME;
+	if (chunk.raw && !map_chunk(vm, gpa(align_down(addr.raw, LARGE_SIZE)), chunk, is_whole))
+		return true;
+	if (!chunk.raw && !gpm_is_ram(&vm->gpm, addr, 1))
+		return false;
+	/* Overcommitted: this guest pays, nobody else (design rule 3). */
+	*result = exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
+	return true;
+}
+
+enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
+{
+	enum exit_result result;
+
+	if (!fault->was_mapped && touch(vcpu, fault->addr, &result))
+		return result;
 	if (fault->is_fetch)
 		return exit_fatal(vcpu, "the guest executes where there is no memory:", fault->addr.raw);
 	if (fault->in_walk)

@@ -45,17 +45,6 @@ struct cr_access vmx_decode_cr(uint64_t qual)
 	};
 }
 
-struct npt_fault vmx_decode_ept(uint64_t qual, uint64_t addr)
-{
-	return (struct npt_fault){
-		.addr = gpa(addr),
-		.is_write = qual & EPTQ_WRITE,
-		.is_fetch = qual & EPTQ_FETCH,
-		.was_mapped = qual & EPTQ_RIGHTS,
-		.in_walk = (qual & EPTQ_LINEAR_VALID) && !(qual & EPTQ_FINAL),
-	};
-}
-
 /* IDT-vectoring and VM-exit interruption information share their layout with what an entry injects. */
 struct vevent vmx_decode_event(uint32_t info, uint32_t error, uint32_t insn_len)
 {

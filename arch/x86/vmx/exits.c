@@ -154,13 +154,15 @@ enum exit_result vmx_handle(struct vcpu *vcpu)
 		return vmx_entry_failed(vcpu, 0);
 	reason = vmread(VMCS_EXIT_REASON);
 	vcpu->exit_rip = vmread(VMCS_GUEST_RIP);
-	if (reason >= countof(vmx_exits) || !vmx_exits[reason].handle)
+	if (reason >= countof(vmx_exits))	/* no holes: unused numbers are rows too */
 		return vmx_exit_unexpected(vcpu);
-	vectoring = vmread(VMCS_IDT_VECTORING_INFO);
 	vcpu->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);	/* means something only for some exits */
 	trace_exit(&vcpu->trace, reason, vcpu->exit_rip);
-	if (vectoring & INTR_VALID)
+	vectoring = vmread(VMCS_IDT_VECTORING_INFO);
+	if (vectoring & INTR_VALID) {
 		vmx_take_vectoring(vcpu, (uint32_t)vectoring);
+		reason = trace_last(&vcpu->trace);	/* reloaded, so that it need not survive the call */
+	}
 	result = vmx_exits[reason].handle(vcpu);
 	if (__builtin_expect(result != EXIT_SKIP, 0))
 		return finish(vcpu, result);

@@ -3,6 +3,7 @@
 /* Between the files of this directory that meet at an exit. */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/bits.h"
+#include "arch/x86/vmx/vmx.h"
 
 struct vcpu;
 
@@ -12,6 +13,18 @@ struct vcpu;
 #define IOQ_STRING	BIT(4)
 #define IOQ_REP		BIT(5)
 #define IOQ_PORT	FIELD(31, 16)
+
+/* EPT violations, table 28-7; inline because device notifications and first touches come this way. Pure. */
+static inline struct npt_fault vmx_decode_ept(uint64_t qual, uint64_t addr)
+{
+	return (struct npt_fault){
+		.addr = gpa(addr),
+		.is_write = qual & EPTQ_WRITE,
+		.is_fetch = qual & EPTQ_FETCH,
+		.was_mapped = qual & EPTQ_RIGHTS,
+		.in_walk = (qual & EPTQ_LINEAR_VALID) && !(qual & EPTQ_FINAL),
+	};
+}
 
 extern const struct exit_table vmx_exit_tables[];
 

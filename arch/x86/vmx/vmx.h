@@ -179,11 +179,14 @@ extern const uint32_t vmcs_field_count;
 	X(32, WRMSR,			"WRMSR",			exit_wrmsr)		\
 	X(33, ENTRY_GUEST_STATE,	"VM-entry failure: guest state",vmx_exit_unexpected)			\
 	X(34, ENTRY_MSR_LOADING,	"VM-entry failure: MSR loading",vmx_exit_unexpected)			\
+	X(35, RESERVED_35,		"reserved 35",			vmx_exit_unexpected)	\
 	X(36, MWAIT,			"MWAIT",			exit_mwait)		\
 	X(37, MONITOR_TRAP,		"Monitor trap flag",		vmx_exit_unexpected)			\
+	X(38, RESERVED_38,		"reserved 38",			vmx_exit_unexpected)	\
 	X(39, MONITOR,			"MONITOR",			exit_monitor)		\
 	X(40, PAUSE,			"PAUSE",			exit_pause)		\
 	X(41, ENTRY_MACHINE_CHECK,	"VM-entry failure: machine check", vmx_exit_unexpected)		\
+	X(42, RESERVED_42,		"reserved 42",			vmx_exit_unexpected)	\
 	X(43, TPR_THRESHOLD,		"TPR below threshold",		vmx_exit_unexpected)			\
 	X(44, APIC_ACCESS,		"APIC access",			vmx_exit_unexpected)			\
 	X(45, VIRTUALIZED_EOI,		"Virtualized EOI",		vmx_exit_unexpected)			\
@@ -206,6 +209,7 @@ extern const uint32_t vmcs_field_count;
 	X(62, PML_FULL,			"Page-modification log full",	vmx_exit_unexpected)			\
 	X(63, XSAVES,			"XSAVES",			exit_undefined)		\
 	X(64, XRSTORS,			"XRSTORS",			exit_undefined)		\
+	X(65, RESERVED_65,		"reserved 65",			vmx_exit_unexpected)	\
 	X(66, SPP,			"SPP-related event",		vmx_exit_unexpected)			\
 	X(67, UMWAIT,			"UMWAIT",			exit_undefined)		\
 	X(68, TPAUSE,			"TPAUSE",			exit_undefined)
@@ -374,11 +378,9 @@ extern const struct npt_format vmx_npt_format;
 /* Words to structs, pure (decode.c). */
 struct pio_access;
 struct cr_access;
-struct npt_fault;
 struct vevent;
 struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info);
 struct cr_access  vmx_decode_cr(uint64_t qual);
-struct npt_fault  vmx_decode_ept(uint64_t qual, uint64_t addr);
 struct vevent     vmx_decode_event(uint32_t info, uint32_t error, uint32_t insn_len);
 uint32_t          vmx_encode_event(const struct vevent *event);
 
