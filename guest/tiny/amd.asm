@@ -11,6 +11,7 @@ NB_CFG		equ 0xc001001f
 DR6_BS		equ 1 << 14
 RFLAGS_TF	equ 1 << 8
 X2APIC_ICR	equ 0x830
+STEPS		equ 7
 ICR_NMI_SELF	equ 0x40400		; shorthand self, delivery mode NMI
 
 TINY_64
@@ -161,10 +162,9 @@ single_step:
 	xor	eax, eax
 	in	al, 0x61
 	out	0x80, al
-	pushfq
-	and	qword [rsp], ~RFLAGS_TF
-	popfq
-.end:	CHECK_EQ qword [steps], 9, "amd.step.count"
+	nop				; the handler ends it here: the last of STEPS
+	nop
+	CHECK_EQ qword [steps], STEPS, "amd.step.count"
 	CHECK_EQ qword [bad_steps], 0, "amd.step.dr6-bs"
 	ret
 
@@ -175,7 +175,10 @@ on_step:
 	jnz	.good
 	inc	qword [bad_steps]
 .good:	inc	qword [steps]
-	mov	eax, 0xffff0ff0
+	cmp	qword [steps], STEPS
+	jne	.more
+	and	qword [rsp + 24], ~RFLAGS_TF
+.more:	mov	eax, 0xffff0ff0
 	mov	dr6, rax
 	pop	rax
 	iretq

@@ -164,6 +164,7 @@ static void asids(void **state)
 	svm_asid_pick(&b, &cpu, &features);
 	assert_int_equal(vmcb_b.control.guest_asid, 2);
 	assert_int_equal(vmcb_b.control.tlb_control, TLB_CONTROL_NOTHING);
+	vmcb_a.control.tlb_control = TLB_CONTROL_NOTHING;	/* as state.c does after each VMRUN */
 	svm_asid_pick(&a, &cpu, &features);	/* held: nothing to do */
 	assert_int_equal(vmcb_a.control.guest_asid, 1);
 	assert_int_equal(vmcb_a.control.tlb_control, TLB_CONTROL_NOTHING);

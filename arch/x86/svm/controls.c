@@ -104,7 +104,6 @@ void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_f
 	struct vmcb_control *control = &svm->vmcb->control;
 	bool is_held = svm->cpu == cpu && svm->asid_generation == cpu->asid_generation;
 
-	control->tlb_control = TLB_CONTROL_NOTHING;
 	if (is_held && !svm->want_flush)
 		return;
 	if (is_held && features->has_flush_by_asid) {

@@ -48,12 +48,6 @@ static const struct exit_row folded_rows[] = {
 	[SVM_TRACE_INVALID - SVM_TRACE_HIGH] = { "INVALID", NULL },
 };
 
-static const struct exit_table dispatch[] = {
-	{ 0, countof(low_rows), low_rows },
-	{ SVM_EXIT_HIGH_BASE, countof(high_rows), high_rows },
-	{ 0, 0, NULL },
-};
-
 /* For names in traces, which count in one dense array: the run from 400h is folded into a gap of the other. */
 const struct exit_table svm_exits[] = {
 	{ 0, countof(low_rows), low_rows },
@@ -70,20 +64,31 @@ uint32_t svm_trace_index(uint32_t code)
 
 /* ---- Stepping over ---- */
 
-/* RIP, RF, the interrupt shadow, and the trap of a single-stepped instruction: the only place that moves RIP. */
-static void step_over(struct vcpu *vcpu)
+/* What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after it. */
+__attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
-	uint64_t rip = vcpu->exit_rip + vcpu->insn_len;
 
-	if (!vcpu->rip_moved)
-		vmcb->save.rip = vcpu_mode(vcpu) == INSN_64 ? rip : lo32(rip);
 	vmcb->save.rflags &= ~RFLAGS_RF;
 	vmcb->control.interrupt_shadow = 0;
 	if (vmcb->save.rflags & RFLAGS_TF) {
 		vcpu->dr6_pending = DR6_BS;
 		vcpu_inject(vcpu, VEC_DB, false, 0);
 	}
+}
+
+/* The only place that moves RIP. */
+__attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	uint64_t rip = vcpu->exit_rip, next = rip + vcpu->insn_len;
+
+	/* Only code outside 64-bit mode wraps at 4 GiB, and only there does the upper half change from 0. */
+	if (hi32(rip ^ next) && !(vmcb->save.cs.attrib & ATTRIB_L))
+		next = lo32(next);
+	vmcb->save.rip = next;
+	if ((vmcb->save.rflags & (RFLAGS_RF | RFLAGS_TF)) | vmcb->control.interrupt_shadow)
+		clear_instruction_state(vcpu);
 }
 
 /* The bytes at RIP, privately copied, and what they decode to. False: *result says how to go on. */
@@ -97,17 +102,13 @@ static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result 
 	return false;
 }
 
-/* Sets vcpu->insn_len for the exits whose instruction has one form. False: *result says how to go on. */
-static bool find_length(struct vcpu *vcpu, uint32_t code, enum exit_result *result)
+/* Without next-RIP save, for the exits whose instruction has one form. False: *result says how to go on. */
+__attribute__((noinline)) static bool find_length(struct vcpu *vcpu, uint32_t code, enum exit_result *result)
 {
 	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
 	const struct insn *insn;
 
-	if (svm_features.has_nrips && control->nrip > vcpu->exit_rip &&
-	    control->nrip - vcpu->exit_rip <= INSN_MAX) {
-		vcpu->insn_len = (uint32_t)(control->nrip - vcpu->exit_rip);
-		return true;
-	}
+	vcpu->insn_len = 0;
 	if (!svm_insn_has_form(code))
 		return true;	/* its handler decodes, or never skips */
 	if (!fetch(vcpu, &insn, result))
@@ -123,7 +124,7 @@ static bool find_length(struct vcpu *vcpu, uint32_t code, enum exit_result *resu
 
 /* ---- VMRUN refused ---- */
 
-static enum exit_result invalid(struct vcpu *vcpu)
+static enum exit_result refused(struct vcpu *vcpu)
 {
 	const struct svm_limits limits = {
 		.phys_bits = cpu_features.phys_bits, .has_long_mode = true, .cr4_reserved = ~CR4_KNOWN,
@@ -140,41 +141,59 @@ static enum exit_result invalid(struct vcpu *vcpu)
 
 /* ---- Dispatch ---- */
 
-static enum exit_result finish(struct vcpu *vcpu, enum exit_result result, uint32_t code)
+/* Exits outside the table or with no handler in it, entries that failed. */
+__attribute__((noinline)) static enum exit_result unexpected(struct vcpu *vcpu)
 {
-	switch (result) {
-	case EXIT_SKIP:
-		step_over(vcpu);
-		return EXIT_RESUME;
-	case EXIT_SKIP_STOP:
+	uint32_t code = (uint32_t)svm_of(vcpu)->vmcb->control.exitcode;
+
+	if (code == SVM_EXIT_INVALID)
+		return refused(vcpu);
+	return exit_fatal(vcpu, "unexpected exit, code", code);
+}
+
+static inline exit_fn *handler_of(uint32_t code)
+{
+	if (code < countof(low_rows))
+		return low_rows[code].handle;
+	if (code - SVM_EXIT_HIGH_BASE < countof(high_rows))
+		return high_rows[code - SVM_EXIT_HIGH_BASE].handle;
+	return NULL;
+}
+
+/* Everything but the plain "emulated, go on". */
+__attribute__((noinline)) static enum exit_result finish(struct vcpu *vcpu, enum exit_result result)
+{
+	if (result == EXIT_SKIP_STOP) {
 		step_over(vcpu);
 		return EXIT_STOP;
-	case EXIT_RESUME:
-		return exit_resume_check(vcpu, svm_trace_index(code), vcpu->exit_rip);
-	default:
-		return result;
 	}
+	if (result == EXIT_RESUME)
+		return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit_rip);
+	return result;
 }
 
 enum exit_result svm_handle(struct vcpu *vcpu)
 {
-	const struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	const struct svm_vcpu *svm = svm_of(vcpu);
+	const struct vmcb *vmcb = svm->vmcb;
 	uint32_t code = (uint32_t)vmcb->control.exitcode;
-	const struct exit_row *row = exit_find(dispatch, code);
+	exit_fn *handle = handler_of(code);
 	enum exit_result result;
 
 	vcpu->exit_rip = vmcb->save.rip;
-	vcpu->rip_moved = false;
-	vcpu->insn_len = 0;
 	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit_rip);
-	if (code == SVM_EXIT_INVALID)
-		return invalid(vcpu);
-	svm_take_interrupted(vcpu);
-	if (!row || !row->handle)
-		return exit_fatal(vcpu, "unexpected exit", code);
-	if (find_length(vcpu, code, &result))
-		result = row->handle(vcpu);
-	return finish(vcpu, result, code);
+	if (!handle)
+		return unexpected(vcpu);
+	if ((vmcb->control.exitintinfo & EVENT_V) || svm->iret_seen)
+		svm_take_interrupted(vcpu);
+	vcpu->insn_len = (uint32_t)(vmcb->control.nrip - vcpu->exit_rip);	/* means something only for instructions */
+	if (!svm_features.has_nrips && !find_length(vcpu, code, &result))
+		return finish(vcpu, result);
+	result = handle(vcpu);
+	if (__builtin_expect(result != EXIT_SKIP, 0))
+		return finish(vcpu, result);
+	step_over(vcpu);
+	return EXIT_RESUME;
 }
 
 /* ---- Adapters ---- */
@@ -182,12 +201,14 @@ enum exit_result svm_handle(struct vcpu *vcpu)
 static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
 {
 	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
-	uint64_t len = control->exitinfo2 - vcpu->exit_rip;	/* EXITINFO2: the next RIP, on every processor */
+	uint64_t info1 = control->exitinfo1;
 	struct pio_access access;
 
-	svm_decode_ioio(control->exitinfo1, svm_features.has_decode_assists, &access);
-	if (len && len <= INSN_MAX)
-		vcpu->insn_len = (uint32_t)len;
+	vcpu->insn_len = (uint32_t)(control->exitinfo2 - vcpu->exit_rip);	/* the next RIP, on every processor */
+	if (!(info1 & IOIO_STR))
+		return exit_pio_plain(vcpu, (uint16_t)field_get(info1, IOIO_PORT),
+				      (unsigned)field_get(info1, IOIO_SIZE), info1 & IOIO_TYPE_IN);
+	svm_decode_ioio(info1, svm_features.has_decode_assists, &access);
 	return exit_pio(vcpu, &access);
 }
 

@@ -14,6 +14,8 @@
 #include "arch/x86/virt/inject.h"
 #include "hv/vcpu.h"
 
+#define DR7_GD	BIT(13)
+
 static void set_intercept(struct vmcb_control *control, uint32_t bit, bool is_wanted)
 {
 	uint32_t now = is_wanted ? control->intercept_vector3 | bit : control->intercept_vector3 & ~bit;
@@ -35,16 +37,24 @@ static void set_window(struct vmcb_control *control, bool is_wanted)
 	control->clean_bits &= ~CLEAN_TPR;
 }
 
-static void write_event(struct vcpu *vcpu, const struct vevent *event)
+/* What a #DB does besides being delivered: injection alone touches neither register. */
+static void set_debug_status(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+	vmcb->save.dr6 |= vcpu->dr6_pending;
+	vmcb->save.dr7 &= ~DR7_GD;
+	vmcb->control.clean_bits &= ~CLEAN_DRX;
+	vcpu->dr6_pending = 0;
+}
+
+static void write_event(struct vcpu *vcpu, struct vevent *event)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
+	if (!(svm->vmcb->save.cr0 & CR0_PE))
+		event->has_error = false;	/* real mode pushes none */
+	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_DB && vcpu->dr6_pending)
+		set_debug_status(vcpu, svm->vmcb);
 	svm->vmcb->control.eventinj = svm_encode_event(event);
-	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_DB && vcpu->dr6_pending) {
-		svm->vmcb->save.dr6 |= vcpu->dr6_pending;	/* injection does not touch DR6 */
-		svm->vmcb->control.clean_bits &= ~CLEAN_DRX;
-		vcpu->dr6_pending = 0;
-	}
 	if (event->type != VEVENT_NMI)
 		return;
 	vcpu->nmi_blocked = true;
@@ -85,8 +95,6 @@ void svm_deliver(struct vcpu *vcpu)
 	struct inject_facts facts;
 	struct inject_plan plan;
 
-	if (!vcpu->irq_check && !vcpu->pending.is_valid)
-		return;
 	facts = (struct inject_facts){
 		.has_pending = vcpu->pending.is_valid,
 		.nmi_pending = vcpu->nmi_pending,
@@ -104,7 +112,7 @@ void svm_deliver(struct vcpu *vcpu)
 	vcpu->irq_check = plan.want_nmi_window && !vcpu->nmi_blocked;
 }
 
-/* Called first at every exit: the event it cut short goes back into the queue, an ended NMI unblocks. */
+/* First after an exit that cut a delivery short, or while an NMI's IRET is awaited: nothing is lost, NMIs unblock. */
 void svm_take_interrupted(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);

@@ -27,11 +27,6 @@
 #define PAT_RESET	0x0007040600070406ULL
 #define CPL_USER	3U
 
-struct svm_vcpu *svm_of(const struct vcpu *vcpu)
-{
-	return vcpu->arch;
-}
-
 /* ---- Life ---- */
 
 int svm_vcpu_create(struct vcpu *vcpu)
@@ -46,6 +41,7 @@ int svm_vcpu_create(struct vcpu *vcpu)
 	if (!svm->vmcb)
 		return -1;
 	svm->vmcb_pa = ptr_hpa(svm->vmcb).raw;
+	svm->clean_after = svm_features.has_clean_bits ? CLEAN_ALL : 0;
 	control = &svm->vmcb->control;
 	svm_controls_init(control, &svm_features, vcpu->vm->vcpu_count > 1);
 	control->tsc_offset = vcpu->tsc_offset;
@@ -148,13 +144,15 @@ void svm_enter(struct vcpu *vcpu)
 	struct svm_cpu *cpu = this_cpu()->arch;
 	struct vmcb *vmcb = svm->vmcb;
 
-	svm_asid_pick(svm, cpu, &svm_features);
+	if (svm->want_flush || svm->cpu != cpu || svm->asid_generation != cpu->asid_generation)
+		svm_asid_pick(svm, cpu, &svm_features);
 	copy_in(vmcb, vcpu);
 	svm_vmrun(vcpu->gpr, svm->vmcb_pa, cpu->host_pa);
 	vcpu->gpr[GPR_RAX] = vmcb->save.rax;
 	vcpu->cr2 = vmcb->save.cr2;
 	vmcb->control.eventinj = 0;
-	vmcb->control.clean_bits = svm_features.has_clean_bits ? CLEAN_ALL : 0;
+	vmcb->control.tlb_control = TLB_CONTROL_NOTHING;
+	vmcb->control.clean_bits = svm->clean_after;
 }
 
 /* ---- Registers by name ---- */
@@ -238,8 +236,6 @@ void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 		val |= EFER_SVME;
 	else if (reg == REG_CR0)
 		val = hide_cr0(svm, val);
-	else if (reg == REG_RIP)
-		vcpu->rip_moved = true;
 	*reg_ptr(svm->vmcb, reg) = val;
 	svm->vmcb->control.clean_bits &= ~reg_fields[reg].clean;
 }

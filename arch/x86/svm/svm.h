@@ -16,6 +16,7 @@
 #include "arch/x86/hw/bits.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "hv/addr.h"
+#include "hv/vcpu.h"
 
 /* ---- The VMCB ---------------------------------------------------------------------------------------- */
 
@@ -449,14 +450,15 @@ struct svm_vcpu {
 	struct svm_cpu *cpu;		/* where that ASID is valid */
 	bool     want_flush;
 	uint64_t cr0_hidden;		/* CD and NW as the guest set them; the processor's own stay clear */
+	uint32_t clean_after;	/* clean bits of an unchanged VMCB: all, or none where there are none */
 	uint64_t iret_rip;		/* the IRET that will end an NMI handler */
 	bool     iret_seen;
 };
 
+static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu) { return vcpu->arch; }
+
 /* ---- Who does what ----------------------------------------------------------------------------------- */
 
-struct vcpu;
-struct vevent;
 struct reset_state;
 
 /* enable.c */
@@ -467,7 +469,6 @@ void svm_cpu_off(void);
 void svm_controls_init(struct vmcb_control *control, const struct svm_features *features, bool has_siblings);
 void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_features *features);
 /* state.c */
-struct svm_vcpu *svm_of(const struct vcpu *vcpu);
 int  svm_vcpu_create(struct vcpu *vcpu);
 void svm_vcpu_destroy(struct vcpu *vcpu);
 void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state);
