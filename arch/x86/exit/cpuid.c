@@ -270,6 +270,29 @@ struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, u
 	return entry ? entry->regs : (struct cpuid_regs){ 0 };
 }
 
+/*
+ * Bytes of an XSAVE area with these components, in the standard or the compacted format: SDM vol. 1, 13.4.2
+ * and 13.4.3 "Extended Region of an XSAVE Area". Computed, not asked of the host: Bochs 2.7 answers leaf 0xD,
+ * subleaf 1 with the size of the standard format, and Linux switches XSAVE off over the contradiction.
+ */
+uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, bool is_compacted)
+{
+	enum { ALIGNED = 2, ALIGNMENT = 64 };
+	uint32_t size = XSAVE_LEGACY;
+
+	for (uint32_t i = 0; i < table->count; i++) {
+		const struct cpuid_entry *entry = &table->entries[i];
+		uint32_t start = entry->regs.ebx;
+
+		if (entry->leaf != CPUID_XSAVE || entry->subleaf < 2 || !(components & BIT(entry->subleaf)))
+			continue;
+		if (is_compacted)
+			start = entry->regs.ecx & ALIGNED ? (uint32_t)align_up(size, ALIGNMENT) : size;
+		size = (uint32_t)max_u64(size, start + entry->regs.eax);
+	}
+	return size;
+}
+
 /* Leaves that depend on which vCPU asks, and on what it has switched on. */
 static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *regs)
 {
@@ -289,8 +312,7 @@ static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpu
 		regs->edx = vcpu->id;		/* in every subleaf (facts, 13) */
 		regs->ecx |= subleaf & 0xffU;
 	} else if (leaf == CPUID_XSAVE && subleaf <= 1 && regs->eax) {
-		/* Sizes follow XCR0 as it is now: let the host say, its XCR0 is the guest's. */
-		regs->ebx = cpuid(CPUID_XSAVE, subleaf).ebx;
+		regs->ebx = cpuid_xsave_size(vcpu->vm->cpuid, vcpu->xcr0 | vcpu->xss, subleaf == 1);
 	}
 }
 

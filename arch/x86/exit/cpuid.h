@@ -43,5 +43,7 @@ struct cpuid_facts {
 
 void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host);
 
+uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, bool is_compacted);
+
 /* Pure part of the exit: the table's answer; zeros where it has none. */
 struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
