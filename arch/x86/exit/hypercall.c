@@ -9,12 +9,14 @@
  *   1  HC_EXIT    RBX code            ends the VM in order; the code is reported as by port 0xf4
  *   2  HC_PRINT   RBX linear address, RCX length (at most 4096)   -> bytes printed
  *   3  HC_TIME                        -> nanoseconds since the VM started
+ *   4  HC_COUNTS  RBX which           -> exits of this vCPU (0), or one of hv/count.h: 0 in an ordinary build
  *
  * Pointers are guest-linear and go through the guest's own page tables and guest memory's one door.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/walk.h"
+#include "hv/count.h"
 #include "hv/dev/debugcon.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
@@ -75,7 +77,14 @@ static int64_t hc_time(struct vcpu *vcpu)
 	return (int64_t)mul_div64(time_now() - vcpu->vm->start_tsc, ns_per_s, time_hz());
 }
 
-static hypercall_fn *const hypercalls[] = { hc_version, hc_exit, hc_print, hc_time };
+static int64_t hc_counts(struct vcpu *vcpu)
+{
+	uint64_t which = vcpu->gpr[GPR_RBX];
+
+	return (int64_t)(which ? insn_count(which) : vcpu->trace.total);
+}
+
+static hypercall_fn *const hypercalls[] = { hc_version, hc_exit, hc_print, hc_time, hc_counts };
 
 enum exit_result exit_hypercall(struct vcpu *vcpu)
 {
