@@ -2,8 +2,9 @@
 /*
  * Time: the TSC, and how fast it runs. CPUID leaves 0x15 and 0x16 are not asked: emulators repeat the
  * figures of real silicon there while their TSC runs at another rate (facts, 46). Measured instead against
- * channel 2 of the 8254 through the speaker gate, in several short windows of which the median counts, so
- * that a window stretched by an SMI or a busy emulator host does no harm. Some new chip sets gate the 8254's
+ * channel 2 of the 8254 through the speaker gate, in several short windows of which the shortest counts: an
+ * SMI or a busy emulator host can only stretch a window, because the TSC is read before the gate opens and
+ * after the output is seen. Some new chip sets gate the 8254's
  * clock off; then two seconds of the real-time clock serve.
  */
 #include "arch/x86/host/tsc.h"
@@ -70,8 +71,8 @@ static uint64_t measure_window(void)
 	outb(PIT_COMMAND, PIT_CH2_MODE0);
 	outb(PIT_CHANNEL2, (uint8_t)field_get(WINDOW_COUNT, FIELD(7, 0)));
 	outb(PIT_CHANNEL2, (uint8_t)field_get(WINDOW_COUNT, FIELD(15, 8)));
-	outb(PORT_B, port_b | (uint8_t)PORT_B_GATE);
 	start = rdtsc();
+	outb(PORT_B, port_b | (uint8_t)PORT_B_GATE);
 	while (!(inb(PORT_B) & PORT_B_OUTPUT))
 		if (++polls == POLLS_MAX)
 			return 0;
@@ -87,15 +88,10 @@ static void insert_sorted(uint64_t *vals, size_t count, uint64_t val)
 	vals[count] = val;
 }
 
-/* More than half of the windows within a percent of the median? */
-static bool windows_agree(const uint64_t *vals, size_t count)
+/* One undisturbed window may be luck; a second one within a percent of it is not. */
+static bool windows_agree(const uint64_t *vals)
 {
-	uint64_t median = vals[count / 2], slack = median * AGREE_PERCENT / 100;
-	size_t good = 0;
-
-	for (size_t i = 0; i < count; i++)
-		good += vals[i] + slack >= median && vals[i] <= median + slack;
-	return good > count / 2;
+	return vals[1] - vals[0] <= vals[0] * AGREE_PERCENT / 100;
 }
 
 static uint64_t hz_from_pit(void)
@@ -103,14 +99,14 @@ static uint64_t hz_from_pit(void)
 	uint64_t vals[WINDOWS_MAX];
 	size_t count = 0;
 
-	while (count < WINDOWS || (count < WINDOWS_MAX && !windows_agree(vals, count))) {
+	while (count < WINDOWS || (count < WINDOWS_MAX && !windows_agree(vals))) {
 		uint64_t ticks = measure_window();
 
 		if (!ticks)
 			return 0;
 		insert_sorted(vals, count++, ticks);
 	}
-	return mul_div64(vals[count / 2], PIT_HZ, WINDOW_COUNT);
+	return mul_div64(vals[0], PIT_HZ, WINDOW_COUNT);
 }
 
 /* ---- The real-time clock ---- */
