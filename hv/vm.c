@@ -80,6 +80,7 @@ static int create_cpuid(struct vm *vm)
 	const struct cpuid_facts facts = {
 		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vm->vcpu_count,
 		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
+		.host_components = cpu_features.has_xsave ? xgetbv(0) : 0,
 		.can_rdtscp = cpu_features.has_rdtscp, .can_invpcid = cpu_features.has_invpcid,
 		.can_xsaves = cpu_features.has_xsaves,
 	};

@@ -152,6 +152,32 @@ static void add_caches(struct cpuid_table *table, cpuid_host_fn *host)
 	}
 }
 
+static uint32_t compacted_start(uint32_t size, uint32_t flags)
+{
+	enum { ALIGNED = 2, ALIGNMENT = 64 };
+
+	return flags & ALIGNED ? (uint32_t)align_up(size, ALIGNMENT) : size;
+}
+
+/*
+ * Does the host know the compacted format? Its own area, for what is enabled now, must have the size that
+ * SDM vol. 1, 13.4.3 gives. Bochs 2.7 answers with the standard format's size, and its XRSTORS then loses
+ * registers ZMM16 to ZMM31: there guests get XSAVE and XSAVEOPT only.
+ */
+static bool host_compacts(const struct cpuid_facts *facts, cpuid_host_fn *host)
+{
+	uint32_t size = XSAVE_LEGACY;
+
+	for (uint32_t sub = 2; sub < XSAVE_COMPONENTS; sub++) {
+		struct cpuid_regs regs = { 0 };
+
+		if (facts->host_components & BIT(sub))
+			regs = host(CPUID_XSAVE, sub);
+		size = compacted_start(size, regs.ecx) + regs.eax;
+	}
+	return host(CPUID_XSAVE, 1).ebx == size;
+}
+
 static void add_xsave(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)
 {
 	uint32_t size = XSAVE_LEGACY;
@@ -161,8 +187,11 @@ static void add_xsave(struct cpuid_table *table, const struct cpuid_facts *facts
 		return;
 	main = add(table, CPUID_XSAVE, 0, true, (struct cpuid_regs){ 0 });
 	one = host(CPUID_XSAVE, 1);
-	one.eax &= (uint32_t)(CPUIDD1_XSAVEOPT | CPUIDD1_XSAVEC | CPUIDD1_XGETBV1 |
-			      (facts->can_xsaves ? CPUIDD1_XSAVES : 0));
+	one.eax &= (uint32_t)(CPUIDD1_XSAVEOPT | CPUIDD1_XSAVEC | CPUIDD1_XGETBV1 | CPUIDD1_XSAVES);
+	if (!facts->can_xsaves)
+		one.eax &= (uint32_t)~CPUIDD1_XSAVES;
+	if (!host_compacts(facts, host))
+		one.eax &= (uint32_t)~(CPUIDD1_XSAVEC | CPUIDD1_XSAVES);
 	add(table, CPUID_XSAVE, 1, true, (struct cpuid_regs){ one.eax, 0, 0, 0 });
 	for (uint32_t sub = 2; sub < XSAVE_COMPONENTS; sub++) {
 		struct cpuid_regs regs;
@@ -272,12 +301,11 @@ struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, u
 
 /*
  * Bytes of an XSAVE area with these components, in the standard or the compacted format: SDM vol. 1, 13.4.2
- * and 13.4.3 "Extended Region of an XSAVE Area". Computed, not asked of the host: Bochs 2.7 answers leaf 0xD,
- * subleaf 1 with the size of the standard format, and Linux switches XSAVE off over the contradiction.
+ * and 13.4.3 "Extended Region of an XSAVE Area". Computed, not asked of the host, whose answer depends on
+ * what is in its XCR0 and XSS at the moment.
  */
 uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, bool is_compacted)
 {
-	enum { ALIGNED = 2, ALIGNMENT = 64 };
 	uint32_t size = XSAVE_LEGACY;
 
 	for (uint32_t i = 0; i < table->count; i++) {
@@ -287,7 +315,7 @@ uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, 
 		if (entry->leaf != CPUID_XSAVE || entry->subleaf < 2 || !(components & BIT(entry->subleaf)))
 			continue;
 		if (is_compacted)
-			start = entry->regs.ecx & ALIGNED ? (uint32_t)align_up(size, ALIGNMENT) : size;
+			start = compacted_start(size, entry->regs.ecx);
 		size = (uint32_t)max_u64(size, start + entry->regs.eax);
 	}
 	return size;
