@@ -21,6 +21,7 @@
 #define BLOCK_WORDS	(BLOCK_PAGES / 64)
 #define BLOCK_MIN	2U	/* one page for the header, one to give */
 #define EXTENTS_MAX	(HANDOFF_REGIONS_MAX + 64U)
+#define IDLE_PIECE	(4 * PAGE_SIZE)	/* zeroed at a time by page_idle_work */
 #define BLOCK_MAGIC	0x6b636f6c62656761ULL
 
 /* The first MiB is left alone: firmware scribbles there, and other processors will start from it. */
@@ -43,6 +44,8 @@ static struct {
 	size_t        extent_count;
 	struct large *zeroed, *dirty;
 	uint64_t      zeroed_bytes;
+	struct large *idle;		/* the one that page_idle_work is at; in no list */
+	uint64_t      idle_done;	/* bytes of it */
 	struct block *blocks;
 	uint64_t      free, total;
 } page;
@@ -189,7 +192,14 @@ static struct large *take_dirty(void)
 {
 	struct large *large = list_pop(&page.dirty);
 
-	return large ? large : extent_pop();
+	if (!large)
+		large = extent_pop();
+	if (!large) {
+		large = page.idle;
+		page.idle = NULL;
+		page.idle_done = 0;
+	}
+	return large;
 }
 
 static struct large *take_zeroed(void)
@@ -241,9 +251,22 @@ void page_prepare(uint64_t bytes)
 		;
 }
 
+/* A piece at a time: interrupts are off meanwhile, and a serial port's FIFO is 16 characters deep. */
 bool page_idle_work(void)
 {
-	return zero_one(list_pop(&page.dirty));
+	if (!page.idle)
+		page.idle = list_pop(&page.dirty);
+	if (!page.idle)
+		return false;
+	memset((uint8_t *)page.idle + page.idle_done, 0, IDLE_PIECE);
+	page.idle_done += IDLE_PIECE;
+	if (page.idle_done < LARGE_SIZE)
+		return true;
+	list_push(&page.zeroed, page.idle);
+	page.zeroed_bytes += LARGE_SIZE;
+	page.idle = NULL;
+	page.idle_done = 0;
+	return true;
 }
 
 /* ---- Small pages ---- */

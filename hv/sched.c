@@ -189,13 +189,25 @@ static void do_host_work(void)
 	console_poll();
 }
 
-static void run_one(struct vcpu *vcpu, bool has_others)
+/*
+ * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours. One that
+ * exits for another reason and is picked again (nobody else was ready) starts a new turn.
+ */
+static void start_turn(struct vcpu *vcpu, bool has_others)
 {
-	if (has_others)
-		timer_arm(&slice, time_now() + time_hz() / SLICES_PER_SECOND);
+	uint64_t ticks = time_hz() / SLICES_PER_SECOND;
+
+	virt->set(vcpu, REG_TURN, has_others ? ticks : TIMER_NEVER);
+	if (has_others && !virt->get(vcpu, REG_TURN))
+		timer_arm(&slice, time_now() + ticks);
 	else
 		timer_disarm(&slice);
+}
+
+static void run_one(struct vcpu *vcpu, bool has_others)
+{
 	switch_to(vcpu);
+	start_turn(vcpu, has_others);
 	vcpu_run(vcpu);
 }
 
@@ -214,7 +226,9 @@ uint32_t sched_run(void)
 		vcpu = pick(&has_others);
 		if (vcpu) {
 			run_one(vcpu, has_others);
-		} else if (!page_idle_work()) {
+		} else if (page_idle_work()) {
+			cpu_open_irq();		/* a little at a time, so that nobody waits for it */
+		} else {
 			timer_disarm(&slice);
 			cpu_idle();
 		}

@@ -87,7 +87,7 @@ struct exc_info {
 /* ---- Families: neutral handlers that go straight into both tables ---- */
 exit_fn exit_cpuid, exit_hlt, exit_pause, exit_rdmsr, exit_wrmsr, exit_xsetbv, exit_rdpmc, exit_monitor, exit_mwait;
 exit_fn exit_invd, exit_wbinvd, exit_hypercall, exit_undefined, exit_triple_fault, exit_task_switch, exit_irq_window;
-exit_fn exit_nmi_window;
+exit_fn exit_nmi_window, exit_turn_over;
 
 /* ---- Families that need decoded facts: a five-line adapter in vmx/exits.c or svm/exits.c calls them ---- */
 enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access);

@@ -20,6 +20,14 @@ enum exit_result exit_host_nmi(struct vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
+/* Its turn is over (VMX-preemption timer): the scheduler picks the next one. */
+enum exit_result exit_turn_over(struct vcpu *vcpu)
+{
+	exit_progress(vcpu);
+	this_cpu()->attention = true;
+	return EXIT_RESUME;
+}
+
 /* The guest can take an interrupt (or an NMI) now: deliver looks again before the next entry. */
 enum exit_result exit_irq_window(struct vcpu *vcpu)
 {

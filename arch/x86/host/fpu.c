@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Extended state, switched when another vCPU comes to this processor. One of three ways, chosen once:
- * XSAVES (compacted, supervisor components too), XSAVE (standard format), FXSAVE (processors without XSAVE).
- * SDM vol. 1, chapter 13 "Managing State Using the XSAVE Feature Set".
+ * Extended state, switched when another vCPU comes to this processor: XSAVE in the standard format, or FXSAVE
+ * on processors without it. SDM vol. 1, chapter 13 "Managing State Using the XSAVE Feature Set". Not XSAVES:
+ * guests have no supervisor components (exit/msr.c keeps XSS at 0), the area is a private one, and in Bochs
+ * 2.7 the compacted format loses ZMM16 to ZMM31.
  *
  * XSAVE touches only what XCR0 enables, and a guest may have filled AVX registers and then switched AVX off
  * in its XCR0. So both directions run with every bit a guest may ever set, and the guest's own XCR0 comes
@@ -19,8 +20,6 @@
 
 #define FCW_INIT	0x037fU
 #define MXCSR_INIT	0x1f80U
-#define XCOMP_COMPACT	BIT(63)
-#define SUPERVISOR_SLACK PAGE_SIZE	/* room for components that CPUID's size for XCR0 does not count */
 
 /* The first 576 bytes of an area: legacy region and XSAVE header. */
 struct fpu_area {
@@ -56,8 +55,6 @@ size_t fpu_area_pages(void)
 
 	if (cpu_features.has_xsave)
 		size = cpu_features.xsave_size;
-	if (cpu_features.has_xsaves)
-		size += SUPERVISOR_SLACK;
 	return align_up(size, PAGE_SIZE) / PAGE_SIZE;
 }
 
@@ -70,8 +67,6 @@ void fpu_area_init(void *area)
 	fpu->mxcsr = MXCSR_INIT;
 	/* Both in use, so that MXCSR is loaded from here in every format; the rest takes its initial state. */
 	fpu->xstate_bv = XCR0_X87 | XCR0_SSE;
-	if (cpu_features.has_xsaves)
-		fpu->xcomp_bv = XCOMP_COMPACT | fpu_guest_xcr0_mask();
 }
 
 static void set_masks(uint64_t xcr0, uint64_t xss)
@@ -88,23 +83,20 @@ static void set_masks(uint64_t xcr0, uint64_t xss)
 
 void fpu_save(void *area, uint64_t xcr0, uint64_t xss)
 {
-	uint64_t mask = fpu_guest_xcr0_mask() | xcr0 | xss;
+	uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
 
 	if (!cpu_features.has_xsave) {
 		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
 		return;
 	}
 	set_masks(fpu_guest_xcr0_mask() | xcr0, xss);
-	if (cpu_features.has_xsaves)
-		XSTATE("xsaves64", area, mask);
-	else
-		XSTATE("xsave64", area, mask);
+	XSTATE("xsave64", area, mask);
 }
 
 /* FNINIT first: AMD's processors restore the last x87 instruction's addresses only when an error is pending. */
 void fpu_restore(const void *area, uint64_t xcr0, uint64_t xss)
 {
-	uint64_t mask = fpu_guest_xcr0_mask() | xcr0 | xss;
+	uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
 
 	__asm__ volatile("fninit" : : : "memory");
 	if (!cpu_features.has_xsave) {
@@ -112,9 +104,6 @@ void fpu_restore(const void *area, uint64_t xcr0, uint64_t xss)
 		return;
 	}
 	set_masks(fpu_guest_xcr0_mask() | xcr0, xss);
-	if (cpu_features.has_xsaves)
-		XSTATE("xrstors64", area, mask);
-	else
-		XSTATE("xrstor64", area, mask);
+	XSTATE("xrstor64", area, mask);
 	set_masks(xcr0, xss);
 }

@@ -201,6 +201,8 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 	struct svm_vcpu *svm = svm_of(vcpu);
 	uint64_t val;
 
+	if (reg == REG_TURN)
+		return 0;	/* AMD-V has no timer of its own: the scheduler uses the host's */
 	if (reg == REG_CS_RIGHTS || reg == REG_SS_RIGHTS)
 		return segment_rights(vcpu, reg == REG_CS_RIGHTS ? SEG_CS : SEG_SS);
 	val = *reg_ptr(svm->vmcb, reg);
@@ -232,6 +234,8 @@ void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
+	if (reg == REG_TURN)
+		return;
 	if (reg == REG_EFER)
 		val |= EFER_SVME;
 	else if (reg == REG_CR0)

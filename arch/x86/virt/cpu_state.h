@@ -31,6 +31,7 @@ enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RD
 	X(REG_DEBUGCTL, "debugctl")		\
 	X(REG_CS_RIGHTS, "cs_rights")		/* struct segment's rights of CS and SS alone: mode and CPL */ \
 	X(REG_SS_RIGHTS, "ss_rights")		\
+	X(REG_TURN, "turn_left")		/* ticks this vCPU may still run; always 0 where hardware cannot count them */ \
 	X(REG_TSC_OFFSET, "tsc_offset")		/* what hardware adds to the host TSC for this guest */
 
 enum guest_reg {

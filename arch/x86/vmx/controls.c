@@ -27,7 +27,7 @@ struct control_set {
 };
 
 static const struct control_set pin_set = {
-	"pin-based", PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI, 0, PIN_PREEMPTION_TIMER,
+	"pin-based", PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI, PIN_PREEMPTION_TIMER, 0,
 };
 
 static const struct control_set proc_set = {
@@ -48,7 +48,8 @@ static const struct control_set proc2_set = {
 static const struct control_set exit_set = {
 	"VM-exit",
 	EXITC_HOST_64 | EXITC_ACK_INTERRUPT | EXITC_SAVE_DEBUG | EXITC_SAVE_EFER | EXITC_LOAD_EFER | EXITC_SAVE_PAT |
-	EXITC_LOAD_PAT, 0, 0,
+	EXITC_LOAD_PAT,
+	EXITC_SAVE_TIMER, 0,
 };
 
 static const struct control_set entry_set = {
@@ -93,5 +94,8 @@ bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, co
 			return false;
 		}
 	}
+	/* A turn is counted in guest time only when exits keep what is left of it: both controls or neither. */
+	if (!(out->exit & EXITC_SAVE_TIMER))
+		out->pin &= ~PIN_PREEMPTION_TIMER | lo32(caps->pin);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "hv/gpm.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
+#include "hv/timer.h"
 #include "hv/vm.h"
 
 #define PAT_RESET	0x0007040600070406ULL	/* SDM vol. 3, 12.12.4 */
@@ -158,10 +159,31 @@ static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
 	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,	[REG_TSC_OFFSET] = VMCS_TSC_OFFSET,
 };
 
+/* What is left of a turn: the VMX-preemption timer, saved at exits, in units of 2^n ticks (facts, 51). */
+static uint64_t get_turn(void)
+{
+	if (!(vmx_controls.pin & PIN_PREEMPTION_TIMER))
+		return 0;
+	return vmread(VMCS_PREEMPTION_TIMER) << field_get(vmx_caps.misc, VMX_MISC_TIMER_SHIFT);
+}
+
+static void set_turn(uint64_t ticks)
+{
+	const uint64_t longest = 0xffffffffULL;
+	uint64_t count = min_u64(ticks >> field_get(vmx_caps.misc, VMX_MISC_TIMER_SHIFT), longest);
+
+	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
+		vmwrite(VMCS_PREEMPTION_TIMER, count);
+}
+
 uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
 {
 	const struct vmx_vcpu *vmx = vmx_use(vcpu);
-	uint64_t val = vmread(reg_fields[reg]);
+	uint64_t val;
+
+	if (reg == REG_TURN)
+		return get_turn();
+	val = vmread(reg_fields[reg]);
 
 	/* The guest's view of masked bits is the read shadow (SDM vol. 3, 25.6.6). */
 	if (reg == REG_CR0)
@@ -220,6 +242,9 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 	case REG_EFER:
 		set_efer(vmx, val);
 		break;
+	case REG_TURN:
+		set_turn(val);
+		break;
 	default:
 		vmwrite(reg_fields[reg], val);
 		break;
@@ -261,6 +286,7 @@ void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 	struct vmx_cpu  *cpu = this_cpu()->arch;
 	struct vmx_vcpu *running = cpu->current, *vmx = vmx_use(vcpu);
 	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
+		{ REG_TURN, TIMER_NEVER },
 		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
 		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
 		{ REG_RFLAGS, state->rflags | RFLAGS_ONE }, { REG_DR7, DR7_RESET }, { REG_PAT, PAT_RESET },

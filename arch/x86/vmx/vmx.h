@@ -70,6 +70,7 @@
 	X(0x440a, IDT_VECTORING_ERROR,		"IDT-vectoring error code",		R)	\
 	X(0x440c, EXIT_INSN_LENGTH,		"VM-exit instruction length",		R)	\
 	X(0x440e, EXIT_INSN_INFO,		"VM-exit instruction information",	R)	\
+	X(0x482e, PREEMPTION_TIMER,		"VMX-preemption timer value",		G)	\
 	X(0x4800, GUEST_ES_LIMIT,		"guest ES limit",			G)	\
 	X(0x4802, GUEST_CS_LIMIT,		"guest CS limit",			G)	\
 	X(0x4804, GUEST_SS_LIMIT,		"guest SS limit",			G)	\
@@ -196,7 +197,7 @@ extern const uint32_t vmcs_field_count;
 	X(49, EPT_MISCONFIGURATION,	"EPT misconfiguration",		vmx_exit_ept_misconfig)	\
 	X(50, INVEPT,			"INVEPT",			exit_undefined)		\
 	X(51, RDTSCP,			"RDTSCP",			vmx_exit_unexpected)			\
-	X(52, PREEMPTION_TIMER,		"VMX-preemption timer expired",	vmx_exit_unexpected)			\
+	X(52, PREEMPTION_TIMER,		"VMX-preemption timer expired",	exit_turn_over)			\
 	X(53, INVVPID,			"INVVPID",			exit_undefined)		\
 	X(54, WBINVD,			"WBINVD or WBNOINVD",		exit_wbinvd)		\
 	X(55, XSETBV,			"XSETBV",			exit_xsetbv)		\
@@ -266,6 +267,7 @@ enum vmx_exit_reason {
 #define EXITC_LOAD_PAT		BIT(19)
 #define EXITC_SAVE_EFER		BIT(20)
 #define EXITC_LOAD_EFER		BIT(21)
+#define EXITC_SAVE_TIMER	BIT(22)
 
 /* VM-entry controls, 25.8.1 */
 #define ENTRYC_LOAD_DEBUG	BIT(2)
@@ -294,6 +296,8 @@ enum vmx_exit_reason {
 #define EPTQ_LINEAR_VALID	BIT(7)
 #define EPTQ_FINAL		BIT(8)	/* the access itself, not the guest's page walk */
 #define EPTQ_NMI_UNBLOCK	BIT(12)
+
+#define VMX_MISC_TIMER_SHIFT	FIELD(4, 0)	/* appendix A.6: the timer counts the TSC divided by 2 to this */
 
 /* IA32_VMX_BASIC, appendix A.1; IA32_VMX_EPT_VPID_CAP, A.10 */
 #define VMX_BASIC_REVISION	FIELD(30, 0)
