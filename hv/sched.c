@@ -124,7 +124,7 @@ static void switch_to(struct vcpu *vcpu)
 	if (old == vcpu)
 		return;
 	if (old) {
-		virt->save(old);
+		virt->swap(old, NULL);	/* first: it may hand us registers that its control block holds */
 		fpu_save(old->fpu, old->xcr0, old->xss);
 		debug_registers_save(old);
 		old->cr2 = read_cr2();
@@ -132,7 +132,7 @@ static void switch_to(struct vcpu *vcpu)
 	fpu_restore(vcpu->fpu, vcpu->xcr0, vcpu->xss);
 	debug_registers_load(vcpu);
 	write_cr2(vcpu->cr2);
-	virt->load(vcpu);
+	virt->swap(NULL, vcpu);	/* last: it may take them from us */
 	cpu->loaded = vcpu;
 }
 

@@ -93,7 +93,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 {
 	timer_disarm(&vcpu->lapic.timer);
 	if (this_cpu()->loaded == vcpu) {
-		virt->save(vcpu);
+		virt->swap(vcpu, NULL);
 		this_cpu()->loaded = NULL;
 	}
 	virt->vcpu_destroy(vcpu);

@@ -167,7 +167,8 @@ enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access)
 }
 
 /*
- * Debug registers exit only where a back end asks for it. DR4 and DR5 are DR6 and DR7 while CR4.DE is clear
+ * Debug registers exit only where a back end asks for it, and none does today: a guest's are in the processor
+ * while its vCPU is loaded (hv/sched.c). One that asks must keep them in vcpu->dr instead. DR4 and DR5 are DR6 and DR7 while CR4.DE is clear
  * and undefined otherwise; bits that always read one or zero are kept so (SDM vol. 3, 18.2 "Debug Registers").
  */
 enum exit_result exit_dr(struct vcpu *vcpu, const struct dr_access *access)

@@ -105,7 +105,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
  * VMLOAD and VMSAVE switch the MSRs of SYSCALL and SYSENTER at every entry; TSC_AUX alone is left. CR2 and
  * DR6 live in the VMCB, but the neutral code switches what the processor holds: give it that.
  */
-void svm_load(struct vcpu *vcpu)
+static void load_registers(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 
@@ -115,12 +115,20 @@ void svm_load(struct vcpu *vcpu)
 	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
 }
 
-void svm_save(struct vcpu *vcpu)
+static void save_registers(struct vcpu *vcpu)
 {
 	if (cpu_features.has_rdtscp)
 		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
 	write_cr2(svm_of(vcpu)->vmcb->save.cr2);
 	write_dr6(svm_of(vcpu)->vmcb->save.dr6);
+}
+
+void svm_swap(struct vcpu *out, struct vcpu *in)
+{
+	if (out)
+		save_registers(out);
+	if (in)
+		load_registers(in);
 }
 
 void svm_flush(struct vcpu *vcpu)

@@ -472,8 +472,7 @@ void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_f
 int  svm_vcpu_create(struct vcpu *vcpu);
 void svm_vcpu_destroy(struct vcpu *vcpu);
 void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state);
-void svm_load(struct vcpu *vcpu);
-void svm_save(struct vcpu *vcpu);
+void svm_swap(struct vcpu *out, struct vcpu *in);
 void svm_enter(struct vcpu *vcpu);
 void svm_flush(struct vcpu *vcpu);
 uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg);

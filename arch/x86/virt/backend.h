@@ -31,8 +31,8 @@ struct virt_backend {
 	void (*vcpu_destroy)(struct vcpu *);	/* accepts half-built vCPUs */
 	void (*vcpu_reset)(struct vcpu *, const struct reset_state *);
 
-	void (*load)(struct vcpu *);		/* this vCPU runs next here: control block and lazily switched MSRs */
-	void (*save)(struct vcpu *);		/* another one will: put those MSRs away */
+	/* Another vCPU runs here from now on: control block, and the MSRs that stay in the processor. Either may be NULL. */
+	void (*swap)(struct vcpu *out, struct vcpu *in);
 
 	/* Give the guest what is due, enter it, come back at the exit. inject decides, this writes the fields. */
 	void (*deliver)(struct vcpu *);

@@ -25,7 +25,7 @@ const struct virt_backend vmx_backend = {
 	.name = "VT-x", .block_name = "VMCS",
 	.supported = vmx_supported, .cpu_on = vmx_cpu_on, .cpu_off = vmx_cpu_off,
 	.vcpu_create = vmx_vcpu_create, .vcpu_destroy = vmx_vcpu_destroy, .vcpu_reset = vmx_vcpu_reset,
-	.load = vmx_load, .save = vmx_save,
+	.swap = vmx_swap,
 	.deliver = vmx_deliver, .enter = vmx_enter, .handle = vmx_handle,
 	.get = vmx_get, .set = vmx_set, .get_seg = vmx_get_seg, .set_seg = vmx_set_seg,
 	.flush = vmx_flush, .dump = vmx_dump,

@@ -316,7 +316,7 @@ void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 
 /* ---- Registers that stay in the processor while this vCPU is loaded ---- */
 
-void vmx_load(struct vcpu *vcpu)
+static void load_msrs(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_use(vcpu);
 
@@ -329,7 +329,7 @@ void vmx_load(struct vcpu *vcpu)
 		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
 }
 
-void vmx_save(struct vcpu *vcpu)
+static void save_msrs(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vcpu->arch;
 
@@ -340,6 +340,14 @@ void vmx_save(struct vcpu *vcpu)
 	vmx->kernel_gs = rdmsr(MSR_KERNEL_GS_BASE);
 	if (cpu_features.has_rdtscp)
 		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
+}
+
+void vmx_swap(struct vcpu *out, struct vcpu *in)
+{
+	if (out)
+		save_msrs(out);
+	if (in)
+		load_msrs(in);
 }
 
 void vmx_flush(struct vcpu *vcpu)
