@@ -1,7 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* AMD-V as the neutral code sees it. */
 #include "arch/x86/svm/svm.h"
+
+#include "arch/x86/host/cpu.h"
 #include "arch/x86/virt/backend.h"
+
+/* RAX is the VMCB's inside the guest and ours outside; everything else in it stays there. */
+void svm_enter(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	struct svm_cpu  *cpu = this_cpu()->arch;
+	struct vmcb     *vmcb = svm->vmcb;
+
+	if (svm->want_flush || svm->cpu != cpu || svm->asid_generation != cpu->asid_generation)
+		svm_asid_pick(svm, cpu, &svm_features);
+	vmcb->save.rax = vcpu->gpr[GPR_RAX];
+	svm_vmrun(vcpu->gpr, svm->vmcb_pa, cpu->host_pa);
+	vcpu->gpr[GPR_RAX] = vmcb->save.rax;
+	vmcb->control.eventinj = 0;
+	vmcb->control.tlb_control = TLB_CONTROL_NOTHING;
+	vmcb->control.clean_bits = svm->clean_after;
+}
 
 const struct virt_backend svm_backend = {
 	.name = "AMD-V",

@@ -102,24 +102,25 @@ static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result 
 	return false;
 }
 
-/* Without next-RIP save, for the exits whose instruction has one form. False: *result says how to go on. */
-__attribute__((noinline)) static bool find_length(struct vcpu *vcpu, uint32_t code, enum exit_result *result)
+/* Without next-RIP save, for the exits whose instruction has one form. EXIT_SKIP: handle it; else how to go on. */
+__attribute__((noinline)) static enum exit_result find_length(struct vcpu *vcpu)
 {
 	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
+	uint32_t code = (uint32_t)control->exitcode;
+	enum exit_result result;
 	const struct insn *insn;
 
 	vcpu->insn_len = 0;
 	if (!svm_insn_has_form(code))
-		return true;	/* its handler decodes, or never skips */
-	if (!fetch(vcpu, &insn, result))
-		return false;
+		return EXIT_SKIP;	/* its handler decodes, or never skips */
+	if (!fetch(vcpu, &insn, &result))
+		return result;
 	/* The bytes that were decoded stand beside the decoding. */
 	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit_rip % INSN_CACHE_SLOTS];
 
 	vcpu->insn_len = svm_insn_length(code, control->exitinfo1, slot->mode == INSN_64,
 					 (const uint8_t *)slot->bytes, insn->len);
-	*result = EXIT_RESUME;
-	return vcpu->insn_len != 0;
+	return vcpu->insn_len ? EXIT_SKIP : EXIT_RESUME;
 }
 
 /* ---- VMRUN refused ---- */
@@ -178,7 +179,7 @@ enum exit_result svm_handle(struct vcpu *vcpu)
 	const struct vmcb *vmcb = svm->vmcb;
 	uint32_t code = (uint32_t)vmcb->control.exitcode;
 	exit_fn *handle = handler_of(code);
-	enum exit_result result;
+	enum exit_result result = EXIT_SKIP;
 
 	vcpu->exit_rip = vmcb->save.rip;
 	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit_rip);
@@ -187,9 +188,10 @@ enum exit_result svm_handle(struct vcpu *vcpu)
 	if ((vmcb->control.exitintinfo & EVENT_V) || svm->iret_seen)
 		svm_take_interrupted(vcpu);
 	vcpu->insn_len = (uint32_t)(vmcb->control.nrip - vcpu->exit_rip);	/* means something only for instructions */
-	if (!svm_features.has_nrips && !find_length(vcpu, code, &result))
-		return finish(vcpu, result);
-	result = handle(vcpu);
+	if (!svm_features.has_nrips)
+		result = find_length(vcpu);
+	if (result == EXIT_SKIP)
+		result = handle(vcpu);
 	if (__builtin_expect(result != EXIT_SKIP, 0))
 		return finish(vcpu, result);
 	step_over(vcpu);

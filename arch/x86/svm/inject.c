@@ -55,6 +55,10 @@ static void write_event(struct vcpu *vcpu, struct vevent *event)
 	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_DB && vcpu->dr6_pending)
 		set_debug_status(vcpu, svm->vmcb);
 	svm->vmcb->control.eventinj = svm_encode_event(event);
+	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_PF) {
+		svm->vmcb->save.cr2 = vcpu->cr2;	/* injection does not touch CR2 either */
+		svm->vmcb->control.clean_bits &= ~CLEAN_CR2;
+	}
 	if (event->type != VEVENT_NMI)
 		return;
 	vcpu->nmi_blocked = true;

@@ -112,6 +112,7 @@ static void load_registers(struct vcpu *vcpu)
 	if (cpu_features.has_rdtscp)
 		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
 	vmcb->save.dr6 = vcpu->dr6;
+	vmcb->save.cr2 = vcpu->cr2;
 	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
 }
 
@@ -134,33 +135,6 @@ void svm_swap(struct vcpu *out, struct vcpu *in)
 void svm_flush(struct vcpu *vcpu)
 {
 	svm_of(vcpu)->want_flush = true;
-}
-
-/* Registers that are the neutral code's outside the guest and in the VMCB inside it. */
-static void copy_in(struct vmcb *vmcb, const struct vcpu *vcpu)
-{
-	vmcb->save.rax = vcpu->gpr[GPR_RAX];
-	if (vmcb->save.cr2 != vcpu->cr2) {
-		vmcb->save.cr2 = vcpu->cr2;
-		vmcb->control.clean_bits &= ~CLEAN_CR2;
-	}
-}
-
-void svm_enter(struct vcpu *vcpu)
-{
-	struct svm_vcpu *svm = svm_of(vcpu);
-	struct svm_cpu *cpu = this_cpu()->arch;
-	struct vmcb *vmcb = svm->vmcb;
-
-	if (svm->want_flush || svm->cpu != cpu || svm->asid_generation != cpu->asid_generation)
-		svm_asid_pick(svm, cpu, &svm_features);
-	copy_in(vmcb, vcpu);
-	svm_vmrun(vcpu->gpr, svm->vmcb_pa, cpu->host_pa);
-	vcpu->gpr[GPR_RAX] = vmcb->save.rax;
-	vcpu->cr2 = vmcb->save.cr2;
-	vmcb->control.eventinj = 0;
-	vmcb->control.tlb_control = TLB_CONTROL_NOTHING;
-	vmcb->control.clean_bits = svm->clean_after;
 }
 
 /* ---- Registers by name ---- */

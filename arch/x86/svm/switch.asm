@@ -73,15 +73,6 @@ svm_vmrun:
 	mov	GPR(15), r15
 	pop	qword GPR(RDI_)
 
-	; No guest value stays behind in a register where a mispredicted path of ours could use it.
-	xor	ecx, ecx
-	xor	edx, edx
-	xor	esi, esi
-	xor	r8d, r8d
-	xor	r9d, r9d
-	xor	r10d, r10d
-	xor	r11d, r11d
-
 	mov	rax, [rsp + 8]		; host_pa
 	vmload
 	stgi
