@@ -1,0 +1,320 @@
+; SPDX-License-Identifier: MIT
+;
+; A program for Debian, without a C library, that says what running there costs (scripts/bench reads it).
+;
+; As the first program (rdinit=/bench): the time-stamp counter at its first instruction, then user work, then
+; /init takes over. As `bench blk`: direct reads of /dev/vda, one and 32 at a time. Lines, numbers in hexadecimal:
+;
+;	BENCH-USER entry TSC EXITS		work TICKS EXITS
+;	BENCH-USER blk-1 REQUESTS TICKS EXITS	blk-32 REQUESTS TICKS EXITS
+;
+; On a machine without a hypervisor EXITS is 0, and it stops after the work.
+
+bits 64
+default rel
+
+SYS_WRITE	equ 1
+SYS_OPEN	equ 2
+SYS_PREAD	equ 17
+SYS_PAUSE	equ 34
+SYS_GETPID	equ 39
+SYS_EXECVE	equ 59
+SYS_EXIT	equ 60
+SYS_IO_SETUP	equ 206
+SYS_IO_GETEVENTS equ 208
+SYS_IO_SUBMIT	equ 209
+O_DIRECT	equ 0x4000
+IOCB_CMD_PREAD	equ 0
+IOCB_SIZE	equ 64
+
+HC_COUNTS	equ 4
+CPUID1_HYPERVISOR equ 31
+
+WORK_ROUNDS	equ 30000000		; of ten instructions: scripts/bench knows the product
+TABLE_SIZE	equ 256 << 10
+
+REQUEST		equ 4096
+DEPTH		equ 32
+BATCHES		equ 32
+REQUESTS	equ DEPTH * BATCHES
+
+%macro SYSCALL 1
+	mov	eax, %1
+	syscall
+%endmacro
+
+%macro PRINT 1
+	mov	rsi, %%text
+	mov	edx, %%end - %%text
+	call	put
+	jmp	%%end
+%%text:	db	%1
+%%end:
+%endmacro
+
+section .text
+global _start
+_start:
+	rdtsc
+	shl	rdx, 32
+	or	rax, rdx
+	mov	[entry_tsc], rax
+	call	find_hypervisor
+	call	exits
+	mov	[entry_exits], rax
+	SYSCALL	SYS_GETPID
+	cmp	eax, 1
+	jne	blk
+
+	PRINT	"BENCH-USER entry "
+	mov	rax, [entry_tsc]
+	call	put_number
+	mov	rax, [entry_exits]
+	call	put_number
+	call	put_line
+	call	start
+	call	work
+	PRINT	"BENCH-USER work "
+	call	put_times
+	cmp	byte [hypercall_kind], 0
+	je	stay
+	lea	rdi, [init_path]
+	lea	rsi, [init_argv]
+	lea	rdx, [init_env]
+	SYSCALL	SYS_EXECVE
+stay:	PRINT	{"BENCH-USER end", 10}
+	SYSCALL	SYS_PAUSE
+	jmp	stay
+
+; Integers and memory: a generator picks the place in a table that is changed next.
+work:
+	mov	ecx, WORK_ROUNDS
+	mov	rax, 88172645463325252
+	lea	rdi, [table]
+.round:	mov	rdx, rax
+	shl	rdx, 13
+	xor	rax, rdx
+	mov	rdx, rax
+	shr	rdx, 7
+	xor	rax, rdx
+	movzx	edx, ax
+	add	[rdi + rdx * 4], eax
+	dec	ecx
+	jnz	.round
+	ret
+
+; ---- The disk -----------------------------------------------------------------------------------------
+
+blk:
+	lea	rdi, [disk_path]
+	mov	esi, O_DIRECT
+	SYSCALL	SYS_OPEN
+	test	eax, eax
+	js	failed
+	mov	[disk], eax
+
+	xor	ebx, ebx			; once before what counts
+	call	read_one
+	call	start
+.one:	call	read_one
+	inc	ebx
+	cmp	ebx, REQUESTS
+	jne	.one
+	call	stop
+	PRINT	"BENCH-USER blk-1 "
+	call	put_requests
+
+	mov	edi, DEPTH
+	lea	rsi, [aio]
+	SYSCALL	SYS_IO_SETUP
+	test	eax, eax
+	js	failed
+	call	prepare_many
+	call	read_many
+	call	start
+	mov	ebx, BATCHES
+.many:	call	read_many
+	dec	ebx
+	jnz	.many
+	call	stop
+	PRINT	"BENCH-USER blk-32 "
+	call	put_requests
+	xor	edi, edi
+	SYSCALL	SYS_EXIT
+failed:
+	PRINT	{"BENCH-USER failed: no direct reads of /dev/vda", 10}
+	mov	edi, 1
+	SYSCALL	SYS_EXIT
+
+read_one:				; request ebx
+	mov	edi, [disk]
+	lea	rsi, [buffers]
+	mov	edx, REQUEST
+	mov	r10d, ebx
+	and	r10d, DEPTH - 1
+	shl	r10, 12
+	SYSCALL	SYS_PREAD
+	cmp	eax, REQUEST
+	jne	failed
+	ret
+
+prepare_many:
+	xor	ecx, ecx
+	lea	rdi, [iocbs]
+	lea	rsi, [iocb_list]
+	lea	rdx, [buffers]
+.next:	mov	[rsi + rcx * 8], rdi
+	mov	word [rdi + 16], IOCB_CMD_PREAD
+	mov	eax, [disk]
+	mov	[rdi + 20], eax
+	mov	eax, ecx
+	shl	eax, 12
+	mov	[rdi + 40], rax			; offset
+	add	rax, rdx
+	mov	[rdi + 24], rax			; buffer
+	mov	qword [rdi + 32], REQUEST
+	add	rdi, IOCB_SIZE
+	inc	ecx
+	cmp	ecx, DEPTH
+	jne	.next
+	ret
+
+read_many:
+	mov	rdi, [aio]
+	mov	esi, DEPTH
+	lea	rdx, [iocb_list]
+	SYSCALL	SYS_IO_SUBMIT
+	cmp	eax, DEPTH
+	jne	failed
+	mov	rdi, [aio]
+	mov	esi, DEPTH
+	mov	edx, DEPTH
+	lea	r10, [events]
+	xor	r8d, r8d
+	SYSCALL	SYS_IO_GETEVENTS
+	cmp	eax, DEPTH
+	jne	failed
+	ret
+
+; ---- Measuring ----------------------------------------------------------------------------------------
+
+start:
+	call	exits
+	mov	[start_exits], rax
+	rdtsc
+	shl	rdx, 32
+	or	rax, rdx
+	mov	[start_tsc], rax
+	ret
+
+stop:
+	rdtsc
+	shl	rdx, 32
+	or	rax, rdx
+	sub	rax, [start_tsc]
+	mov	[ticks], rax
+	call	exits
+	sub	rax, [start_exits]
+	mov	[exit_count], rax
+	ret
+
+exits:					; rax: of this vCPU so far
+	push	rbx
+	mov	eax, HC_COUNTS
+	xor	ebx, ebx
+	cmp	byte [hypercall_kind], 1
+	jb	.nobody
+	je	.vmcall
+	vmmcall
+	pop	rbx
+	ret
+.vmcall:
+	vmcall
+	pop	rbx
+	ret
+.nobody:
+	xor	eax, eax
+	pop	rbx
+	ret
+
+find_hypervisor:
+	mov	eax, 1
+	cpuid
+	bt	ecx, CPUID1_HYPERVISOR
+	jnc	.none
+	xor	eax, eax
+	cpuid
+	cmp	ebx, 'Auth'
+	sete	al
+	inc	al
+	mov	[hypercall_kind], al
+.none:	ret
+
+; ---- Printing -----------------------------------------------------------------------------------------
+
+put:					; rsi, edx bytes
+	mov	edi, 1
+	SYSCALL	SYS_WRITE
+	ret
+
+put_requests:
+	mov	eax, REQUESTS
+	call	put_number
+	jmp	put_results
+put_times:
+	call	stop
+put_results:
+	mov	rax, [ticks]
+	call	put_number
+	mov	rax, [exit_count]
+	call	put_number
+put_line:
+	lea	rsi, [newline]
+	mov	edx, 1
+	jmp	put
+
+put_number:				; rax, 16 digits and a space
+	lea	rdi, [number]
+	mov	ecx, 16
+.digit:	rol	rax, 4
+	mov	edx, eax
+	and	edx, 15
+	cmp	edx, 10
+	jb	.small
+	add	edx, 'a' - '0' - 10
+.small:	add	edx, '0'
+	mov	[rdi], dl
+	inc	rdi
+	dec	ecx
+	jnz	.digit
+	mov	byte [rdi], ' '
+	lea	rsi, [number]
+	mov	edx, 17
+	jmp	put
+
+section .data
+newline:	db 10
+disk_path:	db "/dev/vda", 0
+init_path:	db "/init", 0
+env_path:	db "PATH=/bin", 0
+align 8
+init_argv:	dq init_path, 0
+init_env:	dq env_path, 0
+
+section .bss
+alignb 4096
+buffers:	resb DEPTH * REQUEST
+table:		resb TABLE_SIZE
+iocbs:		resb DEPTH * IOCB_SIZE
+iocb_list:	resq DEPTH
+events:		resb DEPTH * 32
+entry_tsc:	resq 1
+entry_exits:	resq 1
+start_tsc:	resq 1
+start_exits:	resq 1
+ticks:		resq 1
+exit_count:	resq 1
+aio:		resq 1
+number:		resb 24
+disk:		resd 1
+hypercall_kind:	resb 1			; 0 none, 1 VMCALL, 2 VMMCALL
