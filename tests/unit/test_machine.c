@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -315,6 +316,58 @@ static void test_failures(void **state)
 	}
 }
 
+/* ---- guest/machine.md ---- */
+
+/* A line "| start | length | sizes | name | ..." is the next range of the bus, in the order of addresses. */
+static void compare_row(const struct bus *bus, size_t *row, const char *line)
+{
+	unsigned long long start, length;
+	char sizes[16], name[40];
+	unsigned mask = 0;
+
+	if (sscanf(line, "| %llx | %llx | %15[0-9 ]| %39[^|]|", &start, &length, sizes, name) != 4)
+		return;
+	for (const char *digit = sizes; *digit; digit++)
+		mask |= *digit == ' ' ? 0U : (unsigned)(*digit - '0');
+	name[strlen(name) - 1] = '\0';	/* the space before the bar */
+	assert_in_range(*row, 0, bus->count - 1);
+	assert_int_equal(bus->ranges[*row].start, start);
+	assert_int_equal(bus->ranges[*row].length, length);
+	assert_int_equal(bus->ranges[*row].sizes, mask);
+	assert_string_equal(bus->ranges[*row].name, name);
+	(*row)++;
+}
+
+/* The manual lists what a machine with one disk has, and nothing else. */
+static void test_manual(void **state)
+{
+	void *ctx = &fixture;
+	const struct bus *bus = NULL;
+	size_t row = 0, rows = 0;
+	char line[256];
+	FILE *manual = fopen("guest/machine.md", "r");
+
+	(void)state;
+	assert_non_null(manual);
+	build(&fixture);
+	fixture.config.disk_count = 1;
+	assert_int_equal(machine_create(fixture.vm), 0);
+	while (fgets(line, sizeof(line), manual)) {
+		if (!strncmp(line, "## ", 3)) {
+			assert_true(!bus || row == bus->count);
+			rows += row;
+			row = 0;
+			bus = !strcmp(line, "## Ports\n") ? &fixture.vm->pio :
+			      !strcmp(line, "## Memory\n") ? &fixture.vm->mmio : NULL;
+		} else if (bus) {
+			compare_row(bus, &row, line);
+		}
+	}
+	fclose(manual);
+	assert_int_equal(rows, fixture.vm->pio.count + fixture.vm->mmio.count);
+	assert_int_equal(teardown(&ctx), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -322,7 +375,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_windows), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_and_virtio_wires),
 		TEST(test_ends), TEST(test_output), cmocka_unit_test(test_console_choice),
-		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
