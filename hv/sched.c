@@ -125,6 +125,7 @@ static void switch_to(struct vcpu *vcpu)
 		return;
 	if (old) {
 		virt->swap(old, NULL);	/* first: it may hand us registers that its control block holds */
+		old->xcr0 = fpu_live_xcr0();
 		fpu_save(old->fpu, old->xcr0, old->xss);
 		debug_registers_save(old);
 		old->cr2 = read_cr2();

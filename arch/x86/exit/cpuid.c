@@ -340,7 +340,7 @@ static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpu
 		regs->edx = vcpu->id;		/* in every subleaf (facts, 13) */
 		regs->ecx |= subleaf & 0xffU;
 	} else if (leaf == CPUID_XSAVE && subleaf <= 1 && regs->eax) {
-		regs->ebx = cpuid_xsave_size(vcpu->vm->cpuid, vcpu->xcr0 | vcpu->xss, subleaf == 1);
+		regs->ebx = cpuid_xsave_size(vcpu->vm->cpuid, fpu_live_xcr0() | vcpu->xss, subleaf == 1);
 	}
 }
 
