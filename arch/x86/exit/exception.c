@@ -8,15 +8,40 @@
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/walk.h"
 #include "hv/panic.h"
 #include "hv/vcpu.h"
 
 /* Deliveries that raised the very exception they deliver, in a row, before we call it a loop. */
 #define DELIVERY_LOOP_MAX 32U
 
+/* Where the guest's gate for a vector leads, outside real mode; all ones when it has none. */
+static uint64_t handler_of(struct vcpu *vcpu, uint8_t vector)
+{
+	enum { OFFSET_0, OFFSET_16 = 3, OFFSET_32, OFFSET_48, GATE_WORDS = 8 };
+	bool     is_long = virt->get(vcpu, REG_EFER) & EFER_LMA;
+	uint16_t gate[GATE_WORDS] = { 0 };
+	size_t   size = is_long ? sizeof(gate) : sizeof(gate) / 2;
+	struct segment idt;
+	gva_t    fault;
+	uint32_t error;
+
+	virt->get_seg(vcpu, SEG_IDTR, &idt);
+	if (!(virt->get(vcpu, REG_CR0) & CR0_PE) || (vector + 1U) * size - 1 > idt.limit ||
+	    !gva_read(vcpu, gva(idt.base + vector * size), gate, size, &fault, &error))
+		return ~0ULL;
+	return join32(is_long ? (uint32_t)gate[OFFSET_32] | (uint32_t)gate[OFFSET_48] << 16 : 0,
+		      (uint32_t)gate[OFFSET_0] | (uint32_t)gate[OFFSET_16] << 16);
+}
+
+/*
+ * Raised while it was being delivered (#AC on the handler's stack), or before the handler's first instruction
+ * (#DB by a watchpoint on that stack, a trap that goes before any interrupt).
+ */
 static bool is_delivery_loop(struct vcpu *vcpu, uint8_t vector)
 {
-	bool nested = vcpu->pending.is_valid && vcpu->pending.vector == vector;
+	bool nested = (vcpu->pending.is_valid && vcpu->pending.vector == vector) ||
+		      vcpu->exit_rip == handler_of(vcpu, vector);
 
 	vcpu->delivery_loops = nested ? vcpu->delivery_loops + 1 : 0;
 	return vcpu->delivery_loops > DELIVERY_LOOP_MAX;

@@ -204,7 +204,12 @@ static enum located locate(struct mmio *mmio, enum exit_result *result)
 	if (is_bit_test(insn->kind))
 		offset = (offset + bit_string_offset(mmio)) & size_mask(insn->addr_size);
 	linear = segment_base(mmio->vcpu, insn) + offset;
-	mmio->is_plain = linear % PAGE_SIZE <= PAGE_SIZE - insn->size;
+	/*
+	 * A read that goes on to write, reported as a read (QEMU's processor does the one after the
+	 * other): nobody has looked yet whether the guest's page allows the write.
+	 */
+	mmio->is_plain = linear % PAGE_SIZE <= PAGE_SIZE - insn->size &&
+			 mmio->is_write == insn->is_store;
 	if (mmio->is_plain)
 		return linear % PAGE_SIZE == mmio->addr.raw % PAGE_SIZE ? LOCATED : ELSEWHERE;
 

@@ -53,6 +53,13 @@ static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
+static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+{
+	(void)msr;
+	*val = vcpu_tsc(vcpu);
+	return true;
+}
+
 static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 {
 	(void)msr;
@@ -318,7 +325,7 @@ static bool read_de_cfg(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 #define AMD(number, r, w)	{ number, 0, MSR_EMULATE, MSR_EMULATE, r, w, true }
 
 static const struct msr_policy policy[] = {
-	{ MSR_IA32_TSC, 0, MSR_PASS, MSR_EMULATE, NULL, write_tsc, false },	/* hardware adds the offset */
+	RW(MSR_IA32_TSC, read_tsc, write_tsc),	/* not passed through: QEMU's processor reads zero there */
 	RO(MSR_IA32_PLATFORM_ID, read_zero),
 	RW(MSR_IA32_APIC_BASE, read_apic_base, write_apic_base),
 	RO(MSR_IA32_FEATURE_CONTROL, read_feature_control),

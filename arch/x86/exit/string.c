@@ -45,10 +45,21 @@ static bool is_finished(const struct string_op *op, enum string_verdict verdict)
 	return !op->has_rep || verdict == STRING_LAST || !read_reg(op, GPR_RCX);
 }
 
+#define DR6_BS	BIT(14)
+
+/* RFLAGS.TF traps behind each repetition, with RIP still on the instruction (SDM vol. 3, 18.3.1.4). */
+static enum exit_result single_step(struct vcpu *vcpu)
+{
+	vcpu->dr6_pending = DR6_BS;
+	vcpu_inject(vcpu, VEC_DB, false, 0);
+	return EXIT_RESUME;
+}
+
 enum exit_result string_run(struct string_op *op)
 {
 	bool is_down = virt->get(op->vcpu, REG_RFLAGS) & RFLAGS_DF;
 	uint64_t amount = is_down ? 0 - (uint64_t)op->size : op->size;
+	bool is_stepped = virt->get(op->vcpu, REG_RFLAGS) & RFLAGS_TF;
 	struct operand_cpu cpu;
 
 	op->steps_done = 0;
@@ -68,6 +79,8 @@ enum exit_result string_run(struct string_op *op)
 		advance(op, amount);
 		if (is_finished(op, verdict))
 			return EXIT_SKIP;
+		if (is_stepped)
+			return single_step(op->vcpu);
 	}
 	return EXIT_RESUME;
 }
