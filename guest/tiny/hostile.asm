@@ -1,0 +1,201 @@
+; SPDX-License-Identifier: MIT
+; What only an enemy or a broken kernel does, chosen by the command line; each runs in a VM of its own. What must
+; happen to each is in tests/boot/test_tiny.py.
+%include "tiny.inc"
+TINY_64
+%include "check.inc"
+%include "irq.inc"
+
+ATTACK_STACK	equ 0x500000
+
+main:
+	mov	ebx, [boot_info]
+	mov	edx, [rbx + 16]		; command line
+	mov	rbx, attacks
+.next:	mov	rsi, [rbx]
+	test	rsi, rsi
+	jz	.unknown
+	mov	edi, edx
+.compare:
+	mov	al, [rsi]
+	cmp	al, [rdi]
+	jne	.other
+	inc	rsi
+	inc	rdi
+	test	al, al
+	jnz	.compare
+	SAY	"at it"
+	jmp	[rbx + 8]
+.other:	add	rbx, 16
+	jmp	.next
+.unknown:
+	SAY	"FAIL unknown attack"
+	DONE
+
+attacks:
+	dq	name_triple, triple
+	dq	name_hole, hole
+	dq	name_vga, vga
+	dq	name_tables, tables
+	dq	name_sse, sse
+	dq	name_push, push_mmio
+	dq	name_db, db_loop
+	dq	name_rep, rep_huge
+	dq	name_hog, hog
+	dq	name_halt, halt
+	dq	name_reset, reset
+	dq	0
+name_triple:	db "triple-fault", 0
+name_hole:	db "jump-into-hole", 0
+name_vga:	db "jump-into-vga", 0
+name_tables:	db "tables-outside-ram", 0
+name_sse:	db "sse-to-device", 0
+name_push:	db "stack-on-device", 0
+name_db:	db "db-loop", 0
+name_rep:	db "rep-huge", 0
+name_hog:	db "hog", 0
+name_halt:	db "halt", 0
+name_reset:	db "reset", 0
+
+triple:
+	push	0
+	push	0
+	lidt	[rsp]
+	int3
+
+hole:
+	mov	eax, NOT_A_DEVICE
+	jmp	rax
+
+vga:
+	mov	eax, 0xa0000
+	jmp	rax
+
+tables:
+	mov	eax, NOT_A_DEVICE
+	mov	cr3, rax
+	mov	al, [0x1000]
+	jmp	$
+
+sse:
+	mov	eax, 0xfec00000
+	movaps	xmm0, [rax]
+	jmp	$
+
+push_mmio:				; the processor itself writes there, while it delivers an exception
+	mov	esp, NOT_A_DEVICE + 0x800
+	int3
+	jmp	$
+
+; A breakpoint on the very stack that #DB's frame goes to, always the same one: IST (CVE-2015-8104).
+db_loop:
+	SET_GATE 1, .handler
+	mov	byte [IDT64 + 1 * 16 + 4], 1
+	mov	rax, tss
+	mov	qword [tss + 36], ATTACK_STACK
+	mov	rbx, 0x0000890000000067
+	mov	rcx, rax
+	and	ecx, 0xffffff
+	shl	rcx, 16
+	or	rbx, rcx
+	mov	[gdt_tss], rbx
+	mov	qword [gdt_tss + 8], 0
+	mov	rsi, gdt
+	mov	rdi, gdt_copy
+	mov	ecx, 6
+	rep	movsq
+	lgdt	[gdt_copy_ptr]
+	mov	ax, 0x30
+	ltr	ax
+	mov	rax, ATTACK_STACK - 8		; where SS is pushed
+	mov	dr0, rax
+	mov	rax, 0xd0403			; 4 bytes, write, DR0
+	mov	dr7, rax
+	mov	dword [ATTACK_STACK - 8], 0	; the first one
+	nop
+	SAY	"PASS no loop here: this processor does not break on its own pushes"
+	DONE
+.handler:
+	inc	qword [db_entries]
+	iretq
+db_entries: dq 0
+align 8
+tss:	times 104 db 0
+gdt_copy: times 6 dq 0
+gdt_tss: dq 0, 0
+gdt_copy_ptr:
+	dw	gdt_copy_ptr - gdt_copy - 1
+	dq	gdt_copy
+
+; A string of a million elements: interrupts must get in between, and find consistent registers.
+rep_huge:
+	call	lapic_on
+	SET_GATE 0x41, .handler
+	mov	eax, LAPIC
+	mov	dword [rax + LAPIC_TIMER], 0x41
+	mov	dword [rax + LAPIC_COUNT], 20000
+	mov	rsi, 0x200000
+	mov	rcx, 1 << 20
+	mov	r8, rcx
+	mov	r9, rsi
+	mov	dx, 0x80
+	sti
+	nop				; the shadow of STI ends here
+.rep:	rep	outsb
+	SAY	"FAIL the string ended"
+.out:	cli
+	mov	rax, rsi
+	sub	rax, r9
+	sub	r8, rcx
+	CHECK_EQ rax, r8, "rep-huge.registers"
+	test	rax, rax
+	CHECK_IF nz, "rep-huge.progress"
+	CHECK_EQ r10, .rep, "rep-huge.rip"
+	DONE
+.handler:
+	cmp	rsi, r9
+	je	.early			; it came before the first element
+	mov	r10, [rsp]
+	mov	qword [rsp], .out
+	iretq
+.early:	push	rax
+	mov	eax, LAPIC
+	mov	dword [rax + LAPIC_EOI], 0
+	mov	dword [rax + LAPIC_COUNT], 2000
+	pop	rax
+	iretq
+
+; Interrupts off and no exit: somebody else must still get his turn. Seen as a gap in time. Two of these run.
+hog:
+	cli
+	call	tsc_khz
+	imul	r12, rax, 150		; for so long
+	mov	r13, rax		; a gap of a millisecond
+	call	now
+	mov	r14, rax
+	add	r12, rax
+	xor	r15d, r15d
+.next:	call	now
+	mov	rbx, rax
+	sub	rbx, r14
+	mov	r14, rax
+	cmp	rbx, r13
+	jb	.no
+	inc	r15d
+.no:	cmp	rax, r12
+	jb	.next
+	test	r15d, r15d
+	CHECK_IF nz, "hog.was-preempted"
+	DONE
+
+halt:
+	cli
+	hlt
+	SAY	"FAIL awake"
+	DONE
+
+reset:
+	mov	al, 0xfe
+	out	0x64, al
+	SAY	"FAIL still here"
+	DONE

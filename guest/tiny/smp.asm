@@ -1,0 +1,210 @@
+; SPDX-License-Identifier: MIT
+; A second processor: INIT, SIPI, who it is, interrupts both ways, NMI out of HLT with interrupts off, INIT again.
+%include "tiny.inc"
+TINY_64
+%include "check.inc"
+%include "irq.inc"
+
+TRAMPOLINE	equ 0x8000		; SIPI vector 8
+BOARD		equ 0x6000		; what the other processor writes, and the BSP's orders
+BOOTS		equ BOARD
+APIC_ID		equ BOARD + 4
+BASE_MSR	equ BOARD + 8
+IPIS		equ BOARD + 12
+NMIS		equ BOARD + 16
+AWAKE		equ BOARD + 20
+TSC_LOW		equ BOARD + 24
+TSC_HIGH	equ BOARD + 28
+START_CS	equ BOARD + 32
+
+; WAIT_FOR address, value, name: with a bound in time
+%macro WAIT_FOR 3
+	mov	rbx, %1
+	mov	ecx, %2
+	call	wait_for
+	mov	eax, [%1]
+	CHECK_EQ rax, %2, %3
+%endmacro
+
+wait_for:
+	push	r8
+	call	tsc_khz
+	imul	r8, rax, 2000
+	call	now
+	add	r8, rax
+.look:	cmp	[rbx], ecx
+	je	.done
+	pause
+	call	now
+	cmp	rax, r8
+	jb	.look
+.done:	pop	r8
+	ret
+
+send:					; eax: ICR low, edx: destination
+	push	rcx
+	mov	ecx, 0x830
+	wrmsr
+	pop	rcx
+	ret
+
+main:
+	mov	eax, 1
+	cpuid
+	bt	edx, 28
+	CHECK_IF c, "smp.htt"
+	shr	ebx, 16
+	and	ebx, 0xff
+	CHECK_EQ rbx, 2, "smp.logical-count"
+	mov	rsi, trampoline
+	mov	edi, TRAMPOLINE
+	mov	ecx, trampoline_end - trampoline
+	rep	movsb
+	mov	edi, BOARD
+	mov	ecx, 16
+	xor	eax, eax
+	rep	stosd
+	; real-mode vectors of the other processor
+	mov	dword [2 * 4], TRAMPOLINE + ap_nmi - trampoline
+	mov	dword [0x40 * 4], TRAMPOLINE + ap_ipi - trampoline
+	call	lapic_on
+	READ_MSR MSR_APIC_BASE
+	or	eax, 0x400
+	wrmsr
+	SET_GATE 0x45, bsp_ipi
+
+	mov	eax, 20			; parked until SIPI
+	call	spin_ms
+	mov	eax, [BOOTS]
+	CHECK_EQ rax, 0, "smp.parked"
+	mov	edx, 1
+	mov	eax, 0x4500		; INIT
+	call	send
+	call	now
+	mov	r12, rax
+	mov	eax, 0x4608		; SIPI
+	call	send
+	WAIT_FOR BOOTS, 1, "smp.started"
+	WAIT_FOR AWAKE, 1, "smp.ready"
+	call	now
+	mov	r13, rax
+	mov	eax, 0x4608		; running: ignored
+	call	send
+	mov	eax, [APIC_ID]
+	CHECK_EQ rax, 1, "smp.apic-id"
+	mov	eax, [BASE_MSR]
+	and	eax, 0x100
+	CHECK_EQ rax, 0, "smp.not-bsp"
+	mov	eax, [START_CS]
+	CHECK_EQ rax, 0x800, "smp.start-cs"
+	mov	rax, [TSC_LOW]
+	CHECK_RANGE rax, r12, r13, "smp.tsc"
+
+	mov	eax, 0x4040
+	call	send
+	WAIT_FOR IPIS, 1, "smp.ipi"
+	mov	eax, 0xc4040		; all but self
+	call	send
+	WAIT_FOR IPIS, 2, "smp.ipi-others"
+	sti
+	mov	eax, 10
+	call	spin_ms
+	cli
+	CHECK_COUNT 0x45, 1, "smp.ipi-back"	; sent twice while IF was clear
+	mov	eax, 0x4400
+	call	send
+	WAIT_FOR NMIS, 1, "smp.nmi"
+	mov	eax, [BOOTS]
+	CHECK_EQ rax, 1, "smp.second-sipi-ignored"
+
+	mov	dword [AWAKE], 0
+	mov	eax, 0x4500
+	call	send
+	mov	eax, 5
+	call	spin_ms
+	mov	eax, 0x4040
+	call	send
+	mov	eax, 5
+	call	spin_ms
+	mov	eax, [IPIS]
+	CHECK_EQ rax, 2, "smp.init-stops"
+	mov	eax, 0x4608
+	call	send
+	WAIT_FOR BOOTS, 2, "smp.started-again"
+	WAIT_FOR AWAKE, 1, "smp.ready-again"
+	mov	eax, 0x4040
+	call	send
+	WAIT_FOR IPIS, 3, "smp.ipi-again"
+	DONE
+
+bsp_ipi:
+	inc	dword [irq_counts + 0x45 * 4]
+	push	rax
+	push	rcx
+	push	rdx
+	xor	eax, eax
+	xor	edx, edx
+	mov	ecx, 0x80b
+	wrmsr
+	pop	rdx
+	pop	rcx
+	pop	rax
+	iretq
+
+bits 16
+trampoline:
+	cli
+	xor	ax, ax
+	mov	ds, ax
+	mov	ss, ax
+	mov	sp, BOARD
+	mov	word [START_CS], cs
+	rdtsc
+	mov	[TSC_LOW], eax
+	mov	[TSC_HIGH], edx
+	mov	eax, 1
+	cpuid
+	shr	ebx, 24
+	mov	[APIC_ID], ebx
+	mov	ecx, 0x1b
+	rdmsr
+	mov	[BASE_MSR], eax
+	or	eax, 0xc00
+	wrmsr
+	mov	ecx, 0x80f
+	mov	eax, 0x1ff
+	xor	edx, edx
+	wrmsr
+	lock inc dword [BOOTS]
+	mov	dword [AWAKE], 1
+	sti
+.sleep:	hlt
+	cmp	dword [IPIS], 2
+	jne	.sleep
+	cli				; from here on only an NMI wakes it
+	hlt
+	sti
+	jmp	.sleep
+
+ap_ipi:
+	push	eax
+	push	ecx
+	push	edx
+	lock inc dword [IPIS]
+	xor	eax, eax
+	xor	edx, edx
+	mov	ecx, 0x80b
+	wrmsr
+	mov	ecx, 0x830
+	mov	eax, 0x4045		; and one back
+	wrmsr
+	pop	edx
+	pop	ecx
+	pop	eax
+	iret
+
+ap_nmi:
+	lock inc dword [NMIS]
+	iret
+trampoline_end:
+bits 64

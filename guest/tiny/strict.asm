@@ -1,0 +1,26 @@
+; SPDX-License-Identifier: MIT
+; Values that a processor refuses by itself: addresses in MSRs must be canonical (CVE-2014-3610, XSA-193),
+; CR0's upper half must be 0. QEMU's software processor takes them.
+%include "tiny.inc"
+TINY_64
+%include "check.inc"
+
+%macro REFUSES 2
+	xor	eax, eax
+	mov	edx, 0x00008000		; bit 47 alone
+	mov	ecx, %1
+	EXPECT_FAULT 13, %2, wrmsr
+%endmacro
+
+main:
+	REFUSES 0xc0000082, "strict.lstar"
+	REFUSES 0xc0000083, "strict.cstar"
+	REFUSES 0xc0000100, "strict.fs-base"
+	REFUSES 0xc0000101, "strict.gs-base"
+	REFUSES 0xc0000102, "strict.kernel-gs-base"
+	REFUSES 0x175, "strict.sysenter-esp"
+	REFUSES 0x176, "strict.sysenter-eip"
+	mov	rax, cr0
+	bts	rax, 32
+	EXPECT_FAULT 13, "strict.cr0-wide", {mov cr0, rax}
+	DONE

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Starts the jobs of the selected tests ahead of them, in their order, and hands each test its job's result."""
+import pytest
+
+
+def pytest_collection_finish(session):
+    if session.config.option.collectonly:
+        return
+    jobs = {}
+    for item in session.items:
+        callspec = getattr(item, "callspec", None)
+        job = callspec and callspec.params.get("job")
+        if job:
+            jobs[job.name] = job
+    for job in jobs.values():
+        job.start()
+
+
+@pytest.fixture
+def outcome(job):
+    """What the job brought. A platform that is not here skips, with the reason."""
+    if job.platform.missing:
+        pytest.skip(f"{job.platform.name}: {job.platform.missing}")
+    return job.result()

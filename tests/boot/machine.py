@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""Machines for the boot tests: where they run, how one is started, what it said.
+
+A job is a piece of work in an emulator whose result several tests look at. Jobs start in the background, as many
+as there are processors, as soon as pytest knows which tests were selected (conftest.py).
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = (ROOT / os.environ.get("B", "build")).resolve()
+RUN = ROOT / "scripts/run"
+BACKSTOP = 240      # seconds: what takes longer hangs. Never a measure of anything
+
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True
+import emulators    # noqa: E402
+
+
+@dataclass(frozen=True)
+class Platform:
+    name: str       # in test names
+    vendor: str     # "vmx" or "svm"
+    options: tuple  # of scripts/run
+
+    @property
+    def missing(self):
+        return emulators.EMULATORS[self.options[1]].missing()
+
+
+VMX = Platform("vmx-bochs", "vmx", ("--on", "bochs"))
+SVM = Platform("svm-qemu", "svm", ("--on", "qemu"))
+RYZEN = Platform("svm-ryzen", "svm", ("--on", "bochs", "--cpu", "ryzen"))
+PLATFORMS = (VMX, SVM, RYZEN)
+
+
+# ---- Jobs -------------------------------------------------------------------------------------------------
+
+class Job:
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+
+    def __init__(self, name, platform, work):
+        self.name, self.platform, self.work = name, platform, work
+        self.future = None
+
+    def __repr__(self):
+        return self.name
+
+    def start(self):
+        if not self.future and not self.platform.missing:
+            self.future = self.pool.submit(self.work)
+
+    def result(self):
+        self.start()
+        return self.future.result()
+
+
+# ---- Running a configuration to its end -----------------------------------------------------------------
+
+def run(*arguments, **keywords):
+    """scripts/run with these arguments; a CompletedProcess with text."""
+    keywords.setdefault("stdin", subprocess.DEVNULL)
+    keywords.setdefault("timeout", BACKSTOP + 60)
+    return subprocess.run([RUN, "--build", BUILD, *map(str, arguments)], capture_output=True, text=True,
+                          errors="replace", cwd=ROOT, **keywords)
+
+
+@dataclass
+class Vm:
+    said: list      # lines of the guest
+    log: list       # lines of the hypervisor about it
+    end: str        # "shut off (shutdown): exit device, code 0", without the counts behind it
+
+    @property
+    def text(self):
+        return "\n".join(self.said)
+
+    @property
+    def fails(self):
+        return [line for line in self.said if line.startswith("FAIL")]
+
+    @property
+    def is_complete(self):
+        return any(line.startswith("END ") for line in self.said)
+
+
+@dataclass
+class Outcome:
+    status: int     # of scripts/run
+    output: str
+    stderr: str
+    vms: dict
+
+
+END_OF_VM = re.compile(r"(shut off \((?:shutdown|destroyed)\)|crashed|rebooting): (.*); \d+ exits")
+
+
+def parse(output, names):
+    vms = {name: Vm([], [], "") for name in names}
+    for line in output.splitlines():
+        said = re.match(r"\[(\S+)\] (.*)", line)
+        log = re.match(r"trapeze: (\S+): (.*)", line)
+        if said and said[1] in vms:
+            vms[said[1]].said.append(said[2].rstrip())
+        elif log and log[1] in vms:
+            vms[log[1]].log.append(log[2])
+            end = END_OF_VM.match(log[2])
+            if end:
+                vms[log[1]].end = f"{end[1]}: {end[2]}"
+    return vms
+
+
+def write_conf(directory, vms, host="attach = none\n"):
+    """A configuration directory: {name: text of NAME.conf}."""
+    directory = Path(directory)
+    (directory / "vms").mkdir(parents=True)
+    (directory / "trapeze.conf").write_text(host)
+    for name, text in vms.items():
+        (directory / "vms" / f"{name}.conf").write_text(text)
+
+
+def boot(platform, vms, files=(), timeout=BACKSTOP):
+    """One boot of a machine with these VMs, to its end. files: [(name, bytes)] beside the configuration."""
+    with tempfile.TemporaryDirectory(prefix="trapeze-test-") as directory:
+        write_conf(f"{directory}/conf", vms)
+        for name, data in files:
+            (Path(directory) / "conf" / name).write_bytes(data)
+        serial = Path(directory) / "serial"
+        done = run(*platform.options, "--conf", f"{directory}/conf", "--serial", serial, "--timeout", timeout)
+        output = serial.read_text(errors="replace") if serial.exists() else ""
+    return Outcome(done.returncode, output, done.stderr, parse(output, vms))
+
+
+# ---- Talking to a machine ---------------------------------------------------------------------------------
+
+class Dialogue:
+    """scripts/run with its standard streams as pipes: send a line, wait for a text, as a user would."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([RUN, "--build", BUILD, "--timeout", str(BACKSTOP), *map(str, arguments)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        cwd=ROOT)
+        self.output, self.changed = "", threading.Condition()
+        self.seen = 0       # up to here expect has looked
+        self.is_over = False
+        threading.Thread(target=self.read, daemon=True).start()
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()    # scripts/run ends the emulator
+        self.process.wait(timeout=30)
+
+    def read(self):
+        while data := os.read(self.process.stdout.fileno(), 65536):
+            with self.changed:
+                self.output += data.decode(errors="replace").replace("\r", "")
+                self.changed.notify_all()
+        with self.changed:
+            self.is_over = True
+            self.changed.notify_all()
+
+    def expect(self, pattern, what=None):
+        """The match of a regular expression in what is still unseen."""
+        pattern = re.compile(pattern, re.M)
+        deadline = time.monotonic() + BACKSTOP
+        with self.changed:
+            while not (match := pattern.search(self.output, self.seen)):
+                if self.is_over or time.monotonic() > deadline:
+                    raise AssertionError(f"{what or pattern.pattern} did not come; the last output was:\n"
+                                         + self.output[-2000:])
+                self.changed.wait(1)
+            self.seen = match.end()
+            return match
+
+    def send(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        """Wait for the end of the machine; the exit status."""
+        return self.process.wait(timeout=BACKSTOP)

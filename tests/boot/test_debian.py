@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Debian's kernel as packaged, to a shell and through everything it does with our devices, in as few boots as will do.
+
+Each dialogue is a job: a machine that somebody sits at. It notes what it saw; the tests look at the notes.
+"""
+import re
+from functools import partial
+
+import pytest
+
+import machine
+
+KERNEL, INITRD, DISK = (machine.BUILD / f"linux/{name}" for name in ("vmlinuz", "initramfs", "root.img"))
+PROMPT = r"trapeze-guest:\S+[$#] "
+MIB = 16
+PACE_SECONDS = 60
+# QEMU's clock runs with its instructions: a minute in which the guest sleeps is over at once, as in Bochs.
+ICOUNT = ("--extra", "-icount shift=2,sleep=off")
+
+
+def log_in(talk):
+    talk.expect(PROMPT, "the shell's prompt")
+
+
+def ask(talk, command):
+    """What a command of the guest's shell prints."""
+    talk.send(f"{command}; echo =$?=")
+    talk.expect(r"echo =\$\?=\s*\n", f"the echo of {command}")
+    before = talk.seen
+    status = talk.expect(r"^=(\d+)=\s*$", f"the end of {command}")
+    log_in(talk)
+    text = "\n".join(line for line in talk.output[before:status.start()].splitlines()
+                     if not line.startswith("trapeze:") and not re.match(r"\[ *\d+\.\d+\]", line))
+    return int(status[1]), text.strip()
+
+
+def power_off(talk):
+    talk.send("poweroff")
+    return talk.end()
+
+
+# ---- Everything, on hvc0 ----------------------------------------------------------------------------------
+
+PACE = (f"t=$(cat /sys/class/rtc/rtc0/since_epoch); m=$(cut -d. -f1 /proc/uptime); d=$(date +%s); sleep {PACE_SECONDS}; "
+        "echo rtc $(($(cat /sys/class/rtc/rtc0/since_epoch)-t)) up $(($(cut -d. -f1 /proc/uptime)-m)) "
+        "date $(($(date +%s)-d))")
+WRITE = (f"dd if=/dev/urandom of=/root/data bs=1M count={MIB} 2>/dev/null && sha256sum </root/data >/tmp/a && sync && "
+         "echo 3 >/proc/sys/vm/drop_caches && sha256sum </root/data >/tmp/b && cmp /tmp/a /tmp/b && wc -c </root/data")
+
+
+def whole_dialogue(platform, extra):
+    notes = {}
+    with machine.Dialogue(*platform.options, *extra, "--kernel", KERNEL, "--initrd", INITRD, "--vm-memory", "256M",
+                          "--disk", f"{DISK},mode=cow,serial=root",
+                          "--cmdline", "console=ttyS0 console=hvc0") as talk:
+        log_in(talk)
+        notes["arithmetic"] = ask(talk, "echo $((6*7))")
+        notes["tty"] = ask(talk, "tty")
+        notes["root"] = ask(talk, "mount | grep ' / '")
+        notes["clock"] = ask(talk, "cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+        notes["disk"] = ask(talk, WRITE)
+        notes["serial"] = ask(talk, "cat /sys/block/vda/serial")
+        notes["hwrng"] = ask(talk, "dd if=/dev/hwrng bs=64 count=2 2>/dev/null | od -An -tx1 | sort -u | wc -l")
+        notes["pace"] = ask(talk, PACE)
+        notes["complaints"] = ask(talk, "dmesg | grep -ciE 'unstable|BUG:|Call Trace|lockup|nobody cared'")
+        talk.send("reboot")
+        talk.expect(r"trapeze: guest: rebooting", "the VM's reboot")
+        log_in(talk)
+        notes["after reboot"] = ask(talk, "ls /root/data")
+        notes["status"] = power_off(talk)
+        notes["output"] = talk.output
+    return notes
+
+
+# ---- To the shell on the serial port and off again --------------------------------------------------------
+
+def short_dialogue(platform, cpu):
+    notes = {}
+    with machine.Dialogue(*platform.options, *(("--cpu", cpu) if cpu else ()), "--kernel", KERNEL,
+                          "--initrd", INITRD, "--vm-memory", "256M", "--cmdline", "console=ttyS0 quiet") as talk:
+        log_in(talk)
+        notes["arithmetic"] = ask(talk, "echo $((6*7))")
+        notes["tty"] = ask(talk, "tty")
+        notes["status"] = power_off(talk)
+        notes["output"] = talk.output
+    return notes
+
+
+WHOLE = [machine.Job("debian-vmx", machine.VMX, partial(whole_dialogue, machine.VMX, ())),
+         machine.Job("debian-svm", machine.SVM, partial(whole_dialogue, machine.SVM, ICOUNT))]
+MODELS = ("corei5_arrandale_m520", "corei7_haswell_4770", "tigerlake")     # oldest, middle, newest
+SHORT = [machine.Job("debian-serial-svm", machine.SVM, partial(short_dialogue, machine.SVM, None))] + \
+        [machine.Job(f"debian-serial-{model}", machine.VMX, partial(short_dialogue, machine.VMX, model))
+         for model in MODELS]
+
+whole = pytest.mark.parametrize("job", WHOLE, ids=repr)
+short = pytest.mark.parametrize("job", SHORT, ids=repr)
+
+
+@whole
+def test_shell_on_hvc0(outcome):
+    assert outcome["arithmetic"] == (0, "42")
+    assert outcome["tty"] == (0, "/dev/hvc0")
+
+
+@whole
+def test_root_is_our_disk(outcome):
+    assert outcome["root"][1].startswith("/dev/vda on / ")
+    assert outcome["serial"] == (0, "root")
+
+
+@whole
+def test_disk_keeps_what_is_written(outcome):
+    assert outcome["disk"] == (0, str(MIB << 20))
+
+
+@whole
+def test_hwrng_gives_bytes(outcome):
+    assert outcome["hwrng"] == (0, "8"), "eight different lines of sixteen bytes"
+
+
+@whole
+def test_time_keeps_pace(outcome):
+    """A minute by one clock is a minute by the others: the real-time clock, the uptime, the date."""
+    status, text = outcome["pace"]
+    found = re.fullmatch(r"rtc (\d+) up (\d+) date (\d+)", text)
+    assert status == 0 and found, text
+    assert all(abs(int(seconds) - PACE_SECONDS) <= 1 for seconds in found.groups()), text
+
+
+@whole
+def test_kernel_does_not_complain(outcome):
+    assert outcome["complaints"][1] == "0", outcome["output"]
+
+
+@whole
+def test_reboot_and_poweroff(outcome):
+    assert outcome["after reboot"][0] != 0, "the changes of a copy-on-write disk vanish with the VM"
+    assert outcome["output"].count("trapeze: guest: started") == 2
+    assert "guest: shut off (shutdown)" in outcome["output"]
+    assert "trapeze: END status=0" in outcome["output"]
+    assert outcome["status"] == 0
+
+
+@short
+def test_shell_on_ttyS0(outcome):
+    assert outcome["arithmetic"] == (0, "42")
+    assert outcome["tty"] == (0, "/dev/ttyS0")
+    assert outcome["status"] == 0

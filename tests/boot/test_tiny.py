@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""The table of tiny guests (guest/tiny/): each row is a VM, each batch of rows one boot on each platform.
+
+A row passes when its VM ended as expected, said END unless it was stopped, and said no FAIL. `only` names the
+platforms of a row that does not run everywhere, and the reason.
+"""
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+import machine
+
+EXIT = "shut off (shutdown): exit device, code 0"
+MODULE = b"MODULE01 a module of 40 bytes, for all I know."
+BATCH_MAX = 32
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    guest: str = ""             # guest/tiny/GUEST.asm; the row's name when empty
+    conf: str = ""              # more lines of its configuration
+    end: str = EXIT             # how its end begins
+    text: tuple = ()            # what the guest must have said
+    log: tuple = ()             # what the hypervisor must have said about it
+    only: tuple = None          # ((platform names), "reason")
+    batch: str = "tiny"
+
+    @property
+    def must_complete(self):
+        return self.end == EXIT
+
+
+def hostile(attack, guest="hostile", name="", conf="", **expected):
+    return Row(f"attack.{name or attack}", guest, f"cmdline = {attack}\n{conf}", batch="hostile", **expected)
+
+
+DUMP = ("vcpu 0:", "rip", "cr3", "last exits, oldest first:", "exits by reason:")    # complete, and by name
+HOG_ONLY = (("vmx-bochs", "svm-qemu"), "Bochs' AMD processors keep the host's interrupts back while a guest has IF clear")
+VMX_AND_RYZEN = ("vmx-bochs", "svm-ryzen")
+
+ROWS = [
+    Row("hello", text=("hello from a tiny guest",)),
+    Row("cpuid"),
+    Row("msr"),
+    Row("strict", only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not refuse these values")),
+    Row("amd", only=(("svm-qemu", "svm-ryzen"), "what only an AMD guest can see")),
+    Row("cr"),
+    Row("pio", text=("said by rep outsb",)),
+    Row("mmio"),
+    Row("irq"),
+    Row("exc"),
+    Row("user"),
+    Row("align", only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not check alignment")),
+    Row("step"),
+    Row("hypercall", text=("said by a hypercall",)),
+    Row("exit-code", "exit_code", end="shut off (shutdown): hypercall, code 7", text=("END by hypercall",)),
+    Row("xsetbv-a", "xsetbv"),
+    Row("xsetbv-b", "xsetbv"),      # a second one, at the same time: state must not be shared
+    Row("timers"),
+    Row("smp", conf="vcpus = 2"),
+    Row("bootsector", conf="protocol = bootsector"),
+    Row("multiboot", conf="cmdline = alpha beta=2\nmodule0 = module.txt"),
+    Row("virtio-rng", "virtio_rng"),
+
+    # What only an enemy does: each VM ends, or lives on, as its row says; the witness works on beside and after them.
+    hostile("triple-fault", end="crashed: triple fault", log=DUMP,
+            only=(("vmx-bochs", "svm-qemu"), "Bochs' AMD processors reset the machine instead of leaving the guest")),
+    hostile("jump-into-hole", end="crashed: the guest executes where there is no memory: 0xe0000000", log=DUMP),
+    hostile("jump-into-vga", end="crashed: the guest executes where there is no memory: 0xa0000", log=DUMP),
+    hostile("tables-outside-ram", end="crashed: the guest's page tables are not in memory: 0xe0000000", log=DUMP),
+    hostile("sse-to-device", end="crashed: instruction not emulated, device address 0xfec00000", log=DUMP),
+    hostile("stack-on-device", end="crashed: ", log=DUMP),
+    hostile("task-switch", "hostile32", end="crashed: hardware task switch", log=DUMP,
+            only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not intercept task switches")),
+    hostile("ac-loop", "hostile32", end="crashed: endless loop delivering exception 0x11", log=DUMP,
+            only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not check alignment")),
+    hostile("db-loop", end="crashed: endless loop delivering exception 0x1", log=DUMP,
+            only=(VMX_AND_RYZEN, "QEMU 7.2 itself aborts when an SVM guest has a watchpoint on its stack")),
+    hostile("rep-huge"),
+    hostile("hog", name="hog-a", only=HOG_ONLY),
+    hostile("hog", name="hog-b", only=HOG_ONLY),
+    hostile("halt", end="shut off (shutdown): halted with interrupts off"),
+    hostile("reset", end="rebooting: reset by the guest", conf="on_reboot = destroy"),
+    Row("attack.queue", "attack_queue", batch="hostile"),
+    Row("attack.sweep", "attack_sweep", batch="hostile"),
+    Row("witness", batch="hostile"),
+    Row("witness-last", "witness", batch="hostile"),
+]
+
+
+def description(row):
+    return f"kernel = tiny/{row.guest or row.name}.bin\nmemory = 32M\n{row.conf}"
+
+
+def runs_on(row, platform):
+    return not row.only or platform.name in row.only[0]
+
+
+def batch_of(platform, batch):
+    return [row for row in ROWS if row.batch == batch and runs_on(row, platform)]
+
+
+def boot_batch(platform, batch):
+    rows = batch_of(platform, batch)
+    assert len(rows) <= BATCH_MAX
+    return machine.boot(platform, {row.name: description(row) for row in rows}, [("module.txt", MODULE)])
+
+
+BATCHES = list(dict.fromkeys(row.batch for row in ROWS))
+JOBS = {(platform.name, batch): machine.Job(f"{platform.name}-{batch}", platform,
+                                            partial(boot_batch, platform, batch))
+        for batch in BATCHES for platform in machine.PLATFORMS}
+CASES = [pytest.param(JOBS[platform.name, row.batch], row, id=f"{platform.name}-{row.name}")
+         for batch in BATCHES for platform in machine.PLATFORMS for row in batch_of(platform, batch)]
+BATCH_CASES = [pytest.param(job, batch, id=job.name) for (_, batch), job in JOBS.items()]
+
+
+def complaints(row, vm):
+    """What is wrong with the VM of a row, one line each."""
+    wrong = list(vm.fails)
+    if not vm.end.startswith(row.end):
+        wrong.append(f"end was: {vm.end or 'none'}; expected: {row.end}")
+    if row.must_complete and not vm.is_complete:
+        wrong.append("no END")
+    wrong += [f"did not say: {text}" for text in row.text if text not in vm.text]
+    wrong += [f"not in its log: {text}" for text in row.log if text not in "\n".join(vm.log)]
+    return wrong
+
+
+@pytest.mark.parametrize("job, row", CASES)
+def test_row(outcome, row):
+    vm = outcome.vms[row.name]
+    wrong = complaints(row, vm)
+    if wrong:
+        pytest.fail("\n".join([*wrong, "--- the end of what it said:", *vm.said[-8:], *vm.log[:30]]), pytrace=False)
+
+
+@pytest.mark.parametrize("job, batch", BATCH_CASES)
+def test_machine(outcome, batch):
+    """The machine itself: it ended by its own decision, and its verdict is that of its VMs."""
+    crashed = any(vm.end.startswith("crashed") for vm in outcome.vms.values())
+    assert "PANIC" not in outcome.output, outcome.output[-4000:]
+    assert f"trapeze: END status={int(crashed)}" in outcome.output, outcome.output[-2000:] + outcome.stderr
+    assert outcome.status == int(crashed)
