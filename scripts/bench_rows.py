@@ -90,7 +90,7 @@ def guest_figures(lines):
     rounds, _, _, _, best, *idle = lines["control"]
     control = best / rounds
     if abs(control - CONTROL) > CONTROL_SLACK:
-        raise Void(f"the control loop reads {control:.2f} instead of {CONTROL}: RDTSC exits or time is not instructions")
+        raise Void(f"the control loop reads {control:.2f}, not {CONTROL}: RDTSC exits, or ticks are no instructions")
     figures = {}
     for name, (rounds, batches, units, overhead, best, *counts) in lines.items():
         done = rounds * batches * units
@@ -106,6 +106,9 @@ def guest_figures(lines):
     for name in ("blk-depth-1", "blk-depth-32"):
         if name in figures:
             figures[name]["value"] = figures[name]["exits"]
+    missing = [row.name for row in ROWS if row.run == EXITS and row.name not in figures]
+    if missing:
+        raise Void(f"the guest did not measure {', '.join(missing)}")
     return figures
 
 
