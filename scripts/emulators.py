@@ -57,7 +57,7 @@ class Qemu:
     def start(self):
         process = subprocess.Popen(self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=(self.scratch / "log").open("wb"), start_new_session=True,
-                                   preexec_fn=die_with_us)
+                                   env=dict(os.environ, TMPDIR=str(self.scratch)), preexec_fn=die_with_us)
         return process, process.stdout.fileno(), process.stdin.fileno()
 
 

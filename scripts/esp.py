@@ -4,6 +4,8 @@
 A configuration is a directory with trapeze.conf (optional) and vms/*.conf, or one NAME.conf that describes a VM.
 The paths in it are looked for beside it and then in the build directory.
 """
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -110,5 +112,7 @@ def write_image(image, args, scratch):
         tree.add_conf(args.conf or SCRIPTS.parent / "guest/conf/linux.conf", args.log_level)
     made = subprocess.run([SCRIPTS / "mkimage", image, tree_dir], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL)
+    if made.returncode and os.strerror(errno.ENOSPC) in made.stderr:
+        raise Refused(f"{image}: {os.strerror(errno.ENOSPC)}: make room, or name another place with TMPDIR")
     if made.returncode:
         raise Refused(f"mkimage: {made.stderr.strip() or made.stdout.strip()}")

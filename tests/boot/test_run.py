@@ -31,6 +31,8 @@ HELLO = machine.BUILD / "tiny/hello.bin"
     (["--conf", "no/such/directory"], "no/such/directory"),
     (["--image", "no/such/image"], "no/such/image: no such file"),
     (["--kernel", HELLO, "--cmdline", "x" * 2000], "--cmdline is longer"),
+    (["--kernel", HELLO, "--on", "qemu", "--serial", "no/such/place"], "no/such/place: No such file"),
+    (["--kernel", HELLO, "--on", "qemu", "--serial", "/dev/full"], "/dev/full: No space left"),
 ], ids=lambda value: "-".join(map(str, value))[:40].replace("/", ".") if isinstance(value, list) else "")
 def test_usage(arguments, says):
     done = machine.run(*arguments)
