@@ -26,7 +26,10 @@ static void get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *to)
 	*to = fake_of(vcpu)->segs[seg];
 }
 
-static const struct virt_backend fake_backend = { .name = "fake", .get = get, .set = set, .get_seg = get_seg };
+static void flush(struct vcpu *vcpu) { fake_of(vcpu)->flushes++; }
+
+static const struct virt_backend fake_backend = { .name = "fake", .get = get, .set = set, .get_seg = get_seg,
+						   .flush = flush };
 const struct virt_backend *virt = &fake_backend;
 
 void vcpu_fake_init(struct vcpu_fake *fake)

@@ -26,6 +26,7 @@ struct vcpu_fake {
 	uint8_t         vector;
 	uint32_t        error;
 	bool            is_killed;
+	unsigned        flushes;
 	unsigned        progress;	/* exit_progress calls */
 	unsigned        apic_accesses;
 	uint64_t        apic_last;	/* value written last */

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest is told and what it may set: CPUID from made-up hosts, MSRs, control registers, XCR0; with the
+ * real handlers over a fake back end.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/pvclock.h"
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/msr.h"
+#include "hv/lib/util.h"
+#include "vcpu_fake.h"
+
+#define HZ		2000000000ULL
+#define NON_CANONICAL	0x0000800000000000ULL
+
+static struct vcpu_fake fake;
+static struct cpuid_table table;
+
+/* ---- What the handlers call besides the fake ---- */
+
+uint64_t vcpu_tsc(struct vcpu *vcpu) { return 1000000 + vcpu->tsc_offset; }
+uint64_t fpu_guest_xcr0_mask(void) { return 7; }
+uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
+void pvclock_update(struct vcpu *vcpu) { (void)vcpu; }
+bool pvclock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *val) { (void)vcpu; (void)msr; *val = 0; return true; }
+bool pvclock_write_time(struct vcpu *vcpu, uint32_t msr, uint64_t val) { (void)vcpu; (void)msr; return !(val & 2); }
+bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val) { (void)vcpu; (void)msr; return !(val & 2); }
+bool lapic_base_write(struct lapic *lapic, uint64_t val) { lapic->base_msr = val; return !(val & 1); }
+bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *val) { *val = lapic->id; return msr == 0x802; }
+bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t val) { (void)lapic; return msr == 0x80b && !val; }
+uint64_t lapic_deadline_read(const struct lapic *lapic) { return lapic->tsc_deadline; }
+void lapic_deadline_write(struct lapic *lapic, uint64_t val) { lapic->tsc_deadline = val; }
+uint64_t lapic_cr8_read(const struct lapic *lapic) { return lapic->tpr >> 4; }
+void lapic_cr8_write(struct lapic *lapic, uint64_t val) { lapic->tpr = (uint32_t)val << 4; }
+
+/* ---- CPUID ---- */
+
+static const struct cpuid_regs zero;
+
+/* A host that has every bit there is: what comes through is the allow list. */
+static struct cpuid_regs rich_intel(uint32_t leaf, uint32_t subleaf)
+{
+	if (leaf == 0)
+		return (struct cpuid_regs){ 0x1b, 0x756e6547, 0x6c65746e, 0x49656e69 };
+	if (leaf == 0x80000000)
+		return (struct cpuid_regs){ 0x80000008, 0, 0, 0 };
+	if (leaf == 4 && subleaf >= 4)
+		return zero;
+	if (leaf == 0xd && subleaf == 2)
+		return (struct cpuid_regs){ 256, 576, 0, 0 };
+	return (struct cpuid_regs){ ~0U, ~0U, ~0U, ~0U };
+}
+
+static struct cpuid_regs rich_amd(uint32_t leaf, uint32_t subleaf)
+{
+	if (leaf == 0)
+		return (struct cpuid_regs){ 0x10, 0x68747541, 0x444d4163, 0x69746e65 };
+	if (leaf == 0x80000000)
+		return (struct cpuid_regs){ 0x8000001f, 0x68747541, 0x444d4163, 0x69746e65 };
+	return rich_intel(leaf, subleaf);
+}
+
+/* One that has next to nothing. */
+static struct cpuid_regs poor(uint32_t leaf, uint32_t subleaf)
+{
+	(void)subleaf;
+	if (leaf == 0)
+		return (struct cpuid_regs){ 4, 0x756e6547, 0x6c65746e, 0x49656e69 };
+	return leaf == 0x80000000 ? (struct cpuid_regs){ 0x80000001, 0, 0, 0 } : zero;
+}
+
+static void build(cpuid_host_fn *host, uint64_t xcr0, uint32_t vcpus, bool can)
+{
+	const struct cpuid_facts facts = {
+		.tsc_hz = HZ, .lapic_hz = 10000000, .xcr0_mask = xcr0, .host_components = xcr0, .vcpu_count = vcpus,
+		.can_rdtscp = can, .can_invpcid = can, .can_xsaves = can,
+	};
+
+	cpuid_build(&table, &facts, host);
+}
+
+static struct cpuid_regs ask(uint32_t leaf, uint32_t subleaf) { return cpuid_lookup(&table, leaf, subleaf); }
+
+static void test_cpuid_hides(void **unused)
+{
+	static const struct { uint32_t leaf; char reg; unsigned bit; } hidden[] = {
+		{ 1, 'c', 5 }, { 1, 'c', 3 }, { 1, 'c', 6 }, { 1, 'c', 2 }, { 1, 'c', 15 }, { 1, 'd', 21 }, { 1, 'd', 22 },
+		{ 7, 'b', 2 }, { 7, 'b', 4 }, { 7, 'b', 11 }, { 7, 'b', 14 }, { 7, 'b', 25 },
+		{ 7, 'c', 3 }, { 7, 'c', 7 }, { 7, 'c', 16 },
+		{ 7, 'd', 20 }, { 7, 'd', 26 }, { 7, 'd', 27 }, { 7, 'd', 31 },
+		{ 0x80000001, 'c', 2 }, { 0x80000001, 'c', 10 },
+	};
+	cpuid_host_fn *const hosts[] = { rich_intel, rich_amd };
+
+	(void)unused;
+	for (size_t h = 0; h < countof(hosts); h++) {
+		build(hosts[h], 7, 1, true);
+		for (size_t i = 0; i < countof(hidden); i++) {
+			const struct cpuid_regs regs = ask(hidden[i].leaf, 0);
+			uint32_t word = hidden[i].reg == 'b' ? regs.ebx : hidden[i].reg == 'c' ? regs.ecx : regs.edx;
+
+			if (word >> hidden[i].bit & 1)
+				fail_msg("host %zu: %x %c %u shows", h, hidden[i].leaf, hidden[i].reg, hidden[i].bit);
+		}
+		assert_int_equal(ask(0xa, 0).eax, 0);
+		assert_int_equal(ask(0x8000000a, 0).ebx, 0);
+		assert_int_equal(ask(0x40000000, 0).ebx, 0x70617254);
+		assert_true(ask(1, 0).ecx >> 31);
+		assert_true(table.count < CPUID_ENTRIES_MAX);
+	}
+}
+
+static void test_cpuid_needs_the_host(void **unused)
+{
+	(void)unused;
+	build(poor, 0, 1, false);
+	assert_int_equal(ask(1, 0).ecx, 1U << 31 | 1U << 21 | 1U << 24);	/* only what is ours */
+	assert_int_equal(ask(1, 0).edx, 1U << 9);
+	assert_int_equal(ask(0x80000001, 0).edx, 0);
+	assert_int_equal(ask(0xd, 0).eax, 0);
+	assert_int_equal(ask(0x15, 0).ebx, HZ / 1000);	/* ours, even where the host stops before it */
+	build(rich_intel, 0, 1, false);
+	assert_int_equal(ask(1, 0).ecx >> 26 & 5, 0);	/* no XSAVE: no AVX */
+	assert_int_equal(ask(7, 0).ebx >> 5 & 1, 0);
+	assert_int_equal(ask(7, 0).ebx >> 10 & 1, 0);	/* INVPCID */
+	assert_int_equal(ask(0x80000001, 0).edx >> 27 & 1, 0);	/* RDTSCP */
+	build(rich_intel, 3, 1, true);
+	assert_int_equal(ask(7, 0).ebx >> 16 & 1, 0);	/* AVX-512 needs its part of XCR0 */
+	assert_int_equal(ask(0xd, 0).eax, 3);
+	assert_int_equal(ask(0xd, 0).ecx, 576);
+	build(rich_intel, 7, 1, true);
+	assert_int_equal(ask(0xd, 0).ecx, 832);
+	assert_int_equal(ask(7, 0).ebx >> 5 & 1, 1);
+}
+
+static struct cpuid_regs told(uint32_t leaf, uint32_t subleaf)
+{
+	uint64_t *gpr = fake.vcpu.gpr;
+
+	gpr[GPR_RAX] = leaf;
+	gpr[GPR_RCX] = subleaf;
+	assert_int_equal(exit_cpuid(&fake.vcpu), EXIT_SKIP);
+	return (struct cpuid_regs){ (uint32_t)gpr[GPR_RAX], (uint32_t)gpr[GPR_RBX], (uint32_t)gpr[GPR_RCX],
+				    (uint32_t)gpr[GPR_RDX] };
+}
+
+static void test_cpuid_of_a_vcpu(void **unused)
+{
+	struct vcpu *vcpu = &fake.vcpu;
+
+	(void)unused;
+	vcpu_fake_long(&fake);
+	build(rich_intel, 7, 3, true);
+	fake.vm.cpuid = &table;
+	fake.vm.vcpu_count = 3;
+	vcpu->id = 2;
+	vcpu->xcr0 = 1;
+	vcpu->lapic.base_msr = APIC_BASE_ENABLE;
+	assert_int_equal(told(1, 0).ebx >> 24, 2);
+	assert_int_equal(told(1, 0).ebx >> 16 & 0xff, 3);
+	assert_int_equal(told(1, 0).ecx >> 27 & 1, 0);
+	fake.regs[REG_CR4] |= CR4_OSXSAVE;
+	assert_int_equal(told(1, 0).ecx >> 27 & 1, 1);
+	assert_int_equal(told(0xb, 0).edx, 2);
+	assert_int_equal(told(0xb, 7).edx, 2);
+	assert_int_equal(told(0xb, 1).ebx, 3);
+	assert_int_equal(told(0xd, 0).ebx, 576);
+	vcpu->lapic.base_msr = 0;
+	assert_int_equal(told(1, 0).edx >> 9 & 1, 0);
+	/* The exit itself: 32-bit results, and only EAX and ECX are looked at. */
+	vcpu->gpr[GPR_RAX] = 0xffffffff40000000ULL;
+	vcpu->gpr[GPR_RCX] = vcpu->gpr[GPR_RDX] = vcpu->gpr[GPR_RBX] = ~0ULL;
+	assert_int_equal(exit_cpuid(vcpu), EXIT_SKIP);
+	assert_int_equal(vcpu->gpr[GPR_RBX], 0x70617254);
+	assert_int_equal(vcpu->gpr[GPR_RAX] >> 32 | vcpu->gpr[GPR_RCX] >> 32 | vcpu->gpr[GPR_RDX] >> 32, 0);
+	vcpu_fake_free(&fake);
+}
+
+/* ---- MSRs ---- */
+
+static bool write_msr(uint32_t msr, uint64_t val)
+{
+	enum exit_result result;
+	unsigned before = fake.injected;
+
+	fake.vcpu.gpr[GPR_RCX] = 0xdead00000000ULL << 16 | msr;
+	fake.vcpu.gpr[GPR_RAX] = lo32(val) | 0xbad00000000ULL;
+	fake.vcpu.gpr[GPR_RDX] = hi32(val) | 0xbad00000000ULL;
+	result = exit_wrmsr(&fake.vcpu);
+	if (result == EXIT_SKIP)
+		return true;
+	assert_int_equal(result, EXIT_RESUME);	/* RIP stays on the instruction */
+	assert_int_equal(fake.injected, before + 1);
+	assert_int_equal(fake.vector, VEC_GP);
+	assert_int_equal(fake.error, 0);
+	return false;
+}
+
+static bool read_msr(uint32_t msr, uint64_t *val)
+{
+	const uint64_t untouched = 0x5a5a5a5a5a5a5a5aULL;
+
+	fake.vcpu.gpr[GPR_RCX] = msr;
+	fake.vcpu.gpr[GPR_RAX] = fake.vcpu.gpr[GPR_RDX] = untouched;
+	if (exit_rdmsr(&fake.vcpu) == EXIT_SKIP) {
+		assert_int_equal(hi32(fake.vcpu.gpr[GPR_RAX]) | hi32(fake.vcpu.gpr[GPR_RDX]), 0);
+		*val = join32(fake.vcpu.gpr[GPR_RDX], fake.vcpu.gpr[GPR_RAX]);
+		return true;
+	}
+	assert_int_equal(fake.vcpu.gpr[GPR_RAX], untouched);
+	assert_int_equal(fake.vcpu.gpr[GPR_RDX], untouched);
+	return false;
+}
+
+static const struct { uint32_t msr; uint64_t val; bool ok; } writes[] = {
+	{ 0x12345, 0, false }, { 0xffffffff, 0, false }, { 0xc0002000, 0, false }, { 0x40000000, 0, false },
+	{ MSR_EFER, 0xd01, true }, { MSR_EFER, 0xd03, false }, { MSR_EFER, 0x1d01, false }, { MSR_EFER, 0xc01, false },
+	{ MSR_IA32_PAT, 0x0007040600070406, true }, { MSR_IA32_PAT, 2, false }, { MSR_IA32_PAT, 3ULL << 56, false },
+	{ MSR_IA32_PAT, 0x80, false },
+	{ MSR_IA32_MTRR_DEF_TYPE, 0xc06, true }, { MSR_IA32_MTRR_DEF_TYPE, 0xc02, false },
+	{ MSR_IA32_MTRR_DEF_TYPE, 0x1c06, false },
+	{ MSR_IA32_MTRR_PHYSBASE0, 0x80000006, true }, { MSR_IA32_MTRR_PHYSBASE0, 0x80000007, false },
+	{ MSR_IA32_MTRR_PHYSBASE0, 1ULL << FAKE_PHYS_BITS, false },
+	{ MSR_IA32_MTRR_PHYSBASE0 + 1, 0x80000800, true }, { MSR_IA32_MTRR_PHYSBASE0 + 1, 0x80000801, false },
+	{ MSR_IA32_MTRR_PHYSBASE0 + 16, 0, false },
+	{ MSR_IA32_MTRRCAP, 0, false }, { MSR_IA32_FEATURE_CONTROL, 5, false },
+	{ MSR_IA32_DEBUGCTL, 2, true }, { MSR_IA32_DEBUGCTL, 1, false }, { MSR_IA32_DEBUGCTL, 0x40, false },
+	{ MSR_IA32_XSS, 0, true }, { MSR_IA32_XSS, 0x100, false },
+	{ MSR_IA32_APIC_BASE, 0xfee00900, true }, { MSR_IA32_APIC_BASE, 0xfee00901, false },
+	{ 0x80b, 0, true }, { 0x80b, 1, false }, { 0x8ff, 0, false },
+	{ 0x480, 0, false }, { 0xc0010117, 0, false }, { 0x48, 1, false }, { 0xc1, 0, false },
+	{ MSR_AMD_HWCR, 0, false },			/* not on this host */
+};
+
+static void test_msr_writes(void **unused)
+{
+	(void)unused;
+	vcpu_fake_long(&fake);
+	fake.regs[REG_EFER] = 0xd00;
+	msr_reset(&fake.vcpu);
+	for (size_t i = 0; i < countof(writes); i++)
+		if (write_msr(writes[i].msr, writes[i].val) != writes[i].ok)
+			fail_msg("row %zu: MSR %x %lx", i, writes[i].msr, writes[i].val);
+	assert_int_equal(fake.regs[REG_EFER], 0xd01);
+	assert_int_equal(fake.regs[REG_PAT], 0x0007040600070406);
+	assert_false(fake.is_killed);
+	cpu_features.is_amd = true;
+	assert_true(write_msr(MSR_AMD_HWCR, 0));
+	cpu_features.is_amd = false;
+	vcpu_fake_free(&fake);
+}
+
+static void test_msr_reads(void **unused)
+{
+	uint64_t val;
+
+	(void)unused;
+	vcpu_fake_long(&fake);
+	msr_reset(&fake.vcpu);
+	assert_false(read_msr(0x12345, &val));
+	assert_true(read_msr(MSR_IA32_MTRR_DEF_TYPE, &val) && val == 0xc06);
+	assert_true(read_msr(MSR_IA32_FEATURE_CONTROL, &val) && val == 1);
+	assert_true(read_msr(MSR_IA32_BIOS_SIGN_ID, &val) && val != 0);
+	assert_true(write_msr(MSR_IA32_TSC_ADJUST, 500));
+	assert_int_equal(fake.vcpu.tsc_offset, 500);
+	assert_int_equal(fake.regs[REG_TSC_OFFSET], 500);
+	assert_true(write_msr(MSR_IA32_TSC, 7));
+	assert_int_equal(vcpu_tsc(&fake.vcpu), 7);
+	assert_true(read_msr(MSR_IA32_TSC_ADJUST, &val));
+	assert_int_equal(val, fake.vcpu.tsc_offset);	/* both moved by the same */
+	assert_true(write_msr(MSR_IA32_TSC_DEADLINE, 99));
+	assert_true(read_msr(MSR_IA32_TSC_DEADLINE, &val) && val == 99);
+	vcpu_fake_free(&fake);
+}
+
+/* The whole table: sorted, no overlaps, functions where they are needed. Every number can be asked for. */
+static void test_msr_table(void **unused)
+{
+	size_t count;
+	const struct msr_policy *rows = msr_policy_table(&count);
+
+	(void)unused;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t last = rows[i].last ? rows[i].last : rows[i].msr;
+
+		assert_true(last >= rows[i].msr);
+		assert_true(i + 1 == count || rows[i + 1].msr > last);
+		assert_true(rows[i].read != MSR_EMULATE || rows[i].read_fn);
+		assert_true(rows[i].write != MSR_EMULATE || rows[i].write_fn);
+		assert_true(!rows[i].last || rows[i].read == MSR_EMULATE);
+	}
+	vcpu_fake_long(&fake);
+	for (uint32_t msr = 0; msr < 0x2000; msr++) {
+		uint64_t val;
+
+		(void)read_msr(msr, &val);
+		(void)read_msr(0xc0000000 + msr, &val);
+		(void)read_msr(0xc0010000 + msr, &val);
+		(void)write_msr(msr, ~0ULL);
+		(void)write_msr(0xc0000000 + msr, NON_CANONICAL);
+	}
+	assert_false(fake.is_killed);
+	vcpu_fake_free(&fake);
+}
+
+/* ---- Control registers ---- */
+
+static bool mov_to(uint8_t cr, uint64_t val)
+{
+	const struct cr_access access = { .op = CR_MOV_TO, .cr = cr, .gpr = GPR_R9 };
+	enum exit_result result;
+
+	fake.vcpu.gpr[GPR_R9] = val;
+	result = exit_cr(&fake.vcpu, &access);
+	assert_true(result == EXIT_SKIP || (result == EXIT_RESUME && fake.vector == VEC_GP));
+	return result == EXIT_SKIP;
+}
+
+static const struct { uint8_t cr; uint64_t val; bool ok; } cr_writes[] = {
+	{ 0, 0x80050033, true }, { 0, 0x80000031, true }, { 0, 0x180000031, false }, { 0, 0x80000030, false },
+	{ 0, 0xa0000031, false },	/* NW without CD */
+	{ 0, 0xc0000031, true }, { 0, 0x00000031, false },	/* PG off in 64-bit code */
+	{ 4, 0x20, true }, { 4, 0x0, false }, { 4, 0x2020, false }, { 4, 0x4020, false }, { 4, 0x1020, false },
+	{ 4, 0x8020, false }, { 4, 1ULL << 40 | 0x20, false }, { 4, 0x80000020, false }, { 4, 0x406f0, true },
+	{ 4, 0x20020, true },		/* PCIDE with CR3[11:0] 0 */
+	{ 8, 15, true }, { 8, 16, false }, { 8, ~0ULL, false }, { 8, 0, true },
+	{ 1, 0, false }, { 5, 0, false },
+};
+
+static void test_cr_writes(void **unused)
+{
+	(void)unused;
+	vcpu_fake_long(&fake);
+	build(rich_intel, 7, 1, true);
+	fake.vm.cpuid = &table;
+	for (size_t i = 0; i < countof(cr_writes); i++)
+		if (mov_to(cr_writes[i].cr, cr_writes[i].val) != cr_writes[i].ok)
+			fail_msg("row %zu: CR%u %lx", i, cr_writes[i].cr, cr_writes[i].val);
+	assert_true(mov_to(3, 1ULL << 63 | 0x5000));
+	assert_int_equal(fake.regs[REG_CR3], 0x5000);
+	assert_true(mov_to(3, 0x5003));
+	fake.regs[REG_CR4] = CR4_PAE;
+	assert_false(mov_to(4, 0x20020));	/* PCIDE with bits in CR3[11:0] */
+	vcpu_fake_free(&fake);
+}
+
+static void test_mode_switches(void **unused)
+{
+	(void)unused;
+	vcpu_fake_protected(&fake);
+	build(rich_intel, 7, 1, true);
+	fake.vm.cpuid = &table;
+	fake.regs[REG_EFER] = EFER_LME;
+	assert_false(mov_to(0, 0x80000011));	/* long mode without PAE */
+	assert_true(mov_to(4, CR4_PAE));
+	assert_true(mov_to(0, 0x80000011));
+	assert_int_equal(fake.regs[REG_EFER], EFER_LME | EFER_LMA);
+	assert_false(write_msr(MSR_EFER, 0));	/* LME is fixed while paging */
+	assert_true(mov_to(0, 0x11));
+	assert_int_equal(fake.regs[REG_EFER], EFER_LME);
+	assert_true(write_msr(MSR_EFER, 0));
+	vcpu_fake_free(&fake);
+}
+
+static void test_lmsw_and_clts(void **unused)
+{
+	const struct cr_access clear = { .op = CR_LMSW, .lmsw = 0 }, set = { .op = CR_LMSW, .lmsw = 0xffff };
+	const struct cr_access clts = { .op = CR_CLTS };
+
+	(void)unused;
+	vcpu_fake_init(&fake);
+	build(rich_intel, 7, 1, true);
+	fake.vm.cpuid = &table;
+	assert_int_equal(exit_cr(&fake.vcpu, &set), EXIT_SKIP);
+	assert_int_equal(fake.regs[REG_CR0] & 0xffff, CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET);
+	assert_int_equal(exit_cr(&fake.vcpu, &clts), EXIT_SKIP);
+	assert_int_equal(fake.regs[REG_CR0] & CR0_TS, 0);
+	assert_int_equal(exit_cr(&fake.vcpu, &clear), EXIT_SKIP);
+	assert_int_equal(fake.regs[REG_CR0] & 0xf, CR0_PE);
+	vcpu_fake_free(&fake);
+}
+
+/* ---- XCR0 ---- */
+
+static void test_xcr0(void **unused)
+{
+	static const struct { uint64_t val, mask; bool ok; } rows[] = {
+		{ 1, 7, true }, { 3, 7, true }, { 7, 7, true }, { 0, 7, false }, { 2, 7, false }, { 5, 7, false },
+		{ 7, 3, false }, { 0xe7, 0xe7, true }, { 0x67, 0xe7, false }, { 0xe3, 0xe7, false },
+		{ 1ULL << 63 | 1, 7, false }, { 9, 7, false },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++)
+		if (xcr0_is_valid(rows[i].val, rows[i].mask) != rows[i].ok)
+			fail_msg("row %zu", i);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cpuid_hides),
+		cmocka_unit_test(test_cpuid_needs_the_host),
+		cmocka_unit_test(test_cpuid_of_a_vcpu),
+		cmocka_unit_test(test_msr_writes),
+		cmocka_unit_test(test_msr_reads),
+		cmocka_unit_test(test_msr_table),
+		cmocka_unit_test(test_cr_writes),
+		cmocka_unit_test(test_mode_switches),
+		cmocka_unit_test(test_lmsw_and_clts),
+		cmocka_unit_test(test_xcr0),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+}
