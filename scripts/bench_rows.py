@@ -112,6 +112,12 @@ def guest_figures(lines):
     return figures
 
 
+def without_counts(figures):
+    """An ordinary build knows the exits only; its zeros for the rest are no counts."""
+    return {name: {kind: value for kind, value in figure.items() if kind not in COUNTS[1:]}
+            for name, figure in figures.items()}
+
+
 def add_counts(figures, counted):
     """The counting build's counts beside the ordinary build's ticks."""
     for name, figure in figures.items():
