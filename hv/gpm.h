@@ -6,7 +6,7 @@
  * RAM is a set of slots. Each is cut into 2 MiB chunks that are allocated, zeroed, when first touched by
  * the guest (a nested fault) or by us (these functions). Every function checks limits and overflow and
  * fails on anything that is not RAM, device windows included, so that device DMA can reach RAM only
- * (facts/attacks: re-entrancy through DMA to MMIO). Values read are copies: check the copy, use the copy.
+ * (re-entrancy through DMA to MMIO). Values read are copies: check the copy, use the copy.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -13,7 +13,7 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define RING_SIZE	(64U << 10)
+#define RING_SIZE	(32U << 10)
 #define LINE_MAX_LEN	512U
 #define PREFIX		"trapeze: "
 

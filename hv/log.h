@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The hypervisor's own words: levels, a ring that keeps the last 64 KiB for the panic dump, and output to
+ * The hypervisor's own words: levels, a ring that keeps the last 32 KiB for the panic dump, and output to
  * the console. Lines, not fragments: each call is one line and ends without a newline of its own.
  * Safe before the console exists (the ring keeps the text and console_init prints it) and in a panic.
  *

@@ -77,7 +77,7 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->state = VCPU_PARKED;
-	vcpu->xcr0 = XCR0_X87;		/* facts, 29 */
+	vcpu->xcr0 = XCR0_X87;		/* as after a reset: SDM vol. 1, 13.3 */
 	vcpu->dr6 = 0xffff0ff0U;	/* SDM vol. 3, 10.1.1, table "IA-32 Processor States Following Power-up" */
 	vcpu->tsc_offset = 0 - time_now();
 	vcpu->fpu = page_alloc_contiguous(fpu_area_pages());

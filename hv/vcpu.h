@@ -18,7 +18,7 @@ struct vm;
 struct reset_state;
 
 enum vcpu_state {
-	VCPU_PARKED,	/* waiting for INIT-SIPI: kept in our scheduler, never in the control block (facts, 10) */
+	VCPU_PARKED,	/* waiting for INIT-SIPI: kept in our scheduler, never in the control block */
 	VCPU_READY,
 	VCPU_HALTED,	/* HLT with nothing pending */
 	VCPU_DEAD,	/* its VM ended */

@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; A hostile driver: chains, indices and sizes that lie (facts: CVE-2026-5747, CVE-2019-18960, CVE-2014-9718,
+; A hostile driver: chains, indices and sizes that lie (CVE-2026-5747, CVE-2019-18960, CVE-2014-9718,
 ; CVE-2021-20255). Each time the device stops, says so, and works again after its reset; the VM lives.
 %include "tiny.inc"
 TINY_64

@@ -142,7 +142,7 @@ static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
 
 /*
  * Record an error and raise the error interrupt once per ESR clearing. An error vector that is itself
- * illegal raises nothing: one error must not cause the next (facts: the deadlock in an APIC's error path).
+ * illegal raises nothing: one error must not cause the next (the deadlock in an APIC's error path).
  */
 void lapic_error(struct lapic *lapic, uint32_t esr_bit)
 {

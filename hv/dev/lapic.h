@@ -11,7 +11,7 @@
 #include "hv/timer.h"
 
 #define LAPIC_BASE	0xfee00000ULL
-/* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock (facts, 45). */
+/* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock. */
 #define LAPIC_TIMER_HZ	10000000ULL
 
 struct lapic;
@@ -31,7 +31,7 @@ struct lapic {
 	const struct lapic_env *env;
 	void        *ctx;
 	uint32_t     id;
-	uint64_t     base_msr;		/* IA32_APIC_BASE: BSP bit set for id 0 only (facts, 12) */
+	uint64_t     base_msr;		/* IA32_APIC_BASE: BSP bit set for id 0 only */
 	uint32_t     irr[8], isr[8], tmr[8];
 	uint32_t     tpr, ldr, dfr, svr, esr, esr_latch;
 	uint32_t     lvt[7];		/* CMCI, timer, thermal, performance, LINT0, LINT1, error */

@@ -115,7 +115,7 @@ static void test_wrap(void **state)
 		log_info("line %05u", i);
 	}
 	(void)get_tail(LOG_TAIL_ALL);
-	assert_true(tail_len <= 64 << 10 && tail_len > (64 << 10) - 20);
+	assert_true(tail_len <= 32 << 10 && tail_len > (32 << 10) - 20);
 	for (size_t at = 0, i = 20000 - tail_len / 20; at < tail_len; at += 20, i++) {
 		snprintf(expect, sizeof(expect), "trapeze: line %05zu\n", i);
 		assert_memory_equal(tail + at, expect, 20);

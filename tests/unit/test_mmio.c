@@ -428,7 +428,7 @@ static void faults_before_half_a_write(void **state)
 	assert_int_equal(writes, 0);
 }
 
-/* ---- Instructions that are not what the exit was about (facts/attacks: emulator and decode races) ---- */
+/* ---- Instructions that are not what the exit was about (emulator and decode races) ---- */
 
 static void acts_on_nothing_else(void **state)
 {

@@ -67,7 +67,7 @@ static unsigned read_status(struct fixture *f, unsigned counter)
 	return inb(&f->bus, 0x40 + counter);
 }
 
-/* 18.2 Hz in mode 3 without anybody asking (facts, 48). */
+/* 18.2 Hz in mode 3 without anybody asking. */
 static void test_reset_runs(void **state)
 {
 	struct fixture *f = *state;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CPUID (contract in cpuid.h). A guest sees: its host's vendor, family and brand; features from the allow
- * list that the host has and we virtualize; itself as one of vcpu_count single-core packages of one
+ * list that the host has and we virtualize; itself as one of vcpu_count cores of one package, of one
  * thread; our signature at 0x4000_0000, and KVM's clock at 0x4000_0100 (pvclock.h). Everything else reads zero.
  *
- * Why an allow list: a bit we never heard of stands for state we do not switch (facts, 14 and 16).
- * Hidden on purpose: VMX and SVM (no nesting), MONITOR (we stop MWAIT, facts 14), PMU, thermal, RTM, MPX,
+ * Why an allow list: a bit we never heard of stands for state we do not switch.
+ * Hidden on purpose: VMX and SVM (no nesting), MONITOR (we stop MWAIT), PMU, thermal, RTM, MPX,
  * SGX, PT, CET, PKU (its register is not in our XCR0 mask), speculation-control MSRs, LA57, PCID on hosts
  * without INVPCID, TSC_ADJUST kept: it is emulated.
  */
@@ -112,7 +112,7 @@ static void add_rules(struct cpuid_table *table, cpuid_host_fn *host)
 	}
 }
 
-/* Features whose controls or state this back end lacks (facts, 4: shown but not enabled is #UD in the guest). */
+/* Features whose controls or state this back end lacks: shown but not enabled is #UD in the guest. */
 static void hide_unsupported(struct cpuid_table *table, const struct cpuid_facts *facts)
 {
 	for (uint32_t i = 0; i < table->count; i++) {
@@ -221,7 +221,7 @@ static void add_topology(struct cpuid_table *table, const struct cpuid_facts *fa
 
 /*
  * The TSC's rate as crystal * numerator / denominator, exact to the kHz, with the local APIC timer's clock
- * as the crystal (facts, 45). Never the host's own leaf: under emulation it lies (facts, 46).
+ * as the crystal. Never the host's own leaf: under emulation it lies.
  */
 static void add_timing(struct cpuid_table *table, const struct cpuid_facts *facts, bool is_intel)
 {
@@ -337,7 +337,7 @@ static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpu
 		if (!(vcpu->lapic.base_msr & APIC_BASE_ENABLE))
 			regs->edx &= (uint32_t)~CPUID1_D_APIC;
 	} else if (leaf == CPUID_TOPOLOGY) {
-		regs->edx = vcpu->id;		/* in every subleaf (facts, 13) */
+		regs->edx = vcpu->id;		/* in every subleaf */
 		regs->ecx |= subleaf & 0xffU;
 	} else if (leaf == CPUID_XSAVE && subleaf <= 1 && regs->eax) {
 		regs->ebx = cpuid_xsave_size(vcpu->vm->cpuid, fpu_live_xcr0() | vcpu->xss, subleaf == 1);
@@ -364,7 +364,7 @@ enum exit_result exit_cpuid(struct vcpu *vcpu)
 		regs = entry->regs;
 	if (entry ? entry->is_dynamic : leaf == CPUID_TOPOLOGY)
 		patch(vcpu, leaf, subleaf, &regs);
-	/* 32-bit results: the upper halves become zero in every mode (facts, 18). */
+	/* 32-bit results: the upper halves become zero in every mode. */
 	vcpu->gpr[GPR_RAX] = regs.eax;
 	vcpu->gpr[GPR_RBX] = regs.ebx;
 	vcpu->gpr[GPR_RCX] = regs.ecx;

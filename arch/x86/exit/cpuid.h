@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The CPUID policy: an allow list intersected with the host (facts, 16), computed once for each VM into
+ * The CPUID policy: an allow list intersected with the host, computed once for each VM into
  * a table of answers, and the few leaves that depend on the vCPU patched at the exit.
  */
 #include <stdbool.h>

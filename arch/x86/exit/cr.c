@@ -116,7 +116,7 @@ static bool set_cr(struct vcpu *vcpu, unsigned cr, uint64_t val)
 	if (cr == 4)
 		return set_cr4(vcpu, val);
 	if (cr == 3)
-		virt->set(vcpu, REG_CR3, val & ~BIT(63));	/* facts, 25: the no-flush bit is not stored */
+		virt->set(vcpu, REG_CR3, val & ~BIT(63));	/* the no-flush bit is not stored */
 	else if (cr == 8 && val <= 15)
 		lapic_cr8_write(&vcpu->lapic, val);
 	else

@@ -40,7 +40,7 @@ enum exit_result exit_pause(struct vcpu *vcpu)
 	return EXIT_SKIP_STOP;
 }
 
-/* CPUID does not offer them (facts, 14). */
+/* CPUID does not offer them. */
 enum exit_result exit_monitor(struct vcpu *vcpu) { return exit_undefined(vcpu); }
 enum exit_result exit_mwait(struct vcpu *vcpu) { return exit_undefined(vcpu); }
 

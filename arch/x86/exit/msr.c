@@ -5,11 +5,12 @@
  *   PASS     the register is the guest's own while it runs: part of the control block, or switched with the
  *            vCPU; the hypervisor never relies on its value (compiled without SYSCALL, SWAPGS or RDTSCP)
  *   EMULATE  a function here; it may refuse with #GP
- *   absent   #GP(0) and the VM lives (facts, 20): Linux probes with exception fix-ups
+ *   absent   #GP(0) and the VM lives: Linux probes with exception fix-ups
  *
  * Every value a guest writes is checked as the processor would before hardware can see it (XSA-193 class).
  */
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/mtrr.h"
 #include "arch/x86/exit/pvclock.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
@@ -27,15 +28,6 @@
 #define DEBUGCTL_BTF			BIT(1)
 #define HWCR_TSC_FREQ_SEL		BIT(24)
 #define DE_CFG_LFENCE_SERIALIZE		BIT(1)
-
-/* vcpu->mtrr: eight base/mask pairs, eleven fixed-range registers, the default type. */
-enum { MTRR_PAIRS = 8, MTRR_VARIABLE = 2 * MTRR_PAIRS, MTRR_FIXED = MTRR_VARIABLE, MTRR_DEFAULT = MTRR_FIXED + 11 };
-#define MTRRCAP_FIX		BIT(8)
-#define MTRRCAP_WC		BIT(10)
-#define MTRR_DEF_ENABLES	FIELD(11, 10)
-#define MTRR_PAIR_VALID		BIT(11)
-#define MTRR_TYPES_VALID	(BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6))	/* UC WC WT WP WB */
-#define PAT_TYPES_VALID		(MTRR_TYPES_VALID | BIT(7))			/* and UC- */
 
 static bool read_zero(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 {
@@ -163,67 +155,6 @@ static bool write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
-static bool read_mtrrcap(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)vcpu;
-	(void)msr;
-	*val = MTRRCAP_WC | MTRRCAP_FIX | MTRR_PAIRS;
-	return true;
-}
-
-/* Which slot of vcpu->mtrr; the table admits only registers that have one. */
-static unsigned mtrr_slot(uint32_t msr)
-{
-	if (msr == MSR_IA32_MTRR_DEF_TYPE)
-		return MTRR_DEFAULT;
-	if (msr >= MSR_IA32_MTRR_FIX4K_C0000)
-		return MTRR_FIXED + 3 + (msr - MSR_IA32_MTRR_FIX4K_C0000);
-	if (msr >= MSR_IA32_MTRR_FIX16K_80000)
-		return MTRR_FIXED + 1 + (msr - MSR_IA32_MTRR_FIX16K_80000);
-	if (msr == MSR_IA32_MTRR_FIX64K_00000)
-		return MTRR_FIXED;
-	return msr - MSR_IA32_MTRR_PHYSBASE0;
-}
-
-static bool read_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	*val = vcpu->mtrr[mtrr_slot(msr)];
-	return true;
-}
-
-/* Are all eight bytes memory types of the set? */
-static bool types_are_valid(uint64_t val, uint64_t valid)
-{
-	for (unsigned i = 0; i < 8; i++, val >>= 8)
-		if ((val & 0xff) > 7 || !(valid & BIT(val & 7)))
-			return false;
-	return true;
-}
-
-/*
- * Kept and read back, with no effect: EPT and NPT give guest RAM its memory type (facts, 32). The checks
- * are those of SDM vol. 3, 12.11.2 "Memory Type Range Registers".
- */
-static bool write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	unsigned slot = mtrr_slot(msr);
-	uint64_t phys = BIT(cpu_features.phys_bits) - 1;
-	uint64_t type = val & 0xff;
-	bool ok = type <= 6 && (MTRR_TYPES_VALID & BIT(type & 7));
-
-	if (slot == MTRR_DEFAULT)
-		ok = ok && !(val & ~(MTRR_DEF_ENABLES | 0xff));
-	else if (slot >= MTRR_FIXED)
-		ok = types_are_valid(val, MTRR_TYPES_VALID);
-	else if (slot % 2)
-		ok = !(val & ~((phys & ~(PAGE_SIZE - 1)) | MTRR_PAIR_VALID));
-	else
-		ok = ok && !(val & ~((phys & ~(PAGE_SIZE - 1)) | 0xff));
-	if (ok)
-		vcpu->mtrr[slot] = val;
-	return ok;
-}
-
 static bool read_pat(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 {
 	(void)msr;
@@ -234,7 +165,7 @@ static bool read_pat(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 static bool write_pat(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 {
 	(void)msr;
-	if (!types_are_valid(val, PAT_TYPES_VALID))
+	if (!pat_is_valid(val))
 		return false;
 	virt->set(vcpu, REG_PAT, val);
 	return true;
@@ -331,7 +262,7 @@ static const struct msr_policy policy[] = {
 	RO(MSR_IA32_FEATURE_CONTROL, read_feature_control),
 	RW(MSR_IA32_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust),
 	RW(MSR_IA32_BIOS_SIGN_ID, read_bios_sign, write_bios_sign),
-	RO(MSR_IA32_MTRRCAP, read_mtrrcap),
+	RO(MSR_IA32_MTRRCAP, mtrr_read_cap),
 	PASS(MSR_IA32_SYSENTER_CS),
 	PASS(MSR_IA32_SYSENTER_ESP),
 	PASS(MSR_IA32_SYSENTER_EIP),
@@ -339,12 +270,12 @@ static const struct msr_policy policy[] = {
 	RW(MSR_IA32_MCG_STATUS, read_zero, write_ignored),
 	RW(MSR_IA32_MISC_ENABLE, read_misc_enable, write_misc_enable),
 	RW(MSR_IA32_DEBUGCTL, read_debugctl, write_debugctl),
-	RANGE(MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYSBASE0 + MTRR_VARIABLE - 1, read_mtrr, write_mtrr),
-	RW(MSR_IA32_MTRR_FIX64K_00000, read_mtrr, write_mtrr),
-	RANGE(MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, read_mtrr, write_mtrr),
-	RANGE(MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, read_mtrr, write_mtrr),
+	RANGE(MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYSBASE0 + MTRR_VARIABLE - 1, mtrr_read, mtrr_write),
+	RW(MSR_IA32_MTRR_FIX64K_00000, mtrr_read, mtrr_write),
+	RANGE(MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, mtrr_read, mtrr_write),
+	RANGE(MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, mtrr_read, mtrr_write),
 	RW(MSR_IA32_PAT, read_pat, write_pat),
-	RW(MSR_IA32_MTRR_DEF_TYPE, read_mtrr, write_mtrr),
+	RW(MSR_IA32_MTRR_DEF_TYPE, mtrr_read, mtrr_write),
 	RW(MSR_IA32_TSC_DEADLINE, read_deadline, write_deadline),
 	RANGE(MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_x2apic, write_x2apic),
 	RW(MSR_IA32_XSS, read_xss, write_xss),
@@ -427,15 +358,11 @@ enum exit_result exit_wrmsr(struct vcpu *vcpu)
 /* What the registers hold at reset. */
 void msr_reset(struct vcpu *vcpu)
 {
-	const uint64_t enabled_wb = MTRR_DEF_ENABLES | 6, microcode = BIT(32);
+	const uint64_t microcode = BIT(32);	/* any revision but 0, or guests take the processor for a broken one */
 
 	vcpu->misc_enable = MISC_ENABLE_FAST_STRINGS;
-	vcpu->bios_sign = microcode;	/* any revision but 0: facts, 17 */
+	vcpu->bios_sign = microcode;
 	vcpu->tsc_adjust = 0;
 	vcpu->pv_time = vcpu->pv_wall = 0;
-	for (size_t i = 0; i < countof(vcpu->mtrr); i++)
-		vcpu->mtrr[i] = 0;
-	for (unsigned i = MTRR_FIXED; i < MTRR_DEFAULT; i++)
-		vcpu->mtrr[i] = 0x0606060606060606ULL;
-	vcpu->mtrr[MTRR_DEFAULT] = enabled_wb;	/* facts, 32: report write-back */
+	mtrr_reset(vcpu);
 }

@@ -4,7 +4,7 @@
  * every exception below is ours: expected and listed in the fixup table, an NMI, or a bug.
  *
  * An NMI is only counted. It may strike between any two instructions, also in the middle of a VMCS update,
- * so it is given to the guest later by the vendor's deliver(), on the vCPU entered next (facts, 38).
+ * so it is given to the guest later by the vendor's deliver(), on the vCPU entered next.
  */
 #include "arch/x86/host/trap.h"
 

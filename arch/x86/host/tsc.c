@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Time: the TSC, and how fast it runs. CPUID leaves 0x15 and 0x16 are not asked: emulators repeat the
- * figures of real silicon there while their TSC runs at another rate (facts, 46). Measured instead against
+ * figures of real silicon there while their TSC runs at another rate. Measured instead against
  * channel 2 of the 8254 through the speaker gate, in several short windows of which the shortest counts: an
  * SMI or a busy emulator host can only stretch a window, because the TSC is read before the gate opens and
  * after the output is seen. Some new chip sets gate the 8254's

@@ -6,7 +6,7 @@
  * processor's start state and returns NULL, or the reason why this image cannot be started.
  *
  * The bytes come from a user and are hostile: every offset, size and address in them is an unsigned number
- * that is checked against the file or the memory map before it is used (facts: image parsers). RAM is fresh
+ * that is checked against the file or the memory map before it is used (image parsers). RAM is fresh
  * when a load function is called: all zeros.
  */
 #include <stdbool.h>

@@ -3,7 +3,7 @@
 /*
  * Messages between a guest's interrupt controllers: inter-processor interrupts, what the I/O APIC delivers,
  * and the two messages that start processors, INIT and SIPI. A vCPU that waits for its SIPI is parked in our
- * scheduler (VCPU_PARKED), never in the control block's activity state (facts, 10).
+ * scheduler (VCPU_PARKED), never in the control block's activity state.
  *
  * SDM vol. 3, 11.6 "Issuing Interprocessor Interrupts", 9.4 "Multiple-Processor (MP) Initialization".
  */

@@ -2,7 +2,7 @@
 /*
  * I/O and MSR bitmaps, computed from the policy tables when a vCPU is created: SDM vol. 3, 25.6.4 "I/O-Bitmap
  * Addresses", 25.6.9 "MSR-Bitmap Address". A set bit exits. Deny by default: everything starts set, and only
- * PASS rows are cleared (facts, 21).
+ * PASS rows are cleared.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/vmx/vmx.h"

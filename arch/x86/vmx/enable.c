@@ -35,7 +35,7 @@ void vmx_caps_read(struct vmx_caps *caps)
 	*caps = (struct vmx_caps){
 		.revision = (uint32_t)field_get(basic, VMX_BASIC_REVISION),
 		.has_true = has_true,
-		/* The TRUE ones say which default-1 bits may be cleared after all (facts, 3). */
+		/* The TRUE ones say which default-1 bits may be cleared after all. */
 		.pin = cap(has_true ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS),
 		.proc = cap(has_true ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS),
 		.exit = cap(has_true ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS),
@@ -126,7 +126,7 @@ void vmx_cpu_on(void)
 
 	if (!cpu || !region)
 		panic("no memory for the VMXON region");
-	/* What a guest may execute follows from the controls we got, so that CPUID never promises more (facts, 4). */
+	/* What a guest may execute follows from the controls we got, so that CPUID never promises more. */
 	cpu_features.has_rdtscp &= !!(vmx_controls.proc2 & PROC2_RDTSCP);
 	cpu_features.has_invpcid &= !!(vmx_controls.proc2 & PROC2_INVPCID);
 	cpu_features.has_xsaves &= !!(vmx_controls.proc2 & PROC2_XSAVES);

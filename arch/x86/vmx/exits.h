@@ -29,7 +29,7 @@ static inline struct npt_fault vmx_decode_ept(uint64_t qual, uint64_t addr)
 extern const struct exit_table vmx_exit_tables[];
 
 enum exit_result vmx_handle(struct vcpu *vcpu);
-void vmx_close_windows(struct vcpu *vcpu);	/* inject.c: the controls do not clear themselves (facts, 36) */
+void vmx_close_windows(struct vcpu *vcpu);	/* inject.c: the controls do not clear themselves */
 
 /* A failed VM entry in words (explain_report.c): stops the VM. reason 0: VMLAUNCH or VMRESUME failed. */
 enum exit_result vmx_entry_failed(struct vcpu *vcpu, uint64_t reason);

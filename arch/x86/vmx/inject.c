@@ -112,7 +112,7 @@ void vmx_deliver(struct vcpu *vcpu)
 	vcpu->irq_check = false;
 }
 
-/* The first thing after an exit that cut a delivery short: the event is not lost (facts, 35). */
+/* The first thing after an exit that cut a delivery short: the event is not lost. */
 void vmx_take_vectoring(struct vcpu *vcpu, uint32_t info)
 {
 	vcpu->irq_check = true;

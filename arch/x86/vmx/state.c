@@ -159,7 +159,7 @@ static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
 	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,	[REG_TSC_OFFSET] = VMCS_TSC_OFFSET,
 };
 
-/* What is left of a turn: the VMX-preemption timer, saved at exits, in units of 2^n ticks (facts, 51). */
+/* What is left of a turn: the VMX-preemption timer, saved at exits, in units of 2^n ticks. */
 static uint64_t get_turn(void)
 {
 	if (!(vmx_controls.pin & PIN_PREEMPTION_TIMER))
@@ -212,7 +212,7 @@ static void reload_pdptes(struct vcpu *vcpu)
 
 static void set_efer(struct vmx_vcpu *vmx, uint64_t val)
 {
-	/* The entry control must agree with LMA (facts, 24). */
+	/* The entry control must agree with LMA. */
 	vmx->entry_controls = (vmx->entry_controls & ~ENTRYC_IA32E_GUEST) | (val & EFER_LMA ? ENTRYC_IA32E_GUEST : 0);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx->entry_controls);
 	vmwrite(VMCS_GUEST_IA32_EFER, val);
@@ -225,7 +225,7 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 	switch (reg) {
 	case REG_CR0:
 		vmwrite(VMCS_CR0_SHADOW, val);
-		/* Fixed bits, less PE and PG; caches stay on whatever the guest says (facts, 2 and 27). */
+		/* Fixed bits, less PE and PG; caches stay on whatever the guest says. */
 		val = (val | (vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG))) & vmx_caps.cr0_fixed1 & ~(CR0_CD | CR0_NW);
 		vmwrite(VMCS_GUEST_CR0, val);
 		reload_pdptes(vcpu);
