@@ -85,7 +85,15 @@ TINY_64
 %pop
 %endmacro
 
+; Kernels live in the upper half of the address space, and so do we while we measure.
+UPPER		equ 0xffffff8000000000
+
 main:
+	mov	rax, [PML4]
+	mov	[PML4 + 511 * 8], rax
+	mov	rax, UPPER + .upper
+	jmp	rax
+.upper:
 	call	choose_hypercall
 
 	BEGIN
