@@ -26,6 +26,7 @@
 /* Offsets in the image and, from SETUP_SECTS on, in the zero page: the same struct setup_header. */
 enum header {
 	HDR_SETUP_SECTS		= 0x1f1,
+	HDR_SYSSIZE		= 0x1f4,
 	HDR_VID_MODE		= 0x1fa,
 	HDR_BOOT_FLAG		= 0x1fe,
 	HDR_JUMP_LENGTH		= 0x201,	/* the header ends where the jump over it lands */
@@ -59,6 +60,7 @@ enum zero_page {
 
 #define E820_ENTRY_SIZE		20U
 #define SECTOR			512U
+#define SYSSIZE_UNIT		16ULL		/* rounded up: the file may lack the last 15 bytes */
 #define SETUP_SECTS_DEFAULT	4U
 #define BOOT_FLAG		0xaa55U
 #define HEADER_MAGIC		0x53726448U	/* "HdrS" */
@@ -93,6 +95,7 @@ bool linux_probe(const struct image *image)
 static const char *parse(const struct image *kernel, struct linux_image *linux_image)
 {
 	uint64_t sects = image_u8(kernel, HDR_SETUP_SECTS);
+	uint64_t system = image_u32(kernel, HDR_SYSSIZE) * SYSSIZE_UNIT;
 
 	if (!linux_probe(kernel))
 		return "not a bzImage: no \"HdrS\" at offset 0x202";
@@ -106,6 +109,8 @@ static const char *parse(const struct image *kernel, struct linux_image *linux_i
 	linux_image->setup_size = ((sects ? sects : SETUP_SECTS_DEFAULT) + 1) * SECTOR;
 	if (!image_has(kernel, linux_image->setup_size, ENTRY_64 + 1))
 		return "truncated: nothing at the 64-bit entry point";
+	if (system >= SYSSIZE_UNIT && !image_has(kernel, linux_image->setup_size, system - SYSSIZE_UNIT + 1))
+		return "truncated: shorter than its header says (syssize); copy it again";
 	linux_image->payload_size = kernel->length - linux_image->setup_size;
 	linux_image->span = max_u64(image_u32(kernel, HDR_INIT_SIZE), linux_image->payload_size);
 	return NULL;
@@ -118,19 +123,24 @@ static bool is_loadable(const struct guest_boot *boot, uint64_t addr, uint64_t s
 	       memory_map_is_usable(&boot->map, addr, span);
 }
 
+/*
+ * Below its preferred address nothing is gained: a relocatable kernel moves itself up to there before it unpacks
+ * (the boot protocol's "init_size" has the formula).
+ */
 static const char *place_kernel(const struct guest_boot *boot, struct linux_image *linux_image)
 {
+	uint64_t preferred = image_u64(&boot->kernel, HDR_PREF_ADDRESS);
 	uint64_t align = image_u32(&boot->kernel, HDR_KERNEL_ALIGNMENT);
 
-	linux_image->load_addr = image_u64(&boot->kernel, HDR_PREF_ADDRESS);
-	if (is_loadable(boot, linux_image->load_addr, linux_image->span))
+	linux_image->load_addr = preferred;
+	if (is_loadable(boot, preferred, linux_image->span))
 		return NULL;
 	if (!image_u8(&boot->kernel, HDR_RELOCATABLE) || align < PAGE_SIZE || align & (align - 1))
-		return "the RAM at the address it must be loaded to does not suffice";
+		return "the RAM at the address it must be loaded to does not suffice: give the VM more memory";
 	linux_image->load_addr = align_up(MEMORY_HIGH, align);
-	if (is_loadable(boot, linux_image->load_addr, linux_image->span))
+	if (preferred <= linux_image->load_addr && is_loadable(boot, linux_image->load_addr, linux_image->span))
 		return NULL;
-	return "too little RAM to unpack it (init_size): give the VM more memory";
+	return "too little RAM to unpack it (init_size): give the VM more memory, 128M is enough for most";
 }
 
 /* As high as the kernel reads it, so that it is out of the way; above 4 GiB only when it fits nowhere else. */
