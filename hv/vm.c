@@ -28,7 +28,7 @@ static size_t pages_for(size_t bytes)
 
 void vm_log(const struct vm *vm, const char *fmt, ...)
 {
-	char    line[256];
+	char    line[400];
 	va_list args;
 
 	va_start(args, fmt);
@@ -148,10 +148,8 @@ int vm_start(struct vm *vm)
 {
 	struct reset_state state;
 
-	if (loader_load(vm, &state)) {
-		vm_kill(vm, "its kernel could not be loaded");
+	if (loader_load(vm, &state))
 		return -1;
-	}
 	/* Guests find their memory zeroed ahead, so that the first touch is cheap (page.h). */
 	page_prepare(vm->config->memory);
 	vm->start_tsc = time_now();

@@ -29,7 +29,7 @@ struct vm {
 	uint32_t       id;
 	enum vm_state  state;
 	enum vm_end    end;			/* requested or reached end */
-	char           end_reason[96];
+	char           end_reason[256];
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 

@@ -31,6 +31,16 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 	va_end(args);
 }
 
+void vm_kill(struct vm *vm, const char *fmt, ...)
+{
+	va_list args;
+
+	(void)vm;
+	va_start(args, fmt);
+	vsnprintf(last_log, sizeof(last_log), fmt, args);
+	va_end(args);
+}
+
 struct bench {
 	struct guest_fake  guest;
 	struct handoff     handoff;

@@ -27,7 +27,11 @@ typedef enum exit_result mmio_fn(struct mmio *mmio);
 
 static enum exit_result not_emulated(struct vcpu *vcpu, gpa_t addr)
 {
-	fetch_log(vcpu, "cannot emulate a device access");
+	bool has_device = bus_find(&vcpu->vm->mmio, addr.raw);
+
+	fetch_log(vcpu, has_device ? "cannot emulate a device access" : "no RAM and no device for an access");
+	if (!has_device)
+		return exit_fatal(vcpu, "the guest uses memory where there is neither RAM nor a device:", addr.raw);
 	return exit_fatal(vcpu, "instruction not emulated, device address", addr.raw);
 }
 

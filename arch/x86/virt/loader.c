@@ -86,21 +86,20 @@ int loader_load(struct vm *vm, struct reset_state *boot_state)
 {
 	struct guest_boot boot = { 0 };
 	const struct protocol *protocol;
-	const char *why = prepare(vm, &boot);
+	const char *why = prepare(vm, &boot), *path = handoff_file_path(vm->config->kernel);
 
 	if (why) {
-		vm_log(vm, "cannot start: %s", why);
+		vm_kill(vm, "cannot start: %s", why);
 		return -1;
 	}
 	protocol = choose(vm->config->protocol, &boot.kernel);
 	if (!protocol) {
-		vm_log(vm, "cannot start %s: neither a bzImage, nor a Multiboot kernel, nor a boot sector",
-		       boot.kernel.name);
+		vm_kill(vm, "kernel \"%s\" is neither a bzImage, nor a Multiboot kernel, nor a boot sector", path);
 		return -1;
 	}
 	why = protocol->load(&boot, boot_state);
 	if (why) {
-		vm_log(vm, "cannot start %s as %s: %s", boot.kernel.name, protocol->name, why);
+		vm_kill(vm, "kernel \"%s\" as %s: %s", path, protocol->name, why);
 		return -1;
 	}
 	vm_log(vm, "%s loaded as %s, entry at 0x%llx", boot.kernel.name, protocol->name,

@@ -8,5 +8,5 @@
 struct vm;
 struct reset_state;
 
-/* 0 and *boot_state; -1 when the image cannot be started: the reason is in the log, in the VM's name. */
+/* 0 and *boot_state; -1 when the image cannot be started: the VM has ended with the reason. */
 __attribute__((warn_unused_result)) int loader_load(struct vm *vm, struct reset_state *boot_state);
