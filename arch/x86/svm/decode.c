@@ -197,6 +197,7 @@ uint64_t svm_encode_event(const struct vevent *event)
 	X(SVM_EXIT_PAUSE,	0, 0x90)				\
 	X(SVM_EXIT_INVD,	0, 0x0f, 0x08)				\
 	X(SVM_EXIT_WBINVD,	0, 0x0f, 0x09)				\
+	X(SVM_EXIT_WBINVD,	0, 0x0f, 0x08)	/* QEMU 7.2's code for INVD */	\
 	X(SVM_EXIT_RDPMC,	0, 0x0f, 0x33)				\
 	X(SVM_EXIT_RDTSC,	0, 0x0f, 0x31)				\
 	X(SVM_EXIT_MSR,		0, 0x0f, 0x32)				\

@@ -112,8 +112,11 @@ void svm_deliver(struct vcpu *vcpu)
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
 	set_window(&vmcb->control, plan.want_irq_window);
-	/* An NMI waits for IRET, or for the next exit when only another event went first. */
-	vcpu->irq_check = plan.want_nmi_window && !vcpu->nmi_blocked;
+	/*
+	 * An NMI waits for IRET, or for the next exit when only another event went first. An open window is looked
+	 * at after every exit: Bochs finds out late that a virtual interrupt has become possible.
+	 */
+	vcpu->irq_check = plan.want_irq_window || (plan.want_nmi_window && !vcpu->nmi_blocked);
 }
 
 /* First after an exit that cut a delivery short, or while an NMI's IRET is awaited: nothing is lost, NMIs unblock. */

@@ -37,6 +37,7 @@ svm_vmrun:
 	clgi
 	mov	rax, rsi		; vmcb_pa: operand of VMLOAD, VMRUN and, since VMRUN keeps it, VMSAVE
 	vmload
+	sti				; not right before VMRUN: its shadow would cover the guest's first instruction
 	mov	rcx, GPR(RCX_)
 	mov	rdx, GPR(RDX_)
 	mov	rbx, GPR(RBX_)
@@ -51,7 +52,6 @@ svm_vmrun:
 	mov	r14, GPR(14)
 	mov	r15, GPR(15)
 	mov	rdi, GPR(RDI_)
-	sti
 	vmrun
 	cli
 	vmsave				; rax is ours again
