@@ -12,7 +12,7 @@
 #define VCPUS_MAX	8
 #define TIMEOUT_MAX	3600
 #define MEMORY_MIN	(1ULL << 20)
-#define MEMORY_MAX	(1ULL << 40)
+#define MEMORY_MAX	(60ULL << 30)	/* GPM_GIB_MAX less the hole for devices */
 #define MEMORY_DEFAULT	(128ULL << 20)
 #define CONF_SUFFIX	".conf"
 

@@ -10,12 +10,15 @@
 #include "boot/handoff.h"
 #include "hv/console.h"
 #include "hv/lib/string.h"
+#include "hv/log.h"
 #include "hv/page.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define SLICES_PER_SECOND	100U
+#define CRASHES_IN_A_ROW	5U	/* a VM that falls this often... */
+#define CRASH_SECONDS		10U	/* ...within this time of its start stays down */
 
 static struct vm *vms[HANDOFF_VMS_MAX];
 static uint32_t   vm_count, crashed;
@@ -37,7 +40,7 @@ void sched_set_attach(const char *name, uint32_t count)
 	attach_only = !*name && count == 1;
 }
 
-int sched_add(const struct handoff_vm *config)
+static int add(const struct handoff_vm *config, uint32_t crash_streak)
 {
 	struct vm *vm = vm_count < HANDOFF_VMS_MAX ? vm_create(config) : NULL;
 
@@ -45,10 +48,16 @@ int sched_add(const struct handoff_vm *config)
 		crashed++;
 		return -1;
 	}
+	vm->crash_streak = crash_streak;
 	vms[vm_count++] = vm;
 	if (attach_only || !strcmp(attach_name, vm->name))
 		console_attach(vm);
 	return vm_start(vm);
+}
+
+int sched_add(const struct handoff_vm *config)
+{
+	return add(config, 0);
 }
 
 /* ---- Choosing ---- */
@@ -153,11 +162,19 @@ static void report_end(const struct vm *vm)
 	       exits, vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4);
 }
 
-static bool wants_restart(const struct vm *vm)
+/* One that could not be started would fail again at once; so would one that crashes at once, again and again. */
+static bool wants_restart(struct vm *vm)
 {
 	if (vm->end == VM_END_REBOOT)
 		return vm->config->on_reboot == ACTION_RESTART;
-	return vm->end == VM_END_CRASHED && vm->config->on_crash == ACTION_RESTART;
+	if (vm->end != VM_END_CRASHED || vm->config->on_crash != ACTION_RESTART || vm->state != VM_RUNNING)
+		return false;
+	vm->crash_streak = time_now() - vm->start_tsc < CRASH_SECONDS * time_hz() ? vm->crash_streak + 1 : 0;
+	if (vm->crash_streak < CRASHES_IN_A_ROW)
+		return true;
+	log_error("%s: crashed %u times in a row, each within %u s of its start: not started again", vm->name,
+		  CRASHES_IN_A_ROW, CRASH_SECONDS);
+	return false;
 }
 
 /* Take ended VMs off the list; those that want it start again from their images. */
@@ -166,17 +183,20 @@ static void reap(void)
 	for (uint32_t i = 0; i < vm_count; i++) {
 		struct vm *vm = vms[i];
 		const struct handoff_vm *config = vm->config;
-		bool again = wants_restart(vm);
+		uint32_t streak;
+		bool again;
 
 		if (vm->end == VM_END_NONE)
 			continue;
 		report_end(vm);
+		again = wants_restart(vm);
+		streak = vm->crash_streak;
 		crashed += vm->end == VM_END_CRASHED && !again;
 		vm_destroy(vm);
 		vms[i--] = vms[--vm_count];
 		turn = 0;
 		if (again)
-			(void)sched_add(config);
+			(void)add(config, streak);
 	}
 }
 

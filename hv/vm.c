@@ -104,8 +104,8 @@ static int create_vcpus(struct vm *vm)
 
 static struct vm *vm_fail(struct vm *vm, const char *what)
 {
-	log_error("%s: cannot be created: %s (%lu KiB of host memory free)", vm->name, what,
-		  page_free_bytes() / 1024);
+	log_error("%s: cannot be created: %s (it asks for %lu MiB, the host has %lu MiB free)", vm->name, what,
+		  vm->config->memory >> 20, page_free_bytes() >> 20);
 	vm_destroy(vm);
 	return NULL;
 }
@@ -130,9 +130,9 @@ struct vm *vm_create(const struct handoff_vm *config)
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (config->memory > page_free_bytes())
-		return vm_fail(vm, "not enough memory: lower `memory` in its configuration");
+		return vm_fail(vm, "not enough memory: lower \"memory\" in its configuration");
 	if (create_memory(vm))
-		return vm_fail(vm, "no memory for its page tables, or `memory` above the limit of 60G");
+		return vm_fail(vm, "no memory for its page tables");
 	if (create_cpuid(vm))
 		return vm_fail(vm, "no memory for its CPUID table");
 	vm->machine = page_alloc_contiguous(pages_for(sizeof(*vm->machine)));

@@ -66,6 +66,7 @@ class Tree:
             descriptions = sorted((conf / "vms").glob("*.conf"))
             if not descriptions:
                 raise Refused(f"{conf}: there is no vms/NAME.conf in it")
+            check_names(descriptions)
             for description in descriptions:
                 self.add_vm_file(description, [conf, self.build])
             if (conf / "trapeze.conf").exists():
@@ -77,6 +78,14 @@ class Tree:
         if log_level:
             host = re.sub(r"(?m)^\s*log_level\s*=.*\n?", "", host) + f"\nlog_level = {log_level}\n"
         self.write("trapeze.conf", host)
+
+
+def check_names(descriptions):
+    seen = {}
+    for description in descriptions:
+        other = seen.setdefault(description.name.lower(), description)
+        if other is not description:
+            raise Refused(f"{other} and {description.name} differ only in case, which the boot disk cannot tell apart")
 
 
 def one_vm(args):
