@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A vCPU as text: everything by name, from the tables the rest of the code uses. */
+#include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/walk.h"
+#include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -20,17 +22,67 @@ static const char *const reg_names[GUEST_REG_COUNT] = {
 #undef NAME
 };
 
+/* The bits that say how a processor understands what it reads, by the manuals' names; registers in a row. */
+static const struct { enum guest_reg reg; uint64_t bit; const char *name; } bit_names[] = {
+#define ROW(reg, bit) { REG_##reg, reg##_##bit, #bit },
+	ROW(CR0, PE) ROW(CR0, MP) ROW(CR0, EM) ROW(CR0, TS) ROW(CR0, NE) ROW(CR0, WP) ROW(CR0, AM) ROW(CR0, NW)
+	ROW(CR0, CD) ROW(CR0, PG)
+	ROW(CR4, PSE) ROW(CR4, PAE) ROW(CR4, MCE) ROW(CR4, PGE) ROW(CR4, OSFXSR) ROW(CR4, OSXMMEXCPT) ROW(CR4, UMIP)
+	ROW(CR4, LA57) ROW(CR4, VMXE) ROW(CR4, FSGSBASE) ROW(CR4, PCIDE) ROW(CR4, OSXSAVE) ROW(CR4, SMEP)
+	ROW(CR4, SMAP) ROW(CR4, PKE)
+	ROW(EFER, SCE) ROW(EFER, LME) ROW(EFER, LMA) ROW(EFER, NXE)
+	ROW(RFLAGS, CF) ROW(RFLAGS, ZF) ROW(RFLAGS, SF) ROW(RFLAGS, TF) ROW(RFLAGS, IF) ROW(RFLAGS, DF) ROW(RFLAGS, OF)
+	ROW(RFLAGS, NT) ROW(RFLAGS, RF) ROW(RFLAGS, VM) ROW(RFLAGS, AC)
+#undef ROW
+};
+
+static const char *mode_name(struct vcpu *vcpu)
+{
+	static const char *const sizes[] = { [INSN_16] = "16-bit", [INSN_32] = "32-bit", [INSN_64] = "64-bit" };
+	uint64_t cr0 = virt->get(vcpu, REG_CR0), rflags = virt->get(vcpu, REG_RFLAGS);
+
+	if (!(cr0 & CR0_PE))
+		return "real mode";
+	if (rflags & RFLAGS_VM)
+		return "virtual-8086 mode";
+	return sizes[vcpu_mode(vcpu)];
+}
+
+static void dump_mode(struct vcpu *vcpu)
+{
+	enum guest_reg named = GUEST_REG_COUNT;
+	char   text[200] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < countof(bit_names); i++) {
+		enum guest_reg reg = bit_names[i].reg;
+
+		if (!(virt->get(vcpu, reg) & bit_names[i].bit))
+			continue;
+		if (reg != named)
+			len += format_buf(text + len, sizeof(text) - len, ", %s:", reg_names[reg]);
+		len = min_size(len, sizeof(text) - 1);
+		len += format_buf(text + len, sizeof(text) - len, " %s", bit_names[i].name);
+		len = min_size(len, sizeof(text) - 1);
+		named = reg;
+	}
+	vm_log(vcpu->vm, "  %s, CPL %u%s", mode_name(vcpu), vcpu_cpl(vcpu), text);
+}
+
 static void dump_registers(struct vcpu *vcpu)
 {
 	for (unsigned i = 0; i < GPR_COUNT; i += 4)
 		vm_log(vcpu->vm, "  %-3s %016lx  %-3s %016lx  %-3s %016lx  %-3s %016lx",
 		       gpr_names[i], vcpu_gpr(vcpu, i), gpr_names[i + 1], vcpu_gpr(vcpu, i + 1),
 		       gpr_names[i + 2], vcpu_gpr(vcpu, i + 2), gpr_names[i + 3], vcpu_gpr(vcpu, i + 3));
-	for (unsigned i = 0; i < GUEST_REG_COUNT; i += 3) {
-		unsigned b = i + 1 < GUEST_REG_COUNT ? i + 1 : i, c = i + 2 < GUEST_REG_COUNT ? i + 2 : i;
+	for (unsigned i = 0; i < GUEST_REG_COUNT; ) {
+		char   line[120];
+		size_t len = 0;
 
-		vm_log(vcpu->vm, "  %-12s %016lx  %-12s %016lx  %-12s %016lx", reg_names[i], virt->get(vcpu, i),
-		       reg_names[b], virt->get(vcpu, b), reg_names[c], virt->get(vcpu, c));
+		for (unsigned end = i + 3; i < end && i < GUEST_REG_COUNT; i++)
+			len += format_buf(line + len, sizeof(line) - len, "  %-12s %016lx", reg_names[i],
+					  virt->get(vcpu, i));
+		vm_log(vcpu->vm, "%s", line);
 	}
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
 		struct segment seg;
@@ -75,8 +127,9 @@ static void dump_trace(struct vcpu *vcpu)
 void vcpu_dump(struct vcpu *vcpu)
 {
 	vm_log(vcpu->vm, "vcpu %u:", vcpu->id);
-	dump_registers(vcpu);
+	dump_mode(vcpu);
 	dump_instruction(vcpu);
+	dump_registers(vcpu);
 	dump_trace(vcpu);
 	vm_log(vcpu->vm, "%s:", virt->block_name);
 	virt->dump(vcpu);

@@ -44,7 +44,14 @@ enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
 
 enum exit_result exit_triple_fault(struct vcpu *vcpu)
 {
-	return exit_fatal(vcpu, "triple fault, cr3", virt->get(vcpu, REG_CR3));
+	struct segment idt;
+
+	virt->get_seg(vcpu, SEG_IDTR, &idt);
+	vm_kill(vcpu->vm, "triple fault at rip 0x%lx", virt->get(vcpu, REG_RIP));
+	vm_log(vcpu->vm, "an exception could not be delivered, nor the double fault after it, through the IDT at 0x%lx, "
+	       "limit 0x%x", idt.base, idt.limit);
+	vcpu_dump(vcpu);
+	return EXIT_STOP;
 }
 
 /* A hardware task switch: no 64-bit kernel does it, and emulating it is where others broke (XSA-192, XSA-196). */

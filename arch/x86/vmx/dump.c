@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every VMCS field by name, from the list in vmx.h, grouped as the manual groups them. */
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/insn.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 #include "hv/lib/util.h"
 #include "hv/vm.h"
@@ -35,6 +37,7 @@ void vmx_dump(struct vcpu *vcpu)
 	};
 
 	vmx_use(vcpu);
+	vm_log(vcpu->vm, "  cr2 %016lx (not a field: as the guest left it)", vcpu == this_cpu()->loaded ? read_cr2() : vcpu->cr2);
 	for (size_t i = 0; i < countof(groups); i++)
 		dump_group(vcpu, groups[i].kind, groups[i].title);
 }
