@@ -178,6 +178,17 @@ static uint64_t segment_rights(struct vcpu *vcpu, enum guest_seg index)
 	return seg.rights;
 }
 
+/*
+ * LMA is LME while paging. Bochs has cleared it already when the MOV to CR0 that would switch paging off exits,
+ * and the guest's page tables must be walked as they still are.
+ */
+static uint64_t efer_of_guest(const struct vmcb *vmcb)
+{
+	uint64_t efer = vmcb->save.efer & ~EFER_SVME;
+
+	return (efer & EFER_LME) && (vmcb->save.cr0 & CR0_PG) ? efer | EFER_LMA : efer;
+}
+
 uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -189,7 +200,7 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 		return segment_rights(vcpu, reg == REG_CS_RIGHTS ? SEG_CS : SEG_SS);
 	val = *reg_ptr(svm->vmcb, reg);
 	if (reg == REG_EFER)
-		val &= ~EFER_SVME;
+		val = efer_of_guest(svm->vmcb);
 	else if (reg == REG_CR0)
 		val |= svm->cr0_hidden;
 	return val;
