@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
 ; Values that a processor refuses by itself: addresses in MSRs must be canonical (CVE-2014-3610, XSA-193),
-; CR0's upper half must be 0. QEMU's software processor takes them.
+; CR0's upper half must be 0. QEMU's software processor takes them; and it counts a gate as 16 bytes in error codes.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -23,4 +23,8 @@ main:
 	mov	rax, cr0
 	bts	rax, 32
 	EXPECT_FAULT 13, "strict.cr0-wide", {mov cr0, rax}
+	mov	rdi, IDT64 + 6 * 16
+	and	byte [rdi + 5], 0x7f	; #UD's gate is not present
+	EXPECT_FAULT 11, "strict.np-from-gate", ud2
+	CHECK_EQ qword [fault_error], 6 * 8 + 3, "strict.np-from-gate-code"
 	DONE

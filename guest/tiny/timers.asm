@@ -98,6 +98,8 @@ pit_counter:
 	mov	r14, r8
 	mov	eax, WINDOW_MS / 2
 	call	spin_ms
+	in	al, 0x61
+	mov	r15b, al
 	BRACKET	call read_pit2
 	sub	r12d, eax
 	sub	r8, r14
@@ -108,9 +110,8 @@ pit_counter:
 	ja	.again
 	mov	r13d, 1193
 	EXPECT_RATE "timers.pit-counter-2"
-	in	al, 0x61
-	and	al, 0x20
-	movzx	eax, al
+	movzx	eax, r15b
+	and	eax, 0x20
 	CHECK_EQ rax, 0, "timers.pit-out-low"
 	mov	eax, 60
 	call	spin_ms

@@ -54,6 +54,7 @@ ROWS = [
     Row("user"),
     Row("align", only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not check alignment")),
     Row("step"),
+    Row("debug", only=(("vmx-bochs", "svm-qemu"), "Bochs' AMD processors leave DR6 empty when a #DB is intercepted")),
     Row("hypercall", text=("said by a hypercall",)),
     Row("exit-code", "exit_code", end="shut off (shutdown): hypercall, code 7", text=("END by hypercall",)),
     Row("xsetbv-a", "xsetbv"),
