@@ -68,6 +68,8 @@ static void list_machine(const struct firmware *fw, struct handoff *handoff)
 {
 	const struct handoff_framebuffer *screen = &handoff->framebuffer;
 
+	if (firmware_secure_boot(fw))
+		print("boot: %s\n", "TZ-I012 Secure Boot is on, and the firmware trusts this program");
 	handoff->rsdp = cpus_find_rsdp(fw);
 	cpus_list(fw, handoff);
 	gop_find(fw, &handoff->framebuffer);

@@ -69,6 +69,17 @@ bool firmware_wait_key(const struct firmware *fw, uint32_t seconds, EFI_INPUT_KE
 	return got;
 }
 
+/* UEFI 2.10, 3.3 "Globally Defined Variables": one byte, 1 when images are verified. */
+bool firmware_secure_boot(const struct firmware *fw)
+{
+	static EFI_GUID global = EFI_GLOBAL_VARIABLE;
+	static CHAR16 name[] = L"SecureBoot";
+	UINT8 value = 0;
+	UINTN size = sizeof(value);
+
+	return !EFI_ERROR(fw->system->RuntimeServices->GetVariable(name, &global, NULL, &size, &value)) && value == 1;
+}
+
 void firmware_fail(const struct firmware *fw, const char *reason, const char *fmt, ...)
 {
 	char text[FAIL_TEXT];

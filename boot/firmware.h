@@ -28,6 +28,8 @@ void *firmware_protocol(const struct firmware *fw, EFI_GUID *guid);
 void *firmware_protocol_of(const struct firmware *fw, EFI_HANDLE handle, EFI_GUID *guid);
 /* Handles with a protocol into list; returns how many. */
 size_t firmware_handles(const struct firmware *fw, EFI_GUID *guid, EFI_HANDLE *list, size_t max);
+/* Are images verified before they run? */
+bool firmware_secure_boot(const struct firmware *fw);
 /* Wait up to `seconds` for a key (for ever when UINT32_MAX): true and the key, or false. */
 bool firmware_wait_key(const struct firmware *fw, uint32_t seconds, EFI_INPUT_KEY *key);
 

@@ -23,6 +23,7 @@ static struct {
 } log_state;
 
 static enum log_level shown_level = LOG_INFO;
+static unsigned warnings;
 
 void log_set_level(enum log_level level)
 {
@@ -63,6 +64,7 @@ void log_vline(enum log_level level, const char *fmt, va_list args)
 {
 	bool is_shown = level <= shown_level;
 
+	warnings += level == LOG_WARN;
 	if (is_shown || level <= LOG_DEBUG)
 		log_emit(is_shown, fmt, args);
 }
@@ -74,6 +76,11 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	log_vline(level, fmt, args);
 	va_end(args);
+}
+
+unsigned log_warnings(void)
+{
+	return warnings;
 }
 
 void log_say(const char *fmt, ...)

@@ -27,6 +27,9 @@ __attribute__((format(printf, 2, 0))) void log_vline(enum log_level level, const
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_trace(...) log_line(LOG_TRACE, __VA_ARGS__)
 
+/* How many lines of LOG_WARN there were, shown or not: for the verdict of the start. */
+unsigned log_warnings(void);
+
 /* A line whatever the level is: READY, END, the panic report. */
 __attribute__((format(printf, 1, 2))) void log_say(const char *fmt, ...);
 

@@ -9,6 +9,7 @@
 #include "drivers/uart16550.h"
 #include "hv/console.h"
 #include "hv/files.h"
+#include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/page.h"
@@ -76,6 +77,17 @@ static void start_machine(void)
 	files_init(&handoff);
 }
 
+static void say_ready(void)
+{
+	unsigned count = log_warnings();
+	char     warnings[32] = "";
+
+	if (count)
+		format_buf(warnings, sizeof(warnings), ", %u warning%s above", count, count == 1 ? "" : "s");
+	log_say("trapeze: READY (%s, %u CPU%s listed, %lu MiB free)%s", virt->name, handoff.cpu_count,
+		handoff.cpu_count == 1 ? "" : "s", page_free_bytes() >> 20, warnings);
+}
+
 void hv_main(uint64_t handoff_address)
 {
 	const struct handoff *from = hpa_ptr(hpa(handoff_address));
@@ -91,8 +103,7 @@ void hv_main(uint64_t handoff_address)
 	if (!choose_backend())
 		finish(1, "no usable hardware virtualization");
 	virt->cpu_on();
-	log_say("trapeze: READY (%s, %u CPU%s listed, %lu MiB free)", virt->name, handoff.cpu_count,
-		 handoff.cpu_count == 1 ? "" : "s", page_free_bytes() >> 20);
+	say_ready();
 
 	sched_set_attach(handoff.attach, handoff.vm_count);
 	for (uint32_t i = 0; i < handoff.vm_count; i++)

@@ -76,6 +76,23 @@ static void test_processors(void **unused)
 	}
 }
 
+/* The report says of each wished control whether it is there; none is left out, none has no name. */
+static void test_wished(void **unused)
+{
+	struct vmx_controls all = { ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL }, none = { 0 };
+	struct cap_row rows[16];
+	size_t count = vmx_wished_rows(&all, rows, countof(rows));
+
+	(void)unused;
+	assert_int_equal(count, 7);
+	for (size_t i = 0; i < count; i++)
+		assert_true(rows[i].has && rows[i].name && rows[i].instead);
+	assert_int_equal(vmx_wished_rows(&none, rows, countof(rows)), count);
+	for (size_t i = 0; i < count; i++)
+		assert_false(rows[i].has);
+	assert_int_equal(vmx_wished_rows(&all, rows, 2), 2);
+}
+
 /* ---- Bitmaps: every one of the 2 x 8192 registers, deny by default ---- */
 
 static const struct msr_policy policy[] = {
@@ -148,6 +165,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reconcile),
+		cmocka_unit_test(test_wished),
 		cmocka_unit_test(test_processors),
 		cmocka_unit_test(test_msr_bitmap),
 		cmocka_unit_test(test_io_bitmap),

@@ -55,6 +55,7 @@ static const struct feature_row features[] = {
 	FEATURE(has_pku, "pku", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_PKU),
 	FEATURE(has_la57, "la57", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_LA57),
 	FEATURE(has_xsaves, "xsaves", CPUID_XSAVE, 1, EAX, CPUIDD1_XSAVES),
+	FEATURE(has_hybrid, "hybrid", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_HYBRID),
 	FEATURE(has_svm, "svm", CPUID_EXT_INFO, 0, ECX, CPUIDE1_C_SVM),
 	FEATURE(has_nx, "nx", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_NX),
 	FEATURE(has_1g, "1g", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_1G),
@@ -102,6 +103,21 @@ static void read_names(void)
 		regs = cpuid(leaf, 0);
 		memcpy(cpu_features.brand + (leaf - CPUID_BRAND_FIRST) * sizeof(regs), &regs, sizeof(regs));
 	}
+	for (size_t len = strlen(cpu_features.brand); len > 0 && cpu_features.brand[len - 1] == ' '; len--)
+		cpu_features.brand[len - 1] = '\0';
+}
+
+/* Leaf 4000_0000 by the convention of all hypervisors; an empty name would be of no use in a message. */
+static void read_hypervisor(void)
+{
+	struct cpuid_regs regs;
+
+	if (!cpu_features.has_hypervisor)
+		return;
+	regs = cpuid(CPUID_HV_BASE, 0);
+	memcpy(cpu_features.hypervisor, (uint32_t[]){ regs.ebx, regs.ecx, regs.edx }, 3 * sizeof(uint32_t));
+	if (!cpu_features.hypervisor[0])
+		text_copy(cpu_features.hypervisor, "a hypervisor", sizeof(cpu_features.hypervisor));
 }
 
 static void read_sizes(void)
@@ -129,6 +145,7 @@ static void read_features(void)
 	read_names();
 	for (size_t i = 0; i < countof(features); i++)
 		*feature_flag(&features[i]) = has_feature(&features[i]);
+	read_hypervisor();
 	read_sizes();
 }
 
@@ -178,6 +195,15 @@ void cpu_init_boot(uint32_t apic_id)
 	set_control_registers();
 }
 
+/* What a user should know about the machine although it works. */
+static void warn(void)
+{
+	if (cpu_features.has_hybrid)
+		log_warn("TZ-W008 this processor has P and E cores: guests run on those like the boot processor");
+	if (!cpu_features.has_invariant_tsc && !cpu_features.has_hypervisor)
+		log_warn("TZ-W020 the TSC of this processor may change its rate (CPUID 8000_0007): guests' time may drift");
+}
+
 void cpu_report(void)
 {
 	char text[256];
@@ -186,10 +212,12 @@ void cpu_report(void)
 	for (size_t i = 0; i < countof(features); i++)
 		if (*feature_flag(&features[i]) && len < sizeof(text))
 			len += format_buf(text + len, sizeof(text) - len, " %s", features[i].name);
-	log_info("processor %s, %u address bits, TSC %llu MHz",
-		 cpu_features.brand[0] ? cpu_features.brand : cpu_features.vendor, cpu_features.phys_bits,
+	log_info("processor %s%s%s, %u address bits, TSC %llu MHz",
+		 cpu_features.brand[0] ? cpu_features.brand : cpu_features.vendor,
+		 cpu_features.has_hypervisor ? " under " : "", cpu_features.hypervisor, cpu_features.phys_bits,
 		 time_hz() / HZ_PER_MHZ);
 	log_debug("processor offers%s", text);
+	warn();
 }
 
 void cpu_idle(void)

@@ -43,10 +43,11 @@ static inline struct cpu *this_cpu(void)
 /* Host features we look up more than once, from CPUID, filled by cpu_init. */
 struct cpu_features {
 	char     vendor[13], brand[49];
+	char     hypervisor[13];	/* whose guest we are, as it calls itself; "" when we are nobody's */
 	bool     is_intel, is_amd;
 	bool     has_vmx, has_svm, has_x2apic, has_tsc_deadline, has_xsave, has_xsaves, has_avx, has_avx512;
 	bool     has_rdrand, has_rdseed, has_rdtscp, has_invpcid, has_pcid, has_nx, has_1g, has_smep, has_smap;
-	bool     has_umip, has_fsgsbase, has_la57, has_hypervisor, has_invariant_tsc, has_pku;
+	bool     has_umip, has_fsgsbase, has_la57, has_hypervisor, has_invariant_tsc, has_pku, has_hybrid;
 	uint8_t  phys_bits, linear_bits;
 	uint32_t max_leaf, max_ext_leaf;
 	uint32_t xsave_size;		/* bytes for everything in xcr0_all */

@@ -57,6 +57,8 @@ static void enable_mode(void)
 {
 	uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
 
+	if (base & APIC_BASE_X2APIC)
+		log_info("TZ-I009 the firmware enabled x2APIC: kept");
 	if (!(base & APIC_BASE_ENABLE)) {
 		base |= APIC_BASE_ENABLE;
 		wrmsr(MSR_IA32_APIC_BASE, base);

@@ -115,6 +115,9 @@
 #define CPUID7_C_LA57		BIT(16)
 #define CPUID7_C_RDPID		BIT(22)
 
+/* Leaf 7 subleaf 0 EDX */
+#define CPUID7_D_HYBRID		BIT(15)
+
 /* Leaf 0xD subleaf 1 EAX */
 #define CPUIDD1_XSAVEOPT	BIT(0)
 #define CPUIDD1_XSAVEC		BIT(1)

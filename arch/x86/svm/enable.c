@@ -13,14 +13,12 @@
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/svm/insn.h"
+#include "arch/x86/virt/caps.h"
 #include "hv/lib/format.h"
-#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/page.h"
 #include "hv/panic.h"
-
-#define CPUID_HYPERVISOR	0x40000000U
 
 struct svm_features svm_features;
 
@@ -42,21 +40,15 @@ void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx
 static const char *explain_absence(void)
 {
 	static char text[256];
-	char name[13] = "";
-	struct cpuid_regs regs;
 
 	if (!cpu_features.has_hypervisor) {
 		format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
 			   cpu_features.vendor, cpu_features.brand);
 		return text;
 	}
-	regs = cpuid(CPUID_HYPERVISOR, 0);
-	memcpy(name, &regs.ebx, 4);
-	memcpy(name + 4, &regs.ecx, 4);
-	memcpy(name + 8, &regs.edx, 4);
 	format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: "
 		   "under KVM load kvm_amd nested=1 and use -cpu host; in QEMU's software mode use -cpu EPYC,+svm",
-		   name[0] ? name : "a hypervisor");
+		   cpu_features.hypervisor);
 	return text;
 }
 
@@ -90,17 +82,20 @@ bool svm_supported(const char **why_not)
 
 static void log_features(void)
 {
-	const struct { bool has; const char *name; const char *instead; } rows[] = {
-		{ svm_features.has_nrips, "next-RIP save", "lengths are decoded" },
-		{ svm_features.has_decode_assists, "decode assists", "operands are decoded" },
-		{ svm_features.has_flush_by_asid, "flush by ASID", "a fresh ASID is taken" },
-		{ svm_features.has_clean_bits, "VMCB clean bits", "all is reloaded" },
-		{ svm_features.has_pause_filter, "PAUSE filter", "spinning guests keep the processor" },
+	const struct cap_row rows[] = {
+		{ "next-RIP save", svm_features.has_nrips, "lengths are decoded" },
+		{ "decode assists", svm_features.has_decode_assists, "operands are decoded" },
+		{ "flush by ASID", svm_features.has_flush_by_asid, "a fresh ASID is taken" },
+		{ "VMCB clean bits", svm_features.has_clean_bits, "all is reloaded" },
+		{ "PAUSE filter", svm_features.has_pause_filter, "spinning guests keep the processor" },
+	};
+	const struct cap_row needs[] = {
+		{ "nested paging", svm_features.has_np, NULL }, { "1 GiB pages", cpu_features.has_1g, NULL },
 	};
 
-	log_debug("AMD-V revision %u, %u ASIDs, nested paging", svm_features.revision, svm_features.asid_count);
-	for (size_t i = 0; i < countof(rows); i++)
-		log_debug("AMD-V %s: %s", rows[i].name, rows[i].has ? "yes" : rows[i].instead);
+	caps_log("AMD-V", needs, countof(needs));
+	caps_log("AMD-V, optional", rows, countof(rows));
+	log_debug("caps: AMD-V revision %u, %u ASIDs", svm_features.revision, svm_features.asid_count);
 }
 
 void svm_cpu_on(void)

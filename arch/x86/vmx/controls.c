@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "arch/x86/vmx/vmx.h"
+#include "hv/lib/util.h"
 
 /* SDM vol. 3, appendix A.3: low half = bits that must be 1, high half = bits that may be 1. */
 bool vmx_reconcile(uint64_t cap, uint64_t required, uint64_t wished, uint64_t forbidden,
@@ -56,22 +57,68 @@ static const struct control_set entry_set = {
 	"VM-entry", ENTRYC_LOAD_DEBUG | ENTRYC_LOAD_EFER | ENTRYC_LOAD_PAT, 0, ENTRYC_IA32E_GUEST,
 };
 
-/* Names for the bits above that a processor may lack. */
-static const struct { const struct control_set *set; uint64_t bit; const char *name; } bit_names[] = {
-	{ &pin_set, PIN_VIRTUAL_NMI, "virtual NMIs" },
-	{ &proc_set, PROC_SECONDARY, "secondary controls" },
-	{ &proc_set, PROC_MSR_BITMAPS, "MSR bitmaps" },
-	{ &proc_set, PROC_CR3_LOAD, "clearing CR3-load exiting" },
-	{ &proc_set, PROC_CR3_STORE, "clearing CR3-store exiting" },
-	{ &proc2_set, PROC2_EPT, "EPT" },
-	{ &proc2_set, PROC2_UNRESTRICTED, "unrestricted guest (needs Westmere, 2010, or newer)" },
-	{ &exit_set, EXITC_LOAD_PAT, "load IA32_PAT on exit" },
-	{ &exit_set, EXITC_LOAD_EFER, "load IA32_EFER on exit" },
+/* Names for the bits above, and what is done without a wished one. */
+static const struct { const struct control_set *set; uint64_t bit; const char *name, *instead; } bit_names[] = {
+	{ &pin_set, PIN_EXTERNAL_INTERRUPT, "external-interrupt exiting", NULL },
+	{ &pin_set, PIN_NMI, "NMI exiting", NULL },
+	{ &pin_set, PIN_VIRTUAL_NMI, "virtual NMIs", NULL },
+	{ &pin_set, PIN_PREEMPTION_TIMER, "preemption timer", "turns end by the host's timer" },
+	{ &proc_set, PROC_TSC_OFFSETTING, "TSC offsetting", NULL },
+	{ &proc_set, PROC_HLT, "HLT exiting", NULL },
+	{ &proc_set, PROC_MWAIT, "MWAIT exiting", NULL },
+	{ &proc_set, PROC_MONITOR, "MONITOR exiting", NULL },
+	{ &proc_set, PROC_RDPMC, "RDPMC exiting", NULL },
+	{ &proc_set, PROC_CR8_LOAD, "CR8-load exiting", NULL },
+	{ &proc_set, PROC_CR8_STORE, "CR8-store exiting", NULL },
+	{ &proc_set, PROC_IO_BITMAPS, "I/O bitmaps", NULL },
+	{ &proc_set, PROC_MSR_BITMAPS, "MSR bitmaps", NULL },
+	{ &proc_set, PROC_SECONDARY, "secondary controls", NULL },
+	{ &proc_set, PROC_CR3_LOAD, "clearing CR3-load exiting", NULL },
+	{ &proc_set, PROC_CR3_STORE, "clearing CR3-store exiting", NULL },
+	{ &proc_set, PROC_INVLPG, "clearing INVLPG exiting", NULL },
+	{ &proc_set, PROC_RDTSC, "clearing RDTSC exiting", NULL },
+	{ &proc_set, PROC_MOV_DR, "clearing MOV-DR exiting", NULL },
+	{ &proc_set, PROC_UNCONDITIONAL_IO, "clearing unconditional I/O exiting", NULL },
+	{ &proc2_set, PROC2_EPT, "EPT", NULL },
+	{ &proc2_set, PROC2_UNRESTRICTED, "unrestricted guest (needs Westmere, 2010, or newer)", NULL },
+	{ &proc2_set, PROC2_VPID, "VPID", "every entry flushes" },
+	{ &proc2_set, PROC2_RDTSCP, "RDTSCP", "guests have none" },
+	{ &proc2_set, PROC2_INVPCID, "INVPCID", "guests have none" },
+	{ &proc2_set, PROC2_XSAVES, "XSAVES", "guests have none" },
+	{ &proc2_set, PROC2_WBINVD, "WBINVD exiting", "guests flush the caches themselves" },
+	{ &exit_set, EXITC_HOST_64, "host address-space size", NULL },
+	{ &exit_set, EXITC_ACK_INTERRUPT, "acknowledge interrupt on exit", NULL },
+	{ &exit_set, EXITC_SAVE_DEBUG, "save debug controls on exit", NULL },
+	{ &exit_set, EXITC_SAVE_EFER, "save IA32_EFER on exit", NULL },
+	{ &exit_set, EXITC_LOAD_EFER, "load IA32_EFER on exit", NULL },
+	{ &exit_set, EXITC_SAVE_PAT, "save IA32_PAT on exit", NULL },
+	{ &exit_set, EXITC_LOAD_PAT, "load IA32_PAT on exit", NULL },
+	{ &exit_set, EXITC_SAVE_TIMER, "save preemption timer", "turns end by the host's timer" },
+	{ &entry_set, ENTRYC_LOAD_DEBUG, "load debug controls on entry", NULL },
+	{ &entry_set, ENTRYC_LOAD_EFER, "load IA32_EFER on entry", NULL },
+	{ &entry_set, ENTRYC_LOAD_PAT, "load IA32_PAT on entry", NULL },
+	{ &entry_set, ENTRYC_IA32E_GUEST, "clearing IA-32e mode guest", NULL },
 };
+
+size_t vmx_wished_rows(const struct vmx_controls *controls, struct cap_row *rows, size_t max)
+{
+	const struct { const struct control_set *set; uint64_t word; } words[] = {
+		{ &pin_set, controls->pin }, { &proc_set, controls->proc }, { &proc2_set, controls->proc2 },
+		{ &exit_set, controls->exit }, { &entry_set, controls->entry },
+	};
+	size_t count = 0;
+
+	for (size_t i = 0; i < countof(bit_names); i++)
+		for (size_t k = 0; k < countof(words) && count < max; k++)
+			if (bit_names[i].set == words[k].set && (words[k].set->wished & bit_names[i].bit))
+				rows[count++] = (struct cap_row){ bit_names[i].name, words[k].word & bit_names[i].bit,
+								  bit_names[i].instead };
+	return count;
+}
 
 static const char *name_of(const struct control_set *set, uint64_t bit)
 {
-	for (size_t i = 0; i < sizeof(bit_names) / sizeof(bit_names[0]); i++)
+	for (size_t i = 0; i < countof(bit_names); i++)
 		if (bit_names[i].set == set && bit_names[i].bit == bit)
 			return bit_names[i].name;
 	return set->word;
@@ -86,7 +133,7 @@ bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, co
 	};
 	uint64_t bit;
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+	for (size_t i = 0; i < countof(words); i++) {
 		const struct control_set *set = words[i].set;
 
 		if (!vmx_reconcile(words[i].cap, set->required, set->wished, set->forbidden, words[i].result, &bit)) {

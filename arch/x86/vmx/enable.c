@@ -13,9 +13,12 @@
 #include "arch/x86/vmx/vmx.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 #include "hv/lib/format.h"
+#include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/page.h"
 #include "hv/panic.h"
+
+#define WISHED_MAX	16U
 
 struct vmx_caps vmx_caps;
 struct vmx_controls vmx_controls;
@@ -52,10 +55,22 @@ void vmx_caps_read(struct vmx_caps *caps)
 
 void vmx_caps_report(const struct vmx_caps *caps)
 {
-	log_info("caps: VMX revision %x, TRUE controls %s, EPT/VPID %lx, misc %lx", caps->revision,
-		 caps->has_true ? "yes" : "no", caps->ept_vpid, caps->misc);
-	log_info("caps: pin %lx proc %lx proc2 %lx exit %lx entry %lx", vmx_controls.pin, vmx_controls.proc,
-		 vmx_controls.proc2, vmx_controls.exit, vmx_controls.entry);
+	struct cap_row wished[WISHED_MAX];
+	const struct cap_row ept[] = {
+		{ "unrestricted guest", vmx_controls.proc2 & PROC2_UNRESTRICTED, NULL },
+		{ "EPT", vmx_controls.proc2 & PROC2_EPT, NULL },
+		{ "2 MiB pages", caps->ept_vpid & EPT_CAP_2M, NULL },
+		{ "1 GiB pages", caps->ept_vpid & EPT_CAP_1G, NULL },
+		{ "execute-only pages", caps->ept_vpid & EPT_CAP_EXEC_ONLY, NULL },
+		{ "INVEPT of one guest", caps->ept_vpid & EPT_CAP_INVEPT_SINGLE, "all are flushed" },
+		{ "TRUE control registers", caps->has_true, NULL },
+	};
+
+	caps_log("VT-x", ept, countof(ept));
+	caps_log("VT-x, optional", wished, vmx_wished_rows(&vmx_controls, wished, countof(wished)));
+	log_debug("caps: VMX revision %x, EPT/VPID %lx, misc %lx", caps->revision, caps->ept_vpid, caps->misc);
+	log_debug("caps: pin %lx proc %lx proc2 %lx exit %lx entry %lx", vmx_controls.pin, vmx_controls.proc,
+		  vmx_controls.proc2, vmx_controls.exit, vmx_controls.entry);
 }
 
 /* NULL when the firmware's lock lets us in (taking it when it was left open). */
@@ -96,14 +111,17 @@ static const char *check_ept(const struct vmx_caps *caps)
 
 bool vmx_supported(const char **why_not)
 {
-	static char text[160];
+	static char text[256];
 	const char *missing;
 
 	if (!cpu_features.has_vmx) {
-		*why_not = cpu_features.has_hypervisor ?
-			"TZ-E006 running under another hypervisor without nested virtualization: load kvm_intel with "
-			"nested=1 and give this machine -cpu host" :
-			"TZ-E001 this CPU has no hardware virtualization (VT-x)";
+		if (cpu_features.has_hypervisor)
+			format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: under "
+				   "KVM load kvm_intel with nested=1 and use -cpu host", cpu_features.hypervisor);
+		else
+			format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
+				   cpu_features.vendor, cpu_features.brand);
+		*why_not = text;
 		return false;
 	}
 	*why_not = unlock();

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "arch/x86/hw/bits.h"
+#include "arch/x86/virt/caps.h"
 #include "arch/x86/virt/npt.h"
 #include "hv/addr.h"
 
@@ -306,6 +307,7 @@ enum vmx_exit_reason {
 #define EPT_CAP_WALK4		BIT(6)
 #define EPT_CAP_WB		BIT(14)
 #define EPT_CAP_2M		BIT(16)
+#define EPT_CAP_1G		BIT(17)
 #define EPT_CAP_INVEPT		BIT(20)
 #define EPT_CAP_INVEPT_SINGLE	BIT(25)
 #define EPT_CAP_INVVPID		BIT(32)
@@ -351,6 +353,9 @@ __attribute__((warn_unused_result))
 bool vmx_reconcile(uint64_t cap, uint64_t required, uint64_t wished, uint64_t forbidden,
 		   uint64_t *result, uint64_t *missing);
 bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, const char **missing);
+
+/* The wished ones among them for a report: how many rows were filled in. Pure. */
+size_t vmx_wished_rows(const struct vmx_controls *controls, struct cap_row *rows, size_t max);
 
 void vmx_caps_read(struct vmx_caps *caps);
 void vmx_caps_report(const struct vmx_caps *caps);

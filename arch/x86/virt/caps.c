@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The capability report (contract in caps.h). */
+#include "arch/x86/virt/caps.h"
+
+#include "hv/lib/format.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+
+#define LINE_MAX	440U	/* of the log's 512 */
+
+static size_t add_row(char *line, size_t size, const struct cap_row *row)
+{
+	if (row->has || !row->instead)
+		return format_buf(line, size, " %s %s", row->name, row->has ? "yes" : "no");
+	return format_buf(line, size, " %s no (%s)", row->name, row->instead);
+}
+
+void caps_log(const char *group, const struct cap_row *rows, size_t count)
+{
+	char   line[LINE_MAX] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			len += format_buf(line + len, sizeof(line) - len, ",");
+		len = min_size(len, sizeof(line) - 1);
+		len += add_row(line + len, sizeof(line) - len, &rows[i]);
+		len = min_size(len, sizeof(line) - 1);
+	}
+	log_info("caps: %s:%s", group, line);
+}
