@@ -15,6 +15,9 @@
 #include "hv/page.h"
 #include "hv/panic.h"
 #include "hv/sched.h"
+#include "hv/timer.h"
+
+#define READING_SECONDS	60U
 
 const struct virt_backend *virt;
 
@@ -55,12 +58,30 @@ static void give_back_loader_memory(void)
 			page_give(hpa(handoff.regions[i].start), handoff.regions[i].length);
 }
 
+/* On a real machine the last words are on a screen that is about to go dark; emulators and tests keep a log. */
+static bool is_only_on_screen(void)
+{
+	return handoff.framebuffer.base && !cpu_features.has_hypervisor;
+}
+
+static void let_read(void)
+{
+	uint64_t end = time_now() + READING_SECONDS * time_hz();
+
+	log_say("switching off in %u s; when_done = halt in trapeze.conf would wait for ever", READING_SECONDS);
+	console_flush();
+	while (time_now() < end)
+		continue;
+}
+
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 {
 	log_say("trapeze: END status=%u %s", failed ? 1U : 0U, text);
 	console_flush();
 	if (handoff.stay_on)
 		cpu_stop();
+	if (failed && is_only_on_screen())
+		let_read();
 	firmware_reset(handoff.efi_reset_system, 2);
 }
 
@@ -96,7 +117,7 @@ void hv_main(uint64_t handoff_address)
 	cpu_init_boot(0);			/* GDT, IDT: before anything can fault */
 	check_handoff(from);
 	handoff = *from;
-	panic_set_stay_on(handoff.stay_on);
+	panic_set_stay_on(handoff.stay_on || is_only_on_screen());
 	log_set_level((enum log_level)handoff.log_level);
 	start_machine();
 	cpu_report();

@@ -117,7 +117,8 @@ bool vmx_supported(const char **why_not)
 	if (!cpu_features.has_vmx) {
 		if (cpu_features.has_hypervisor)
 			format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: under "
-				   "KVM load kvm_intel with nested=1 and use -cpu host", cpu_features.hypervisor);
+				   "KVM load kvm_intel with nested=1 and use -cpu host; in QEMU's software mode use "
+				   "-cpu EPYC,+svm", cpu_features.hypervisor);
 		else
 			format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
 				   cpu_features.vendor, cpu_features.brand);
