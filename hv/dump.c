@@ -112,25 +112,26 @@ static void dump_trace(struct vcpu *vcpu)
 	const struct trace *trace = &vcpu->trace;
 	uint64_t first = trace->total > TRACE_RING ? trace->total - TRACE_RING : 0;
 
+	vm_log(vcpu->vm, "  exits by reason:");
+	for (unsigned i = 0; i < TRACE_REASONS; i++)
+		if (trace->count[i])
+			vm_log(vcpu->vm, "    %-32s %u", exit_name(i), trace->count[i]);
 	vm_log(vcpu->vm, "  last exits, oldest first:");
 	for (uint64_t i = first; i < trace->total; i++) {
 		const struct trace_entry *entry = &trace->ring[i % TRACE_RING];
 
 		vm_log(vcpu->vm, "    #%lu rip %016lx %s", i, entry->rip, exit_name((uint32_t)entry->reason));
 	}
-	vm_log(vcpu->vm, "  exits by reason:");
-	for (unsigned i = 0; i < TRACE_REASONS; i++)
-		if (trace->count[i])
-			vm_log(vcpu->vm, "    %-32s %u", exit_name(i), trace->count[i]);
 }
 
+/* What most people look for comes last: a screen that holds fifty lines still shows it. */
 void vcpu_dump(struct vcpu *vcpu)
 {
+	vm_log(vcpu->vm, "vcpu %u, its %s:", vcpu->id, virt->block_name);
+	virt->dump(vcpu);
+	dump_trace(vcpu);
 	vm_log(vcpu->vm, "vcpu %u:", vcpu->id);
+	dump_registers(vcpu);
 	dump_mode(vcpu);
 	dump_instruction(vcpu);
-	dump_registers(vcpu);
-	dump_trace(vcpu);
-	vm_log(vcpu->vm, "%s:", virt->block_name);
-	virt->dump(vcpu);
 }
