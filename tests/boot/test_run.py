@@ -42,6 +42,10 @@ def test_usage(arguments, says):
 
 # ---- Machines that refuse ---------------------------------------------------------------------------------
 
+def sector(code):
+    return code.ljust(510, b"\0") + b"\x55\xaa"
+
+
 def boot(vms, files=(), **keywords):
     return machine.boot(machine.SVM, vms, files, **keywords)
 
@@ -56,7 +60,10 @@ GARBAGE = machine.Job("garbage", machine.SVM, partial(boot, {
     "noise": "kernel = noise.bin\nmemory = 16M\n",
     "short": "kernel = short.bin\nmemory = 16M\nprotocol = linux\n",
     "sector": "kernel = noise.bin\nmemory = 16M\nprotocol = bootsector\n",
-}, files=[("noise.bin", bytes((i * 197 + 11) % 256 for i in range(5000))), ("short.bin", b"MZ\0\0")]))
+    "again": "kernel = noise.bin\nmemory = 16M\non_crash = restart\n",
+    "fall": "kernel = fall.bin\nmemory = 16M\non_crash = restart\n",
+}, files=[("fall.bin", sector(b"\x0f\x01\x1e\x80\x7c\xcc")),          # LIDT of zeros, INT3: triple fault
+          ("noise.bin", bytes((i * 197 + 11) % 256 for i in range(5000))), ("short.bin", b"MZ\0\0")]))
 
 
 @pytest.mark.parametrize("job", [BAD_CONF], ids=repr)
@@ -72,10 +79,16 @@ def test_bad_configuration(outcome, says):
 @pytest.mark.parametrize("job", [GARBAGE], ids=repr)
 def test_garbage_kernels_are_refused(outcome):
     assert outcome.status == CRASHED
-    for name in ("noise", "short", "sector"):
+    for name in ("noise", "short", "sector", "again"):
         assert any("kernel" in line for line in outcome.vms[name].log), f"no reason for {name}\n{outcome.output[-2000:]}"
         assert outcome.vms[name].end.startswith("crashed")
     assert outcome.vms["good"].is_complete, "the good one runs all the same"
+
+
+@pytest.mark.parametrize("job", [GARBAGE], ids=repr)
+def test_falling_vm_stays_down(outcome):
+    assert any("not started again" in line for line in outcome.vms["fall"].log), outcome.output[-2000:]
+    assert outcome.output.count("again: stopped: ") == 1, "what cannot start is not tried twice"
 
 
 # ---- Ends from outside ------------------------------------------------------------------------------------
@@ -83,9 +96,7 @@ def test_garbage_kernels_are_refused(outcome):
 def spinning(directory):
     """A configuration whose VM never ends."""
     machine.write_conf(f"{directory}/conf", {"spin": "kernel = spin.bin\nmemory = 16M\nprotocol = bootsector\n"})
-    sector = bytearray(512)
-    sector[:2], sector[510:] = b"\xeb\xfe", b"\x55\xaa"        # JMP to itself
-    Path(directory, "conf/spin.bin").write_bytes(sector)
+    Path(directory, "conf/spin.bin").write_bytes(sector(b"\xeb\xfe"))     # JMP to itself
     return ["--on", "qemu", "--conf", f"{directory}/conf", "--serial", f"{directory}/serial"]
 
 
