@@ -88,21 +88,29 @@ def check_names(descriptions):
             raise Refused(f"{other} and {description.name} differ only in case, which the boot disk cannot tell apart")
 
 
+def place_of(key, path):
+    """Where a file of the command line goes: under its own name, which messages will show, where FAT can have it."""
+    name = Path(path).name
+    return f"vm/{key}/{name}" if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,60}(?<!\.)", name) else f"vm/{key}/file"
+
+
 def one_vm(args):
     """The text of NAME.conf for --kernel and its companions, and the files it names: [(source, name)]."""
     if len(args.cmdline or "") > CMDLINE_MAX:
         raise Refused(f"--cmdline is longer than {CMDLINE_MAX} characters")
-    files = [(args.kernel, "vm/kernel")]
-    lines = ["kernel = vm/kernel"]
-    if args.initrd:
-        files.append((args.initrd, "vm/initrd"))
-        lines.append("initrd = vm/initrd")
+    if not re.fullmatch(r"[ -~]*", args.cmdline or ""):
+        raise Refused("--cmdline must be one line of ASCII text")
+    files, lines = [], []
+    for key, path in ("kernel", args.kernel), ("initrd", args.initrd):
+        if path:
+            files.append((path, place_of(key, path)))
+            lines.append(f"{key} = {files[-1][1]}")
     for number, disk in enumerate(args.disk or []):
         path, _, options = disk.partition(",")
-        files.append((path, f"vm/disk{number}"))
-        lines.append(f"disk{number} = vm/disk{number}" + (f",{options}" if options else ""))
+        files.append((path, place_of(f"disk{number}", path)))
+        lines.append(f"disk{number} = {files[-1][1]}" + (f",{options}" if options else ""))
     settings = {"cmdline": args.cmdline, "memory": args.vm_memory, "vcpus": args.vcpus, "protocol": args.protocol}
-    lines += [f"{key} = {value}" for key, value in settings.items() if value]
+    lines += [f"{key} = {value}" for key, value in settings.items() if value is not None]
     return "\n".join(lines) + "\n", files
 
 

@@ -94,7 +94,8 @@ int loader_load(struct vm *vm, struct reset_state *boot_state)
 	}
 	protocol = choose(vm->config->protocol, &boot.kernel);
 	if (!protocol) {
-		vm_kill(vm, "kernel \"%s\" is neither a bzImage, nor a Multiboot kernel, nor a boot sector", path);
+		vm_kill(vm, "kernel \"%s\" is neither a bzImage, nor a Multiboot kernel (with its header in the first "
+			"8 KiB), nor a boot sector", path);
 		return -1;
 	}
 	why = protocol->load(&boot, boot_state);
