@@ -110,7 +110,7 @@ def one_vm(args):
         files.append((path, place_of(f"disk{number}", path)))
         lines.append(f"disk{number} = {files[-1][1]}" + (f",{options}" if options else ""))
     settings = {"cmdline": args.cmdline, "memory": args.vm_memory, "vcpus": args.vcpus, "protocol": args.protocol}
-    lines += [f"{key} = {value}" for key, value in settings.items() if value is not None]
+    lines += [f"{key} = {value}" for key, value in settings.items() if value not in (None, "")]
     return "\n".join(lines) + "\n", files
 
 
