@@ -10,9 +10,13 @@
  */
 #include "arch/x86/svm/svm.h"
 
+#include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/inject.h"
+#include "hv/timer.h"
 #include "hv/vcpu.h"
+
+#define SHADOW_LOOKS_PER_SECOND	10000U
 
 #define DR7_GD	BIT(13)
 
@@ -111,7 +115,13 @@ void svm_deliver(struct vcpu *vcpu)
 	inject(vcpu, plan.what);
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
-	set_window(&vmcb->control, plan.want_irq_window);
+	/*
+	 * QEMU's VMRUN forgets the shadow: with the window open, an interrupt would come between STI and HLT, and HLT
+	 * would wait for ever. So the window waits for the next exit, and the host's timer sees to one.
+	 */
+	set_window(&vmcb->control, plan.want_irq_window && !facts.in_shadow);
+	if (plan.want_irq_window && facts.in_shadow)
+		host_lapic_arm(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
 	/*
 	 * An NMI waits for IRET, or for the next exit when only another event went first. An open window is looked
 	 * at after every exit: Bochs finds out late that a virtual interrupt has become possible.
