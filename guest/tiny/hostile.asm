@@ -140,7 +140,6 @@ rep_huge:
 	mov	r9, rsi
 	mov	dx, 0x80
 	sti
-	nop				; the shadow of STI ends here
 .rep:	rep	outsb
 	SAY	"FAIL the string ended"
 .out:	cli

@@ -88,8 +88,8 @@ ROWS = [
     hostile("reset", end="rebooting: reset by the guest", conf="on_reboot = destroy"),
     Row("attack.queue", "attack_queue", batch="hostile"),
     Row("attack.sweep", "attack_sweep", batch="hostile"),
-    Row("witness", only=(VMX_AND_RYZEN, "QEMU 7.2's VMRUN forgets the shadow of STI: sti; hlt can sleep for ever"), batch="hostile"),
-    Row("witness-last", "witness", only=(VMX_AND_RYZEN, "as witness"), batch="hostile"),
+    Row("witness", batch="hostile"),
+    Row("witness-last", "witness", batch="hostile"),
 ]
 
 

@@ -55,7 +55,7 @@ static enum exit_result single_step(struct vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
-enum exit_result string_run(struct string_op *op)
+static enum exit_result run_steps(struct string_op *op)
 {
 	bool is_down = virt->get(op->vcpu, REG_RFLAGS) & RFLAGS_DF;
 	uint64_t amount = is_down ? 0 - (uint64_t)op->size : op->size;
@@ -83,4 +83,14 @@ enum exit_result string_run(struct string_op *op)
 			return single_step(op->vcpu);
 	}
 	return EXIT_RESUME;
+}
+
+/* The interrupt shadow of STI and MOV SS covers one repetition, not all of them. */
+enum exit_result string_run(struct string_op *op)
+{
+	enum exit_result result = run_steps(op);
+
+	if (result == EXIT_RESUME && op->steps_done)
+		virt->set(op->vcpu, REG_SHADOW, 0);
+	return result;
 }

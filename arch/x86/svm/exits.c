@@ -168,9 +168,10 @@ __attribute__((noinline)) static enum exit_result finish(struct vcpu *vcpu, enum
 		step_over(vcpu);
 		return EXIT_STOP;
 	}
-	if (result == EXIT_RESUME)
-		return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit_rip);
-	return result;
+	if (result != EXIT_RESUME)
+		return result;
+	svm_keep_shadow(vcpu);
+	return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit_rip);
 }
 
 enum exit_result svm_handle(struct vcpu *vcpu)

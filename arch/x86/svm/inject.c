@@ -17,6 +17,7 @@
 #include "hv/vcpu.h"
 
 #define SHADOW_LOOKS_PER_SECOND	10000U
+#define SHADOW_EXITS_MAX	64U
 
 #define DR7_GD	BIT(13)
 
@@ -115,10 +116,7 @@ void svm_deliver(struct vcpu *vcpu)
 	inject(vcpu, plan.what);
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
-	/*
-	 * QEMU's VMRUN forgets the shadow: with the window open, an interrupt would come between STI and HLT, and HLT
-	 * would wait for ever. So the window waits for the next exit, and the host's timer sees to one.
-	 */
+	/* As svm_keep_shadow says, an open window would exit inside the shadow: it waits, the host's timer looks again. */
 	set_window(&vmcb->control, plan.want_irq_window && !facts.in_shadow);
 	if (plan.want_irq_window && facts.in_shadow)
 		host_lapic_arm(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
@@ -127,6 +125,28 @@ void svm_deliver(struct vcpu *vcpu)
 	 * at after every exit: Bochs finds out late that a virtual interrupt has become possible.
 	 */
 	vcpu->irq_check = plan.want_irq_window || (plan.want_nmi_window && !vcpu->nmi_blocked);
+}
+
+/*
+ * The guest goes on where it exited. QEMU 7.2's VMRUN does not load the interrupt shadow, so the next exit at the
+ * same RIP says there is none, and an interrupt delivered then would come between STI and HLT, or MOV SS and MOV
+ * SP: that HLT waits for ever. An instruction that has not been left is still covered. A jump to itself
+ * looks the same without being so, hence the limit.
+ */
+void svm_keep_shadow(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	if (vmcb->control.interrupt_shadow & INTERRUPT_SHADOW) {
+		svm->shadow_rip = vmcb->save.rip;
+		svm->shadow_exits = 0;
+	} else if (svm->shadow_rip == vmcb->save.rip && svm->shadow_exits < SHADOW_EXITS_MAX) {
+		svm->shadow_exits++;
+		vmcb->control.interrupt_shadow |= INTERRUPT_SHADOW;
+	} else {
+		svm->shadow_rip = SVM_NO_SHADOW;
+	}
 }
 
 /* First after an exit that cut a delivery short, or while an NMI's IRET is awaited: nothing is lost, NMIs unblock. */

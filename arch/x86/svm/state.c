@@ -70,6 +70,7 @@ static void reset_control(struct svm_vcpu *svm)
 	control->intercept_vector3 &= ~(INTERCEPT_IRET | INTERCEPT_VINTR);
 	control->vintr &= ~V_IRQ;
 	control->clean_bits = 0;
+	svm->shadow_rip = SVM_NO_SHADOW;
 	svm->iret_seen = false;
 	svm->want_flush = true;
 }
@@ -160,6 +161,7 @@ static const struct { uint16_t offset; uint32_t clean; } reg_fields[GUEST_REG_CO
 	[REG_CS_RIGHTS] = FIELD_OF(save.cs.attrib, 0),	/* converted by svm_get */
 	[REG_SS_RIGHTS] = FIELD_OF(save.ss.attrib, 0),
 	[REG_TSC_OFFSET] = FIELD_OF(control.tsc_offset, CLEAN_I),
+	[REG_SHADOW] = FIELD_OF(control.interrupt_shadow, 0),
 };
 
 static uint64_t *reg_ptr(struct vmcb *vmcb, enum guest_reg reg)
@@ -203,6 +205,8 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 		val = efer_of_guest(svm->vmcb);
 	else if (reg == REG_CR0)
 		val |= svm->cr0_hidden;
+	else if (reg == REG_SHADOW)
+		val &= INTERRUPT_SHADOW;
 	return val;
 }
 
@@ -233,6 +237,8 @@ void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 		val |= EFER_SVME;
 	else if (reg == REG_CR0)
 		val = hide_cr0(svm, val);
+	else if (reg == REG_SHADOW)
+		svm->shadow_rip = SVM_NO_SHADOW;
 	*reg_ptr(svm->vmcb, reg) = val;
 	svm->vmcb->control.clean_bits &= ~reg_fields[reg].clean;
 }

@@ -453,7 +453,11 @@ struct svm_vcpu {
 	uint32_t clean_after;	/* clean bits of an unchanged VMCB: all, or none where there are none */
 	uint64_t iret_rip;		/* the IRET that will end an NMI handler */
 	bool     iret_seen;
+	uint64_t shadow_rip;		/* the instruction an interrupt shadow covers, if it exited before it ran */
+	uint32_t shadow_exits;		/* how often it has since */
 };
+
+#define SVM_NO_SHADOW	(~0ULL)		/* not canonical: no RIP */
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu) { return vcpu->arch; }
 
@@ -500,6 +504,7 @@ extern const struct exit_table svm_exits[];	/* names for traces, by trace index 
 /* inject.c */
 void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);
+void svm_keep_shadow(struct vcpu *vcpu);
 /* bitmaps.c */
 #define IOPM_PAGES	3U
 #define MSRPM_PAGES	2U

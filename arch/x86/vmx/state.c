@@ -157,6 +157,7 @@ static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
 	[REG_FS_BASE] = VMCS_GUEST_FS_BASE,	[REG_GS_BASE] = VMCS_GUEST_GS_BASE,
 	[REG_CS_RIGHTS] = VMCS_GUEST_CS_RIGHTS,	[REG_SS_RIGHTS] = VMCS_GUEST_SS_RIGHTS,
 	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,	[REG_TSC_OFFSET] = VMCS_TSC_OFFSET,
+	[REG_SHADOW] = VMCS_GUEST_INTERRUPTIBILITY,
 };
 
 /* What is left of a turn: the VMX-preemption timer, saved at exits, in units of 2^n ticks. */
@@ -184,6 +185,8 @@ uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
 	if (reg == REG_TURN)
 		return get_turn();
 	val = vmread(reg_fields[reg]);
+	if (reg == REG_SHADOW)
+		return val & (BLOCK_STI | BLOCK_MOV_SS);
 
 	/* The guest's view of masked bits is the read shadow (SDM vol. 3, 25.6.6). */
 	if (reg == REG_CR0)
@@ -244,6 +247,9 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 		break;
 	case REG_TURN:
 		set_turn(val);
+		break;
+	case REG_SHADOW:	/* the field's other bits are about NMIs and SMIs */
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(BLOCK_STI | BLOCK_MOV_SS));
 		break;
 	default:
 		vmwrite(reg_fields[reg], val);
