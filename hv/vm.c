@@ -72,7 +72,10 @@ static int create_memory(struct vm *vm)
 	for (size_t i = 0; i < map.count; i++)
 		if (gpm_add_slot(&vm->gpm, gpa(map.ranges[i].start), map.ranges[i].length))
 			return -1;
-	return npt_init(&vm->npt, virt->npt);
+	if (npt_init(&vm->npt, virt->npt))
+		return -1;
+	vm->npt.small_code = cpu_features.has_page_size_erratum;
+	return 0;
 }
 
 static int create_cpuid(struct vm *vm)

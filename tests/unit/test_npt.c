@@ -115,6 +115,43 @@ static void test_split(void **unused)
 	}
 }
 
+/* Attack: change the size of a page that is executed (CVE-2018-12207). Where that hurts, no large page is executable, ever. */
+static void test_attack_page_size_change(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < countof(formats); i++) {
+		struct npt npt;
+
+		assert_int_equal(npt_init(&npt, formats[i]), 0);
+		npt.small_code = true;
+		assert_int_equal(npt_map(&npt, gpa(0x200000), hpa(0x600000), LARGE_SIZE, NPT_RWX, false), 0);
+		assert_int_equal(npt_map(&npt, gpa(0x400000), hpa(0x800000), LARGE_SIZE, NPT_R | NPT_W, false), 0);
+		assert_int_equal(npt_map(&npt, gpa(0x600000), hpa(0xa00000), LARGE_SIZE, NPT_RWX, false), 0);
+		assert_int_equal(npt_map(&npt, gpa(0x800000), hpa(0xc00000), PAGE_SIZE, NPT_R, false), 0);
+		check(&npt, 0x200000, true, 0x600000, NPT_R | NPT_W, LARGE_SIZE);
+		assert_int_equal(npt_split_code(&npt, gpa(0x3fffff)), 1);
+		assert_int_equal(npt_split_code(&npt, gpa(0x3fffff)), 0);
+		for (uint64_t at = 0; at < LARGE_SIZE; at += PAGE_SIZE)
+			check(&npt, 0x200000 + at, true, 0x600000 + at, NPT_RWX, PAGE_SIZE);
+		/* What was not to be executed is not, a small page in a large one is a split as well, and holes stay holes. */
+		assert_int_equal(npt_split_code(&npt, gpa(0x400000)), 0);
+		check(&npt, 0x400000, true, 0x800000, NPT_R | NPT_W, LARGE_SIZE);
+		assert_int_equal(npt_map(&npt, gpa(0x601000), hpa(0x1000), PAGE_SIZE, NPT_R, false), 0);
+		check(&npt, 0x601000, true, 0x1000, NPT_R, PAGE_SIZE);
+		check(&npt, 0x602000, true, 0xa02000, NPT_RWX, PAGE_SIZE);
+		assert_int_equal(npt_split_code(&npt, gpa(0x800000)), 0);
+		assert_int_equal(npt_split_code(&npt, gpa(0x40000000)), 0);
+		/* Large again: not executable again. */
+		assert_int_equal(npt_map(&npt, gpa(0x200000), hpa(0x600000), LARGE_SIZE, NPT_RWX, false), 0);
+		check(&npt, 0x200000, true, 0x600000, NPT_R | NPT_W, LARGE_SIZE);
+		page_fake_limit = page_fake_used;
+		assert_int_equal(npt_split_code(&npt, gpa(0x200000)), -1);
+		page_fake_limit = UINT64_MAX;
+		npt_destroy(&npt);
+		assert_int_equal(page_fake_used, 0);
+	}
+}
+
 static void test_unmap(void **unused)
 {
 	struct npt npt;
@@ -153,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_entries),
 		cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_attack_page_size_change),
 		cmocka_unit_test(test_unmap),
 		cmocka_unit_test(test_out_of_memory),
 	};

@@ -5,6 +5,7 @@
  * an odd memory size) in 4 KiB pages, all of the chunk at once, so that each chunk faults once.
  */
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/npt.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -38,11 +39,31 @@ __attribute__((noinline)) static bool touch(struct vcpu *vcpu, gpa_t addr, enum 
 	return true;
 }
 
+/*
+ * On processors with the page-size erratum a guest that changes the size of a page it executes can stop the whole
+ * machine with a machine check (CVE-2018-12207, XSA-304). Its code runs from small nested pages there, of which
+ * the size never changes; data stays in large ones.
+ */
+__attribute__((noinline)) static bool run_from_small_pages(struct vcpu *vcpu, gpa_t addr, enum exit_result *result)
+{
+	int split = npt_split_code(&vcpu->vm->npt, addr);
+
+	if (!split)
+		return false;
+	virt->flush(vcpu);
+	exit_progress(vcpu);
+	*result = split > 0 ? EXIT_RESUME :
+			      exit_fatal(vcpu, "the host is out of memory for page tables at", addr.raw);
+	return true;
+}
+
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
 {
 	enum exit_result result;
 
 	if (!fault->was_mapped && touch(vcpu, fault->addr, &result))
+		return result;
+	if (fault->is_fetch && run_from_small_pages(vcpu, fault->addr, &result))
 		return result;
 	if (fault->is_fetch)
 		return exit_fatal(vcpu, "the guest executes where there is no memory:", fault->addr.raw);

@@ -56,6 +56,7 @@ static const struct feature_row features[] = {
 	FEATURE(has_la57, "la57", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_LA57),
 	FEATURE(has_xsaves, "xsaves", CPUID_XSAVE, 1, EAX, CPUIDD1_XSAVES),
 	FEATURE(has_hybrid, "hybrid", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_HYBRID),
+	FEATURE(has_arch_capabilities, "arch-capabilities", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_ARCH_CAPABILITIES),
 	FEATURE(has_svm, "svm", CPUID_EXT_INFO, 0, ECX, CPUIDE1_C_SVM),
 	FEATURE(has_nx, "nx", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_NX),
 	FEATURE(has_1g, "1g", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_1G),
@@ -139,6 +140,15 @@ static bool *feature_flag(const struct feature_row *row)
 	return (bool *)((uint8_t *)&cpu_features + row->flag);
 }
 
+/* Intel's, until IA32_ARCH_CAPABILITIES says otherwise ("Machine Check Error on Page Size Change", INTEL-SA-00210). */
+static bool has_page_size_erratum(void)
+{
+	if (!cpu_features.is_intel)
+		return false;
+	return !cpu_features.has_arch_capabilities ||
+	       !(rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_IF_PSCHANGE_MC_NO);
+}
+
 static void read_features(void)
 {
 	memset(&cpu_features, 0, sizeof(cpu_features));
@@ -147,6 +157,7 @@ static void read_features(void)
 		*feature_flag(&features[i]) = has_feature(&features[i]);
 	read_hypervisor();
 	read_sizes();
+	cpu_features.has_page_size_erratum = has_page_size_erratum();
 }
 
 /* A set bit of CR4 that the processor does not know is a #GP: only what CPUID shows. */
@@ -200,6 +211,8 @@ static void warn(void)
 {
 	if (cpu_features.has_hybrid)
 		log_warn("TZ-W008 this processor has P and E cores: guests run on those like the boot processor");
+	if (cpu_features.has_page_size_erratum)
+		log_info("TZ-I013 this processor may have the page-size erratum (CVE-2018-12207): guests execute from 4 KiB pages");
 	if (!cpu_features.has_invariant_tsc && !cpu_features.has_hypervisor)
 		log_warn("TZ-W020 the TSC of this processor may change its rate (CPUID 8000_0007): guests' time may drift");
 }

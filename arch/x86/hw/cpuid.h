@@ -117,6 +117,7 @@
 
 /* Leaf 7 subleaf 0 EDX */
 #define CPUID7_D_HYBRID		BIT(15)
+#define CPUID7_D_ARCH_CAPABILITIES BIT(29)
 
 /* Leaf 0xD subleaf 1 EAX */
 #define CPUIDD1_XSAVEOPT	BIT(0)

@@ -81,6 +81,9 @@ enum msr {
 #define FEATURE_CONTROL_VMX_IN_SMX	2ULL
 #define FEATURE_CONTROL_VMX		4ULL
 
+/* IA32_ARCH_CAPABILITIES: the processor does not have the erratum of page-size changes */
+#define ARCH_CAP_IF_PSCHANGE_MC_NO	(1ULL << 6)
+
 /* IA32_APIC_BASE */
 #define APIC_BASE_BSP		(1ULL << 8)
 #define APIC_BASE_X2APIC	(1ULL << 10)

@@ -5,11 +5,13 @@
  */
 #include "arch/x86/virt/npt.h"
 
+#include "arch/x86/hw/bits.h"
 #include "hv/page.h"
 
 #define LEVELS		4U
 #define ENTRIES		512U
 #define LEVEL_BITS	9U
+#define LATER_EXEC	BIT(52)	/* ours, no processor looks: executable once split (npt.small_code) */
 
 static uint64_t level_shift(unsigned level) { return PAGE_SHIFT + LEVEL_BITS * (level - 1); }
 static uint64_t level_size(unsigned level) { return 1ULL << level_shift(level); }
@@ -33,11 +35,15 @@ static uint64_t *table_of(const struct npt *npt, uint64_t entry)
 	return hpa_ptr(hpa(entry & npt->format->addr_mask));
 }
 
-static uint64_t leaf_entry(const struct npt_format *format, hpa_t addr, unsigned level, unsigned rights,
-			   bool is_uncached)
+static uint64_t leaf_entry(const struct npt *npt, hpa_t addr, unsigned level, unsigned rights, bool is_uncached)
 {
+	const struct npt_format *format = npt->format;
 	uint64_t entry = addr.raw | (is_uncached ? format->memtype_uc : format->memtype_wb);
 
+	if (level > 1 && npt->small_code && (rights & NPT_X)) {
+		rights &= ~(unsigned)NPT_X;
+		entry |= LATER_EXEC;
+	}
 	entry |= rights & NPT_R ? format->read : 0;
 	entry |= rights & NPT_W ? format->write : 0;
 	entry |= rights & NPT_X ? format->exec : format->no_exec;
@@ -99,6 +105,8 @@ static uint64_t *split(struct npt *npt, uint64_t *entry, unsigned level)
 
 	if (!table)
 		return NULL;
+	if (small & LATER_EXEC)
+		small = (small & ~(LATER_EXEC | npt->format->no_exec)) | npt->format->exec;
 	for (unsigned i = 0; i < ENTRIES; i++)
 		table[i] = small + i * level_size(level - 1);
 	*entry = ptr_hpa(table).raw | npt->format->table;
@@ -142,7 +150,23 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned right
 		destroy_table(npt, table_of(npt, *entry), leaf - 1);
 		npt->tables--;
 	}
-	*entry = leaf_entry(npt->format, hpa, leaf, rights, is_uncached);
+	*entry = leaf_entry(npt, hpa, leaf, rights, is_uncached);
+	return 0;
+}
+
+int npt_split_code(struct npt *npt, gpa_t gpa)
+{
+	uint64_t *table = hpa_ptr(npt->root);
+
+	for (unsigned level = LEVELS; level > 1; level--) {
+		uint64_t *entry = &table[level_index(gpa, level)];
+
+		if (*entry & LATER_EXEC)
+			return split(npt, entry, level) ? 1 : -1;
+		if (!is_present(npt->format, *entry) || is_leaf(npt->format, *entry, level))
+			return 0;
+		table = table_of(npt, *entry);
+	}
 	return 0;
 }
 

@@ -6,7 +6,7 @@
  * struct npt; leaf pages belong to whoever mapped them (gpm).
  *
  * Rights are only ever added while a vCPU runs, so mapping needs no invalidation (SDM vol. 3, 29.4.3.3
- * "Guidelines for Use of the INVEPT Instruction"); npt_unmap and npt_protect tell their caller to flush.
+ * "Guidelines for Use of the INVEPT Instruction"); npt_unmap and npt_split_code tell their caller to flush.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +28,7 @@ struct npt {
 	const struct npt_format *format;
 	hpa_t    root;
 	uint64_t tables;	/* pages used for tables */
+	bool     small_code;	/* a guest could hang this processor by executing from large pages: none is executable */
 };
 
 __attribute__((warn_unused_result)) int npt_init(struct npt *npt, const struct npt_format *format);
@@ -36,6 +37,12 @@ void npt_destroy(struct npt *npt);
 /* size is PAGE_SIZE or LARGE_SIZE; both addresses aligned to it. Replaces what was there; splits a large page in the way. 0 or -1 (no memory). */
 __attribute__((warn_unused_result))
 int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned rights, bool is_uncached);
+
+/*
+ * Where small_code keeps a large page from being executed: split it into small ones that are. 1: done, this CPU
+ * must flush; 0: no such page there; -1: no memory.
+ */
+__attribute__((warn_unused_result)) int npt_split_code(struct npt *npt, gpa_t gpa);
 
 /* True when something was removed or restricted: every CPU that ran the VM must flush. */
 bool npt_unmap(struct npt *npt, gpa_t gpa, uint64_t size);
