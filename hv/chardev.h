@@ -12,6 +12,7 @@
 struct char_front {
 	size_t (*input)(void *dev, const uint8_t *data, size_t len);	/* bytes taken */
 	void   (*writable)(void *dev);		/* room again after a short write; may be NULL */
+	void   (*resize)(void *dev, uint16_t cols, uint16_t rows);	/* of the window at the other end; may be NULL */
 	void    *dev;
 };
 

@@ -9,7 +9,8 @@
  *     back when there is room. Log text always finds LOG_RESERVE bytes that guests cannot fill;
  *   - in another VM's line, control characters are shown as '.': they cannot move the cursor of a terminal
  *     that is attached to someone else.
- * Lines end in \r\n on the wire. One processor: no lock.
+ * Lines end in \r\n on the wire. What is typed goes to the attached VM, less what window.h understands. One processor:
+ * no lock.
  */
 #include "hv/console.h"
 
@@ -20,6 +21,7 @@
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/vm.h"
+#include "hv/window.h"
 
 #define PORTS_MAX	(HANDOFF_VMS_MAX * 4U)
 #define INPUT_SIZE	256U
@@ -33,6 +35,7 @@ static struct {
 	struct vm           *attached;
 	uint8_t              input[INPUT_SIZE];	/* typed, not yet taken by the guest */
 	size_t               input_len;
+	struct window        window;
 } console;
 
 /* ---- Output ---- */
@@ -101,6 +104,19 @@ void console_flush(void)
 
 /* ---- Guest streams ---- */
 
+/* The attached VM's consoles are as large as the terminal in which they are shown. */
+static void tell_window(const struct console_port *port)
+{
+	if (port->vm == console.attached && console.window.cols && port->front.resize)
+		port->front.resize(port->front.dev, console.window.cols, console.window.rows);
+}
+
+static void tell_all_window(void)
+{
+	for (size_t i = 0; i < console.port_count; i++)
+		tell_window(console.ports[i]);
+}
+
 void console_port_add(struct console_port *port)
 {
 	if (console.port_count == PORTS_MAX) {
@@ -110,6 +126,7 @@ void console_port_add(struct console_port *port)
 	port->was_full = false;
 	port->line_len = 0;
 	console.ports[console.port_count++] = port;
+	tell_window(port);
 }
 
 /* Not by way of the log: a talkative guest must not push our own words out of its ring. */
@@ -185,6 +202,7 @@ size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
 void console_attach(struct vm *vm)
 {
 	console.attached = vm;
+	tell_all_window();
 }
 
 /* ---- The scheduler's turn ---- */
@@ -197,13 +215,23 @@ static struct console_port *input_port(void)
 	return NULL;
 }
 
+static void read_wire(void)
+{
+	uint8_t *bytes = console.input + console.input_len;
+	size_t   len = serial_read(bytes, INPUT_SIZE - console.input_len);
+
+	if (window_filter(&console.window, bytes, &len))
+		tell_all_window();
+	console.input_len += len;
+}
+
 /* Typed text waits for the guest in the driver's ring when ours is full, and is lost only when both are. */
 static void move_input(void)
 {
 	struct console_port *port = input_port();
 	size_t taken;
 
-	console.input_len += serial_read(console.input + console.input_len, INPUT_SIZE - console.input_len);
+	read_wire();
 	if (!port || console.input_len == 0)
 		return;
 	taken = port->front.input(port->front.dev, console.input, console.input_len);

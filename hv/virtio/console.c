@@ -77,6 +77,20 @@ static void front_writable(void *ctx)
 
 /* ---- Back to driver ---------------------------------------------------- */
 
+/*
+ * Linux' driver does not read the size when it starts, but at a configuration change, and forgets that one while its
+ * console is being made. A line that is typed proves that somebody is there: the news go before it.
+ */
+static void tell_size_again(struct virtio_console *con, const uint8_t *data, size_t len)
+{
+	bool is_line = false;
+
+	for (size_t i = 0; i < len; i++)
+		is_line |= data[i] == '\r' || data[i] == '\n';
+	if (is_line && con->config.cols && con->dev.config_changed)
+		con->dev.config_changed(con->dev.ctx);
+}
+
 static size_t front_input(void *ctx, const uint8_t *data, size_t len)
 {
 	struct virtio_console *con = ctx;
@@ -85,6 +99,7 @@ static size_t front_input(void *ctx, const uint8_t *data, size_t len)
 
 	if (!con->dev.is_live)
 		return 0;
+	tell_size_again(con, data, len);
 	do {
 		while (done < len && vq_pop(vq, &con->rx_req)) {
 			done += vq_write(vq, &con->rx_req, data + done, len - done);
@@ -152,8 +167,10 @@ static const struct virtio_ops console_ops = {
 	.config_write = console_config_write,
 };
 
-void console_resize(struct virtio_console *con, uint16_t cols, uint16_t rows)
+static void front_resize(void *dev, uint16_t cols, uint16_t rows)
 {
+	struct virtio_console *con = dev;
+
 	if (con->config.cols == cols && con->config.rows == rows)
 		return;
 	con->config.cols = cols;
@@ -164,7 +181,9 @@ void console_resize(struct virtio_console *con, uint16_t cols, uint16_t rows)
 
 struct char_front virtio_console_front(struct virtio_console *con)
 {
-	return (struct char_front){ .input = front_input, .writable = front_writable, .dev = con };
+	return (struct char_front){
+		.input = front_input, .writable = front_writable, .resize = front_resize, .dev = con,
+	};
 }
 
 void virtio_console_init(struct virtio_console *con, const struct char_back *back)

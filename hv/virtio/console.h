@@ -37,8 +37,5 @@ struct virtio_console {
 
 void virtio_console_init(struct virtio_console *con, const struct char_back *back);
 
-/* The guest's end of the stream, for whoever owns the back. */
+/* The guest's end of the stream, for whoever owns the back. Its resize tells the driver (VIRTIO_CONSOLE_F_SIZE). */
 struct char_front virtio_console_front(struct virtio_console *con);
-
-/* The window at the other end changed: tell the driver (VIRTIO_CONSOLE_F_SIZE). */
-void console_resize(struct virtio_console *con, uint16_t cols, uint16_t rows);

@@ -4,11 +4,16 @@
 A job is a piece of work in an emulator whose result several tests look at. Jobs start in the background, as many
 as there are processors, as soon as pytest knows which tests were selected (conftest.py).
 """
+import fcntl
 import os
+import pty
 import re
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -142,12 +147,20 @@ def boot(platform, vms, files=(), timeout=BACKSTOP):
 # ---- Talking to a machine ---------------------------------------------------------------------------------
 
 class Dialogue:
-    """scripts/run with its standard streams as pipes: send a line, wait for a text, as a user would."""
+    """scripts/run on pipes, or in a terminal of so many columns and rows: send a line, wait for a text, as a user would."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, window=None):
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        if window:
+            self.terminal, other_side = pty.openpty()
+            self.resize(*window, signal_it=False)
+            streams = {"stdin": other_side, "stdout": other_side}
         self.process = subprocess.Popen([RUN, "--build", BUILD, "--timeout", str(BACKSTOP), *map(str, arguments)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        cwd=ROOT)
+                                        stderr=subprocess.PIPE, cwd=ROOT, **streams)
+        if window:
+            os.close(other_side)
+        self.typed = self.terminal if window else self.process.stdin.fileno()
+        self.printed = self.terminal if window else self.process.stdout.fileno()
         self.output, self.changed = "", threading.Condition()
         self.seen = 0       # up to here expect has looked
         self.is_over = False
@@ -163,13 +176,25 @@ class Dialogue:
         self.process.wait(timeout=30)
 
     def read(self):
-        while data := os.read(self.process.stdout.fileno(), 65536):
+        while data := self.read_some():
             with self.changed:
                 self.output += data.decode(errors="replace").replace("\r", "")
                 self.changed.notify_all()
         with self.changed:
             self.is_over = True
             self.changed.notify_all()
+
+    def read_some(self):
+        try:
+            return os.read(self.printed, 65536)
+        except OSError:         # the other side of a terminal is closed
+            return b""
+
+    def resize(self, cols, rows, signal_it=True):
+        """As a window manager does; the signal goes to a terminal's owner, and ours has none."""
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        if signal_it:
+            self.process.send_signal(signal.SIGWINCH)
 
     def expect(self, pattern, what=None):
         """The match of a regular expression in what is still unseen."""
@@ -185,8 +210,7 @@ class Dialogue:
             return match
 
     def send(self, line):
-        self.process.stdin.write(line.encode() + b"\n")
-        self.process.stdin.flush()
+        os.write(self.typed, line.encode() + b"\n")
 
     def end(self):
         """Wait for the end of the machine; the exit status."""

@@ -44,13 +44,18 @@ PACE = (f"t=$(cat /sys/class/rtc/rtc0/since_epoch); m=$(cut -d. -f1 /proc/uptime
 WRITE = (f"dd if=/dev/urandom of=/root/data bs=1M count={MIB} 2>/dev/null && sha256sum </root/data >/tmp/a && sync && "
          "echo 3 >/proc/sys/vm/drop_caches && sha256sum </root/data >/tmp/b && cmp /tmp/a /tmp/b && wc -c </root/data")
 
+WINDOW = 'until stty size | grep -x "{}"; do sleep 1; done'     # the news comes by an interrupt, not with what is typed
+
 
 def whole_dialogue(platform):
     notes = {}
     with machine.Dialogue(*platform.options, "--kernel", KERNEL, "--initrd", INITRD, "--vm-memory", "256M",
                           "--disk", f"{DISK},mode=cow,serial=root",
-                          "--cmdline", "console=ttyS0 console=hvc0") as talk:
+                          "--cmdline", "console=ttyS0 console=hvc0", window=(132, 43)) as talk:
         log_in(talk)
+        notes["window"] = ask(talk, WINDOW.format("43 132"))
+        talk.resize(80, 25)
+        notes["resized"] = ask(talk, WINDOW.format("25 80"))
         notes["arithmetic"] = ask(talk, "echo $((6*7))")
         notes["tty"] = ask(talk, "tty")
         notes["root"] = ask(talk, "mount | grep ' / '")
@@ -98,6 +103,12 @@ short = pytest.mark.parametrize("job", SHORT, ids=repr)
 def test_shell_on_hvc0(outcome):
     assert outcome["arithmetic"] == (0, "42")
     assert outcome["tty"] == (0, "/dev/hvc0")
+
+
+@whole
+def test_console_is_as_large_as_the_window(outcome):
+    assert outcome["window"] == (0, "43 132")
+    assert outcome["resized"] == (0, "25 80")
 
 
 @whole

@@ -232,7 +232,7 @@ static void op_outside(struct fuzz *f)
 	else
 		f->front.input(f->front.dev, (const uint8_t *)"some input", 10);
 	if (val == 0x7f)
-		console_resize(&f->con, (uint16_t)take(f, 1), 25);
+		f->front.resize(f->front.dev, (uint16_t)take(f, 1), 25);
 }
 
 /* The way up as a good driver does it, with rings at a place of the input's choice. */

@@ -72,7 +72,7 @@ static void check_wire(const char *expect)
 
 /* ---- Two VMs, one with two streams ---- */
 
-struct front { size_t room; char got[512]; size_t len; unsigned writable; };
+struct front { size_t room; char got[512]; size_t len; unsigned writable; uint16_t cols, rows; };
 
 static size_t front_input(void *dev, const uint8_t *data, size_t len)
 {
@@ -89,6 +89,12 @@ static size_t front_input(void *dev, const uint8_t *data, size_t len)
 static void front_writable(void *dev)
 {
 	((struct front *)dev)->writable++;
+}
+
+static void front_resize(void *dev, uint16_t cols, uint16_t rows)
+{
+	((struct front *)dev)->cols = cols;
+	((struct front *)dev)->rows = rows;
 }
 
 static struct vm web, db;
@@ -110,7 +116,8 @@ static int setup(void **state)
 		ports[i].vm = i < 2 ? &web : &db;
 		ports[i].label = i == 1 ? "ttyS0" : "hvc0";
 		ports[i].input_wanted = i != 1;
-		ports[i].front = (struct char_front){ front_input, front_writable, &fronts[i] };
+		ports[i].front = (struct char_front){ front_input, front_writable, front_resize, &fronts[i] };
+		ports[i].front.resize = i != 1 ? front_resize : NULL;
 		console_port_add(&ports[i]);
 	}
 	console_init(&none);
@@ -280,6 +287,31 @@ static void test_input_kept(void **state)
 	assert_int_equal(fronts[0].len, 400);
 }
 
+/* The window's size is taken out of what is typed and told to whoever is attached, now or later. */
+static void test_window(void **state)
+{
+	static const char report[] = "\xff\xfa\x1f\0\x50\0\x18\xff\xf0";
+
+	(void)state;
+	fronts[0].room = 100;
+	type("a");
+	memcpy(serial.typed + serial.typed_len, report, sizeof(report) - 1);
+	serial.typed_len += sizeof(report) - 1;
+	type("b");
+	console_poll();
+	assert_string_equal(fronts[0].got, "ab");
+	assert_int_equal(fronts[0].cols, 80);
+	assert_int_equal(fronts[0].rows, 24);
+	assert_int_equal(fronts[2].cols, 0);
+	console_attach(&db);
+	assert_int_equal(fronts[2].cols, 80);
+	fronts[2].cols = 0;
+	console_port_remove(&ports[2]);
+	console_attach(&db);
+	console_port_add(&ports[2]);	/* started again */
+	assert_int_equal(fronts[2].cols, 80);
+}
+
 /* The attached VM goes away: its struct may be reused, so nobody is attached any more. */
 static void test_attached_vm_goes(void **state)
 {
@@ -301,6 +333,7 @@ int main(void)
 		TEST(test_log_lines), TEST(test_attached), TEST(test_other_lines), TEST(test_long_line_is_cut),
 		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_never_refused), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
+		TEST(test_window),
 	};
 
 	return cmocka_run_group_tests_name("console", tests, NULL, NULL);

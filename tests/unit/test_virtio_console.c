@@ -327,23 +327,31 @@ static void wrong_buffers_do_no_harm(void **state)
 static void size_is_configuration_and_changes_with_an_interrupt(void **state)
 {
 	struct fixture f;
+	struct char_front front;
 	uint32_t generation;
 
 	(void)state;
 	create(&f, 0);
-	console_resize(&f.con, 80, 25);
+	front = virtio_console_front(&f.con);
+	front.resize(front.dev, 80, 25);
 	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG), 25 << 16 | 80);
 	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_CONFIG + 4), 1);
 	assert_false(f.drv.line);
 	drv_start(&f.drv, FEATURES);
 	generation = drv_get(&f.drv, VIRTIO_MMIO_ConfigGeneration);
-	console_resize(&f.con, 80, 25);		/* the same: nothing happens */
+	front.resize(front.dev, 80, 25);		/* the same: nothing happens */
 	assert_false(f.drv.line);
-	console_resize(&f.con, 132, 43);
+	front.resize(front.dev, 132, 43);
 	assert_int_equal(virtio_mmio_read(&f.drv.mmio, VIRTIO_MMIO_CONFIG, 2), 132);
 	assert_int_equal(virtio_mmio_read(&f.drv.mmio, VIRTIO_MMIO_CONFIG + 2, 2), 43);
 	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus), VIRTIO_INT_CONFIG);
 	assert_int_not_equal(drv_get(&f.drv, VIRTIO_MMIO_ConfigGeneration), generation);
+	/* Linux may have missed it: once more with every line that is typed. */
+	drv_set(&f.drv, VIRTIO_MMIO_InterruptACK, VIRTIO_INT_CONFIG);
+	front.input(front.dev, (const uint8_t *)"ls", 2);
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus) & VIRTIO_INT_CONFIG, 0);
+	front.input(front.dev, (const uint8_t *)"\r", 1);
+	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus) & VIRTIO_INT_CONFIG, VIRTIO_INT_CONFIG);
 	drv_destroy(&f.drv);
 }
 
