@@ -202,8 +202,13 @@ static void reap(void)
 
 /* ---- The loop ---- */
 
+/*
+ * A processor leaves the guest for an interrupt that came while we ran. Bochs' do not while the guest has IF clear,
+ * so what is pending is let in here as well.
+ */
 static void do_host_work(void)
 {
+	cpu_open_irq();
 	this_cpu()->attention = false;	/* before looking, so that what comes meanwhile is seen next time */
 	timer_run_due();
 	host_lapic_arm(timer_next());	/* it may have fired early, for a deadline that is gone */

@@ -15,9 +15,12 @@
 #include "hv/page.h"
 #include "hv/vm.h"
 
+#define EXITS_PER_TURN	2048U
+
 /*
  * The heart of it all. `attention` says that the scheduler has something to do: a host interrupt came, or
  * the VM ended. `irq_check` says that there may be something to deliver; most exits change nothing about it.
+ * A guest that does nothing but exit hardly uses the time its turn is measured in, so its exits are counted too.
  */
 void vcpu_run(struct vcpu *vcpu)
 {
@@ -25,7 +28,7 @@ void vcpu_run(struct vcpu *vcpu)
 	const struct virt_backend *const backend = virt;	/* const, but the compiler cannot know */
 	enum exit_result result = EXIT_RESUME;
 
-	while (result == EXIT_RESUME && !cpu->attention) {
+	for (unsigned left = EXITS_PER_TURN; left && result == EXIT_RESUME && !cpu->attention; left--) {
 		if (vcpu->irq_check)
 			backend->deliver(vcpu);		/* pending events, windows */
 		backend->enter(vcpu);			/* looks like a call, returns at the exit */

@@ -70,7 +70,7 @@ struct vcpu {
 __attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Run until the vCPU halts, its VM ends, or the processor has other work (cpu attention). */
+/* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or after so many exits. */
 void vcpu_run(struct vcpu *vcpu);
 
 /* Make it runnable and have it look for interrupts: safe from any device. */

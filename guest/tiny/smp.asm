@@ -29,7 +29,7 @@ START_CS	equ BOARD + 32
 wait_for:
 	push	r8
 	call	tsc_khz
-	imul	r8, rax, 2000
+	imul	r8, rax, 20000		; 20 s: whoever has no processor for a while is not dead
 	call	now
 	add	r8, rax
 .look:	cmp	[rbx], ecx

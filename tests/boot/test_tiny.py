@@ -84,10 +84,12 @@ ROWS = [
     hostile("rep-huge"),
     hostile("hog", name="hog-a", only=HOG_ONLY),
     hostile("hog", name="hog-b", only=HOG_ONLY),
+    hostile("exit-hog"),
     hostile("halt", end="shut off (shutdown): halted with interrupts off"),
     hostile("reset", end="rebooting: reset by the guest", conf="on_reboot = destroy"),
     Row("attack.queue", "attack_queue", batch="hostile"),
     Row("attack.sweep", "attack_sweep", batch="hostile"),
+    Row("attack.swap", "attack_swap", conf="vcpus = 2", batch="hostile"),
     Row("witness", batch="hostile"),
     Row("witness-last", "witness", batch="hostile"),
 ]
