@@ -3,6 +3,7 @@
 #include "arch/x86/exit/string.h"
 
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -44,8 +45,6 @@ static bool is_finished(const struct string_op *op, enum string_verdict verdict)
 {
 	return !op->has_rep || verdict == STRING_LAST || !read_reg(op, GPR_RCX);
 }
-
-#define DR6_BS	BIT(14)
 
 /* RFLAGS.TF traps behind each repetition, with RIP still on the instruction (SDM vol. 3, 18.3.1.4). */
 static enum exit_result single_step(struct vcpu *vcpu)

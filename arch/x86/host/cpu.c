@@ -14,6 +14,7 @@
 #include "arch/x86/host/paging.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/lib/string.h"
@@ -65,7 +66,6 @@ static const struct feature_row features[] = {
 };
 
 #define HZ_PER_MHZ		1000000ULL
-#define DR7_ALL_OFF		BIT(10)	/* the bit that is always one */
 #define PHYS_BITS_DEFAULT	36	/* of a processor too old for leaf 8000_0008 */
 #define LINEAR_BITS_DEFAULT	48
 #define ADDR_PHYS_BITS		FIELD(7, 0)
@@ -176,7 +176,7 @@ static void set_control_registers(void)
 	wrmsr(MSR_EFER, EFER_LME | EFER_LMA | (has->has_nx ? EFER_NXE : 0));
 	if (has->has_xsave)
 		xsetbv(0, fpu_guest_xcr0_mask());
-	write_dr7(DR7_ALL_OFF);
+	write_dr7(DR7_RESET);
 }
 
 static void set_gs(struct cpu *cpu)

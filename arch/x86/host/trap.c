@@ -13,6 +13,7 @@
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/cpu_state.h"
@@ -97,11 +98,9 @@ static void trap_nmi(struct trap_frame *frame)
  */
 static void trap_debug(struct trap_frame *frame)
 {
-	const uint64_t single_step = BIT(14);
-
-	if (!(read_dr6() & single_step) || (frame->rflags & RFLAGS_TF))
+	if (!(read_dr6() & DR6_BS) || (frame->rflags & RFLAGS_TF))
 		panic_trap(frame, "%s", trap_name(frame->vector));
-	write_dr6(read_dr6() & ~single_step);
+	write_dr6(read_dr6() & ~DR6_BS);
 }
 
 static bool is_guard_page(uint64_t addr)

@@ -14,6 +14,7 @@
 #include "arch/x86/exit/operand.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/fetch.h"
@@ -21,8 +22,7 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define DR6_BITS	(FIELD(3, 0) | FIELD(15, 13))	/* B0-B3, BD, BS, BT */
-#define DR6_BS		BIT(14)
+#define DR6_BITS	(DR6_B | DR6_BD | DR6_BS | DR6_BT)
 #define EXPLAIN_MAX	8U
 #define CR4_KNOWN	(FIELD(12, 0) | FIELD(18, 16) | FIELD(23, 20))
 

@@ -12,14 +12,13 @@
 
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/inject.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 
 #define SHADOW_LOOKS_PER_SECOND	10000U
 #define SHADOW_EXITS_MAX	64U
-
-#define DR7_GD	BIT(13)
 
 static void set_intercept(struct vmcb_control *control, uint32_t bit, bool is_wanted)
 {

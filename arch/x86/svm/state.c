@@ -12,6 +12,7 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/svm/insn.h"
@@ -22,8 +23,6 @@
 #include "hv/vm.h"
 
 #define CR0_HIDDEN	(CR0_CD | CR0_NW)
-#define DR6_RESET	0xffff0ff0ULL
-#define DR7_RESET	0x400ULL
 #define PAT_RESET	0x0007040600070406ULL
 #define CPL_USER	3U
 

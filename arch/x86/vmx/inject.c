@@ -4,13 +4,11 @@
  * That Occur During Event Delivery". The decision is virt/inject.c's; here are the fields.
  */
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/inject.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx_cpu.h"
-
-#define DR6_TRAP_BITS	FIELD(3, 0)
-#define DR7_GD		BIT(13)
 
 static void set_proc_controls(struct vmx_vcpu *vmx, uint64_t val)
 {
@@ -34,7 +32,7 @@ void vmx_close_windows(struct vcpu *vcpu)
 /* A #DB that we hand on: what the processor would have left in DR6 and DR7 (table 28-1, exit qualification). */
 static void set_debug_status(struct vcpu *vcpu)
 {
-	write_dr6((read_dr6() & ~DR6_TRAP_BITS) | vcpu->dr6_pending);
+	write_dr6((read_dr6() & ~DR6_B) | vcpu->dr6_pending);
 	vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
 	vcpu->dr6_pending = 0;
 }

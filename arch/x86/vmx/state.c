@@ -6,6 +6,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
@@ -19,7 +20,6 @@
 #include "hv/vm.h"
 
 #define PAT_RESET	0x0007040600070406ULL	/* SDM vol. 3, 12.12.4 */
-#define DR7_RESET	0x400U
 #define CR0_TRAPPED	(CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
 #define PAE_ROOT	FIELD(31, 5)
 #define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
