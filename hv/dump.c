@@ -84,6 +84,9 @@ static void dump_registers(struct vcpu *vcpu)
 					  virt->get(vcpu, i));
 		vm_log(vcpu->vm, "%s", line);
 	}
+	vm_log(vcpu->vm, "  dr0 %016lx  dr1 %016lx  dr2 %016lx  dr3 %016lx", vcpu->dr[0], vcpu->dr[1], vcpu->dr[2],
+	       vcpu->dr[3]);
+	vm_log(vcpu->vm, "  dr6 %016lx  dr7 %016lx, as the guest reads them", vcpu->dr6, vcpu->dr7);
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
 		struct segment seg;
 

@@ -107,24 +107,6 @@ static struct vcpu *pick(bool *others)
 
 /* ---- Switching: state that stays in the processor across exits changes hands here ---- */
 
-static void debug_registers_save(struct vcpu *vcpu)
-{
-	vcpu->dr[0] = read_dr0();
-	vcpu->dr[1] = read_dr1();
-	vcpu->dr[2] = read_dr2();
-	vcpu->dr[3] = read_dr3();
-	vcpu->dr6 = read_dr6();
-}
-
-static void debug_registers_load(const struct vcpu *vcpu)
-{
-	write_dr0(vcpu->dr[0]);
-	write_dr1(vcpu->dr[1]);
-	write_dr2(vcpu->dr[2]);
-	write_dr3(vcpu->dr[3]);
-	write_dr6(vcpu->dr6);
-}
-
 static void switch_to(struct vcpu *vcpu)
 {
 	struct cpu  *cpu = this_cpu();
@@ -136,11 +118,10 @@ static void switch_to(struct vcpu *vcpu)
 		virt->swap(old, NULL);	/* first: it may hand us registers that its control block holds */
 		old->xcr0 = fpu_live_xcr0();
 		fpu_save(old->fpu, old->xcr0, old->xss);
-		debug_registers_save(old);
 		old->cr2 = read_cr2();
 	}
 	fpu_restore(vcpu->fpu, vcpu->xcr0, vcpu->xss);
-	debug_registers_load(vcpu);
+	dr_load(vcpu);
 	write_cr2(vcpu->cr2);
 	virt->swap(NULL, vcpu);	/* last: it may take them from us */
 	cpu->loaded = vcpu;

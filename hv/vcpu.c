@@ -5,7 +5,6 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/inject.h"
@@ -82,7 +81,7 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
 	vcpu->id = id;
 	vcpu->state = VCPU_PARKED;
 	vcpu->xcr0 = XCR0_X87;		/* as after a reset: SDM vol. 1, 13.3 */
-	vcpu->dr6 = DR6_RESET;	/* SDM vol. 3, 10.1.1, table "IA-32 Processor States Following Power-up" */
+	dr_reset(vcpu);
 	vcpu->tsc_offset = 0 - time_now();
 	vcpu->fpu = page_alloc_contiguous(fpu_area_pages());
 	if (!vcpu->fpu)

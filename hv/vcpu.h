@@ -27,7 +27,7 @@ enum vcpu_state {
 struct vcpu {
 	uint64_t gpr[GPR_COUNT];	/* first: switch.asm addresses it. GPR_RSP unused, RSP is in the control block */
 	void    *arch;			/* second, likewise: struct vmx_vcpu or struct svm_vcpu */
-	uint64_t cr2, dr[4], dr6;	/* switched with the vCPU, not at each exit, except cr2 on SVM */
+	uint64_t cr2;			/* switched with the vCPU, not at each exit, except on SVM */
 
 	struct vm   *vm;
 	uint32_t     id;		/* index in its VM = APIC ID */
@@ -40,7 +40,6 @@ struct vcpu {
 	bool         rip_moved;		/* set() wrote RIP during this exit */
 
 	/* Events */
-	uint64_t     dr6_pending;	/* bits a #DB to be injected adds to DR6 */
 	struct vevent pending;		/* interrupted by the exit, or an exception to inject: goes first */
 	bool         nmi_pending;
 	bool         nmi_blocked;	/* an NMI handler runs (backends that track it themselves ignore this) */
@@ -54,6 +53,8 @@ struct vcpu {
 	uint64_t     misc_enable, bios_sign;
 	uint64_t     pv_time, pv_wall;	/* exit/pvclock.c */
 	uint64_t     mtrr[32];		/* see exit/msr.c for the order */
+
+	uint64_t     dr[4], dr6, dr7;	/* debug registers as the guest sees them: exit/dr.c */
 
 	void        *fpu;		/* XSAVE area, 64-byte aligned, host/fpu.c; a page or more */
 

@@ -47,6 +47,7 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 }
 
 void vcpu_kick(struct vcpu *vcpu) { kicks[vcpu->id]++; }
+void dr_reset(struct vcpu *vcpu) { (void)vcpu; }
 
 void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 {

@@ -138,6 +138,8 @@ static void cr_instructions(void **state)
 static void dr_instructions(void **state)
 {
 	static const uint8_t to_dr7[] = { 0x41, 0x0f, 0x23, 0xf9 };	/* MOV DR7, R9 */
+	static const uint8_t odd_mod[] = { 0x0f, 0x21, 0x17 };		/* MOV RDI, DR2: any MOD means a register */
+	static const uint8_t to_dr15[] = { 0x44, 0x0f, 0x23, 0xf8 };	/* MOV DR15, RAX: there is none */
 	struct dr_access access;
 	struct insn insn;
 
@@ -147,6 +149,11 @@ static void dr_instructions(void **state)
 	assert_true(access.dr == 7 && access.gpr == GPR_R9 && !access.is_read);
 	assert_false(svm_decode_dr_insn(SVM_EXIT_DR7_READ, &insn, &access));
 	assert_false(svm_decode_dr_insn(SVM_EXIT_DR6_WRITE, &insn, &access));
+	assert_int_equal(insn_decode(&insn, INSN_64, odd_mod, sizeof(odd_mod)), 0);
+	assert_true(svm_decode_dr_insn(SVM_EXIT_DR2_READ, &insn, &access) && access.gpr == GPR_RDI);
+	assert_int_equal(insn.len, sizeof(odd_mod));
+	assert_true(insn_decode(&insn, INSN_64, to_dr15, sizeof(to_dr15)) ||
+		    !svm_decode_dr_insn(SVM_EXIT_DR7_WRITE, &insn, &access));
 	assert_true(svm_decode_dr(SVM_EXIT_DR3_READ, GPR_RDI, &access));
 	assert_true(access.dr == 3 && access.gpr == GPR_RDI && access.is_read);
 }

@@ -146,6 +146,8 @@ static void controls(void **state)
 	assert_false(control.intercept_vector3 & INTERCEPT_PAUSE);
 	assert_int_equal(control.intercept_exceptions, BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC));
 	assert_int_equal(control.intercept_cr_write, BIT(4) | BIT(8));
+	assert_int_equal(control.intercept_dr_read, 0xff);	/* none may be missing: hardware has no guest's values */
+	assert_int_equal(control.intercept_dr_write, 0xff);
 	assert_int_equal(control.np_enable, 1);
 	assert_true(control.vintr & V_INTR_MASKING);
 }

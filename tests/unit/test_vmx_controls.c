@@ -73,6 +73,7 @@ static void test_processors(void **unused)
 		assert_int_equal(out.entry & ENTRYC_IA32E_GUEST, 0);
 		assert_int_equal(out.proc & (PROC_CR3_LOAD | PROC_CR3_STORE | PROC_RDTSC), 0);
 		assert_true(out.proc & PROC_SECONDARY && out.exit & EXITC_HOST_64);
+		assert_true(out.proc & PROC_MOV_DR);
 	}
 }
 

@@ -54,8 +54,8 @@ enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info)
 	if (is_delivery_loop(vcpu, info->vector))
 		return exit_fatal(vcpu, "endless loop delivering exception", info->vector);
 	if (info->vector == VEC_DB)
-		vcpu->dr6_pending = info->dr6_bits;
-	if (info->vector == VEC_PF)
+		dr_raise(vcpu, info->dr6_bits);
+	else if (info->vector == VEC_PF)
 		vcpu_inject_pf(vcpu, info->fault_addr, info->error);
 	else
 		vcpu_inject(vcpu, info->vector, info->has_error, info->error);

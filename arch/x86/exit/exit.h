@@ -80,7 +80,7 @@ struct exc_info {
 	uint8_t  vector;
 	bool     has_error;
 	uint32_t error;
-	uint64_t dr6_bits;	/* #DB: what DR6 should show */
+	uint64_t dr6_bits;	/* #DB: what it adds to DR6 */
 	uint64_t fault_addr;	/* #PF */
 };
 
@@ -100,6 +100,11 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write);
 enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info);
 enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector);
 enum exit_result exit_host_nmi(struct vcpu *vcpu);
+
+/* ---- Debug registers (dr.c): also for those who switch vCPUs, and for those who step over instructions ---- */
+void dr_reset(struct vcpu *vcpu);
+void dr_load(const struct vcpu *vcpu);			/* this vCPU is the one that runs here now */
+void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits);	/* #DB, with its reason in DR6 */
 
 /*
  * Called by the vendors' handle() after a handler said EXIT_RESUME: finds the exit that repeats without RIP

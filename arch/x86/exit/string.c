@@ -49,8 +49,7 @@ static bool is_finished(const struct string_op *op, enum string_verdict verdict)
 /* RFLAGS.TF traps behind each repetition, with RIP still on the instruction (SDM vol. 3, 18.3.1.4). */
 static enum exit_result single_step(struct vcpu *vcpu)
 {
-	vcpu->dr6_pending = DR6_BS;
-	vcpu_inject(vcpu, VEC_DB, false, 0);
+	dr_raise(vcpu, DR6_BS);
 	return EXIT_RESUME;
 }
 

@@ -179,6 +179,14 @@ static void set_control_registers(void)
 	write_dr7(DR7_RESET);
 }
 
+void cpu_set_breakpoints(const uint64_t addr[4])
+{
+	write_dr0(addr[0]);
+	write_dr1(addr[1]);
+	write_dr2(addr[2]);
+	write_dr3(addr[3]);
+}
+
 static void set_gs(struct cpu *cpu)
 {
 	wrmsr(MSR_GS_BASE, (uint64_t)(uintptr_t)cpu);

@@ -63,4 +63,5 @@ void cpu_init_boot(uint32_t apic_id);	/* features, GDT, TSS, IDT, GS, and CR0, C
 void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));
 void cpu_dispatch_interrupt(uint8_t vector);	/* by trap.c and by "acknowledge interrupt on exit"; sends the EOI */
 void cpu_idle(void);			/* halt until an interrupt; returns at once when attention is set */
+void cpu_set_breakpoints(const uint64_t addr[4]);	/* DR0 to DR3; DR7 has them enabled in a guest only */
 void cpu_report(void);			/* one log line: which processor, what it offers us */

@@ -48,6 +48,9 @@ static const uint8_t exceptions_wanted[] = { VEC_DB, VEC_AC, VEC_MC };
 static const uint8_t cr_reads_wanted[] = { 8 };
 static const uint8_t cr_writes_wanted[] = { 4, 8 };
 
+/* All debug registers there are: a guest's are in struct vcpu (exit/dr.c). */
+#define DR_ALL	((uint16_t)FIELD(7, 0))
+
 static uint32_t or_all(const uint32_t *bits, size_t count)
 {
 	uint32_t sum = 0;
@@ -75,6 +78,7 @@ void svm_controls_init(struct vmcb_control *control, const struct svm_features *
 {
 	control->intercept_cr_read = (uint16_t)bits_of(cr_reads_wanted, countof(cr_reads_wanted));
 	control->intercept_cr_write = (uint16_t)bits_of(cr_writes_wanted, countof(cr_writes_wanted));
+	control->intercept_dr_read = control->intercept_dr_write = DR_ALL;
 	control->intercept_exceptions = bits_of(exceptions_wanted, countof(exceptions_wanted));
 	control->intercept_vector3 = or_all(vector3_wanted, countof(vector3_wanted));
 	control->intercept_vector4 = or_all(vector4_wanted, countof(vector4_wanted));

@@ -71,10 +71,8 @@ __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 
 	vmcb->save.rflags &= ~RFLAGS_RF;
 	vmcb->control.interrupt_shadow = 0;
-	if (vmcb->save.rflags & RFLAGS_TF) {
-		vcpu->dr6_pending = DR6_BS;
-		vcpu_inject(vcpu, VEC_DB, false, 0);
-	}
+	if (vmcb->save.rflags & RFLAGS_TF)
+		dr_raise(vcpu, DR6_BS);
 }
 
 /* The only place that moves RIP. */
@@ -312,24 +310,27 @@ static enum exit_result svm_exit_dr(struct vcpu *vcpu)
 
 /*
  * DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"), except in Bochs, which leaves BS to
- * us: with TF set and no other cause, it was a step.
+ * us: with TF set and no other cause, it was a step. The VMCB's DR6 is not the guest's, which is in struct vcpu:
+ * emptied each time, it holds what is new.
  */
-static uint64_t debug_status(const struct vmcb_save *save)
+static uint64_t take_debug_status(struct vmcb *vmcb)
 {
-	uint64_t bits = save->dr6 & DR6_BITS;
+	uint64_t bits = vmcb->save.dr6 & DR6_BITS;
 
-	return !bits && (save->rflags & RFLAGS_TF) ? DR6_BS : bits;
+	vmcb->save.dr6 = DR6_RESET;
+	vmcb->control.clean_bits &= ~CLEAN_DRX;
+	return !bits && (vmcb->save.rflags & RFLAGS_TF) ? DR6_BS : bits;
 }
 
 static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 {
-	const struct vmcb *vmcb = svm_of(vcpu)->vmcb;
+	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 	uint8_t vector = (uint8_t)(vmcb->control.exitcode - SVM_EXIT_EXCP_DE);
 	struct exc_info info = {
 		.vector = vector,
 		.has_error = vector == VEC_AC,
 		.error = vector == VEC_AC ? (uint32_t)vmcb->control.exitinfo1 : 0,
-		.dr6_bits = vector == VEC_DB ? debug_status(&vmcb->save) : 0,
+		.dr6_bits = vector == VEC_DB ? take_debug_status(vmcb) : 0,
 	};
 
 	return exit_exception(vcpu, &info);

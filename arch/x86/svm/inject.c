@@ -12,7 +12,6 @@
 
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/inject.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
@@ -41,23 +40,12 @@ static void set_window(struct vmcb_control *control, bool is_wanted)
 	control->clean_bits &= ~CLEAN_TPR;
 }
 
-/* What a #DB does besides being delivered: injection alone touches neither register. */
-static void set_debug_status(struct vcpu *vcpu, struct vmcb *vmcb)
-{
-	vmcb->save.dr6 |= vcpu->dr6_pending;
-	vmcb->save.dr7 &= ~DR7_GD;
-	vmcb->control.clean_bits &= ~CLEAN_DRX;
-	vcpu->dr6_pending = 0;
-}
-
 static void write_event(struct vcpu *vcpu, struct vevent *event)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
 	if (!(svm->vmcb->save.cr0 & CR0_PE))
 		event->has_error = false;	/* real mode pushes none */
-	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_DB && vcpu->dr6_pending)
-		set_debug_status(vcpu, svm->vmcb);
 	svm->vmcb->control.eventinj = svm_encode_event(event);
 	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_PF) {
 		svm->vmcb->save.cr2 = vcpu->cr2;	/* injection does not touch CR2 either */

@@ -93,7 +93,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 	for (unsigned i = 0; i < SEG_COUNT; i++)	/* after CR0 and RFLAGS, on which the CPL depends */
 		svm_set_seg(vcpu, i, &state->seg[i]);
 	save->star = save->lstar = save->cstar = save->sfmask = save->kernel_gs_base = 0;
-	save->dr6 = vcpu->dr6 = DR6_RESET;
+	save->dr6 = DR6_RESET;
 	vcpu->pending.is_valid = false;
 	vcpu->nmi_blocked = false;
 	reset_control(svm);
@@ -102,8 +102,8 @@ void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 /* ---- Switching ---- */
 
 /*
- * VMLOAD and VMSAVE switch the MSRs of SYSCALL and SYSENTER at every entry; TSC_AUX alone is left. CR2 and
- * DR6 live in the VMCB, but the neutral code switches what the processor holds: give it that.
+ * VMLOAD and VMSAVE switch the MSRs of SYSCALL and SYSENTER at every entry; TSC_AUX alone is left. CR2
+ * lives in the VMCB, but the neutral code switches what the processor holds: give it that.
  */
 static void load_registers(struct vcpu *vcpu)
 {
@@ -111,7 +111,6 @@ static void load_registers(struct vcpu *vcpu)
 
 	if (cpu_features.has_rdtscp)
 		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
-	vmcb->save.dr6 = vcpu->dr6;
 	vmcb->save.cr2 = vcpu->cr2;
 	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
 }
@@ -121,7 +120,6 @@ static void save_registers(struct vcpu *vcpu)
 	if (cpu_features.has_rdtscp)
 		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
 	write_cr2(svm_of(vcpu)->vmcb->save.cr2);
-	write_dr6(svm_of(vcpu)->vmcb->save.dr6);
 }
 
 void svm_swap(struct vcpu *out, struct vcpu *in)

@@ -189,7 +189,7 @@ bool smp_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)
 /* Registers the backend does not touch, as reset leaves them; it does the rest. */
 void smp_start(struct vcpu *vcpu, const struct reset_state *state)
 {
-	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	dr_reset(vcpu);
 	vcpu->cr2 = 0;
 	vcpu->irq_check = true;
 	virt->vcpu_reset(vcpu, state);

@@ -34,9 +34,9 @@ static const struct control_set pin_set = {
 static const struct control_set proc_set = {
 	"primary processor-based",
 	PROC_TSC_OFFSETTING | PROC_HLT | PROC_MWAIT | PROC_MONITOR | PROC_RDPMC | PROC_CR8_LOAD | PROC_CR8_STORE |
-	PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_SECONDARY,
+	PROC_MOV_DR | PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_SECONDARY,
 	0,
-	PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG | PROC_RDTSC | PROC_MOV_DR | PROC_UNCONDITIONAL_IO,
+	PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG | PROC_RDTSC | PROC_UNCONDITIONAL_IO,
 };
 
 static const struct control_set proc2_set = {
@@ -70,6 +70,7 @@ static const struct { const struct control_set *set; uint64_t bit; const char *n
 	{ &proc_set, PROC_RDPMC, "RDPMC exiting", NULL },
 	{ &proc_set, PROC_CR8_LOAD, "CR8-load exiting", NULL },
 	{ &proc_set, PROC_CR8_STORE, "CR8-store exiting", NULL },
+	{ &proc_set, PROC_MOV_DR, "MOV-DR exiting", NULL },
 	{ &proc_set, PROC_IO_BITMAPS, "I/O bitmaps", NULL },
 	{ &proc_set, PROC_MSR_BITMAPS, "MSR bitmaps", NULL },
 	{ &proc_set, PROC_SECONDARY, "secondary controls", NULL },
@@ -77,7 +78,6 @@ static const struct { const struct control_set *set; uint64_t bit; const char *n
 	{ &proc_set, PROC_CR3_STORE, "clearing CR3-store exiting", NULL },
 	{ &proc_set, PROC_INVLPG, "clearing INVLPG exiting", NULL },
 	{ &proc_set, PROC_RDTSC, "clearing RDTSC exiting", NULL },
-	{ &proc_set, PROC_MOV_DR, "clearing MOV-DR exiting", NULL },
 	{ &proc_set, PROC_UNCONDITIONAL_IO, "clearing unconditional I/O exiting", NULL },
 	{ &proc2_set, PROC2_EPT, "EPT", NULL },
 	{ &proc2_set, PROC2_UNRESTRICTED, "unrestricted guest (needs Westmere, 2010, or newer)", NULL },

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hardware words to neutral structs. Pure. SDM vol. 3, 28.2.1 "Basic VM-Exit Information", tables 28-3
- * (control registers), 28-5 (I/O instructions), 28-7 (EPT violations); 28.2.5 and table 28-9 (INS and OUTS).
+ * (control registers), 28-4 (MOV DR), 28-5 (I/O instructions), 28-7 (EPT violations); 28.2.5 and table 28-9
+ * (INS and OUTS).
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
@@ -42,6 +43,19 @@ struct cr_access vmx_decode_cr(uint64_t qual)
 		.cr = (uint8_t)field_get(qual, CRQ_NUMBER),
 		.gpr = (uint8_t)field_get(qual, CRQ_GPR),
 		.lmsw = (uint16_t)field_get(qual, CRQ_LMSW),
+	};
+}
+
+#define DRQ_NUMBER	FIELD(3, 0)	/* bit 3 is undefined; Bochs exits for DR8 to DR15, and has it set */
+#define DRQ_READ	BIT(4)
+#define DRQ_GPR		FIELD(11, 8)
+
+struct dr_access vmx_decode_dr(uint64_t qual)
+{
+	return (struct dr_access){
+		.dr = (uint8_t)field_get(qual, DRQ_NUMBER),
+		.gpr = (uint8_t)field_get(qual, DRQ_GPR),
+		.is_read = qual & DRQ_READ,
 	};
 }
 

@@ -69,6 +69,13 @@ static enum exit_result vmx_exit_cr(struct vcpu *vcpu)
 	return exit_cr(vcpu, &access);
 }
 
+static enum exit_result vmx_exit_dr(struct vcpu *vcpu)
+{
+	struct dr_access access = vmx_decode_dr(vmread(VMCS_EXIT_QUALIFICATION));
+
+	return exit_dr(vcpu, &access);
+}
+
 static enum exit_result vmx_exit_ept_violation(struct vcpu *vcpu)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);

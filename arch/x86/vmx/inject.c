@@ -4,7 +4,6 @@
  * That Occur During Event Delivery". The decision is virt/inject.c's; here are the fields.
  */
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/inject.h"
 #include "arch/x86/vmx/exits.h"
@@ -29,20 +28,10 @@ void vmx_close_windows(struct vcpu *vcpu)
 	want_windows(vmx_use(vcpu), false, false);
 }
 
-/* A #DB that we hand on: what the processor would have left in DR6 and DR7 (table 28-1, exit qualification). */
-static void set_debug_status(struct vcpu *vcpu)
-{
-	write_dr6((read_dr6() & ~DR6_B) | vcpu->dr6_pending);
-	vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
-	vcpu->dr6_pending = 0;
-}
-
 static void inject(struct vcpu *vcpu, const struct vevent *event)
 {
 	struct vmx_vcpu *vmx = vcpu->arch;
 
-	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_DB && vcpu->dr6_pending)
-		set_debug_status(vcpu);
 	vmwrite(VMCS_ENTRY_INTR_INFO, vmx_encode_event(event));
 	/* No error code in real mode (27.2.1.3: the entry would fail). */
 	if (event->has_error)

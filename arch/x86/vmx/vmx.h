@@ -175,7 +175,7 @@ extern const uint32_t vmcs_field_count;
 	X(26, VMXOFF,			"VMXOFF",			exit_undefined)		\
 	X(27, VMXON,			"VMXON",			exit_undefined)		\
 	X(28, CR_ACCESS,		"Control-register accesses",	vmx_exit_cr)		\
-	X(29, MOV_DR,			"MOV DR",			vmx_exit_unexpected)			\
+	X(29, MOV_DR,			"MOV DR",			vmx_exit_dr)		\
 	X(30, IO_INSTRUCTION,		"I/O instruction",		vmx_exit_io)		\
 	X(31, RDMSR,			"RDMSR",			exit_rdmsr)		\
 	X(32, WRMSR,			"WRMSR",			exit_wrmsr)		\
@@ -389,6 +389,7 @@ struct cr_access;
 struct vevent;
 struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info);
 struct cr_access  vmx_decode_cr(uint64_t qual);
+struct dr_access  vmx_decode_dr(uint64_t qual);
 struct vevent     vmx_decode_event(uint32_t info, uint32_t error, uint32_t insn_len);
 uint32_t          vmx_encode_event(const struct vevent *event);
 

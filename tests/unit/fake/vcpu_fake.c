@@ -115,6 +115,17 @@ void vcpu_fake_map(struct vcpu_fake *fake, uint64_t linear, uint64_t physical, u
 	vcpu_fake_set_word(fake, vcpu_fake_entry(fake, linear), physical | flags | 1);
 }
 
+/* ---- host/cpu.c ---- */
+
+uint64_t fake_breakpoints[4];
+unsigned fake_breakpoint_loads;
+
+void cpu_set_breakpoints(const uint64_t addr[4])
+{
+	memcpy(fake_breakpoints, addr, sizeof(fake_breakpoints));
+	fake_breakpoint_loads++;
+}
+
 /* ---- hv/vcpu.c ---- */
 
 void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)

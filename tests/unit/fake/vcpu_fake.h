@@ -32,6 +32,10 @@ struct vcpu_fake {
 	uint64_t        apic_last;	/* value written last */
 };
 
+/* What the processor would hold in DR0 to DR3: host/cpu.c's cpu_set_breakpoints. */
+extern uint64_t fake_breakpoints[4];
+extern unsigned fake_breakpoint_loads;
+
 void vcpu_fake_init(struct vcpu_fake *fake);	/* real mode, flat segments, RAM, empty buses */
 void vcpu_fake_protected(struct vcpu_fake *fake);	/* 32-bit, flat, no paging */
 void vcpu_fake_long(struct vcpu_fake *fake);	/* 64-bit, 4-level, nothing mapped yet */
