@@ -1,10 +1,12 @@
 ; SPDX-License-Identifier: MIT
-; Breakpoints, and the debug registers themselves.
+; Breakpoints that strike, although other VMs had the processor in between. dr.asm is about the registers themselves.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
+%include "irq.inc"
 
 WATCHED		equ 0x200000
+OTHERS_MS	equ 30
 
 db_count:	dq 0
 db_rip:		dq 0
@@ -24,10 +26,22 @@ db_handler:				; notes where and why, and ends the stepping
 	pop	rax
 	iretq
 
+; Bochs' AMD processors leave DR6 empty when a #DB is intercepted.
+%macro CHECK_STATUS 2			; B0-B3 expected, name
+	call	is_amd
+	test	eax, eax
+	jnz	%%skip
+	mov	rax, [db_dr6]
+	and	eax, 0xf
+	CHECK_EQ rax, %1, %2
+	jmp	%%end
+%%skip:	SKIP	%2, "not told on this processor"
+%%end:
+%endmacro
+
 main:
 	SET_GATE 1, db_handler
 	call	breakpoints
-	call	registers
 	DONE
 
 breakpoints:
@@ -35,59 +49,30 @@ breakpoints:
 	mov	dr0, rax
 	mov	rax, 0x403		; instruction, DR0
 	mov	dr7, rax
+	mov	eax, OTHERS_MS
+	call	spin_ms
 	mov	qword [db_count], 0
 	nop
 .here:	nop
 	nop
-	CHECK_EQ qword [db_count], 1, "step.instruction-breakpoint"
+	CHECK_EQ qword [db_count], 1, "debug.instruction"
 	mov	rax, [db_rip]
-	CHECK_EQ rax, .here, "step.instruction-breakpoint-rip"
-	mov	rax, [db_dr6]
-	and	eax, 0xf
-	CHECK_EQ rax, 1, "step.instruction-breakpoint-dr6"
+	CHECK_EQ rax, .here, "debug.instruction-rip"
+	CHECK_STATUS 1, "debug.instruction-dr6"
 	mov	rax, WATCHED
 	mov	dr1, rax
 	mov	rax, 0xd0040c		; 4 bytes, write, DR1
 	mov	dr7, rax
+	mov	eax, OTHERS_MS
+	call	spin_ms
 	mov	qword [db_count], 0
 	mov	dword [WATCHED], 5
 .behind:
 	nop
-	CHECK_EQ qword [db_count], 1, "step.watchpoint"
+	CHECK_EQ qword [db_count], 1, "debug.watchpoint"
 	mov	rax, [db_rip]
-	CHECK_EQ rax, .behind, "step.watchpoint-rip"
-	mov	rax, [db_dr6]
-	and	eax, 0xf
-	CHECK_EQ rax, 2, "step.watchpoint-dr6"
+	CHECK_EQ rax, .behind, "debug.watchpoint-rip"
+	CHECK_STATUS 2, "debug.watchpoint-dr6"
 	mov	rax, 0x400
 	mov	dr7, rax
-	ret
-
-registers:
-	mov	rax, 0x1111000
-	mov	dr0, rax
-	mov	rax, 0x2222000
-	mov	dr1, rax
-	mov	rax, 0x3333000
-	mov	dr2, rax
-	mov	rax, 0x4444000
-	mov	dr3, rax
-	xor	eax, eax
-	cpuid
-	mov	rax, dr0
-	CHECK_EQ rax, 0x1111000, "step.dr0"
-	mov	rax, dr1
-	CHECK_EQ rax, 0x2222000, "step.dr1"
-	mov	rax, dr2
-	CHECK_EQ rax, 0x3333000, "step.dr2"
-	mov	rax, dr3
-	CHECK_EQ rax, 0x4444000, "step.dr3"
-	mov	rax, dr6
-	CHECK_IMM64 rax, 0xffff0ff0, "step.dr6-reserved"
-	mov	rax, dr7
-	CHECK_EQ rax, 0x400, "step.dr7"
-	mov	rax, cr4
-	or	rax, 8			; DE
-	mov	cr4, rax
-	EXPECT_FAULT 6, "step.dr4-with-de", {db 0x0f, 0x21, 0xe0}
 	ret

@@ -35,6 +35,7 @@ main:
 	EXPECT_FAULT 13, "user.invd", invd
 	EXPECT_FAULT 13, "user.wbinvd", wbinvd
 	EXPECT_FAULT 13, "user.read-dr7", {mov rax, dr7}
+	EXPECT_FAULT 13, "user.write-dr0", {mov dr0, rax}
 	EXPECT_FAULT 13, "user.rdpmc", rdpmc
 	pause
 	call	now

@@ -55,8 +55,9 @@ ROWS = [
     Row("user"),
     Row("align", only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not check alignment")),
     Row("step"),
-    Row("debug", only=(("vmx-bochs",), "QEMU 7.2 keeps a guest's breakpoints when it leaves the guest, so that they strike in "
-                                       "others; Bochs' AMD processors leave DR6 empty when a #DB is intercepted")),
+    Row("debug", only=(VMX_AND_RYZEN, "QEMU 7.2's VMRUN loads DR7 without setting its breakpoints")),
+    Row("dr-a", "dr"),
+    Row("dr-b", "dr"),              # a second one: neither registers nor breakpoints may be shared
     Row("hypercall", text=("said by a hypercall",)),
     Row("exit-code", "exit_code", end="shut off (shutdown): hypercall, code 7", text=("END by hypercall",)),
     Row("xsetbv-a", "xsetbv"),
@@ -80,7 +81,7 @@ ROWS = [
     hostile("ac-loop", "hostile32", end="crashed: endless loop delivering exception 0x11", log=DUMP,
             only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not check alignment")),
     hostile("db-loop", end="crashed: endless loop delivering exception 0x1", log=DUMP,
-            only=(VMX_AND_RYZEN, "QEMU 7.2 itself aborts when an SVM guest has a watchpoint on its stack")),
+            only=(VMX_AND_RYZEN, "QEMU 7.2's VMRUN loads DR7 without setting its breakpoints")),
     hostile("rep-huge"),
     hostile("hog", name="hog-a", only=HOG_ONLY),
     hostile("hog", name="hog-b", only=HOG_ONLY),
