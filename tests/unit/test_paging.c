@@ -235,6 +235,32 @@ static void test_device(void **state)
 	assert_int_equal(walk(paging_root(), DIRECT_MAP_BASE + 0x100000000).span, 1ULL << 30);
 }
 
+/* Pages for another processor, with a hole left below them; and the tables it starts on. */
+static void test_other_processors(void **state)
+{
+	static uint8_t copy[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+	const uint64_t stack = CPU_AREA + CPU_AREA_STRIDE + PAGE_SIZE;
+
+	(void)state;
+	for (unsigned la57 = 0; la57 < 2; la57++) {
+		boot(true, la57);
+		assert_true(paging_populate(stack, 2 * PAGE_SIZE));
+		paging_copy_identity(copy);
+		for (uint64_t at = stack; at < stack + 2 * PAGE_SIZE; at += PAGE_SIZE) {
+			struct place place = walk(paging_root(), at);
+
+			assert_int_equal(place.rights, RIGHT_W);
+			assert_int_equal(walk(ptr_hpa(copy).raw, at).phys, place.phys);
+		}
+		check(paging_root(), stack - 1, NONE, 0);
+		check(paging_root(), stack + 2 * PAGE_SIZE, NONE, 0);
+		check(ptr_hpa(copy).raw, 0x9f000, 0x9f000, RIGHT_W | RIGHT_X);
+		check(ptr_hpa(copy).raw, DIRECT_MAP_BASE + 0x9f000, 0x9f000, RIGHT_W);
+		pool_used = POOL_PAGES;
+		assert_false(paging_populate(stack, 1));
+	}
+}
+
 /* Boot's tables, which map the low half only and the image in the last entry. */
 static void test_early(void **state)
 {
@@ -270,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_map), cmocka_unit_test(test_image), cmocka_unit_test(test_page_sizes),
 		cmocka_unit_test(test_is_mapped), cmocka_unit_test(test_device), cmocka_unit_test(test_early),
+		cmocka_unit_test(test_other_processors),
 	};
 
 	return cmocka_run_group_tests_name("paging", tests, NULL, NULL);

@@ -210,7 +210,8 @@ void cpu_init_boot(uint32_t apic_id)
 	cpu->apic_id = apic_id;
 	gdt_init(cpu);
 	set_gs(cpu);		/* loading the segment register cleared it */
-	idt_init(cpu);
+	idt_init();
+	idt_load(cpu);
 	set_control_registers();
 }
 

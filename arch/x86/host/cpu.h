@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct vcpu;
+struct cpu_tables;
 
 struct cpu {
 	struct cpu  *self;		/* offset 0: mov %gs:0 */
@@ -22,6 +23,8 @@ struct cpu {
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
 	uint16_t     gdt_limit, idt_limit;
 	void        *arch;		/* VMXON region, host save area */
+	struct cpu_tables *tables;	/* GDT, TSS and their stacks (gdt.c); NULL: not there */
+	uint8_t     *stack, *stack_top;
 };
 
 #define CPUS_MAX 64

@@ -7,7 +7,10 @@
  */
 #include "arch/x86/host/gdt.h"
 
+#include <stddef.h>
+
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/paging.h"
 #include "arch/x86/hw/bits.h"
 #include "hv/addr.h"
 #include "hv/lib/util.h"
@@ -19,6 +22,7 @@
 #define TSS_AVAILABLE	0x89U			/* present, 64-bit TSS; LTR makes it busy */
 
 #define IST_STACK_SIZE	(8U << 10)
+#define STACK_SIZE	(32U << 10)	/* as in start.asm */
 
 /* SDM vol. 3, figure 7-11 "64-Bit TSS Format". Packed: its 64-bit fields lie on 4-byte borders. */
 struct tss {
@@ -41,29 +45,42 @@ struct table_register {
 	uint64_t base;
 } __attribute__((packed));
 
-/* Boot processor only; the others will get theirs from the page allocator when they are started. */
-static uint64_t gdt[GDT_ENTRIES] __attribute__((aligned(16)));
-static struct tss tss __attribute__((aligned(16)));
-static struct guarded_stack ist_stacks[IST_COUNT - 1];
+/* Of one processor. */
+struct cpu_tables {
+	struct guarded_stack ist[IST_COUNT - 1];
+	uint64_t             gdt[GDT_ENTRIES] __attribute__((aligned(16)));
+	struct tss           tss __attribute__((aligned(16)));
+};
 
-extern uint8_t boot_stack_guard[], boot_stack[], boot_stack_top[];	/* start.asm */
+static struct cpu_tables boot_tables;
+extern uint8_t boot_stack[], boot_stack_top[];	/* start.asm */
+
+/* What another processor gets, at CPU_AREA + index * CPU_AREA_STRIDE. */
+struct cpu_area {
+	struct cpu_tables tables;
+	uint8_t           guard[PAGE_SIZE];
+	uint8_t           stack[STACK_SIZE];
+};
+_Static_assert(sizeof(struct cpu_area) <= CPU_AREA_STRIDE, "areas of two processors must not meet");
+_Static_assert(offsetof(struct cpu_area, guard) % PAGE_SIZE == 0, "stacks are whole pages");
 
 static uint64_t addr_of(const void *ptr)
 {
 	return (uint64_t)(uintptr_t)ptr;
 }
 
-static void fill_tables(void)
+static void fill_tables(struct cpu_tables *tables)
 {
-	uint64_t base = addr_of(&tss), low;
+	struct tss *tss = &tables->tss;
+	uint64_t *gdt = tables->gdt, base = addr_of(tss), low;
 
-	for (unsigned i = 0; i < countof(ist_stacks); i++)
-		tss.ist[i] = addr_of(ist_stacks[i].stack) + IST_STACK_SIZE;
-	tss.iomap_base = sizeof(tss);		/* behind the limit: no port permission map */
+	for (unsigned i = 0; i < countof(tables->ist); i++)
+		tss->ist[i] = addr_of(tables->ist[i].stack) + IST_STACK_SIZE;
+	tss->iomap_base = sizeof(*tss);		/* behind the limit: no port permission map */
 
 	gdt[HOST_CS / sizeof(gdt[0])] = DESC_CODE64;
 	gdt[HOST_DS / sizeof(gdt[0])] = DESC_DATA;
-	low = field_set(sizeof(tss) - 1, FIELD(39, 16), base);
+	low = field_set(sizeof(*tss) - 1, FIELD(39, 16), base);
 	low = field_set(low, DESC_TSS, TSS_AVAILABLE);
 	low = field_set(low, FIELD(63, 56), field_get(base, FIELD(31, 24)));
 	gdt[HOST_TR / sizeof(gdt[0])] = low;
@@ -89,16 +106,45 @@ static void load_segments(void)
 	__asm__ volatile("ltr %w0" : : "r"(HOST_TR));
 }
 
+/* The pages below the stacks are left out. */
+static bool populate(struct cpu_area *area)
+{
+	bool has_room = paging_populate(addr_of(area->tables.gdt), addr_of(area->guard) - addr_of(area->tables.gdt)) &&
+			paging_populate(addr_of(area->stack), sizeof(area->stack));
+
+	for (unsigned i = 0; i < countof(area->tables.ist); i++)
+		has_room = has_room && paging_populate(addr_of(area->tables.ist[i].stack), IST_STACK_SIZE);
+	return has_room;
+}
+
+bool gdt_create(struct cpu *cpu)
+{
+	struct cpu_area *area = (struct cpu_area *)(uintptr_t)(CPU_AREA + cpu->index * CPU_AREA_STRIDE);
+
+	if (!populate(area))
+		return false;
+	cpu->tables = &area->tables;
+	cpu->stack = area->stack;
+	cpu->stack_top = area->stack + sizeof(area->stack);
+	return true;
+}
+
 void gdt_init(struct cpu *cpu)
 {
-	struct table_register reg = { sizeof(gdt) - 1, addr_of(gdt) };
+	struct table_register reg;
 
-	fill_tables();
+	if (cpu->index == 0) {
+		cpu->tables = &boot_tables;
+		cpu->stack = boot_stack;
+		cpu->stack_top = boot_stack_top;
+	}
+	reg = (struct table_register){ sizeof(cpu->tables->gdt) - 1, addr_of(cpu->tables->gdt) };
+	fill_tables(cpu->tables);
 	__asm__ volatile("lgdt %0" : : "m"(reg));
 	load_segments();
 	cpu->gdt_base = reg.base;
 	cpu->gdt_limit = reg.limit;
-	cpu->tss_base = addr_of(&tss);
+	cpu->tss_base = addr_of(&cpu->tables->tss);
 }
 
 static bool inside(uint64_t addr, uint64_t len, const uint8_t *start, const uint8_t *end)
@@ -106,19 +152,31 @@ static bool inside(uint64_t addr, uint64_t len, const uint8_t *start, const uint
 	return addr >= addr_of(start) && range_fits(addr - addr_of(start), len, addr_of(end) - addr_of(start));
 }
 
-bool gdt_on_stack(uint64_t addr, uint64_t len)
+static bool is_stack_of(const struct cpu *cpu, uint64_t addr, uint64_t len)
 {
-	if (inside(addr, len, boot_stack, boot_stack_top))
+	if (inside(addr, len, cpu->stack, cpu->stack_top))
 		return true;
-	for (unsigned i = 0; i < countof(ist_stacks); i++)
-		if (inside(addr, len, ist_stacks[i].stack, ist_stacks[i].stack + IST_STACK_SIZE))
+	for (unsigned i = 0; i < countof(cpu->tables->ist); i++)
+		if (inside(addr, len, cpu->tables->ist[i].stack, cpu->tables->ist[i].stack + IST_STACK_SIZE))
 			return true;
 	return false;
 }
 
+bool gdt_on_stack(uint64_t addr, uint64_t len)
+{
+	for (unsigned i = 0; i < CPUS_MAX; i++)
+		if (cpus[i].tables && is_stack_of(&cpus[i], addr, len))
+			return true;
+	return false;
+}
+
+/* IST_COUNT stacks each: the one it runs on, and those of the interrupt stack table. */
 uint64_t gdt_guard_page(unsigned i)
 {
-	if (i == 0)
-		return addr_of(boot_stack_guard);
-	return i <= countof(ist_stacks) ? addr_of(ist_stacks[i - 1].guard) : 0;
+	const struct cpu *cpu = &cpus[i / IST_COUNT];
+	unsigned n = i % IST_COUNT;
+
+	if (i / IST_COUNT >= CPUS_MAX || !cpu->tables)
+		return 0;
+	return n == IST_NONE ? addr_of(cpu->stack) - PAGE_SIZE : addr_of(cpu->tables->ist[n - 1].guard);
 }

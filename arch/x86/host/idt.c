@@ -34,12 +34,8 @@ static const uint8_t vector_ist[VECTORS] = {
 	[VEC_MC] = IST_MC,
 };
 
-void idt_init(struct cpu *cpu)
+void idt_init(void)
 {
-	struct { uint16_t limit; uint64_t base; } __attribute__((packed)) reg = {
-		sizeof(idt) - 1, (uint64_t)(uintptr_t)idt
-	};
-
 	for (unsigned i = 0; i < VECTORS; i++) {
 		uint64_t stub = (uint64_t)(uintptr_t)trap_stubs + i * STUB_SIZE;
 
@@ -52,6 +48,14 @@ void idt_init(struct cpu *cpu)
 			.type = GATE_INTERRUPT,
 		};
 	}
+}
+
+void idt_load(struct cpu *cpu)
+{
+	struct { uint16_t limit; uint64_t base; } __attribute__((packed)) reg = {
+		sizeof(idt) - 1, (uint64_t)(uintptr_t)idt
+	};
+
 	__asm__ volatile("lidt %0" : : "m"(reg));
 	cpu->idt_base = reg.base;
 	cpu->idt_limit = reg.limit;

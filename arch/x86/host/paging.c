@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our own page tables. Three things are mapped, nothing else:
+ * Our own page tables. Four things are mapped, nothing else:
  *   - the image at its link address, each section with just the rights it needs, guard pages left out;
  *   - the direct map: the low 4 GiB (devices, firmware) and all RAM, at DIRECT_MAP_BASE + physical address;
  *   - in a second set of tables, the same physical memory at its own address, executable, for one call of the
- *     firmware's ResetSystem.
+ *     firmware's ResetSystem, and for the first instructions of other processors (ap_start.asm);
+ *   - the stacks and tables of other processors, 4 KiB pages wherever they come from.
  * The direct map is made non-executable by its entries in the top table alone (NX holds for everything below
  * it: SDM vol. 3, 4.6 "Access Rights"), so the identity map of the second set shares all lower tables.
  *
@@ -269,6 +270,24 @@ bool paging_is_mapped(hpa_t start, uint64_t len)
 uint64_t paging_root(void)
 {
 	return tables.root;
+}
+
+bool paging_populate(uint64_t virt, uint64_t len)
+{
+	for (uint64_t at = virt; at < virt + len; at += PAGE_SIZE) {
+		void *page = page_alloc();
+
+		if (!page)
+			return false;
+		*leaf_entry(at) = ptr_hpa(page).raw | PAGE_FLAGS | PTE_W | nx_flag();
+	}
+	share_top_entries();
+	return true;
+}
+
+void paging_copy_identity(void *page)
+{
+	memcpy(page, hpa_ptr(hpa(tables.identity_root)), PAGE_SIZE);
 }
 
 /* ---- The way back to the firmware, taken once ---- */

@@ -18,6 +18,20 @@ void paging_early(void);
 void paging_init(const struct handoff *handoff);	/* builds and switches CR3 */
 uint64_t paging_root(void);				/* CR3 */
 
+/*
+ * Memory of the other processors, at addresses of its own so that the pages below stacks can be left out: an area of
+ * CPU_AREA_STRIDE for each. paging_populate maps fresh pages there; false when there are none.
+ */
+#define CPU_AREA	0xffffffffc0000000ULL
+#define CPU_AREA_STRIDE	(128ULL << 10)
+bool paging_populate(uint64_t virt, uint64_t len);
+
+/*
+ * For a processor that starts: into a page it can reach, a top table with everything of ours and physical memory at
+ * its own address too, executable.
+ */
+void paging_copy_identity(void *page);
+
 /* A device window, outside the direct map's RAM too; its direct-map address. */
 void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining);
 bool paging_is_mapped(hpa_t start, uint64_t len);	/* in the direct map: may hpa_ptr(start) be followed? */

@@ -36,11 +36,9 @@ hv_entry:
 	jmp	.stop
 
 section .bss nobits alloc noexec write align=4096
-global boot_stack_guard
 global boot_stack
 global boot_stack_top
-boot_stack_guard:
-	resb	PAGE
+	resb	PAGE			; the page that is unmapped
 boot_stack:
 	resb	STACK_SIZE
 boot_stack_top:
