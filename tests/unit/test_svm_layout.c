@@ -190,11 +190,25 @@ static void asids(void **state)
 	assert_false(b.want_flush);
 }
 
+static void difference(void **state)
+{
+	static const struct svm_features features = { .revision = 1, .asid_count = 16, .has_np = true };
+	struct svm_features other = features;
+
+	(void)state;
+	assert_null(svm_features_difference(&features, &other));
+	other.has_pause_filter = true;
+	assert_string_equal(svm_features_difference(&features, &other), "PAUSE filter");
+	other.asid_count = 17;		/* the first is named */
+	assert_string_equal(svm_features_difference(&features, &other), "number of ASIDs");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields_cover_the_vmcb), cmocka_unit_test(offsets), cmocka_unit_test(exits_are_named),
 		cmocka_unit_test(msrpm), cmocka_unit_test(controls), cmocka_unit_test(asids),
+		cmocka_unit_test(difference),
 	};
 
 	return cmocka_run_group_tests_name("svm_layout", tests, NULL, NULL);

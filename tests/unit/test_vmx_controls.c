@@ -141,6 +141,27 @@ static void check_range(const uint8_t *bitmap, uint32_t first)
 	}
 }
 
+static void test_difference(void **unused)
+{
+	static const struct vmx_caps caps = { .revision = 1, .pin = 2, .cr4_fixed1 = 3 };
+	static const struct { struct vmx_caps other; const char *name; } rows[] = {
+		{ { .revision = 1, .pin = 2, .cr4_fixed1 = 3 }, NULL },
+		{ { .revision = 2, .pin = 2, .cr4_fixed1 = 3 }, "VMCS revision" },
+		{ { .revision = 1, .pin = 2, .cr4_fixed1 = 3, .has_true = true }, "TRUE control registers" },
+		{ { .revision = 1, .pin = 2 | 1ULL << 63, .cr4_fixed1 = 3 }, "pin-based controls" },
+		{ { .revision = 1, .pin = 2, .cr4_fixed1 = 2 }, "fixed bits of CR4" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		const char *name = vmx_caps_difference(&caps, &rows[i].other);
+
+		assert_int_equal(!name, !rows[i].name);
+		if (name)
+			assert_string_equal(name, rows[i].name);
+	}
+}
+
 static void test_msr_bitmap(void **unused)
 {
 	uint8_t bitmap[PAGE_SIZE];
@@ -168,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_reconcile),
 		cmocka_unit_test(test_wished),
 		cmocka_unit_test(test_processors),
+		cmocka_unit_test(test_difference),
 		cmocka_unit_test(test_msr_bitmap),
 		cmocka_unit_test(test_io_bitmap),
 	};

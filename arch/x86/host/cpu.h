@@ -38,6 +38,11 @@ static inline struct cpu *this_cpu(void)
 	return cpu;
 }
 
+static inline bool cpu_is_boot(void)
+{
+	return this_cpu()->index == 0;
+}
+
 /* Selectors of our GDT. */
 #define HOST_CS	0x08
 #define HOST_DS	0x10

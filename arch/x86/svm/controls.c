@@ -8,6 +8,7 @@
  */
 #include "arch/x86/svm/svm.h"
 
+#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
 static const uint32_t vector3_wanted[] = {
@@ -125,4 +126,26 @@ void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_f
 	svm->asid_generation = cpu->asid_generation;
 	svm->cpu = cpu;
 	svm->want_flush = false;
+}
+
+#define FEATURE_ROW(name, field) \
+	{ name, offsetof(struct svm_features, field), sizeof(((struct svm_features *)NULL)->field) }
+
+const char *svm_features_difference(const struct svm_features *one, const struct svm_features *other)
+{
+	static const struct { const char *name; size_t offset, size; } rows[] = {
+		FEATURE_ROW("revision", revision),
+		FEATURE_ROW("number of ASIDs", asid_count),
+		FEATURE_ROW("nested paging", has_np),
+		FEATURE_ROW("next-RIP save", has_nrips),
+		FEATURE_ROW("decode assists", has_decode_assists),
+		FEATURE_ROW("flush by ASID", has_flush_by_asid),
+		FEATURE_ROW("VMCB clean bits", has_clean_bits),
+		FEATURE_ROW("PAUSE filter", has_pause_filter),
+	};
+
+	for (size_t i = 0; i < countof(rows); i++)
+		if (memcmp((const char *)one + rows[i].offset, (const char *)other + rows[i].offset, rows[i].size))
+			return rows[i].name;
+	return NULL;
 }

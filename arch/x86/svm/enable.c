@@ -36,48 +36,73 @@ void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx
 	};
 }
 
+static char refusal[256];
+
 /* The processor does not offer SVM: is that the silicon, or a hypervisor we run in? */
 static const char *explain_absence(void)
 {
-	static char text[256];
-
-	if (!cpu_features.has_hypervisor) {
-		format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
+	if (cpu_features.has_hypervisor)
+		format_buf(refusal, sizeof(refusal), "TZ-E006 running under %s without nested virtualization: "
+			   "under KVM load kvm_amd nested=1 and use -cpu host; in QEMU's software mode use "
+			   "-cpu EPYC,+svm", cpu_features.hypervisor);
+	else
+		format_buf(refusal, sizeof(refusal), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
 			   cpu_features.vendor, cpu_features.brand);
-		return text;
-	}
-	format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: "
-		   "under KVM load kvm_amd nested=1 and use -cpu host; in QEMU's software mode use -cpu EPYC,+svm",
-		   cpu_features.hypervisor);
-	return text;
+	return refusal;
+}
+
+/* NULL when the firmware's lock lets us in; VM_CR is each processor's own. */
+static const char *check_lock(void)
+{
+	uint64_t vm_cr;
+
+	if (!rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) || !(vm_cr & VM_CR_SVMDIS) || !(vm_cr & VM_CR_SVM_LOCK))
+		return NULL;
+	return cpuid(CPUID_SVM_FEATURES, 0).edx & SVM_EDX_SVML ?
+		"TZ-E005 SVM disabled in firmware and locked with a key that the firmware or the TPM may "
+		"release. Enter setup (often F2/Del/F10), look for \"SVM Mode\" or \"AMD-V\", enable it, "
+		"power the machine fully off once" :
+		"TZ-E005 SVM disabled in firmware and locked until the next reset. Enter setup (often "
+		"F2/Del/F10), look for \"SVM Mode\" or \"AMD-V\", enable it, power the machine fully off once";
+}
+
+static void read_features(struct svm_features *features)
+{
+	struct cpuid_regs regs = cpuid(CPUID_SVM_FEATURES, 0);
+
+	svm_features_from(features, regs.eax, regs.ebx, regs.edx);
+}
+
+/* NULL when they suffice. */
+static const char *take_features(void)
+{
+	read_features(&svm_features);
+	if (svm_features.has_np && svm_features.asid_count >= 2)
+		return NULL;
+	return "TZ-E011 this CPU's AMD-V has no nested paging (CPUID 8000_000A, EDX bit 0): "
+	       "a processor of 2007 (\"Barcelona\") or later has it";
+}
+
+/* NULL when this processor is like the boot processor. */
+static const char *compare_features(void)
+{
+	struct svm_features features;
+	const char *name;
+
+	read_features(&features);
+	name = svm_features_difference(&svm_features, &features);
+	if (!name)
+		return NULL;
+	format_buf(refusal, sizeof(refusal), "its AMD-V differs from the boot processor's: %s", name);
+	return refusal;
 }
 
 bool svm_supported(const char **why_not)
 {
-	struct cpuid_regs regs;
-	uint64_t vm_cr;
-
-	if (!cpu_features.has_svm) {
-		*why_not = explain_absence();
-		return false;
-	}
-	if (rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS) && (vm_cr & VM_CR_SVM_LOCK)) {
-		*why_not = cpuid(CPUID_SVM_FEATURES, 0).edx & SVM_EDX_SVML ?
-			"TZ-E005 SVM disabled in firmware and locked with a key that the firmware or the TPM may "
-			"release. Enter setup (often F2/Del/F10), look for \"SVM Mode\" or \"AMD-V\", enable it, "
-			"power the machine fully off once" :
-			"TZ-E005 SVM disabled in firmware and locked until the next reset. Enter setup (often "
-			"F2/Del/F10), look for \"SVM Mode\" or \"AMD-V\", enable it, power the machine fully off once";
-		return false;
-	}
-	regs = cpuid(CPUID_SVM_FEATURES, 0);
-	svm_features_from(&svm_features, regs.eax, regs.ebx, regs.edx);
-	if (!svm_features.has_np || svm_features.asid_count < 2) {
-		*why_not = "TZ-E011 this CPU's AMD-V has no nested paging (CPUID 8000_000A, EDX bit 0): "
-			   "a processor of 2007 (\"Barcelona\") or later has it";
-		return false;
-	}
-	return true;
+	*why_not = cpu_features.has_svm ? check_lock() : explain_absence();
+	if (!*why_not)
+		*why_not = cpu_is_boot() ? take_features() : compare_features();
+	return !*why_not;
 }
 
 static void log_features(void)
@@ -113,7 +138,8 @@ void svm_cpu_on(void)
 
 	/* Disabled but not locked: the firmware left the decision to us. */
 	if (rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS)) {
-		log_info("TZ-I005 firmware left SVM disabled but unlocked; enabling it");
+		if (cpu_is_boot())
+			log_info("TZ-I005 firmware left SVM disabled but unlocked; enabling it");
 		wrmsr(MSR_AMD_VM_CR, vm_cr & ~VM_CR_SVMDIS);
 	}
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
@@ -123,7 +149,7 @@ void svm_cpu_on(void)
 	svm->host_pa = ptr_hpa(svm->host).raw;
 	vmsave(svm->host_pa);
 	cpu->arch = svm;
-	if (cpu->index == 0)
+	if (cpu_is_boot())
 		log_features();
 }
 

@@ -432,6 +432,8 @@ struct svm_features {
 };
 extern struct svm_features svm_features;
 void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx, uint32_t edx);
+/* The first thing that two processors do not have in common, by name; NULL: none. Pure, in controls.c. */
+const char *svm_features_difference(const struct svm_features *one, const struct svm_features *other);
 
 /* One for each processor, in struct cpu's arch. */
 struct svm_cpu {

@@ -23,7 +23,11 @@ struct virt_backend {
 	const char *name;			/* "VT-x", "AMD-V" */
 	const char *block_name;			/* "VMCS", "VMCB" */
 
-	bool (*supported)(const char **why_not);	/* false: *why_not is a TZ-Exxx line with the remedy */
+	/*
+	 * Asked on each processor, the boot processor first: others must also be like it, for a vCPU may run on any.
+	 * false: *why_not is a TZ-Exxx line with the remedy, or on others what differs.
+	 */
+	bool (*supported)(const char **why_not);
 	void (*cpu_on)(void);			/* once per processor */
 	void (*cpu_off)(void);
 

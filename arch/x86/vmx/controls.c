@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "arch/x86/vmx/vmx.h"
+#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
 /* SDM vol. 3, appendix A.3: low half = bits that must be 1, high half = bits that may be 1. */
@@ -145,4 +146,28 @@ bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, co
 	if (!(out->exit & EXITC_SAVE_TIMER))
 		out->pin &= ~PIN_PREEMPTION_TIMER | lo32(caps->pin);
 	return true;
+}
+
+#define CAP_ROW(name, field) { name, offsetof(struct vmx_caps, field), sizeof(((struct vmx_caps *)NULL)->field) }
+
+const char *vmx_caps_difference(const struct vmx_caps *one, const struct vmx_caps *other)
+{
+	static const struct { const char *name; size_t offset, size; } rows[] = {
+		CAP_ROW("VMCS revision", revision),
+		CAP_ROW("TRUE control registers", has_true),
+		CAP_ROW("pin-based controls", pin),
+		CAP_ROW("primary processor-based controls", proc),
+		CAP_ROW("secondary processor-based controls", proc2),
+		CAP_ROW("VM-exit controls", exit),
+		CAP_ROW("VM-entry controls", entry),
+		CAP_ROW("EPT and VPID", ept_vpid),
+		CAP_ROW("miscellaneous data", misc),
+		CAP_ROW("fixed bits of CR0", cr0_fixed0), CAP_ROW("fixed bits of CR0", cr0_fixed1),
+		CAP_ROW("fixed bits of CR4", cr4_fixed0), CAP_ROW("fixed bits of CR4", cr4_fixed1),
+	};
+
+	for (size_t i = 0; i < countof(rows); i++)
+		if (memcmp((const char *)one + rows[i].offset, (const char *)other + rows[i].offset, rows[i].size))
+			return rows[i].name;
+	return NULL;
 }

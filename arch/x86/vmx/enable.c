@@ -82,7 +82,8 @@ static const char *unlock(void)
 		control |= FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCK;
 		if (!wrmsr_safe(MSR_IA32_FEATURE_CONTROL, control))
 			return "TZ-E002 VT-x cannot be enabled: IA32_FEATURE_CONTROL refuses writes";
-		log_info("TZ-I003 firmware left VT-x unlocked; enabling and locking it");
+		if (cpu_is_boot())	/* said once: the lock is each processor's own */
+			log_info("TZ-I003 firmware left VT-x unlocked; enabling and locking it");
 		return NULL;
 	}
 	if (control & FEATURE_CONTROL_VMX)
@@ -109,32 +110,51 @@ static const char *check_ept(const struct vmx_caps *caps)
 	return NULL;
 }
 
-bool vmx_supported(const char **why_not)
+static char refusal[256];
+
+static const char *explain_absence(void)
 {
-	static char text[256];
+	if (cpu_features.has_hypervisor)
+		format_buf(refusal, sizeof(refusal), "TZ-E006 running under %s without nested virtualization: under "
+			   "KVM load kvm_intel with nested=1 and use -cpu host; in QEMU's software mode use "
+			   "-cpu EPYC,+svm", cpu_features.hypervisor);
+	else
+		format_buf(refusal, sizeof(refusal), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
+			   cpu_features.vendor, cpu_features.brand);
+	return refusal;
+}
+
+/* NULL when they suffice. From them the controls of all processors follow. */
+static const char *take_caps(void)
+{
 	const char *missing;
 
-	if (!cpu_features.has_vmx) {
-		if (cpu_features.has_hypervisor)
-			format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: under "
-				   "KVM load kvm_intel with nested=1 and use -cpu host; in QEMU's software mode use "
-				   "-cpu EPYC,+svm", cpu_features.hypervisor);
-		else
-			format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
-				   cpu_features.vendor, cpu_features.brand);
-		*why_not = text;
-		return false;
-	}
-	*why_not = unlock();
-	if (*why_not)
-		return false;
 	vmx_caps_read(&vmx_caps);
-	if (!vmx_controls_init(&vmx_caps, &vmx_controls, &missing)) {
-		format_buf(text, sizeof(text), "TZ-E011 this CPU's VT-x is too old: it lacks %s", missing);
-		*why_not = text;
-		return false;
-	}
-	*why_not = check_ept(&vmx_caps);
+	if (vmx_controls_init(&vmx_caps, &vmx_controls, &missing))
+		return check_ept(&vmx_caps);
+	format_buf(refusal, sizeof(refusal), "TZ-E011 this CPU's VT-x is too old: it lacks %s", missing);
+	return refusal;
+}
+
+/* NULL when this processor is like the boot processor. */
+static const char *compare_caps(void)
+{
+	struct vmx_caps caps;
+	const char *name;
+
+	vmx_caps_read(&caps);
+	name = vmx_caps_difference(&vmx_caps, &caps);
+	if (!name)
+		return NULL;
+	format_buf(refusal, sizeof(refusal), "its VT-x differs from the boot processor's: %s", name);
+	return refusal;
+}
+
+bool vmx_supported(const char **why_not)
+{
+	*why_not = cpu_features.has_vmx ? unlock() : explain_absence();
+	if (!*why_not)
+		*why_not = cpu_is_boot() ? take_caps() : compare_caps();
 	return !*why_not;
 }
 
@@ -161,7 +181,8 @@ void vmx_cpu_on(void)
 	invept(INVEPT_ALL, 0);
 	if (vmx_controls.proc2 & PROC2_VPID)
 		invvpid(INVVPID_ALL, 0);
-	vmx_caps_report(&vmx_caps);
+	if (cpu_is_boot())
+		vmx_caps_report(&vmx_caps);
 }
 
 void vmx_cpu_off(void)

@@ -357,6 +357,9 @@ bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, co
 /* The wished ones among them for a report: how many rows were filled in. Pure. */
 size_t vmx_wished_rows(const struct vmx_controls *controls, struct cap_row *rows, size_t max);
 
+/* The first capability that two processors do not have in common, by name; NULL: none. Pure. */
+const char *vmx_caps_difference(const struct vmx_caps *one, const struct vmx_caps *other);
+
 void vmx_caps_read(struct vmx_caps *caps);
 void vmx_caps_report(const struct vmx_caps *caps);
 bool vmx_supported(const char **why_not);
