@@ -71,93 +71,92 @@ static const struct feature_row features[] = {
 #define ADDR_PHYS_BITS		FIELD(7, 0)
 #define ADDR_LINEAR_BITS	FIELD(15, 8)
 
-static bool has_leaf(uint32_t leaf)
+static bool has_leaf(const struct cpu_features *has, uint32_t leaf)
 {
-	return leaf <= (leaf >= CPUID_EXT_BASE ? cpu_features.max_ext_leaf : cpu_features.max_leaf);
+	return leaf <= (leaf >= CPUID_EXT_BASE ? has->max_ext_leaf : has->max_leaf);
 }
 
 /* Intel answers a leaf beyond the last with the data of the last one: never ask. */
-static bool has_feature(const struct feature_row *row)
+static bool has_feature(const struct cpu_features *has, const struct feature_row *row)
 {
 	struct cpuid_regs regs;
 
-	if (!has_leaf(row->leaf))
+	if (!has_leaf(has, row->leaf))
 		return false;
 	regs = cpuid(row->leaf, row->subleaf);
 	return (uint32_t[]){ regs.eax, regs.ebx, regs.ecx, regs.edx }[row->reg] & row->bit;
 }
 
-static void read_names(void)
+static void read_names(struct cpu_features *has)
 {
 	struct cpuid_regs regs = cpuid(CPUID_BASIC, 0);
 	uint32_t text[] = { regs.ebx, regs.edx, regs.ecx };
 
-	cpu_features.max_leaf = regs.eax;
-	cpu_features.max_ext_leaf = cpuid(CPUID_EXT_BASE, 0).eax;
-	memcpy(cpu_features.vendor, text, sizeof(text));
-	cpu_features.is_intel = strcmp(cpu_features.vendor, "GenuineIntel") == 0;
-	cpu_features.is_amd = strcmp(cpu_features.vendor, "AuthenticAMD") == 0 ||
-			      strcmp(cpu_features.vendor, "HygonGenuine") == 0;
-	if (!has_leaf(CPUID_BRAND_LAST))
+	has->max_leaf = regs.eax;
+	has->max_ext_leaf = cpuid(CPUID_EXT_BASE, 0).eax;
+	memcpy(has->vendor, text, sizeof(text));
+	has->is_intel = strcmp(has->vendor, "GenuineIntel") == 0;
+	has->is_amd = strcmp(has->vendor, "AuthenticAMD") == 0 ||
+		      strcmp(has->vendor, "HygonGenuine") == 0;
+	if (!has_leaf(has, CPUID_BRAND_LAST))
 		return;
 	for (uint32_t leaf = CPUID_BRAND_FIRST; leaf <= CPUID_BRAND_LAST; leaf++) {
 		regs = cpuid(leaf, 0);
-		memcpy(cpu_features.brand + (leaf - CPUID_BRAND_FIRST) * sizeof(regs), &regs, sizeof(regs));
+		memcpy(has->brand + (leaf - CPUID_BRAND_FIRST) * sizeof(regs), &regs, sizeof(regs));
 	}
-	for (size_t len = strlen(cpu_features.brand); len > 0 && cpu_features.brand[len - 1] == ' '; len--)
-		cpu_features.brand[len - 1] = '\0';
+	for (size_t len = strlen(has->brand); len > 0 && has->brand[len - 1] == ' '; len--)
+		has->brand[len - 1] = '\0';
 }
 
 /* Leaf 4000_0000 by the convention of all hypervisors; an empty name would be of no use in a message. */
-static void read_hypervisor(void)
+static void read_hypervisor(struct cpu_features *has)
 {
 	struct cpuid_regs regs;
 
-	if (!cpu_features.has_hypervisor)
+	if (!has->has_hypervisor)
 		return;
 	regs = cpuid(CPUID_HV_BASE, 0);
-	memcpy(cpu_features.hypervisor, (uint32_t[]){ regs.ebx, regs.ecx, regs.edx }, 3 * sizeof(uint32_t));
-	if (!cpu_features.hypervisor[0])
-		text_copy(cpu_features.hypervisor, "a hypervisor", sizeof(cpu_features.hypervisor));
+	memcpy(has->hypervisor, (uint32_t[]){ regs.ebx, regs.ecx, regs.edx }, 3 * sizeof(uint32_t));
+	if (!has->hypervisor[0])
+		text_copy(has->hypervisor, "a hypervisor", sizeof(has->hypervisor));
 }
 
-static void read_sizes(void)
+static void read_sizes(struct cpu_features *has)
 {
-	uint32_t sizes = has_leaf(CPUID_ADDR) ? cpuid(CPUID_ADDR, 0).eax : 0;
+	uint32_t sizes = has_leaf(has, CPUID_ADDR) ? cpuid(CPUID_ADDR, 0).eax : 0;
 
-	cpu_features.phys_bits = sizes ? (uint8_t)field_get(sizes, ADDR_PHYS_BITS) : PHYS_BITS_DEFAULT;
-	cpu_features.linear_bits = sizes ? (uint8_t)field_get(sizes, ADDR_LINEAR_BITS) : LINEAR_BITS_DEFAULT;
-	if (cpu_features.has_xsave) {
+	has->phys_bits = sizes ? (uint8_t)field_get(sizes, ADDR_PHYS_BITS) : PHYS_BITS_DEFAULT;
+	has->linear_bits = sizes ? (uint8_t)field_get(sizes, ADDR_LINEAR_BITS) : LINEAR_BITS_DEFAULT;
+	if (has->has_xsave) {
 		struct cpuid_regs regs = cpuid(CPUID_XSAVE, 0);
 
-		cpu_features.xsave_size = regs.ecx;
-		cpu_features.xcr0_all = join32(regs.edx, regs.eax);
+		has->xsave_size = regs.ecx;
+		has->xcr0_all = join32(regs.edx, regs.eax);
 	}
 }
 
-static bool *feature_flag(const struct feature_row *row)
+static bool *feature_flag(struct cpu_features *has, const struct feature_row *row)
 {
-	return (bool *)((uint8_t *)&cpu_features + row->flag);
+	return (bool *)((uint8_t *)has + row->flag);
 }
 
 /* Intel's, until IA32_ARCH_CAPABILITIES says otherwise ("Machine Check Error on Page Size Change", INTEL-SA-00210). */
-static bool has_page_size_erratum(void)
+static bool has_page_size_erratum(const struct cpu_features *has)
 {
-	if (!cpu_features.is_intel)
+	if (!has->is_intel)
 		return false;
-	return !cpu_features.has_arch_capabilities ||
-	       !(rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_IF_PSCHANGE_MC_NO);
+	return !has->has_arch_capabilities || !(rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_IF_PSCHANGE_MC_NO);
 }
 
-static void read_features(void)
+static void read_features(struct cpu_features *has)
 {
-	memset(&cpu_features, 0, sizeof(cpu_features));
-	read_names();
+	memset(has, 0, sizeof(*has));
+	read_names(has);
 	for (size_t i = 0; i < countof(features); i++)
-		*feature_flag(&features[i]) = has_feature(&features[i]);
-	read_hypervisor();
-	read_sizes();
-	cpu_features.has_page_size_erratum = has_page_size_erratum();
+		*feature_flag(has, &features[i]) = has_feature(has, &features[i]);
+	read_hypervisor(has);
+	read_sizes(has);
+	has->has_page_size_erratum = has_page_size_erratum(has);
 }
 
 /* A set bit of CR4 that the processor does not know is a #GP: only what CPUID shows. */
@@ -205,7 +204,7 @@ void cpu_init_boot(uint32_t apic_id)
 {
 	struct cpu *cpu = &cpus[0];
 
-	read_features();
+	read_features(&cpu_features);
 	cpu->self = cpu;
 	cpu->apic_id = apic_id;
 	gdt_init(cpu);
@@ -232,7 +231,7 @@ void cpu_report(void)
 	size_t len = 0;
 
 	for (size_t i = 0; i < countof(features); i++)
-		if (*feature_flag(&features[i]) && len < sizeof(text))
+		if (*feature_flag(&cpu_features, &features[i]) && len < sizeof(text))
 			len += format_buf(text + len, sizeof(text) - len, " %s", features[i].name);
 	log_info("processor %s%s%s, %u address bits, TSC %llu MHz",
 		 cpu_features.brand[0] ? cpu_features.brand : cpu_features.vendor,
