@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From the first C function to the last: what starts, in which order, and why. */
+#include "arch/x86/host/ap.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
@@ -117,8 +118,17 @@ static void say_ready(void)
 
 	if (count)
 		format_buf(warnings, sizeof(warnings), ", %u warning%s above", count, count == 1 ? "" : "s");
-	log_say("trapeze: READY (%s, %u CPU%s listed, %lu MiB free)%s", virt->name, handoff.cpu_count,
-		handoff.cpu_count == 1 ? "" : "s", page_free_bytes() >> 20, warnings);
+	log_say("trapeze: READY (%s, %u CPU%s, %lu MiB free)%s", virt->name, ap_count(), ap_count() == 1 ? "" : "s",
+		page_free_bytes() >> 20, warnings);
+}
+
+static void leave_virtualization(void)
+{
+	unsigned others = ap_count() - 1;
+
+	if (others)
+		log_debug("%u of %u other processors have left %s", ap_stop_all(), others, virt->name);
+	virt->cpu_off();
 }
 
 void hv_main(uint64_t handoff_address)
@@ -136,6 +146,7 @@ void hv_main(uint64_t handoff_address)
 	if (!choose_backend())
 		finish(1, "no usable hardware virtualization");
 	virt->cpu_on();
+	ap_start_all(&handoff);			/* the first decides what the others must be able to do */
 	warn_overcommit();
 	say_ready();
 
@@ -143,6 +154,6 @@ void hv_main(uint64_t handoff_address)
 	for (uint32_t i = 0; i < handoff.vm_count; i++)
 		(void)sched_add(&handoff.vms[i]);
 	failed = sched_run();
-	virt->cpu_off();
+	leave_virtualization();
 	finish(failed, failed ? "a VM crashed or could not be started" : "all VMs are off");
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "arch/x86/host/ap.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/paging.h"
@@ -109,6 +110,7 @@ __attribute__((noreturn)) static void finish(void)
 	console_flush();
 	if (is_staying_on)
 		cpu_stop();
+	(void)ap_stop_all();
 	firmware_reset(0, RESET_SHUTDOWN);
 }
 
@@ -138,9 +140,21 @@ static void log_last_lines(void)
 	console_write(tail.text, tail.len);
 }
 
+/* One processor reports, the first: machine checks may strike all at once, and two reports on one wire are none. */
+static void stop_if_second(void)
+{
+	static struct cpu *reporter;
+	struct cpu *nobody = NULL;
+
+	if (!__atomic_compare_exchange_n(&reporter, &nobody, this_cpu(), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
+	    nobody != this_cpu())
+		cpu_stop();
+}
+
 /* A second panic on its way through the report of the first: say so with as little as possible, and stop. */
 static void guard_recursion(const char *reason)
 {
+	stop_if_second();
 	if (!this_cpu()->in_panic) {
 		this_cpu()->in_panic = true;
 		return;

@@ -214,6 +214,45 @@ void cpu_init_boot(uint32_t apic_id)
 	set_control_registers();
 }
 
+void cpu_init_other(struct cpu *cpu)
+{
+	write_cr3(paging_root());
+	gdt_init(cpu);
+	set_gs(cpu);
+	idt_load(cpu);
+}
+
+/* More than the boot processor has does no harm: nobody uses it. */
+static const char *find_difference(struct cpu_features *own)
+{
+	if (strcmp(own->vendor, cpu_features.vendor) != 0)
+		return "the vendor";
+	for (size_t i = 0; i < countof(features); i++)
+		if (*feature_flag(&cpu_features, &features[i]) && !*feature_flag(own, &features[i]))
+			return features[i].name;
+	if (own->phys_bits != cpu_features.phys_bits)
+		return "the number of address bits";
+	if (own->has_page_size_erratum && !cpu_features.has_page_size_erratum)
+		return "the page-size erratum";
+	return cpu_features.xcr0_all & ~own->xcr0_all ? "a component of XSAVE" : NULL;
+}
+
+const char *cpu_join(void)
+{
+	static char text[64];
+	struct cpu_features own;
+	const char *name;
+
+	read_features(&own);
+	name = find_difference(&own);
+	if (name) {
+		format_buf(text, sizeof(text), "it differs from the boot processor: %s", name);
+		return text;
+	}
+	set_control_registers();
+	return NULL;
+}
+
 /* What a user should know about the machine although it works. */
 static void warn(void)
 {

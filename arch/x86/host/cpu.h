@@ -23,12 +23,24 @@ struct cpu {
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
 	uint16_t     gdt_limit, idt_limit;
 	void        *arch;		/* VMXON region, host save area */
+	uint32_t     state;		/* enum cpu_state; only ap.c looks at it */
+	const char  *why_left_out;
 	struct cpu_tables *tables;	/* GDT, TSS and their stacks (gdt.c); NULL: not there */
 	uint8_t     *stack, *stack_top;
 };
 
+/* Of the other processors; the boot processor is on and says nothing. */
+enum cpu_state {
+	CPU_OFF,		/* not there, not started, or it never answered */
+	CPU_RUNNING,		/* our code runs on it, on its way to one of the next two */
+	CPU_ON,			/* like the boot processor, virtualization on; it halts until somebody wants it */
+	CPU_LEFT_OUT,		/* it cannot be used; halts for ever */
+	CPU_LEAVING,		/* asked to switch virtualization off */
+	CPU_GONE,		/* did so; halts for ever */
+};
+
 #define CPUS_MAX 64
-extern struct cpu cpus[CPUS_MAX];	/* [0] is the boot processor; no other is started yet */
+extern struct cpu cpus[CPUS_MAX];	/* [0] is the boot processor, then those of the handoff */
 
 static inline struct cpu *this_cpu(void)
 {
@@ -66,6 +78,8 @@ extern struct cpu_features cpu_features;
 
 void cpu_early(void);	/* from start.asm, on boot's page tables: hpa_ptr and this_cpu work afterwards */
 void cpu_init_boot(uint32_t apic_id);	/* features, GDT, TSS, IDT, GS, and CR0, CR4, EFER, XCR0 as we want them */
+void cpu_init_other(struct cpu *cpu);	/* on another processor, with gdt_create done: CR3, GDT, TSS, IDT, GS */
+const char *cpu_join(void);		/* then CR0, CR4, EFER, XCR0; or what it lacks that the boot processor has */
 
 /* Handlers run with interrupts off and must EOI nothing: cpu_dispatch_interrupt does. */
 void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));

@@ -9,7 +9,7 @@ struct cpu;
 /* Entries of the interrupt stack table: exceptions that may strike with a broken or foreign stack. */
 enum ist { IST_NONE, IST_NMI, IST_DF, IST_MC, IST_COUNT };
 
-/* Memory for another processor's tables and stacks, by the boot processor; false when there is none. Never given back. */
+/* By the boot processor, memory for another one's tables and stacks, for ever; false when there is none. */
 bool gdt_create(struct cpu *cpu);
 void gdt_init(struct cpu *cpu);		/* GDT, TSS, all segment registers; loses GS, which the caller sets again */
 bool gdt_on_stack(uint64_t addr, uint64_t len);		/* wholly inside one of our stacks? */

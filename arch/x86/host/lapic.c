@@ -22,6 +22,7 @@
 #define CALIBRATE_PER_SECOND	100U	/* the APIC timer is measured for 1/100 s */
 #define CALIBRATE_WINDOWS	3U
 #define COUNT_MAX		0xffffffffULL
+#define SEND_POLLS_MAX		100000U
 #define MSR_STEP		16U	/* register offsets are 16 bytes apart, MSRs 1 */
 
 enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
@@ -57,7 +58,7 @@ static void enable_mode(void)
 {
 	uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
 
-	if (base & APIC_BASE_X2APIC)
+	if (cpu_is_boot() && base & APIC_BASE_X2APIC)
 		log_info("TZ-I009 the firmware enabled x2APIC: kept");
 	if (!(base & APIC_BASE_ENABLE)) {
 		base |= APIC_BASE_ENABLE;
@@ -86,13 +87,14 @@ static void mask_legacy_pic(void)
 }
 
 /*
- * LINT0 is where the 8259 comes in: masked. LINT1 is the NMI pin: kept, a memory error should be seen. The
- * performance and thermal entries belong to the firmware; whatever they deliver would be unknown to us.
+ * LINT0 is where the 8259 comes in: masked. LINT1 is the NMI pin of all processors: kept on one of them, for a memory
+ * error should be seen, but once. The performance and thermal entries belong to the firmware; whatever they deliver
+ * would be unknown to us.
  */
 static void set_local_vectors(void)
 {
 	reg_write(APIC_LVT_LINT0, APIC_LVT_MASKED);
-	reg_write(APIC_LVT_LINT1, APIC_LVT_NMI);
+	reg_write(APIC_LVT_LINT1, cpu_is_boot() ? APIC_LVT_NMI : APIC_LVT_MASKED);
 	reg_write(APIC_LVT_ERROR, APIC_LVT_MASKED);
 	reg_write(APIC_LVT_TIMER, APIC_LVT_MASKED | VECTOR_TIMER);
 	reg_write(APIC_TPR, 0);
@@ -155,6 +157,36 @@ void host_lapic_init(void)
 	log_debug("local APIC %u: %s, timer %s at %lu Hz", host_lapic_id(),
 		  lapic.mode == LAPIC_X2APIC ? "x2APIC" : "xAPIC", lapic.hz ? "one-shot" : "TSC-deadline",
 		  lapic.hz ? lapic.hz : time_hz());
+}
+
+/* INIT has masked its entries; nothing is to be delivered here but NMIs, INIT and SIPI, which have no mask. */
+void host_lapic_init_other(void)
+{
+	enable_mode();
+	set_local_vectors();
+}
+
+bool host_lapic_reaches(uint32_t apic_id)
+{
+	return lapic.mode == LAPIC_X2APIC || apic_id <= XAPIC_ID_MAX;
+}
+
+static void wait_until_sent(void)
+{
+	for (uint32_t polls = 0; polls < SEND_POLLS_MAX && reg_read(APIC_ICR) & APIC_ICR_PENDING; polls++)
+		cpu_pause();
+}
+
+void host_lapic_send(uint32_t apic_id, uint64_t command)
+{
+	cpu_fence();
+	if (lapic.mode == LAPIC_X2APIC) {
+		reg_write(APIC_ICR, join32(apic_id, command));
+		return;
+	}
+	reg_write(APIC_ICR_HIGH, field_set(0, XAPIC_ID_MASK, apic_id));
+	reg_write(APIC_ICR, command);	/* the low half sends */
+	wait_until_sent();
 }
 
 uint32_t host_lapic_id(void)

@@ -15,6 +15,8 @@
 #define APIC_SVR	0x0f0U
 #define APIC_ESR	0x280U
 #define APIC_LVT_CMCI	0x2f0U
+#define APIC_ICR	0x300U
+#define APIC_ICR_HIGH	0x310U
 #define APIC_LVT_TIMER	0x320U
 #define APIC_LVT_THERMAL 0x330U
 #define APIC_LVT_PMC	0x340U
@@ -26,12 +28,18 @@
 #define APIC_TIMER_DIVIDE 0x3e0U
 
 #define APIC_SVR_ENABLE		BIT(8)
+/* Interrupt command register, SDM vol. 3, 11.6.1: delivery mode, level asserted. */
+#define APIC_ICR_NMI		((4ULL << 8) | BIT(14))
+#define APIC_ICR_INIT		((5ULL << 8) | BIT(14))
+#define APIC_ICR_SIPI		((6ULL << 8) | BIT(14))	/* or the number of a page */
+#define APIC_ICR_PENDING	BIT(12)			/* xAPIC: not yet sent */
 #define APIC_LVT_NMI		(4ULL << 8)	/* delivery mode */
 #define APIC_LVT_MASKED		BIT(16)
 #define APIC_LVT_DEADLINE	BIT(18)		/* timer modes: one-shot 0, periodic bit 17, TSC-deadline bit 18 */
 #define APIC_DIVIDE_BY_16	3U
 #define APIC_DIVISOR		16U
 #define XAPIC_ID_MASK		FIELD(31, 24)
+#define XAPIC_ID_MAX		254U		/* 255 is everybody */
 
 /* I/O APIC: an index and a data register, the rest behind them. */
 #define IOAPIC_DEFAULT		0xfec00000ULL

@@ -119,6 +119,12 @@ static inline void cpu_wait_irq(void) { __asm__ volatile("sti; hlt; cli" : : : "
 /* Let interrupts that are already pending through, then shut the door again. */
 static inline void cpu_open_irq(void) { __asm__ volatile("sti; nop; cli" : : : "memory"); }
 
+/* Only an NMI (or a machine check, INIT, SMI) ends it. */
+static inline void cpu_halt(void) { __asm__ volatile("cli; hlt" : : : "memory"); }
+
+/* Stores are seen by others before what follows: a WRMSR to the x2APIC waits for none (SDM vol. 3, 11.12.3). */
+static inline void cpu_fence(void) { __asm__ volatile("mfence; lfence" : : : "memory"); }
+
 __attribute__((noreturn)) static inline void cpu_stop(void)
 {
 	for (;;)

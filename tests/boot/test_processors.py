@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Machines with several processors: all are started and switched on, odd ones are left out by name, all leave at the end."""
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pytest
+
+import machine
+
+VM = "kernel = tiny/hello.bin\nmemory = 32M\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    platform: machine.Platform
+    options: tuple      # of scripts/run, besides the platform's
+    on: int             # processors that READY counts
+    left_out: tuple = ()    # processor: reason
+
+
+def odd(without):
+    """Software-mode QEMU with a second processor that lacks something, which no other emulator here can do."""
+    return ("--extra", "-smp 1,maxcpus=2,sockets=2 "
+            f"-device EPYC-x86_64-cpu,{without}=off,socket-id=1,core-id=0,thread-id=0")
+
+
+ROWS = [
+    *(Row("two", platform, ("--cpus", "2"), 2) for platform in machine.PLATFORMS),
+    Row("four", machine.SVM, ("--cpus", "4"), 4),
+    Row("no-rdrand", machine.SVM, odd("rdrand"), 1,
+        ("processor 1 (APIC ID 1) is left out: it differs from the boot processor: rdrand",)),
+    Row("no-npt", machine.SVM, odd("npt"), 1,
+        ("processor 1 (APIC ID 1) is left out: its AMD-V differs from the boot processor's: nested paging",)),
+]
+
+
+def boot(row):
+    platform = replace(row.platform, options=(*row.platform.options, *row.options, "--log-level", "debug"))
+    return machine.boot(platform, {"hello": VM})
+
+
+CASES = [pytest.param(machine.Job(f"{row.platform.name}-{row.name}", row.platform, partial(boot, row)), row,
+                      id=f"{row.platform.name}-{row.name}") for row in ROWS]
+
+
+@pytest.mark.parametrize("job, row", CASES)
+def test_processors(outcome, row):
+    others = row.on - 1
+    expected = [f"{row.on} CPU{'s' if others else ''}, ", *(f"TZ-W022 {text}" for text in row.left_out)]
+    if others:
+        expected.append(f"{others} of {others} other processors have left")
+    missing = [text for text in expected if text not in outcome.output]
+    assert not missing, outcome.output[-4000:] + outcome.stderr
+    assert outcome.output.count("TZ-W") == len(row.left_out), outcome.output[-4000:]
+    assert outcome.vms["hello"].is_complete and not outcome.vms["hello"].fails
+    assert "trapeze: END status=0" in outcome.output
+    assert outcome.status == 0
