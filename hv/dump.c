@@ -113,14 +113,15 @@ static void dump_instruction(struct vcpu *vcpu)
 static void dump_trace(struct vcpu *vcpu)
 {
 	const struct trace *trace = &vcpu->trace;
-	uint64_t first = trace->total > TRACE_RING ? trace->total - TRACE_RING : 0;
+	uint64_t total = trace_total(trace);
+	uint64_t first = total > TRACE_RING ? total - TRACE_RING : 0;
 
 	vm_log(vcpu->vm, "  exits by reason:");
 	for (unsigned i = 0; i < TRACE_REASONS; i++)
 		if (trace->count[i])
 			vm_log(vcpu->vm, "    %-32s %u", exit_name(i), trace->count[i]);
 	vm_log(vcpu->vm, "  last exits, oldest first:");
-	for (uint64_t i = first; i < trace->total; i++) {
+	for (uint64_t i = first; i < total; i++) {
 		const struct trace_entry *entry = &trace->ring[i % TRACE_RING];
 
 		vm_log(vcpu->vm, "    #%lu rip %016lx %s", i, entry->rip, exit_name((uint32_t)entry->reason));

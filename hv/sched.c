@@ -138,7 +138,7 @@ static void report_end(const struct vm *vm)
 	uint64_t exits = 0;
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		exits += vm->vcpus[i]->trace.total;
+		exits += trace_total(&vm->vcpus[i]->trace);
 	vm_log(vm, "%s: %s; %lu exits, %lu KiB RAM touched, %lu KiB of our own", words[vm->end], vm->end_reason,
 	       exits, vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4);
 }
