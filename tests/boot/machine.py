@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("B", "build")).resolve()
 RUN = ROOT / "scripts/run"
-BACKSTOP = 240      # seconds: what takes longer hangs. Never a measure of anything
+BACKSTOP = 900      # seconds: what takes longer hangs. Never a measure of anything
 
 sys.path.insert(0, str(ROOT / "scripts"))
 sys.dont_write_bytecode = True

@@ -14,7 +14,7 @@ import machine
 EXIT = "shut off (shutdown): exit device, code 0"
 MODULE = b"MODULE01 a module of 40 bytes, for all I know."
 BATCH_MAX = 32
-BATCH_BACKSTOP = 120    # seconds; a batch takes 10 to 20
+BATCH_BACKSTOP = 600    # seconds; a batch takes 10 to 20
 
 
 @dataclass(frozen=True)
