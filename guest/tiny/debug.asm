@@ -4,27 +4,10 @@
 TINY_64
 %include "check.inc"
 %include "irq.inc"
+%include "debug.inc"
 
 WATCHED		equ 0x200000
 OTHERS_MS	equ 30
-
-db_count:	dq 0
-db_rip:		dq 0
-db_dr6:		dq 0
-
-db_handler:				; notes where and why, and ends the stepping
-	push	rax
-	inc	qword [db_count]
-	mov	rax, [rsp + 8]
-	mov	[db_rip], rax
-	mov	rax, dr6
-	mov	[db_dr6], rax
-	xor	eax, eax
-	mov	dr6, rax
-	and	qword [rsp + 24], ~0x100
-	or	qword [rsp + 24], 0x10000	; RF: not again for an instruction breakpoint
-	pop	rax
-	iretq
 
 ; Bochs' AMD processors leave DR6 empty when a #DB is intercepted.
 %macro CHECK_STATUS 2			; B0-B3 expected, name

@@ -3,26 +3,9 @@
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
+%include "debug.inc"
 
 DR6_BS		equ 1 << 14
-
-db_count:	dq 0
-db_rip:		dq 0
-db_dr6:		dq 0
-
-db_handler:				; notes where and why, and ends the stepping
-	push	rax
-	inc	qword [db_count]
-	mov	rax, [rsp + 8]
-	mov	[db_rip], rax
-	mov	rax, dr6
-	mov	[db_dr6], rax
-	xor	eax, eax
-	mov	dr6, rax
-	and	qword [rsp + 24], ~0x100
-	or	qword [rsp + 24], 0x10000	; RF: not again for an instruction breakpoint
-	pop	rax
-	iretq
 
 ; STEP "name", instruction: TF is set before it, and one #DB behind it
 %macro STEP 2+

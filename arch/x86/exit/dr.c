@@ -19,7 +19,6 @@
 #include "hv/lib/string.h"
 #include "hv/vcpu.h"
 
-#define DR6_WRITABLE	(DR6_B | DR6_BD | DR6_BS | DR6_BT)
 #define DR7_WRITABLE	(DR7_ENABLED | DR7_EXACT | DR7_GD | DR7_CONDITIONS)
 
 enum { DR4 = DR_ADDRESSES, DR5, DR6, DR7 };
@@ -43,7 +42,7 @@ void dr_load(const struct vcpu *vcpu)
  */
 void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits)
 {
-	uint64_t news = dr6_bits & DR6_WRITABLE;
+	uint64_t news = dr6_bits & DR6_STATUS;
 
 	if (!(vcpu->dr7 & DR7_ENABLED))
 		news &= ~DR6_B;
@@ -66,7 +65,7 @@ static bool write_dr(struct vcpu *vcpu, unsigned dr, uint64_t val)
 	if (dr >= DR_ADDRESSES && hi32(val))
 		return false;
 	if (dr == DR6) {
-		vcpu->dr6 = DR6_RESET | (val & DR6_WRITABLE);
+		vcpu->dr6 = DR6_RESET | (val & DR6_STATUS);
 		return true;
 	}
 	if (dr == DR7) {

@@ -30,7 +30,6 @@
 
 #define LOW_START	PAGE_SIZE		/* page 0 belongs to old firmware */
 #define LOW_END		0xa0000ULL		/* a SIPI reaches 1 MiB; from here on there is no RAM */
-#define PAGE_SHIFT	12
 
 #define INIT_PER_SECOND		100U		/* 10 ms between INIT and SIPI */
 #define SIPI_PER_SECOND		5000U		/* 200 us before the second */

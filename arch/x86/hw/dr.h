@@ -9,6 +9,7 @@
 #define DR6_BD		BIT(13)
 #define DR6_BS		BIT(14)
 #define DR6_BT		BIT(15)
+#define DR6_STATUS	(DR6_B | DR6_BD | DR6_BS | DR6_BT)	/* all that a #DB or a MOV may set */
 #define DR6_RESET	0xffff0ff0ULL	/* the bits that are always one */
 
 #define DR7_ENABLED	FIELD(7, 0)	/* L0, G0 to L3, G3 */

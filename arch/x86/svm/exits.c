@@ -22,7 +22,6 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define DR6_BITS	(DR6_B | DR6_BD | DR6_BS | DR6_BT)
 #define EXPLAIN_MAX	8U
 #define CR4_KNOWN	(FIELD(12, 0) | FIELD(18, 16) | FIELD(23, 20))
 
@@ -315,7 +314,7 @@ static enum exit_result svm_exit_dr(struct vcpu *vcpu)
  */
 static uint64_t take_debug_status(struct vmcb *vmcb)
 {
-	uint64_t bits = vmcb->save.dr6 & DR6_BITS;
+	uint64_t bits = vmcb->save.dr6 & DR6_STATUS;
 
 	vmcb->save.dr6 = DR6_RESET;
 	vmcb->control.clean_bits &= ~CLEAN_DRX;
