@@ -38,19 +38,6 @@ void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx
 
 static char refusal[256];
 
-/* The processor does not offer SVM: is that the silicon, or a hypervisor we run in? */
-static const char *explain_absence(void)
-{
-	if (cpu_features.has_hypervisor)
-		format_buf(refusal, sizeof(refusal), "TZ-E006 running under %s without nested virtualization: "
-			   "under KVM load kvm_amd nested=1 and use -cpu host; in QEMU's software mode use "
-			   "-cpu EPYC,+svm", cpu_features.hypervisor);
-	else
-		format_buf(refusal, sizeof(refusal), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
-			   cpu_features.vendor, cpu_features.brand);
-	return refusal;
-}
-
 /* NULL when the firmware's lock lets us in; VM_CR is each processor's own. */
 static const char *check_lock(void)
 {
@@ -99,7 +86,7 @@ static const char *compare_features(void)
 
 bool svm_supported(const char **why_not)
 {
-	*why_not = cpu_features.has_svm ? check_lock() : explain_absence();
+	*why_not = cpu_features.has_svm ? check_lock() : caps_absent("kvm_amd nested=1");
 	if (!*why_not)
 		*why_not = cpu_is_boot() ? take_features() : compare_features();
 	return !*why_not;

@@ -2,6 +2,7 @@
 /* The capability report (contract in caps.h). */
 #include "arch/x86/virt/caps.h"
 
+#include "arch/x86/host/cpu.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -13,6 +14,20 @@ static size_t add_row(char *line, size_t size, const struct cap_row *row)
 	if (row->has || !row->instead)
 		return format_buf(line, size, " %s %s", row->name, row->has ? "yes" : "no");
 	return format_buf(line, size, " %s no (%s)", row->name, row->instead);
+}
+
+const char *caps_absent(const char *kvm_module)
+{
+	static char text[256];
+
+	if (cpu_features.has_hypervisor)
+		format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: under KVM load %s "
+			   "and use -cpu host; in QEMU's software mode use -cpu EPYC,+svm",
+			   cpu_features.hypervisor, kvm_module);
+	else
+		format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
+			   cpu_features.vendor, cpu_features.brand);
+	return text;
 }
 
 void caps_log(const char *group, const struct cap_row *rows, size_t count)

@@ -112,18 +112,6 @@ static const char *check_ept(const struct vmx_caps *caps)
 
 static char refusal[256];
 
-static const char *explain_absence(void)
-{
-	if (cpu_features.has_hypervisor)
-		format_buf(refusal, sizeof(refusal), "TZ-E006 running under %s without nested virtualization: under "
-			   "KVM load kvm_intel with nested=1 and use -cpu host; in QEMU's software mode use "
-			   "-cpu EPYC,+svm", cpu_features.hypervisor);
-	else
-		format_buf(refusal, sizeof(refusal), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
-			   cpu_features.vendor, cpu_features.brand);
-	return refusal;
-}
-
 /* NULL when they suffice. From them the controls of all processors follow. */
 static const char *take_caps(void)
 {
@@ -152,7 +140,7 @@ static const char *compare_caps(void)
 
 bool vmx_supported(const char **why_not)
 {
-	*why_not = cpu_features.has_vmx ? unlock() : explain_absence();
+	*why_not = cpu_features.has_vmx ? unlock() : caps_absent("kvm_intel with nested=1");
 	if (!*why_not)
 		*why_not = cpu_is_boot() ? take_caps() : compare_caps();
 	return !*why_not;
