@@ -5,7 +5,7 @@
  */
 #include "boot/paging.h"
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 #define PTE_PRESENT	BIT(0)
 #define PTE_WRITE	BIT(1)

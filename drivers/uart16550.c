@@ -12,7 +12,7 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/lapic.h"
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/hw/insn.h"
 #include "hv/addr.h"
 #include "hv/lib/util.h"

@@ -10,7 +10,7 @@
 #include "hv/machine.h"
 
 #include "arch/x86/host/tsc.h"
-#include "arch/x86/virt/smp_boot.h"
+#include "hv/dev/apic_bus.h"
 #include "hv/files.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -61,7 +61,7 @@ static void pic_output_line(void *ctx, unsigned pin, bool is_high)
 
 static bool ioapic_message(void *ctx, const struct ioapic_msg *msg)
 {
-	return smp_deliver(ctx, msg);
+	return apic_bus_deliver(ctx, msg);
 }
 
 static struct irq_line isa(struct machine *machine, unsigned pin)

@@ -8,7 +8,7 @@
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/inject.h"
-#include "arch/x86/virt/smp_boot.h"
+#include "hv/dev/apic_bus.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
@@ -59,7 +59,7 @@ static void apic_ipi(void *ctx, const struct lapic *from, uint64_t icr)
 {
 	struct vcpu *vcpu = ctx;
 
-	smp_ipi(vcpu->vm, from, icr);
+	apic_bus_ipi(vcpu->vm, from, icr);
 }
 
 static void apic_eoi(void *ctx, uint8_t vector)

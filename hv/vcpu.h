@@ -9,8 +9,8 @@
 
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
-#include "arch/x86/virt/fetch.h"
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/fetch.h"
+#include "arch/x86/emulate/insn.h"
 #include "hv/dev/lapic.h"
 #include "hv/trace.h"
 
@@ -76,6 +76,14 @@ void vcpu_run(struct vcpu *vcpu);
 
 /* Make it runnable and have it look for interrupts: safe from any device. */
 void vcpu_kick(struct vcpu *vcpu);
+
+/*
+ * The two messages that start processors (SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization"). A vCPU that
+ * waits for its SIPI is parked in our scheduler, never in the control block's activity state. vcpu_take_sipi is false
+ * for one that does not wait: the second SIPI of the usual pair.
+ */
+void vcpu_take_init(struct vcpu *vcpu);
+bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector);
 
 /* Queue an exception; error codes for the vectors that have one. A second one escalates (double, triple fault). */
 void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);

@@ -7,7 +7,7 @@
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/loader.h"
+#include "arch/x86/guestboot/loader.h"
 #include "arch/x86/virt/reset.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"

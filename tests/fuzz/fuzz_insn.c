@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/x86/exit/operand.h"
+#include "arch/x86/emulate/operand.h"
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"
 #include "tests/unit/fake/vcpu_fake.h"

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "arch/x86/virt/acpi_tables.h"
+#include "arch/x86/guestboot/acpi_tables.h"
 #include "guest_fake.h"
 #include "hv/dev/acpi_pm.h"
 #include "hv/dev/ioapic.h"

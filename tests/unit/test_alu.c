@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/virt/alu.h"
+#include "arch/x86/emulate/alu.h"
 #include "hv/lib/util.h"
 
 #define STATUS	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/insn.h"
 #include "hv/lib/util.h"
 
 #define MEM(s, b, i, factor, d) .has_mem = true, .seg = (s), .base = (b), .index = (i), .scale = (factor), .disp = (d)

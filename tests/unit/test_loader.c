@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/x86/virt/loader.h"
+#include "arch/x86/guestboot/loader.h"
 #include "arch/x86/virt/reset.h"
 #include "guest_fake.h"
 #include "hv/files.h"

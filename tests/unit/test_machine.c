@@ -13,7 +13,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/tsc.h"
 #include "arch/x86/virt/npt.h"
-#include "arch/x86/virt/smp_boot.h"
+#include "hv/dev/apic_bus.h"
 #include "clock_fake.h"
 #include "hv/console.h"
 #include "hv/files.h"
@@ -53,7 +53,7 @@ uint64_t host_rtc_seconds(void)
 	return 1735689598;
 }
 
-bool smp_deliver(struct vm *vm, const struct ioapic_msg *msg)
+bool apic_bus_deliver(struct vm *vm, const struct ioapic_msg *msg)
 {
 	assert_ptr_equal(vm, fixture.vm);
 	fixture.last = *msg;

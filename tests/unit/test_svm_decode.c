@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/svm/svm.h"
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/insn.h"
 #include "hv/lib/util.h"
 
 static void ioio_words(void **state)

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/virt/walk.h"
+#include "arch/x86/emulate/walk.h"
 #include "hv/lib/util.h"
 #include "vcpu_fake.h"
 

@@ -8,7 +8,7 @@
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/walk.h"
+#include "arch/x86/emulate/walk.h"
 #include "hv/panic.h"
 #include "hv/vcpu.h"
 

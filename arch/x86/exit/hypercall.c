@@ -15,7 +15,7 @@
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/walk.h"
+#include "arch/x86/emulate/walk.h"
 #include "hv/count.h"
 #include "hv/dev/debugcon.h"
 #include "hv/lib/util.h"

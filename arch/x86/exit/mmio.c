@@ -14,9 +14,9 @@
 #include "arch/x86/exit/mmio.h"
 
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/virt/alu.h"
+#include "arch/x86/emulate/alu.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/fetch.h"
+#include "arch/x86/emulate/fetch.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

@@ -2,7 +2,7 @@
 #pragma once
 /* Inside exit/: what exit_mmio hands to the string forms (mmio_string.c). */
 #include "arch/x86/exit/exit.h"
-#include "arch/x86/exit/operand.h"
+#include "arch/x86/emulate/operand.h"
 
 /* One trapped access being carried out. */
 struct mmio {

@@ -6,7 +6,7 @@
 #include "arch/x86/exit/mtrr.h"
 
 #include "arch/x86/host/cpu.h"
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/addr.h"
 #include "hv/lib/util.h"

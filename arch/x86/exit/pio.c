@@ -7,8 +7,8 @@
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/exit/string.h"
-#include "arch/x86/hw/bits.h"
-#include "arch/x86/virt/fetch.h"
+#include "hv/lib/bits.h"
+#include "arch/x86/emulate/fetch.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

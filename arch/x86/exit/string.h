@@ -10,7 +10,7 @@
  * is injected from here.
  */
 #include "arch/x86/exit/exit.h"
-#include "arch/x86/exit/operand.h"
+#include "arch/x86/emulate/operand.h"
 
 #define STRING_STEPS_MAX 64U
 

@@ -6,7 +6,7 @@
  */
 #include "arch/x86/host/fixup.h"
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 struct fixup { uint64_t insn, landing; };
 

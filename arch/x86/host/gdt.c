@@ -11,7 +11,7 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/paging.h"
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "hv/addr.h"
 #include "hv/lib/util.h"
 

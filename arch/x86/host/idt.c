@@ -7,7 +7,7 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/gdt.h"
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "hv/lib/util.h"
 

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/hw/insn.h"
 #include "hv/dev/calendar.h"
 #include "hv/lib/util.h"

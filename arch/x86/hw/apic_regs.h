@@ -5,7 +5,7 @@
  * Programmable Interrupt Controller (APIC)"; Intel 82093AA datasheet. Local registers by their xAPIC offset;
  * in x2APIC mode the MSR is MSR_X2APIC_FIRST + offset / 16.
  */
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 #define APIC_PAGE	0xfee00000ULL
 

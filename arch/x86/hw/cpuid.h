@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* CPUID leaves and feature bits: SDM vol. 2, CPUID; APM vol. 3, appendix E. Only what we test or offer. */
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 #define CPUID_BASIC	0x0U
 #define CPUID_FEATURES	0x1U

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Control registers, EFER, RFLAGS, XCR0: SDM vol. 3, 2.5 "Control Registers", 2.6 "Extended Control Registers"; APM vol. 2, 3.1. */
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 #define CR0_PE	BIT(0)
 #define CR0_MP	BIT(1)

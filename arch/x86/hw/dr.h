@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Debug registers: SDM vol. 3, 18.2 "Debug Registers"; APM vol. 2, 13.1.1 "Debug Registers". */
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 #define DR_ADDRESSES	4U		/* DR0 to DR3 hold addresses; DR4 and DR5 are other names of DR6 and DR7 */
 

@@ -4,7 +4,7 @@
  * Page-table entries: SDM vol. 3, 4.5 "4-Level Paging and 5-Level Paging"; APM vol. 2, 5.3 "Long-Mode Page
  * Translation".
  */
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 #define PTE_P		BIT(0)
 #define PTE_W		BIT(1)

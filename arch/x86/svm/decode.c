@@ -12,7 +12,7 @@
  */
 #include "arch/x86/svm/svm.h"
 
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/insn.h"
 #include "hv/lib/util.h"
 
 /* ---- Segment attributes: VMX' layout is the neutral one ---- */

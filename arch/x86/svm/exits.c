@@ -11,13 +11,13 @@
  */
 #include "arch/x86/svm/svm.h"
 
-#include "arch/x86/exit/operand.h"
+#include "arch/x86/emulate/operand.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/fetch.h"
+#include "arch/x86/emulate/fetch.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

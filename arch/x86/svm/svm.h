@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "arch/x86/exit/exit.h"
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "hv/addr.h"
 #include "hv/vcpu.h"

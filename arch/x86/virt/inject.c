@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 
 struct inject_plan inject_decide(const struct inject_facts *facts)
 {

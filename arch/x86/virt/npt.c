@@ -5,7 +5,7 @@
  */
 #include "arch/x86/virt/npt.h"
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "hv/page.h"
 
 #define LEVELS		4U

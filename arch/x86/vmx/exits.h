@@ -2,7 +2,7 @@
 #pragma once
 /* Between the files of this directory that meet at an exit. */
 #include "arch/x86/exit/exit.h"
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/vmx/vmx.h"
 
 struct vcpu;

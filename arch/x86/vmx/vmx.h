@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/virt/caps.h"
 #include "arch/x86/virt/npt.h"
 #include "hv/addr.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* A guest's RAM and the request to boot it, for tests of the boot protocols: the real gpm over page_fake. */
-#include "arch/x86/virt/boot_image.h"
+#include "arch/x86/guestboot/boot_image.h"
 
 struct guest_fake {
 	struct gpm        gpm;

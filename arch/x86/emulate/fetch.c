@@ -3,11 +3,11 @@
  * Instruction fetch that remembers (contract in fetch.h). Short path first: slot_is_current.
  * Everything after it is the careful way, which fills the slot.
  */
-#include "arch/x86/virt/fetch.h"
+#include "arch/x86/emulate/fetch.h"
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/walk.h"
+#include "arch/x86/emulate/walk.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"

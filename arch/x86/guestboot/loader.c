@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Choosing a boot protocol and handing it the files, see loader.h. The protocols themselves: boot_image.h. */
-#include "arch/x86/virt/loader.h"
+#include "arch/x86/guestboot/loader.h"
 
-#include "arch/x86/virt/acpi_tables.h"
-#include "arch/x86/virt/boot_image.h"
+#include "arch/x86/guestboot/acpi_tables.h"
+#include "arch/x86/guestboot/boot_image.h"
 #include "arch/x86/virt/reset.h"
 #include "hv/files.h"
 #include "hv/lib/util.h"

@@ -4,7 +4,7 @@
  * modules, loader name, in one block of guest RAM. A GDT goes with it although the specification lets
  * GDTR be invalid: other loaders leave one, and kernels have come to lean on it.
  */
-#include "arch/x86/virt/multiboot.h"
+#include "arch/x86/guestboot/multiboot.h"
 
 #include "arch/x86/virt/reset.h"
 

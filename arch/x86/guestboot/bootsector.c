@@ -5,7 +5,7 @@
  * return, INT 10h-1Fh (the BIOS services) with carry set and AH = 86h, "function not supported". The BIOS
  * data area tells the memory size, the EBDA and COM1; an image talks to devices by their ports.
  */
-#include "arch/x86/virt/boot_image.h"
+#include "arch/x86/guestboot/boot_image.h"
 
 #include "arch/x86/virt/reset.h"
 #include "hv/lib/util.h"

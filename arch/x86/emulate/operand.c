@@ -3,7 +3,7 @@
  * Memory operands of emulated instructions (contract in operand.h). SDM vol. 3, chapter 5
  * "Protection": 5.3 "Limit Checking", 5.4 "Type Checking"; vol. 1, 3.7.5 "Specifying an Offset".
  */
-#include "arch/x86/exit/operand.h"
+#include "arch/x86/emulate/operand.h"
 
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"

@@ -9,7 +9,7 @@
  * rewrite its tables meanwhile. SDM vol. 3, chapter 4 "Paging". Not here: protection keys, 5-level
  * paging (guests are offered neither).
  */
-#include "arch/x86/virt/walk.h"
+#include "arch/x86/emulate/walk.h"
 
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/cpu_state.h"

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/insn.h"
 
 /* Does alu_run know this kind? ADD to TEST, INC, DEC, NOT, NEG, XADD, BT, BTS, BTR, BTC. */
 bool alu_has(enum insn_kind kind);

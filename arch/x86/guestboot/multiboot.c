@@ -9,7 +9,7 @@
  * when the kernel itself lies there, behind the modules. There is no display: a kernel that demands
  * a linear framebuffer is refused, a wish for text mode is passed over.
  */
-#include "arch/x86/virt/multiboot.h"
+#include "arch/x86/guestboot/multiboot.h"
 
 #include "arch/x86/virt/reset.h"
 #include "hv/lib/util.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* Between multiboot.c, which decides where everything goes, and multiboot_info.c, which tells the kernel. */
-#include "arch/x86/virt/boot_image.h"
+#include "arch/x86/guestboot/boot_image.h"
 
 /* Info, map, modules, GDT and all texts: checked at compile time. */
 #define MULTIBOOT_INFO_AREA	0x2000ULL

@@ -6,7 +6,7 @@
  * What the FADT denies on purpose: a keyboard controller (Linux would probe it for a second; its reset
  * command works all the same), VGA, MSI, an SMI command port (the machine is always in ACPI mode), C2 and C3.
  */
-#include "arch/x86/virt/acpi_tables.h"
+#include "arch/x86/guestboot/acpi_tables.h"
 
 #include <stdbool.h>
 #include <stddef.h>

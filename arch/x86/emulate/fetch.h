@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/insn.h"
 
 #define INSN_CACHE_SLOTS 16U	/* by low bits of RIP */
 #define FETCH_LEVELS	4U	/* page-table words of a 64-bit walk, at most */

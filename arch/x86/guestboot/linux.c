@@ -9,7 +9,7 @@
  * All of it is RAM to the kernel, which leaves it for tables of its own before it hands out memory.
  * The 16-bit entry and versions before 2.12 (Linux 3.8) are not offered: they need a BIOS or 32-bit entry.
  */
-#include "arch/x86/virt/boot_image.h"
+#include "arch/x86/guestboot/boot_image.h"
 
 #include "arch/x86/virt/reset.h"
 #include "hv/lib/util.h"

@@ -3,7 +3,7 @@
  * Integer arithmetic with flags (contract in alu.h): one row per instruction, one small function
  * per kind.
  */
-#include "arch/x86/virt/alu.h"
+#include "arch/x86/emulate/alu.h"
 
 #include "arch/x86/hw/cr.h"
 #include "hv/lib/util.h"

@@ -10,7 +10,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
-#include "arch/x86/virt/smp_boot.h"
+#include "hv/dev/apic_bus.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -116,7 +116,7 @@ static void test_destinations(void **unused)
 	for (size_t i = 0; i < countof(rows); i++) {
 		set_up(unused);
 		vcpus[1].lapic.base_msr = rows[i].is_x2apic ? APIC_BASE_X2APIC : 0;
-		smp_ipi(&vm, &vcpus[1].lapic, rows[i].icr);
+		apic_bus_ipi(&vm, &vcpus[1].lapic, rows[i].icr);
 		for (uint32_t k = 0; k < VCPUS; k++)
 			if (posts[k] != (rows[i].reached >> k & 1) * 0xff)
 				fail_msg("%s: vCPU %u", rows[i].what, k);
@@ -128,10 +128,10 @@ static void test_nobody_home(void **unused)
 	(void)unused;
 	vcpus[0].lapic.svr = 0;
 	vcpus[2].state = VCPU_PARKED;
-	smp_ipi(&vm, &vcpus[1].lapic, 0xff00000000000031ULL);
+	apic_bus_ipi(&vm, &vcpus[1].lapic, 0xff00000000000031ULL);
 	assert_int_equal(posts[0] | posts[2], 0);
 	assert_int_equal(posts[1], 0x31);
-	smp_ipi(&vm, &vcpus[1].lapic, 0xff00000000000400ULL);	/* NMI */
+	apic_bus_ipi(&vm, &vcpus[1].lapic, 0xff00000000000400ULL);	/* NMI */
 	assert_true(vcpus[0].nmi_pending && vcpus[1].nmi_pending);
 	assert_false(vcpus[2].nmi_pending);
 	assert_int_equal(kicks[0], 1);
@@ -148,7 +148,7 @@ static void test_lowest_priority(void **unused)
 	vcpus[0].lapic.tpr = 0x80;
 	vcpus[1].lapic.tpr = 0x20;
 	vcpus[2].state = VCPU_PARKED;
-	assert_true(smp_deliver(&vm, &msg));
+	assert_true(apic_bus_deliver(&vm, &msg));
 	assert_int_equal(posts[1], 0x40);
 	assert_int_equal(posts[0] | posts[2], 0);
 	assert_int_equal(level_posts, 1);
@@ -170,7 +170,7 @@ static void test_ioapic(void **unused)
 	for (size_t i = 0; i < countof(msgs); i++) {
 		set_up(unused);
 		vcpus[2].state = VCPU_PARKED;
-		assert_int_equal(smp_deliver(&vm, &msgs[i].msg), msgs[i].was_taken);
+		assert_int_equal(apic_bus_deliver(&vm, &msgs[i].msg), msgs[i].was_taken);
 		assert_int_equal(starts[2], 0);
 	}
 }
@@ -181,21 +181,21 @@ static void test_init_sipi_sipi(void **unused)
 	vcpus[2].cr2 = 77;
 	vcpus[2].nmi_pending = vcpus[2].nmi_blocked = vcpus[2].pending.is_valid = true;
 
-	smp_ipi(&vm, &vcpus[0].lapic, 0x020000000000c500ULL);	/* INIT, level, assert */
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000c500ULL);	/* INIT, level, assert */
 	assert_int_equal(vcpus[2].state, VCPU_PARKED);
 	assert_int_equal(inits[2], 1);
 	assert_false(vcpus[2].nmi_pending || vcpus[2].nmi_blocked || vcpus[2].pending.is_valid);
-	smp_ipi(&vm, &vcpus[0].lapic, 0x0200000000008500ULL);	/* INIT, level, de-assert: nothing */
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000008500ULL);	/* INIT, level, de-assert: nothing */
 	assert_int_equal(inits[2], 1);
 
-	smp_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* SIPI 9a */
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* SIPI 9a */
 	assert_int_equal(vcpus[2].state, VCPU_READY);
 	assert_int_equal(started[2].seg[SEG_CS].base, 0x9a000);
 	assert_int_equal(started[2].seg[SEG_CS].selector, 0x9a00);
 	assert_int_equal(started[2].rip, 0);
 	assert_int_equal(vcpus[2].cr2, 0);
 
-	smp_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* the second one finds it running */
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* the second one finds it running */
 	assert_int_equal(starts[2], 1);
 	assert_int_equal(starts[0] + starts[1], 0);
 	assert_int_equal(vm.end, VM_END_NONE);
@@ -204,7 +204,7 @@ static void test_init_sipi_sipi(void **unused)
 static void test_init_others(void **unused)
 {
 	(void)unused;
-	smp_ipi(&vm, &vcpus[0].lapic, 0x00000000000c4500ULL);
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x00000000000c4500ULL);
 	assert_int_equal(vcpus[0].state, VCPU_READY);
 	assert_int_equal(vcpus[1].state, VCPU_PARKED);
 	assert_int_equal(vcpus[2].state, VCPU_PARKED);
@@ -214,7 +214,7 @@ static void test_init_others(void **unused)
 static void test_init_boot_processor(void **unused)
 {
 	(void)unused;
-	smp_ipi(&vm, &vcpus[1].lapic, 0x0000000000004500ULL);
+	apic_bus_ipi(&vm, &vcpus[1].lapic, 0x0000000000004500ULL);
 	assert_int_equal(vm.end, VM_END_REBOOT);
 	assert_int_equal(inits[0], 0);
 }
@@ -231,5 +231,5 @@ int main(void)
 		cmocka_unit_test_setup(test_init_boot_processor, set_up),
 	};
 
-	return cmocka_run_group_tests_name("smp_boot", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("apic_bus", tests, NULL, NULL);
 }

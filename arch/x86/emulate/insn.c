@@ -7,11 +7,11 @@
  * call, on the stack: it is two bytes, and nothing here can be changed behind another processor's
  * back. SDM vol. 2, chapter 2 "Instruction Format".
  */
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/insn.h"
 
 #include <Zydis/Zydis.h>
 
-#include "arch/x86/hw/bits.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/x86/virt/insn.h"
+#include "arch/x86/emulate/insn.h"
 #include "hv/addr.h"
 #include "hv/gpm.h"
 

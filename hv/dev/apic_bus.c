@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who gets an interrupt message, and what each delivery mode does to him; see smp_boot.h. One table from
+ * Who gets an interrupt message, and what each delivery mode does to him; see apic_bus.h. One table from
  * delivery mode to action serves the ICR and the I/O APIC. Modes without a row (SMI, ExtINT, reserved ones)
  * reach nobody: there is no system-management mode here, and the 8259 has a wire of its own (hv/dev/lapic.h).
  */
-#include "arch/x86/virt/smp_boot.h"
+#include "hv/dev/apic_bus.h"
 
 #include <stddef.h>
 
-#include "arch/x86/hw/bits.h"
-#include "arch/x86/hw/msr.h"
-#include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/reset.h"
 #include "hv/dev/lapic.h"
-#include "hv/lib/string.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -32,7 +28,6 @@ enum shorthand { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 #define BROADCAST_8	0xffU
 #define BROADCAST_32	0xffffffffU
 #define VECTOR_MIN	16U		/* below: an error to the receiver, who does not accept it */
-#define SIPI_SHIFT	8		/* vector to real-mode segment: page number to paragraphs */
 
 struct message {
 	const struct lapic *from;	/* NULL: not a processor */
@@ -63,33 +58,16 @@ static bool take_nmi(struct vcpu *vcpu, const struct message *msg)
 	return true;
 }
 
-/*
- * The boot processor would restart at the reset vector, where firmware would be: for us, a reboot. Any other
- * waits for its SIPI, which sets all the state INIT would.
- */
 static bool take_init(struct vcpu *vcpu, const struct message *msg)
 {
 	(void)msg;
-	if (vcpu->lapic.base_msr & APIC_BASE_BSP) {
-		vm_stop(vcpu->vm, VM_END_REBOOT, "INIT sent to the boot processor");
-		return true;
-	}
-	lapic_reset(&vcpu->lapic, true);
-	vcpu->pending.is_valid = false;
-	vcpu->nmi_pending = vcpu->nmi_blocked = false;
-	vcpu->state = VCPU_PARKED;
+	vcpu_take_init(vcpu);
 	return true;
 }
 
 static bool take_sipi(struct vcpu *vcpu, const struct message *msg)
 {
-	struct reset_state state;
-
-	if (vcpu->state != VCPU_PARKED)
-		return false;		/* the second SIPI of the usual pair */
-	reset_real_mode(&state, (uint16_t)(msg->vector << SIPI_SHIFT), 0);
-	smp_start(vcpu, &state);
-	return true;
+	return vcpu_take_sipi(vcpu, msg->vector);
 }
 
 typedef bool take_fn(struct vcpu *vcpu, const struct message *msg);
@@ -152,7 +130,7 @@ static bool deliver(struct vm *vm, const struct message *msg)
 	return was_taken;
 }
 
-void smp_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
+void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 {
 	bool is_x2apic = lapic_is_x2apic(from);
 	struct message msg = {
@@ -171,7 +149,7 @@ void smp_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 	(void)deliver(vm, &msg);
 }
 
-bool smp_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)
+bool apic_bus_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)
 {
 	struct message msg = {
 		.shorthand = TO_DEST,
@@ -184,14 +162,4 @@ bool smp_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)
 	};
 
 	return msg.mode != APIC_SIPI && deliver(vm, &msg);	/* a SIPI comes from a processor only */
-}
-
-/* Registers the backend does not touch, as reset leaves them; it does the rest. */
-void smp_start(struct vcpu *vcpu, const struct reset_state *state)
-{
-	dr_reset(vcpu);
-	vcpu->cr2 = 0;
-	vcpu->irq_check = true;
-	virt->vcpu_reset(vcpu, state);
-	vcpu->state = VCPU_READY;
 }

@@ -14,8 +14,8 @@
 
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
-#include "arch/x86/virt/insn.h"
-#include "arch/x86/virt/walk.h"
+#include "arch/x86/emulate/insn.h"
+#include "arch/x86/emulate/walk.h"
 #include "hv/addr.h"
 
 struct vcpu;

@@ -3,7 +3,7 @@
  * A vCPU's guest-linear memory: copies through its page tables, RAM only (contract in walk.h).
  * Access rights are those of the guest's current privilege level. The walk itself is in walk.c.
  */
-#include "arch/x86/virt/walk.h"
+#include "arch/x86/emulate/walk.h"
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+# UNIT_name := the sources that tests/unit/test_name.c links. A test that needs half the tree tests something that knows too much.
+
+UNIT_insn := arch/x86/emulate/insn.c hv/lib/format.c
+UNIT_alu := arch/x86/emulate/alu.c
+VCPU_FAKE := tests/unit/fake/vcpu_fake.c tests/unit/fake/page_fake.c tests/unit/fake/log_fake.c hv/gpm.c hv/bus.c \
+             hv/lib/format.c arch/x86/emulate/insn.c arch/x86/emulate/walk.c arch/x86/emulate/gva.c arch/x86/emulate/fetch.c
+UNIT_walk := $(VCPU_FAKE)
+OPERANDS := arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
+UNIT_mmio := arch/x86/exit/mmio.c arch/x86/exit/mmio_string.c $(OPERANDS)
+UNIT_pio := arch/x86/exit/pio.c $(OPERANDS)
+UNIT_bus := hv/bus.c tests/unit/fake/log_fake.c
+DEV_TEST := hv/bus.c hv/timer.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
+UNIT_timer := hv/timer.c tests/unit/fake/clock_fake.c
+UNIT_pic := hv/dev/pic.c $(DEV_TEST)
+UNIT_pit := hv/dev/pit.c hv/dev/pit_counter.c $(DEV_TEST)
+UNIT_rtc := hv/dev/rtc.c hv/dev/calendar.c $(DEV_TEST)
+UNIT_uart := hv/dev/uart16550.c $(DEV_TEST)
+UNIT_i8042 := hv/dev/i8042.c hv/dev/debugcon.c $(DEV_TEST)
+UNIT_acpi_pm := hv/dev/acpi_pm.c $(DEV_TEST)
+UNIT_lapic := hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c $(DEV_TEST)
+UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
+UNIT_memdisk := hv/memdisk.c tests/unit/fake/page_fake.c
+UNIT_machine := hv/machine.c hv/memdisk.c hv/gpm.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) tests/unit/fake/page_fake.c
+UNIT_memory_map := hv/memory_map.c
+UNIT_reset := arch/x86/virt/reset.c
+BOOT_FAKE := tests/unit/fake/guest_fake.c tests/unit/fake/page_fake.c hv/gpm.c hv/memory_map.c arch/x86/virt/reset.c
+UNIT_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
+UNIT_multiboot := arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c $(BOOT_FAKE)
+UNIT_loader := arch/x86/guestboot/loader.c arch/x86/guestboot/linux.c arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c \
+               arch/x86/guestboot/bootsector.c arch/x86/guestboot/acpi_tables.c hv/files.c $(BOOT_FAKE)
+UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
+UNIT_apic_bus := hv/dev/apic_bus.c hv/init_sipi.c arch/x86/virt/reset.c
+VIO_TEST := hv/virtio/queue.c hv/virtio/request.c hv/virtio/mmio.c hv/virtio/status.c \
+            tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
+UNIT_queue := $(VIO_TEST)
+UNIT_virtio_mmio := $(VIO_TEST)
+UNIT_virtio_console := hv/virtio/console.c $(VIO_TEST)
+UNIT_virtio_blk := hv/virtio/blk.c $(VIO_TEST)
+UNIT_virtio_rng := hv/virtio/rng.c $(VIO_TEST)
+UNIT_pvclock := arch/x86/exit/pvclock.c
+UNIT_policy := arch/x86/exit/cpuid.c arch/x86/exit/msr.c arch/x86/exit/mtrr.c arch/x86/exit/cr.c arch/x86/exit/xsetbv.c $(VCPU_FAKE)
+UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
+UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c tests/unit/fake/page_fake.c
+UNIT_gpm := hv/gpm.c tests/unit/fake/page_fake.c
+UNIT_inject := arch/x86/virt/inject.c
+UNIT_vmx_explain := arch/x86/vmx/explain.c
+UNIT_vmx_decode := arch/x86/vmx/decode.c
+UNIT_vmx_controls := arch/x86/vmx/controls.c arch/x86/vmx/bitmaps.c
+UNIT_svm_decode := arch/x86/svm/decode.c arch/x86/emulate/insn.c hv/lib/format.c
+UNIT_svm_explain := arch/x86/svm/explain.c
+UNIT_svm_layout := arch/x86/svm/bitmaps.c arch/x86/svm/controls.c
+UNIT_format := hv/lib/format.c
+UNIT_string :=
+UNIT_page := hv/page.c tests/unit/fake/log_fake.c
+UNIT_paging :=
+UNIT_log := hv/log.c hv/lib/format.c
+UNIT_window := hv/window.c
+UNIT_console := hv/console.c hv/window.c hv/log.c hv/lib/format.c
+UNIT_fb := drivers/fb.c drivers/font.c hv/timer.c tests/unit/fake/clock_fake.c
+UNIT_config := boot/config.c boot/ini.c hv/lib/format.c
+UNIT_elf := boot/elf.c
+UNIT_memmap := boot/memmap.c
+UNIT_boot_acpi := boot/acpi.c
+UNIT_boot_paging := boot/paging.c
