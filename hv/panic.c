@@ -93,7 +93,7 @@ static void log_running(void)
 	else
 		log_say("processor %u (APIC ID %u), vCPU %u of VM \"%s\" loaded, last exit at rip 0x%llx",
 			this_cpu()->index, this_cpu()->apic_id, vcpu->id, vcpu->vm->name,
-			(unsigned long long)vcpu->exit_rip);
+			(unsigned long long)vcpu->exit.rip);
 }
 
 static bool is_staying_on;

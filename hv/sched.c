@@ -204,8 +204,7 @@ static void start_turn(struct vcpu *vcpu, bool has_others)
 {
 	uint64_t ticks = time_hz() / SLICES_PER_SECOND;
 
-	virt->set(vcpu, REG_TURN, has_others ? ticks : TIMER_NEVER);
-	if (has_others && !virt->get(vcpu, REG_TURN))
+	if (!virt->limit_turn(vcpu, has_others ? ticks : TIMER_NEVER) && has_others)
 		timer_arm(&slice, time_now() + ticks);
 	else
 		timer_disarm(&slice);

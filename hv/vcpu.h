@@ -34,10 +34,7 @@ struct vcpu {
 	enum vcpu_state state;
 	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake it */
 
-	/* Facts about the exit being handled; set by the vendor's handle() */
-	uint32_t     insn_len;		/* 0 = unknown: EXIT_SKIP decodes. A handler that decoded stores it here */
-	uint64_t     exit_rip;		/* RIP at the exit */
-	bool         rip_moved;		/* set() wrote RIP during this exit */
+	struct exit_record exit;	/* the exit that is being handled, and nothing older */
 
 	/* Events */
 	struct vevent pending;		/* interrupted by the exit, or an exception to inject: goes first */

@@ -158,7 +158,7 @@ int vm_start(struct vm *vm)
 	vm->start_tsc = time_now();
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		vm->vcpus[i]->tsc_offset = 0 - vm->start_tsc;
-		virt->set(vm->vcpus[i], REG_TSC_OFFSET, vm->vcpus[i]->tsc_offset);
+		virt->set_tsc_offset(vm->vcpus[i], vm->vcpus[i]->tsc_offset);
 	}
 	virt->vcpu_reset(vm->vcpus[0], &state);
 	vm->state = VM_RUNNING;

@@ -102,12 +102,12 @@ static void set_mode(const struct input *in)
 
 static void set_up(const struct input *in)
 {
-	fake.vcpu.exit_rip = CODE_AT + (in->at_page_end ? PAGE_SIZE - in->at_page_end % INSN_MAX : 0);
+	fake.vcpu.exit.rip = CODE_AT + (in->at_page_end ? PAGE_SIZE - in->at_page_end % INSN_MAX : 0);
 	set_mode(in);
 	vcpu_fake_put(&fake, FAKE_TABLES, clean_tables, sizeof(clean_tables));
 	for (unsigned i = 0; i < in->poke_count % 4; i++)
 		vcpu_fake_set_word(&fake, FAKE_TABLES + in->poke_at[i] % (TABLES_SIZE / 8) * 8, in->poke[i]);
-	vcpu_fake_put(&fake, fake.vcpu.exit_rip, in->code, sizeof(in->code));
+	vcpu_fake_put(&fake, fake.vcpu.exit.rip, in->code, sizeof(in->code));
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		fake.vcpu.gpr[i] = in->flags & AIM ? place(in->gpr[i] % PLACES) + (in->gpr[i] >> 8 & 0xfff)
 						   : in->gpr[i];
@@ -168,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(result != EXIT_RESUME || fake.progress || !accesses);
 		must((result == EXIT_STOP) == fake.is_killed);
 		must(!fake.injected || result == EXIT_RESUME);
-		must(result != EXIT_SKIP || (fake.vcpu.insn_len && fake.vcpu.insn_len <= INSN_MAX));
+		must(result != EXIT_SKIP || (fake.vcpu.exit.insn_len && fake.vcpu.exit.insn_len <= INSN_MAX));
 	}
 	return 0;
 }

@@ -81,7 +81,7 @@ static int set_up(void **state)
 		vcpu_fake_map(&fake, DEV + i * PAGE_SIZE, DEV_AT + i * PAGE_SIZE, WRITE);
 	vcpu_fake_map(&fake, RAM_AFTER, RAM_AFTER_AT, WRITE);
 	vcpu_fake_set_word(&fake, RAM_AT, RAM_WORD);
-	fake.vcpu.exit_rip = CODE;
+	fake.vcpu.exit.rip = CODE;
 	return 0;
 }
 
@@ -291,8 +291,8 @@ static void does_each_form(void **state)
 		vcpu_fake_set_word(&fake, RAM_AT, RAM_WORD);
 		result = exit_mmio(&fake.vcpu, gpa(DEV_AT + SPOT + row->at), row->is_write);
 
-		if (result != EXIT_SKIP || fake.vcpu.insn_len != len || fake.injected || fake.is_killed)
-			fail_msg("%s: result %d, length %u", row->text, result, fake.vcpu.insn_len);
+		if (result != EXIT_SKIP || fake.vcpu.exit.insn_len != len || fake.injected || fake.is_killed)
+			fail_msg("%s: result %d, length %u", row->text, result, fake.vcpu.exit.insn_len);
 		if (device_word(SPOT) != row->after)
 			fail_msg("%s: the device holds %#lx", row->text, device_word(SPOT));
 		flags = fake.regs[REG_RFLAGS] & (STATUS | RFLAGS_DF);
@@ -483,7 +483,7 @@ static void fetch_faults(void **state)
 {
 	(void)state;
 	/* The instruction's second half lies on a page that is not there (any more). */
-	fake.vcpu.exit_rip = CODE + PAGE_SIZE - 1;
+	fake.vcpu.exit.rip = CODE + PAGE_SIZE - 1;
 	fake.vcpu.gpr[GPR_RBX] = DEV;
 	put_code(CODE_AT + PAGE_SIZE - 1, "89");
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_RESUME);
@@ -496,7 +496,7 @@ static void fetch_faults(void **state)
 	assert_int_equal(writes, 1);
 	/* Code in device memory: no bytes, no guess. */
 	vcpu_fake_map(&fake, CODE, DEV_AT, 0);
-	fake.vcpu.exit_rip = CODE;
+	fake.vcpu.exit.rip = CODE;
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_STOP);
 }
 
@@ -508,7 +508,7 @@ static void protected_mode(void **state)
 	vcpu_fake_free(&fake);
 	vcpu_fake_protected(&fake);
 	add_device();
-	fake.vcpu.exit_rip = CODE_AT;
+	fake.vcpu.exit.rip = CODE_AT;
 	put_code(CODE_AT, "89 43 04");		/* mov [ebx+4], eax, in a segment with a base */
 	fake.segs[SEG_DS].base = 0x10000000;
 	fake.vcpu.gpr[GPR_RBX] = DEV_AT - 0x10000000;
@@ -536,7 +536,7 @@ static void real_mode(void **state)
 	vcpu_fake_init(&fake);
 	add_device();
 	fake.segs[SEG_CS].base = CODE_AT;
-	fake.vcpu.exit_rip = 0x10;
+	fake.vcpu.exit.rip = 0x10;
 	put_code(CODE_AT + 0x10, "88 87 fe ff");	/* mov [bx-2], al: 16-bit address arithmetic */
 	fake.segs[SEG_DS].base = DEV_AT;
 	fake.vcpu.gpr[GPR_RBX] = 0xffff0007;
@@ -566,12 +566,12 @@ static void segment_bases_in_64_bit_mode(void **state)
 	assert_int_equal(device_word(0x30), 0x77);
 	put_code(CODE_AT, "89 15 10 00 00 00");		/* mov [rip+0x10], edx */
 	vcpu_fake_map(&fake, CODE + PAGE_SIZE, DEV_AT, WRITE);
-	fake.vcpu.exit_rip = CODE + PAGE_SIZE - 0x16;
+	fake.vcpu.exit.rip = CODE + PAGE_SIZE - 0x16;
 	put_code(CODE_AT + PAGE_SIZE - 0x16, "89 15 14 00 00 00");
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 4), true), EXIT_SKIP);
 	assert_int_equal(device_word(4), 0x77);
 	fake.regs[REG_RSP] = DEV + 0x40;
-	fake.vcpu.exit_rip = CODE;
+	fake.vcpu.exit.rip = CODE;
 	put_code(CODE_AT, "89 14 24");			/* mov [rsp], edx */
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x40), true), EXIT_SKIP);
 	assert_int_equal(device_word(0x40), 0x77);

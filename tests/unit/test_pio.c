@@ -56,7 +56,7 @@ static int set_up(void **state)
 	assert_int_equal(bus_add(&fake.vm.pio, &range), 0);
 	vcpu_fake_map(&fake, PAGE_LINEAR, RAM_PAGE, WRITE);
 	vcpu_fake_map(&fake, CODE, CODE_AT, 0);
-	fake.vcpu.exit_rip = CODE;
+	fake.vcpu.exit.rip = CODE;
 	fake.vcpu.gpr[GPR_RDX] = PORT;
 	writes = reads = last_size = 0;
 	next_input = 0;
@@ -222,7 +222,7 @@ static void asks_the_decoder(void **state)
 	fake.vcpu.gpr[GPR_RSI] = 0xffffffff00001000ULL;
 	fake.vcpu.gpr[GPR_RCX] = 0xffffffff00000001ULL;
 	assert_int_equal(run(outs), EXIT_SKIP);
-	assert_int_equal(fake.vcpu.insn_len, sizeof(rep_outsb_fs_addr32));
+	assert_int_equal(fake.vcpu.exit.insn_len, sizeof(rep_outsb_fs_addr32));
 	assert_int_equal(written[0], 0x41);
 	assert_int_equal(fake.vcpu.gpr[GPR_RSI], 0x1001);
 	assert_int_equal(fake.vcpu.gpr[GPR_RCX], 0);

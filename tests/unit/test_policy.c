@@ -273,7 +273,7 @@ static void test_msr_reads(void **unused)
 	assert_true(read_msr(MSR_IA32_BIOS_SIGN_ID, &val) && val != 0);
 	assert_true(write_msr(MSR_IA32_TSC_ADJUST, 500));
 	assert_int_equal(fake.vcpu.tsc_offset, 500);
-	assert_int_equal(fake.regs[REG_TSC_OFFSET], 500);
+	assert_int_equal(fake.tsc_offset, 500);
 	assert_true(write_msr(MSR_IA32_TSC, 7));
 	assert_int_equal(vcpu_tsc(&fake.vcpu), 7);
 	assert_true(read_msr(MSR_IA32_TSC_ADJUST, &val));

@@ -297,7 +297,7 @@ static void fetches_what_is_there(void **state)
 	uint8_t bytes[INSN_MAX];
 
 	(void)state;
-	fake.vcpu.exit_rip = LINEAR + 0xffa;
+	fake.vcpu.exit.rip = LINEAR + 0xffa;
 	assert_int_equal(gva_fetch_insn(&fake.vcpu, bytes), 0);
 	vcpu_fake_map(&fake, LINEAR, 0x8000, 0);
 	vcpu_fake_put(&fake, 0x8ffa, "abcdef", 6);

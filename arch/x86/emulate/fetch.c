@@ -29,7 +29,7 @@ static const uint64_t no_entry;
  */
 static enum insn_mode fetch_mode(struct vcpu *vcpu)
 {
-	return hi32(vcpu->exit_rip) ? INSN_64 : vcpu_mode(vcpu);
+	return hi32(vcpu->exit.rip) ? INSN_64 : vcpu_mode(vcpu);
 }
 
 /* Sixteen bytes of code as two words, read once. */
@@ -54,7 +54,7 @@ static bool slot_is_current(struct vcpu *vcpu, const struct insn_cache *slot)
 {
 	uint64_t words[2];
 
-	if (slot->rip != vcpu->exit_rip || !slot->code || slot->cr3 != virt->get(vcpu, REG_CR3))
+	if (slot->rip != vcpu->exit.rip || !slot->code || slot->cr3 != virt->get(vcpu, REG_CR3))
 		return false;
 	if (entry_change(slot, 0) | entry_change(slot, 1) |
 	    entry_change(slot, 2) | entry_change(slot, 3))
@@ -93,10 +93,10 @@ static bool find_code(struct vcpu *vcpu, struct insn_cache *slot)
 	size_t            len = FETCH_SPAN;
 	const uint8_t    *code;
 
-	if (vcpu->exit_rip % PAGE_SIZE > PAGE_SIZE - FETCH_SPAN)
+	if (vcpu->exit.rip % PAGE_SIZE > PAGE_SIZE - FETCH_SPAN)
 		return false;
 	walk_cpu_of(vcpu, &cpu);
-	if (!walk_gva_trail(gpm, &cpu, gva(vcpu->exit_rip), WALK_FETCH, &where, &error, &trail))
+	if (!walk_gva_trail(gpm, &cpu, gva(vcpu->exit.rip), WALK_FETCH, &where, &error, &trail))
 		return false;
 	code = gpm_map(gpm, where, &len);
 	if (!code || len < FETCH_SPAN || !remember_entries(slot, gpm, &trail))
@@ -147,11 +147,11 @@ static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
 	uint64_t       words[2];
 	size_t         had = fetch_bytes(vcpu, slot, mode, words);
 
-	if (slot->rip == vcpu->exit_rip && slot->mode == mode &&
+	if (slot->rip == vcpu->exit.rip && slot->mode == mode &&
 	    slot->bytes[0] == words[0] && slot->bytes[1] == words[1] &&
 	    slot->insn.len && slot->insn.len <= had)
 		return FETCH_OK;
-	slot->rip = vcpu->exit_rip;
+	slot->rip = vcpu->exit.rip;
 	slot->bytes[0] = words[0];
 	slot->bytes[1] = words[1];
 	slot->mode = (uint8_t)mode;
@@ -164,7 +164,7 @@ static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
 
 enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn)
 {
-	struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit_rip % INSN_CACHE_SLOTS];
+	struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit.rip % INSN_CACHE_SLOTS];
 
 	*insn = &slot->insn;
 	return slot_is_current(vcpu, slot) ? FETCH_OK : fill_slot(vcpu, slot);
@@ -177,8 +177,8 @@ void fetch_log(struct vcpu *vcpu, const char *why)
 	size_t         had = gva_fetch_insn(vcpu, bytes), at = 0;
 	char           text[96], hex[INSN_MAX * 3 + 1] = "";
 
-	insn_text(text, sizeof(text), mode, vcpu->exit_rip, bytes, had);
+	insn_text(text, sizeof(text), mode, vcpu->exit.rip, bytes, had);
 	for (size_t i = 0; i < had; i++)
 		at += format_buf(hex + at, sizeof(hex) - at, "%02x ", bytes[i]);
-	vm_log(vcpu->vm, "%s: rip 0x%lx: %s | %s", why, vcpu->exit_rip, text, hex);
+	vm_log(vcpu->vm, "%s: rip 0x%lx: %s | %s", why, vcpu->exit.rip, text, hex);
 }

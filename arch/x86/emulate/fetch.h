@@ -30,7 +30,7 @@ struct insn_cache {
 };
 
 enum fetch_result {
-	FETCH_OK,	/* *insn is the instruction at vcpu->exit_rip, valid until the next fetch */
+	FETCH_OK,	/* *insn is the instruction at vcpu->exit.rip, valid until the next fetch */
 	FETCH_FAULT,	/* its bytes are not there (any more): #PF was queued, resume the guest */
 	FETCH_BAD,	/* no instruction of this mode, or not in RAM */
 };

@@ -94,9 +94,9 @@ gva_t gva_of_rip(struct vcpu *vcpu, enum insn_mode mode)
 	struct segment cs;
 
 	if (mode == INSN_64)
-		return gva(vcpu->exit_rip);
+		return gva(vcpu->exit.rip);
 	virt->get_seg(vcpu, SEG_CS, &cs);
-	return gva(lo32(cs.base + vcpu->exit_rip));
+	return gva(lo32(cs.base + vcpu->exit.rip));
 }
 
 /* Page by page, so that an instruction just before a missing page is still found. */

@@ -48,7 +48,7 @@ uint64_t operand_offset(struct vcpu *vcpu, const struct insn *insn)
 	if (insn->index >= 0)
 		offset += vcpu_gpr(vcpu, (enum gpr)insn->index) * insn->scale;
 	if (insn->is_rip_relative)
-		offset += vcpu->exit_rip + insn->len;
+		offset += vcpu->exit.rip + insn->len;
 	return offset & size_mask(insn->addr_size);
 }
 

@@ -41,7 +41,7 @@ static uint64_t handler_of(struct vcpu *vcpu, uint8_t vector)
 static bool is_delivery_loop(struct vcpu *vcpu, uint8_t vector)
 {
 	bool nested = (vcpu->pending.is_valid && vcpu->pending.vector == vector) ||
-		      vcpu->exit_rip == handler_of(vcpu, vector);
+		      vcpu->exit.rip == handler_of(vcpu, vector);
 
 	vcpu->delivery_loops = nested ? vcpu->delivery_loops + 1 : 0;
 	return vcpu->delivery_loops > DELIVERY_LOOP_MAX;

@@ -27,6 +27,13 @@ struct exit_row {
 	exit_fn    *handle;	/* NULL: this exit must not happen with our controls */
 };
 
+/* One exit: in struct vcpu, filled before its row is looked up. */
+struct exit_record {
+	uint64_t rip;
+	uint32_t reason;	/* index of a row in virt->exits, dense on both vendors */
+	uint32_t insn_len;	/* bytes; 0: not known yet, and a handler that decodes stores it */
+};
+
 /* A run of consecutive reasons; a list of them ends with rows == NULL (AMD's codes are sparse). */
 struct exit_table { uint32_t first, count; const struct exit_row *rows; };
 

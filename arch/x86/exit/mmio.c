@@ -291,7 +291,7 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 		return EXIT_RESUME;
 	if (fetched == FETCH_BAD)
 		return not_emulated(vcpu, addr);
-	vcpu->insn_len = insn->len;
+	vcpu->exit.insn_len = insn->len;
 	if (insn->is_plain_mov && plain_mov(vcpu, insn, addr, is_write))
 		return EXIT_SKIP;
 	return general_form(vcpu, insn, addr, is_write);

@@ -57,7 +57,7 @@ static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	(void)msr;
 	vcpu->tsc_adjust += val - vcpu_tsc(vcpu);
 	vcpu->tsc_offset += val - vcpu_tsc(vcpu);
-	virt->set(vcpu, REG_TSC_OFFSET, vcpu->tsc_offset);
+	virt->set_tsc_offset(vcpu, vcpu->tsc_offset);
 	pvclock_update(vcpu);
 	return true;
 }
@@ -74,7 +74,7 @@ static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	(void)msr;
 	vcpu->tsc_offset += val - vcpu->tsc_adjust;
 	vcpu->tsc_adjust = val;
-	virt->set(vcpu, REG_TSC_OFFSET, vcpu->tsc_offset);
+	virt->set_tsc_offset(vcpu, vcpu->tsc_offset);
 	pvclock_update(vcpu);
 	return true;
 }

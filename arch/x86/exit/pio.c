@@ -62,7 +62,7 @@ static bool complete_access(struct vcpu *vcpu, struct pio_access *access, enum e
 	}
 	if (fetched != FETCH_OK || !fits_access(insn, access))
 		return false;
-	vcpu->insn_len = insn->len;
+	vcpu->exit.insn_len = insn->len;
 	access->addr_size = insn->addr_size;
 	access->seg = insn->seg;
 	return true;

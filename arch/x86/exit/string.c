@@ -89,6 +89,6 @@ enum exit_result string_run(struct string_op *op)
 	enum exit_result result = run_steps(op);
 
 	if (result == EXIT_RESUME && op->steps_done)
-		virt->set(op->vcpu, REG_SHADOW, 0);
+		virt->end_shadow(op->vcpu);
 	return result;
 }

@@ -78,7 +78,7 @@ __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 __attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
-	uint64_t rip = vcpu->exit_rip, next = rip + vcpu->insn_len;
+	uint64_t rip = vcpu->exit.rip, next = rip + vcpu->exit.insn_len;
 
 	/* Only code outside 64-bit mode wraps at 4 GiB, and only there does the upper half change from 0. */
 	if (hi32(rip ^ next) && !(vmcb->save.cs.attrib & ATTRIB_L))
@@ -95,7 +95,7 @@ static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result 
 
 	if (got == FETCH_OK)
 		return true;
-	*result = got == FETCH_FAULT ? EXIT_RESUME : exit_fatal(vcpu, "no instruction can be read at rip", vcpu->exit_rip);
+	*result = got == FETCH_FAULT ? EXIT_RESUME : exit_fatal(vcpu, "no instruction can be read at rip", vcpu->exit.rip);
 	return false;
 }
 
@@ -107,17 +107,17 @@ __attribute__((noinline)) static enum exit_result find_length(struct vcpu *vcpu)
 	enum exit_result result;
 	const struct insn *insn;
 
-	vcpu->insn_len = 0;
+	vcpu->exit.insn_len = 0;
 	if (!svm_insn_has_form(code))
 		return EXIT_SKIP;	/* its handler decodes, or never skips */
 	if (!fetch(vcpu, &insn, &result))
 		return result;
 	/* The bytes that were decoded stand beside the decoding. */
-	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit_rip % INSN_CACHE_SLOTS];
+	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit.rip % INSN_CACHE_SLOTS];
 
-	vcpu->insn_len = svm_insn_length(code, control->exitinfo1, slot->mode == INSN_64,
+	vcpu->exit.insn_len = svm_insn_length(code, control->exitinfo1, slot->mode == INSN_64,
 					 (const uint8_t *)slot->bytes, insn->len);
-	return vcpu->insn_len ? EXIT_SKIP : EXIT_RESUME;
+	return vcpu->exit.insn_len ? EXIT_SKIP : EXIT_RESUME;
 }
 
 /* ---- VMRUN refused ---- */
@@ -168,7 +168,7 @@ __attribute__((noinline)) static enum exit_result finish(struct vcpu *vcpu, enum
 	if (result != EXIT_RESUME)
 		return result;
 	svm_keep_shadow(vcpu);
-	return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit_rip);
+	return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit.rip);
 }
 
 enum exit_result svm_handle(struct vcpu *vcpu)
@@ -179,13 +179,13 @@ enum exit_result svm_handle(struct vcpu *vcpu)
 	exit_fn *handle = handler_of(code);
 	enum exit_result result = EXIT_SKIP;
 
-	vcpu->exit_rip = vmcb->save.rip;
-	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit_rip);
+	vcpu->exit.rip = vmcb->save.rip;
+	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit.rip);
 	if (!handle)
 		return unexpected(vcpu);
 	if ((vmcb->control.exitintinfo & EVENT_V) || svm->iret_seen)
 		svm_take_interrupted(vcpu);
-	vcpu->insn_len = (uint32_t)(vmcb->control.nrip - vcpu->exit_rip);	/* means something only for instructions */
+	vcpu->exit.insn_len = (uint32_t)(vmcb->control.nrip - vcpu->exit.rip);	/* means something only for instructions */
 	if (!svm_features.has_nrips)
 		result = find_length(vcpu);
 	if (result == EXIT_SKIP)
@@ -204,7 +204,7 @@ static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
 	uint64_t info1 = control->exitinfo1;
 	struct pio_access access;
 
-	vcpu->insn_len = (uint32_t)(control->exitinfo2 - vcpu->exit_rip);	/* the next RIP, on every processor */
+	vcpu->exit.insn_len = (uint32_t)(control->exitinfo2 - vcpu->exit.rip);	/* the next RIP, on every processor */
 	if (!(info1 & IOIO_STR))
 		return exit_pio_plain(vcpu, (uint16_t)field_get(info1, IOIO_PORT),
 				      (unsigned)field_get(info1, IOIO_SIZE), info1 & IOIO_TYPE_IN);
@@ -223,7 +223,7 @@ static enum exit_result svm_exit_npf(struct vcpu *vcpu)
 	struct npt_fault fault;
 
 	svm_decode_npf(control->exitinfo1, control->exitinfo2, &fault);
-	vcpu->insn_len = 0;	/* next-RIP save says nothing about a fault */
+	vcpu->exit.insn_len = 0;	/* next-RIP save says nothing about a fault */
 	return exit_npt(vcpu, &fault);
 }
 
@@ -255,7 +255,7 @@ static enum exit_result store_msw(struct vcpu *vcpu, const struct insn *insn)
 	struct operand_cpu cpu;
 	struct operand dest;
 
-	vcpu->insn_len = insn->len;
+	vcpu->exit.insn_len = insn->len;
 	if (!insn->has_mem) {
 		vcpu_set_gpr_sized(vcpu, insn->reg, insn->dest_size, false, val);
 		return EXIT_SKIP;
@@ -274,7 +274,7 @@ static enum exit_result svm_exit_cr(struct vcpu *vcpu)
 	const struct insn *insn;
 	enum exit_result result;
 
-	if (svm_features.has_decode_assists && vcpu->insn_len &&
+	if (svm_features.has_decode_assists && vcpu->exit.insn_len &&
 	    svm_decode_cr(control->exitcode, control->exitinfo1, &access))
 		return exit_cr(vcpu, &access);
 	if (!fetch(vcpu, &insn, &result))
@@ -283,7 +283,7 @@ static enum exit_result svm_exit_cr(struct vcpu *vcpu)
 		return store_msw(vcpu, insn);
 	if (!svm_decode_cr_insn(control->exitcode, insn, &access))
 		return EXIT_RESUME;	/* another instruction by now: the guest executes that */
-	vcpu->insn_len = insn->len;
+	vcpu->exit.insn_len = insn->len;
 	if (access.op == CR_LMSW && !read_lmsw(vcpu, insn, &access.lmsw, &result))
 		return result;		/* its exception is queued */
 	return exit_cr(vcpu, &access);
@@ -296,14 +296,14 @@ static enum exit_result svm_exit_dr(struct vcpu *vcpu)
 	const struct insn *insn;
 	enum exit_result result;
 
-	if (svm_features.has_decode_assists && vcpu->insn_len &&
+	if (svm_features.has_decode_assists && vcpu->exit.insn_len &&
 	    svm_decode_dr(control->exitcode, control->exitinfo1, &access))
 		return exit_dr(vcpu, &access);
 	if (!fetch(vcpu, &insn, &result))
 		return result;
 	if (!svm_decode_dr_insn(control->exitcode, insn, &access))
 		return EXIT_RESUME;
-	vcpu->insn_len = insn->len;
+	vcpu->exit.insn_len = insn->len;
 	return exit_dr(vcpu, &access);
 }
 
@@ -354,7 +354,7 @@ static enum exit_result svm_exit_iret(struct vcpu *vcpu)
 	struct svm_vcpu *svm = svm_of(vcpu);
 
 	svm->iret_seen = true;
-	svm->iret_rip = vcpu->exit_rip;
+	svm->iret_rip = vcpu->exit.rip;
 	svm->vmcb->control.intercept_vector3 &= ~INTERCEPT_IRET;
 	svm->vmcb->control.clean_bits &= ~CLEAN_I;
 	exit_progress(vcpu);

@@ -135,6 +135,30 @@ void svm_flush(struct vcpu *vcpu)
 	svm_of(vcpu)->want_flush = true;
 }
 
+/* AMD-V has no timer of its own: the scheduler uses the host's. */
+bool svm_limit_turn(struct vcpu *vcpu, uint64_t ticks)
+{
+	(void)vcpu;
+	(void)ticks;
+	return false;
+}
+
+void svm_end_shadow(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+
+	svm->shadow_rip = SVM_NO_SHADOW;
+	svm->vmcb->control.interrupt_shadow = 0;
+}
+
+void svm_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
+{
+	struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
+
+	control->tsc_offset = offset;
+	control->clean_bits &= ~CLEAN_I;
+}
+
 /* ---- Registers by name ---- */
 
 #define FIELD_OF(member, clean) { offsetof(struct vmcb, member), (clean) }
@@ -157,8 +181,6 @@ static const struct { uint16_t offset; uint32_t clean; } reg_fields[GUEST_REG_CO
 	[REG_DEBUGCTL] = FIELD_OF(save.dbgctl, CLEAN_LBR),
 	[REG_CS_RIGHTS] = FIELD_OF(save.cs.attrib, 0),	/* converted by svm_get */
 	[REG_SS_RIGHTS] = FIELD_OF(save.ss.attrib, 0),
-	[REG_TSC_OFFSET] = FIELD_OF(control.tsc_offset, CLEAN_I),
-	[REG_SHADOW] = FIELD_OF(control.interrupt_shadow, 0),
 };
 
 static uint64_t *reg_ptr(struct vmcb *vmcb, enum guest_reg reg)
@@ -193,8 +215,6 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 	struct svm_vcpu *svm = svm_of(vcpu);
 	uint64_t val;
 
-	if (reg == REG_TURN)
-		return 0;	/* AMD-V has no timer of its own: the scheduler uses the host's */
 	if (reg == REG_CS_RIGHTS || reg == REG_SS_RIGHTS)
 		return segment_rights(vcpu, reg == REG_CS_RIGHTS ? SEG_CS : SEG_SS);
 	val = *reg_ptr(svm->vmcb, reg);
@@ -202,8 +222,6 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 		val = efer_of_guest(svm->vmcb);
 	else if (reg == REG_CR0)
 		val |= svm->cr0_hidden;
-	else if (reg == REG_SHADOW)
-		val &= INTERRUPT_SHADOW;
 	return val;
 }
 
@@ -228,14 +246,10 @@ void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
-	if (reg == REG_TURN)
-		return;
 	if (reg == REG_EFER)
 		val |= EFER_SVME;
 	else if (reg == REG_CR0)
 		val = hide_cr0(svm, val);
-	else if (reg == REG_SHADOW)
-		svm->shadow_rip = SVM_NO_SHADOW;
 	*reg_ptr(svm->vmcb, reg) = val;
 	svm->vmcb->control.clean_bits &= ~reg_fields[reg].clean;
 }

@@ -48,6 +48,11 @@ struct virt_backend {
 	void (*get_seg)(struct vcpu *, enum guest_seg, struct segment *);
 	void (*set_seg)(struct vcpu *, enum guest_seg, const struct segment *);
 
+	/* The vCPU leaves the guest after so many ticks of guest time. false: this processor has no timer that does it. */
+	bool (*limit_turn)(struct vcpu *, uint64_t ticks);
+	void (*end_shadow)(struct vcpu *);	/* the interrupt shadow of STI, MOV SS and POP SS is over */
+	void (*set_tsc_offset)(struct vcpu *, uint64_t offset);	/* what hardware adds to the host's TSC for this guest */
+
 	void (*flush)(struct vcpu *);		/* translations of this guest, nested and its own */
 	void (*dump)(struct vcpu *);		/* every field by name, to the log */
 

@@ -30,10 +30,7 @@ enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RD
 	X(REG_GS_BASE, "gs_base")		\
 	X(REG_DEBUGCTL, "debugctl")		\
 	X(REG_CS_RIGHTS, "cs_rights")		/* struct segment's rights of CS and SS alone: mode and CPL */ \
-	X(REG_SS_RIGHTS, "ss_rights")		\
-	X(REG_TURN, "turn_left")		/* ticks this vCPU may still run; always 0 where hardware cannot count them */ \
-	X(REG_TSC_OFFSET, "tsc_offset")		/* what hardware adds to the host TSC for this guest */ \
-	X(REG_SHADOW, "interrupt_shadow")	/* not 0 right behind STI, MOV SS, POP SS; only 0 may be written */
+	X(REG_SS_RIGHTS, "ss_rights")
 
 enum guest_reg {
 #define ENUM(id, text) id,

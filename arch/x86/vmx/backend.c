@@ -28,6 +28,7 @@ const struct virt_backend vmx_backend = {
 	.swap = vmx_swap,
 	.deliver = vmx_deliver, .enter = vmx_enter, .handle = vmx_handle,
 	.get = vmx_get, .set = vmx_set, .get_seg = vmx_get_seg, .set_seg = vmx_set_seg,
+	.limit_turn = vmx_limit_turn, .end_shadow = vmx_end_shadow, .set_tsc_offset = vmx_set_tsc_offset,
 	.flush = vmx_flush, .dump = vmx_dump,
 	.npt = &vmx_npt_format, .exits = vmx_exit_tables,
 };

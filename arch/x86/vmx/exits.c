@@ -84,7 +84,7 @@ static enum exit_result vmx_exit_ept_violation(struct vcpu *vcpu)
 	/* The fault hit an IRET that had already lifted NMI blocking: it will run again, so block again (28.2.3). */
 	if ((qual & EPTQ_NMI_UNBLOCK) && !vcpu->pending.is_valid)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
-	vcpu->insn_len = 0;		/* not reported here: whoever emulates decodes */
+	vcpu->exit.insn_len = 0;		/* not reported here: whoever emulates decodes */
 	return exit_npt(vcpu, &fault);
 }
 
@@ -126,9 +126,9 @@ __attribute__((noinline)) static void clear_instruction_state(uint64_t flags, ui
 
 __attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
 {
-	uint64_t rip = vcpu->exit_rip, next, flags, shadow;
+	uint64_t rip = vcpu->exit.rip, next, flags, shadow;
 
-	next = rip + vcpu->insn_len;
+	next = rip + vcpu->exit.insn_len;
 	/* Only code outside 64-bit mode wraps at 4 GiB, and only there does the upper half change from 0. */
 	if (hi32(rip ^ next) && !(vmread(VMCS_GUEST_CS_RIGHTS) & SEG_L))
 		next = lo32(next);
@@ -147,7 +147,7 @@ __attribute__((noinline)) static enum exit_result finish(struct vcpu *vcpu, enum
 		return EXIT_STOP;
 	}
 	if (result == EXIT_RESUME)
-		return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit_rip);
+		return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit.rip);
 	return result;
 }
 
@@ -160,11 +160,11 @@ enum exit_result vmx_handle(struct vcpu *vcpu)
 	if (vmx->failed)
 		return vmx_entry_failed(vcpu, 0);
 	reason = vmread(VMCS_EXIT_REASON);
-	vcpu->exit_rip = vmread(VMCS_GUEST_RIP);
+	vcpu->exit.rip = vmread(VMCS_GUEST_RIP);
 	if (reason >= countof(vmx_exits))	/* no holes: unused numbers are rows too */
 		return vmx_exit_unexpected(vcpu);
-	vcpu->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);	/* means something only for some exits */
-	trace_exit(&vcpu->trace, reason, vcpu->exit_rip);
+	vcpu->exit.insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);	/* means something only for some exits */
+	trace_exit(&vcpu->trace, reason, vcpu->exit.rip);
 	vectoring = vmread(VMCS_IDT_VECTORING_INFO);
 	if (vectoring & INTR_VALID) {
 		vmx_take_vectoring(vcpu, (uint32_t)vectoring);

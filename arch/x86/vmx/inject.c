@@ -28,17 +28,14 @@ void vmx_close_windows(struct vcpu *vcpu)
 	want_windows(vmx_use(vcpu), false, false);
 }
 
-static void inject(struct vcpu *vcpu, const struct vevent *event)
+static void inject(const struct vevent *event)
 {
-	struct vmx_vcpu *vmx = vcpu->arch;
-
 	vmwrite(VMCS_ENTRY_INTR_INFO, vmx_encode_event(event));
 	/* No error code in real mode (27.2.1.3: the entry would fail). */
 	if (event->has_error)
 		vmwrite(VMCS_ENTRY_EXCEPTION_ERROR, event->error);
 	if (event->type >= VEVENT_SOFT_INT)
 		vmwrite(VMCS_ENTRY_INSN_LENGTH, event->insn_len);
-	vmx->entry_event = true;
 }
 
 static void inject_irq(struct vcpu *vcpu)
@@ -47,7 +44,7 @@ static void inject_irq(struct vcpu *vcpu)
 	struct vevent event = { .is_valid = true, .type = VEVENT_IRQ, .vector = (uint8_t)vector };
 
 	if (vector >= 0)
-		inject(vcpu, &event);
+		inject(&event);
 }
 
 static void inject_pending(struct vcpu *vcpu)
@@ -59,7 +56,7 @@ static void inject_pending(struct vcpu *vcpu)
 	/* An NMI whose delivery was cut short: the blocking it began must not stop its second start (28.2.4). */
 	if (event->type == VEVENT_NMI)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
-	inject(vcpu, event);
+	inject(event);
 	event->is_valid = false;
 }
 
@@ -90,7 +87,7 @@ void vmx_deliver(struct vcpu *vcpu)
 		inject_pending(vcpu);
 	} else if (plan.what == INJECT_NMI) {
 		vcpu->nmi_pending = false;
-		inject(vcpu, &nmi);
+		inject(&nmi);
 	} else if (plan.what == INJECT_IRQ) {
 		inject_irq(vcpu);
 		plan.want_irq_window = vcpu_has_irq(vcpu);

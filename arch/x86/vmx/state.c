@@ -156,25 +156,33 @@ static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
 	[REG_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP,	[REG_PAT] = VMCS_GUEST_IA32_PAT,
 	[REG_FS_BASE] = VMCS_GUEST_FS_BASE,	[REG_GS_BASE] = VMCS_GUEST_GS_BASE,
 	[REG_CS_RIGHTS] = VMCS_GUEST_CS_RIGHTS,	[REG_SS_RIGHTS] = VMCS_GUEST_SS_RIGHTS,
-	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,	[REG_TSC_OFFSET] = VMCS_TSC_OFFSET,
-	[REG_SHADOW] = VMCS_GUEST_INTERRUPTIBILITY,
+	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,
 };
 
-/* What is left of a turn: the VMX-preemption timer, saved at exits, in units of 2^n ticks. */
-static uint64_t get_turn(void)
-{
-	if (!(vmx_controls.pin & PIN_PREEMPTION_TIMER))
-		return 0;
-	return vmread(VMCS_PREEMPTION_TIMER) << field_get(vmx_caps.misc, VMX_MISC_TIMER_SHIFT);
-}
-
-static void set_turn(uint64_t ticks)
+/* The VMX-preemption timer, in units of 2^n ticks. It counts in the guest only, and its value is saved at exits. */
+bool vmx_limit_turn(struct vcpu *vcpu, uint64_t ticks)
 {
 	const uint64_t longest = 0xffffffffULL;
 	uint64_t count = min_u64(ticks >> field_get(vmx_caps.misc, VMX_MISC_TIMER_SHIFT), longest);
 
-	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
-		vmwrite(VMCS_PREEMPTION_TIMER, count);
+	if (!(vmx_controls.pin & PIN_PREEMPTION_TIMER))
+		return false;
+	vmx_use(vcpu);
+	vmwrite(VMCS_PREEMPTION_TIMER, count);
+	return true;
+}
+
+/* The field's other bits are about NMIs and SMIs. */
+void vmx_end_shadow(struct vcpu *vcpu)
+{
+	vmx_use(vcpu);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(BLOCK_STI | BLOCK_MOV_SS));
+}
+
+void vmx_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
+{
+	vmx_use(vcpu);
+	vmwrite(VMCS_TSC_OFFSET, offset);
 }
 
 uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
@@ -182,12 +190,7 @@ uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
 	const struct vmx_vcpu *vmx = vmx_use(vcpu);
 	uint64_t val;
 
-	if (reg == REG_TURN)
-		return get_turn();
 	val = vmread(reg_fields[reg]);
-	if (reg == REG_SHADOW)
-		return val & (BLOCK_STI | BLOCK_MOV_SS);
-
 	/* The guest's view of masked bits is the read shadow (SDM vol. 3, 25.6.6). */
 	if (reg == REG_CR0)
 		return (val & ~vmx->cr0_mask) | (vmread(VMCS_CR0_SHADOW) & vmx->cr0_mask);
@@ -245,12 +248,6 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 	case REG_EFER:
 		set_efer(vmx, val);
 		break;
-	case REG_TURN:
-		set_turn(val);
-		break;
-	case REG_SHADOW:	/* the field's other bits are about NMIs and SMIs */
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(BLOCK_STI | BLOCK_MOV_SS));
-		break;
 	default:
 		vmwrite(reg_fields[reg], val);
 		break;
@@ -292,7 +289,6 @@ void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 	struct vmx_cpu  *cpu = this_cpu()->arch;
 	struct vmx_vcpu *running = cpu->current, *vmx = vmx_use(vcpu);
 	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
-		{ REG_TURN, TIMER_NEVER },
 		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
 		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
 		{ REG_RFLAGS, state->rflags | RFLAGS_ONE }, { REG_DR7, DR7_RESET }, { REG_PAT, PAT_RESET },
@@ -306,11 +302,11 @@ void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 		vmx_set_seg(vcpu, i, &state->seg[i]);
 	for (size_t i = 0; i < countof(regs); i++)
 		vmx_set(vcpu, regs[i].reg, regs[i].val);
+	(void)vmx_limit_turn(vcpu, TIMER_NEVER);
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(VMCS_GUEST_ACTIVITY, 0);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
-	vmx->entry_event = false;
 	vcpu->pending.is_valid = false;
 	vmx_flush(vcpu);
 	/* A start-up IPI resets another's vCPU in the middle of the sender's exit, which goes on with its own VMCS. */

@@ -322,7 +322,6 @@ struct vmx_vcpu {
 	uint64_t launched;			/* switch.asm: VMRESUME it, the first VMLAUNCH is done */
 	hpa_t    vmcs;
 	uint16_t vpid;
-	bool     entry_event;			/* ENTRY_INTR_INFO was written since the reset */
 	uint64_t proc_controls;			/* copy of PROC_CONTROLS */
 	uint64_t entry_controls;
 	uint64_t cr0_mask, cr4_mask;

@@ -28,8 +28,13 @@ static void get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *to)
 
 static void flush(struct vcpu *vcpu) { fake_of(vcpu)->flushes++; }
 
-static const struct virt_backend fake_backend = { .name = "fake", .get = get, .set = set, .get_seg = get_seg,
-						   .flush = flush };
+static void end_shadow(struct vcpu *vcpu) { fake_of(vcpu)->shadow = 0; }
+static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset) { fake_of(vcpu)->tsc_offset = offset; }
+
+static const struct virt_backend fake_backend = {
+	.name = "fake", .get = get, .set = set, .get_seg = get_seg, .flush = flush, .end_shadow = end_shadow,
+	.set_tsc_offset = set_tsc_offset,
+};
 const struct virt_backend *virt = &fake_backend;
 
 void vcpu_fake_init(struct vcpu_fake *fake)

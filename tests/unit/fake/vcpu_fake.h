@@ -21,6 +21,8 @@ struct vcpu_fake {
 	uint64_t        regs[GUEST_REG_COUNT];
 	struct segment  segs[SEG_COUNT];
 	uint64_t        next_table;
+	uint64_t        shadow;		/* an interrupt shadow; end_shadow clears it */
+	uint64_t        tsc_offset;	/* what set_tsc_offset was told last */
 
 	unsigned        injected;	/* how many, and the last one */
 	uint8_t         vector;
