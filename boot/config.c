@@ -6,27 +6,31 @@
  */
 #include "boot/config.h"
 
+#include "hv/lib/log_level.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define VCPUS_MAX	8
 #define TIMEOUT_MAX	3600
 #define MEMORY_MIN	(1ULL << 20)
-#define MEMORY_MAX	(60ULL << 30)	/* GPM_GIB_MAX less the hole for devices */
 #define MEMORY_DEFAULT	(128ULL << 20)
 #define CONF_SUFFIX	".conf"
 
-/* Each list is in the order of its enum in handoff.h. */
-static const char *const log_levels[] = { "error", "warn", "info", "debug", "trace", NULL };
-static const char *const when_done[] = { "poweroff", "halt", NULL };
-static const char *const protocols[] = { "auto", "linux", "multiboot", "bootsector", NULL };
-static const char *const consoles[] = { "auto", "virtio", "serial", NULL };
-static const char *const actions[] = { "destroy", "restart", NULL };
-static const char *const no_yes[] = { "no", "yes", NULL };
-static const char *const disk_modes[] = { "cow", "ro", "rw", NULL };
-static const char *const disk_options[] = { "mode", "serial", NULL };
+/* The words of each value, at the number that stands for them in the handoff; a list ends with NULL. */
+static const char *const log_levels[] = { [LOG_ERROR] = "error", [LOG_WARN] = "warn",	[LOG_INFO] = "info",
+					  [LOG_DEBUG] = "debug", [LOG_TRACE] = "trace", NULL };
+static const char *const when_done[] = { [false] = "poweroff", [true] = "halt", NULL };
+static const char *const protocols[] = { [PROTOCOL_AUTO] = "auto",
+					 [PROTOCOL_LINUX] = "linux",
+					 [PROTOCOL_MULTIBOOT] = "multiboot",
+					 [PROTOCOL_BOOTSECTOR] = "bootsector", NULL };
+static const char *const consoles[] = { [CONSOLE_AUTO] = "auto", [CONSOLE_VIRTIO] = "virtio",
+					[CONSOLE_SERIAL] = "serial", NULL };
+static const char *const actions[] = { [ACTION_DESTROY] = "destroy", [ACTION_RESTART] = "restart", NULL };
+static const char *const no_yes[] = { [false] = "no", [true] = "yes", NULL };
+static const char *const disk_modes[] = { [DISK_COW] = "cow", [DISK_READONLY] = "ro", [DISK_WRITE] = "rw", NULL };
 
-#define LOG_LEVEL_INFO	2
+enum disk_option { OPTION_MODE, OPTION_SERIAL, OPTIONS };
+static const char *const disk_options[] = { [OPTION_MODE] = "mode", [OPTION_SERIAL] = "serial", NULL };
 
 /* ---- Values of our own ------------------------------------------------------------------------------ */
 
@@ -131,26 +135,26 @@ static void set_disk_mode(const struct ini_entry *entry, struct ini_value mode,
 		ini_error(entry, "mode must be cow, ro or rw; nearest is \"%s\"",
 			  ini_nearest(mode, disk_modes));
 	else
-		disk->mode = (uint32_t)index;
+		disk->record.mode = (uint32_t)index;
 }
 
 static void set_disk_serial(const struct ini_entry *entry, struct ini_value serial,
 			    struct config_disk *disk)
 {
-	if (serial.len == 0 || serial.len > sizeof(disk->serial)) {
+	if (serial.len == 0 || serial.len > sizeof(disk->record.serial)) {
 		ini_error(entry, "serial must have 1 to %u characters",
-			  (unsigned)sizeof(disk->serial));
+			  (unsigned)sizeof(disk->record.serial));
 		return;
 	}
-	memset(disk->serial, 0, sizeof(disk->serial));
-	memcpy(disk->serial, serial.at, serial.len);
+	memset(disk->record.serial, 0, sizeof(disk->record.serial));
+	memcpy(disk->record.serial, serial.at, serial.len);
 }
 
 /* PATH[,mode=cow|ro|rw][,serial=TEXT] */
 static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 {
 	typedef void set_option(const struct ini_entry *, struct ini_value, struct config_disk *);
-	static set_option *const set[] = { set_disk_mode, set_disk_serial };	/* as disk_options */
+	static set_option *const set[OPTIONS] = { [OPTION_MODE] = set_disk_mode, [OPTION_SERIAL] = set_disk_serial };
 	struct config_disk *disk = (void *)((char *)entry->record + key->offset);
 	struct ini_value rest = entry->value;
 	bool given[countof(set)] = { false };
@@ -179,6 +183,7 @@ static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 
 #define HOST(field)	.offset = offsetof(struct config_host, field)
 #define VM(field)	.offset = offsetof(struct config_vm, field)
+#define RECORD(field)	.offset = offsetof(struct config_vm, record.field)
 
 static const struct ini_key host_keys[] = {
 	{ "log_level", ini_set_word,   HOST(log_level), .words = log_levels },
@@ -190,10 +195,10 @@ static const struct ini_key host_keys[] = {
 static const struct ini_key vm_keys[] = {
 	{ "kernel",    set_path,       VM(kernel),     .required = true },
 	{ "initrd",    set_path,       VM(initrd) },
-	{ "cmdline",   set_cmdline,    VM(cmdline),    .max = HANDOFF_CMDLINE_MAX },
-	{ "vcpus",     ini_set_number, VM(vcpus),      .min = 1, .max = VCPUS_MAX },
-	{ "memory",    ini_set_size,   VM(memory),     .min = MEMORY_MIN, .max = MEMORY_MAX },
-	{ "protocol",  ini_set_word,   VM(protocol),   .words = protocols },
+	{ "cmdline",   set_cmdline,    RECORD(cmdline),    .max = HANDOFF_CMDLINE_MAX },
+	{ "vcpus",     ini_set_number, RECORD(vcpus),      .min = 1, .max = HANDOFF_VCPUS_MAX },
+	{ "memory",    ini_set_size,   RECORD(memory),     .min = MEMORY_MIN, .max = HANDOFF_MEMORY_MAX },
+	{ "protocol",  ini_set_word,   RECORD(protocol),   .words = protocols },
 	{ "disk0",     set_disk,       VM(disks[0]) },
 	{ "disk1",     set_disk,       VM(disks[1]) },
 	{ "disk2",     set_disk,       VM(disks[2]) },
@@ -202,9 +207,9 @@ static const struct ini_key vm_keys[] = {
 	{ "module1",   set_path,       VM(modules[1]) },
 	{ "module2",   set_path,       VM(modules[2]) },
 	{ "module3",   set_path,       VM(modules[3]) },
-	{ "console",   ini_set_word,   VM(console),    .words = consoles },
-	{ "on_crash",  ini_set_word,   VM(on_crash),   .words = actions },
-	{ "on_reboot", ini_set_word,   VM(on_reboot),  .words = actions },
+	{ "console",   ini_set_word,   RECORD(console),    .words = consoles },
+	{ "on_crash",  ini_set_word,   RECORD(on_crash),   .words = actions },
+	{ "on_reboot", ini_set_word,   RECORD(on_reboot),  .words = actions },
 	{ "autostart", ini_set_word,   VM(autostart),  .words = no_yes },
 };
 _Static_assert(countof(vm_keys) <= INI_KEYS_MAX, "the INI reader has one mark a key");
@@ -213,7 +218,7 @@ _Static_assert(HANDOFF_DISKS_MAX == 4 && HANDOFF_MODULES_MAX == 4, "one row each
 void config_parse_host(const struct ini_text *source, struct config_host *host,
 		       struct ini_report *report)
 {
-	*host = (struct config_host){ .log_level = LOG_LEVEL_INFO };
+	*host = (struct config_host){ .log_level = LOG_INFO };
 	ini_parse(source, host_keys, countof(host_keys), host, report);
 	ini_report_end(report, source->file);
 }
@@ -234,11 +239,11 @@ void config_parse_vm(const struct ini_text *source, const char *name, struct con
 	const uint32_t *disks[HANDOFF_DISKS_MAX], *modules[HANDOFF_MODULES_MAX];
 
 	memset(vm, 0, sizeof(*vm));
-	(void)ini_value_copy((struct ini_value){ name, strlen(name) }, vm->name, sizeof(vm->name));
-	vm->vcpus = 1;
-	vm->memory = MEMORY_DEFAULT;
-	vm->on_crash = ACTION_DESTROY;
-	vm->on_reboot = ACTION_RESTART;
+	(void)ini_value_copy((struct ini_value){ name, strlen(name) }, vm->record.name, sizeof(vm->record.name));
+	vm->record.vcpus = 1;
+	vm->record.memory = MEMORY_DEFAULT;
+	vm->record.on_crash = ACTION_DESTROY;
+	vm->record.on_reboot = ACTION_RESTART;
 	vm->autostart = true;
 	ini_parse(source, vm_keys, countof(vm_keys), vm, report);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)

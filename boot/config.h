@@ -12,7 +12,6 @@
 #include "boot/ini.h"
 
 #define CONFIG_ATTACH_NONE	"none"	/* as the value of attach; no VM may have this name */
-#define CONFIG_DISK_SERIAL	20	/* virtio-blk's device ID: not terminated when full */
 
 struct config_host {
 	uint32_t log_level, stay_on;
@@ -27,18 +26,15 @@ struct config_file {
 
 struct config_disk {
 	struct config_file file;
-	uint32_t mode;			/* enum handoff_disk_mode */
-	char serial[CONFIG_DISK_SERIAL];
+	struct handoff_disk record;	/* complete but for the index of the file */
 };
 
 struct config_vm {
-	char name[HANDOFF_NAME_MAX];
-	uint32_t vcpus, protocol, console, on_crash, on_reboot, autostart;
-	uint64_t memory;
+	struct handoff_vm record;	/* complete but for what depends on files: their indices and counts */
+	uint32_t autostart;
 	struct config_file kernel, initrd;
 	struct config_file modules[HANDOFF_MODULES_MAX];
 	struct config_disk disks[HANDOFF_DISKS_MAX];
-	char cmdline[HANDOFF_CMDLINE_MAX];
 };
 
 /* Both fill in the defaults first, so a record is complete whatever the text holds. */

@@ -24,6 +24,8 @@
 #define HANDOFF_FILES_MAX    64
 #define HANDOFF_CPUS_MAX     256
 #define HANDOFF_VMS_MAX      32
+#define HANDOFF_VCPUS_MAX    8		/* of one VM */
+#define HANDOFF_MEMORY_MAX   (60ULL << 30)	/* of one VM: GPM_GIB_MAX less the hole for devices */
 #define HANDOFF_DISKS_MAX    4
 #define HANDOFF_MODULES_MAX  4
 #define HANDOFF_NO_FILE      0xffffffffU
@@ -97,7 +99,7 @@ struct handoff {
 	uint64_t rsdp;			/* 0 when the firmware has none */
 	uint64_t efi_system_table;	/* for runtime services */
 	uint64_t efi_reset_system;	/* RuntimeServices->ResetSystem, Microsoft calling convention */
-	uint32_t log_level;		/* trapeze.conf: 0 error .. 4 trace */
+	uint32_t log_level;		/* trapeze.conf: enum log_level */
 	uint32_t stay_on;		/* trapeze.conf when_done = halt: do not power off at the end */
 	char attach[HANDOFF_NAME_MAX];	/* VM whose console owns the terminal; "" = the only one, "none" = nobody */
 

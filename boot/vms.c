@@ -140,7 +140,7 @@ static void check_attach(struct vms *vms)
 	const struct ini_value value = { attach, strlen(attach) };
 
 	for (uint32_t i = 0; i < vms->count; i++)
-		names[i] = vms->list[i].name;
+		names[i] = vms->list[i].record.name;
 	names[vms->count] = NULL;
 	if (attach[0] && strcmp(attach, CONFIG_ATTACH_NONE) != 0 && vms->count &&
 	    ini_word_index(value, names) < 0)
@@ -232,24 +232,16 @@ static uint32_t load(struct loader *loader, const struct config_file *wanted, bo
 
 static void load_vm(struct loader *loader, const struct config_vm *from, struct handoff_vm *to)
 {
-	loader->vm = from->name;
-	text_copy(to->name, from->name, sizeof(to->name));
-	text_copy(to->cmdline, from->cmdline, sizeof(to->cmdline));
-	to->vcpus = from->vcpus;
-	to->protocol = from->protocol;
-	to->memory = from->memory;
-	to->console = from->console;
-	to->on_crash = from->on_crash;
-	to->on_reboot = from->on_reboot;
+	loader->vm = from->record.name;
+	*to = from->record;
 	to->kernel = load(loader, &from->kernel, false);
 	to->initrd = load(loader, &from->initrd, false);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX && from->disks[i].file.line; i++) {
 		const struct config_disk *disk = &from->disks[i];
 		struct handoff_disk *record = &to->disks[to->disk_count++];
 
-		record->file = load(loader, &disk->file, disk->mode == DISK_WRITE);
-		record->mode = disk->mode;
-		memcpy(record->serial, disk->serial, sizeof(record->serial));
+		*record = disk->record;
+		record->file = load(loader, &disk->file, record->mode == DISK_WRITE);
 	}
 	for (unsigned i = 0; i < HANDOFF_MODULES_MAX && from->modules[i].line; i++)
 		to->modules[to->module_count++] = load(loader, &from->modules[i], false);

@@ -12,8 +12,7 @@
 #include <stddef.h>
 
 #include "hv/lib/format.h"
-
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
+#include "hv/lib/log_level.h"
 
 void log_set_level(enum log_level level);
 enum log_level log_level(void);

@@ -113,6 +113,9 @@ static struct vm *vm_fail(struct vm *vm, const char *what)
 	return NULL;
 }
 
+_Static_assert(HANDOFF_MEMORY_MAX + MEMORY_4GIB - MEMORY_DEVICE_HOLE <= (uint64_t)GPM_GIB_MAX << 30,
+	       "the largest VM that a configuration may ask for lies below GPM's end");
+
 struct vm *vm_create(const struct handoff_vm *config)
 {
 	static uint32_t next_id;

@@ -13,7 +13,7 @@
 #include "hv/bus.h"
 #include "hv/gpm.h"
 
-#define VM_VCPUS_MAX	8
+#define VM_VCPUS_MAX	HANDOFF_VCPUS_MAX
 
 struct machine;		/* hv/machine.h: controllers and devices */
 struct vcpu;

@@ -28,17 +28,17 @@ static void check_path(const struct config_file *file)
 
 static void check_vm(const struct config_vm *vm)
 {
-	assert(vm->vcpus >= 1 && vm->vcpus <= 8);
-	assert(vm->memory >= 1 << 20 && vm->memory % 4096 == 0);
-	assert(vm->protocol <= PROTOCOL_BOOTSECTOR && vm->console <= CONSOLE_SERIAL);
-	assert(vm->on_crash <= ACTION_RESTART && vm->on_reboot <= ACTION_RESTART &&
+	assert(vm->record.vcpus >= 1 && vm->record.vcpus <= 8);
+	assert(vm->record.memory >= 1 << 20 && vm->record.memory % 4096 == 0);
+	assert(vm->record.protocol <= PROTOCOL_BOOTSECTOR && vm->record.console <= CONSOLE_SERIAL);
+	assert(vm->record.on_crash <= ACTION_RESTART && vm->record.on_reboot <= ACTION_RESTART &&
 	       vm->autostart <= 1);
-	assert(memchr(vm->cmdline, '\0', sizeof(vm->cmdline)));
+	assert(memchr(vm->record.cmdline, '\0', sizeof(vm->record.cmdline)));
 	check_path(&vm->kernel);
 	check_path(&vm->initrd);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++) {
 		check_path(&vm->disks[i].file);
-		assert(vm->disks[i].mode <= DISK_WRITE);
+		assert(vm->disks[i].record.mode <= DISK_WRITE);
 	}
 	for (unsigned i = 0; i < HANDOFF_MODULES_MAX; i++)
 		check_path(&vm->modules[i]);

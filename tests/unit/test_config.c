@@ -67,26 +67,26 @@ static void whole_vm(void **state)
 
 	(void)state;
 	assert_int_equal(parse_vm(text, &vm, &lines), 0);
-	assert_string_equal(vm.name, "a");
+	assert_string_equal(vm.record.name, "a");
 	assert_string_equal(vm.kernel.path, "images/vmlinuz");
 	assert_int_equal(vm.kernel.line, 3);
 	assert_string_equal(vm.initrd.path, "images/initrd.gz");
-	assert_string_equal(vm.cmdline, "console=hvc0 root=/dev/vda # no remark here");
-	assert_int_equal(vm.vcpus, 8);
-	assert_int_equal(vm.memory, 256 << 20);
-	assert_int_equal(vm.protocol, PROTOCOL_MULTIBOOT);
-	assert_int_equal(vm.disks[0].mode, DISK_COW);
-	assert_int_equal(vm.disks[0].serial[0], 0);
-	assert_int_equal(vm.disks[1].mode, DISK_READONLY);
-	assert_memory_equal(vm.disks[1].serial, "12345678901234567890", 20);
-	assert_int_equal(vm.disks[2].mode, DISK_WRITE);
-	assert_string_equal(vm.disks[2].serial, "x");
+	assert_string_equal(vm.record.cmdline, "console=hvc0 root=/dev/vda # no remark here");
+	assert_int_equal(vm.record.vcpus, 8);
+	assert_int_equal(vm.record.memory, 256 << 20);
+	assert_int_equal(vm.record.protocol, PROTOCOL_MULTIBOOT);
+	assert_int_equal(vm.disks[0].record.mode, DISK_COW);
+	assert_int_equal(vm.disks[0].record.serial[0], 0);
+	assert_int_equal(vm.disks[1].record.mode, DISK_READONLY);
+	assert_memory_equal(vm.disks[1].record.serial, "12345678901234567890", 20);
+	assert_int_equal(vm.disks[2].record.mode, DISK_WRITE);
+	assert_string_equal(vm.disks[2].record.serial, "x");
 	assert_string_equal(vm.disks[2].file.path, "images/c.raw");
 	assert_int_equal(vm.disks[3].file.line, 0);
 	assert_string_equal(vm.modules[1].path, "m1");
-	assert_int_equal(vm.console, CONSOLE_SERIAL);
-	assert_int_equal(vm.on_crash, ACTION_RESTART);
-	assert_int_equal(vm.on_reboot, ACTION_DESTROY);
+	assert_int_equal(vm.record.console, CONSOLE_SERIAL);
+	assert_int_equal(vm.record.on_crash, ACTION_RESTART);
+	assert_int_equal(vm.record.on_reboot, ACTION_DESTROY);
 	assert_int_equal(vm.autostart, 0);
 }
 
@@ -98,14 +98,14 @@ static void defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse_vm("kernel = k\n", &vm, &lines), 0);
-	assert_int_equal(vm.vcpus, 1);
-	assert_int_equal(vm.memory, 128 << 20);
-	assert_int_equal(vm.protocol, PROTOCOL_AUTO);
-	assert_int_equal(vm.console, CONSOLE_AUTO);
-	assert_int_equal(vm.on_crash, ACTION_DESTROY);
-	assert_int_equal(vm.on_reboot, ACTION_RESTART);
+	assert_int_equal(vm.record.vcpus, 1);
+	assert_int_equal(vm.record.memory, 128 << 20);
+	assert_int_equal(vm.record.protocol, PROTOCOL_AUTO);
+	assert_int_equal(vm.record.console, CONSOLE_AUTO);
+	assert_int_equal(vm.record.on_crash, ACTION_DESTROY);
+	assert_int_equal(vm.record.on_reboot, ACTION_RESTART);
 	assert_int_equal(vm.autostart, 1);
-	assert_string_equal(vm.cmdline, "");
+	assert_string_equal(vm.record.cmdline, "");
 
 	assert_int_equal(parse_host("", &host, &lines), 0);
 	assert_int_equal(host.log_level, 2);
@@ -152,7 +152,7 @@ static void sizes(void **state)
 		errors = parse_vm(text, &vm, &lines);
 		assert_int_equal(errors, rows[i].bytes == 0);
 		if (!errors)
-			assert_int_equal(vm.memory, rows[i].bytes);
+			assert_int_equal(vm.record.memory, rows[i].bytes);
 		else
 			assert_non_null(strstr(lines.text[0], rows[i].text));
 	}
@@ -228,7 +228,7 @@ static void longest_values(void **state)
 	(void)state;
 	memset(text + at, 'x', HANDOFF_CMDLINE_MAX - 1);
 	assert_int_equal(parse_vm(text, &vm, &lines), 0);
-	assert_int_equal(strlen(vm.cmdline), HANDOFF_CMDLINE_MAX - 1);
+	assert_int_equal(strlen(vm.record.cmdline), HANDOFF_CMDLINE_MAX - 1);
 	assert_string_equal(vm.kernel.path, LONG_PATH);
 	text[at + HANDOFF_CMDLINE_MAX - 1] = 'x';
 	assert_int_equal(parse_vm(text, &vm, &lines), 1);
