@@ -43,6 +43,7 @@ UNIT_policy := arch/x86/exit/cpuid.c arch/x86/exit/msr.c arch/x86/exit/mtrr.c ar
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c tests/unit/fake/page_fake.c
 UNIT_gpm := hv/gpm.c tests/unit/fake/page_fake.c
+UNIT_caps := arch/x86/virt/caps.c hv/lib/format.c
 UNIT_inject := arch/x86/virt/inject.c
 UNIT_vmx_explain := arch/x86/vmx/explain.c
 UNIT_vmx_decode := arch/x86/vmx/decode.c

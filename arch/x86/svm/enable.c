@@ -86,7 +86,7 @@ static const char *compare_features(void)
 
 bool svm_supported(const char **why_not)
 {
-	*why_not = cpu_features.has_svm ? check_lock() : caps_absent("kvm_amd nested=1");
+	*why_not = cpu_features.has_svm ? check_lock() : caps_absent();
 	if (!*why_not)
 		*why_not = cpu_is_boot() ? take_features() : compare_features();
 	return !*why_not;

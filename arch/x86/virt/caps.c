@@ -16,14 +16,14 @@ static size_t add_row(char *line, size_t size, const struct cap_row *row)
 	return format_buf(line, size, " %s no (%s)", row->name, row->instead);
 }
 
-const char *caps_absent(const char *kvm_module)
+const char *caps_absent(void)
 {
 	static char text[256];
 
 	if (cpu_features.has_hypervisor)
 		format_buf(text, sizeof(text), "TZ-E006 running under %s without nested virtualization: under KVM load %s "
-			   "and use -cpu host; in QEMU's software mode use -cpu EPYC,+svm",
-			   cpu_features.hypervisor, kvm_module);
+			   "with nested=1 and use -cpu host; in QEMU's software mode use -cpu EPYC,+svm",
+			   cpu_features.hypervisor, cpu_features.is_amd ? "kvm_amd" : "kvm_intel");
 	else
 		format_buf(text, sizeof(text), "TZ-E001 this CPU has no hardware virtualization (%s, %s)",
 			   cpu_features.vendor, cpu_features.brand);

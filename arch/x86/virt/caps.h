@@ -10,7 +10,7 @@ struct cap_row {
 	const char *instead;	/* what is done without it; NULL: nothing has to be */
 };
 
-/* Why this processor offers no virtualization: the silicon, or a hypervisor we run in. The text holds until the next call. */
-const char *caps_absent(const char *kvm_module);
+/* Why this processor offers no virtualization: the silicon, or a hypervisor we run in. The same text whoever asks. */
+const char *caps_absent(void);
 
 void caps_log(const char *group, const struct cap_row *rows, size_t count);

@@ -140,7 +140,7 @@ static const char *compare_caps(void)
 
 bool vmx_supported(const char **why_not)
 {
-	*why_not = cpu_features.has_vmx ? unlock() : caps_absent("kvm_intel with nested=1");
+	*why_not = cpu_features.has_vmx ? unlock() : caps_absent();
 	if (!*why_not)
 		*why_not = cpu_is_boot() ? take_caps() : compare_caps();
 	return !*why_not;
