@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* A clock that can stand still (contract in vm_clock.h). */
+#include "hv/vm_clock.h"
+
+void vm_clock_set(struct vm_clock *clock, uint64_t time)
+{
+	clock->s.time = time;
+	clock->offset = time - time_now();
+}
+
+void vm_clock_start(struct vm_clock *clock)
+{
+	if (clock->is_running)
+		return;
+	clock->is_running = true;
+	vm_clock_set(clock, clock->s.time);
+}
+
+void vm_clock_stop(struct vm_clock *clock)
+{
+	clock->s.time = vm_clock_now(clock);
+	clock->is_running = false;
+}
+
+void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t deadline)
+{
+	uint64_t host_now, now, left;
+
+	if (deadline == TIMER_NEVER || !clock->is_running) {
+		timer_disarm(timer);
+		return;
+	}
+	host_now = time_now();
+	now = host_now + clock->offset;
+	/* By what is left and not by the moment: a guest may ask for one that the host's counter never reaches. */
+	left = deadline > now ? deadline - now : 0;
+	timer_arm(timer, left < TIMER_NEVER - host_now ? host_now + left : TIMER_NEVER);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The VM's own clock. It counts ticks of the host's time-stamp counter (time_hz() a second) from the start of the
+ * VM, and it can stand still: while the VM is paused, saved or loaded, no time passes for the guest. The guest's TSC,
+ * its paravirtual clock and each device derive from it; none of them looks at the host's clock.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/timer.h"
+
+struct vm_clock_state {
+	uint64_t time;			/* ticks when the clock was last stopped or set */
+};
+
+struct vm_clock {
+	struct vm_clock_state s;
+	uint64_t offset;		/* while it runs: VM time minus host TSC, modulo 2^64 */
+	bool     is_running;
+};
+
+static inline uint64_t vm_clock_now(const struct vm_clock *clock)
+{
+	return clock->is_running ? time_now() + clock->offset : clock->s.time;
+}
+
+void vm_clock_start(struct vm_clock *clock);		/* go on from where it stands */
+void vm_clock_stop(struct vm_clock *clock);
+void vm_clock_set(struct vm_clock *clock, uint64_t time);	/* running or not, it shows this now */
+
+/*
+ * Arm a timer for a moment of the VM's clock; TIMER_NEVER disarms, and so does a clock that stands: whoever starts the
+ * clock arms the timers again (after_load in hv/state.h). A moment that has passed is due at once.
+ */
+void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t deadline);
