@@ -273,6 +273,7 @@ faults:
 	CHECK_EQ rax, 0x77, "pio.outsb-fault-no-output"
 	mov	rdi, 0x0000800000000000
 	EXPECT_FAULT 13, "pio.insb-non-canonical", insb
+	EXPECT_FAULT 6, "pio.lock-outsb", {db 0xf0, 0x6e}
 	; read-only page, CR0.WP
 	mov	rax, cr0
 	bts	rax, 16

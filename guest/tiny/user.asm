@@ -37,6 +37,16 @@ main:
 	EXPECT_FAULT 13, "user.read-dr7", {mov rax, dr7}
 	EXPECT_FAULT 13, "user.write-dr0", {mov dr0, rax}
 	EXPECT_FAULT 13, "user.rdpmc", rdpmc
+	; bytes that are no instruction, and LOCK where it is not allowed
+	EXPECT_FAULT 6, "user.no-instruction", {db 0x06}
+	EXPECT_FAULT 6, "user.lock-cpuid", {db 0xf0, 0x0f, 0xa2}
+	mov	edi, USER_STACK - 64
+	mov	ecx, 4
+	mov	dx, UART_SCRATCH
+	EXPECT_FAULT 6, "user.lock-insb", {db 0xf0, 0x6c}
+	EXPECT_FAULT 6, "user.lock-rep-insb", {db 0xf0, 0xf3, 0x6c}
+	mov	rbx, 0xe0000000
+	EXPECT_FAULT 6, "user.lock-mov-to-device", {db 0xf0, 0x89, 0x03}
 	pause
 	call	now
 	mov	rbx, 0xe0000000

@@ -383,7 +383,7 @@ static void needs_every_byte(void **state)
 		memcpy(exact, bytes, len);
 		assert_int_equal(insn_decode(&insn, rows[i].mode, exact, len), 0);
 		for (size_t avail = 0; avail < len; avail++)
-			assert_int_equal(insn_decode(&insn, rows[i].mode, exact, avail), -1);
+			assert_int_equal(insn_decode(&insn, rows[i].mode, exact, avail), INSN_CUT);
 		free(exact);
 	}
 }
@@ -393,7 +393,9 @@ static void refuses_what_is_none(void **state)
 	static const struct { enum insn_mode mode; const char *hex; } bad[] = {
 		{ INSN_64, "06" },			/* push es */
 		{ INSN_64, "f0 89 03" },		/* lock mov */
-		{ INSN_64, "0f ff" },			/* cut short */
+		{ INSN_64, "f0 0f a2" },		/* lock cpuid */
+		{ INSN_64, "f0 6c" },			/* lock insb */
+		{ INSN_64, "f0 0f ff 00" },
 		{ INSN_64, "66 66 66 66 66 66 66 66 66 66 66 66 66 66 66" },	/* prefixes only */
 		{ INSN_32, "0f 20 c8" },		/* mov eax, cr1 */
 		{ (enum insn_mode)7, "90" },
@@ -405,7 +407,7 @@ static void refuses_what_is_none(void **state)
 		size_t      len = parse_hex(bad[i].hex, bytes);
 		struct insn insn;
 
-		assert_int_equal(insn_decode(&insn, bad[i].mode, bytes, len), -1);
+		assert_int_equal(insn_decode(&insn, bad[i].mode, bytes, len), INSN_BAD);
 	}
 }
 

@@ -464,8 +464,6 @@ static void stops_for_what_it_cannot_do(void **state)
 		"d1 23",			/* shl */
 		"8c 1b",			/* mov [rbx], ds */
 		"0f 0b",			/* ud2 */
-		"06",				/* nothing at all */
-		"66 66 66 66 66 66 66 66 66 66 66 66 66 66 66",
 	};
 
 	(void)state;
@@ -475,6 +473,31 @@ static void stops_for_what_it_cannot_do(void **state)
 		put_code(CODE_AT, unsupported[i]);
 		assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_STOP);
 		assert_true(fake.is_killed);
+		assert_int_equal(reads + writes, 0);
+	}
+}
+
+/* The bytes could be read and are no instruction, or not with LOCK: the guest's own #UD, never its end. */
+static void raises_undefined(void **state)
+{
+	static const char *const undefined[] = {
+		"06",				/* push es, in 64-bit mode */
+		"f0 89 03",			/* lock mov [rbx], eax */
+		"f0 ab",			/* lock stosd */
+		"f0 83 3b 01",			/* lock cmp dword [rbx], 1 */
+		"66 66 66 66 66 66 66 66 66 66 66 66 66 66 66",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(undefined); i++) {
+		fake.injected = 0;
+		fake.vcpu.gpr[GPR_RBX] = fake.vcpu.gpr[GPR_RDI] = DEV;
+		put_code(CODE_AT, undefined[i]);
+		assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_RESUME);
+		assert_int_equal(fake.injected, 1);
+		assert_int_equal(fake.vector, VEC_UD);
+		assert_int_equal(fake.error, ~0U);
+		assert_false(fake.is_killed);
 		assert_int_equal(reads + writes, 0);
 	}
 }
@@ -613,7 +636,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
 		CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device), CASE(faults_before_half_a_write),
-		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(fetch_faults),
+		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
+		CASE(fetch_faults),
 		CASE(protected_mode), CASE(real_mode), CASE(segment_bases_in_64_bit_mode), CASE(apic_page_first),
 	};
 

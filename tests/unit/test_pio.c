@@ -233,8 +233,26 @@ static void asks_the_decoder(void **state)
 	outs.is_in = true;
 	assert_int_equal(run(outs), EXIT_RESUME);
 	assert_int_equal(reads + writes, 1);
-	vcpu_fake_put(&fake, CODE_AT, "\x06", 1);
+	vcpu_fake_map(&fake, CODE, 0xd0000000, 0);	/* no RAM: no bytes to look at */
 	assert_int_equal(run(outs), EXIT_STOP);
+}
+
+/* QEMU's processor lets LOCK pass in front of INS and OUTS. */
+static void raises_undefined(void **state)
+{
+	static const char *const undefined[] = { "\xf0\x6c", "\xf0\xf3\x6e", "\x06" };
+	struct pio_access ins = { .size = 1, .is_string = true, .is_in = true, .seg = 0xff };
+
+	(void)state;
+	for (size_t i = 0; i < countof(undefined); i++) {
+		vcpu_fake_put(&fake, CODE_AT, undefined[i], strlen(undefined[i]));
+		fake.injected = 0;
+		assert_int_equal(run(ins), EXIT_RESUME);
+		assert_int_equal(fake.injected, 1);
+		assert_int_equal(fake.vector, VEC_UD);
+		assert_false(fake.is_killed);
+	}
+	assert_int_equal(reads + writes, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -244,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(plain_forms), CASE(nobody_answers), CASE(string_forms), CASE(batches),
 		CASE(faults_come_before_the_port), CASE(segments_and_sizes), CASE(asks_the_decoder),
+		CASE(raises_undefined),
 	};
 
 	return cmocka_run_group_tests_name("pio", tests, NULL, NULL);

@@ -129,9 +129,9 @@ static enum fetch_result fetch_fault(struct vcpu *vcpu, enum insn_mode mode, siz
 
 	walk_cpu_of(vcpu, &cpu);
 	if (walk_gva(&vcpu->vm->gpm, &cpu, addr, WALK_FETCH, &where, &error))
-		return FETCH_BAD;	/* mapped, but not to RAM */
+		return FETCH_UNREADABLE;	/* mapped, but not to RAM */
 	if (error == WALK_NOT_RAM || error == WALK_NOT_CANONICAL)
-		return FETCH_BAD;
+		return FETCH_UNREADABLE;
 	vcpu_inject_pf(vcpu, addr.raw, error);
 	return FETCH_FAULT;
 }
@@ -146,6 +146,7 @@ static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
 	enum insn_mode mode = fetch_mode(vcpu);
 	uint64_t       words[2];
 	size_t         had = fetch_bytes(vcpu, slot, mode, words);
+	enum insn_result result;
 
 	if (slot->rip == vcpu->exit.rip && slot->mode == mode &&
 	    slot->bytes[0] == words[0] && slot->bytes[1] == words[1] &&
@@ -155,11 +156,12 @@ static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
 	slot->bytes[0] = words[0];
 	slot->bytes[1] = words[1];
 	slot->mode = (uint8_t)mode;
-	if (insn_decode(&slot->insn, mode, (const uint8_t *)words, had) == 0)
+	result = insn_decode(&slot->insn, mode, (const uint8_t *)words, had);
+	if (result == INSN_OK)
 		return FETCH_OK;
 	slot->insn.len = 0;
 	slot->code = NULL;
-	return had < INSN_MAX ? fetch_fault(vcpu, mode, had) : FETCH_BAD;
+	return result == INSN_CUT ? fetch_fault(vcpu, mode, had) : FETCH_UNDEFINED;
 }
 
 enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn)
@@ -168,6 +170,23 @@ enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn)
 
 	*insn = &slot->insn;
 	return slot_is_current(vcpu, slot) ? FETCH_OK : fill_slot(vcpu, slot);
+}
+
+enum exit_result fetch_failed(struct vcpu *vcpu, enum fetch_result fetched, const char *what,
+			      uint64_t code)
+{
+	if (fetched == FETCH_UNREADABLE) {
+		fetch_log(vcpu, "the instruction of this exit cannot be read");
+		return exit_fatal(vcpu, what, code);
+	}
+	/*
+	 * A processor that let this exit happen was wrong about LOCK (QEMU's is), or another one has
+	 * changed the bytes since. Either way this is what stands there now. SDM vol. 2, 2.1.1
+	 * "Instruction Prefixes".
+	 */
+	if (fetched == FETCH_UNDEFINED)
+		vcpu_inject_ud(vcpu);
+	return EXIT_RESUME;
 }
 
 void fetch_log(struct vcpu *vcpu, const char *why)

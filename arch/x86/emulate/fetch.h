@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "arch/x86/emulate/insn.h"
+#include "arch/x86/exit/exit.h"
 
 #define INSN_CACHE_SLOTS 16U	/* by low bits of RIP */
 #define FETCH_LEVELS	4U	/* page-table words of a 64-bit walk, at most */
@@ -32,11 +33,19 @@ struct insn_cache {
 enum fetch_result {
 	FETCH_OK,	/* *insn is the instruction at vcpu->exit.rip, valid until the next fetch */
 	FETCH_FAULT,	/* its bytes are not there (any more): #PF was queued, resume the guest */
-	FETCH_BAD,	/* no instruction of this mode, or not in RAM */
+	FETCH_UNDEFINED,/* its bytes were read, and they are no instruction of this mode: #UD */
+	FETCH_UNREADABLE,/* not in RAM: nobody knows what stands there */
 };
 
 struct vcpu;
 enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn);
+
+/*
+ * What a handler answers when fetch_insn was not FETCH_OK: the exception the processor would have
+ * raised, or the end of the VM, with `what` and code as its reason, where there is none.
+ */
+enum exit_result fetch_failed(struct vcpu *vcpu, enum fetch_result fetched, const char *what,
+			      uint64_t code);
 
 /* One log line with the bytes and the text of that instruction, before the VM is stopped for it. */
 void fetch_log(struct vcpu *vcpu, const char *why);

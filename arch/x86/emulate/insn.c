@@ -240,36 +240,45 @@ static bool is_plain_mov(const struct insn *insn)
 	       !insn->is_rip_relative && !insn->is_high && insn->base != GPR_RSP && (insn->reg != GPR_RSP || insn->src == SRC_IMM);
 }
 
-static int decode(ZydisDecodedInstruction *decoded, ZydisDecodedOperand *ops, enum insn_mode mode,
-		  const uint8_t *bytes, size_t avail)
+static enum insn_result decode(ZydisDecodedInstruction *decoded, ZydisDecodedOperand *ops,
+			       enum insn_mode mode, const uint8_t *bytes, size_t avail)
 {
 	ZydisDecoder decoder;
+	ZyanStatus   status;
 
-	if ((size_t)mode >= countof(modes) || !avail)
-		return -1;
+	if ((size_t)mode >= countof(modes))
+		return INSN_BAD;
+	if (!avail)
+		return INSN_CUT;
 	if (ZYAN_FAILED(ZydisDecoderInit(&decoder, modes[mode].machine, modes[mode].stack)))
-		return -1;
+		return INSN_BAD;
 	avail = min_size(avail, INSN_MAX);
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, avail, decoded, ops)) ? 0 : -1;
+	status = ZydisDecoderDecodeFull(&decoder, bytes, avail, decoded, ops);
+	if (ZYAN_SUCCESS(status))
+		return INSN_OK;
+	/* Behind fifteen bytes nothing goes on. */
+	return status == ZYDIS_STATUS_NO_MORE_DATA && avail < INSN_MAX ? INSN_CUT : INSN_BAD;
 }
 
-int insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, size_t avail)
+enum insn_result insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, size_t avail)
 {
 	ZydisDecodedInstruction decoded;
 	ZydisDecodedOperand     ops[ZYDIS_MAX_OPERAND_COUNT];
+	enum insn_result        result;
 
 	memset(insn, 0, sizeof(*insn));
 	insn->mode = (uint8_t)mode;
 	insn->base = insn->index = -1;
-	if (decode(&decoded, ops, mode, bytes, avail) != 0)
-		return -1;
+	result = decode(&decoded, ops, mode, bytes, avail);
+	if (result != INSN_OK)
+		return result;
 	insn->kind = kind_of(&decoded);
 	insn->len = decoded.length;
 	insn->addr_size = decoded.address_width / BITS_PER_BYTE;
 	take_operands(insn, &decoded, ops);
 	take_prefixes(insn, &decoded);
 	insn->is_plain_mov = is_plain_mov(insn);
-	return 0;
+	return INSN_OK;
 }
 
 void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const uint8_t *bytes,
@@ -280,7 +289,7 @@ void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const
 	ZydisFormatter          formatter;
 	char                    line[TEXT_MAX] = "(bad)";
 
-	if (decode(&decoded, ops, mode, bytes, avail) == 0 &&
+	if (decode(&decoded, ops, mode, bytes, avail) == INSN_OK &&
 	    ZYAN_SUCCESS(ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL)))
 		(void)ZydisFormatterFormatInstruction(&formatter, &decoded, ops,
 						      decoded.operand_count_visible, line,

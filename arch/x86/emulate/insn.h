@@ -58,9 +58,14 @@ struct insn {
 	bool     to_cr_dr;		/* the control or debug register is the destination */
 };
 
-/* 0, or -1 when the bytes are no instruction in this mode (or need more than avail bytes). */
+enum insn_result {
+	INSN_OK = 0,
+	INSN_CUT,	/* the instruction goes on behind the bytes that are there */
+	INSN_BAD,	/* no instruction of this mode, or LOCK where it is not allowed: #UD */
+};
+
 __attribute__((warn_unused_result))
-int insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, size_t avail);
+enum insn_result insn_decode(struct insn *insn, enum insn_mode mode, const uint8_t *bytes, size_t avail);
 
 /* Intel-syntax text of one instruction for traces and dumps; always terminates. */
 void insn_text(char *text, size_t size, enum insn_mode mode, uint64_t rip, const uint8_t *bytes,

@@ -287,10 +287,8 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 	const struct insn *insn;
 	enum fetch_result  fetched = fetch_insn(vcpu, &insn);
 
-	if (fetched == FETCH_FAULT)
-		return EXIT_RESUME;
-	if (fetched == FETCH_BAD)
-		return not_emulated(vcpu, addr);
+	if (fetched != FETCH_OK)
+		return fetch_failed(vcpu, fetched, "no instruction can be read for the access to", addr.raw);
 	vcpu->exit.insn_len = insn->len;
 	if (insn->is_plain_mov && plain_mov(vcpu, insn, addr, is_write))
 		return EXIT_SKIP;

@@ -56,11 +56,11 @@ static bool complete_access(struct vcpu *vcpu, struct pio_access *access, enum e
 		return true;
 	*result = EXIT_RESUME;
 	fetched = fetch_insn(vcpu, &insn);
-	if (fetched == FETCH_BAD) {
-		fetch_log(vcpu, "cannot emulate a string I/O instruction");
-		*result = exit_fatal(vcpu, "instruction not emulated, port", access->port);
+	if (fetched != FETCH_OK) {
+		*result = fetch_failed(vcpu, fetched, "no instruction can be read for port", access->port);
+		return false;
 	}
-	if (fetched != FETCH_OK || !fits_access(insn, access))
+	if (!fits_access(insn, access))
 		return false;
 	vcpu->exit.insn_len = insn->len;
 	access->addr_size = insn->addr_size;

@@ -95,7 +95,7 @@ static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result 
 
 	if (got == FETCH_OK)
 		return true;
-	*result = got == FETCH_FAULT ? EXIT_RESUME : exit_fatal(vcpu, "no instruction can be read at rip", vcpu->exit.rip);
+	*result = fetch_failed(vcpu, got, "no instruction can be read at rip", vcpu->exit.rip);
 	return false;
 }
 
