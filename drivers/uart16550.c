@@ -190,6 +190,11 @@ size_t serial_write(const uint8_t *data, size_t len)
 	return taken;
 }
 
+size_t serial_size(void)
+{
+	return port.size;
+}
+
 size_t serial_room(void)
 {
 	return port.size - waiting();

@@ -9,6 +9,7 @@ bool   serial_init(void);		/* probe and program 115200 8N1; false: no port, ever
 void   serial_enable_interrupts(void);	/* makes the I/O APIC route; after host_lapic_init */
 void   serial_interrupt(uint8_t vector);
 size_t serial_write(const uint8_t *data, size_t len);	/* into the ring: bytes taken */
+size_t serial_size(void);		/* of that ring */
 size_t serial_room(void);
 void   serial_drain(void);		/* poll until the ring and the shift register are empty */
 size_t serial_read(uint8_t *data, size_t len);		/* what has arrived */

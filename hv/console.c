@@ -4,9 +4,10 @@
  * VMs' output as whole lines. Rules:
  *   - a log line always begins at the left edge: when the attached guest stopped in the middle of a line,
  *     the line is ended first;
- *   - log output is never refused: when the transmit ring is full it waits for the wire;
- *   - guest output is never waited for: the port takes what fits, keeps the rest at the guest and calls it
- *     back when there is room. Log text always finds LOG_RESERVE bytes that guests cannot fill;
+ *   - nobody waits for the wire while guests may run. A quarter of the transmit ring is kept for the log: a few
+ *     dumps fit. A log line that finds no room even there is left out, and how many were is said afterwards;
+ *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room. While
+ *     several wait, each VM may write SHARE bytes in its turn;
  *   - in another VM's line, control characters are shown as '.': they cannot move the cursor of a terminal
  *     that is attached to someone else.
  * Lines end in \r\n on the wire. What is typed goes to the attached VM, less what window.h understands. One processor:
@@ -25,13 +26,18 @@
 
 #define PORTS_MAX	(HANDOFF_VMS_MAX * 4U)
 #define INPUT_SIZE	256U
-#define LOG_RESERVE	1024U
 #define ROOM_AGAIN	2048U		/* call writers back when this much is free: not for every byte */
+#define LOG_RESERVE	(serial_size() / 4)
+#define SHARE		4096U		/* bytes of a VM before the next one's turn, while several wait */
 
 static struct {
-	bool                 is_ready, is_mid_line;
+	bool                 is_patient;	/* no guest runs any more: wait for the wire, lose nothing */
+	bool                 is_mid_line;
+	unsigned             lost;		/* log lines left out and not yet owned up to */
 	struct console_port *ports[PORTS_MAX];
 	size_t               port_count;
+	size_t               waiting;		/* ports that were refused */
+	size_t               next_writer;	/* index of the port whose turn it is */
 	struct vm           *attached;
 	uint8_t              input[INPUT_SIZE];	/* typed, not yet taken by the guest */
 	size_t               input_len;
@@ -40,6 +46,7 @@ static struct {
 
 /* ---- Output ---- */
 
+/* Callers have looked for room; only a console that waits may be given more than there is. */
 static void emit(const char *text, size_t len)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
@@ -50,56 +57,58 @@ static void emit(const char *text, size_t len)
 
 		bytes += taken;
 		len -= taken;
+		if (len > 0 && !console.is_patient)
+			return;
 		if (len > 0)
 			serial_drain();
 	}
 }
 
-static void log_sink(void *ctx, const char *text, size_t len)
+/* A whole line, with or without its newline, from the left edge on. */
+static void write_line(const char *line, size_t len)
 {
-	(void)ctx;
-	console_write(text, len);
+	size_t ends = 2 * sizeof("\r\n");
+
+	if (!console.is_patient && serial_room() < len + ends) {
+		console.lost++;
+		return;
+	}
+	if (console.is_mid_line)
+		emit("\r\n", 2);
+	emit(line, len > 0 && line[len - 1] == '\n' ? len - 1 : len);
+	emit("\r\n", 2);
+	console.is_mid_line = false;
+}
+
+/* Only when there is room for more than this one line: otherwise it would be the next one lost. */
+static void own_up(void)
+{
+	char text[80];
+	size_t len;
+
+	if (!console.lost || (!console.is_patient && serial_room() < LOG_RESERVE / 2))
+		return;
+	len = format_buf(text, sizeof(text), "trapeze: %u line%s lost here: the terminal is too slow", console.lost,
+			 console.lost == 1 ? " was" : "s were");
+	console.lost = 0;
+	write_line(text, len);
+}
+
+static void console_flush(void)
+{
+	console.is_patient = true;
+	own_up();
+	serial_drain();
+	fb_flush();
 }
 
 void console_init(const struct handoff_framebuffer *fb)
 {
+	static struct log_sink sink = { .write = write_line, .flush = console_flush };
+
 	(void)serial_init();
 	fb_init(fb);
-	console.is_ready = true;
-	log_tail(LOG_TAIL_ALL, log_sink, NULL);
-}
-
-bool console_is_ready(void)
-{
-	return console.is_ready;
-}
-
-void console_write(const char *text, size_t len)
-{
-	if (!console.is_ready || len == 0)
-		return;
-	if (console.is_mid_line)
-		emit("\r\n", 2);
-	while (len > 0) {
-		size_t line = 0;
-
-		while (line < len && text[line] != '\n')
-			line++;
-		emit(text, line);
-		console.is_mid_line = line == len;
-		if (line < len) {
-			emit("\r\n", 2);
-			line++;
-		}
-		text += line;
-		len -= line;
-	}
-}
-
-void console_flush(void)
-{
-	serial_drain();
-	fb_flush();
+	log_add_sink(&sink);
 }
 
 /* ---- Guest streams ---- */
@@ -124,6 +133,7 @@ void console_port_add(struct console_port *port)
 		return;
 	}
 	port->was_full = false;
+	port->share = SHARE;
 	port->line_len = 0;
 	console.ports[console.port_count++] = port;
 	tell_window(port);
@@ -135,7 +145,7 @@ static void end_line(struct console_port *port)
 	char text[HANDOFF_NAME_MAX + sizeof(port->line) + 4];
 	size_t len = format_buf(text, sizeof(text), "[%s] %.*s\n", port->vm->name, (int)port->line_len, port->line);
 
-	console_write(text, min_size(len, sizeof(text) - 1));
+	write_line(text, min_size(len, sizeof(text) - 1));
 	port->line_len = 0;
 }
 
@@ -145,6 +155,7 @@ void console_port_remove(struct console_port *port)
 
 	if (port->line_len > 0)
 		end_line(port);
+	console.waiting -= port->was_full;
 	for (size_t i = 0; i < console.port_count; i++) {
 		if (console.ports[i] == port)
 			continue;
@@ -152,6 +163,7 @@ void console_port_remove(struct console_port *port)
 		console.ports[kept++] = console.ports[i];
 	}
 	console.port_count = kept;
+	console.next_writer = 0;
 	if (console.attached == port->vm && siblings == 0)
 		console.attached = NULL;	/* the VM goes away: its address may come back as another one's */
 }
@@ -192,10 +204,14 @@ size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
 {
 	struct console_port *port = ctx;
 	bool is_attached = port->vm == console.attached;
-	size_t taken = is_attached ? write_raw(data, len) : write_lines(port, data, len);
+	size_t limit = console.waiting > port->was_full ? min_size(len, port->share) : len;
+	size_t taken = is_attached ? write_raw(data, limit) : write_lines(port, data, limit);
 
-	if (taken < len)
+	port->share -= min_size(port->share, taken);
+	if (taken < len && !port->was_full) {
 		port->was_full = true;
+		console.waiting++;
+	}
 	return taken;
 }
 
@@ -246,22 +262,46 @@ void console_port_readable(void *port)
 		move_input();
 }
 
+/* A VM with several streams has as much as one with a single stream. */
+static size_t fair_share(const struct vm *vm)
+{
+	size_t streams = 0;
+
+	for (size_t i = 0; i < console.port_count; i++)
+		streams += console.ports[i]->vm == vm && console.ports[i]->was_full;
+	return SHARE / max_size(streams, 1);
+}
+
+static void wake(struct console_port *port)
+{
+	port->was_full = false;
+	console.waiting--;
+	if (port->front.writable)
+		port->front.writable(port->front.dev);
+}
+
+/*
+ * In a circle, and a turn lasts until the share is used: one that is cut short for want of room goes on when there is
+ * some. The first in the list is not always the first. Twice around, because a share may be used up already.
+ */
 static void wake_writers(void)
 {
-	for (size_t i = 0; i < console.port_count && guest_room() >= ROOM_AGAIN; i++) {
-		struct console_port *port = console.ports[i];
+	for (size_t i = 0; i < 2 * console.port_count && console.waiting > 0 && guest_room() >= ROOM_AGAIN; i++) {
+		struct console_port *port = console.ports[console.next_writer % console.port_count];
 
-		if (!port->was_full)
-			continue;
-		port->was_full = false;
-		if (port->front.writable)
-			port->front.writable(port->front.dev);
+		if (port->was_full && port->share > 0)
+			wake(port);
+		if (port->was_full && port->share > 0)
+			return;
+		port->share = fair_share(port->vm);
+		console.next_writer++;
 	}
 }
 
 void console_poll(void)
 {
 	move_input();
+	own_up();
 	wake_writers();
 	fb_poll();
 }

@@ -14,10 +14,7 @@
 
 struct vm;
 
-void console_init(const struct handoff_framebuffer *fb);	/* prints what the log ring holds so far */
-bool console_is_ready(void);
-void console_write(const char *text, size_t len);		/* log output: never refuses, waits for the wire */
-void console_flush(void);					/* wait until the wire is idle: panic and power-off */
+void console_init(const struct handoff_framebuffer *fb);	/* becomes a sink of the log */
 void console_poll(void);	/* from the scheduler: input to the attached guest, "room again" to fronts, the screen */
 
 /* A guest stream (its UART, its virtio console). input_wanted: this one gets the typed characters when attached. */
@@ -26,7 +23,8 @@ struct console_port {
 	const char       *label;	/* "ttyS0", "hvc0", "e9" */
 	bool              input_wanted;
 	struct char_front front;
-	bool              was_full;
+	bool              was_full;	/* refused bytes, and is to be called back */
+	size_t            share;	/* bytes it may still write before it is another VM's turn */
 	size_t            line_len;
 	char              line[160];
 };

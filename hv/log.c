@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: one line a call, kept in a ring for the panic report and sent to the console. The ring is
- * written first, so that a line that dies on its way to the console can still be found in memory.
+ * The log: one line a call, kept in a ring for the panic report and given to the sinks. The ring is
+ * written first, so that a line that dies on its way to a sink can still be found in memory.
  * Single processor, never called with a half-written ring: no lock.
  */
 #include "hv/log.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
-#include "hv/console.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
@@ -24,6 +22,7 @@ static struct {
 
 static enum log_level shown_level = LOG_INFO;
 static unsigned warnings;
+static struct log_sink *sinks;
 
 void log_set_level(enum log_level level)
 {
@@ -47,6 +46,12 @@ static bool has_prefix(const char *fmt)
 	return fmt[0] == '[' || strncmp(fmt, PREFIX, sizeof(PREFIX) - 1) == 0;
 }
 
+void log_show(const char *line, size_t len)
+{
+	for (struct log_sink *sink = sinks; sink; sink = sink->next)
+		sink->write(line, len);
+}
+
 static void log_emit(bool is_shown, const char *fmt, va_list args)
 {
 	char line[LINE_MAX_LEN];
@@ -57,7 +62,7 @@ static void log_emit(bool is_shown, const char *fmt, va_list args)
 	line[len++] = '\n';
 	ring_put(line, len);
 	if (is_shown)
-		console_write(line, len);
+		log_show(line, len);
 }
 
 void log_vline(enum log_level level, const char *fmt, va_list args)
@@ -107,4 +112,46 @@ void log_tail(size_t bytes, format_sink *sink, void *ctx)
 		sink(ctx, log_state.ring + at % RING_SIZE, run);
 		at += run;
 	}
+}
+
+/* ---- Sinks ---- */
+
+struct replay {
+	struct log_sink *sink;
+	char             line[LINE_MAX_LEN];
+	size_t           len;
+};
+
+/* The ring comes in pieces of any length; a sink takes lines. */
+static void replay_piece(void *ctx, const char *text, size_t len)
+{
+	struct replay *replay = ctx;
+
+	for (size_t i = 0; i < len; i++) {
+		replay->line[replay->len++] = text[i];
+		if (text[i] != '\n' && replay->len < sizeof(replay->line))
+			continue;
+		replay->sink->write(replay->line, replay->len);
+		replay->len = 0;
+	}
+}
+
+void log_add_sink(struct log_sink *sink)
+{
+	struct replay replay = { .sink = sink };
+
+	log_tail(LOG_TAIL_ALL, replay_piece, &replay);
+	sink->next = sinks;
+	sinks = sink;
+}
+
+bool log_has_sink(void)
+{
+	return sinks;
+}
+
+void log_flush(void)
+{
+	for (struct log_sink *sink = sinks; sink; sink = sink->next)
+		sink->flush();
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The hypervisor's own words: levels, a ring that keeps the last 32 KiB for the panic dump, and output to
- * the console. Lines, not fragments: each call is one line and ends without a newline of its own.
- * Safe before the console exists (the ring keeps the text and console_init prints it) and in a panic.
+ * The hypervisor's own words: levels, a ring that keeps the last 32 KiB for the panic dump, and sinks that show
+ * the lines to somebody. Lines, not fragments: each call is one line and ends without a newline of its own.
+ * Safe before there is a sink (the ring keeps the text, and a sink gets it when it registers) and in a panic.
+ *
+ * No call waits for a slow terminal while guests may run: a sink that has no room drops the line and counts it.
  *
  * Lines begin with "trapeze: ", which log_line adds unless they begin with it or with '[' (a VM's name).
  * LOG_DEBUG lines reach the ring even when the level keeps them off the console.
  */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "hv/lib/format.h"
@@ -31,6 +34,20 @@ unsigned log_warnings(void);
 
 /* A line whatever the level is: READY, END, the panic report. */
 __attribute__((format(printf, 1, 2))) void log_say(const char *fmt, ...);
+
+/*
+ * Whoever shows lines. `write` gets one whole line with its newline and never waits. `flush` waits until all lines
+ * are out; lines that come after the first flush are waited for as well.
+ */
+struct log_sink {
+	void (*write)(const char *line, size_t len);
+	void (*flush)(void);
+	struct log_sink *next;
+};
+void log_add_sink(struct log_sink *sink);	/* static storage; gets what the ring holds, then every shown line */
+bool log_has_sink(void);
+void log_show(const char *line, size_t len);	/* to the sinks alone: what is in the ring already */
+void log_flush(void);				/* for the panic and the end of the machine, when no guest runs any more */
 
 /* The last `bytes` of the ring, from the start of a line on. */
 void log_tail(size_t bytes, format_sink *sink, void *ctx);

@@ -70,15 +70,16 @@ static void let_read(void)
 	uint64_t end = time_now() + READING_SECONDS * time_hz();
 
 	log_say("switching off in %u s; when_done = halt in trapeze.conf would wait for ever", READING_SECONDS);
-	console_flush();
+	log_flush();
 	while (time_now() < end)
 		continue;
 }
 
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 {
+	log_flush();
 	log_say("trapeze: END status=%u %s", failed ? 1U : 0U, text);
-	console_flush();
+	log_flush();
 	if (handoff.stay_on)
 		cpu_stop();
 	if (failed && is_only_on_screen())

@@ -2,25 +2,15 @@
 /*
  * The last words: everything by name, then the machine goes off. Nothing here allocates, and every source of
  * information is treated as possibly broken: the backtrace follows only pointers into our own stacks, a
- * second panic (from a fault while reporting the first) skips what is not said yet and switches off.
+ * second panic (from a fault while reporting the first) skips what is not said yet and switches off. This is the
+ * half that prints; the half that knows the processor is arch/x86/host/panic.c.
  */
 #include "hv/panic.h"
 
-#include <stdbool.h>
-
-#include "arch/x86/host/ap.h"
-#include "arch/x86/host/cpu.h"
-#include "arch/x86/host/gdt.h"
-#include "arch/x86/host/paging.h"
-#include "arch/x86/host/trap.h"
-#include "arch/x86/hw/insn.h"
-#include "hv/console.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/symtab.h"
-#include "hv/vcpu.h"
-#include "hv/vm.h"
 
 #define FRAMES_MAX	32U
 #define TAIL_BYTES	2048U
@@ -75,25 +65,13 @@ static void log_backtrace(uint64_t rip, uint64_t rbp, bool is_return)
 	for (unsigned i = 0; i < FRAMES_MAX && rbp % sizeof(rbp) == 0; i++) {
 		const struct stack_frame *frame = (const struct stack_frame *)(uintptr_t)rbp;
 
-		if (!gdt_on_stack(rbp, sizeof(*frame)) || !frame->return_rip)
+		if (!panic_on_stack(rbp, sizeof(*frame)) || !frame->return_rip)
 			return;
 		log_place(frame->return_rip, true);
 		if (frame->caller_rbp <= rbp)
 			return;
 		rbp = frame->caller_rbp;
 	}
-}
-
-static void log_running(void)
-{
-	const struct vcpu *vcpu = this_cpu()->loaded;
-
-	if (!vcpu || !vcpu->vm)
-		log_say("processor %u (APIC ID %u), no vCPU loaded", this_cpu()->index, this_cpu()->apic_id);
-	else
-		log_say("processor %u (APIC ID %u), vCPU %u of VM \"%s\" loaded, last exit at rip 0x%llx",
-			this_cpu()->index, this_cpu()->apic_id, vcpu->id, vcpu->vm->name,
-			(unsigned long long)vcpu->exit.rip);
 }
 
 static bool is_staying_on;
@@ -107,11 +85,8 @@ void panic_set_stay_on(bool stay_on)
 __attribute__((noreturn)) static void finish(void)
 {
 	log_say("END status=1 panic");
-	console_flush();
-	if (is_staying_on)
-		cpu_stop();
-	(void)ap_stop_all();
-	firmware_reset(0, RESET_SHUTDOWN);
+	log_flush();
+	panic_stop(is_staying_on);
 }
 
 /*
@@ -134,50 +109,28 @@ static void tail_sink(void *ctx, const char *text, size_t len)
 
 static void log_last_lines(void)
 {
-	static const char title[] = "trapeze: the last lines of the log, debug lines included:\n";
+	size_t at = 0;
 
-	console_write(title, sizeof(title) - 1);
-	console_write(tail.text, tail.len);
-}
-
-/* One processor reports, the first: machine checks may strike all at once, and two reports on one wire are none. */
-static void stop_if_second(void)
-{
-	static struct cpu *reporter;
-	struct cpu *nobody = NULL;
-
-	if (!__atomic_compare_exchange_n(&reporter, &nobody, this_cpu(), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
-	    nobody != this_cpu())
-		cpu_stop();
-}
-
-/* A second panic on its way through the report of the first: say so with as little as possible, and stop. */
-static void guard_recursion(const char *reason)
-{
-	stop_if_second();
-	if (!this_cpu()->in_panic) {
-		this_cpu()->in_panic = true;
-		return;
+	log_say("the last lines of the log, debug lines included:");
+	for (size_t end = 1; end <= tail.len; end++) {
+		if (tail.text[end - 1] != '\n')
+			continue;
+		log_show(tail.text + at, end - at);
+		at = end;
 	}
-	log_say("PANIC again: %s", reason);
-	finish();
 }
 
 __attribute__((noreturn)) static void report(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
 					     const char *reason)
 {
-	static const struct handoff_framebuffer no_screen;
-
-	cpu_cli();
-	if (!console_is_ready())
-		console_init(&no_screen);
-	guard_recursion(reason);
+	if (!panic_claim()) {
+		log_say("PANIC again: %s", reason);
+		finish();
+	}
+	log_flush();		/* from here on lines wait for the wire */
 	log_tail(TAIL_BYTES, tail_sink, NULL);
 	log_say("PANIC %s", reason);
-	log_running();
-	if (frame)
-		trap_log_registers(frame);
-	trap_log_control();
+	panic_log_machine(frame);
 	log_backtrace(rip, rbp, !frame);
 	log_last_lines();
 	log_say("PANIC %s", reason);
@@ -198,11 +151,13 @@ void panic(const char *fmt, ...)
 
 void panic_trap(const struct trap_frame *frame, const char *fmt, ...)
 {
+	uint64_t rip, rbp;
 	char reason[256];
 	va_list args;
 
 	va_start(args, fmt);
 	(void)format_vbuf(reason, sizeof(reason), fmt, args);
 	va_end(args);
-	report(frame, frame->rip, frame->rbp, reason);
+	panic_origin(frame, &rip, &rbp);
+	report(frame, rip, rbp, reason);
 }

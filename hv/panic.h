@@ -2,6 +2,8 @@
 #pragma once
 /* We are wrong: print everything by name and stop the machine. Never for anything a guest can cause. */
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct trap_frame;
 
@@ -11,3 +13,13 @@ void panic_set_stay_on(bool stay_on);
 __attribute__((noreturn, format(printf, 1, 2))) void panic(const char *fmt, ...);
 /* The same with the registers of the exception that brought us here. */
 __attribute__((noreturn, format(printf, 2, 3))) void panic_trap(const struct trap_frame *frame, const char *fmt, ...);
+
+/*
+ * The processor's half of the report, which arch/x86/host/panic.c has. panic_claim stops this processor for ever if
+ * another one reports already; it is false for a panic that comes out of the report itself.
+ */
+bool panic_claim(void);
+void panic_log_machine(const struct trap_frame *frame);	/* who we are and all registers; frame may be NULL */
+void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp);	/* where the backtrace begins */
+bool panic_on_stack(uint64_t addr, size_t len);		/* within one of our own stacks */
+__attribute__((noreturn)) void panic_stop(bool stay_on);

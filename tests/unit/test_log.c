@@ -9,20 +9,28 @@
 
 #include <cmocka.h>
 
-#include "hv/console.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 
 static char shown[1024];
 static size_t shown_len;
 
-void console_write(const char *text, size_t len)
+static void shown_write(const char *text, size_t len)
 {
 	len = min_size(len, sizeof(shown) - 1 - shown_len);
 	memcpy(shown + shown_len, text, len);
 	shown_len += len;
 	shown[shown_len] = '\0';
 }
+
+static unsigned flushes;
+
+static void shown_flush(void)
+{
+	flushes++;
+}
+
+static struct log_sink shown_sink = { .write = shown_write, .flush = shown_flush };
 
 static void check_shown(const char *expect)
 {
@@ -56,6 +64,7 @@ static void test_prefix(void **state)
 {
 	(void)state;
 	assert_string_equal(get_tail(LOG_TAIL_ALL), "");
+	log_add_sink(&shown_sink);
 	log_info("hello %d", 1);
 	check_shown("trapeze: hello 1\n");
 	log_info("trapeze: READY");
@@ -122,11 +131,44 @@ static void test_wrap(void **state)
 	}
 }
 
+static char late[256];
+static size_t late_len;
+static unsigned late_lines;
+
+static void late_write(const char *text, size_t len)
+{
+	if (late_len + len < sizeof(late))
+		memcpy(late + late_len, text, len);
+	late_len += len;
+	assert_int_equal(text[len - 1], '\n');
+	late_lines++;
+}
+
+/* Whoever registers late gets what the ring holds, a line at a time across its end, and then what all get. */
+static void test_late_sink(void **state)
+{
+	static struct log_sink sink = { .write = late_write, .flush = shown_flush };
+
+	(void)state;
+	assert_true(log_has_sink());
+	log_add_sink(&sink);
+	assert_true(late_lines > 1600);
+	late_len = late_lines = 0;
+	log_info("for both");
+	log_show("again\n", 6);
+	assert_int_equal(late_lines, 2);
+	assert_memory_equal(late, "trapeze: for both\nagain\n", late_len);
+	assert_string_equal(get_tail(18), "trapeze: for both\n");
+	flushes = 0;
+	log_flush();
+	assert_int_equal(flushes, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prefix), cmocka_unit_test(test_levels), cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_wrap), cmocka_unit_test(test_late_sink),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
