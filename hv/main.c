@@ -151,7 +151,7 @@ void hv_main(uint64_t handoff_address)
 	warn_overcommit();
 	say_ready();
 
-	sched_set_attach(handoff.attach, handoff.vm_count);
+	sched_init(handoff.attach, handoff.vm_count);
 	for (uint32_t i = 0; i < handoff.vm_count; i++)
 		(void)sched_add(&handoff.vms[i]);
 	failed = sched_run();

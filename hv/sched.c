@@ -9,24 +9,41 @@
 #include "arch/x86/virt/backend.h"
 #include "boot/handoff.h"
 #include "hv/console.h"
+#include "hv/lib/format.h"
 #include "hv/lib/string.h"
+#include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/page.h"
+#include "hv/restart.h"
 #include "hv/timer.h"
+#include "hv/turn.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define SLICES_PER_SECOND	100U
-#define CRASHES_IN_A_ROW	5U	/* a VM that falls this often... */
-#define CRASH_SECONDS		10U	/* ...within this time of its start stays down */
+#define TURNS_PER_SECOND	100U
 
-static struct vm *vms[HANDOFF_VMS_MAX];
-static uint32_t   vm_count, crashed;
-static uint32_t   turn;		/* index of the vCPU that ran last, counted over all VMs */
-static struct timer slice;	/* ends the turn of a vCPU that has competition */
+/* One that may want the processor: a vCPU of the VM in its slot. */
+struct party {
+	struct turn  turn;
+	struct slot *slot;
+};
 
-/* The slice is over when the host's timer interrupts: attention is what ends it, there is nothing to do here. */
-static void slice_over(void *ctx)
+/* A VM from its first start to its last end: what is here outlives its restarts. */
+struct slot {
+	const struct handoff_vm *config;	/* NULL: the slot is free */
+	struct vm      *vm;			/* NULL: waits for its next start */
+	struct restarts restarts;
+	struct timer    again;			/* ends that wait */
+	struct party    parties[VM_VCPUS_MAX];
+};
+
+static struct slot  slots[HANDOFF_VMS_MAX];
+static uint32_t     crashed;
+static struct turns turns;
+static struct timer turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
+
+/* The turn is over when the host's timer interrupts: attention is what ends it, there is nothing to do here. */
+static void turn_is_over(void *ctx)
 {
 	(void)ctx;
 }
@@ -34,75 +51,91 @@ static void slice_over(void *ctx)
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
-void sched_set_attach(const char *name, uint32_t count)
+void sched_init(const char *attach, uint32_t count)
 {
-	attach_name = name;
-	attach_only = !*name && count == 1;
+	attach_name = attach;
+	attach_only = !*attach && count == 1;
+	turns.length = time_hz() / TURNS_PER_SECOND;
+	timer_init(&turn_end, turn_is_over, NULL);
+	timer_set_hook(host_lapic_arm);
 }
 
-static int add(const struct handoff_vm *config, uint32_t crash_streak)
-{
-	struct vm *vm = vm_count < HANDOFF_VMS_MAX ? vm_create(config) : NULL;
+/* ---- Slots ---- */
 
-	if (!vm) {
+static uint32_t party_count(const struct slot *slot)
+{
+	return (uint32_t)min_u64(slot->config->vcpus, VM_VCPUS_MAX);
+}
+
+static void slot_leave(struct slot *slot)
+{
+	for (uint32_t i = 0; i < party_count(slot); i++)
+		turn_leave(&turns, &slot->parties[i].turn);
+	slot->config = NULL;
+}
+
+static int slot_start(struct slot *slot)
+{
+	slot->vm = vm_create(slot->config);
+	if (!slot->vm) {
 		crashed++;
+		slot_leave(slot);
 		return -1;
 	}
-	vm->crash_streak = crash_streak;
-	vms[vm_count++] = vm;
-	if (attach_only || !strcmp(attach_name, vm->name))
-		console_attach(vm);
-	return vm_start(vm);
+	if (attach_only || !strcmp(attach_name, slot->vm->name))
+		console_attach(slot->vm);
+	return vm_start(slot->vm);
+}
+
+/* Its wait is over. What the start costs is the VM's own time. */
+static void start_again(void *ctx)
+{
+	struct slot *slot = ctx;
+	uint64_t begin = time_now();
+
+	(void)slot_start(slot);
+	turn_charge(&turns, &slot->parties[0].turn, time_now() - begin);
 }
 
 int sched_add(const struct handoff_vm *config)
 {
-	return add(config, 0);
+	struct slot *slot = slots;
+
+	while (slot < slots + HANDOFF_VMS_MAX && slot->config)
+		slot++;
+	if (slot == slots + HANDOFF_VMS_MAX)
+		return -1;
+	*slot = (struct slot){ .config = config };
+	timer_init(&slot->again, start_again, slot);
+	for (uint32_t i = 0; i < party_count(slot); i++) {
+		slot->parties[i].slot = slot;
+		turn_join(&turns, &slot->parties[i].turn);
+	}
+	return slot_start(slot);
 }
 
 /* ---- Choosing ---- */
 
-static uint32_t count_vcpus(void)
+static void find_ready(const struct slot *slot, struct party *parties)
 {
-	uint32_t count = 0;
+	bool is_alive = slot->vm && vm_is_alive(slot->vm);
 
-	for (uint32_t i = 0; i < vm_count; i++)
-		count += vms[i]->vcpu_count;
-	return count;
+	for (uint32_t i = 0; i < party_count(slot); i++)
+		parties[i].turn.is_ready = is_alive && slot->vm->vcpus[i]->state == VCPU_READY;
 }
 
-static struct vcpu *nth_vcpu(uint32_t n)
+static struct vcpu *pick(struct turn **turn)
 {
-	uint32_t i = 0;
+	struct party *party;
 
-	while (n >= vms[i]->vcpu_count)
-		n -= vms[i++]->vcpu_count;
-	return vms[i]->vcpus[n];
-}
-
-static bool is_ready(const struct vcpu *vcpu)
-{
-	return vcpu->state == VCPU_READY && vm_is_alive(vcpu->vm);
-}
-
-/* The next ready vCPU after the one that ran last; *others says whether it has competition. */
-static struct vcpu *pick(bool *others)
-{
-	uint32_t count = count_vcpus(), ready = 0, first = turn;
-	struct vcpu *chosen = NULL;
-
-	for (uint32_t i = 1; i <= count; i++) {
-		struct vcpu *vcpu = nth_vcpu((first + i) % count);
-
-		if (!is_ready(vcpu))
-			continue;
-		if (!ready++) {
-			chosen = vcpu;
-			turn = (first + i) % count;
-		}
-	}
-	*others = ready > 1;
-	return chosen;
+	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
+		if (slot->config)
+			find_ready(slot, slot->parties);
+	*turn = turn_next(&turns);
+	if (!*turn)
+		return NULL;
+	party = container_of(*turn, struct party, turn);
+	return party->slot->vm->vcpus[party - party->slot->parties];
 }
 
 /* ---- Switching: state that stays in the processor across exits changes hands here ---- */
@@ -129,8 +162,9 @@ static void switch_to(struct vcpu *vcpu)
 
 /* ---- Ends ---- */
 
-static void report_end(const struct vm *vm)
+static void report_end(const struct vm *vm, uint32_t wait)
 {
+	char again[40] = "";
 	static const char *const words[] = {
 		[VM_END_SHUTDOWN] = "shut off (shutdown)", [VM_END_REBOOT] = "rebooting",
 		[VM_END_CRASHED] = "crashed", [VM_END_DESTROYED] = "shut off (destroyed)",
@@ -139,46 +173,57 @@ static void report_end(const struct vm *vm)
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		exits += trace_total(&vm->vcpus[i]->trace);
-	vm_log(vm, "%s: %s; %lu exits, %lu KiB RAM touched, %lu KiB of our own", words[vm->end], vm->end_reason,
-	       exits, vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4);
+	if (wait != RESTART_NEVER)
+		format_buf(again, sizeof(again), "; starts again in %u s", wait);
+	vm_log(vm, "%s: %s; %lu exits, %lu KiB RAM touched, %lu KiB of our own%s", words[vm->end], vm->end_reason,
+	       exits, vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
 }
 
-/* One that could not be started would fail again at once; so would one that crashes at once, again and again. */
-static bool wants_restart(struct vm *vm)
+/*
+ * In how many seconds it starts again, or RESTART_NEVER. One that could not be started would fail again at once, so
+ * it is not tried again.
+ */
+static uint32_t wait_after(struct slot *slot)
 {
-	if (vm->end == VM_END_REBOOT)
-		return vm->config->on_reboot == ACTION_RESTART;
-	if (vm->end != VM_END_CRASHED || vm->config->on_crash != ACTION_RESTART || vm->state != VM_RUNNING)
-		return false;
-	vm->crash_streak = time_now() - vm->start_tsc < CRASH_SECONDS * time_hz() ? vm->crash_streak + 1 : 0;
-	if (vm->crash_streak < CRASHES_IN_A_ROW)
-		return true;
-	log_error("%s: crashed %u times in a row, each within %u s of its start: not started again", vm->name,
-		  CRASHES_IN_A_ROW, CRASH_SECONDS);
-	return false;
+	const struct vm *vm = slot->vm;
+	bool has_crashed = vm->end == VM_END_CRASHED;
+	uint32_t wait;
+
+	if (has_crashed ? slot->config->on_crash != ACTION_RESTART || vm->state != VM_RUNNING
+			: vm->end != VM_END_REBOOT || slot->config->on_reboot != ACTION_RESTART)
+		return RESTART_NEVER;
+	wait = restart_wait(&slot->restarts, has_crashed, (time_now() - vm->start_tsc) / time_hz());
+	if (wait == RESTART_NEVER)
+		log_error("%s: crashed %u times in a row, each within %u s of its start: not started again", vm->name,
+			  RESTART_CRASHES_MAX, RESTART_CRASH_LIFE);
+	return wait;
 }
 
-/* Take ended VMs off the list; those that want it start again from their images. */
-static void reap(void)
+static void reap(struct slot *slot)
 {
-	for (uint32_t i = 0; i < vm_count; i++) {
-		struct vm *vm = vms[i];
-		const struct handoff_vm *config = vm->config;
-		uint32_t streak;
-		bool again;
+	uint32_t wait = wait_after(slot);
 
-		if (vm->end == VM_END_NONE)
-			continue;
-		report_end(vm);
-		again = wants_restart(vm);
-		streak = vm->crash_streak;
-		crashed += vm->end == VM_END_CRASHED && !again;
-		vm_destroy(vm);
-		vms[i--] = vms[--vm_count];
-		turn = 0;
-		if (again)
-			(void)add(config, streak);
+	report_end(slot->vm, wait);
+	crashed += slot->vm->end == VM_END_CRASHED && wait == RESTART_NEVER;
+	vm_destroy(slot->vm);
+	slot->vm = NULL;
+	if (wait == RESTART_NEVER)
+		slot_leave(slot);
+	else
+		timer_arm(&slot->again, time_now() + wait * time_hz());
+}
+
+/* Take ended VMs away. False when no VM is left, nor one that waits for its next start. */
+static bool reap_all(void)
+{
+	bool is_any_left = false;
+
+	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++) {
+		if (slot->vm && slot->vm->end != VM_END_NONE)
+			reap(slot);
+		is_any_left |= slot->config != NULL;
 	}
+	return is_any_left;
 }
 
 /* ---- The loop ---- */
@@ -190,52 +235,46 @@ static void reap(void)
 static void do_host_work(void)
 {
 	cpu_open_irq();
-	this_cpu()->attention = false;	/* before looking, so that what comes meanwhile is seen next time */
 	timer_run_due();
 	host_lapic_arm(timer_next());	/* it may have fired early, for a deadline that is gone */
 	console_poll();
+	this_cpu()->attention = false;	/* no interrupt has come since the first line, and whoever woke is seen by pick */
 }
 
 /*
- * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours. One that
- * exits for another reason and is picked again (nobody else was ready) starts a new turn.
+ * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours; and by the clock
+ * at exits (vcpu_run), for a guest that exits all the time, or holds our interrupts back.
  */
-static void start_turn(struct vcpu *vcpu, bool has_others)
+static void run_one(struct vcpu *vcpu, struct turn *turn)
 {
-	uint64_t ticks = time_hz() / SLICES_PER_SECOND;
+	bool has_rivals = turn_has_rivals(&turns);
+	uint64_t begin = time_now(), left = turn_left(&turns, turn);
 
-	if (!virt->limit_turn(vcpu, has_others ? ticks : TIMER_NEVER) && has_others)
-		timer_arm(&slice, time_now() + ticks);
-	else
-		timer_disarm(&slice);
-}
-
-static void run_one(struct vcpu *vcpu, bool has_others)
-{
 	switch_to(vcpu);
-	start_turn(vcpu, has_others);
-	vcpu_run(vcpu);
+	if (!virt->limit_turn(vcpu, has_rivals ? left : TIMER_NEVER) && has_rivals)
+		timer_arm(&turn_end, begin + left);
+	else
+		timer_disarm(&turn_end);
+	vcpu_run(vcpu, begin + left);
+	turn_charge(&turns, turn, time_now() - begin);
 }
 
 uint32_t sched_run(void)
 {
-	timer_init(&slice, slice_over, NULL);
-	timer_set_hook(host_lapic_arm);
 	for (;;) {
 		struct vcpu *vcpu;
-		bool has_others;
+		struct turn *turn;
 
 		do_host_work();
-		reap();
-		if (!vm_count)
+		if (!reap_all())
 			return crashed;
-		vcpu = pick(&has_others);
+		vcpu = pick(&turn);
 		if (vcpu) {
-			run_one(vcpu, has_others);
+			run_one(vcpu, turn);
 		} else if (page_idle_work()) {
 			cpu_open_irq();		/* a little at a time, so that nobody waits for it */
 		} else {
-			timer_disarm(&slice);
+			timer_disarm(&turn_end);
 			cpu_idle();
 		}
 	}

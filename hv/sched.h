@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Which vCPU runs on this processor: round robin over everything that is ready, a slice each, and a real
- * halt when nothing is. The scheduler owns the VMs from sched_add to their end.
+ * Which vCPU runs on this processor: everything that is ready takes turns (turn.h), and the processor halts when
+ * nothing is. The scheduler owns the VMs from sched_add to their last end, restarts (restart.h) included.
  */
 #include <stdint.h>
 
 struct handoff_vm;
 
 /*
- * Which VM owns the terminal: a name, "none", or "" for the only one there is (of `count`). Before sched_add;
- * a VM that restarts gets the terminal back.
+ * Before sched_add. Which VM owns the terminal: a name, "none", or "" for the only one there is (of `count`); a VM
+ * that restarts gets the terminal back.
  */
-void sched_set_attach(const char *name, uint32_t count);
+void sched_init(const char *attach, uint32_t count);
 
 /* Create and start a VM. 0 or -1 (logged; counts as a crashed VM in the verdict). */
 int sched_add(const struct handoff_vm *config);

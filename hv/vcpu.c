@@ -15,25 +15,29 @@
 #include "hv/page.h"
 #include "hv/vm.h"
 
-#define EXITS_PER_TURN	2048U
+/* Between two looks at the clock. The longest exits take a few percent of a turn; a look takes about 25 cycles. */
+#define EXITS_PER_LOOK	16U
 
 /*
  * The heart of it all. `attention` says that the scheduler has something to do: a host interrupt came, or
  * the VM ended. `irq_check` says that there may be something to deliver; most exits change nothing about it.
- * A guest that does nothing but exit hardly uses the time its turn is measured in, so its exits are counted too.
+ * No interrupt need come when the turn is over: the timer of a turn may count only what the guest itself runs, or
+ * the guest may hold interrupts back. So the clock is looked at as well.
  */
-void vcpu_run(struct vcpu *vcpu)
+void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 {
 	const struct cpu *cpu = this_cpu();
 	const struct virt_backend *const backend = virt;	/* const, but the compiler cannot know */
-	enum exit_result result = EXIT_RESUME;
 
-	for (unsigned left = EXITS_PER_TURN; left && result == EXIT_RESUME && !cpu->attention; left--) {
-		if (vcpu->irq_check)
-			backend->deliver(vcpu);		/* pending events, windows */
-		backend->enter(vcpu);			/* looks like a call, returns at the exit */
-		result = backend->handle(vcpu);		/* one row of one table */
-	}
+	do {
+		for (unsigned left = EXITS_PER_LOOK; left; left--) {
+			if (vcpu->irq_check)
+				backend->deliver(vcpu);		/* pending events, windows */
+			backend->enter(vcpu);			/* looks like a call, returns at the exit */
+			if (backend->handle(vcpu) != EXIT_RESUME || cpu->attention)	/* one row of one table */
+				return;
+		}
+	} while (time_now() < turn_end);
 }
 
 /* ---- What the local APIC needs of its processor ---- */
@@ -130,8 +134,10 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 void vcpu_kick(struct vcpu *vcpu)
 {
 	vcpu->irq_check = true;
-	if (vcpu->state == VCPU_HALTED && (vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
-		vcpu->state = VCPU_READY;
+	if (vcpu->state != VCPU_HALTED || !(vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
+		return;
+	vcpu->state = VCPU_READY;
+	this_cpu()->attention = true;	/* it slept and may go first: the scheduler looks */
 }
 
 void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)

@@ -68,8 +68,8 @@ struct vcpu {
 __attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or after so many exits. */
-void vcpu_run(struct vcpu *vcpu);
+/* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or the host's TSC says so. */
+void vcpu_run(struct vcpu *vcpu, uint64_t turn_end);
 
 /* Make it runnable and have it look for interrupts: safe from any device. */
 void vcpu_kick(struct vcpu *vcpu);

@@ -30,7 +30,6 @@ struct vm {
 	enum vm_state  state;
 	enum vm_end    end;			/* requested or reached end */
 	char           end_reason[256];
-	uint32_t       crash_streak;		/* restarts in a row of which each came soon after the start */
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Whose turn it is: nothing but arithmetic over who has used how much time, so that a host test can drive it.
+ *
+ * Everybody who may want the processor has a struct turn in one list. `start` says where on a common clock its
+ * turn began, `spent` how much of that turn it has used. Who is ready and began earliest goes first, and keeps the
+ * processor until its turn is used up: then its start moves on by what it spent, overrun included, and others come
+ * first. An interrupt in between changes nothing about the two numbers, so a turn that was cut short is continued.
+ *
+ * The common clock is the start of the latest turn. Who slept finds its start behind the clock, and so goes first
+ * when it wakes; but at most one turn behind, for time in which it did not want the processor is not owed to it.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct turn {
+	uint64_t     start;
+	uint64_t     spent;
+	bool         is_ready;	/* wants the processor now; set by the owner before turn_next */
+	struct turn *next;
+};
+
+struct turns {
+	uint64_t     length;	/* of a turn, in ticks */
+	uint64_t     clock;
+	struct turn *list;
+};
+
+/* Becomes one of them, as if it had just used a turn: coming anew brings nothing forward. */
+void turn_join(struct turns *turns, struct turn *turn);
+void turn_leave(struct turns *turns, struct turn *turn);
+
+struct turn *turn_next(struct turns *turns);	/* who goes next, NULL when nobody is ready */
+
+/* May somebody else want the processor before this turn is over? One who sleeps now may wake by then. */
+static inline bool turn_has_rivals(const struct turns *turns) { return turns->list && turns->list->next; }
+
+uint64_t turn_left(const struct turns *turns, const struct turn *turn);	/* ticks, never 0 */
+void turn_charge(const struct turns *turns, struct turn *turn, uint64_t ticks);
