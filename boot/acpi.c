@@ -5,60 +5,16 @@
  */
 #include "boot/acpi.h"
 
+#include "arch/x86/hw/acpi_words.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-struct acpi_rsdp {
-	char     signature[8];
-	uint8_t  checksum;
-	char     oem[6];
-	uint8_t  revision;
-	uint32_t rsdt;
-	uint32_t length;	/* from here on: revision 2 */
-	uint64_t xsdt;
-	uint8_t  checksum2, reserved[3];
-} __attribute__((packed));
-
-struct acpi_header {
-	char     signature[4];
-	uint32_t length;
-	uint8_t  revision, checksum;
-	char     oem[6], oem_table[8];
-	uint32_t oem_revision, creator, creator_revision;
-} __attribute__((packed));
-
-#define RSDP_SIGNATURE	"RSD PTR "
-#define RSDP_LENGTH_1	offsetof(struct acpi_rsdp, length)
-#define RSDP_REVISION_2	2
 #define TABLE_MAX	(1U << 20)	/* larger tables are nonsense */
-#define SIGNATURE_LEN	4
+#define MADT_ENTRIES	(sizeof(struct acpi_header) + sizeof(struct madt_start))
 
-/* 5.2.12 "Multiple APIC Description Table": behind the header come the local APIC address and flags. */
-#define MADT_ENTRIES	(sizeof(struct acpi_header) + 8)
-#define MADT_ENABLED	1U
-
-struct madt_lapic {		/* type 0 */
-	uint8_t  type, length, uid, apic_id;
-	uint32_t flags;
-} __attribute__((packed));
-
-struct madt_x2apic {		/* type 9 */
-	uint8_t  type, length;
-	uint16_t reserved;
-	uint32_t apic_id, flags, uid;
-} __attribute__((packed));
-
-#define MADT_LAPIC	0
-#define MADT_X2APIC	9
-
-static bool sums_to_zero(const void *data, size_t len)
+static bool sums_to_zero(const void *table, size_t len)
 {
-	const uint8_t *bytes = data;
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < len; i++)
-		sum = (uint8_t)(sum + bytes[i]);
-	return sum == 0;
+	return table_sum(table, len) == 0;
 }
 
 bool acpi_rsdp_is_valid(uint64_t address)
@@ -66,11 +22,11 @@ bool acpi_rsdp_is_valid(uint64_t address)
 	const void *at = (const void *)(uintptr_t)address;
 	struct acpi_rsdp rsdp;
 
-	if (!address || memcmp(at, RSDP_SIGNATURE, sizeof(rsdp.signature)) != 0 ||
-	    !sums_to_zero(at, RSDP_LENGTH_1))
+	if (!address || memcmp(at, ACPI_RSDP_SIGNATURE, sizeof(rsdp.signature)) != 0 ||
+	    !sums_to_zero(at, ACPI_RSDP_LENGTH_1))
 		return false;
-	memcpy(&rsdp, at, RSDP_LENGTH_1);
-	if (rsdp.revision < RSDP_REVISION_2)
+	memcpy(&rsdp, at, ACPI_RSDP_LENGTH_1);
+	if (rsdp.revision < ACPI_RSDP_REVISION_2)
 		return true;
 	memcpy(&rsdp, at, sizeof(rsdp));
 	return rsdp.length >= sizeof(rsdp) && rsdp.length <= TABLE_MAX &&
@@ -85,7 +41,7 @@ static const void *table_at(uint64_t address, const char *signature, struct acpi
 	if (!address)
 		return NULL;
 	memcpy(header, at, sizeof(*header));
-	if (memcmp(header->signature, signature, SIGNATURE_LEN) != 0)
+	if (memcmp(header->signature, signature, ACPI_SIGNATURE_LEN) != 0)
 		return NULL;
 	if (header->length < sizeof(*header) || header->length > TABLE_MAX ||
 	    !sums_to_zero(at, header->length))
@@ -118,8 +74,8 @@ const void *acpi_find(uint64_t address, const char *signature)
 
 	if (!acpi_rsdp_is_valid(address))
 		return NULL;
-	memcpy(&rsdp, (const void *)(uintptr_t)address, RSDP_LENGTH_1);
-	if (rsdp.revision >= RSDP_REVISION_2) {
+	memcpy(&rsdp, (const void *)(uintptr_t)address, ACPI_RSDP_LENGTH_1);
+	if (rsdp.revision >= ACPI_RSDP_REVISION_2) {
 		memcpy(&rsdp, (const void *)(uintptr_t)address, sizeof(rsdp));
 		root = table_at(rsdp.xsdt, "XSDT", &header);
 		if (root)

@@ -19,11 +19,9 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define IRQ_TIMER	0U
 #define IRQ_KEYBOARD	1U
 #define IRQ_COM1	4U
 #define IRQ_RTC		8U
-#define IOAPIC_TIMER	2U	/* the MADT's interrupt source override says so too */
 #define COM1_BASE	0x3f8U
 #define EXIT_CODE_MAX	0x7fffffffU	/* the VM's exit code is an int, and -1 means "none" */
 
@@ -37,7 +35,7 @@ static void isa_line(void *ctx, unsigned pin, bool is_high)
 	struct machine *machine = ctx;
 
 	pic_set_line(&machine->pic, pin, is_high);
-	ioapic_set_line(&machine->ioapic, pin == IRQ_TIMER ? IOAPIC_TIMER : pin, is_high);
+	ioapic_set_line(&machine->ioapic, pin == TIMER_ISA_IRQ ? TIMER_GSI : pin, is_high);
 }
 
 static void gsi_line(void *ctx, unsigned pin, bool is_high)
@@ -150,7 +148,7 @@ static void create_chips(struct vm *vm)
 {
 	struct machine *machine = vm->machine;
 	struct irq_line int_output = { .set = pic_output_line, .ctx = vm };
-	struct irq_line timer = isa(machine, IRQ_TIMER), keyboard = isa(machine, IRQ_KEYBOARD);
+	struct irq_line timer = isa(machine, TIMER_ISA_IRQ), keyboard = isa(machine, IRQ_KEYBOARD);
 	struct irq_line com1 = isa(machine, IRQ_COM1), rtc = isa(machine, IRQ_RTC), sci = isa(machine, ACPI_SCI_IRQ);
 	struct char_back serial = port_back(&machine->ttyS0), debug = port_back(&machine->e9);
 	uint64_t low = min_u64(vm->config->memory, MEMORY_DEVICE_HOLE);

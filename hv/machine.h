@@ -35,6 +35,13 @@
 #define VIRTIO_GSI_BASE		16U
 #define VIRTIO_DEVS_MAX		8U
 
+/* Wires that the tables of guestboot/ repeat. ISA line n is input n of the I/O APIC, but for the timer's. */
+#define ISA_IRQS		16U
+#define TIMER_ISA_IRQ		0U
+#define TIMER_GSI		2U
+#define EXTINT_LINT		0U	/* the 8259's INT, on the boot processor */
+#define NMI_LINT		1U
+
 struct vm;
 
 struct machine {

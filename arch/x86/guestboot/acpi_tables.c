@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "arch/x86/hw/acpi_words.h"
 #include "dsdt.h"
 #include "hv/dev/acpi_pm.h"
 #include "hv/dev/ioapic.h"
@@ -21,10 +22,7 @@
 #include "hv/memory_map.h"
 #include "hv/vm.h"
 
-#define PACKED __attribute__((packed))
-
 #define TABLE_ALIGN		64U	/* what the FACS asks for */
-#define RSDP_SIZE_V1		20U	/* what its first checksum covers */
 #define SPACE_IO		1U
 #define ACCESS_ANY		0U
 
@@ -46,45 +44,17 @@
 #define RESET_VALUE		6U
 #define CMOS_CENTURY		0x32U
 
-#define MADT_PCAT_COMPAT	1U	/* there is an 8259 pair too */
-#define MADT_LAPIC_ENABLED	1U
-#define MADT_ALL_PROCESSORS	0xffU
-#define INTI_LEVEL_HIGH		0x0dU	/* active high, level-triggered */
-#define INTI_BUS		0U	/* as the bus has it: ISA, active high, edge */
-#define PIT_IRQ			0U
-#define PIT_GSI			2U
-#define NMI_LINT		1U
 
-struct PACKED acpi_header {
-	char     signature[4];
-	uint32_t length;
-	uint8_t  revision, checksum;
-	char     oem_id[6], oem_table_id[8];
-	uint32_t oem_revision;
-	char     creator_id[4];
-	uint32_t creator_revision;
-};
+struct ACPI_PACKED acpi_gas { uint8_t space, bit_width, bit_offset, access; uint64_t address; };
 
-struct PACKED acpi_rsdp {
-	char     signature[8];
-	uint8_t  checksum;
-	char     oem_id[6];
-	uint8_t  revision;
-	uint32_t rsdt, length;
-	uint64_t xsdt;
-	uint8_t  extended_checksum, reserved[3];
-};
-
-struct PACKED acpi_gas { uint8_t space, bit_width, bit_offset, access; uint64_t address; };
-
-struct PACKED acpi_facs {
+struct ACPI_PACKED acpi_facs {
 	char     signature[4];
 	uint32_t length, hardware_signature, waking_vector, global_lock, flags;
 	uint64_t x_waking_vector;
 	uint8_t  version, reserved[31];
 };
 
-struct PACKED acpi_fadt {
+struct ACPI_PACKED acpi_fadt {
 	struct acpi_header header;
 	uint32_t firmware_ctrl, dsdt;
 	uint8_t  reserved0, preferred_pm_profile;
@@ -107,26 +77,18 @@ struct PACKED acpi_fadt {
 			x_gpe0_blk, x_gpe1_blk;
 };
 
-_Static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI 5.2.5.3");
 _Static_assert(sizeof(struct acpi_facs) == 64, "ACPI 5.2.10");
 _Static_assert(sizeof(struct acpi_fadt) == 244, "ACPI 4.0, 5.2.9");
 
-struct PACKED madt_lapic { uint8_t type, length, uid, apic_id; uint32_t flags; };
-struct PACKED madt_ioapic { uint8_t type, length, id, reserved; uint32_t address, gsi_base; };
-struct PACKED madt_override { uint8_t type, length, bus, source; uint32_t gsi; uint16_t flags; };
-struct PACKED madt_lapic_nmi { uint8_t type, length, uid; uint16_t flags; uint8_t lint; };
-
 /* The entries whose number does not vary come first, so that the table is a struct with a shorter end. */
-struct PACKED acpi_madt {
+struct ACPI_PACKED acpi_madt {
 	struct acpi_header    header;
-	uint32_t              lapic_address, flags;
+	struct madt_start     start;
 	struct madt_ioapic    ioapic;
 	struct madt_override  pit, sci;
 	struct madt_lapic_nmi nmi;
 	struct madt_lapic     lapics[VM_VCPUS_MAX];
 };
-
-enum madt_type { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_NMI = 4 };
 
 struct builder {
 	struct gpm *gpm;
@@ -137,12 +99,7 @@ struct builder {
 /* The byte that makes the sum of all bytes 0, when it replaces a 0. */
 static uint8_t checksum_of(const void *table, size_t len)
 {
-	const uint8_t *bytes = table;
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < len; i++)
-		sum = (uint8_t)(sum + bytes[i]);
-	return (uint8_t)-sum;
+	return (uint8_t)-table_sum(table, len);
 }
 
 static struct acpi_header header(const char *signature, uint8_t revision, size_t len)
@@ -232,36 +189,35 @@ static uint32_t place_madt(struct builder *builder, uint32_t vcpu_count)
 	size_t len = offsetof(struct acpi_madt, lapics) + vcpu_count * sizeof(struct madt_lapic);
 	struct acpi_madt madt = {
 		.header = header("APIC", 3, len),
-		.lapic_address = LAPIC_BASE,
-		.flags = MADT_PCAT_COMPAT,
+		.start = { LAPIC_BASE, MADT_PCAT_COMPAT },
 		.ioapic = { MADT_IOAPIC, sizeof(struct madt_ioapic), 0, 0, IOAPIC_BASE, 0 },
-		.pit = { MADT_OVERRIDE, sizeof(struct madt_override), 0, PIT_IRQ, PIT_GSI, INTI_BUS },
+		.pit = { MADT_OVERRIDE, sizeof(struct madt_override), 0, TIMER_ISA_IRQ, TIMER_GSI, INTI_BUS },
 		.sci = { MADT_OVERRIDE, sizeof(struct madt_override), 0, ACPI_SCI_IRQ, ACPI_SCI_IRQ, INTI_LEVEL_HIGH },
 		.nmi = { MADT_LAPIC_NMI, sizeof(struct madt_lapic_nmi), MADT_ALL_PROCESSORS, INTI_BUS, NMI_LINT },
 	};
 
 	for (uint8_t i = 0; i < vcpu_count; i++)
 		madt.lapics[i] = (struct madt_lapic){
-			MADT_LAPIC, sizeof(struct madt_lapic), i, i, MADT_LAPIC_ENABLED,
+			MADT_LAPIC, sizeof(struct madt_lapic), i, i, MADT_ENABLED,
 		};
 	return place_table(builder, &madt, len);
 }
 
 static void place_roots(struct builder *builder, uint64_t rsdp_addr, uint32_t fadt, uint32_t madt)
 {
-	struct PACKED { struct acpi_header header; uint32_t tables[2]; } rsdt = {
+	struct ACPI_PACKED { struct acpi_header header; uint32_t tables[2]; } rsdt = {
 		header("RSDT", 1, sizeof(rsdt)), { fadt, madt },
 	};
-	struct PACKED { struct acpi_header header; uint64_t tables[2]; } xsdt = {
+	struct ACPI_PACKED { struct acpi_header header; uint64_t tables[2]; } xsdt = {
 		header("XSDT", 1, sizeof(xsdt)), { fadt, madt },
 	};
 	struct acpi_rsdp rsdp = {
-		.signature = "RSD PTR ", .oem_id = "TRAPEZ", .revision = 2, .length = sizeof(rsdp),
+		.signature = ACPI_RSDP_SIGNATURE, .oem_id = "TRAPEZ", .revision = ACPI_RSDP_REVISION_2, .length = sizeof(rsdp),
 		.rsdt = place_table(builder, &rsdt, sizeof(rsdt)),
 		.xsdt = place_table(builder, &xsdt, sizeof(xsdt)),
 	};
 
-	rsdp.checksum = checksum_of(&rsdp, RSDP_SIZE_V1);
+	rsdp.checksum = checksum_of(&rsdp, ACPI_RSDP_LENGTH_1);
 	rsdp.extended_checksum = checksum_of(&rsdp, sizeof(rsdp));
 	if (!gpm_write(builder->gpm, gpa(rsdp_addr), &rsdp, sizeof(rsdp)))
 		builder->failed = true;
