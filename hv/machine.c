@@ -89,6 +89,11 @@ static void guest_exit(void *ctx, uint32_t code)
 	vm_stop(vm, VM_END_SHUTDOWN, "exit device, code %d", vm->exit_code);
 }
 
+static void guest_called_bios(void *ctx, const char *why)
+{
+	vm_kill(ctx, "%s", why);
+}
+
 /* ---- Consoles ---- */
 
 static const char console_key[] = "console=";
@@ -162,6 +167,7 @@ static void create_chips(struct vm *vm)
 	i8042_init(&machine->i8042, &keyboard, guest_reset, vm);
 	acpi_pm_init(&machine->acpi_pm, &sci, guest_power_off, vm);
 	debugcon_init(&machine->debugcon, &debug, guest_exit, vm);
+	bios_trap_init(&machine->bios_trap, guest_called_bios, vm);
 }
 
 static int map_chips(struct vm *vm)
@@ -171,7 +177,8 @@ static int map_chips(struct vm *vm)
 	if (pic_map(&machine->pic, &vm->pio) || ioapic_map(&machine->ioapic, &vm->mmio) ||
 	    pit_map(&machine->pit, &vm->pio) || rtc_map(&machine->rtc, &vm->pio) ||
 	    uart_map(&machine->uart, &vm->pio, COM1_BASE) || i8042_map(&machine->i8042, &vm->pio) ||
-	    acpi_pm_map(&machine->acpi_pm, &vm->pio) || debugcon_map(&machine->debugcon, &vm->pio)) {
+	    acpi_pm_map(&machine->acpi_pm, &vm->pio) || debugcon_map(&machine->debugcon, &vm->pio) ||
+	    bios_trap_map(&machine->bios_trap, &vm->pio)) {
 		vm_log(vm, "two devices want the same address");
 		return -1;
 	}

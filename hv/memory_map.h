@@ -8,7 +8,7 @@
  *   0009fc00-0009ffff  RAM, reserved (EBDA)    c0000000-ffffffff  devices (hv/machine.h)
  *   000a0000-000bffff  hole (VGA on a PC)      100000000-         the rest of the RAM
  *   000c0000-000dffff  RAM, not announced
- *   000e0000-000fffff  RAM, reserved (ACPI tables)
+ *   000e0000-000fffff  RAM, reserved (ACPI and MP tables, stubs)
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,10 @@
 #define MEMORY_EBDA		0x9fc00ULL
 #define MEMORY_VGA_HOLE		0xa0000ULL
 #define MEMORY_ROM		0xc0000ULL
-#define MEMORY_FIRMWARE		0xe0000ULL	/* filled by virt/acpi_tables.c */
+/* Filled by guestboot/: acpi_tables.c, mp_table.c, bios_data.c. */
+#define MEMORY_FIRMWARE		0xe0000ULL
+#define MEMORY_MP_TABLE		0xf0000ULL
+#define MEMORY_BIOS_STUBS	0xfe000ULL
 #define MEMORY_HIGH		0x100000ULL
 #define MEMORY_DEVICE_HOLE	0xc0000000ULL
 #define MEMORY_4GIB		0x100000000ULL

@@ -25,15 +25,18 @@ UNIT_acpi_pm := hv/dev/acpi_pm.c $(DEV_TEST)
 UNIT_lapic := hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c $(DEV_TEST)
 UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
 UNIT_memdisk := hv/memdisk.c tests/unit/fake/page_fake.c
-UNIT_machine := hv/machine.c hv/memdisk.c hv/gpm.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) tests/unit/fake/page_fake.c
+UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) tests/unit/fake/page_fake.c
 UNIT_memory_map := hv/memory_map.c
 UNIT_reset := arch/x86/virt/reset.c
 BOOT_FAKE := tests/unit/fake/guest_fake.c tests/unit/fake/page_fake.c hv/gpm.c hv/memory_map.c arch/x86/virt/reset.c
 UNIT_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
 UNIT_multiboot := arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c $(BOOT_FAKE)
 UNIT_loader := arch/x86/guestboot/loader.c arch/x86/guestboot/linux.c arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c \
-               arch/x86/guestboot/bootsector.c arch/x86/guestboot/acpi_tables.c hv/files.c $(BOOT_FAKE)
+               arch/x86/guestboot/bootsector.c arch/x86/guestboot/acpi_tables.c arch/x86/guestboot/mp_table.c \
+               arch/x86/guestboot/bios_data.c hv/files.c $(BOOT_FAKE)
 UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
+UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
+                 tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_apic_bus := hv/dev/apic_bus.c hv/init_sipi.c arch/x86/virt/reset.c
 VIO_TEST := hv/virtio/queue.c hv/virtio/request.c hv/virtio/mmio.c hv/virtio/status.c \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c

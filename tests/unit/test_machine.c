@@ -79,6 +79,11 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 		vm->end = end;
 }
 
+void vm_kill(struct vm *vm, const char *fmt, ...)
+{
+	vm_stop(vm, VM_END_CRASHED, "%s", fmt);
+}
+
 void vm_log(const struct vm *vm, const char *fmt, ...)
 {
 	(void)vm;
@@ -240,6 +245,7 @@ static void test_ends(void **state)
 		{ 0x64, 1, 0xfe, VM_END_REBOOT, -1 }, { 0xcf9, 1, 0x06, VM_END_REBOOT, -1 },
 		{ 0x92, 1, 0x01, VM_END_REBOOT, -1 }, { 0x604, 2, 0x3400, VM_END_SHUTDOWN, -1 },
 		{ 0xf4, 1, 0, VM_END_SHUTDOWN, 0 }, { 0xf4, 4, 42, VM_END_SHUTDOWN, 42 },
+		{ 0xec, 4, 0x0e410010, VM_END_CRASHED, -1 },
 		{ 0xf4, 4, 0xffffffff, VM_END_SHUTDOWN, 0x7fffffff }, { 0xcf8, 4, 0x80000600, VM_END_NONE, -1 },
 	};
 	struct fixture *f = *state;

@@ -118,7 +118,7 @@ static uint32_t place(struct builder *builder, const void *bytes, size_t len)
 	uint64_t addr = builder->next;
 
 	builder->next = align_up(addr + len, TABLE_ALIGN);
-	if (builder->next > MEMORY_HIGH || !gpm_write(builder->gpm, gpa(addr), bytes, len))
+	if (builder->next > MEMORY_MP_TABLE || !gpm_write(builder->gpm, gpa(addr), bytes, len))
 		builder->failed = true;
 	return (uint32_t)addr;
 }

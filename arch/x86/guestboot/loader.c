@@ -3,7 +3,9 @@
 #include "arch/x86/guestboot/loader.h"
 
 #include "arch/x86/guestboot/acpi_tables.h"
+#include "arch/x86/guestboot/bios_data.h"
 #include "arch/x86/guestboot/boot_image.h"
+#include "arch/x86/guestboot/mp_table.h"
 #include "arch/x86/virt/reset.h"
 #include "hv/files.h"
 #include "hv/lib/util.h"
@@ -76,7 +78,8 @@ static const char *prepare(struct vm *vm, struct guest_boot *boot)
 		return why;
 	boot->gpm = &vm->gpm;
 	memory_map_e820(&boot->map, vm->config->memory);
-	if (acpi_tables_write(&vm->gpm, &shape, &rsdp))
+	if (acpi_tables_write(&vm->gpm, &shape, &rsdp) || mp_table_write(&vm->gpm, vm->vcpu_count) ||
+	    !bios_data_write(&vm->gpm))
 		return "it has less than 1 MiB of RAM, or the host has none left";
 	boot->rsdp = rsdp.raw;
 	return NULL;
