@@ -167,6 +167,7 @@ static void create_chips(struct vm *vm)
 	i8042_init(&machine->i8042, &keyboard, guest_reset, vm);
 	acpi_pm_init(&machine->acpi_pm, &sci, guest_power_off, vm);
 	debugcon_init(&machine->debugcon, &debug, guest_exit, vm);
+	crtc_init(&machine->crtc);
 	bios_trap_init(&machine->bios_trap, guest_called_bios, vm);
 }
 
@@ -178,7 +179,7 @@ static int map_chips(struct vm *vm)
 	    pit_map(&machine->pit, &vm->pio) || rtc_map(&machine->rtc, &vm->pio) ||
 	    uart_map(&machine->uart, &vm->pio, COM1_BASE) || i8042_map(&machine->i8042, &vm->pio) ||
 	    acpi_pm_map(&machine->acpi_pm, &vm->pio) || debugcon_map(&machine->debugcon, &vm->pio) ||
-	    bios_trap_map(&machine->bios_trap, &vm->pio)) {
+	    crtc_map(&machine->crtc, &vm->pio) || bios_trap_map(&machine->bios_trap, &vm->pio)) {
 		vm_log(vm, "two devices want the same address");
 		return -1;
 	}

@@ -12,6 +12,7 @@
  *          03f8-03ff       16550, IRQ 4        GSI 16 + n  virtio-mmio n, level-triggered, active high
  *          0600-060b       ACPI PM1 event, control, timer (SCI on IRQ 9)
  *          00e9 00f4       debug console, exit device
+ *          03d4 03d5       cursor of a screen that is not there
  *          00ec            calls of a BIOS that is not there
  */
 #include "hv/block.h"
@@ -19,6 +20,7 @@
 #include "hv/console.h"
 #include "hv/dev/acpi_pm.h"
 #include "hv/dev/bios_trap.h"
+#include "hv/dev/crtc.h"
 #include "hv/dev/debugcon.h"
 #include "hv/dev/i8042.h"
 #include "hv/dev/ioapic.h"
@@ -56,6 +58,7 @@ struct machine {
 	struct acpi_pm   acpi_pm;
 	struct debugcon  debugcon;
 	struct bios_trap bios_trap;
+	struct crtc      crtc;
 
 	struct virtio_console console;
 	struct virtio_rng     rng;
