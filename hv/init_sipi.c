@@ -14,7 +14,7 @@
  */
 void vcpu_take_init(struct vcpu *vcpu)
 {
-	if (vcpu->lapic.base_msr & APIC_BASE_BSP) {
+	if (vcpu->lapic.s.base_msr & APIC_BASE_BSP) {
 		vm_stop(vcpu->vm, VM_END_REBOOT, "INIT sent to the boot processor");
 		return;
 	}

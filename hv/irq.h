@@ -20,9 +20,3 @@ static inline void irq_set(const struct irq_line *line, bool is_high)
 
 static inline void irq_raise(const struct irq_line *line) { irq_set(line, true); }
 static inline void irq_lower(const struct irq_line *line) { irq_set(line, false); }
-
-static inline void irq_pulse(const struct irq_line *line)
-{
-	irq_set(line, true);
-	irq_set(line, false);
-}

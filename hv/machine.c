@@ -52,9 +52,7 @@ static void pic_output_line(void *ctx, unsigned pin, bool is_high)
 	(void)pin;
 	if (!vm->vcpus[0])
 		return;
-	vm->vcpus[0]->lapic.extint = is_high;
-	if (is_high)
-		vcpu_kick(vm->vcpus[0]);
+	lapic_set_lint0(&vm->vcpus[0]->lapic, is_high);
 }
 
 static bool ioapic_message(void *ctx, const struct ioapic_msg *msg)
@@ -161,11 +159,11 @@ static void create_chips(struct vm *vm)
 	/* The controllers first: the others' lines have a level from the start. */
 	pic_init(&machine->pic, &int_output);
 	ioapic_init(&machine->ioapic, ioapic_message, vm);
-	pit_init(&machine->pit, &timer);
-	rtc_init(&machine->rtc, host_rtc_seconds(), low, vm->config->memory - low, &rtc);
+	pit_init(&machine->pit, &vm->clock, &timer);
+	rtc_init(&machine->rtc, host_rtc_seconds(), low, vm->config->memory - low, &vm->clock, &rtc);
 	uart_init(&machine->uart, &serial, &com1);
 	i8042_init(&machine->i8042, &keyboard, guest_reset, vm);
-	acpi_pm_init(&machine->acpi_pm, &sci, guest_power_off, vm);
+	acpi_pm_init(&machine->acpi_pm, &vm->clock, &sci, guest_power_off, vm);
 	debugcon_init(&machine->debugcon, &debug, guest_exit, vm);
 	crtc_init(&machine->crtc);
 	bios_trap_init(&machine->bios_trap, guest_called_bios, vm);

@@ -192,7 +192,7 @@ static uint32_t wait_after(struct slot *slot)
 	if (has_crashed ? slot->config->on_crash != ACTION_RESTART || vm->state != VM_RUNNING
 			: vm->end != VM_END_REBOOT || slot->config->on_reboot != ACTION_RESTART)
 		return RESTART_NEVER;
-	wait = restart_wait(&slot->restarts, has_crashed, (time_now() - vm->start_tsc) / time_hz());
+	wait = restart_wait(&slot->restarts, has_crashed, vm_now(vm) / time_hz());
 	if (wait == RESTART_NEVER)
 		log_error("%s: crashed %u times in a row, each within %u s of its start: not started again", vm->name,
 			  RESTART_CRASHES_MAX, RESTART_CRASH_LIFE);

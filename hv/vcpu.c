@@ -42,21 +42,17 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 
 /* ---- What the local APIC needs of its processor ---- */
 
-static uint64_t apic_guest_tsc(void *ctx)
-{
-	return vcpu_tsc(ctx);
-}
-
-static uint64_t apic_host_deadline(void *ctx, uint64_t guest_tsc)
-{
-	const struct vcpu *vcpu = ctx;
-
-	return guest_tsc - vcpu->tsc_offset;
-}
-
 static void apic_kick(void *ctx)
 {
 	vcpu_kick(ctx);
+}
+
+static void apic_nmi(void *ctx)
+{
+	struct vcpu *vcpu = ctx;
+
+	vcpu->nmi_pending = true;
+	vcpu_kick(vcpu);
 }
 
 static void apic_ipi(void *ctx, const struct lapic *from, uint64_t icr)
@@ -74,8 +70,7 @@ static void apic_eoi(void *ctx, uint8_t vector)
 }
 
 static const struct lapic_env apic_env = {
-	.guest_tsc = apic_guest_tsc, .host_deadline = apic_host_deadline, .kick = apic_kick,
-	.ipi = apic_ipi, .eoi = apic_eoi,
+	.kick = apic_kick, .nmi = apic_nmi, .ipi = apic_ipi, .eoi = apic_eoi,
 };
 
 int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
@@ -86,19 +81,18 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
 	vcpu->state = VCPU_PARKED;
 	vcpu->xcr0 = XCR0_X87;		/* as after a reset: SDM vol. 1, 13.3 */
 	dr_reset(vcpu);
-	vcpu->tsc_offset = 0 - time_now();
 	vcpu->fpu = page_alloc_contiguous(fpu_area_pages());
 	if (!vcpu->fpu)
 		return -1;
 	fpu_area_init(vcpu->fpu);
 	msr_reset(vcpu);
-	lapic_init(&vcpu->lapic, id, &apic_env, vcpu);
+	lapic_init(&vcpu->lapic, id, &apic_env, vcpu, &vm->clock, &vcpu->tsc_offset);
 	return virt->vcpu_create(vcpu);
 }
 
 void vcpu_destroy(struct vcpu *vcpu)
 {
-	timer_disarm(&vcpu->lapic.timer);
+	lapic_destroy(&vcpu->lapic);
 	if (this_cpu()->loaded == vcpu) {
 		virt->swap(vcpu, NULL);
 		this_cpu()->loaded = NULL;
@@ -115,7 +109,7 @@ bool vcpu_has_irq(struct vcpu *vcpu)
 {
 	struct lapic *lapic = &vcpu->lapic;
 
-	return (lapic->extint && lapic_takes_extint(lapic)) || (lapic->irr_count && lapic_pending(lapic) >= 0);
+	return (lapic->s.lint0_is_high && lapic_takes_extint(lapic)) || (lapic->irr_count && lapic_pending(lapic) >= 0);
 }
 
 int vcpu_ack_irq(struct vcpu *vcpu)
@@ -123,7 +117,7 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 	struct lapic *lapic = &vcpu->lapic;
 	int vector;
 
-	if (lapic->extint && lapic_takes_extint(lapic))
+	if (lapic->s.lint0_is_high && lapic_takes_extint(lapic))
 		return pic_ack(&vcpu->vm->machine->pic);
 	vector = lapic_pending(lapic);
 	if (vector >= 0)
@@ -208,7 +202,12 @@ enum insn_mode vcpu_mode(struct vcpu *vcpu)
 	return rights & SEG_DB ? INSN_32 : INSN_16;
 }
 
-uint64_t vcpu_tsc(struct vcpu *vcpu)
+uint64_t vcpu_tsc(const struct vcpu *vcpu)
 {
-	return time_now() + vcpu->tsc_offset;
+	return vm_now(vcpu->vm) + vcpu->tsc_offset;
+}
+
+uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu)
+{
+	return vcpu->vm->clock.offset + vcpu->tsc_offset;
 }

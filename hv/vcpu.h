@@ -45,7 +45,7 @@ struct vcpu {
 
 	/* MSRs we keep for the guest */
 	uint64_t     xcr0, xss;
-	uint64_t     tsc_offset;	/* guest TSC = host TSC + this */
+	uint64_t     tsc_offset;	/* guest TSC = the VM's clock + this */
 	uint64_t     tsc_adjust, tsc_aux;
 	uint64_t     misc_enable, bios_sign;
 	uint64_t     pv_time, pv_wall;	/* exit/pvclock.c */
@@ -100,6 +100,7 @@ int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
 
 uint8_t vcpu_cpl(struct vcpu *vcpu);
 enum insn_mode vcpu_mode(struct vcpu *vcpu);	/* from CS.L, CS.D, EFER.LMA */
-uint64_t vcpu_tsc(struct vcpu *vcpu);		/* the guest's time-stamp counter now */
+uint64_t vcpu_tsc(const struct vcpu *vcpu);	/* the guest's time-stamp counter now */
+uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu);	/* what hardware adds to the host's */
 
 void vcpu_dump(struct vcpu *vcpu);	/* registers, last exits, exit counts, control block: by name, to the log */

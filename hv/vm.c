@@ -17,6 +17,7 @@
 #include "hv/memory_map.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
+#include "hv/vm_state.h"
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "a VM fits into the pages vm_create asks for");
 _Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
@@ -158,11 +159,7 @@ int vm_start(struct vm *vm)
 		return -1;
 	/* Guests find their memory zeroed ahead, so that the first touch is cheap (page.h). */
 	page_prepare(vm->config->memory);
-	vm->start_tsc = time_now();
-	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-		vm->vcpus[i]->tsc_offset = 0 - vm->start_tsc;
-		virt->set_tsc_offset(vm->vcpus[i], vm->vcpus[i]->tsc_offset);
-	}
+	vm_run_clock(vm);
 	virt->vcpu_reset(vm->vcpus[0], &state);
 	vm->state = VM_RUNNING;
 	vm->vcpus[0]->state = VCPU_READY;

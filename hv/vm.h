@@ -12,6 +12,7 @@
 #include "boot/handoff.h"
 #include "hv/bus.h"
 #include "hv/gpm.h"
+#include "hv/vm_clock.h"
 
 #define VM_VCPUS_MAX	HANDOFF_VCPUS_MAX
 
@@ -40,7 +41,7 @@ struct vm {
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
 	uint32_t       vcpu_count;
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
-	uint64_t       start_tsc;
+	struct vm_clock clock;			/* stands until vm_start; 0 there */
 	uint64_t       overhead;		/* bytes beyond the guest's own RAM */
 };
 
@@ -53,6 +54,9 @@ __attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end en
 
 /* The guest did something it may not: stop this VM with a complete dump by name. */
 __attribute__((format(printf, 2, 3))) void vm_kill(struct vm *vm, const char *fmt, ...);
+
+/* The VM's own time in ticks, from which its TSC, its paravirtual clock and all devices derive. */
+static inline uint64_t vm_now(const struct vm *vm) { return vm_clock_now(&vm->clock); }
 
 static inline bool vm_is_alive(const struct vm *vm) { return vm->state == VM_RUNNING && vm->end == VM_END_NONE; }
 

@@ -8,6 +8,14 @@ void vm_clock_set(struct vm_clock *clock, uint64_t time)
 	clock->offset = time - time_now();
 }
 
+void vm_clock_after_load(void *device)
+{
+	struct vm_clock *clock = device;
+
+	if (clock->s.time > VM_CLOCK_MAX)
+		vm_clock_set(clock, VM_CLOCK_MAX);
+}
+
 void vm_clock_start(struct vm_clock *clock)
 {
 	if (clock->is_running)

@@ -10,6 +10,9 @@
 
 #include "hv/timer.h"
 
+/* The largest time a saved state may bring: a century, and far from where sums of times wrap. */
+#define VM_CLOCK_MAX	(1ULL << 62)
+
 struct vm_clock_state {
 	uint64_t time;			/* ticks when the clock was last stopped or set */
 };
@@ -27,6 +30,7 @@ static inline uint64_t vm_clock_now(const struct vm_clock *clock)
 
 void vm_clock_start(struct vm_clock *clock);		/* go on from where it stands */
 void vm_clock_stop(struct vm_clock *clock);
+void vm_clock_after_load(void *clock);
 void vm_clock_set(struct vm_clock *clock, uint64_t time);	/* running or not, it shows this now */
 
 /*

@@ -104,6 +104,21 @@ apic_base:
 	GP_WRITE MSR_APIC_BASE, 0xfee00901, "msr.apic-base-reserved"
 	GP_WRITE MSR_APIC_BASE, 0xfee00500, "msr.apic-base-x2-alone"
 	GP_WRITE MSR_APIC_BASE, 0x10000000fee00900, "msr.apic-base-wide"
+	; the page moves; where it was is nothing any more
+	WRITE_MSR MSR_APIC_BASE, 0xfed00900
+	mov	eax, 0xfed00030
+	mov	eax, [rax]
+	and	eax, 0xff
+	CHECK_RANGE rax, 0x10, 0x1f, "msr.apic-moved"
+	mov	eax, 0xfee00030
+	mov	eax, [rax]
+	mov	edx, 0xffffffff
+	CHECK_EQ rax, rdx, "msr.apic-moved-away"
+	WRITE_MSR MSR_APIC_BASE, 0xfee00900
+	mov	eax, 0xfee00030
+	mov	eax, [rax]
+	and	eax, 0xff
+	CHECK_RANGE rax, 0x10, 0x1f, "msr.apic-moved-back"
 	READ_MSR MSR_APIC_BASE
 	CHECK_IMM64 rax, 0xfee00900, "msr.apic-base-kept"
 	ret

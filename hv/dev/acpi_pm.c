@@ -23,7 +23,7 @@
 
 static uint64_t pm_ticks(const struct acpi_pm *pm)
 {
-	return mul_div64(time_now() - pm->base, ACPI_PM_TIMER_HZ, time_hz());
+	return mul_div64(vm_clock_now(pm->clock), ACPI_PM_TIMER_HZ, time_hz());
 }
 
 static void pm_refresh(struct acpi_pm *pm)
@@ -31,14 +31,14 @@ static void pm_refresh(struct acpi_pm *pm)
 	uint64_t carries = pm_ticks(pm) / TIMER_HALF;
 	uint64_t next = TIMER_NEVER;
 
-	if (carries != pm->carries) {
-		pm->carries = carries;
-		pm->status |= PM1_TIMER;
+	if (carries != pm->s.carries) {
+		pm->s.carries = carries;
+		pm->s.status |= PM1_TIMER;
 	}
-	if ((pm->enable & PM1_TIMER) && !(pm->status & PM1_TIMER))
-		next = pm->base + mul_div64((carries + 1) * TIMER_HALF, time_hz(), ACPI_PM_TIMER_HZ) + 1;
-	timer_arm(&pm->timer, next);
-	irq_set(&pm->sci, pm->status & pm->enable & PM1_ENABLE_BITS);
+	if ((pm->s.enable & PM1_TIMER) && !(pm->s.status & PM1_TIMER))
+		next = mul_div64((carries + 1) * TIMER_HALF, time_hz(), ACPI_PM_TIMER_HZ) + 1;
+	vm_clock_arm(pm->clock, &pm->timer, next);
+	irq_set(&pm->sci, pm->s.status & pm->s.enable & PM1_ENABLE_BITS);
 }
 
 static void pm_fire(void *ctx)
@@ -48,7 +48,7 @@ static void pm_fire(void *ctx)
 
 void acpi_pm_power_button(struct acpi_pm *pm)
 {
-	pm->status |= PM1_POWER_BUTTON;
+	pm->s.status |= PM1_POWER_BUTTON;
 	pm_refresh(pm);
 }
 
@@ -59,7 +59,7 @@ static uint64_t event_read(void *dev, uint64_t offset, unsigned size)
 
 	(void)size;
 	pm_refresh(pm);
-	both = pm->status | (uint64_t)pm->enable << 16;
+	both = pm->s.status | (uint64_t)pm->s.enable << 16;
 	return both >> (8 * offset);
 }
 
@@ -72,8 +72,8 @@ static void event_write(void *dev, uint64_t offset, unsigned size, uint64_t valu
 	uint16_t enable_mask = (uint16_t)(mask >> 16);
 
 	pm_refresh(pm);
-	pm->status &= (uint16_t)~(word & mask);
-	pm->enable = (uint16_t)(((pm->enable & ~enable_mask) | (word >> 16 & enable_mask)) & PM1_ENABLE_BITS);
+	pm->s.status &= (uint16_t)~(word & mask);
+	pm->s.enable = (uint16_t)(((pm->s.enable & ~enable_mask) | (word >> 16 & enable_mask)) & PM1_ENABLE_BITS);
 	pm_refresh(pm);
 }
 
@@ -82,16 +82,16 @@ static uint64_t control_read(void *dev, uint64_t offset, unsigned size)
 	const struct acpi_pm *pm = dev;
 
 	(void)size;
-	return (uint64_t)(pm->control | PM1_SCI_EN) >> (8 * offset);
+	return (uint64_t)(pm->s.control | PM1_SCI_EN) >> (8 * offset);
 }
 
 static void control_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct acpi_pm *pm = dev;
 	uint64_t mask = (UINT64_MAX >> (64 - 8 * size)) << (8 * offset);
-	uint16_t word = (uint16_t)(((value << (8 * offset)) & mask) | (pm->control & ~mask));
+	uint16_t word = (uint16_t)(((value << (8 * offset)) & mask) | (pm->s.control & ~mask));
 
-	pm->control = word & PM1_CONTROL_BITS;
+	pm->s.control = word & PM1_CONTROL_BITS;
 	if (!(word & PM1_SLEEP_ENABLE) || (word & PM1_SLEEP_TYPE) >> PM1_SLEEP_TYPE_SHIFT != ACPI_SLEEP_TYPE_S5)
 		return;
 	if (pm->power_off)
@@ -119,16 +119,28 @@ int acpi_pm_map(struct acpi_pm *pm, struct bus *pio)
 
 void acpi_pm_reset(struct acpi_pm *pm)
 {
-	pm->status = 0;
-	pm->enable = 0;
-	pm->control = 0;
-	pm->carries = pm_ticks(pm) / TIMER_HALF;
+	pm->s.status = 0;
+	pm->s.enable = 0;
+	pm->s.control = 0;
+	pm->s.carries = pm_ticks(pm) / TIMER_HALF;
 	pm_refresh(pm);
 }
 
-void acpi_pm_init(struct acpi_pm *pm, const struct irq_line *sci, void (*power_off)(void *), void *ctx)
+/* Times that lie ahead of the clock would report changes that did not happen yet. */
+void acpi_pm_after_load(void *dev)
 {
-	*pm = (struct acpi_pm){ .sci = *sci, .power_off = power_off, .ctx = ctx, .base = time_now() };
+	struct acpi_pm *pm = dev;
+
+	pm->s.enable &= PM1_ENABLE_BITS;
+	pm->s.control &= PM1_CONTROL_BITS;
+	pm->s.carries = min_u64(pm->s.carries, pm_ticks(pm) / TIMER_HALF);
+	pm_refresh(pm);
+}
+
+void acpi_pm_init(struct acpi_pm *pm, const struct vm_clock *clock, const struct irq_line *sci,
+		  void (*power_off)(void *), void *ctx)
+{
+	*pm = (struct acpi_pm){ .clock = clock, .sci = *sci, .power_off = power_off, .ctx = ctx };
 	timer_init(&pm->timer, pm_fire, pm);
 	acpi_pm_reset(pm);
 }

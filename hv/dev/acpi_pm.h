@@ -13,7 +13,7 @@
 
 #include "hv/bus.h"
 #include "hv/irq.h"
-#include "hv/timer.h"
+#include "hv/vm_clock.h"
 
 #define ACPI_PM1_EVENT_PORT	0x600U
 #define ACPI_PM1_CONTROL_PORT	0x604U
@@ -22,18 +22,24 @@
 #define ACPI_SLEEP_TYPE_S5	5U
 #define ACPI_SCI_IRQ		9U
 
-struct acpi_pm {
+struct acpi_pm_state {
 	uint16_t status, enable, control;
-	uint64_t base;			/* host TSC at timer value 0 */
 	uint64_t carries;		/* changes of the timer's top bit already reported */
+};
+
+struct acpi_pm {
+	struct acpi_pm_state s;
+	const struct vm_clock *clock;	/* the timer reads 0 where it begins */
 	struct irq_line sci;
 	struct timer    timer;		/* the next such change, when it shall interrupt */
 	void   (*power_off)(void *ctx);
 	void    *ctx;
 };
 
-void acpi_pm_init(struct acpi_pm *pm, const struct irq_line *sci, void (*power_off)(void *), void *ctx);
+void acpi_pm_init(struct acpi_pm *pm, const struct vm_clock *clock, const struct irq_line *sci,
+		  void (*power_off)(void *), void *ctx);
 void acpi_pm_reset(struct acpi_pm *pm);
+void acpi_pm_after_load(void *dev);
 void acpi_pm_destroy(struct acpi_pm *pm);
 __attribute__((warn_unused_result)) int acpi_pm_map(struct acpi_pm *pm, struct bus *pio);
 

@@ -109,7 +109,7 @@ static bool deliver_lowest(struct vm *vm, const struct message *msg)
 
 		if (!is_addressed(vcpu, msg) || vcpu->state == VCPU_PARKED || !lapic_is_enabled(&vcpu->lapic))
 			continue;
-		if (!chosen || vcpu->lapic.tpr < chosen->lapic.tpr)
+		if (!chosen || vcpu->lapic.s.tpr < chosen->lapic.s.tpr)
 			chosen = vcpu;
 	}
 	return chosen && take_fixed(chosen, msg);

@@ -7,6 +7,7 @@
 #include "hv/dev/i8042.h"
 
 #include "hv/lib/util.h"
+#include "hv/state.h"
 
 #define STATUS_OUTPUT_FULL	0x01U
 #define STATUS_SYSTEM		0x04U	/* self-test passed */
@@ -50,12 +51,18 @@
 #define CF9_RESET		0x04U
 #define CF9_WRITABLE		0x0eU
 
+static void i8042_set_irq(struct i8042 *dev, bool is_high)
+{
+	dev->s.irq_is_high = is_high;
+	irq_set(&dev->irq, is_high);
+}
+
 static void i8042_reply(struct i8042 *dev, uint8_t data, uint8_t status)
 {
-	dev->data = data;
-	dev->status = (uint8_t)((dev->status & ~STATUS_TIMEOUT) | STATUS_OUTPUT_FULL | status);
-	if (dev->control & CONTROL_KBD_INTERRUPT)
-		irq_raise(&dev->irq);
+	dev->s.data = data;
+	dev->s.status = (uint8_t)((dev->s.status & ~STATUS_TIMEOUT) | STATUS_OUTPUT_FULL | status);
+	if (dev->s.control & CONTROL_KBD_INTERRUPT)
+		i8042_set_irq(dev, true);
 }
 
 static void i8042_request_reset(struct i8042 *dev)
@@ -66,7 +73,7 @@ static void i8042_request_reset(struct i8042 *dev)
 
 static void i8042_set_output(struct i8042 *dev, uint8_t value)
 {
-	dev->output_port = value;
+	dev->s.output_port = value;
 	if (!(value & OUTPUT_RUN))
 		i8042_request_reset(dev);
 }
@@ -99,13 +106,13 @@ static const struct i8042_command commands[] = {
 static bool i8042_port_command(struct i8042 *dev, uint8_t code)
 {
 	if (code == CMD_READ_CONTROL)
-		i8042_reply(dev, dev->control, 0);
+		i8042_reply(dev, dev->s.control, 0);
 	else if (code == CMD_READ_OUTPUT)
-		i8042_reply(dev, dev->output_port, 0);
+		i8042_reply(dev, dev->s.output_port, 0);
 	else if (code == CMD_A20_OFF)
-		dev->output_port &= (uint8_t)~OUTPUT_A20;
+		dev->s.output_port &= (uint8_t)~OUTPUT_A20;
 	else if (code == CMD_A20_ON)
-		dev->output_port |= OUTPUT_A20;
+		dev->s.output_port |= OUTPUT_A20;
 	else if (code >= CMD_PULSE && !(code & OUTPUT_RUN))
 		i8042_request_reset(dev);
 	else
@@ -115,8 +122,8 @@ static bool i8042_port_command(struct i8042 *dev, uint8_t code)
 
 static void i8042_command(struct i8042 *dev, uint8_t code)
 {
-	dev->status |= STATUS_COMMAND;
-	dev->command = 0;
+	dev->s.status |= STATUS_COMMAND;
+	dev->s.command = 0;
 	if (i8042_port_command(dev, code))
 		return;
 	for (size_t i = 0; i < countof(commands); i++) {
@@ -124,9 +131,9 @@ static void i8042_command(struct i8042 *dev, uint8_t code)
 
 		if (row->code != code)
 			continue;
-		dev->control = (uint8_t)((dev->control | row->control_set) & ~row->control_clear);
+		dev->s.control = (uint8_t)((dev->s.control | row->control_set) & ~row->control_clear);
 		if (row->has_param)
-			dev->command = code;
+			dev->s.command = code;
 		if (row->has_reply)
 			i8042_reply(dev, row->reply, 0);
 		return;
@@ -135,12 +142,12 @@ static void i8042_command(struct i8042 *dev, uint8_t code)
 
 static void i8042_data(struct i8042 *dev, uint8_t value)
 {
-	uint8_t command = dev->command;
+	uint8_t command = dev->s.command;
 
-	dev->status &= (uint8_t)~STATUS_COMMAND;
-	dev->command = 0;
+	dev->s.status &= (uint8_t)~STATUS_COMMAND;
+	dev->s.command = 0;
 	if (command == CMD_WRITE_CONTROL)
-		dev->control = value;
+		dev->s.control = value;
 	else if (command == CMD_WRITE_OUTPUT)
 		i8042_set_output(dev, value);
 	else if (command == CMD_KBD_LOOP || command == CMD_AUX_LOOP)
@@ -155,9 +162,9 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
 
 	(void)offset;
 	(void)size;
-	dev->status &= (uint8_t)~(STATUS_OUTPUT_FULL | STATUS_TIMEOUT);
-	irq_lower(&dev->irq);
-	return dev->data;
+	dev->s.status &= (uint8_t)~(STATUS_OUTPUT_FULL | STATUS_TIMEOUT);
+	i8042_set_irq(dev, false);
+	return dev->s.data;
 }
 
 static void data_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -173,7 +180,7 @@ static uint64_t status_read(void *opaque, uint64_t offset, unsigned size)
 
 	(void)offset;
 	(void)size;
-	return dev->status;
+	return dev->s.status;
 }
 
 static void command_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -189,17 +196,17 @@ static uint64_t port92_read(void *opaque, uint64_t offset, unsigned size)
 
 	(void)offset;
 	(void)size;
-	return dev->port92;
+	return dev->s.port92;
 }
 
 static void port92_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct i8042 *dev = opaque;
-	bool is_rise = value & ~(uint64_t)dev->port92 & PORT92_RESET;
+	bool is_rise = value & ~(uint64_t)dev->s.port92 & PORT92_RESET;
 
 	(void)offset;
 	(void)size;
-	dev->port92 = (uint8_t)value & PORT92_WRITABLE;
+	dev->s.port92 = (uint8_t)value & PORT92_WRITABLE;
 	if (is_rise)
 		i8042_request_reset(dev);
 }
@@ -210,17 +217,17 @@ static uint64_t cf9_read(void *opaque, uint64_t offset, unsigned size)
 
 	(void)offset;
 	(void)size;
-	return dev->cf9;
+	return dev->s.cf9;
 }
 
 static void cf9_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct i8042 *dev = opaque;
-	bool is_rise = value & ~(uint64_t)dev->cf9 & CF9_RESET;
+	bool is_rise = value & ~(uint64_t)dev->s.cf9 & CF9_RESET;
 
 	(void)offset;
 	(void)size;
-	dev->cf9 = (uint8_t)value & CF9_WRITABLE;
+	dev->s.cf9 = (uint8_t)value & CF9_WRITABLE;
 	if (is_rise)
 		i8042_request_reset(dev);
 }
@@ -239,14 +246,22 @@ int i8042_map(struct i8042 *dev, struct bus *pio)
 
 void i8042_reset(struct i8042 *dev)
 {
-	dev->status = STATUS_SYSTEM | STATUS_UNLOCKED;
-	dev->data = 0;
-	dev->control = CONTROL_SYSTEM | CONTROL_KBD_OFF | CONTROL_AUX_OFF;
-	dev->output_port = OUTPUT_RUN | OUTPUT_A20;
-	dev->command = 0;
-	dev->port92 = OUTPUT_A20;
-	dev->cf9 = 0;
-	irq_lower(&dev->irq);
+	dev->s.status = STATUS_SYSTEM | STATUS_UNLOCKED;
+	dev->s.data = 0;
+	dev->s.control = CONTROL_SYSTEM | CONTROL_KBD_OFF | CONTROL_AUX_OFF;
+	dev->s.output_port = OUTPUT_RUN | OUTPUT_A20;
+	dev->s.command = 0;
+	dev->s.port92 = OUTPUT_A20;
+	dev->s.cf9 = 0;
+	i8042_set_irq(dev, false);
+}
+
+void i8042_after_load(void *opaque)
+{
+	struct i8042 *dev = opaque;
+
+	state_fix_bool(&dev->s.irq_is_high);
+	irq_set(&dev->irq, dev->s.irq_is_high);
 }
 
 void i8042_init(struct i8042 *dev, const struct irq_line *irq, void (*reset_requested)(void *), void *ctx)

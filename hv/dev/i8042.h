@@ -15,13 +15,18 @@
 #include "hv/bus.h"
 #include "hv/irq.h"
 
-struct i8042 {
+struct i8042_state {
 	uint8_t status;
 	uint8_t data;			/* output buffer */
 	uint8_t control;		/* the command byte */
 	uint8_t output_port;
 	uint8_t command;		/* waits for its parameter at port 60h; 0 = none */
 	uint8_t port92, cf9;
+	bool    irq_is_high;
+};
+
+struct i8042 {
+	struct i8042_state s;
 	struct irq_line irq;		/* IRQ 1 */
 	void  (*reset_requested)(void *ctx);
 	void   *ctx;
@@ -29,4 +34,5 @@ struct i8042 {
 
 void i8042_init(struct i8042 *dev, const struct irq_line *irq, void (*reset_requested)(void *), void *ctx);
 void i8042_reset(struct i8042 *dev);
+void i8042_after_load(void *opaque);
 __attribute__((warn_unused_result)) int i8042_map(struct i8042 *dev, struct bus *pio);

@@ -33,7 +33,7 @@
 
 static bool ioapic_send(struct ioapic *ioapic, unsigned pin)
 {
-	uint64_t entry = ioapic->redir[pin];
+	uint64_t entry = ioapic->s.redir[pin];
 	struct ioapic_msg msg = {
 		.dest = (uint32_t)(entry >> REDIR_DEST_SHIFT),
 		.is_logical = entry & REDIR_LOGICAL,
@@ -54,14 +54,14 @@ static bool is_level(uint64_t entry)
 /* Offer a level-triggered input that is up and has nothing under way. */
 static void ioapic_service(struct ioapic *ioapic, unsigned pin)
 {
-	uint64_t entry = ioapic->redir[pin];
+	uint64_t entry = ioapic->s.redir[pin];
 
-	if (!is_level(entry) || (entry & (REDIR_MASKED | REDIR_REMOTE_IRR)) || !(ioapic->lines >> pin & 1))
+	if (!is_level(entry) || (entry & (REDIR_MASKED | REDIR_REMOTE_IRR)) || !(ioapic->s.lines >> pin & 1))
 		return;
 	/* Set first: the delivery may lead back here. */
-	ioapic->redir[pin] |= REDIR_REMOTE_IRR;
+	ioapic->s.redir[pin] |= REDIR_REMOTE_IRR;
 	if (!ioapic_send(ioapic, pin))
-		ioapic->redir[pin] &= ~REDIR_REMOTE_IRR;
+		ioapic->s.redir[pin] &= ~REDIR_REMOTE_IRR;
 }
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high)
@@ -72,23 +72,23 @@ void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high)
 	if (pin >= IOAPIC_PINS)
 		return;
 	bit = 1U << pin;
-	is_rise = is_high && !(ioapic->lines & bit);
-	ioapic->lines = is_high ? ioapic->lines | bit : ioapic->lines & ~bit;
+	is_rise = is_high && !(ioapic->s.lines & bit);
+	ioapic->s.lines = is_high ? ioapic->s.lines | bit : ioapic->s.lines & ~bit;
 
-	if (is_level(ioapic->redir[pin]))
+	if (is_level(ioapic->s.redir[pin]))
 		ioapic_service(ioapic, pin);
-	else if (is_rise && !(ioapic->redir[pin] & REDIR_MASKED))
+	else if (is_rise && !(ioapic->s.redir[pin] & REDIR_MASKED))
 		(void)ioapic_send(ioapic, pin);
 }
 
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-		uint64_t entry = ioapic->redir[pin];
+		uint64_t entry = ioapic->s.redir[pin];
 
 		if (!(entry & REDIR_REMOTE_IRR) || (entry & REDIR_VECTOR) != vector)
 			continue;
-		ioapic->redir[pin] &= ~REDIR_REMOTE_IRR;
+		ioapic->s.redir[pin] &= ~REDIR_REMOTE_IRR;
 		ioapic_service(ioapic, pin);
 	}
 }
@@ -100,17 +100,17 @@ static uint32_t ioapic_read_register(const struct ioapic *ioapic, unsigned index
 	unsigned half = index - INDEX_REDIR;
 
 	if (index == INDEX_ID || index == INDEX_ARB)
-		return (uint32_t)ioapic->id << ID_SHIFT;
+		return (uint32_t)ioapic->s.id << ID_SHIFT;
 	if (index == INDEX_VERSION)
 		return VERSION;
 	if (index < INDEX_REDIR || half >= 2 * IOAPIC_PINS)
 		return 0;
-	return (uint32_t)(half & 1 ? ioapic->redir[half / 2] >> 32 : ioapic->redir[half / 2]);
+	return (uint32_t)(half & 1 ? ioapic->s.redir[half / 2] >> 32 : ioapic->s.redir[half / 2]);
 }
 
 static void ioapic_write_redir(struct ioapic *ioapic, unsigned half, uint32_t value)
 {
-	uint64_t *entry = &ioapic->redir[half / 2];
+	uint64_t *entry = &ioapic->s.redir[half / 2];
 
 	if (half & 1) {
 		*entry = (*entry & UINT32_MAX) | (value & REDIR_HIGH_WRITABLE) << 32;
@@ -128,7 +128,7 @@ static void ioapic_write_register(struct ioapic *ioapic, unsigned index, uint32_
 	unsigned half = index - INDEX_REDIR;
 
 	if (index == INDEX_ID)
-		ioapic->id = (uint8_t)(value >> ID_SHIFT & ID_MASK);
+		ioapic->s.id = (uint8_t)(value >> ID_SHIFT & ID_MASK);
 	else if (index >= INDEX_REDIR && half < 2 * IOAPIC_PINS)
 		ioapic_write_redir(ioapic, half, value);
 }
@@ -139,9 +139,9 @@ static uint64_t ioapic_read(void *dev, uint64_t offset, unsigned size)
 
 	(void)size;
 	if (offset == OFFSET_INDEX)
-		return ioapic->index;
+		return ioapic->s.index;
 	if (offset == OFFSET_DATA)
-		return ioapic_read_register(ioapic, ioapic->index);
+		return ioapic_read_register(ioapic, ioapic->s.index);
 	return 0;
 }
 
@@ -150,9 +150,9 @@ static void ioapic_write(void *dev, uint64_t offset, unsigned size, uint64_t val
 	struct ioapic *ioapic = dev;
 
 	if (offset == OFFSET_INDEX)
-		ioapic->index = (uint8_t)value;
+		ioapic->s.index = (uint8_t)value;
 	else if (offset == OFFSET_DATA && size == sizeof(uint32_t))
-		ioapic_write_register(ioapic, ioapic->index, (uint32_t)value);
+		ioapic_write_register(ioapic, ioapic->s.index, (uint32_t)value);
 	else if (offset == OFFSET_EOI)
 		ioapic_eoi(ioapic, (uint8_t)value);
 }
@@ -169,9 +169,24 @@ int ioapic_map(struct ioapic *ioapic, struct bus *mmio)
 void ioapic_reset(struct ioapic *ioapic)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
-		ioapic->redir[pin] = REDIR_MASKED;
-	ioapic->index = 0;
-	ioapic->id = 0;
+		ioapic->s.redir[pin] = REDIR_MASKED;
+	ioapic->s.index = 0;
+	ioapic->s.id = 0;
+}
+
+void ioapic_after_load(void *dev)
+{
+	struct ioapic *ioapic = dev;
+
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		uint64_t *entry = &ioapic->s.redir[pin];
+
+		*entry &= REDIR_LOW_WRITABLE | REDIR_REMOTE_IRR | REDIR_HIGH_WRITABLE << 32;
+		if (!(*entry & REDIR_LEVEL))
+			*entry &= ~REDIR_REMOTE_IRR;
+	}
+	ioapic->s.lines &= (1U << IOAPIC_PINS) - 1;
+	ioapic->s.id &= ID_MASK;
 }
 
 void ioapic_init(struct ioapic *ioapic, bool (*deliver)(void *, const struct ioapic_msg *), void *ctx)

@@ -36,11 +36,15 @@ struct ioapic_msg {
 	enum apic_mode mode;
 };
 
-struct ioapic {
+struct ioapic_state {
 	uint64_t redir[IOAPIC_PINS];
 	uint32_t lines;			/* asserted inputs */
 	uint8_t  index;
 	uint8_t  id;
+};
+
+struct ioapic {
+	struct ioapic_state s;
 	/* True when some local APIC took it; a level-triggered one that nobody took is offered again later. */
 	bool   (*deliver)(void *ctx, const struct ioapic_msg *msg);
 	void    *ctx;
@@ -48,6 +52,7 @@ struct ioapic {
 
 void ioapic_init(struct ioapic *ioapic, bool (*deliver)(void *, const struct ioapic_msg *), void *ctx);
 void ioapic_reset(struct ioapic *ioapic);
+void ioapic_after_load(void *dev);
 __attribute__((warn_unused_result)) int ioapic_map(struct ioapic *ioapic, struct bus *mmio);
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high);

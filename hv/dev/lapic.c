@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Local APIC: interrupts that are requested, served and ended, and the modes of the APIC itself (lapic.h).
- * The registers are in lapic_regs.c, the timer in lapic_timer.c.
+ * The registers are in lapic_regs.c, the timer in lapic_timer.c, the 8259's wire in lapic_lint0.c.
  *
  * Invariants: irr_count is the number of bits in irr; bit n of irr_words (isr_words) says whether word n of
  * irr (isr) is not 0. Whoever makes something deliverable calls kick, so that the run loop may look only
@@ -14,9 +14,12 @@
 #include "hv/dev/ioapic.h"
 #include "hv/dev/lapic_regs.h"
 #include "hv/lib/string.h"
+#include "hv/state.h"
 
 #define VECTORS_PER_WORD 32U
+#define VECTOR_WORDS	8U
 #define NO_VECTOR	(-1)
+#define LOW_VECTORS	0xffffU		/* below LAPIC_VECTOR_MIN */
 
 #define DFR_RESET	0xffffffffU
 #define SVR_RESET	0x000000ffU
@@ -24,6 +27,7 @@
 #define BROADCAST_8	0xffU
 #define BROADCAST_32	0xffffffffU
 #define XAPIC_LDR_SHIFT	24
+#define LDR_XAPIC	0xff000000U
 #define MODEL_SHIFT	28
 #define MODEL_FLAT	0xfU
 #define MODEL_CLUSTER	0x0U
@@ -80,8 +84,8 @@ static int set_highest(const uint32_t *set, uint32_t words)
 /* The class below or at which nothing interrupts: the task's or that of the vector in service. */
 static unsigned served_class(const struct lapic *lapic)
 {
-	int served = set_highest(lapic->isr, lapic->isr_words);
-	unsigned task = lapic->tpr >> LAPIC_CLASS_SHIFT;
+	int served = set_highest(lapic->s.isr, lapic->isr_words);
+	unsigned task = lapic->s.tpr >> LAPIC_CLASS_SHIFT;
 	unsigned class = served < 0 ? 0 : (unsigned)served >> LAPIC_CLASS_SHIFT;
 
 	return class > task ? class : task;
@@ -91,8 +95,8 @@ uint8_t lapic_ppr(const struct lapic *lapic)
 {
 	unsigned class = served_class(lapic);
 
-	if (class == lapic->tpr >> LAPIC_CLASS_SHIFT)
-		return (uint8_t)lapic->tpr;
+	if (class == lapic->s.tpr >> LAPIC_CLASS_SHIFT)
+		return (uint8_t)lapic->s.tpr;
 	return (uint8_t)(class << LAPIC_CLASS_SHIFT);
 }
 
@@ -102,40 +106,42 @@ int lapic_pending(const struct lapic *lapic)
 
 	if (!lapic->irr_count)
 		return NO_VECTOR;
-	vector = set_highest(lapic->irr, lapic->irr_words);
+	vector = set_highest(lapic->s.irr, lapic->irr_words);
 	return (unsigned)vector >> LAPIC_CLASS_SHIFT > served_class(lapic) ? vector : NO_VECTOR;
 }
 
 void lapic_accept(struct lapic *lapic, uint8_t vector)
 {
-	if (!set_has(lapic->irr, vector))
+	if (!set_has(lapic->s.irr, vector))
 		return;
-	set_remove(lapic->irr, &lapic->irr_words, vector);
+	set_remove(lapic->s.irr, &lapic->irr_words, vector);
 	lapic->irr_count--;
-	set_add(lapic->isr, &lapic->isr_words, vector);
+	set_add(lapic->s.isr, &lapic->isr_words, vector);
 }
 
 void lapic_eoi(struct lapic *lapic)
 {
-	int vector = set_highest(lapic->isr, lapic->isr_words);
+	int vector = set_highest(lapic->s.isr, lapic->isr_words);
 
 	if (vector < 0)
 		return;
-	set_remove(lapic->isr, &lapic->isr_words, (unsigned)vector);
-	if (set_has(lapic->tmr, (unsigned)vector))
+	set_remove(lapic->s.isr, &lapic->isr_words, (unsigned)vector);
+	if (set_has(lapic->s.tmr, (unsigned)vector)) {
+		lapic_lint0_ended(lapic, (uint8_t)vector);
 		lapic->env->eoi(lapic->ctx, (uint8_t)vector);
+	}
 	if (lapic->irr_count)
 		lapic->env->kick(lapic->ctx);
 }
 
 static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
 {
-	uint32_t bit = vector_bit(vector), *tmr = &lapic->tmr[vector / VECTORS_PER_WORD];
+	uint32_t bit = vector_bit(vector), *tmr = &lapic->s.tmr[vector / VECTORS_PER_WORD];
 
 	*tmr = is_level ? *tmr | bit : *tmr & ~bit;
-	if (set_has(lapic->irr, vector))
+	if (set_has(lapic->s.irr, vector))
 		return;
-	set_add(lapic->irr, &lapic->irr_words, vector);
+	set_add(lapic->s.irr, &lapic->irr_words, vector);
 	lapic->irr_count++;
 	lapic->env->kick(lapic->ctx);
 }
@@ -146,11 +152,11 @@ static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
  */
 void lapic_error(struct lapic *lapic, uint32_t esr_bit)
 {
-	uint32_t lvt = lapic->lvt[LVT_ERROR];
+	uint32_t lvt = lapic->s.lvt[LVT_ERROR];
 
-	if (lapic->esr_latch & esr_bit)
+	if (lapic->s.esr_latch & esr_bit)
 		return;
-	lapic->esr_latch |= esr_bit;
+	lapic->s.esr_latch |= esr_bit;
 	if (!(lvt & LVT_MASKED) && (lvt & LVT_VECTOR) >= LAPIC_VECTOR_MIN && lapic_is_enabled(lapic))
 		lapic_request(lapic, lvt & LVT_VECTOR, false);
 }
@@ -167,16 +173,16 @@ void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level)
 
 void lapic_set_tpr(struct lapic *lapic, uint8_t tpr)
 {
-	bool is_lower = tpr < lapic->tpr;
+	bool is_lower = tpr < lapic->s.tpr;
 
-	lapic->tpr = tpr;
+	lapic->s.tpr = tpr;
 	if (is_lower && lapic->irr_count)
 		lapic->env->kick(lapic->ctx);
 }
 
 uint64_t lapic_cr8_read(const struct lapic *lapic)
 {
-	return lapic->tpr >> LAPIC_CLASS_SHIFT;
+	return lapic->s.tpr >> LAPIC_CLASS_SHIFT;
 }
 
 void lapic_cr8_write(struct lapic *lapic, uint64_t value)
@@ -188,7 +194,7 @@ void lapic_cr8_write(struct lapic *lapic, uint64_t value)
 
 void lapic_send(struct lapic *lapic)
 {
-	uint64_t icr = lapic->icr;
+	uint64_t icr = lapic->s.icr;
 	unsigned mode = ((uint32_t)icr & ICR_MODE) >> ICR_MODE_SHIFT;
 	uint8_t vector = (uint8_t)icr;
 
@@ -203,16 +209,16 @@ void lapic_send(struct lapic *lapic)
 /* SDM vol. 3, "Logical Destination Mode": flat and cluster model; x2APIC has clusters of 16 only. */
 static bool matches_logical(const struct lapic *lapic, uint32_t dest)
 {
-	uint32_t ldr = lapic->ldr >> XAPIC_LDR_SHIFT;
+	uint32_t ldr = lapic->s.ldr >> XAPIC_LDR_SHIFT;
 
 	if (lapic_is_x2apic(lapic))
-		return dest >> X2_CLUSTER_SHIFT == lapic->ldr >> X2_CLUSTER_SHIFT &&
-		       (dest & lapic->ldr & X2_LOGICAL_BITS);
+		return dest >> X2_CLUSTER_SHIFT == lapic->s.ldr >> X2_CLUSTER_SHIFT &&
+		       (dest & lapic->s.ldr & X2_LOGICAL_BITS);
 	if (dest == BROADCAST_8)
 		return true;
-	if (lapic->dfr >> MODEL_SHIFT == MODEL_FLAT)
+	if (lapic->s.dfr >> MODEL_SHIFT == MODEL_FLAT)
 		return dest & ldr;
-	if (lapic->dfr >> MODEL_SHIFT != MODEL_CLUSTER)
+	if (lapic->s.dfr >> MODEL_SHIFT != MODEL_CLUSTER)
 		return false;
 	return dest >> CLUSTER_SHIFT == ldr >> CLUSTER_SHIFT && (dest & ldr & CLUSTER_BITS);
 }
@@ -226,26 +232,16 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
 	return dest == lapic->id || (dest == BROADCAST_8 && !lapic_is_x2apic(lapic));
 }
 
-bool lapic_takes_extint(const struct lapic *lapic)
-{
-	uint32_t lint0 = lapic->lvt[LVT_LINT0];
-
-	/* Switched off, the APIC's LINT0 is the processor's INTR pin. */
-	if (!(lapic->base_msr & BASE_EN))
-		return true;
-	return !(lint0 & LVT_MASKED) && (lint0 & LVT_MODE) >> LVT_MODE_SHIFT == APIC_EXTINT;
-}
-
 /* ---- Modes ---- */
 
 bool lapic_is_enabled(const struct lapic *lapic)
 {
-	return (lapic->base_msr & BASE_EN) && (lapic->svr & SVR_ENABLE);
+	return (lapic->s.base_msr & BASE_EN) && (lapic->s.svr & SVR_ENABLE);
 }
 
 bool lapic_is_x2apic(const struct lapic *lapic)
 {
-	return lapic->base_msr & BASE_EXTD;
+	return lapic->s.base_msr & BASE_EXTD;
 }
 
 /* x2APIC: the logical ID is fixed, 16 processors a cluster (SDM vol. 3, "Deriving Logical x2APIC ID"). */
@@ -256,11 +252,10 @@ static uint32_t x2apic_ldr(uint32_t id)
 
 bool lapic_base_write(struct lapic *lapic, uint64_t value)
 {
-	uint64_t old_mode = lapic->base_msr & (BASE_EN | BASE_EXTD);
+	uint64_t old_mode = lapic->s.base_msr & (BASE_EN | BASE_EXTD);
 	uint64_t mode = value & (BASE_EN | BASE_EXTD);
 
-	/* The page stays where it is, and the boot processor remains what it is. */
-	if ((value & ~(BASE_EN | BASE_EXTD | BASE_BSP)) != LAPIC_BASE)
+	if (value & ~(BASE_PAGE | BASE_EN | BASE_EXTD | BASE_BSP))
 		return false;
 	if (mode == BASE_EXTD)
 		return false;
@@ -268,14 +263,16 @@ bool lapic_base_write(struct lapic *lapic, uint64_t value)
 		return false;		/* x2APIC is entered through xAPIC only... */
 	if (mode == BASE_EN && (old_mode & BASE_EXTD))
 		return false;		/* ...and left through "disabled" only */
+	/* The page moves, in any mode; the boot processor remains what it is. */
+	lapic->s.base_msr = (lapic->s.base_msr & ~BASE_PAGE) | (value & BASE_PAGE);
 	if (mode == old_mode)
 		return true;
 
 	if (!mode)
 		lapic_reset(lapic, true);	/* all but ID and base is lost */
-	lapic->base_msr = LAPIC_BASE | mode | (lapic->base_msr & BASE_BSP);
-	lapic->icr = 0;
-	lapic->ldr = mode & BASE_EXTD ? x2apic_ldr(lapic->id) : 0;
+	lapic->s.base_msr = (lapic->s.base_msr & (BASE_PAGE | BASE_BSP)) | mode;
+	lapic->s.icr = 0;
+	lapic->s.ldr = mode & BASE_EXTD ? x2apic_ldr(lapic->id) : 0;
 	lapic->env->kick(lapic->ctx);	/* the 8259's way to the processor may have changed */
 	return true;
 }
@@ -284,38 +281,80 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 {
 	bool is_boot = lapic->id == 0;
 
-	memset(lapic->irr, 0, sizeof(lapic->irr));
-	memset(lapic->isr, 0, sizeof(lapic->isr));
-	memset(lapic->tmr, 0, sizeof(lapic->tmr));
+	memset(lapic->s.irr, 0, sizeof(lapic->s.irr));
+	memset(lapic->s.isr, 0, sizeof(lapic->s.isr));
+	memset(lapic->s.tmr, 0, sizeof(lapic->s.tmr));
 	lapic->irr_count = lapic->irr_words = lapic->isr_words = 0;
-	lapic->tpr = lapic->esr = lapic->esr_latch = 0;
-	lapic->icr = 0;
-	lapic->dfr = DFR_RESET;
-	lapic->svr = SVR_RESET;
+	lapic->s.tpr = lapic->s.esr = lapic->s.esr_latch = 0;
+	lapic->s.icr = 0;
+	lapic->s.dfr = DFR_RESET;
+	lapic->s.svr = SVR_RESET;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		lapic->lvt[i] = LVT_MASKED;
+		lapic->s.lvt[i] = LVT_MASKED;
 	lapic_timer_reset(lapic);
 
 	if (!is_init)
-		lapic->base_msr = LAPIC_BASE | BASE_EN | (is_boot ? BASE_BSP : 0);
-	lapic->ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : 0;
+		lapic->s.base_msr = LAPIC_BASE | BASE_EN | (is_boot ? BASE_BSP : 0);
+	lapic->s.ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : 0;
 	/*
 	 * There is no firmware, so the boot processor starts as firmware leaves it: "virtual wire", the 8259
 	 * on LINT0 and NMI on LINT1 (MultiProcessor Specification, 3.6.2.2). Kernels that know no APIC need it.
 	 */
 	if (!is_init && is_boot) {
-		lapic->svr = SVR_FIRMWARE;
-		lapic->lvt[LVT_LINT0] = (uint32_t)APIC_EXTINT << LVT_MODE_SHIFT;
-		lapic->lvt[LVT_LINT1] = (uint32_t)APIC_NMI << LVT_MODE_SHIFT;
+		lapic->s.svr = SVR_FIRMWARE;
+		lapic->s.lvt[LVT_LINT0] = (uint32_t)APIC_EXTINT << LVT_MODE_SHIFT;
+		lapic->s.lvt[LVT_LINT1] = (uint32_t)APIC_NMI << LVT_MODE_SHIFT;
 	}
 }
 
-void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx)
+static uint32_t set_words(const uint32_t *set)
+{
+	uint32_t words = 0;
+
+	for (unsigned i = 0; i < VECTOR_WORDS; i++)
+		words |= set[i] ? 1U << i : 0;
+	return words;
+}
+
+static uint32_t set_count(const uint32_t *set)
+{
+	uint32_t count = 0;
+
+	for (unsigned i = 0; i < VECTOR_WORDS; i++)
+		for (uint32_t word = set[i]; word; word &= word - 1)
+			count++;
+	return count;
+}
+
+void lapic_after_load(void *dev)
+{
+	struct lapic *lapic = dev;
+	struct lapic_state *s = &lapic->s;
+
+	state_fix_bool(&s->lint0_is_high);
+	s->base_msr = (s->base_msr & (BASE_PAGE | BASE_EN | BASE_EXTD)) | (lapic->id ? 0 : BASE_BSP);
+	if (!(s->base_msr & BASE_EN))
+		s->base_msr &= ~BASE_EXTD;
+	lapic_regs_after_load(lapic);
+	s->ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : s->ldr & LDR_XAPIC;
+	s->irr[0] &= ~LOW_VECTORS;
+	s->isr[0] &= ~LOW_VECTORS;
+	lapic->irr_words = set_words(s->irr);
+	lapic->isr_words = set_words(s->isr);
+	lapic->irr_count = set_count(s->irr);
+	lapic_timer_after_load(lapic);
+	lapic->env->kick(lapic->ctx);
+}
+
+void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx,
+		const struct vm_clock *clock, const uint64_t *tsc_offset)
 {
 	memset(lapic, 0, sizeof(*lapic));
 	lapic->id = id;
 	lapic->env = env;
 	lapic->ctx = ctx;
+	lapic->clock = clock;
+	lapic->tsc_offset = tsc_offset;
 	lapic_timer_init(lapic);
 	lapic_reset(lapic, false);
 }

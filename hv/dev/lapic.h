@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "hv/timer.h"
+#include "hv/vm_clock.h"
 
 #define LAPIC_BASE	0xfee00000ULL
 /* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock. */
@@ -17,36 +17,42 @@
 struct lapic;
 
 struct lapic_env {
-	void    *ctx;				/* passed to the functions below */
-	uint64_t (*guest_tsc)(void *ctx);	/* now, in the guest's TSC */
-	/* The host TSC at which the guest's reads this. */
-	uint64_t (*host_deadline)(void *ctx, uint64_t guest_tsc);
-	void     (*kick)(void *ctx);		/* something pending changed: wake the vCPU and have it look */
+	void (*kick)(void *ctx);		/* something pending changed: wake the vCPU and have it look */
+	void (*nmi)(void *ctx);			/* LINT0 rose, and its LVT entry says NMI */
 	/* An ICR write that leaves this processor, as the register holds it (xAPIC: bits 63:56 name the target). */
-	void     (*ipi)(void *ctx, const struct lapic *from, uint64_t icr);
-	void     (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
+	void (*ipi)(void *ctx, const struct lapic *from, uint64_t icr);
+	void (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
+};
+
+struct lapic_state {
+	uint64_t base_msr;		/* IA32_APIC_BASE: BSP bit set for id 0 only */
+	uint64_t icr;
+	uint64_t timer_start;		/* VM's clock when the count began; may lie before its zero, modulo 2^64 */
+	uint64_t tsc_deadline;		/* guest TSC, 0 = off */
+	uint32_t irr[8], isr[8], tmr[8];
+	uint32_t tpr, ldr, dfr, svr, esr, esr_latch;
+	uint32_t lvt[7];		/* CMCI, timer, thermal, performance, LINT0, LINT1, error */
+	uint32_t timer_initial, timer_divide;
+	bool     timer_counts;		/* not while it is 0: never started, stopped, or one-shot and expired */
+	bool     lint0_is_high;		/* the 8259's INT output, where it is wired to this APIC */
 };
 
 struct lapic {
+	struct lapic_state s;
+	uint32_t id;
+	uint32_t irr_count;		/* bits set in irr: the quick "nothing pending" test */
+	uint32_t irr_words, isr_words;	/* bit n: word n of irr, isr is not 0: no scan for the highest */
 	const struct lapic_env *env;
-	void        *ctx;
-	uint32_t     id;
-	uint64_t     base_msr;		/* IA32_APIC_BASE: BSP bit set for id 0 only */
-	uint32_t     irr[8], isr[8], tmr[8];
-	uint32_t     tpr, ldr, dfr, svr, esr, esr_latch;
-	uint32_t     lvt[7];		/* CMCI, timer, thermal, performance, LINT0, LINT1, error */
-	uint64_t     icr;
-	uint32_t     timer_initial, timer_divide;
-	uint64_t     timer_start;	/* guest TSC when the count was written */
-	uint64_t     tsc_deadline;	/* guest TSC, 0 = off */
-	uint32_t     irr_count;		/* bits set in irr: the quick "nothing pending" test */
-	uint32_t     irr_words, isr_words;	/* bit n: word n of irr, isr is not 0: no scan for the highest */
-	bool         extint;		/* the 8259's INT output is up and wired to LINT0 of this APIC */
+	void    *ctx;			/* for env's functions */
+	const struct vm_clock *clock;
+	const uint64_t *tsc_offset;	/* the guest's TSC is the VM's clock plus this */
 	struct timer timer;
 };
 
-void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx);
+void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx,
+		const struct vm_clock *clock, const uint64_t *tsc_offset);
 void lapic_destroy(struct lapic *lapic);	/* its timer leaves the list */
+void lapic_after_load(void *dev);
 void lapic_reset(struct lapic *lapic, bool is_init);	/* INIT keeps the ID and base MSR */
 
 /* bus callbacks for the xAPIC page (dev = struct lapic *); 4-byte accesses at 16-byte steps. */
@@ -61,6 +67,7 @@ __attribute__((warn_unused_result)) bool lapic_base_write(struct lapic *lapic, u
 /* IA32_TSC_DEADLINE */
 uint64_t lapic_deadline_read(const struct lapic *lapic);
 void     lapic_deadline_write(struct lapic *lapic, uint64_t guest_tsc);
+void     lapic_tsc_moved(struct lapic *lapic);	/* *tsc_offset changed: a deadline is nearer or farther now */
 
 bool lapic_is_enabled(const struct lapic *lapic);	/* base MSR and SVR */
 bool lapic_is_x2apic(const struct lapic *lapic);
@@ -74,5 +81,7 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
 /* Highest vector that may interrupt now (above the processor priority), or -1. */
 int  lapic_pending(const struct lapic *lapic);
 void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
+/* The level of the pin LINT0, by the LVT entry's mode an interrupt, an NMI, or the 8259 asking for an acknowledge. */
+void lapic_set_lint0(struct lapic *lapic, bool is_high);
 /* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through. */
 bool lapic_takes_extint(const struct lapic *lapic);

@@ -84,30 +84,30 @@ static uint32_t read_ppr(const struct lapic *lapic, unsigned index)
 		return (expression);						\
 	}
 
-READ_FIELD(tpr, lapic->tpr)
-READ_FIELD(ldr, lapic->ldr)
-READ_FIELD(dfr, lapic->dfr)
-READ_FIELD(svr, lapic->svr)
-READ_FIELD(esr, lapic->esr)
-READ_FIELD(icr_low, (uint32_t)lapic->icr)
-READ_FIELD(icr_high, (uint32_t)(lapic->icr >> 32))
-READ_FIELD(initial, lapic->timer_initial)
-READ_FIELD(divide, lapic->timer_divide)
+READ_FIELD(tpr, lapic->s.tpr)
+READ_FIELD(ldr, lapic->s.ldr)
+READ_FIELD(dfr, lapic->s.dfr)
+READ_FIELD(svr, lapic->s.svr)
+READ_FIELD(esr, lapic->s.esr)
+READ_FIELD(icr_low, (uint32_t)lapic->s.icr)
+READ_FIELD(icr_high, (uint32_t)(lapic->s.icr >> 32))
+READ_FIELD(initial, lapic->s.timer_initial)
+READ_FIELD(divide, lapic->s.timer_divide)
 READ_FIELD(current, lapic_timer_current(lapic))
 
 static uint32_t read_isr(const struct lapic *lapic, unsigned index)
 {
-	return lapic->isr[index - LAPIC_ISR];
+	return lapic->s.isr[index - LAPIC_ISR];
 }
 
 static uint32_t read_tmr(const struct lapic *lapic, unsigned index)
 {
-	return lapic->tmr[index - LAPIC_TMR];
+	return lapic->s.tmr[index - LAPIC_TMR];
 }
 
 static uint32_t read_irr(const struct lapic *lapic, unsigned index)
 {
-	return lapic->irr[index - LAPIC_IRR];
+	return lapic->s.irr[index - LAPIC_IRR];
 }
 
 static enum lapic_lvt lvt_of(unsigned index)
@@ -117,7 +117,7 @@ static enum lapic_lvt lvt_of(unsigned index)
 
 static uint32_t read_lvt(const struct lapic *lapic, unsigned index)
 {
-	return lapic->lvt[lvt_of(index)];
+	return lapic->s.lvt[lvt_of(index)];
 }
 
 /* ---- Writes ---- */
@@ -138,24 +138,24 @@ static void write_eoi(struct lapic *lapic, unsigned index, uint32_t value)
 static void write_ldr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->ldr = value;
+	lapic->s.ldr = value;
 }
 
 static void write_dfr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->dfr = value | ~BITS_DFR;
+	lapic->s.dfr = value | ~BITS_DFR;
 }
 
 /* Switched off by software, every LVT entry is masked and stays so. */
 static void write_svr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->svr = value;
+	lapic->s.svr = value;
 	if (value & SVR_ENABLE)
 		return;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		lapic->lvt[i] |= LVT_MASKED;
+		lapic->s.lvt[i] |= LVT_MASKED;
 }
 
 /* A write moves the errors since the last one into view and starts over. */
@@ -163,36 +163,44 @@ static void write_esr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
 	(void)value;
-	lapic->esr = lapic->esr_latch;
-	lapic->esr_latch = 0;
+	lapic->s.esr = lapic->s.esr_latch;
+	lapic->s.esr_latch = 0;
+}
+
+/* The read-only bits are 0, but for Remote IRR of a level-triggered LINT0 in fixed mode as long as it is one. */
+static uint32_t lvt_with_status(const struct lapic *lapic, enum lapic_lvt lvt, uint32_t value)
+{
+	bool is_level = lvt == LVT_LINT0 && (value & (LVT_LEVEL | LVT_MODE)) == LVT_LEVEL;
+
+	return (value & ~LVT_READ_ONLY) | (is_level ? lapic->s.lvt[lvt] & LVT_REMOTE_IRR : 0);
 }
 
 static void write_lvt(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	enum lapic_lvt lvt = lvt_of(index);
 
-	value &= ~LVT_READ_ONLY;
-	if (!(lapic->svr & SVR_ENABLE))
+	value = lvt_with_status(lapic, lvt, value);
+	if (!(lapic->s.svr & SVR_ENABLE))
 		value |= LVT_MASKED;
 	if (lvt == LVT_TIMER)
 		lapic_timer_set_lvt(lapic, value);
 	else
-		lapic->lvt[lvt] = value;
-	if (lvt == LVT_LINT0 && lapic->extint)
-		lapic->env->kick(lapic->ctx);	/* the 8259 may get through now */
+		lapic->s.lvt[lvt] = value;
+	if (lvt == LVT_LINT0)
+		lapic_lint0_changed(lapic, false);	/* the 8259 may get through now */
 }
 
 static void write_icr_low(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->icr = (lapic->icr & ~(uint64_t)UINT32_MAX) | (value & ~ICR_READ_ONLY);
+	lapic->s.icr = (lapic->s.icr & ~(uint64_t)UINT32_MAX) | (value & ~ICR_READ_ONLY);
 	lapic_send(lapic);
 }
 
 static void write_icr_high(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->icr = (lapic->icr & UINT32_MAX) | (uint64_t)value << 32;
+	lapic->s.icr = (lapic->s.icr & UINT32_MAX) | (uint64_t)value << 32;
 }
 
 static void write_initial(struct lapic *lapic, unsigned index, uint32_t value)
@@ -251,6 +259,24 @@ static const struct reg regs[LAPIC_REGS] = {
 	[LAPIC_SELF_IPI] = { W_X2APIC, BITS_TPR, NULL, write_self_ipi },
 };
 
+/* No register holds a bit that the guest could not have written. */
+void lapic_regs_after_load(struct lapic *lapic)
+{
+	struct lapic_state *s = &lapic->s;
+
+	s->tpr &= BITS_TPR;
+	s->svr &= BITS_SVR;
+	s->dfr |= ~BITS_DFR;
+	s->icr &= BITS_ICR | (uint64_t)UINT32_MAX << 32;
+	s->icr &= ~(uint64_t)ICR_READ_ONLY;
+	for (unsigned index = LAPIC_LVT_CMCI; index <= LAPIC_LVT_ERROR; index++)
+		if (regs[index].write == write_lvt) {
+			enum lapic_lvt lvt = lvt_of(index);
+
+			s->lvt[lvt] = lvt_with_status(lapic, lvt, s->lvt[lvt] & regs[index].bits);
+		}
+}
+
 /* ---- x2APIC: MSRs ---- */
 
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
@@ -259,7 +285,7 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 
 	if (!lapic_is_x2apic(lapic) || index >= LAPIC_REGS || !(regs[index].access & R_BOTH))
 		return false;
-	*value = index == LAPIC_ICR ? lapic->icr : regs[index].read(lapic, index);
+	*value = index == LAPIC_ICR ? lapic->s.icr : regs[index].read(lapic, index);
 	return true;
 }
 
@@ -276,7 +302,7 @@ bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 	if (index == LAPIC_ICR) {
 		if (value & (uint32_t)~BITS_ICR)
 			return false;
-		lapic->icr = value & ~(uint64_t)ICR_READ_ONLY;
+		lapic->s.icr = value & ~(uint64_t)ICR_READ_ONLY;
 		lapic_send(lapic);
 		return true;
 	}
@@ -290,7 +316,7 @@ bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 
 static bool has_page(const struct lapic *lapic)
 {
-	return (lapic->base_msr & (BASE_EN | BASE_EXTD)) == BASE_EN;
+	return (lapic->s.base_msr & (BASE_EN | BASE_EXTD)) == BASE_EN;
 }
 
 uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)

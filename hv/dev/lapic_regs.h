@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The local APIC's registers by their number: MSR 0x800 + n in x2APIC mode, offset 16 n of the MMIO page in
- * xAPIC mode (SDM vol. 3, table "Local APIC Register Address Map Supported by x2APIC"). Shared by lapic.c (events),
- * lapic_regs.c (the register file) and lapic_timer.c; of no use to others.
+ * xAPIC mode (SDM vol. 3, table "Local APIC Register Address Map Supported by x2APIC"). Shared by the lapic*.c; of no
+ * use to others.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +26,7 @@ enum lapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT
 #define LVT_MODE	0x00000700U
 #define LVT_MODE_SHIFT	8
 #define LVT_REMOTE_IRR	0x00004000U
+#define LVT_LEVEL	0x00008000U
 #define LVT_MASKED	0x00010000U
 #define LVT_TIMER_MODE	0x00060000U
 #define LVT_PERIODIC	0x00020000U
@@ -48,6 +49,7 @@ enum lapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT
 #define BASE_BSP	0x100ULL
 #define BASE_EXTD	0x400ULL	/* x2APIC mode */
 #define BASE_EN		0x800ULL
+#define BASE_PAGE	0x000ffffffffff000ULL
 
 /* lapic.c */
 void    lapic_eoi(struct lapic *lapic);
@@ -56,8 +58,16 @@ uint8_t lapic_ppr(const struct lapic *lapic);
 void    lapic_set_tpr(struct lapic *lapic, uint8_t tpr);
 void    lapic_send(struct lapic *lapic);	/* what lapic->icr says */
 
+/* lapic_lint0.c */
+void    lapic_lint0_changed(struct lapic *lapic, bool is_rise);		/* the pin or its LVT entry */
+void    lapic_lint0_ended(struct lapic *lapic, uint8_t vector);		/* EOI: if the pin is still high, it asks again */
+
+/* lapic_regs.c */
+void    lapic_regs_after_load(struct lapic *lapic);
+
 /* lapic_timer.c */
 void     lapic_timer_init(struct lapic *lapic);
+void     lapic_timer_after_load(struct lapic *lapic);
 void     lapic_timer_reset(struct lapic *lapic);
 void     lapic_timer_set_initial(struct lapic *lapic, uint32_t count);
 void     lapic_timer_set_divide(struct lapic *lapic, uint32_t value);

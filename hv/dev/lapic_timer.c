@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The local APIC's timer in its three modes (SDM vol. 3, "APIC Timer"). Counts run at LAPIC_TIMER_HZ and are
- * never counted: the current count follows from the guest's TSC. lapic_deadline_write is a path we measure.
+ * never counted: the current count follows from the VM's clock. lapic_deadline_write is a path we measure.
  */
 #include "hv/dev/lapic_regs.h"
 
 #include "hv/lib/util.h"
+#include "hv/state.h"
 
 #define DIVIDE_BITS	0x0bU
 #define PERIODS_PER_SECOND_MAX 20000U	/* a shorter period would leave the processor nothing but this timer */
@@ -13,83 +14,76 @@
 /* SDM vol. 3, figure "Divide Configuration Register": bits 3, 1, 0 count from "by 2", the last is "by 1". */
 static unsigned divide_shift(const struct lapic *lapic)
 {
-	unsigned code = (lapic->timer_divide & 3U) | (lapic->timer_divide >> 1 & 4U);
+	unsigned code = (lapic->s.timer_divide & 3U) | (lapic->s.timer_divide >> 1 & 4U);
 
 	return (code + 1) & 7U;
 }
 
-static uint64_t guest_tsc(const struct lapic *lapic)
-{
-	return lapic->env->guest_tsc(lapic->ctx);
-}
-
-/* Guest TSC for so many counts, and the reverse. */
-static uint64_t counts_to_tsc(const struct lapic *lapic, uint64_t counts)
+/* Ticks of the VM's clock for so many counts, and the reverse. */
+static uint64_t counts_to_time(const struct lapic *lapic, uint64_t counts)
 {
 	return mul_div64(counts << divide_shift(lapic), time_hz(), LAPIC_TIMER_HZ);
 }
 
-static uint64_t tsc_to_counts(const struct lapic *lapic, uint64_t tsc)
+static uint64_t time_to_counts(const struct lapic *lapic, uint64_t time)
 {
-	return mul_div64(tsc, LAPIC_TIMER_HZ, time_hz()) >> divide_shift(lapic);
+	return mul_div64(time, LAPIC_TIMER_HZ, time_hz()) >> divide_shift(lapic);
 }
 
 static bool is_mode(const struct lapic *lapic, uint32_t mode)
 {
-	return (lapic->lvt[LVT_TIMER] & LVT_TIMER_MODE) == mode;
+	return (lapic->s.lvt[LVT_TIMER] & LVT_TIMER_MODE) == mode;
 }
 
 static uint64_t timer_period(const struct lapic *lapic)
 {
-	return max_u64(counts_to_tsc(lapic, lapic->timer_initial), time_hz() / PERIODS_PER_SECOND_MAX);
-}
-
-static void arm_at(struct lapic *lapic, uint64_t tsc)
-{
-	timer_arm(&lapic->timer, lapic->env->host_deadline(lapic->ctx, tsc));
+	return max_u64(counts_to_time(lapic, lapic->s.timer_initial), time_hz() / PERIODS_PER_SECOND_MAX);
 }
 
 /* One-shot or periodic, from timer_start. */
 static void arm_count(struct lapic *lapic)
 {
-	if (!lapic->timer_initial)
+	if (!lapic->s.timer_counts)
 		timer_disarm(&lapic->timer);
 	else if (is_mode(lapic, LVT_PERIODIC))
-		arm_at(lapic, lapic->timer_start + timer_period(lapic));
+		vm_clock_arm(lapic->clock, &lapic->timer, lapic->s.timer_start + timer_period(lapic));
 	else
-		arm_at(lapic, lapic->timer_start + counts_to_tsc(lapic, lapic->timer_initial));
+		vm_clock_arm(lapic->clock, &lapic->timer,
+			     lapic->s.timer_start + counts_to_time(lapic, lapic->s.timer_initial));
 }
 
 /* Whole periods that went by unseen are one interrupt, and the phase stays. */
 static void next_period(struct lapic *lapic)
 {
 	uint64_t period = timer_period(lapic);
-	uint64_t passed = (guest_tsc(lapic) - lapic->timer_start) / period;
+	uint64_t passed = (vm_clock_now(lapic->clock) - lapic->s.timer_start) / period;
 
-	lapic->timer_start += max_u64(passed, 1) * period;
+	lapic->s.timer_start += max_u64(passed, 1) * period;
 	arm_count(lapic);
 }
 
 static void lapic_timer_fire(void *ctx)
 {
 	struct lapic *lapic = ctx;
-	uint32_t lvt = lapic->lvt[LVT_TIMER];
+	uint32_t lvt = lapic->s.lvt[LVT_TIMER];
 
 	if (is_mode(lapic, LVT_DEADLINE))
-		lapic->tsc_deadline = 0;
+		lapic->s.tsc_deadline = 0;
 	else if (is_mode(lapic, LVT_PERIODIC))
 		next_period(lapic);
+	else
+		lapic->s.timer_counts = false;
 	if (!(lvt & LVT_MASKED))
 		lapic_post(lapic, (uint8_t)lvt, false);
 }
 
 uint32_t lapic_timer_current(const struct lapic *lapic)
 {
-	uint64_t initial = lapic->timer_initial, counts;
+	uint64_t initial = lapic->s.timer_initial, counts;
 
-	if (!initial || is_mode(lapic, LVT_DEADLINE))
+	if (!lapic->s.timer_counts)
 		return 0;
-	counts = tsc_to_counts(lapic, guest_tsc(lapic) - lapic->timer_start);
+	counts = time_to_counts(lapic, vm_clock_now(lapic->clock) - lapic->s.timer_start);
 	if (is_mode(lapic, LVT_PERIODIC))
 		counts %= initial;
 	return (uint32_t)(counts < initial ? initial - counts : 0);
@@ -99,8 +93,9 @@ void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)
 {
 	if (is_mode(lapic, LVT_DEADLINE))
 		return;
-	lapic->timer_initial = count;
-	lapic->timer_start = guest_tsc(lapic);
+	lapic->s.timer_initial = count;
+	lapic->s.timer_start = vm_clock_now(lapic->clock);
+	lapic->s.timer_counts = count != 0;
 	arm_count(lapic);
 }
 
@@ -109,47 +104,84 @@ void lapic_timer_set_divide(struct lapic *lapic, uint32_t value)
 {
 	uint32_t left = lapic_timer_current(lapic);
 
-	lapic->timer_divide = value & DIVIDE_BITS;
+	lapic->s.timer_divide = value & DIVIDE_BITS;
 	if (!left)
 		return;
-	lapic->timer_start = guest_tsc(lapic) - counts_to_tsc(lapic, lapic->timer_initial - left);
+	lapic->s.timer_start = vm_clock_now(lapic->clock) - counts_to_time(lapic, lapic->s.timer_initial - left);
 	arm_count(lapic);
 }
 
 void lapic_timer_set_lvt(struct lapic *lapic, uint32_t lvt)
 {
-	uint32_t changed = (lapic->lvt[LVT_TIMER] ^ lvt) & LVT_TIMER_MODE;
-	bool is_running = timer_is_armed(&lapic->timer);
+	uint32_t changed = (lapic->s.lvt[LVT_TIMER] ^ lvt) & LVT_TIMER_MODE;
 
-	lapic->lvt[LVT_TIMER] = lvt;
-	if (changed & LVT_DEADLINE) {
+	/* A one-shot that has run out, and of which the interrupt is only late, does not go on as a periodic one. */
+	if (changed && lapic->s.timer_counts && !lapic_timer_current(lapic))
+		lapic_timer_fire(lapic);
+	lapic->s.lvt[LVT_TIMER] = lvt;
+	if (changed & LVT_DEADLINE)
 		lapic_timer_reset(lapic);	/* into or out of TSC-deadline mode: disarmed */
-	} else if (changed && is_running) {
+	else if (changed)
 		arm_count(lapic);
+}
+
+/* A deadline that has passed fires here and now, before the guest's next instruction. */
+static void arm_deadline(struct lapic *lapic)
+{
+	uint64_t deadline = lapic->s.tsc_deadline, now = vm_clock_now(lapic->clock);
+	uint64_t guest_now = now + *lapic->tsc_offset, left = deadline - guest_now;
+
+	if (!deadline) {
+		timer_disarm(&lapic->timer);
+	} else if (deadline <= guest_now) {
+		timer_disarm(&lapic->timer);
+		lapic_timer_fire(lapic);
+	} else {
+		vm_clock_arm(lapic->clock, &lapic->timer, left < TIMER_NEVER - now ? now + left : TIMER_NEVER);
 	}
 }
 
 uint64_t lapic_deadline_read(const struct lapic *lapic)
 {
-	return lapic->tsc_deadline;
+	return lapic->s.tsc_deadline;
 }
 
 void lapic_deadline_write(struct lapic *lapic, uint64_t tsc)
 {
 	if (!is_mode(lapic, LVT_DEADLINE))
 		return;
-	lapic->tsc_deadline = tsc;
-	if (tsc)
-		arm_at(lapic, tsc);
-	else
-		timer_disarm(&lapic->timer);
+	lapic->s.tsc_deadline = tsc;
+	arm_deadline(lapic);
+}
+
+void lapic_tsc_moved(struct lapic *lapic)
+{
+	if (is_mode(lapic, LVT_DEADLINE))
+		arm_deadline(lapic);
 }
 
 void lapic_timer_reset(struct lapic *lapic)
 {
 	timer_disarm(&lapic->timer);
-	lapic->timer_initial = 0;
-	lapic->tsc_deadline = 0;
+	lapic->s.timer_initial = 0;
+	lapic->s.timer_counts = false;
+	lapic->s.tsc_deadline = 0;
+}
+
+void lapic_timer_after_load(struct lapic *lapic)
+{
+	struct lapic_state *s = &lapic->s;
+	uint64_t now = vm_clock_now(lapic->clock);
+
+	state_fix_bool(&s->timer_counts);
+	s->timer_divide &= DIVIDE_BITS;
+	if ((int64_t)s->timer_start > (int64_t)now)
+		s->timer_start = now;
+	s->timer_counts = s->timer_counts && s->timer_initial && !is_mode(lapic, LVT_DEADLINE);
+	if (is_mode(lapic, LVT_DEADLINE))
+		arm_deadline(lapic);
+	else
+		arm_count(lapic);
 }
 
 void lapic_timer_init(struct lapic *lapic)

@@ -4,11 +4,12 @@
  * request is the master's input 2.
  *
  * One deliberate difference from the chip: an edge stays latched when its line drops before the
- * acknowledge (the real one then answers with its spurious vector), because our devices pulse.
+ * acknowledge (the real one then answers with its spurious vector).
  */
 #include "hv/dev/pic.h"
 
 #include "hv/lib/util.h"
+#include "hv/state.h"
 
 #define CASCADE_PIN	2U
 #define PINS_PER_CHIP	8U
@@ -37,6 +38,8 @@
 #define OCW2_SPECIFIC	0x40U
 #define OCW2_ROTATE	0x80U
 #define POLL_REQUEST	0x80U
+
+static const uint8_t elcr_writable[2] = { ELCR_MASTER, ELCR_SLAVE };
 
 enum { STEP_NONE, STEP_ICW2, STEP_ICW3, STEP_ICW4 };
 
@@ -118,8 +121,8 @@ static unsigned chip_ack(struct pic_chip *chip)
 /* After every change: carry the slave's request to the master and the master's to the processor. */
 static void pic_update(struct pic *pic)
 {
-	struct pic_chip *master = &pic->chip[0];
-	bool slave_requests = chip_request(&pic->chip[1]) >= 0;
+	struct pic_chip *master = &pic->s.chip[0];
+	bool slave_requests = chip_request(&pic->s.chip[1]) >= 0;
 	bool is_high;
 
 	/* The cascade follows the slave's INT as a level, and takes its request back with it. */
@@ -141,26 +144,21 @@ void pic_set_line(struct pic *pic, unsigned pin, bool is_high)
 {
 	if (pin >= 2 * PINS_PER_CHIP || pin == CASCADE_PIN)
 		return;
-	chip_line(&pic->chip[pin / PINS_PER_CHIP], pin % PINS_PER_CHIP, is_high);
+	chip_line(&pic->s.chip[pin / PINS_PER_CHIP], pin % PINS_PER_CHIP, is_high);
 	pic_update(pic);
-}
-
-bool pic_output(const struct pic *pic)
-{
-	return pic->is_high;
 }
 
 uint8_t pic_ack(struct pic *pic)
 {
-	struct pic_chip *chip = &pic->chip[0];
+	struct pic_chip *chip = &pic->s.chip[0];
 	unsigned pin = chip_ack(chip);
 	uint8_t vector;
 
 	if (pin == CASCADE_PIN) {
-		chip = &pic->chip[1];
+		chip = &pic->s.chip[1];
 		pin = chip_ack(chip);
 		/* The slave may have more: its INT falls and rises again between two acknowledges. */
-		pic->chip[0].lines &= (uint8_t)~pin_bit(CASCADE_PIN);
+		pic->s.chip[0].lines &= (uint8_t)~pin_bit(CASCADE_PIN);
 	}
 	vector = (uint8_t)(chip->vector_base + pin);
 	pic_update(pic);
@@ -277,7 +275,7 @@ static uint64_t master_read(void *dev, uint64_t offset, unsigned size)
 	struct pic *pic = dev;
 
 	(void)size;
-	return chip_read(pic, &pic->chip[0], offset);
+	return chip_read(pic, &pic->s.chip[0], offset);
 }
 
 static void master_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
@@ -285,7 +283,7 @@ static void master_write(void *dev, uint64_t offset, unsigned size, uint64_t val
 	struct pic *pic = dev;
 
 	(void)size;
-	chip_write(pic, &pic->chip[0], offset, (uint8_t)value);
+	chip_write(pic, &pic->s.chip[0], offset, (uint8_t)value);
 }
 
 static uint64_t slave_read(void *dev, uint64_t offset, unsigned size)
@@ -293,7 +291,7 @@ static uint64_t slave_read(void *dev, uint64_t offset, unsigned size)
 	struct pic *pic = dev;
 
 	(void)size;
-	return chip_read(pic, &pic->chip[1], offset);
+	return chip_read(pic, &pic->s.chip[1], offset);
 }
 
 static void slave_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
@@ -301,7 +299,7 @@ static void slave_write(void *dev, uint64_t offset, unsigned size, uint64_t valu
 	struct pic *pic = dev;
 
 	(void)size;
-	chip_write(pic, &pic->chip[1], offset, (uint8_t)value);
+	chip_write(pic, &pic->s.chip[1], offset, (uint8_t)value);
 }
 
 static uint64_t elcr_read(void *dev, uint64_t offset, unsigned size)
@@ -309,17 +307,16 @@ static uint64_t elcr_read(void *dev, uint64_t offset, unsigned size)
 	const struct pic *pic = dev;
 
 	(void)size;
-	return pic->chip[offset & 1].elcr;
+	return pic->s.chip[offset & 1].elcr;
 }
 
 static void elcr_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
-	static const uint8_t writable[2] = { ELCR_MASTER, ELCR_SLAVE };
 	struct pic *pic = dev;
-	struct pic_chip *chip = &pic->chip[offset & 1];
+	struct pic_chip *chip = &pic->s.chip[offset & 1];
 
 	(void)size;
-	chip->elcr = (uint8_t)value & writable[offset & 1];
+	chip->elcr = (uint8_t)value & elcr_writable[offset & 1];
 	chip->irr = (uint8_t)((chip->irr & ~chip->elcr) | (chip->lines & chip->elcr));
 	pic_update(pic);
 }
@@ -341,7 +338,7 @@ void pic_reset(struct pic *pic)
 	static const uint8_t elcr[2] = { 0, ELCR_SLAVE_RESET };
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct pic_chip *chip = &pic->chip[i];
+		struct pic_chip *chip = &pic->s.chip[i];
 
 		*chip = (struct pic_chip){
 			.lines = chip->lines, .elcr = elcr[i], .imr = UINT8_MAX, .is_slave = i == 1,
@@ -350,6 +347,33 @@ void pic_reset(struct pic *pic)
 		chip->irr = chip->lines & chip->elcr;
 	}
 	pic_update(pic);
+}
+
+static void chip_after_load(struct pic_chip *chip, unsigned number)
+{
+	bool *const flags[] = {
+		&chip->needs_icw4, &chip->is_single, &chip->auto_eoi, &chip->rotate_on_aeoi, &chip->special_mask,
+		&chip->special_fully_nested, &chip->read_isr, &chip->poll,
+	};
+
+	for (size_t i = 0; i < countof(flags); i++)
+		state_fix_bool(flags[i]);
+	chip->is_slave = number == 1;
+	chip->elcr &= elcr_writable[number];
+	chip->vector_base &= ICW2_BASE;
+	chip->lowest %= PINS_PER_CHIP;
+	if (chip->init_step > STEP_ICW4)
+		chip->init_step = STEP_NONE;
+}
+
+void pic_after_load(void *dev)
+{
+	struct pic *pic = dev;
+
+	for (unsigned i = 0; i < 2; i++)
+		chip_after_load(&pic->s.chip[i], i);
+	pic_update(pic);
+	irq_set(&pic->output, pic->is_high);	/* whoever held the last level was loaded too */
 }
 
 void pic_init(struct pic *pic, const struct irq_line *output)

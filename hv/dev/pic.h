@@ -29,17 +29,21 @@ struct pic_chip {
 	bool    is_slave;
 };
 
-struct pic {
+struct pic_state {
 	struct pic_chip chip[2];	/* master, slave (on the master's input 2) */
+};
+
+struct pic {
+	struct pic_state s;
 	struct irq_line output;		/* INT of the master */
 	bool            is_high;	/* what output was told last */
 };
 
 void pic_init(struct pic *pic, const struct irq_line *output);
 void pic_reset(struct pic *pic);
+void pic_after_load(void *dev);
 __attribute__((warn_unused_result)) int pic_map(struct pic *pic, struct bus *pio);
 
 void pic_set_line(struct pic *pic, unsigned pin, bool is_high);	/* 0..15; 2 is the cascade and ignored */
-bool pic_output(const struct pic *pic);		/* INT is up */
 /* Both INTA cycles: the vector; spurious 7 or 15 when nothing is left. */
 uint8_t pic_ack(struct pic *pic);

@@ -39,19 +39,19 @@
 
 static void pit_arm(struct pit *pit, uint64_t now)
 {
-	const struct pit_counter *counter = &pit->counter[0];
+	const struct pit_counter *counter = &pit->s.counter[0];
 	uint64_t rise = pit_counter_next_rise(counter, now);
 
 	if (pit_counter_is_periodic(counter))
 		rise = max_u64(rise, now + time_hz() / RATE_MAX);
-	timer_arm(&pit->timer, rise);
+	vm_clock_arm(pit->clock, &pit->timer, rise);
 }
 
 static void pit_fire(void *ctx)
 {
 	struct pit *pit = ctx;
-	struct pit_counter *counter = &pit->counter[0];
-	uint64_t now = time_now();
+	struct pit_counter *counter = &pit->s.counter[0];
+	uint64_t now = vm_clock_now(pit->clock);
 
 	irq_lower(&pit->irq);	/* whatever was missed since the last one is this one */
 	irq_raise(&pit->irq);
@@ -62,7 +62,7 @@ static void pit_fire(void *ctx)
 /* Counter 0 was written: its output is where the mode puts it. */
 static void pit_changed(struct pit *pit, unsigned number, uint64_t now)
 {
-	struct pit_counter *counter = &pit->counter[number];
+	struct pit_counter *counter = &pit->s.counter[number];
 
 	if (number != 0)
 		return;
@@ -97,7 +97,7 @@ static void counter_latch_status(struct pit_counter *counter, uint64_t now)
 static void pit_read_back(struct pit *pit, uint8_t value, uint64_t now)
 {
 	for (unsigned i = 0; i < COUNTERS; i++) {
-		struct pit_counter *counter = &pit->counter[i];
+		struct pit_counter *counter = &pit->s.counter[i];
 
 		if (!(value & READ_BACK_COUNTER0 << i))
 			continue;
@@ -120,7 +120,7 @@ static void pit_control(struct pit *pit, uint8_t value, uint64_t now)
 		pit_read_back(pit, value, now);
 		return;
 	}
-	counter = &pit->counter[select];
+	counter = &pit->s.counter[select];
 	if (access == ACCESS_LATCH) {
 		pit_counter_sync(counter, now);
 		counter_latch(counter, now);
@@ -136,7 +136,7 @@ static void pit_control(struct pit *pit, uint8_t value, uint64_t now)
 
 static void pit_write_counter(struct pit *pit, unsigned number, uint8_t value, uint64_t now)
 {
-	struct pit_counter *counter = &pit->counter[number];
+	struct pit_counter *counter = &pit->s.counter[number];
 
 	if (counter->access == ACCESS_BOTH && !counter->write_high) {
 		counter->write_low = value;
@@ -182,26 +182,27 @@ static uint64_t pit_read(void *dev, uint64_t offset, unsigned size)
 	struct pit *pit = dev;
 
 	(void)size;
-	return offset < COUNTERS ? pit_read_counter(&pit->counter[offset], time_now()) : UINT8_MAX;
+	return offset < COUNTERS ? pit_read_counter(&pit->s.counter[offset], vm_clock_now(pit->clock)) : UINT8_MAX;
 }
 
 static void pit_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct pit *pit = dev;
+	uint64_t now = vm_clock_now(pit->clock);
 
 	(void)size;
 	if (offset < COUNTERS)
-		pit_write_counter(pit, (unsigned)offset, (uint8_t)value, time_now());
+		pit_write_counter(pit, (unsigned)offset, (uint8_t)value, now);
 	else
-		pit_control(pit, (uint8_t)value, time_now());
+		pit_control(pit, (uint8_t)value, now);
 }
 
 static uint64_t speaker_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct pit *pit = dev;
-	struct pit_counter *counter = &pit->counter[SPEAKER_COUNTER];
-	uint64_t now = time_now();
-	uint8_t value = pit->speaker;
+	struct pit_counter *counter = &pit->s.counter[SPEAKER_COUNTER];
+	uint64_t now = vm_clock_now(pit->clock);
+	uint8_t value = pit->s.speaker;
 
 	(void)offset;
 	(void)size;
@@ -219,8 +220,8 @@ static void speaker_write(void *dev, uint64_t offset, unsigned size, uint64_t va
 
 	(void)offset;
 	(void)size;
-	pit->speaker = (uint8_t)value & SPEAKER_WRITABLE;
-	pit_counter_set_gate(&pit->counter[SPEAKER_COUNTER], value & SPEAKER_GATE, time_now());
+	pit->s.speaker = (uint8_t)value & SPEAKER_WRITABLE;
+	pit_counter_set_gate(&pit->s.counter[SPEAKER_COUNTER], value & SPEAKER_GATE, vm_clock_now(pit->clock));
 }
 
 static const struct bus_range pit_ranges[] = {
@@ -235,21 +236,34 @@ int pit_map(struct pit *pit, struct bus *pio)
 
 void pit_reset(struct pit *pit)
 {
-	uint64_t now = time_now();
+	uint64_t now = vm_clock_now(pit->clock);
 
 	for (unsigned i = 0; i < COUNTERS; i++)
-		pit->counter[i] = (struct pit_counter){
+		pit->s.counter[i] = (struct pit_counter){
 			.mode = MODE_SQUARE, .access = ACCESS_BOTH, .is_loaded = true,
 			.count = PIT_FULL_BINARY, .start = now,
 			.gate = i != SPEAKER_COUNTER, .is_paused = i == SPEAKER_COUNTER,
 		};
-	pit->speaker = 0;
+	pit->s.speaker = 0;
 	pit_changed(pit, 0, now);
 }
 
-void pit_init(struct pit *pit, const struct irq_line *irq)
+void pit_after_load(void *dev)
 {
-	*pit = (struct pit){ .irq = *irq };
+	struct pit *pit = dev;
+	uint64_t now = vm_clock_now(pit->clock);
+
+	for (unsigned i = 0; i < COUNTERS; i++) {
+		pit_counter_after_load(&pit->s.counter[i], now);
+		pit->s.counter[i].access &= CONTROL_ACCESS;
+	}
+	pit->s.speaker &= SPEAKER_WRITABLE;
+	pit_arm(pit, now);
+}
+
+void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_line *irq)
+{
+	*pit = (struct pit){ .clock = clock, .irq = *irq };
 	timer_init(&pit->timer, pit_fire, pit);
 	pit_reset(pit);
 }

@@ -7,7 +7,7 @@
  *   43        control word, counter latch, read-back
  *   61        bit 0 gate of counter 2, 1 speaker, 4 refresh toggle (read), 5 output of counter 2 (read)
  *
- * Nothing counts: values follow from the host's clock and the moment counting began. Counter 0 runs in
+ * Nothing counts: values follow from the VM's clock and the moment counting began. Counter 0 runs in
  * mode 3 with the full count after reset, as firmware leaves it. Ticks missed while the VM did not run
  * are coalesced into one.
  */
@@ -17,16 +17,22 @@
 #include "hv/bus.h"
 #include "hv/dev/pit_counter.h"
 #include "hv/irq.h"
-#include "hv/timer.h"
+#include "hv/vm_clock.h"
 
-struct pit {
+struct pit_state {
 	struct pit_counter counter[3];
 	uint8_t            speaker;	/* port 61h, the writable bits */
+};
+
+struct pit {
+	struct pit_state   s;
+	const struct vm_clock *clock;
 	struct irq_line    irq;		/* output of counter 0 */
 	struct timer       timer;	/* its next change worth an interrupt */
 };
 
-void pit_init(struct pit *pit, const struct irq_line *irq);
+void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_line *irq);
 void pit_reset(struct pit *pit);
+void pit_after_load(void *dev);
 void pit_destroy(struct pit *pit);
 __attribute__((warn_unused_result)) int pit_map(struct pit *pit, struct bus *pio);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One counter of an 8254 (pit_counter.h). Its state is a count and the moment it started; value, output and
- * the next change are arithmetic on the host's clock.
+ * the next change are arithmetic on the VM's clock.
  */
 #include "hv/dev/pit_counter.h"
 
-#include "hv/timer.h"
+#include "hv/lib/util.h"
+#include "hv/state.h"
+#include "hv/vm_clock.h"
 
-uint64_t pit_ticks(uint64_t tsc)
+uint64_t pit_ticks(uint64_t time)
 {
-	return mul_div64(tsc, PIT_HZ, time_hz());
+	return mul_div64(time, PIT_HZ, time_hz());
 }
 
 /* Rounded up: when the clock reads this much, pit_ticks gives at least `ticks`. */
-static uint64_t ticks_to_tsc(uint64_t ticks)
+static uint64_t ticks_to_time(uint64_t ticks)
 {
 	return mul_div64(ticks, time_hz(), PIT_HZ) + 1;
 }
@@ -117,7 +119,7 @@ uint16_t pit_counter_value(const struct pit_counter *counter, uint64_t elapsed)
 	return counter->is_bcd ? to_bcd(value % full) : (uint16_t)value;
 }
 
-/* Host TSC of the next rising edge of the output, TIMER_NEVER when there is none ahead. */
+/* When the output rises next; TIMER_NEVER when it will not. */
 uint64_t pit_counter_next_rise(const struct pit_counter *counter, uint64_t now)
 {
 	uint64_t elapsed = pit_counter_elapsed(counter, now);
@@ -131,7 +133,7 @@ uint64_t pit_counter_next_rise(const struct pit_counter *counter, uint64_t now)
 		target++;	/* high again one tick after the strobe */
 	if (elapsed >= target)
 		return TIMER_NEVER;
-	return counter->start + ticks_to_tsc(target - counter->paused);
+	return counter->start + ticks_to_time(target - counter->paused);
 }
 
 void pit_counter_set_gate(struct pit_counter *counter, bool is_high, uint64_t now)
@@ -175,4 +177,26 @@ void pit_counter_load(struct pit_counter *counter, uint16_t value, uint64_t now)
 	counter->is_loaded = true;
 	if (!is_gate_triggered(counter))
 		counter_start(counter, now);
+}
+
+/* A count is a divisor, and no counter began in the future. */
+void pit_counter_after_load(struct pit_counter *counter, uint64_t now)
+{
+	bool *const flags[] = {
+		&counter->is_bcd, &counter->gate, &counter->is_loaded, &counter->is_triggered, &counter->is_paused,
+		&counter->write_high, &counter->read_high, &counter->has_latch, &counter->has_status,
+	};
+	uint32_t full;
+
+	for (size_t i = 0; i < countof(flags); i++)
+		state_fix_bool(flags[i]);
+	full = counter->is_bcd ? PIT_FULL_BCD : PIT_FULL_BINARY;
+	if (!counter->count || counter->count > full)
+		counter->count = full;
+	if (counter->next_count > full)
+		counter->next_count = full;
+	if (counter->mode > MODE_HW_STROBE)
+		counter->mode = MODE_SQUARE;
+	counter->start = min_u64(counter->start, now);
+	counter->paused = min_u64(counter->paused, VM_CLOCK_MAX);	/* so that no sum of ticks wraps */
 }

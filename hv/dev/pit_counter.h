@@ -2,7 +2,8 @@
 #pragma once
 /*
  * One counter of an 8254: modes 0 to 5, binary or BCD, with its gate (Intel 8254 data sheet, "Mode
- * Definitions"). Nothing counts: everything follows from the host's clock and the moment counting began.
+ * Definitions"). Nothing counts: everything follows from the VM's clock and the moment counting began. All
+ * times are ticks of that clock.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +25,7 @@ struct pit_counter {
 	bool     is_paused;		/* the gate holds the count */
 	uint32_t count;			/* 1..65536, or 1..10000 in BCD */
 	uint32_t next_count;		/* modes 2 and 3: replaces count at the end of the period, 0 = none */
-	uint64_t start;			/* host TSC at which counting began */
+	uint64_t start;			/* when counting began */
 	uint64_t paused;		/* ticks counted before the pause */
 	bool     write_high, read_high;	/* which byte comes next */
 	uint8_t  write_low;
@@ -33,13 +34,14 @@ struct pit_counter {
 	uint8_t  status;
 };
 
-uint64_t pit_ticks(uint64_t tsc);	/* so many ticks of the host's clock in ticks of PIT_HZ */
+uint64_t pit_ticks(uint64_t time);	/* so much time in ticks of PIT_HZ */
 bool     pit_counter_is_periodic(const struct pit_counter *counter);
 
 void     pit_counter_sync(struct pit_counter *counter, uint64_t now);	/* call first: a new count may be due */
 uint64_t pit_counter_elapsed(const struct pit_counter *counter, uint64_t now);	/* ticks counted; 0 when idle */
 bool     pit_counter_output(const struct pit_counter *counter, uint64_t elapsed);
 uint16_t pit_counter_value(const struct pit_counter *counter, uint64_t elapsed);
-uint64_t pit_counter_next_rise(const struct pit_counter *counter, uint64_t now);	/* host TSC or TIMER_NEVER */
+uint64_t pit_counter_next_rise(const struct pit_counter *counter, uint64_t now);	/* or TIMER_NEVER */
 void     pit_counter_set_gate(struct pit_counter *counter, bool is_high, uint64_t now);
+void     pit_counter_after_load(struct pit_counter *counter, uint64_t now);
 void     pit_counter_load(struct pit_counter *counter, uint16_t value, uint64_t now);

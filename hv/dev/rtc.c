@@ -43,6 +43,7 @@ enum {
 #define UIP_PER_SECOND	4096U	/* UIP rises 1/4096 s, 244 us, before the update */
 #define SLOW_RATES	2U	/* rates 1 and 2 are 8 and 9 again, */
 #define SLOW_SHIFT	7U	/* seven on */
+#define SECONDS_LIMIT	(1LL << 40)	/* beyond any date a guest can write */
 #define SECONDS_MAX	253402300799ULL	/* the end of the year 9999 */
 
 #define KIB		1024U
@@ -54,28 +55,28 @@ enum {
 
 static uint8_t rtc_encode(const struct rtc *rtc, unsigned value)
 {
-	if (rtc->bytes[REG_B] & B_BINARY)
+	if (rtc->s.bytes[REG_B] & B_BINARY)
 		return (uint8_t)value;
 	return (uint8_t)(value / 10 % 10 << 4 | value % 10);
 }
 
 static unsigned rtc_decode(const struct rtc *rtc, uint8_t byte)
 {
-	if (rtc->bytes[REG_B] & B_BINARY)
+	if (rtc->s.bytes[REG_B] & B_BINARY)
 		return byte;
 	return (byte >> 4) * 10U + (byte & 0xfU);
 }
 
 static uint8_t rtc_encode_hour(const struct rtc *rtc, unsigned hour)
 {
-	if (rtc->bytes[REG_B] & B_24H)
+	if (rtc->s.bytes[REG_B] & B_24H)
 		return rtc_encode(rtc, hour);
 	return (uint8_t)(rtc_encode(rtc, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? HOUR_PM : 0));
 }
 
 static unsigned rtc_decode_hour(const struct rtc *rtc, uint8_t byte)
 {
-	if (rtc->bytes[REG_B] & B_24H)
+	if (rtc->s.bytes[REG_B] & B_24H)
 		return rtc_decode(rtc, byte);
 	return rtc_decode(rtc, byte & (uint8_t)~HOUR_PM) % 12 + (byte & HOUR_PM ? 12 : 0);
 }
@@ -84,12 +85,12 @@ static unsigned rtc_decode_hour(const struct rtc *rtc, uint8_t byte)
 
 static bool is_held(const struct rtc *rtc)
 {
-	return (rtc->bytes[REG_B] & B_SET) || (rtc->bytes[REG_A] & A_DIVIDER) != A_DIVIDER_RUN;
+	return (rtc->s.bytes[REG_B] & B_SET) || (rtc->s.bytes[REG_A] & A_DIVIDER) != A_DIVIDER_RUN;
 }
 
 static int64_t rtc_seconds(const struct rtc *rtc, uint64_t now)
 {
-	return rtc->base_seconds + (int64_t)((now - rtc->base_tsc) / time_hz());
+	return rtc->s.base_seconds + (int64_t)((now - rtc->s.base_time) / time_hz());
 }
 
 /* The ten time bytes and the century from the running clock. */
@@ -98,45 +99,50 @@ static void rtc_store_time(struct rtc *rtc, int64_t seconds)
 	struct calendar date;
 
 	calendar_from_seconds(&date, seconds);
-	rtc->bytes[REG_SECOND] = rtc_encode(rtc, date.second);
-	rtc->bytes[REG_MINUTE] = rtc_encode(rtc, date.minute);
-	rtc->bytes[REG_HOUR] = rtc_encode_hour(rtc, date.hour);
-	rtc->bytes[REG_WEEKDAY] = rtc_encode(rtc, date.weekday + 1);
-	rtc->bytes[REG_DAY] = rtc_encode(rtc, date.day);
-	rtc->bytes[REG_MONTH] = rtc_encode(rtc, date.month);
-	rtc->bytes[REG_YEAR] = rtc_encode(rtc, date.year % 100);
-	rtc->bytes[REG_CENTURY] = (uint8_t)(date.year / 1000 % 10 << 4 | date.year / 100 % 10);	/* always BCD */
+	rtc->s.bytes[REG_SECOND] = rtc_encode(rtc, date.second);
+	rtc->s.bytes[REG_MINUTE] = rtc_encode(rtc, date.minute);
+	rtc->s.bytes[REG_HOUR] = rtc_encode_hour(rtc, date.hour);
+	rtc->s.bytes[REG_WEEKDAY] = rtc_encode(rtc, date.weekday + 1);
+	rtc->s.bytes[REG_DAY] = rtc_encode(rtc, date.day);
+	rtc->s.bytes[REG_MONTH] = rtc_encode(rtc, date.month);
+	rtc->s.bytes[REG_YEAR] = rtc_encode(rtc, date.year % 100);
+	rtc->s.bytes[REG_CENTURY] = (uint8_t)(date.year / 1000 % 10 << 4 | date.year / 100 % 10);	/* always BCD */
 }
 
 /* The clock from the ten bytes; the fraction of the second starts over. */
 static void rtc_load_time(struct rtc *rtc, uint64_t now)
 {
-	uint8_t century = rtc->bytes[REG_CENTURY];
+	uint8_t century = rtc->s.bytes[REG_CENTURY];
 	struct calendar date = {
-		.second = rtc_decode(rtc, rtc->bytes[REG_SECOND]),
-		.minute = rtc_decode(rtc, rtc->bytes[REG_MINUTE]),
-		.hour = rtc_decode_hour(rtc, rtc->bytes[REG_HOUR]),
-		.day = rtc_decode(rtc, rtc->bytes[REG_DAY]),
-		.month = rtc_decode(rtc, rtc->bytes[REG_MONTH]),
-		.year = rtc_decode(rtc, rtc->bytes[REG_YEAR]) +
+		.second = rtc_decode(rtc, rtc->s.bytes[REG_SECOND]),
+		.minute = rtc_decode(rtc, rtc->s.bytes[REG_MINUTE]),
+		.hour = rtc_decode_hour(rtc, rtc->s.bytes[REG_HOUR]),
+		.day = rtc_decode(rtc, rtc->s.bytes[REG_DAY]),
+		.month = rtc_decode(rtc, rtc->s.bytes[REG_MONTH]),
+		.year = rtc_decode(rtc, rtc->s.bytes[REG_YEAR]) +
 			((century >> 4) * 10U + (century & 0xfU)) * 100U,
 	};
 
-	rtc->base_tsc = now;
-	rtc->base_seconds = rtc->seen_second = calendar_to_seconds(&date);
+	rtc->s.base_time = now;
+	rtc->s.base_seconds = rtc->s.seen_second = calendar_to_seconds(&date);
 }
 
 /* ---- Events: update-ended, alarm, periodic ---- */
 
 static uint64_t rtc_period_hz(const struct rtc *rtc)
 {
-	unsigned rate = rtc->bytes[REG_A] & A_RATE;
+	unsigned rate = rtc->s.bytes[REG_A] & A_RATE;
 
 	if (!rate)
 		return 0;
 	if (rate <= SLOW_RATES)
 		rate += SLOW_SHIFT;
 	return CRYSTAL_HZ >> (rate - 1);
+}
+
+static uint64_t rtc_periods(const struct rtc *rtc, uint64_t now)
+{
+	return mul_div64(now - rtc->s.base_time, rtc_period_hz(rtc), time_hz());
 }
 
 static bool alarm_matches(unsigned value, uint8_t alarm, unsigned alarm_value)
@@ -150,7 +156,7 @@ static bool alarm_matches(unsigned value, uint8_t alarm, unsigned alarm_value)
  */
 static int64_t rtc_next_alarm(const struct rtc *rtc, int64_t seconds)
 {
-	const uint8_t *bytes = rtc->bytes;
+	const uint8_t *bytes = rtc->s.bytes;
 	unsigned hour = rtc_decode_hour(rtc, bytes[REG_HOUR_ALARM]);
 	unsigned minute = rtc_decode(rtc, bytes[REG_MINUTE_ALARM]);
 	unsigned second = rtc_decode(rtc, bytes[REG_SECOND_ALARM]);
@@ -177,54 +183,54 @@ static int64_t rtc_next_alarm(const struct rtc *rtc, int64_t seconds)
 static void rtc_update_flags(struct rtc *rtc, uint64_t now)
 {
 	uint64_t hz = rtc_period_hz(rtc);
-	uint64_t period = hz ? mul_div64(now - rtc->base_tsc, hz, time_hz()) : 0;
+	uint64_t period = rtc_periods(rtc, now);
 	int64_t seconds = rtc_seconds(rtc, now);
 
-	if (hz && period > rtc->seen_period)
-		rtc->flags |= C_PF;
-	rtc->seen_period = period;
-	if (is_held(rtc) || seconds <= rtc->seen_second)
+	if (hz && period > rtc->s.seen_period)
+		rtc->s.flags |= C_PF;
+	rtc->s.seen_period = period;
+	if (is_held(rtc) || seconds <= rtc->s.seen_second)
 		return;
-	rtc->flags |= C_UF | (rtc_next_alarm(rtc, rtc->seen_second) <= seconds ? C_AF : 0);
-	rtc->seen_second = seconds;
+	rtc->s.flags |= C_UF | (rtc_next_alarm(rtc, rtc->s.seen_second) <= seconds ? C_AF : 0);
+	rtc->s.seen_second = seconds;
 }
 
 static void rtc_update_irq(struct rtc *rtc)
 {
-	bool is_high = rtc->flags & rtc->bytes[REG_B] & C_SOURCES;
+	bool is_high = rtc->s.flags & rtc->s.bytes[REG_B] & C_SOURCES;
 
-	if (is_high == !!(rtc->flags & C_IRQF))
+	if (is_high == !!(rtc->s.flags & C_IRQF))
 		return;
-	rtc->flags ^= C_IRQF;
+	rtc->s.flags ^= C_IRQF;
 	irq_set(&rtc->irq, is_high);
 }
 
-/* Host TSC at which the clock shows this second. */
-static uint64_t second_to_tsc(const struct rtc *rtc, int64_t seconds)
+/* When, in the VM's time, the clock shows this second. */
+static uint64_t second_to_time(const struct rtc *rtc, int64_t seconds)
 {
-	return rtc->base_tsc + mul_div64((uint64_t)(seconds - rtc->base_seconds), time_hz(), 1);
+	return rtc->s.base_time + mul_div64((uint64_t)(seconds - rtc->s.base_seconds), time_hz(), 1);
 }
 
 /* The next event somebody enabled. While IRQF is up nothing new can interrupt: no timer until C is read. */
 static void rtc_arm(struct rtc *rtc)
 {
-	uint8_t enabled = rtc->bytes[REG_B];
+	uint8_t enabled = rtc->s.bytes[REG_B];
 	uint64_t hz = rtc_period_hz(rtc);
 	uint64_t next = TIMER_NEVER;
 
-	if (!(rtc->flags & C_IRQF)) {
+	if (!(rtc->s.flags & C_IRQF)) {
 		if ((enabled & B_PIE) && hz)
-			next = rtc->base_tsc + mul_div64(rtc->seen_period + 1, time_hz(), hz) + 1;
+			next = rtc->s.base_time + mul_div64(rtc->s.seen_period + 1, time_hz(), hz) + 1;
 		if ((enabled & B_UIE) && !is_held(rtc))
-			next = min_u64(next, second_to_tsc(rtc, rtc->seen_second + 1));
+			next = min_u64(next, second_to_time(rtc, rtc->s.seen_second + 1));
 		if ((enabled & B_AIE) && !is_held(rtc)) {
-			int64_t alarm = rtc_next_alarm(rtc, rtc->seen_second);
+			int64_t alarm = rtc_next_alarm(rtc, rtc->s.seen_second);
 
 			if (alarm != INT64_MAX)
-				next = min_u64(next, second_to_tsc(rtc, alarm));
+				next = min_u64(next, second_to_time(rtc, alarm));
 		}
 	}
-	timer_arm(&rtc->timer, next);
+	vm_clock_arm(rtc->clock, &rtc->timer, next);
 }
 
 static void rtc_refresh(struct rtc *rtc, uint64_t now)
@@ -234,9 +240,11 @@ static void rtc_refresh(struct rtc *rtc, uint64_t now)
 	rtc_arm(rtc);
 }
 
-static void rtc_fire(void *rtc)
+static void rtc_fire(void *ctx)
 {
-	rtc_refresh(rtc, time_now());
+	struct rtc *rtc = ctx;
+
+	rtc_refresh(rtc, vm_clock_now(rtc->clock));
 }
 
 /* ---- Registers ---- */
@@ -251,7 +259,7 @@ static bool is_updating(const struct rtc *rtc, uint64_t now)
 {
 	uint64_t hz = time_hz();
 
-	return !is_held(rtc) && (now - rtc->base_tsc) % hz >= hz - hz / UIP_PER_SECOND;
+	return !is_held(rtc) && (now - rtc->s.base_time) % hz >= hz - hz / UIP_PER_SECOND;
 }
 
 static uint8_t rtc_read_flags(struct rtc *rtc, uint64_t now)
@@ -259,8 +267,8 @@ static uint8_t rtc_read_flags(struct rtc *rtc, uint64_t now)
 	uint8_t flags;
 
 	rtc_refresh(rtc, now);
-	flags = rtc->flags;
-	rtc->flags &= C_IRQF;		/* reading clears all; the line follows */
+	flags = rtc->s.flags;
+	rtc->s.flags &= C_IRQF;		/* reading clears all; the line follows */
 	rtc_refresh(rtc, now);
 	return flags;
 }
@@ -270,10 +278,10 @@ static uint8_t rtc_read_register(struct rtc *rtc, unsigned reg, uint64_t now)
 	if (is_time(reg) && !is_held(rtc))
 		rtc_store_time(rtc, rtc_seconds(rtc, now));
 	if (reg == REG_A)
-		return (uint8_t)(rtc->bytes[REG_A] | (is_updating(rtc, now) ? A_UIP : 0));
+		return (uint8_t)(rtc->s.bytes[REG_A] | (is_updating(rtc, now) ? A_UIP : 0));
 	if (reg == REG_C)
 		return rtc_read_flags(rtc, now);
-	return reg == REG_D ? D_VALID : rtc->bytes[reg];
+	return reg == REG_D ? D_VALID : rtc->s.bytes[reg];
 }
 
 /* A and B: what they hold changes how, and whether, the clock runs. */
@@ -285,12 +293,12 @@ static void rtc_write_control(struct rtc *rtc, unsigned reg, uint8_t value, uint
 	if (!was_held)
 		rtc_store_time(rtc, rtc_seconds(rtc, now));
 	if (reg == REG_A)
-		rtc->bytes[REG_A] = value & (uint8_t)~A_UIP;
+		rtc->s.bytes[REG_A] = value & (uint8_t)~A_UIP;
 	else
-		rtc->bytes[REG_B] = value & B_SET ? value & (uint8_t)~B_UIE : value;	/* SET clears UIE */
+		rtc->s.bytes[REG_B] = value & B_SET ? value & (uint8_t)~B_UIE : value;	/* SET clears UIE */
 	if (was_held && !is_held(rtc))
 		rtc_load_time(rtc, now);
-	rtc->seen_period = mul_div64(now - rtc->base_tsc, rtc_period_hz(rtc), time_hz());
+	rtc->s.seen_period = rtc_periods(rtc, now);
 	rtc_refresh(rtc, now);
 }
 
@@ -304,16 +312,16 @@ static void rtc_write_register(struct rtc *rtc, unsigned reg, uint8_t value, uin
 		return;
 	if (!is_time(reg)) {
 		rtc_update_flags(rtc, now);	/* by the old alarm */
-		rtc->bytes[reg] = value;
+		rtc->s.bytes[reg] = value;
 		rtc_refresh(rtc, now);
 		return;
 	}
 	if (!is_held(rtc))
 		rtc_store_time(rtc, rtc_seconds(rtc, now));
-	rtc->bytes[reg] = value;
+	rtc->s.bytes[reg] = value;
 	if (!is_held(rtc)) {
 		rtc_load_time(rtc, now);
-		rtc->seen_period = 0;
+		rtc->s.seen_period = 0;
 		rtc_refresh(rtc, now);
 	}
 }
@@ -323,7 +331,8 @@ static uint64_t rtc_read(void *dev, uint64_t offset, unsigned size)
 	struct rtc *rtc = dev;
 
 	(void)size;
-	return offset ? rtc_read_register(rtc, rtc->index, time_now()) : UINT8_MAX;	/* the index is write-only */
+	/* The index is write-only. */
+	return offset ? rtc_read_register(rtc, rtc->s.index, vm_clock_now(rtc->clock)) : UINT8_MAX;
 }
 
 static void rtc_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
@@ -332,9 +341,9 @@ static void rtc_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 
 	(void)size;
 	if (offset)
-		rtc_write_register(rtc, rtc->index, (uint8_t)value, time_now());
+		rtc_write_register(rtc, rtc->s.index, (uint8_t)value, vm_clock_now(rtc->clock));
 	else
-		rtc->index = (uint8_t)value & INDEX_MASK;
+		rtc->s.index = (uint8_t)value & INDEX_MASK;
 }
 
 static const struct bus_range rtc_ranges[] = {
@@ -351,7 +360,7 @@ int rtc_map(struct rtc *rtc, struct bus *pio)
 static void cmos_put(struct rtc *rtc, unsigned at, unsigned bytes, uint64_t value)
 {
 	for (unsigned i = 0; i < bytes; i++)
-		rtc->bytes[at + i] = (uint8_t)(value >> (8 * i));
+		rtc->s.bytes[at + i] = (uint8_t)(value >> (8 * i));
 }
 
 static void cmos_fill(struct rtc *rtc, uint64_t low, uint64_t above_4g)
@@ -360,33 +369,53 @@ static void cmos_fill(struct rtc *rtc, uint64_t low, uint64_t above_4g)
 	uint64_t above_16m = low > 16 * MIB ? (low - 16 * MIB) / UNIT_64K : 0;
 	unsigned sum = 0;
 
-	rtc->bytes[CMOS_EQUIPMENT] = EQUIPMENT_FPU_MOUSE;
+	rtc->s.bytes[CMOS_EQUIPMENT] = EQUIPMENT_FPU_MOUSE;
 	cmos_put(rtc, CMOS_BASE_KIB, 2, min_u64(low / KIB, BASE_KIB));
 	cmos_put(rtc, CMOS_EXT_KIB, 2, min_u64(ext_kib, UINT16_MAX));
 	cmos_put(rtc, CMOS_EXT_KIB2, 2, min_u64(ext_kib, UINT16_MAX));
 	cmos_put(rtc, CMOS_ABOVE_16M, 2, min_u64(above_16m, UINT16_MAX));
 	cmos_put(rtc, CMOS_ABOVE_4G, 3, above_4g / UNIT_64K);
 	for (unsigned i = CMOS_SUM_FROM; i < CMOS_SUM; i++)
-		sum += rtc->bytes[i];
-	rtc->bytes[CMOS_SUM] = (uint8_t)(sum >> 8);	/* the one big-endian field */
-	rtc->bytes[CMOS_SUM + 1] = (uint8_t)sum;
+		sum += rtc->s.bytes[i];
+	rtc->s.bytes[CMOS_SUM] = (uint8_t)(sum >> 8);	/* the one big-endian field */
+	rtc->s.bytes[CMOS_SUM + 1] = (uint8_t)sum;
 }
 
 void rtc_reset(struct rtc *rtc)
 {
-	rtc->index = 0;
-	rtc->flags = 0;
-	rtc->bytes[REG_B] &= (uint8_t)~(B_UIE | B_AIE | B_PIE);
+	rtc->s.index = 0;
+	rtc->s.flags = 0;
+	rtc->s.bytes[REG_B] &= (uint8_t)~(B_UIE | B_AIE | B_PIE);
 	irq_lower(&rtc->irq);
-	rtc_refresh(rtc, time_now());
+	rtc_refresh(rtc, vm_clock_now(rtc->clock));
 }
 
-void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g, const struct irq_line *irq)
+/* Seconds are added to and subtracted from: keep them in the calendar, and nothing seen before it happened. */
+void rtc_after_load(void *dev)
 {
-	*rtc = (struct rtc){ .irq = *irq, .base_tsc = time_now() };
-	rtc->base_seconds = rtc->seen_second = (int64_t)min_u64(seconds, SECONDS_MAX);
-	rtc->bytes[REG_A] = A_RESET;
-	rtc->bytes[REG_B] = B_24H;
+	struct rtc *rtc = dev;
+	struct rtc_state *s = &rtc->s;
+	uint64_t now = vm_clock_now(rtc->clock);
+
+	s->index &= INDEX_MASK;
+	s->base_time = min_u64(s->base_time, now);
+	if (s->base_seconds < -SECONDS_LIMIT || s->base_seconds > SECONDS_LIMIT)
+		s->base_seconds = 0;
+	if (s->seen_second < s->base_seconds || s->seen_second > rtc_seconds(rtc, now))
+		s->seen_second = rtc_seconds(rtc, now);
+	s->seen_period = min_u64(s->seen_period, rtc_periods(rtc, now));
+	s->flags &= C_SOURCES | C_IRQF;
+	irq_set(&rtc->irq, s->flags & C_IRQF);
+	rtc_refresh(rtc, now);
+}
+
+void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g, const struct vm_clock *clock,
+	      const struct irq_line *irq)
+{
+	*rtc = (struct rtc){ .clock = clock, .irq = *irq, .s.base_time = vm_clock_now(clock) };
+	rtc->s.base_seconds = rtc->s.seen_second = (int64_t)min_u64(seconds, SECONDS_MAX);
+	rtc->s.bytes[REG_A] = A_RESET;
+	rtc->s.bytes[REG_B] = B_24H;
 	timer_init(&rtc->timer, rtc_fire, rtc);
 	cmos_fill(rtc, low, above_4g);
 	rtc_reset(rtc);

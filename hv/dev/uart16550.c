@@ -6,6 +6,7 @@
 #include "hv/dev/uart16550.h"
 
 #include "hv/lib/util.h"
+#include "hv/state.h"
 
 enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR, REG_COUNT };
 
@@ -67,7 +68,7 @@ static uint8_t fifo_get(struct uart_fifo *fifo)
 /* Without FIFOs there is one holding register each way. */
 static unsigned fifo_depth(const struct uart16550 *uart)
 {
-	return uart->fcr & FCR_ENABLE ? UART_FIFO : 1;
+	return uart->s.fcr & FCR_ENABLE ? UART_FIFO : 1;
 }
 
 /* ---- Interrupts ---- */
@@ -77,17 +78,17 @@ static uint8_t uart_source(const struct uart16550 *uart)
 {
 	static const uint8_t triggers[] = { 1, 4, 8, 14 };
 
-	if ((uart->ier & IER_RLSI) && (uart->lsr & LSR_OE))
+	if ((uart->s.ier & IER_RLSI) && (uart->s.lsr & LSR_OE))
 		return IIR_RLSI;
-	if ((uart->ier & IER_RDI) && uart->rx.count) {
+	if ((uart->s.ier & IER_RDI) && uart->s.rx.count) {
 		/* Below the trigger level the character time-out would come four characters later: now. */
-		if (uart->fcr & FCR_ENABLE && uart->rx.count < triggers[uart->fcr >> FCR_TRIGGER_SHIFT])
+		if (uart->s.fcr & FCR_ENABLE && uart->s.rx.count < triggers[uart->s.fcr >> FCR_TRIGGER_SHIFT])
 			return IIR_TIMEOUT;
 		return IIR_RDI;
 	}
-	if ((uart->ier & IER_THRI) && uart->thr_pending)
+	if ((uart->s.ier & IER_THRI) && uart->s.thr_pending)
 		return IIR_THRI;
-	if ((uart->ier & IER_MSI) && (uart->msr & ~MSR_LEVELS))
+	if ((uart->s.ier & IER_MSI) && (uart->s.msr & ~MSR_LEVELS))
 		return IIR_MSI;
 	return IIR_NONE;
 }
@@ -106,18 +107,18 @@ static void uart_update_irq(struct uart16550 *uart)
 
 static void uart_receive(struct uart16550 *uart, uint8_t byte)
 {
-	if (uart->rx.count >= fifo_depth(uart))
-		uart->lsr |= LSR_OE;
+	if (uart->s.rx.count >= fifo_depth(uart))
+		uart->s.lsr |= LSR_OE;
 	else
-		fifo_put(&uart->rx, byte);
-	uart->lsr |= LSR_DR;
+		fifo_put(&uart->s.rx, byte);
+	uart->s.lsr |= LSR_DR;
 }
 
 /* Hand on what the back end takes; THRE comes back when the transmitter is empty. */
 static void uart_drain(struct uart16550 *uart)
 {
-	while (uart->tx.count) {
-		struct uart_fifo *tx = &uart->tx;
+	while (uart->s.tx.count) {
+		struct uart_fifo *tx = &uart->s.tx;
 		size_t run = min_size(tx->count, UART_FIFO - tx->head);
 		size_t taken = run;
 
@@ -128,24 +129,24 @@ static void uart_drain(struct uart16550 *uart)
 		if (taken < run)
 			return;
 	}
-	if (!(uart->lsr & LSR_THRE)) {
-		uart->lsr |= LSR_THRE | LSR_TEMT;
-		uart->thr_pending = true;
+	if (!(uart->s.lsr & LSR_THRE)) {
+		uart->s.lsr |= LSR_THRE | LSR_TEMT;
+		uart->s.thr_pending = true;
 	}
 }
 
 static void uart_transmit(struct uart16550 *uart, uint8_t byte)
 {
-	uart->thr_pending = false;
-	if (uart->mcr & MCR_LOOP) {
+	uart->s.thr_pending = false;
+	if (uart->s.mcr & MCR_LOOP) {
 		uart_receive(uart, byte);
-		uart->thr_pending = uart->lsr & LSR_THRE;
+		uart->s.thr_pending = uart->s.lsr & LSR_THRE;
 		return;
 	}
-	if (uart->tx.count >= fifo_depth(uart))
+	if (uart->s.tx.count >= fifo_depth(uart))
 		return;		/* the driver did not wait for THRE: lost, as in the chip */
-	fifo_put(&uart->tx, byte);
-	uart->lsr &= (uint8_t)~(LSR_THRE | LSR_TEMT);
+	fifo_put(&uart->s.tx, byte);
+	uart->s.lsr &= (uint8_t)~(LSR_THRE | LSR_TEMT);
 	uart_drain(uart);
 }
 
@@ -153,19 +154,19 @@ static uint8_t uart_take(struct uart16550 *uart)
 {
 	uint8_t byte = 0;
 
-	if (uart->rx.count)
-		byte = fifo_get(&uart->rx);
-	if (!uart->rx.count)
-		uart->lsr &= (uint8_t)~LSR_DR;
+	if (uart->s.rx.count)
+		byte = fifo_get(&uart->s.rx);
+	if (!uart->s.rx.count)
+		uart->s.lsr &= (uint8_t)~LSR_DR;
 	return byte;
 }
 
 /* Tell the back end that input is possible again, once per refusal. */
 static void uart_ask_input(struct uart16550 *uart)
 {
-	if (!uart->was_refused || (uart->mcr & MCR_LOOP) || uart->rx.count >= fifo_depth(uart))
+	if (!uart->s.was_refused || (uart->s.mcr & MCR_LOOP) || uart->s.rx.count >= fifo_depth(uart))
 		return;
-	uart->was_refused = false;
+	uart->s.was_refused = false;
 	if (uart->back.readable)
 		uart->back.readable(uart->back.ctx);
 }
@@ -175,10 +176,10 @@ size_t uart_input(void *dev, const uint8_t *data, size_t len)
 	struct uart16550 *uart = dev;
 	size_t taken = 0;
 
-	while (taken < len && !(uart->mcr & MCR_LOOP) && uart->rx.count < fifo_depth(uart))
+	while (taken < len && !(uart->s.mcr & MCR_LOOP) && uart->s.rx.count < fifo_depth(uart))
 		uart_receive(uart, data[taken++]);
 	if (taken < len)
-		uart->was_refused = true;
+		uart->s.was_refused = true;
 	uart_update_irq(uart);
 	return taken;
 }
@@ -187,7 +188,7 @@ void uart_writable(void *dev)
 {
 	struct uart16550 *uart = dev;
 
-	if (!uart->tx.count)
+	if (!uart->s.tx.count)
 		return;
 	uart_drain(uart);
 	uart_update_irq(uart);
@@ -197,58 +198,58 @@ void uart_writable(void *dev)
 
 static void fifo_clear_rx(struct uart16550 *uart)
 {
-	uart->rx.count = 0;
-	uart->lsr &= (uint8_t)~LSR_DR;
+	uart->s.rx.count = 0;
+	uart->s.lsr &= (uint8_t)~LSR_DR;
 }
 
 /* Bytes the driver gave up before they could leave. */
 static void fifo_clear_tx(struct uart16550 *uart)
 {
-	uart->tx.count = 0;
-	uart->lsr |= LSR_THRE | LSR_TEMT;
-	uart->thr_pending = true;
+	uart->s.tx.count = 0;
+	uart->s.lsr |= LSR_THRE | LSR_TEMT;
+	uart->s.thr_pending = true;
 }
 
 static void uart_write_fcr(struct uart16550 *uart, uint8_t value)
 {
-	bool has_changed = (value ^ uart->fcr) & FCR_ENABLE;
+	bool has_changed = (value ^ uart->s.fcr) & FCR_ENABLE;
 
 	if (has_changed || (value & FCR_CLEAR_RX))
 		fifo_clear_rx(uart);
-	if ((has_changed && uart->tx.count) || (value & FCR_CLEAR_TX))
+	if ((has_changed && uart->s.tx.count) || (value & FCR_CLEAR_TX))
 		fifo_clear_tx(uart);
-	uart->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | FCR_DMA | FCR_TRIGGER) : 0;
+	uart->s.fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | FCR_DMA | FCR_TRIGGER) : 0;
 }
 
 /* In loop-back the modem inputs see the modem outputs (data sheet, "Modem Control Register", bit 4). */
 static uint8_t uart_modem_levels(const struct uart16550 *uart)
 {
-	if (!(uart->mcr & MCR_LOOP))
+	if (!(uart->s.mcr & MCR_LOOP))
 		return MSR_CONNECTED;
-	return (uint8_t)((uart->mcr & MCR_DTR ? MSR_DSR : 0) | (uart->mcr & MCR_RTS ? MSR_CTS : 0) |
-			 (uart->mcr & MCR_OUT1 ? MSR_RI : 0) | (uart->mcr & MCR_OUT2 ? MSR_DCD : 0));
+	return (uint8_t)((uart->s.mcr & MCR_DTR ? MSR_DSR : 0) | (uart->s.mcr & MCR_RTS ? MSR_CTS : 0) |
+			 (uart->s.mcr & MCR_OUT1 ? MSR_RI : 0) | (uart->s.mcr & MCR_OUT2 ? MSR_DCD : 0));
 }
 
 static void uart_write_mcr(struct uart16550 *uart, uint8_t value)
 {
 	uint8_t changed, levels;
 
-	uart->mcr = value & MCR_WRITABLE;
+	uart->s.mcr = value & MCR_WRITABLE;
 	levels = uart_modem_levels(uart);
-	changed = (uint8_t)((uart->msr ^ levels) & MSR_LEVELS);
+	changed = (uint8_t)((uart->s.msr ^ levels) & MSR_LEVELS);
 	if (levels & MSR_RI)
 		changed &= (uint8_t)~MSR_RI;	/* RI reports its trailing edge only */
-	uart->msr = (uint8_t)(levels | (uart->msr & ~MSR_LEVELS) | changed >> MSR_DELTA_SHIFT);
+	uart->s.msr = (uint8_t)(levels | (uart->s.msr & ~MSR_LEVELS) | changed >> MSR_DELTA_SHIFT);
 }
 
 static void uart_write_ier(struct uart16550 *uart, uint8_t value)
 {
-	uint8_t before = uart->ier;
+	uint8_t before = uart->s.ier;
 
-	uart->ier = value & IER_WRITABLE;
+	uart->s.ier = value & IER_WRITABLE;
 	/* Linux tests for UARTs that forget this and falls back to a timer for them. */
-	if ((uart->ier & ~before & IER_THRI) && (uart->lsr & LSR_THRE))
-		uart->thr_pending = true;
+	if ((uart->s.ier & ~before & IER_THRI) && (uart->s.lsr & LSR_THRE))
+		uart->s.thr_pending = true;
 }
 
 static uint8_t uart_read_iir(struct uart16550 *uart)
@@ -256,35 +257,35 @@ static uint8_t uart_read_iir(struct uart16550 *uart)
 	uint8_t source = uart_source(uart);
 
 	if (source == IIR_THRI)
-		uart->thr_pending = false;
-	return (uint8_t)(source | (uart->fcr & FCR_ENABLE ? IIR_FIFO : 0));
+		uart->s.thr_pending = false;
+	return (uint8_t)(source | (uart->s.fcr & FCR_ENABLE ? IIR_FIFO : 0));
 }
 
 static uint8_t uart_read_register(struct uart16550 *uart, unsigned reg)
 {
-	bool has_divisor = uart->lcr & LCR_DLAB;
+	bool has_divisor = uart->s.lcr & LCR_DLAB;
 	uint8_t value;
 
 	switch (reg) {
 	case REG_DATA:
-		return has_divisor ? uart->dll : uart_take(uart);
+		return has_divisor ? uart->s.dll : uart_take(uart);
 	case REG_IER:
-		return has_divisor ? uart->dlm : uart->ier;
+		return has_divisor ? uart->s.dlm : uart->s.ier;
 	case REG_IIR_FCR:
 		return uart_read_iir(uart);
 	case REG_LCR:
-		return uart->lcr;
+		return uart->s.lcr;
 	case REG_MCR:
-		return uart->mcr;
+		return uart->s.mcr;
 	case REG_MSR:
-		value = uart->msr;
-		uart->msr &= MSR_LEVELS;
+		value = uart->s.msr;
+		uart->s.msr &= MSR_LEVELS;
 		return value;
 	case REG_SCR:
-		return uart->scr;
+		return uart->s.scr;
 	default:
-		value = uart->lsr;
-		uart->lsr &= (uint8_t)~LSR_OE;
+		value = uart->s.lsr;
+		uart->s.lsr &= (uint8_t)~LSR_OE;
 		return value;
 	}
 }
@@ -306,28 +307,28 @@ uint64_t uart_read(void *dev, uint64_t offset, unsigned size)
 
 	(void)size;
 	/* A driver polls LSR: no side effect without an error to clear. */
-	if (offset == REG_LSR && !(uart->lsr & LSR_OE))
-		return uart->lsr;
+	if (offset == REG_LSR && !(uart->s.lsr & LSR_OE))
+		return uart->s.lsr;
 	return uart_read_slow(uart, offset);
 }
 
 void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct uart16550 *uart = dev;
-	bool has_divisor = uart->lcr & LCR_DLAB;
+	bool has_divisor = uart->s.lcr & LCR_DLAB;
 	uint8_t byte = (uint8_t)value;
 
 	(void)size;
 	switch (offset) {
 	case REG_DATA:
 		if (has_divisor)
-			uart->dll = byte;
+			uart->s.dll = byte;
 		else
 			uart_transmit(uart, byte);
 		break;
 	case REG_IER:
 		if (has_divisor)
-			uart->dlm = byte;
+			uart->s.dlm = byte;
 		else
 			uart_write_ier(uart, byte);
 		break;
@@ -336,14 +337,14 @@ void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 		uart_ask_input(uart);
 		break;
 	case REG_LCR:
-		uart->lcr = byte;
+		uart->s.lcr = byte;
 		break;
 	case REG_MCR:
 		uart_write_mcr(uart, byte);
 		uart_ask_input(uart);
 		break;
 	case REG_SCR:
-		uart->scr = byte;
+		uart->s.scr = byte;
 		break;
 	default:	/* LSR and MSR are read-only outside factory tests */
 		break;
@@ -363,13 +364,32 @@ int uart_map(struct uart16550 *uart, struct bus *pio, uint16_t base)
 
 void uart_reset(struct uart16550 *uart)
 {
-	struct char_back back = uart->back;
-	struct irq_line irq = uart->irq;
+	uart->s = (struct uart16550_state){ .lsr = LSR_THRE | LSR_TEMT, .msr = MSR_CONNECTED, .dll = DIVISOR_9600 };
+	uart->irq_is_high = false;
+	irq_set(&uart->irq, false);
+}
 
-	*uart = (struct uart16550){
-		.lsr = LSR_THRE | LSR_TEMT, .msr = MSR_CONNECTED, .dll = DIVISOR_9600, .back = back, .irq = irq,
-	};
-	irq_lower(&uart->irq);
+static void fifo_after_load(struct uart_fifo *fifo)
+{
+	fifo->head %= UART_FIFO;
+	fifo->count = fifo->count > UART_FIFO ? UART_FIFO : fifo->count;
+}
+
+void uart_after_load(void *dev)
+{
+	struct uart16550 *uart = dev;
+	struct uart16550_state *s = &uart->s;
+
+	state_fix_bool(&s->thr_pending);
+	state_fix_bool(&s->was_refused);
+	fifo_after_load(&s->rx);
+	fifo_after_load(&s->tx);
+	s->ier &= IER_WRITABLE;
+	s->mcr &= MCR_WRITABLE;
+	s->lsr &= LSR_OE;
+	s->lsr |= (uint8_t)((s->rx.count ? LSR_DR : 0) | (s->tx.count ? 0 : LSR_THRE | LSR_TEMT));
+	uart->irq_is_high = uart_source(uart) != IIR_NONE;
+	irq_set(&uart->irq, uart->irq_is_high);
 }
 
 void uart_init(struct uart16550 *uart, const struct char_back *back, const struct irq_line *irq)

@@ -25,18 +25,23 @@ struct uart_fifo {
 	uint8_t head, count;
 };
 
-struct uart16550 {
+struct uart16550_state {
 	uint8_t ier, fcr, lcr, mcr, lsr, msr, scr, dll, dlm;
 	bool    thr_pending;		/* the THRE interrupt, until IIR shows it or THR is written */
 	bool    was_refused;		/* input was turned away: say so when there is room */
-	bool    irq_is_high;
 	struct uart_fifo rx, tx;
+};
+
+struct uart16550 {
+	struct uart16550_state s;
+	bool    irq_is_high;		/* what the line was told last */
 	struct char_back back;
 	struct irq_line  irq;
 };
 
 void uart_init(struct uart16550 *uart, const struct char_back *back, const struct irq_line *irq);
 void uart_reset(struct uart16550 *uart);
+void uart_after_load(void *dev);
 /* base: 0x3f8 for COM1. */
 __attribute__((warn_unused_result)) int uart_map(struct uart16550 *uart, struct bus *pio, uint16_t base);
 

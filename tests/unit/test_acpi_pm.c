@@ -30,8 +30,9 @@ static int setup(void **state)
 	struct irq_line sci = line_fake_end(&f.line);
 
 	f = (struct fixture){ 0 };
+	vm_clock_set(&fake_clock, 0);
 	bus_init(&f.bus, "ports");
-	acpi_pm_init(&f.pm, &sci, on_power_off, &f);
+	acpi_pm_init(&f.pm, &fake_clock, &sci, on_power_off, &f);
 	*state = &f;
 	return acpi_pm_map(&f.pm, &f.bus);
 }

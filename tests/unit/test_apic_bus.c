@@ -24,8 +24,8 @@ static unsigned posts[VCPUS], level_posts, kicks[VCPUS], inits[VCPUS], starts[VC
 
 /* ---- The world around the code under test ---- */
 
-bool lapic_is_enabled(const struct lapic *lapic) { return lapic->svr; }
-bool lapic_is_x2apic(const struct lapic *lapic) { return lapic->base_msr & APIC_BASE_X2APIC; }
+bool lapic_is_enabled(const struct lapic *lapic) { return lapic->s.svr; }
+bool lapic_is_x2apic(const struct lapic *lapic) { return lapic->s.base_msr & APIC_BASE_X2APIC; }
 
 /* Physical: by ID. Logical: one bit for each ID. Broadcasts are not its business here: stricter than the real one. */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
@@ -79,8 +79,8 @@ static int set_up(void **unused)
 		vm.vcpus[i] = &vcpus[i];
 		vcpus[i].vm = &vm;
 		vcpus[i].id = vcpus[i].lapic.id = i;
-		vcpus[i].lapic.svr = 1;
-		vcpus[i].lapic.base_msr = i ? 0 : APIC_BASE_BSP;
+		vcpus[i].lapic.s.svr = 1;
+		vcpus[i].lapic.s.base_msr = i ? 0 : APIC_BASE_BSP;
 		vcpus[i].state = VCPU_READY;
 	}
 	return 0;
@@ -115,7 +115,7 @@ static void test_destinations(void **unused)
 {
 	for (size_t i = 0; i < countof(rows); i++) {
 		set_up(unused);
-		vcpus[1].lapic.base_msr = rows[i].is_x2apic ? APIC_BASE_X2APIC : 0;
+		vcpus[1].lapic.s.base_msr = rows[i].is_x2apic ? APIC_BASE_X2APIC : 0;
 		apic_bus_ipi(&vm, &vcpus[1].lapic, rows[i].icr);
 		for (uint32_t k = 0; k < VCPUS; k++)
 			if (posts[k] != (rows[i].reached >> k & 1) * 0xff)
@@ -126,7 +126,7 @@ static void test_destinations(void **unused)
 static void test_nobody_home(void **unused)
 {
 	(void)unused;
-	vcpus[0].lapic.svr = 0;
+	vcpus[0].lapic.s.svr = 0;
 	vcpus[2].state = VCPU_PARKED;
 	apic_bus_ipi(&vm, &vcpus[1].lapic, 0xff00000000000031ULL);
 	assert_int_equal(posts[0] | posts[2], 0);
@@ -145,8 +145,8 @@ static void test_lowest_priority(void **unused)
 	};
 
 	(void)unused;
-	vcpus[0].lapic.tpr = 0x80;
-	vcpus[1].lapic.tpr = 0x20;
+	vcpus[0].lapic.s.tpr = 0x80;
+	vcpus[1].lapic.s.tpr = 0x20;
 	vcpus[2].state = VCPU_PARKED;
 	assert_true(apic_bus_deliver(&vm, &msg));
 	assert_int_equal(posts[1], 0x40);

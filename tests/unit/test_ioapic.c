@@ -170,7 +170,7 @@ static void test_hostile(void **state)
 
 	ioapic_set_line(&f->ioapic, IOAPIC_PINS, true);
 	ioapic_set_line(&f->ioapic, UINT32_MAX, true);
-	assert_int_equal(f->ioapic.lines, 0);
+	assert_int_equal(f->ioapic.s.lines, 0);
 	for (int i = 0; i < 200000; i++) {
 		static const uint8_t offsets[] = { 0, 0, 0x10, 0x10, 0x11, 0x40, 0x44, 0xff };
 

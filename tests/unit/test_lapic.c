@@ -11,28 +11,23 @@
 #include "hv/dev/lapic.h"
 #include "hv/lib/util.h"
 
-#define TSC_OFFSET	12345678ULL	/* guest TSC = host TSC - this */
+#define TSC_OFFSET	(0 - 12345678ULL)	/* guest TSC = VM's clock + this */
 #define X2APIC		(LAPIC_BASE | 0xc00)
 #define XAPIC		(LAPIC_BASE | 0x800)
 #define LINT0_EXTINT	0x700U
 
 struct fixture {
 	struct lapic lapic;
-	unsigned kicks, ipis, eois;
+	unsigned kicks, nmis, ipis, eois;
 	uint64_t icr;
 	uint8_t eoi_vector;
 };
 
-static uint64_t env_guest_tsc(void *ctx)
-{
-	(void)ctx;
-	return fake_now - TSC_OFFSET;
-}
+static uint64_t tsc_offset;
 
-static uint64_t env_host_deadline(void *ctx, uint64_t guest_tsc)
+static uint64_t guest_tsc(void)
 {
-	(void)ctx;
-	return guest_tsc + TSC_OFFSET;
+	return fake_now + tsc_offset;
 }
 
 static void env_kick(void *ctx)
@@ -40,6 +35,13 @@ static void env_kick(void *ctx)
 	struct fixture *f = ctx;
 
 	f->kicks++;
+}
+
+static void env_nmi(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->nmis++;
 }
 
 static void env_ipi(void *ctx, const struct lapic *from, uint64_t icr)
@@ -60,8 +62,7 @@ static void env_eoi(void *ctx, uint8_t vector)
 }
 
 static const struct lapic_env env = {
-	.guest_tsc = env_guest_tsc, .host_deadline = env_host_deadline, .kick = env_kick, .ipi = env_ipi,
-	.eoi = env_eoi,
+	.kick = env_kick, .nmi = env_nmi, .ipi = env_ipi, .eoi = env_eoi,
 };
 
 static void write_msr(struct fixture *f, uint32_t msr, uint64_t value)
@@ -85,8 +86,9 @@ static int setup(void **state)
 	static struct fixture f;
 
 	fake_now = 10 * FAKE_HZ;
+	tsc_offset = TSC_OFFSET;
 	f = (struct fixture){ 0 };
-	lapic_init(&f.lapic, 5, &env, &f);
+	lapic_init(&f.lapic, 5, &env, &f, &fake_clock, &tsc_offset);
 	assert_true(lapic_base_write(&f.lapic, X2APIC));
 	write_msr(&f, 0x80f, 0x1ff);
 	f.kicks = 0;
@@ -108,9 +110,9 @@ static void check_invariants(const struct lapic *lapic)
 	unsigned bits = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
-		bits += (unsigned)__builtin_popcount(lapic->irr[i]);
-		assert_int_equal(lapic->irr_words >> i & 1, lapic->irr[i] != 0);
-		assert_int_equal(lapic->isr_words >> i & 1, lapic->isr[i] != 0);
+		bits += (unsigned)__builtin_popcount(lapic->s.irr[i]);
+		assert_int_equal(lapic->irr_words >> i & 1, lapic->s.irr[i] != 0);
+		assert_int_equal(lapic->isr_words >> i & 1, lapic->s.isr[i] != 0);
 	}
 	assert_int_equal(lapic->irr_count, bits);
 }
@@ -216,19 +218,21 @@ static void test_modes(void **state)
 		{ XAPIC, LAPIC_BASE | 0x400, false }, { X2APIC, XAPIC, false }, { X2APIC, LAPIC_BASE, true },
 		{ X2APIC, X2APIC, true }, { X2APIC, LAPIC_BASE | 0x400, false }, { LAPIC_BASE, XAPIC, true },
 		{ LAPIC_BASE, X2APIC, false }, { XAPIC, XAPIC | 1, false }, { XAPIC, XAPIC | 1ULL << 60, false },
-		{ XAPIC, 0x800 | 0xfed00000, false },
+		{ XAPIC, 0x800 | 0xfed00000, true }, { XAPIC, 0x800 | 0x123456000ULL, true },	/* the page moves */
+		{ X2APIC, 0xc00 | 0xfed00000, true }, { XAPIC, 0x400 | 0xfed00000, false },
+		{ XAPIC, XAPIC | 0x200, false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < countof(rows); i++) {
 		struct fixture f = { 0 };
 
-		lapic_init(&f.lapic, 0, &env, &f);
-		assert_int_equal(f.lapic.base_msr, XAPIC | 0x100);
+		lapic_init(&f.lapic, 0, &env, &f, &fake_clock, &tsc_offset);
+		assert_int_equal(f.lapic.s.base_msr, XAPIC | 0x100);
 		assert_true(lapic_base_write(&f.lapic, rows[i].from));
 		if (lapic_base_write(&f.lapic, rows[i].to) != rows[i].is_legal)
 			fail_msg("row %zu", i);
-		assert_int_equal(f.lapic.base_msr, (rows[i].is_legal ? rows[i].to : rows[i].from) | 0x100);
+		assert_int_equal(f.lapic.s.base_msr, (rows[i].is_legal ? rows[i].to : rows[i].from) | 0x100);
 		lapic_destroy(&f.lapic);
 	}
 }
@@ -237,7 +241,7 @@ static void test_reset(void **state)
 {
 	struct fixture f = { 0 }, *ap = *state;
 
-	lapic_init(&f.lapic, 0, &env, &f);
+	lapic_init(&f.lapic, 0, &env, &f, &fake_clock, &tsc_offset);
 	assert_true(lapic_takes_extint(&f.lapic));	/* the boot processor starts in virtual wire mode */
 	assert_true(lapic_is_enabled(&f.lapic));
 	lapic_mmio_write(&f.lapic, 0x350, 4, 0x10000 | LINT0_EXTINT);
@@ -277,7 +281,7 @@ static void test_xapic_page(void **state)
 	struct lapic *lapic = &f.lapic;
 
 	(void)state;
-	lapic_init(lapic, 5, &env, &f);
+	lapic_init(lapic, 5, &env, &f, &fake_clock, &tsc_offset);
 	lapic_mmio_write(lapic, 0xf0, 4, 0x1ff);
 	for (size_t i = 0; i < countof(rows); i++) {
 		lapic_mmio_write(lapic, rows[i].offset, 4, rows[i].write);
@@ -332,7 +336,7 @@ static void test_icr(void **state)
 	write_msr(f, 0x828, 0);
 	assert_int_equal(read_msr(f, 0x828), 0x20);
 
-	lapic_init(&x.lapic, 1, &env, &x);
+	lapic_init(&x.lapic, 1, &env, &x, &fake_clock, &tsc_offset);
 	lapic_mmio_write(&x.lapic, 0x310, 4, 0x02000000);
 	assert_int_equal(x.ipis, 0);
 	lapic_mmio_write(&x.lapic, 0x300, 4, 0x1041);
@@ -384,7 +388,7 @@ static void test_destinations(void **state)
 	for (size_t i = 0; i < countof(rows); i++) {
 		struct fixture f = { 0 };
 
-		lapic_init(&f.lapic, rows[i].id, &env, &f);
+		lapic_init(&f.lapic, rows[i].id, &env, &f, &fake_clock, &tsc_offset);
 		if (rows[i].is_x2) {
 			assert_true(lapic_base_write(&f.lapic, X2APIC));
 		} else {
@@ -457,10 +461,83 @@ static void test_periodic(void **state)
 	assert_in_range(count_interrupts(f, FAKE_HZ, fake_us(10)), 19000, 20001);
 }
 
+/* An expired one-shot stays at zero whatever mode it is switched to, until a count is written. */
+static void test_expired_one_shot(void **state)
+{
+	static const struct { bool has_fired; } rows[] = { { true }, { false } };
+	struct fixture *f = *state;
+	uint64_t tick = FAKE_HZ / LAPIC_TIMER_HZ;
+
+	write_msr(f, 0x83e, 0x0b);
+	for (size_t i = 0; i < countof(rows); i++) {
+		write_msr(f, 0x832, 0x40);
+		write_msr(f, 0x838, 1000);
+		if (rows[i].has_fired)
+			clock_advance(1500 * tick);
+		else
+			fake_now += 1500 * tick;	/* due, and the timer list was not looked at yet */
+		write_msr(f, 0x832, 0x20041);
+		assert_int_equal(lapic_pending(&f->lapic), 0x40);
+		lapic_accept(&f->lapic, 0x40);
+		write_msr(f, 0x80b, 0);
+		assert_int_equal(read_msr(f, 0x838), 1000);
+		assert_int_equal(read_msr(f, 0x839), 0);
+		clock_advance(FAKE_HZ);
+		assert_int_equal(f->lapic.irr_count, 0);
+		assert_int_equal(read_msr(f, 0x839), 0);
+		write_msr(f, 0x838, 1000);
+		assert_int_equal(read_msr(f, 0x839), 1000);
+		assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 5);
+	}
+	write_msr(f, 0x832, 0x40);			/* periodic to one-shot in full run: it goes on once */
+	clock_advance(100 * tick);
+	assert_int_equal(read_msr(f, 0x839), 900);
+	assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 1);
+}
+
+/* The 8259's wire in each mode of LINT0; the level-triggered one with Remote IRR. */
+static void test_lint0(void **state)
+{
+	static const struct { uint32_t lvt; unsigned nmis; int pending; bool extint; } rows[] = {
+		{ 0x00700, 0, -1, true }, { 0x10700, 0, -1, false }, { 0x00400, 1, -1, false },
+		{ 0x10400, 0, -1, false }, { 0x00045, 0, 0x45, false }, { 0x10045, 0, -1, false },
+		{ 0x08045, 0, 0x45, false }, { 0x00200, 0, -1, false }, { 0x00500, 0, -1, false },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		f->nmis = f->kicks = 0;
+		write_msr(f, 0x835, rows[i].lvt);
+		lapic_set_lint0(&f->lapic, true);
+		lapic_set_lint0(&f->lapic, true);	/* no second edge */
+		if (f->nmis != rows[i].nmis || lapic_pending(&f->lapic) != rows[i].pending ||
+		    lapic_takes_extint(&f->lapic) != rows[i].extint || (rows[i].extint && !f->kicks))
+			fail_msg("row %zu: %u NMIs, vector %#x", i, f->nmis, (unsigned)lapic_pending(&f->lapic));
+		assert_int_equal(read_msr(f, 0x835), rows[i].lvt | (rows[i].lvt == 0x08045 ? 0x4000 : 0));
+		if (rows[i].pending >= 0) {
+			lapic_accept(&f->lapic, 0x45);
+			write_msr(f, 0x80b, 0);		/* still high: only a level asks again */
+			assert_int_equal(lapic_pending(&f->lapic), rows[i].lvt & 0x8000 ? 0x45 : -1);
+		}
+		lapic_set_lint0(&f->lapic, false);
+		if (lapic_pending(&f->lapic) >= 0) {
+			lapic_accept(&f->lapic, 0x45);
+			write_msr(f, 0x80b, 0);
+		}
+		assert_int_equal(f->lapic.irr_count, 0);
+		assert_int_equal(read_msr(f, 0x835), rows[i].lvt);
+	}
+	write_msr(f, 0x835, 0x10700);
+	lapic_set_lint0(&f->lapic, true);
+	f->kicks = 0;
+	write_msr(f, 0x835, 0x00700);			/* unmasked while the 8259 waits */
+	assert_int_equal(f->kicks, 1);
+}
+
 static void test_deadline(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t now = env_guest_tsc(NULL);
+	uint64_t now = guest_tsc();
 
 	lapic_deadline_write(&f->lapic, now + 1000);	/* not in that mode: ignored */
 	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
@@ -476,9 +553,26 @@ static void test_deadline(void **state)
 	assert_int_equal(lapic_pending(&f->lapic), 0x40);
 	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
 	lapic_accept(&f->lapic, 0x40);
-	lapic_deadline_write(&f->lapic, 1);		/* in the past: at once */
-	timer_run_due();
-	assert_int_equal(f->lapic.irr_count, 1);
+	write_msr(f, 0x80b, 0);
+	f->kicks = 0;
+	lapic_deadline_write(&f->lapic, 1);		/* in the past: at once, before the next instruction */
+	assert_int_equal(lapic_pending(&f->lapic), 0x40);
+	assert_int_equal(f->kicks, 1);
+	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	lapic_accept(&f->lapic, 0x40);
+	write_msr(f, 0x80b, 0);
+	lapic_deadline_write(&f->lapic, UINT64_MAX);	/* far away, not "passed" by a sum that wraps */
+	assert_int_equal(f->lapic.irr_count, 0);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	now = guest_tsc();
+	lapic_deadline_write(&f->lapic, now + 1000);
+	tsc_offset += 400;				/* the guest moves its TSC: the deadline is nearer */
+	lapic_tsc_moved(&f->lapic);
+	assert_int_equal(timer_next(), fake_now + 600);
+	tsc_offset += 600;
+	lapic_tsc_moved(&f->lapic);
+	assert_int_equal(lapic_pending(&f->lapic), 0x40);
 	lapic_deadline_write(&f->lapic, now + FAKE_HZ);
 	lapic_deadline_write(&f->lapic, 0);
 	assert_int_equal(timer_next(), TIMER_NEVER);
@@ -541,7 +635,7 @@ int main(void)
 		TEST(test_priorities), TEST(test_level_eoi), TEST(test_x2apic_faults),
 		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr),
 		TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
-		TEST(test_deadline), TEST(test_random),
+		TEST(test_expired_one_shot), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);

@@ -129,6 +129,19 @@ const void *handoff_file_data(uint32_t index, uint64_t *length)
 
 /* ---- Fixture ---- */
 
+static void apic_kick(void *ctx)
+{
+	vcpu_kick(ctx);
+}
+
+static void apic_eoi(void *ctx, uint8_t vector)
+{
+	(void)ctx;
+	(void)vector;
+}
+
+static const struct lapic_env apic_env = { .kick = apic_kick, .eoi = apic_eoi };
+
 static void build(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -140,6 +153,8 @@ static void build(struct fixture *f)
 	assert_non_null(f->vm->machine);
 	f->vm->vcpus[0] = f->vcpu;
 	f->vm->vcpu_count = 1;
+	lapic_init(&f->vcpu->lapic, 0, &apic_env, f->vcpu, &f->vm->clock, &f->vcpu->tsc_offset);
+	vm_clock_start(&f->vm->clock);
 	f->vm->state = VM_RUNNING;
 	f->vm->exit_code = -1;
 	f->vm->config = &f->config;
@@ -163,6 +178,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	machine_destroy(f->vm);
+	lapic_destroy(&f->vcpu->lapic);
 	free(f->vm->machine);
 	free(f->vm);
 	free(f->vcpu);
@@ -210,13 +226,13 @@ static void test_timer_wire(void **state)
 	struct fixture *f = *state;
 
 	clock_advance(FAKE_HZ);
-	assert_false(f->vcpu->lapic.extint);
+	assert_false(f->vcpu->lapic.s.lint0_is_high);
 	outb(&f->vm->pio, 0x21, 0xfe);
 	clock_advance(FAKE_HZ / 10);
-	assert_true(f->vcpu->lapic.extint);
+	assert_true(f->vcpu->lapic.s.lint0_is_high);
 	assert_int_not_equal(f->kicks, 0);
 	assert_int_equal(pic_ack(&f->vm->machine->pic), 8);
-	assert_false(f->vcpu->lapic.extint);
+	assert_false(f->vcpu->lapic.s.lint0_is_high);
 	assert_int_equal(f->messages, 0);
 	IOAPIC_SET(f, 0x10 + 2 * 2, 0x30);
 	clock_advance(FAKE_HZ / 10);

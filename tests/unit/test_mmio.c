@@ -609,7 +609,7 @@ static void segment_bases_in_64_bit_mode(void **state)
 static void apic_page_first(void **state)
 {
 	(void)state;
-	fake.vcpu.lapic.base_msr = LAPIC_BASE | BIT(11);
+	fake.vcpu.lapic.s.base_msr = LAPIC_BASE | BIT(11);
 	put_code(CODE_AT, "89 03");
 	fake.vcpu.gpr[GPR_RBX] = LAPIC_BASE + 0xb0;
 	fake.vcpu.gpr[GPR_RAX] = 0x1234;
@@ -620,10 +620,10 @@ static void apic_page_first(void **state)
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(LAPIC_BASE + 0xb0), false), EXIT_SKIP);
 	assert_int_equal(fake.vcpu.gpr[GPR_RAX], 0xb004);
 	/* In x2APIC mode, and when the APIC is off, the page is nobody's. */
-	fake.vcpu.lapic.base_msr = LAPIC_BASE | BIT(11) | BIT(10);
+	fake.vcpu.lapic.s.base_msr = LAPIC_BASE | BIT(11) | BIT(10);
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(LAPIC_BASE + 0xb0), false), EXIT_SKIP);
 	assert_int_equal(fake.vcpu.gpr[GPR_RAX], 0xffffffff);
-	fake.vcpu.lapic.base_msr = LAPIC_BASE;
+	fake.vcpu.lapic.s.base_msr = LAPIC_BASE;
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(LAPIC_BASE + 0xb0), false), EXIT_SKIP);
 	assert_int_equal(fake.apic_accesses, 2);
 	assert_int_equal(fake.vm.mmio.unclaimed, 2);

@@ -24,7 +24,7 @@ static int setup(void **state)
 
 	f.line = (struct line_fake){ 0 };
 	bus_init(&f.bus, "ports");
-	pit_init(&f.pit, &irq);
+	pit_init(&f.pit, &fake_clock, &irq);
 	*state = &f;
 	return pit_map(&f.pit, &f.bus);
 }

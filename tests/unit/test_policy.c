@@ -28,20 +28,22 @@ static struct cpuid_table table;
 
 /* ---- What the handlers call besides the fake ---- */
 
-uint64_t vcpu_tsc(struct vcpu *vcpu) { return 1000000 + vcpu->tsc_offset; }
+uint64_t vcpu_tsc(const struct vcpu *vcpu) { return 1000000 + vcpu->tsc_offset; }
+uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { return 70 + vcpu->tsc_offset; }
+void lapic_tsc_moved(struct lapic *lapic) { (void)lapic; }
 uint64_t fpu_guest_xcr0_mask(void) { return 7; }
 uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
 void pvclock_update(struct vcpu *vcpu) { (void)vcpu; }
 bool pvclock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *val) { (void)vcpu; (void)msr; *val = 0; return true; }
 bool pvclock_write_time(struct vcpu *vcpu, uint32_t msr, uint64_t val) { (void)vcpu; (void)msr; return !(val & 2); }
 bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val) { (void)vcpu; (void)msr; return !(val & 2); }
-bool lapic_base_write(struct lapic *lapic, uint64_t val) { lapic->base_msr = val; return !(val & 1); }
+bool lapic_base_write(struct lapic *lapic, uint64_t val) { lapic->s.base_msr = val; return !(val & 1); }
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *val) { *val = lapic->id; return msr == 0x802; }
 bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t val) { (void)lapic; return msr == 0x80b && !val; }
-uint64_t lapic_deadline_read(const struct lapic *lapic) { return lapic->tsc_deadline; }
-void lapic_deadline_write(struct lapic *lapic, uint64_t val) { lapic->tsc_deadline = val; }
-uint64_t lapic_cr8_read(const struct lapic *lapic) { return lapic->tpr >> 4; }
-void lapic_cr8_write(struct lapic *lapic, uint64_t val) { lapic->tpr = (uint32_t)val << 4; }
+uint64_t lapic_deadline_read(const struct lapic *lapic) { return lapic->s.tsc_deadline; }
+void lapic_deadline_write(struct lapic *lapic, uint64_t val) { lapic->s.tsc_deadline = val; }
+uint64_t lapic_cr8_read(const struct lapic *lapic) { return lapic->s.tpr >> 4; }
+void lapic_cr8_write(struct lapic *lapic, uint64_t val) { lapic->s.tpr = (uint32_t)val << 4; }
 
 /* ---- CPUID ---- */
 
@@ -165,7 +167,7 @@ static void test_cpuid_of_a_vcpu(void **unused)
 	fake.vm.vcpu_count = 3;
 	vcpu->id = 2;
 	vcpu->xcr0 = 1;
-	vcpu->lapic.base_msr = APIC_BASE_ENABLE;
+	vcpu->lapic.s.base_msr = APIC_BASE_ENABLE;
 	assert_int_equal(told(1, 0).ebx >> 24, 2);
 	assert_int_equal(told(1, 0).ebx >> 16 & 0xff, 3);
 	assert_int_equal(told(1, 0).ecx >> 27 & 1, 0);
@@ -175,7 +177,7 @@ static void test_cpuid_of_a_vcpu(void **unused)
 	assert_int_equal(told(0xb, 7).edx, 2);
 	assert_int_equal(told(0xb, 1).ebx, 3);
 	assert_int_equal(told(0xd, 0).ebx, 576);
-	vcpu->lapic.base_msr = 0;
+	vcpu->lapic.s.base_msr = 0;
 	assert_int_equal(told(1, 0).edx >> 9 & 1, 0);
 	/* The exit itself: 32-bit results, and only EAX and ECX are looked at. */
 	vcpu->gpr[GPR_RAX] = 0xffffffff40000000ULL;
@@ -237,6 +239,7 @@ static const struct { uint32_t msr; uint64_t val; bool ok; } writes[] = {
 	{ MSR_IA32_DEBUGCTL, 2, true }, { MSR_IA32_DEBUGCTL, 1, false }, { MSR_IA32_DEBUGCTL, 0x40, false },
 	{ MSR_IA32_XSS, 0, true }, { MSR_IA32_XSS, 0x100, false },
 	{ MSR_IA32_APIC_BASE, 0xfee00900, true }, { MSR_IA32_APIC_BASE, 0xfee00901, false },
+	{ MSR_IA32_APIC_BASE, 0xfffffff800, true }, { MSR_IA32_APIC_BASE, 0x10000000800, false },	/* 40 bits of address */
 	{ 0x80b, 0, true }, { 0x80b, 1, false }, { 0x8ff, 0, false },
 	{ 0x480, 0, false }, { 0xc0010117, 0, false }, { 0x48, 1, false }, { 0xc1, 0, false },
 	{ MSR_AMD_HWCR, 0, false },			/* not on this host */
@@ -273,7 +276,7 @@ static void test_msr_reads(void **unused)
 	assert_true(read_msr(MSR_IA32_BIOS_SIGN_ID, &val) && val != 0);
 	assert_true(write_msr(MSR_IA32_TSC_ADJUST, 500));
 	assert_int_equal(fake.vcpu.tsc_offset, 500);
-	assert_int_equal(fake.tsc_offset, 500);
+	assert_int_equal(fake.tsc_offset, 570);	/* hardware's: plus that of the VM's clock */
 	assert_true(write_msr(MSR_IA32_TSC, 7));
 	assert_int_equal(vcpu_tsc(&fake.vcpu), 7);
 	assert_true(read_msr(MSR_IA32_TSC_ADJUST, &val));

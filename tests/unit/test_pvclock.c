@@ -74,20 +74,19 @@ static struct machine machine;
 static struct vm vm;
 static struct vcpu vcpu;
 
-/* The VM started at 1000 s of the host's clock; 1.5 s have passed. Its RTC said 5000 s two seconds before. */
+/* The VM started at 1000 s of the host's clock; 1.5 s have passed. Its RTC said 5000 s there. */
 static int setup(void **state)
 {
 	(void)state;
 	memset(ram, 0, sizeof(ram));
 	memset(&vcpu, 0, sizeof(vcpu));
 	hz = 2 * GHZ;
-	machine.rtc.base_seconds = 5000;
-	machine.rtc.base_tsc = 998 * hz;
+	machine.rtc.s.base_seconds = 5000;
+	machine.rtc.s.base_time = 0;
 	vm.machine = &machine;
-	vm.start_tsc = 1000 * hz;
+	vm.clock = (struct vm_clock){ .is_running = true, .offset = 0 - 1000 * hz };
 	vcpu.vm = &vm;
-	vcpu.tsc_offset = 0 - vm.start_tsc;
-	now = vm.start_tsc + 3 * GHZ;
+	now = 1000 * hz + 3 * GHZ;
 	return 0;
 }
 
@@ -118,8 +117,30 @@ static void wall_is_written(void **state)
 {
 	(void)state;
 	assert_true(pvclock_write_wall(&vcpu, MSR_KVM_WALL_CLOCK, WALL_AT));
-	assert_int_equal(number(WALL_AT + 4, 4), 5002);
+	assert_int_equal(number(WALL_AT + 4, 4), 5000);
 	assert_int_equal(number(WALL_AT + 8, 4), 0);
+}
+
+/* The guest sets its RTC: the wall clock at the origin plus the time since is what the RTC shows. */
+static void wall_follows_the_rtc(void **state)
+{
+	static const struct { int64_t seconds; uint64_t at; uint32_t sec, nsec; } rows[] = {
+		{ 1000000, 6 * GHZ, 999997, 0 },	/* 2 GHz: set 3 s after the start */
+		{ 1000000, GHZ / 2, 999999, 750000000 },
+		{ 4102444800, 2, 4102444799, 999999999 },
+		{ 2, 8 * GHZ, 0, 0 },			/* the origin lies before 1970 */
+		{ -5, 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		machine.rtc.s.base_seconds = rows[i].seconds;
+		machine.rtc.s.base_time = rows[i].at;
+		assert_true(pvclock_write_wall(&vcpu, MSR_KVM_WALL_CLOCK, WALL_AT));
+		if (number(WALL_AT + 4, 4) != rows[i].sec || number(WALL_AT + 8, 4) != rows[i].nsec)
+			fail_msg("row %zu: %llu s, %llu ns", i, (unsigned long long)number(WALL_AT + 4, 4),
+				 (unsigned long long)number(WALL_AT + 8, 4));
+	}
 }
 
 static void no_memory_there(void **state)
@@ -140,7 +161,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scales), cmocka_unit_test_setup(time_is_written, setup),
-		cmocka_unit_test_setup(wall_is_written, setup), cmocka_unit_test_setup(no_memory_there, setup),
+		cmocka_unit_test_setup(wall_is_written, setup),
+		cmocka_unit_test_setup(wall_follows_the_rtc, setup), cmocka_unit_test_setup(no_memory_there, setup),
 	};
 
 	return cmocka_run_group_tests_name("pvclock", tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void start(struct fixture *f, uint64_t seconds, uint64_t low, uint64_t ab
 
 	f->line = (struct line_fake){ 0 };
 	bus_init(&f->bus, "ports");
-	rtc_init(&f->rtc, seconds, low, above_4g, &irq);
+	rtc_init(&f->rtc, seconds, low, above_4g, &fake_clock, &irq);
 	assert_int_equal(rtc_map(&f->rtc, &f->bus), 0);
 }
 
@@ -164,7 +164,7 @@ static void test_update_in_progress(void **state)
 		if (!(get(f, 0x0a) & 0x80))
 			continue;
 		seen++;
-		assert_in_range((fake_now - f->rtc.base_tsc) % FAKE_HZ, FAKE_HZ - fake_us(250), FAKE_HZ - 1);
+		assert_in_range((fake_now - f->rtc.s.base_time) % FAKE_HZ, FAKE_HZ - fake_us(250), FAKE_HZ - 1);
 	}
 	assert_in_range(seen, 4, 6);
 }

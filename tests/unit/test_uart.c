@@ -252,7 +252,7 @@ static void test_random(void **state)
 			assert_true(uart_input(&f->uart, bytes, seed >> 20 & 31) <= 16);
 		else
 			uart_writable(&f->uart);
-		assert_true(f->uart.rx.count <= 16 && f->uart.tx.count <= 16);
+		assert_true(f->uart.s.rx.count <= 16 && f->uart.s.tx.count <= 16);
 	}
 }
 

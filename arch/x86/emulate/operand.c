@@ -127,8 +127,8 @@ bool operand_touches(const struct operand *operand, gpa_t addr)
 void device_access(struct vcpu *vcpu, gpa_t addr, unsigned size, bool is_write, uint64_t *val)
 {
 	struct lapic *lapic = &vcpu->lapic;
-	bool is_apic = (addr.raw & ~(PAGE_SIZE - 1)) == (lapic->base_msr & APIC_PAGE) &&
-		       (lapic->base_msr & (APIC_ENABLED | APIC_X2APIC)) == APIC_ENABLED;
+	bool is_apic = (addr.raw & ~(PAGE_SIZE - 1)) == (lapic->s.base_msr & APIC_PAGE) &&
+		       (lapic->s.base_msr & (APIC_ENABLED | APIC_X2APIC)) == APIC_ENABLED;
 
 	if (!is_apic)
 		bus_access(&vcpu->vm->mmio, addr.raw, size, is_write, val);

@@ -334,7 +334,7 @@ static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpu
 		}
 		if (virt->get(vcpu, REG_CR4) & CR4_OSXSAVE)
 			regs->ecx |= (uint32_t)CPUID1_C_OSXSAVE;
-		if (!(vcpu->lapic.base_msr & APIC_BASE_ENABLE))
+		if (!(vcpu->lapic.s.base_msr & APIC_BASE_ENABLE))
 			regs->edx &= (uint32_t)~CPUID1_D_APIC;
 	} else if (leaf == CPUID_TOPOLOGY) {
 		regs->edx = vcpu->id;		/* in every subleaf */

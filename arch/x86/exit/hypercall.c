@@ -74,7 +74,7 @@ static int64_t hc_time(struct vcpu *vcpu)
 {
 	const uint64_t ns_per_s = 1000000000ULL;
 
-	return (int64_t)mul_div64(time_now() - vcpu->vm->start_tsc, ns_per_s, time_hz());
+	return (int64_t)mul_div64(vm_now(vcpu->vm), ns_per_s, time_hz());
 }
 
 static int64_t hc_counts(struct vcpu *vcpu)

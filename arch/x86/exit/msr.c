@@ -45,6 +45,14 @@ static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
+/* The guest moved its TSC: hardware, the paravirtual clock and a TSC deadline follow. */
+static void tsc_moved(struct vcpu *vcpu)
+{
+	virt->set_tsc_offset(vcpu, vcpu_host_tsc_offset(vcpu));
+	pvclock_update(vcpu);
+	lapic_tsc_moved(&vcpu->lapic);
+}
+
 static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 {
 	(void)msr;
@@ -54,11 +62,12 @@ static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 
 static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 {
+	uint64_t moved = val - vcpu_tsc(vcpu);
+
 	(void)msr;
-	vcpu->tsc_adjust += val - vcpu_tsc(vcpu);
-	vcpu->tsc_offset += val - vcpu_tsc(vcpu);
-	virt->set_tsc_offset(vcpu, vcpu->tsc_offset);
-	pvclock_update(vcpu);
+	vcpu->tsc_adjust += moved;
+	vcpu->tsc_offset += moved;
+	tsc_moved(vcpu);
 	return true;
 }
 
@@ -74,22 +83,21 @@ static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	(void)msr;
 	vcpu->tsc_offset += val - vcpu->tsc_adjust;
 	vcpu->tsc_adjust = val;
-	virt->set_tsc_offset(vcpu, vcpu->tsc_offset);
-	pvclock_update(vcpu);
+	tsc_moved(vcpu);
 	return true;
 }
 
 static bool read_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
 {
 	(void)msr;
-	*val = vcpu->lapic.base_msr;
+	*val = vcpu->lapic.s.base_msr;
 	return true;
 }
 
 static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 {
 	(void)msr;
-	return lapic_base_write(&vcpu->lapic, val);
+	return val < BIT(cpu_features.phys_bits) && lapic_base_write(&vcpu->lapic, val);
 }
 
 static bool read_x2apic(struct vcpu *vcpu, uint32_t msr, uint64_t *val)

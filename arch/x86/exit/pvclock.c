@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The paravirtual clock (contract in pvclock.h). The origin of time is the start of the VM; the rate is the
+ * The paravirtual clock (contract in pvclock.h). Time is the VM's clock, which begins at its start; the rate is the
  * host's, which never changes, so the struct is written when the guest asks for it and when it moves its TSC.
  */
 #include "arch/x86/exit/pvclock.h"
@@ -43,11 +43,11 @@ struct pvclock_scale pvclock_scale_of(uint64_t hz)
 static bool write_time(struct vcpu *vcpu, gpa_t at)
 {
 	struct pvclock_scale scale = pvclock_scale_of(time_hz());
-	uint64_t now = time_now();
+	uint64_t now = vm_now(vcpu->vm);
 	const struct pv_time time = {
 		.version = 2,
 		.tsc_timestamp = now + vcpu->tsc_offset,
-		.system_time = mul_div64(now - vcpu->vm->start_tsc, NS_PER_SECOND, time_hz()),
+		.system_time = mul_div64(now, NS_PER_SECOND, time_hz()),
 		.tsc_to_system_mul = scale.mul,
 		.tsc_shift = scale.shift,
 		.flags = PV_TSC_STABLE,
@@ -72,14 +72,24 @@ bool pvclock_write_time(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
-/* Wall-clock time at the origin: a guest adds its system time. */
+/*
+ * Wall-clock time at the origin, in ns: a guest adds its system time. What the RTC shows is base_seconds at base_time, which
+ * lies behind the origin as soon as the guest has set its RTC. Before 1970 the interface has no words for it: 0.
+ */
+static uint64_t wall_at_origin(const struct rtc_state *rtc)
+{
+	uint64_t since = mul_div64(rtc->base_time, NS_PER_SECOND, time_hz());
+	uint64_t base = rtc->base_seconds > 0 ? mul_div64((uint64_t)rtc->base_seconds, NS_PER_SECOND, 1) : 0;
+
+	return base > since ? base - since : 0;
+}
+
 bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 {
-	const struct rtc *rtc = &vcpu->vm->machine->rtc;
-	uint64_t ns = mul_div64(vcpu->vm->start_tsc - rtc->base_tsc, NS_PER_SECOND, time_hz());
+	uint64_t ns = wall_at_origin(&vcpu->vm->machine->rtc.s);
 	const struct pv_wall wall = {
 		.version = 2,
-		.sec = (uint32_t)((uint64_t)rtc->base_seconds + ns / NS_PER_SECOND),
+		.sec = (uint32_t)(ns / NS_PER_SECOND),
 		.nsec = (uint32_t)(ns % NS_PER_SECOND),
 	};
 

@@ -43,7 +43,6 @@ int svm_vcpu_create(struct vcpu *vcpu)
 	svm->clean_after = svm_features.has_clean_bits ? CLEAN_ALL : 0;
 	control = &svm->vmcb->control;
 	svm_controls_init(control, &svm_features, vcpu->vm->vcpu_count > 1);
-	control->tsc_offset = vcpu->tsc_offset;
 	control->n_cr3 = vcpu->vm->npt.root.raw;
 	return svm_bitmaps(&control->iopm_base_pa, &control->msrpm_base_pa) ? 0 : -1;
 }

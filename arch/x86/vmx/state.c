@@ -66,7 +66,7 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 		{ VMCS_IO_BITMAP_A, ptr_hpa(vmx->io_bitmaps).raw },
 		{ VMCS_IO_BITMAP_B, ptr_hpa(vmx->io_bitmaps).raw + PAGE_SIZE },
 		{ VMCS_MSR_BITMAP, ptr_hpa(vmx->msr_bitmap).raw },
-		{ VMCS_TSC_OFFSET, vcpu->tsc_offset },
+		{ VMCS_TSC_OFFSET, vcpu_host_tsc_offset(vcpu) },
 		{ VMCS_EPT_POINTER, vcpu->vm->npt.root.raw | EPTP_WALK4 | EPTP_WB },
 		{ VMCS_CR0_MASK, vmx->cr0_mask },		{ VMCS_CR4_MASK, vmx->cr4_mask },
 	};

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "clock_fake.h"
 
-#include "hv/timer.h"
+#include "hv/vm_clock.h"
 
 uint64_t fake_now = 1000;
 uint64_t fake_hz = FAKE_HZ;
+struct vm_clock fake_clock = { .is_running = true };
 
 uint64_t time_now(void)
 {

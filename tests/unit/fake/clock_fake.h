@@ -5,8 +5,11 @@
 
 #define FAKE_HZ	2000000000ULL
 
+struct vm_clock;
+
 extern uint64_t fake_now;
 extern uint64_t fake_hz;	/* FAKE_HZ unless a test says otherwise */
+extern struct vm_clock fake_clock;	/* a VM's clock that shows fake_now */
 
 /* Move on in steps of at most one timer deadline, firing what falls due at its exact time. */
 void clock_advance(uint64_t ticks);

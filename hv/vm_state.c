@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* The sections of a VM (contract in vm_state.h). */
+#include "hv/vm_state.h"
+
+#include "arch/x86/virt/backend.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+/* The clock first: the others compare their times with it. */
+static const struct state_section vm_sections[] = {
+	STATE_SECTION(struct vm, clock, 1, vm_clock_after_load),
+};
+
+/* One object for each vCPU. */
+static const struct state_section vcpu_sections[] = {
+	STATE_SECTION(struct vcpu, lapic, 1, lapic_after_load),
+};
+
+/* Controllers before those whose lines end there. The debug console has no registers. */
+static const struct state_section machine_sections[] = {
+	STATE_SECTION(struct machine, pic, 1, pic_after_load),
+	STATE_SECTION(struct machine, ioapic, 1, ioapic_after_load),
+	STATE_SECTION(struct machine, pit, 1, pit_after_load),
+	STATE_SECTION(struct machine, rtc, 1, rtc_after_load),
+	STATE_SECTION(struct machine, uart, 1, uart_after_load),
+	STATE_SECTION(struct machine, i8042, 1, i8042_after_load),
+	STATE_SECTION(struct machine, acpi_pm, 1, acpi_pm_after_load),
+};
+
+struct object_list {
+	struct state_object objects[2 + VM_VCPUS_MAX];
+	size_t              count;
+};
+
+static void add(struct object_list *list, void *base, const struct state_section *sections, size_t count,
+		uint32_t instance)
+{
+	list->objects[list->count++] = (struct state_object){ base, sections, count, instance };
+}
+
+static void list_objects(struct vm *vm, struct object_list *list)
+{
+	list->count = 0;
+	add(list, vm, vm_sections, countof(vm_sections), 0);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		add(list, vm->vcpus[i], vcpu_sections, countof(vcpu_sections), i);
+	add(list, vm->machine, machine_sections, countof(machine_sections), 0);
+}
+
+static void settle(struct vm *vm)
+{
+	struct object_list list;
+
+	list_objects(vm, &list);
+	state_settle(list.objects, list.count);
+}
+
+void vm_run_clock(struct vm *vm)
+{
+	vm_clock_start(&vm->clock);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		virt->set_tsc_offset(vm->vcpus[i], vcpu_host_tsc_offset(vm->vcpus[i]));
+	settle(vm);
+}
+
+void vm_stop_clock(struct vm *vm)
+{
+	vm_clock_stop(&vm->clock);
+	settle(vm);
+}
+
+size_t vm_state_size(struct vm *vm)
+{
+	struct object_list list;
+
+	list_objects(vm, &list);
+	return state_size(list.objects, list.count);
+}
+
+size_t vm_save(struct vm *vm, void *buffer, size_t room)
+{
+	struct object_list list;
+
+	list_objects(vm, &list);
+	return vm->clock.is_running ? 0 : state_save(list.objects, list.count, buffer, room);
+}
+
+bool vm_load(struct vm *vm, const void *buffer, size_t len, struct state_error *error)
+{
+	struct object_list list;
+
+	list_objects(vm, &list);
+	if (!state_load(list.objects, list.count, buffer, len, error))
+		return false;
+	settle(vm);
+	return true;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hv/vm_state.c and every device's after_load: states there and back, states that nobody would save, and a clock that
+ * stands still with all that hangs on it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/virt/backend.h"
+#include "clock_fake.h"
+#include "hv/vm_state.h"
+#include "pc_fake.h"
+#include "port_fake.h"
+
+#define ROUNDS		400U
+#define OPS		200U
+#define HEADER_BYTES	16U
+#define RECORD_BYTES	32U
+
+static uint64_t hardware_offset;
+
+static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
+{
+	(void)vcpu;
+	hardware_offset = offset;
+}
+
+static const struct virt_backend fake_backend = { .set_tsc_offset = set_tsc_offset };
+const struct virt_backend *virt = &fake_backend;
+
+uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu)
+{
+	return vcpu->vm->clock.offset + vcpu->tsc_offset;
+}
+
+static struct pc pc;
+static uint32_t seed;
+
+static uint32_t dice(void)
+{
+	seed = seed * 1664525 + 1013904223;
+	return seed >> 8;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	seed = 1;
+	pc_build(&pc);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pc_destroy(&pc);
+	return timer_next() == TIMER_NEVER ? 0 : -1;
+}
+
+static void rebuild(void)
+{
+	pc_destroy(&pc);
+	fake_now += 12345;
+	pc_build(&pc);
+	vm_stop_clock(&pc.vm);
+}
+
+static uint8_t *save(size_t *len)
+{
+	uint8_t *buffer = malloc(vm_state_size(&pc.vm));
+
+	assert_non_null(buffer);
+	*len = vm_save(&pc.vm, buffer, vm_state_size(&pc.vm));
+	assert_int_equal(*len, vm_state_size(&pc.vm));
+	return buffer;
+}
+
+static void load(const uint8_t *buffer, size_t len)
+{
+	struct state_error error;
+
+	if (!vm_load(&pc.vm, buffer, len, &error))
+		fail_msg("%s %u: %s", error.section, error.instance, error.what);
+}
+
+/* What a guest may do next: registers of all chips, time, interrupts taken. */
+static void work(void)
+{
+	static const uint16_t ports[] = {
+		0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x60, 0x64, 0x70, 0x71, 0x92, 0xcf9,
+		0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x600, 0x602, 0x604, 0x608,
+	};
+	uint32_t what = dice(), value = dice();
+	uint16_t port = ports[what / 16 % (sizeof(ports) / sizeof(ports[0]))];
+	uint8_t byte = (uint8_t)value;
+
+	pc.room = value % 32;
+	switch (what % 8) {
+	case 0: case 1:
+		outb(&pc.vm.pio, port, byte);
+		break;
+	case 2:
+		(void)inb(&pc.vm.pio, port);
+		break;
+	case 3:
+		out(&pc.vm.mmio, IOAPIC_BASE + (what & 0x10), 4, value % 64);
+		break;
+	case 4:
+		lapic_mmio_write(&pc.vcpu.lapic, what & 0xff0, 4, value);
+		(void)lapic_mmio_read(&pc.vcpu.lapic, value & 0xfff, 4);
+		break;
+	case 5:
+		(void)uart_input(&pc.machine.uart, &byte, 1);
+		uart_writable(&pc.machine.uart);
+		break;
+	case 6:
+		clock_advance(value);
+		break;
+	default:
+		(void)pc_take_interrupts(&pc);
+		break;
+	}
+}
+
+/* ---- Tests ---- */
+
+/* Where the data of record `n` lies; its size in *size. */
+static uint8_t *record_data(uint8_t *buffer, unsigned n, uint32_t *size)
+{
+	uint8_t *at = buffer + HEADER_BYTES;
+
+	for (;; at += RECORD_BYTES + (*size + 7) / 8 * 8) {
+		memcpy(size, at + RECORD_BYTES - 8, sizeof(*size));
+		if (!n--)
+			return at + RECORD_BYTES;
+	}
+}
+
+static unsigned record_count(const uint8_t *buffer)
+{
+	uint32_t count;
+
+	memcpy(&count, buffer + 8, sizeof(count));
+	return count;
+}
+
+static void randomize(uint8_t *buffer, unsigned n)
+{
+	uint32_t size;
+	uint8_t *data = record_data(buffer, n, &size);
+
+	for (uint32_t i = 0; i < size; i++)
+		data[i] = (uint8_t)dice();
+}
+
+/* Save, forget, load, save: the same bytes. */
+static void expect_round_trip(void)
+{
+	size_t len, len_again;
+	uint8_t *first = save(&len), *second;
+
+	rebuild();
+	load(first, len);
+	second = save(&len_again);
+	assert_int_equal(len, len_again);
+	assert_memory_equal(first, second, len);
+	free(first);
+	free(second);
+}
+
+/* Any contents of any section, alone and of all together, are made safe; then they survive the trip. */
+static void test_random_states(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		size_t len;
+		uint8_t *buffer;
+		unsigned count;
+
+		vm_stop_clock(&pc.vm);
+		buffer = save(&len);
+		count = record_count(buffer);
+		for (unsigned n = 0; n < count; n++)
+			if (round % (count + 1) == n || round % (count + 1) == count)
+				randomize(buffer, n);
+		load(buffer, len);
+		free(buffer);
+		expect_round_trip();
+		vm_run_clock(&pc.vm);
+		for (unsigned i = 0; i < OPS; i++)
+			work();
+	}
+}
+
+/* A PC at work is saved, forgotten and loaded now and then: it does the same as one that is left alone. */
+static void test_undisturbed(void **state)
+{
+	size_t len[2];
+	uint8_t *end[2];
+
+	(void)state;
+	for (unsigned disturbed = 0; disturbed < 2; disturbed++) {
+		pc_destroy(&pc);
+		pc_build(&pc);
+		seed = 99;
+		for (unsigned i = 0; i < 20000; i++) {
+			work();
+			if (!disturbed || i % 37)
+				continue;
+			vm_stop_clock(&pc.vm);
+			expect_round_trip();
+			vm_run_clock(&pc.vm);
+		}
+		vm_stop_clock(&pc.vm);
+		end[disturbed] = save(&len[disturbed]);
+	}
+	assert_int_equal(len[0], len[1]);
+	assert_memory_equal(end[0], end[1], len[0]);
+	free(end[0]);
+	free(end[1]);
+}
+
+/* While the clock stands no time passes and no timer fires; then all go on where they were. */
+static void test_clock_stands(void **state)
+{
+	struct bus *pio = &pc.vm.pio;
+	uint64_t pm_timer;
+
+	(void)state;
+	vm_stop_clock(&pc.vm);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	vm_run_clock(&pc.vm);
+	assert_int_equal(hardware_offset, 0 - fake_now);
+	outb(pio, 0x21, 0xfe);
+	(void)pc_take_interrupts(&pc);			/* the output is high at the start */
+	outb(pio, 0x20, 0x20);
+	clock_advance(FAKE_HZ / 50);			/* the tick comes 18.2 times a second */
+	vm_stop_clock(&pc.vm);
+	pm_timer = in(pio, 0x608, 4);
+	clock_advance(1000 * FAKE_HZ);
+	assert_int_equal(in(pio, 0x608, 4), pm_timer);
+	assert_false(pc.vcpu.lapic.s.lint0_is_high);
+	vm_run_clock(&pc.vm);
+	assert_int_equal(vm_now(&pc.vm), FAKE_HZ / 50);
+	assert_int_equal(hardware_offset, vm_now(&pc.vm) - fake_now);
+	assert_int_equal(timer_next() - fake_now, mul_div64(65536, FAKE_HZ, PIT_HZ) + 1 - FAKE_HZ / 50);
+	clock_advance(FAKE_HZ / 20);
+	assert_true(pc.vcpu.lapic.s.lint0_is_high);
+	outb(pio, 0x70, 0);
+	assert_int_equal(inb(pio, 0x71), 0x58);		/* the second it began with */
+}
+
+static void test_running_vm_is_not_saved(void **state)
+{
+	uint8_t buffer[4096];
+
+	(void)state;
+	assert_true(vm_state_size(&pc.vm) <= sizeof(buffer));
+	assert_int_equal(vm_save(&pc.vm, buffer, sizeof(buffer)), 0);
+	vm_stop_clock(&pc.vm);
+	assert_int_equal(vm_save(&pc.vm, buffer, sizeof(buffer)), vm_state_size(&pc.vm));
+	assert_int_equal(vm_save(&pc.vm, buffer, vm_state_size(&pc.vm) - 1), 0);
+	vm_run_clock(&pc.vm);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_random_states), TEST(test_undisturbed), TEST(test_clock_stands),
+		TEST(test_running_vm_is_not_saved),
+	};
+
+	return cmocka_run_group_tests_name("vm_state", tests, NULL, NULL);
+}
