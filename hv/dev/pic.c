@@ -4,7 +4,8 @@
  * request is the master's input 2.
  *
  * One deliberate difference from the chip: an edge stays latched when its line drops before the
- * acknowledge (the real one then answers with its spurious vector).
+ * acknowledge (the real one then answers with its spurious vector). So that whoever watches INT for edges (LINT0 in mode
+ * Fixed or NMI, where nobody acknowledges) sees the next rise too, INT falls and rises with it.
  */
 #include "hv/dev/pic.h"
 
@@ -142,10 +143,21 @@ static void pic_update(struct pic *pic)
 
 void pic_set_line(struct pic *pic, unsigned pin, bool is_high)
 {
+	struct pic_chip *chip;
+	bool is_repeated;
+	uint8_t bit;
+
 	if (pin >= 2 * PINS_PER_CHIP || pin == CASCADE_PIN)
 		return;
-	chip_line(&pic->s.chip[pin / PINS_PER_CHIP], pin % PINS_PER_CHIP, is_high);
+	chip = &pic->s.chip[pin / PINS_PER_CHIP];
+	bit = pin_bit(pin % PINS_PER_CHIP);
+	is_repeated = is_high && !(chip->lines & bit) && (chip->irr & bit & (uint8_t)~chip->imr);
+	chip_line(chip, pin % PINS_PER_CHIP, is_high);
 	pic_update(pic);
+	if (is_repeated && pic->is_high) {
+		irq_lower(&pic->output);
+		irq_raise(&pic->output);
+	}
 }
 
 uint8_t pic_ack(struct pic *pic)

@@ -12,7 +12,7 @@
 #include "line_fake.h"
 #include "port_fake.h"
 
-enum op { END, OUT, RAISE, LOWER, ACK, IN, INT };	/* ACK, IN, INT: compare with value */
+enum op { END, OUT, RAISE, LOWER, ACK, IN, INT, RISES };	/* ACK, IN, INT, RISES (of INT so far): compare with value */
 
 struct step { enum op op; unsigned where, value; };
 
@@ -124,6 +124,15 @@ static const struct step init_forgets[] = {
 	{ ACK, 0, 0x44 }, { END, 0, 0 },		/* low three bits of ICW2 are ignored */
 };
 
+/* Nobody acknowledges, as with LINT0 in mode Fixed or NMI: each edge of an unmasked input is one of INT too. */
+static const struct step repeated[] = {
+	{ RAISE, 4, 0 }, { RISES, 0, 1 }, { LOWER, 4, 0 }, { INT, 0, 1 }, { RAISE, 4, 0 }, { RISES, 0, 2 }, { INT, 0, 1 },
+	{ RAISE, 4, 0 }, { RISES, 0, 2 },		/* still up: no edge */
+	{ OUT, 0x21, 0x10 }, { LOWER, 4, 0 }, { RAISE, 4, 0 }, { RISES, 0, 2 }, { OUT, 0x21, 0 }, { RISES, 0, 3 },
+	{ ACK, 0, 0x34 }, { INT, 0, 0 }, { LOWER, 4, 0 }, { RAISE, 4, 0 }, { RISES, 0, 3 },	/* in service */
+	{ END, 0, 0 },
+};
+
 /* The cascade is no input: nothing a device says there arrives. Pins that do not exist neither. */
 static const struct step no_such_pin[] = {
 	{ RAISE, 2, 0 }, { RAISE, 16, 0 }, { RAISE, 0xffffffff, 0 }, { INT, 0, 0 }, { END, 0, 0 },
@@ -133,7 +142,7 @@ static const struct { const char *name; const struct step *steps; } scripts[] = 
 	{ "edge", edge }, { "priority", priority }, { "cascade", cascade }, { "spurious", spurious },
 	{ "masked", masked }, { "level", level }, { "elcr_fixed", elcr_fixed }, { "rotation", rotation },
 	{ "special_mask", special_mask }, { "poll", poll }, { "auto_eoi", auto_eoi }, { "sfnm", sfnm },
-	{ "slave_auto_eoi", slave_auto_eoi },
+	{ "slave_auto_eoi", slave_auto_eoi }, { "repeated", repeated },
 	{ "init_forgets", init_forgets }, { "no_such_pin", no_such_pin },
 };
 
@@ -167,6 +176,8 @@ static void test_scripts(void **state)
 				expect(scripts[n].name, i, pic_ack(&pic), step->value);
 			else if (step->op == IN)
 				expect(scripts[n].name, i, inb(&bus, step->where), step->value);
+			else if (step->op == RISES)
+				expect(scripts[n].name, i, line.rises, step->value);
 			else
 				expect(scripts[n].name, i, line.is_high, step->value);
 			assert_int_equal(line.is_high, pic.is_high);
