@@ -12,7 +12,7 @@ DR6_BS		equ 1 << 14
 RFLAGS_TF	equ 1 << 8
 X2APIC_ICR	equ 0x830
 STEPS		equ 7
-ICR_NMI_SELF	equ 0x40400		; shorthand self, delivery mode NMI
+ICR_NMI_TO_0	equ 0x400		; delivery mode NMI, to APIC 0, which is this one
 
 TINY_64
 
@@ -195,7 +195,7 @@ nmis:
 	mov	qword [nmi_nested], 0
 	mov	ecx, X2APIC_ICR
 	xor	edx, edx
-	mov	eax, ICR_NMI_SELF
+	mov	eax, ICR_NMI_TO_0
 	wrmsr
 	mov	ecx, 1000
 .wait:	in	al, 0x61		; exits: after the IRET one of them lets the second in
@@ -219,7 +219,7 @@ on_nmi:
 	jne	.out
 	mov	ecx, X2APIC_ICR
 	xor	edx, edx
-	mov	eax, ICR_NMI_SELF
+	mov	eax, ICR_NMI_TO_0
 	wrmsr
 	in	al, 0x61		; a few exits in which it could slip in
 	cpuid

@@ -143,6 +143,9 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 	};
 
 	msg.is_broadcast = !msg.is_logical && msg.dest == (is_x2apic ? BROADCAST_32 : BROADCAST_8);
+	/* SDM vol. 3, 11.6.1, the table of valid combinations: the shorthand "self" goes with Fixed only. */
+	if (msg.shorthand == TO_SELF && msg.mode != APIC_FIXED)
+		return;
 	/* "INIT Level De-assert" synchronizes arbitration IDs on old chips and does nothing since. */
 	if (msg.mode == APIC_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
 		return;

@@ -138,6 +138,22 @@ static void test_nobody_home(void **unused)
 	assert_int_equal(kicks[2], 0);
 }
 
+/* To itself a processor may send Fixed interrupts only; in all other ways an NMI reaches it. */
+static void test_modes_to_self(void **unused)
+{
+	static const struct { uint64_t icr; bool is_nmi; } sent[] = {
+		{ 0x40400, false }, { 0x40500, false }, { 0x44500, false }, { 0x40699, false }, { 0x401ff, false },
+		{ 0x0100000000000400, true }, { 0x80400, true },
+	};
+
+	for (size_t i = 0; i < countof(sent); i++) {
+		set_up(unused);
+		apic_bus_ipi(&vm, &vcpus[1].lapic, sent[i].icr);
+		if (vcpus[1].nmi_pending != sent[i].is_nmi || vcpus[1].state != VCPU_READY || posts[1] || inits[1])
+			fail_msg("ICR %#llx", (unsigned long long)sent[i].icr);
+	}
+}
+
 static void test_lowest_priority(void **unused)
 {
 	const struct ioapic_msg msg = {
@@ -224,6 +240,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_destinations, set_up),
 		cmocka_unit_test_setup(test_nobody_home, set_up),
+		cmocka_unit_test_setup(test_modes_to_self, set_up),
 		cmocka_unit_test_setup(test_lowest_priority, set_up),
 		cmocka_unit_test_setup(test_ioapic, set_up),
 		cmocka_unit_test_setup(test_init_sipi_sipi, set_up),
