@@ -18,7 +18,7 @@ static const struct state_section vcpu_sections[] = {
 	STATE_SECTION(struct vcpu, lapic, 1, lapic_after_load),
 };
 
-/* Controllers before those whose lines end there. The debug console has no registers. */
+/* Controllers before those whose lines end there. The debug console and the BIOS trap have no registers. */
 static const struct state_section machine_sections[] = {
 	STATE_SECTION(struct machine, pic, 1, pic_after_load),
 	STATE_SECTION(struct machine, ioapic, 1, ioapic_after_load),
@@ -27,6 +27,7 @@ static const struct state_section machine_sections[] = {
 	STATE_SECTION(struct machine, uart, 1, uart_after_load),
 	STATE_SECTION(struct machine, i8042, 1, i8042_after_load),
 	STATE_SECTION(struct machine, acpi_pm, 1, acpi_pm_after_load),
+	STATE_SECTION(struct machine, crtc, 1, NULL),	/* any index is one a guest could have written */
 };
 
 struct object_list {

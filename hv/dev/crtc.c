@@ -14,7 +14,7 @@ static uint64_t index_read(void *opaque, uint64_t offset, unsigned size)
 
 	(void)offset;
 	(void)size;
-	return crtc->index;
+	return crtc->s.index;
 }
 
 static void index_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -23,7 +23,7 @@ static void index_write(void *opaque, uint64_t offset, unsigned size, uint64_t v
 
 	(void)offset;
 	(void)size;
-	crtc->index = (uint8_t)value;
+	crtc->s.index = (uint8_t)value;
 }
 
 static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
@@ -32,7 +32,7 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
 
 	(void)offset;
 	(void)size;
-	return crtc->index < CRTC_REGISTERS ? crtc->regs[crtc->index] : NO_REGISTER;
+	return crtc->s.index < CRTC_REGISTERS ? crtc->s.regs[crtc->s.index] : NO_REGISTER;
 }
 
 static void data_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -41,8 +41,8 @@ static void data_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
 
 	(void)offset;
 	(void)size;
-	if (crtc->index < CRTC_REGISTERS)
-		crtc->regs[crtc->index] = (uint8_t)value;
+	if (crtc->s.index < CRTC_REGISTERS)
+		crtc->s.regs[crtc->s.index] = (uint8_t)value;
 }
 
 static const struct bus_range crtc_ranges[] = {

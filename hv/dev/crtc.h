@@ -12,9 +12,13 @@
 
 #define CRTC_REGISTERS	0x19U
 
-struct crtc {
+struct crtc_state {
 	uint8_t index;
 	uint8_t regs[CRTC_REGISTERS];
+};
+
+struct crtc {
+	struct crtc_state s;
 };
 
 void crtc_init(struct crtc *crtc);

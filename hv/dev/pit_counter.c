@@ -186,15 +186,13 @@ void pit_counter_after_load(struct pit_counter *counter, uint64_t now)
 		&counter->is_bcd, &counter->gate, &counter->is_loaded, &counter->is_triggered, &counter->is_paused,
 		&counter->write_high, &counter->read_high, &counter->has_latch, &counter->has_status,
 	};
-	uint32_t full;
 
 	for (size_t i = 0; i < countof(flags); i++)
 		state_fix_bool(flags[i]);
-	full = counter->is_bcd ? PIT_FULL_BCD : PIT_FULL_BINARY;
-	if (!counter->count || counter->count > full)
-		counter->count = full;
-	if (counter->next_count > full)
-		counter->next_count = full;
+	if (!counter->count || counter->count > PIT_FULL_BINARY)
+		counter->count = PIT_FULL_BINARY;
+	if (counter->next_count > PIT_FULL_BINARY)
+		counter->next_count = PIT_FULL_BINARY;
 	if (counter->mode > MODE_HW_STROBE)
 		counter->mode = MODE_SQUARE;
 	counter->start = min_u64(counter->start, now);
