@@ -113,7 +113,7 @@ static void dump_instruction(struct vcpu *vcpu)
 static void dump_trace(struct vcpu *vcpu)
 {
 	const struct trace *trace = &vcpu->trace;
-	uint64_t total = trace_total(trace);
+	uint64_t total = trace->total;
 	uint64_t first = total > TRACE_RING ? total - TRACE_RING : 0;
 
 	vm_log(vcpu->vm, "  exits by reason:");
@@ -122,9 +122,9 @@ static void dump_trace(struct vcpu *vcpu)
 			vm_log(vcpu->vm, "    %-32s %u", exit_name(i), trace->count[i]);
 	vm_log(vcpu->vm, "  last exits, oldest first:");
 	for (uint64_t i = first; i < total; i++) {
-		const struct trace_entry *entry = &trace->ring[i % TRACE_RING];
+		const struct exit_record *entry = &trace->ring[i % TRACE_RING];
 
-		vm_log(vcpu->vm, "    #%lu rip %016lx %s", i, entry->rip, exit_name((uint32_t)entry->reason));
+		vm_log(vcpu->vm, "    #%lu rip %016lx %s", i, entry->rip, exit_name(entry->reason));
 	}
 }
 

@@ -162,8 +162,19 @@ static void switch_to(struct vcpu *vcpu)
 
 /* ---- Ends ---- */
 
+static const struct longest_exit *longest_exit(const struct vm *vm)
+{
+	const struct longest_exit *longest = &vm->vcpus[0]->longest;
+
+	for (uint32_t i = 1; i < vm->vcpu_count; i++)
+		if (vm->vcpus[i]->longest.ticks > longest->ticks)
+			longest = &vm->vcpus[i]->longest;
+	return longest;
+}
+
 static void report_end(const struct vm *vm, uint32_t wait)
 {
+	const struct longest_exit *longest = longest_exit(vm);
 	char again[40] = "";
 	static const char *const words[] = {
 		[VM_END_SHUTDOWN] = "shut off (shutdown)", [VM_END_REBOOT] = "rebooting",
@@ -172,11 +183,12 @@ static void report_end(const struct vm *vm, uint32_t wait)
 	uint64_t exits = 0;
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		exits += trace_total(&vm->vcpus[i]->trace);
+		exits += vm->vcpus[i]->trace.total;
 	if (wait != RESTART_NEVER)
 		format_buf(again, sizeof(again), "; starts again in %u s", wait);
-	vm_log(vm, "%s: %s; %lu exits, %lu KiB RAM touched, %lu KiB of our own%s", words[vm->end], vm->end_reason,
-	       exits, vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
+	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",
+	       words[vm->end], vm->end_reason, exits, longest->ticks, exit_name(longest->exit.reason),
+	       vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
 }
 
 /*

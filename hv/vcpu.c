@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The neutral half of a virtual processor (contract in vcpu.h): its run loop first, the rest below. */
+/* The neutral half of a virtual processor (contract in vcpu.h). Its run loop is in arch/x86/exit/dispatch.c. */
 #include "hv/vcpu.h"
 
 #include "arch/x86/host/cpu.h"
@@ -14,31 +14,6 @@
 #include "hv/machine.h"
 #include "hv/page.h"
 #include "hv/vm.h"
-
-/* Between two looks at the clock. The longest exits take a few percent of a turn; a look takes about 25 cycles. */
-#define EXITS_PER_LOOK	16U
-
-/*
- * The heart of it all. `attention` says that the scheduler has something to do: a host interrupt came, or
- * the VM ended. `irq_check` says that there may be something to deliver; most exits change nothing about it.
- * No interrupt need come when the turn is over: the timer of a turn may count only what the guest itself runs, or
- * the guest may hold interrupts back. So the clock is looked at as well.
- */
-void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
-{
-	const struct cpu *cpu = this_cpu();
-	const struct virt_backend *const backend = virt;	/* const, but the compiler cannot know */
-
-	do {
-		for (unsigned left = EXITS_PER_LOOK; left; left--) {
-			if (vcpu->irq_check)
-				backend->deliver(vcpu);		/* pending events, windows */
-			backend->enter(vcpu);			/* looks like a call, returns at the exit */
-			if (backend->handle(vcpu) != EXIT_RESUME || cpu->attention)	/* one row of one table */
-				return;
-		}
-	} while (time_now() < turn_end);
-}
 
 /* ---- What the local APIC needs of its processor ---- */
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/dispatch.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/emulate/fetch.h"
 #include "arch/x86/emulate/insn.h"
@@ -55,10 +55,8 @@ struct vcpu {
 
 	void        *fpu;		/* XSAVE area, 64-byte aligned, host/fpu.c; a page or more */
 
-	/* Exit-loop detector (exit/fatal.c): the same reason at the same RIP this many times in a row */
-	uint64_t     loop_rip;
-	uint32_t     loop_reason, loop_count;
-	bool         made_progress;
+	struct exit_loop loop;		/* the dispatcher's, as is the next one */
+	struct longest_exit longest;
 	uint32_t     delivery_loops;	/* exit/exception.c */
 
 	struct insn_cache insn_cache[INSN_CACHE_SLOTS];	/* virt/fetch.c */

@@ -3,7 +3,7 @@
 /*
  * Why a guest stopped, and what we do about it. One exit is one row: a vendor's table maps the reason to a
  * name and a handler; handlers are neutral, one file per family, and say what happens to RIP. Only the
- * vendor's dispatcher moves it.
+ * dispatcher (dispatch.c) moves it.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,34 +18,20 @@ enum exit_result {
 	EXIT_SKIP,	/* the instruction was emulated: step over it, then run */
 	EXIT_STOP,	/* leave the run loop: halted, parked or killed; RIP stays */
 	EXIT_SKIP_STOP,	/* emulated, and leave the run loop (HLT) */
+	EXIT_GO_ON,	/* nothing is decided yet: a helper says so to its handler, never a handler to the dispatcher */
 };
 
 typedef enum exit_result exit_fn(struct vcpu *vcpu);
 
 struct exit_row {
 	const char *name;	/* as the manual spells it */
-	exit_fn    *handle;	/* NULL: this exit must not happen with our controls */
+	exit_fn    *handle;	/* NULL: our controls never ask for this exit, so it ends the VM */
 };
 
-/* One exit: in struct vcpu, filled before its row is looked up. */
-struct exit_record {
-	uint64_t rip;
-	uint32_t reason;	/* index of a row in virt->exits, dense on both vendors */
-	uint32_t insn_len;	/* bytes; 0: not known yet, and a handler that decodes stores it */
-};
+/* A vendor's rows. Dense: enter turns whatever the processor says into an index that is in range. */
+struct exit_table { const struct exit_row *rows; uint32_t count; };
 
-/* A run of consecutive reasons; a list of them ends with rows == NULL (AMD's codes are sparse). */
-struct exit_table { uint32_t first, count; const struct exit_row *rows; };
-
-static inline const struct exit_row *exit_find(const struct exit_table *tables, uint32_t reason)
-{
-	for (; tables->rows; tables++)
-		if (reason - tables->first < tables->count && tables->rows[reason - tables->first].name)
-			return &tables->rows[reason - tables->first];
-	return NULL;
-}
-
-/* The chosen vendor's name for a reason; "unknown exit" when it has none. */
+/* The chosen vendor's name for a row; "unnamed exit" when it has none. */
 const char *exit_name(uint32_t reason);
 
 /* ---- What vendor decoders produce (pure, no instruction wrappers) ---- */
@@ -114,11 +100,9 @@ void dr_load(const struct vcpu *vcpu);			/* this vCPU is the one that runs here 
 void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits);	/* #DB, with its reason in DR6 */
 
 /*
- * Called by the vendors' handle() after a handler said EXIT_RESUME: finds the exit that repeats without RIP
- * moving and stops that VM by name. Handlers that got something done (memory mapped, REP steps, an exception
- * injected, a host interrupt taken) say so by exit_progress().
+ * Something got done although RIP stays: memory was mapped, REP steps were made, an exception was injected, a host
+ * interrupt taken. Handlers that answer EXIT_RESUME say so, or the dispatcher takes them for an endless loop.
  */
-enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t rip);
 void exit_progress(struct vcpu *vcpu);
 
 bool xcr0_is_valid(uint64_t val, uint64_t mask);	/* pure part of XSETBV */

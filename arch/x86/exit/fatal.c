@@ -5,36 +5,6 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-/* The same exit at the same RIP this often, with nothing to show for it, is a bug in a handler or an attack. */
-#define EXIT_LOOP_MAX 64U
-
-const char *exit_name(uint32_t reason)
-{
-	const struct exit_row *row = exit_find(virt->exits, reason);
-
-	return row ? row->name : "unknown exit";
-}
-
-void exit_progress(struct vcpu *vcpu)
-{
-	vcpu->made_progress = true;
-}
-
-enum exit_result exit_resume_check(struct vcpu *vcpu, uint32_t reason, uint64_t rip)
-{
-	if (vcpu->made_progress || rip != vcpu->loop_rip || reason != vcpu->loop_reason) {
-		vcpu->made_progress = false;
-		vcpu->loop_rip = rip;
-		vcpu->loop_reason = reason;
-		vcpu->loop_count = 0;
-		return EXIT_RESUME;
-	}
-	if (++vcpu->loop_count < EXIT_LOOP_MAX)
-		return EXIT_RESUME;
-	vm_log(vcpu->vm, "RIP did not move: exit \"%s\" came %u times at rip 0x%lx", exit_name(reason), EXIT_LOOP_MAX, rip);
-	return exit_fatal(vcpu, "RIP did not move, exit reason", reason);
-}
-
 enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
 {
 	vm_kill(vcpu->vm, "%s 0x%lx", what, code);

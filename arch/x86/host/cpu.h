@@ -8,6 +8,7 @@
  * this processor reads and writes it, interrupts are off outside cpu_wait_irq, so plain accesses suffice.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vcpu;
@@ -23,6 +24,7 @@ struct cpu {
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
 	uint16_t     gdt_limit, idt_limit;
 	void        *arch;		/* VMXON region, host save area */
+	void        *current;		/* the vendor's vCPU whose control block the processor works on; NULL: none */
 	uint32_t     state;		/* enum cpu_state; only ap.c looks at it */
 	const char  *why_left_out;
 	struct cpu_tables *tables;	/* GDT, TSS and their stacks (gdt.c); NULL: not there */
@@ -48,6 +50,15 @@ static inline struct cpu *this_cpu(void)
 
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
 	return cpu;
+}
+
+/* this_cpu()->current in one load: it is asked before each access to the control block. */
+static inline void *this_cpu_current(void)
+{
+	void *current;
+
+	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(current) : "i"(offsetof(struct cpu, current)));
+	return current;
 }
 
 static inline bool cpu_is_boot(void)

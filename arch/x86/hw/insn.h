@@ -36,6 +36,15 @@ static inline uint64_t rdtsc(void)
 	return ((uint64_t)hi << 32) | lo;
 }
 
+/* The low half alone, for differences below 2^32 ticks. */
+static inline uint32_t rdtsc32(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return lo;
+}
+
 #define CR_ACCESSORS(n)								\
 static inline uint64_t read_cr##n(void)						\
 {										\

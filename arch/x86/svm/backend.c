@@ -20,6 +20,8 @@ void svm_enter(struct vcpu *vcpu)
 	vmcb->control.eventinj = 0;
 	vmcb->control.tlb_control = TLB_CONTROL_NOTHING;
 	vmcb->control.clean_bits = svm->clean_after;
+	svm_keep_shadow(vcpu);
+	svm_read_exit(vcpu);
 }
 
 const struct virt_backend svm_backend = {
@@ -34,7 +36,7 @@ const struct virt_backend svm_backend = {
 	.swap = svm_swap,
 	.deliver = svm_deliver,
 	.enter = svm_enter,
-	.handle = svm_handle,
+	.step_over = svm_step_over,
 	.get = svm_get,
 	.set = svm_set,
 	.get_seg = svm_get_seg,
@@ -45,5 +47,5 @@ const struct virt_backend svm_backend = {
 	.flush = svm_flush,
 	.dump = svm_dump,
 	.npt = &svm_npt_format,
-	.exits = svm_exits,
+	.exits = { svm_rows, SVM_ROW_COUNT },
 };

@@ -60,6 +60,6 @@ void svm_dump(struct vcpu *vcpu)
 	if (!svm || !svm->vmcb)
 		return;
 	vm_log(vcpu->vm, "  exit code %lx: %s", svm->vmcb->control.exitcode,
-	       exit_name(svm_trace_index((uint32_t)svm->vmcb->control.exitcode)));
+	       exit_name(svm_row_of((uint32_t)svm->vmcb->control.exitcode)));
 	dump_fields(vcpu->vm, svm->vmcb);
 }

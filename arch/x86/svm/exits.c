@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why the guest stopped, and who answers: the table, the dispatcher, and the adapters that turn EXITINFO
- * words into neutral structs. The dispatcher alone moves RIP.
+ * The exit table and its adapters, and what exit/dispatch.c asks of AMD-V: read the exit, step over an instruction. A
+ * row's handler is neutral where it can be; one that needs decoded facts has an adapter here.
  *
  * Without next-RIP save the length of the instruction comes from its bytes, read *before* the handler
  * runs: if they are no longer the instruction that caused the exit, the guest executes what is there now
@@ -28,54 +28,18 @@
 static exit_fn svm_exit_cr, svm_exit_dr, svm_exit_exception, svm_exit_intr, svm_exit_vintr, svm_exit_iret;
 static exit_fn svm_exit_ioio, svm_exit_msr, svm_exit_npf, svm_exit_resume;
 
-static const struct exit_row low_rows[] = {
-#define ROW(code, id, text, handler) [code] = { text, handler },
-	SVM_EXITS_LOW(ROW)
-#undef ROW
-};
-
-static const struct exit_row high_rows[] = {
-#define ROW(code, id, text, handler) [(code) - SVM_EXIT_HIGH_BASE] = { text, handler },
-	SVM_EXITS_HIGH(ROW)
-#undef ROW
-};
-
-static const struct exit_row folded_rows[] = {
-#define ROW(code, id, text, handler) [(code) - SVM_EXIT_HIGH_BASE] = { text, NULL },
-	SVM_EXITS_HIGH(ROW)
-#undef ROW
-	[SVM_TRACE_INVALID - SVM_TRACE_HIGH] = { "INVALID", NULL },
-};
-
-/* For names in traces, which count in one dense array: the run from 400h is folded into a gap of the other. */
-const struct exit_table svm_exits[] = {
-	{ 0, countof(low_rows), low_rows },
-	{ SVM_TRACE_HIGH, countof(folded_rows), folded_rows },
-	{ 0, 0, NULL },
-};
-
-uint32_t svm_trace_index(uint32_t code)
-{
-	if (code - SVM_EXIT_HIGH_BASE < countof(high_rows))
-		return code - SVM_EXIT_HIGH_BASE + SVM_TRACE_HIGH;
-	return code < SVM_TRACE_HIGH ? code : SVM_TRACE_INVALID;
-}
-
 /* ---- Stepping over ---- */
 
 /* What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after it. */
 __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 {
-	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
-
-	vmcb->save.rflags &= ~RFLAGS_RF;
-	vmcb->control.interrupt_shadow = 0;
-	if (vmcb->save.rflags & RFLAGS_TF)
+	svm_of(vcpu)->vmcb->save.rflags &= ~RFLAGS_RF;
+	svm_end_shadow(vcpu);
+	if (svm_of(vcpu)->vmcb->save.rflags & RFLAGS_TF)
 		dr_raise(vcpu, DR6_BS);
 }
 
-/* The only place that moves RIP. */
-__attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
+void svm_step_over(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 	uint64_t rip = vcpu->exit.rip, next = rip + vcpu->exit.insn_len;
@@ -88,6 +52,8 @@ __attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
 		clear_instruction_state(vcpu);
 }
 
+/* ---- The instruction ---- */
+
 /* The bytes at RIP, privately copied, and what they decode to. False: *result says how to go on. */
 static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result *result)
 {
@@ -99,30 +65,9 @@ static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result 
 	return false;
 }
 
-/* Without next-RIP save, for the exits whose instruction has one form. EXIT_SKIP: handle it; else how to go on. */
-__attribute__((noinline)) static enum exit_result find_length(struct vcpu *vcpu)
-{
-	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
-	uint32_t code = (uint32_t)control->exitcode;
-	enum exit_result result;
-	const struct insn *insn;
-
-	vcpu->exit.insn_len = 0;
-	if (!svm_insn_has_form(code))
-		return EXIT_SKIP;	/* its handler decodes, or never skips */
-	if (!fetch(vcpu, &insn, &result))
-		return result;
-	/* The bytes that were decoded stand beside the decoding. */
-	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit.rip % INSN_CACHE_SLOTS];
-
-	vcpu->exit.insn_len = svm_insn_length(code, control->exitinfo1, slot->mode == INSN_64,
-					 (const uint8_t *)slot->bytes, insn->len);
-	return vcpu->exit.insn_len ? EXIT_SKIP : EXIT_RESUME;
-}
-
 /* ---- VMRUN refused ---- */
 
-static enum exit_result refused(struct vcpu *vcpu)
+static enum exit_result svm_exit_refused(struct vcpu *vcpu)
 {
 	const struct svm_limits limits = {
 		.phys_bits = cpu_features.phys_bits, .has_long_mode = true, .cr4_reserved = ~CR4_KNOWN,
@@ -135,65 +80,6 @@ static enum exit_result refused(struct vcpu *vcpu)
 	for (size_t i = 0; i < count && i < EXPLAIN_MAX; i++)
 		vm_log(vcpu->vm, "  %s = 0x%lx: %s", broken[i].field, broken[i].val, broken[i].rule);
 	return exit_fatal(vcpu, "VMRUN refused the VMCB, rules broken:", count);
-}
-
-/* ---- Dispatch ---- */
-
-/* Exits outside the table or with no handler in it, entries that failed. */
-__attribute__((noinline)) static enum exit_result unexpected(struct vcpu *vcpu)
-{
-	uint32_t code = (uint32_t)svm_of(vcpu)->vmcb->control.exitcode;
-
-	if (code == SVM_EXIT_INVALID)
-		return refused(vcpu);
-	return exit_fatal(vcpu, "unexpected exit, code", code);
-}
-
-static inline exit_fn *handler_of(uint32_t code)
-{
-	if (code < countof(low_rows))
-		return low_rows[code].handle;
-	if (code - SVM_EXIT_HIGH_BASE < countof(high_rows))
-		return high_rows[code - SVM_EXIT_HIGH_BASE].handle;
-	return NULL;
-}
-
-/* Everything but the plain "emulated, go on". */
-__attribute__((noinline)) static enum exit_result finish(struct vcpu *vcpu, enum exit_result result)
-{
-	if (result == EXIT_SKIP_STOP) {
-		step_over(vcpu);
-		return EXIT_STOP;
-	}
-	if (result != EXIT_RESUME)
-		return result;
-	svm_keep_shadow(vcpu);
-	return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit.rip);
-}
-
-enum exit_result svm_handle(struct vcpu *vcpu)
-{
-	const struct svm_vcpu *svm = svm_of(vcpu);
-	const struct vmcb *vmcb = svm->vmcb;
-	uint32_t code = (uint32_t)vmcb->control.exitcode;
-	exit_fn *handle = handler_of(code);
-	enum exit_result result = EXIT_SKIP;
-
-	vcpu->exit.rip = vmcb->save.rip;
-	trace_exit(&vcpu->trace, svm_trace_index(code), vcpu->exit.rip);
-	if (!handle)
-		return unexpected(vcpu);
-	if ((vmcb->control.exitintinfo & EVENT_V) || svm->iret_seen)
-		svm_take_interrupted(vcpu);
-	vcpu->exit.insn_len = (uint32_t)(vmcb->control.nrip - vcpu->exit.rip);	/* means something only for instructions */
-	if (!svm_features.has_nrips)
-		result = find_length(vcpu);
-	if (result == EXIT_SKIP)
-		result = handle(vcpu);
-	if (__builtin_expect(result != EXIT_SKIP, 0))
-		return finish(vcpu, result);
-	step_over(vcpu);
-	return EXIT_RESUME;
 }
 
 /* ---- Adapters ---- */
@@ -366,4 +252,77 @@ static enum exit_result svm_exit_resume(struct vcpu *vcpu)
 {
 	exit_progress(vcpu);
 	return EXIT_RESUME;
+}
+
+/* ---- The table ---- */
+
+/* A code that is not in the list, on a processor that is newer than it. */
+static enum exit_result svm_exit_unknown(struct vcpu *vcpu)
+{
+	return exit_fatal(vcpu, "exit that this program does not know, code", svm_of(vcpu)->vmcb->control.exitcode);
+}
+
+const struct exit_row svm_rows[SVM_ROW_COUNT] = {
+#define ROW(code, id, text, handler) [code] = { text, handler },
+	SVM_EXITS_LOW(ROW)
+#undef ROW
+#define ROW(code, id, text, handler) [(code) - SVM_EXIT_HIGH_BASE + SVM_ROW_HIGH] = { text, handler },
+	SVM_EXITS_HIGH(ROW)
+#undef ROW
+	[SVM_ROW_UNKNOWN] = { "unknown exit", svm_exit_unknown },
+	[SVM_ROW_REFUSED] = { "VMRUN refused", svm_exit_refused },
+	[SVM_ROW_CHANGED] = { "instruction changed since the exit", svm_exit_resume },
+};
+_Static_assert(SVM_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");
+
+uint32_t svm_row_of(uint32_t code)
+{
+	if (code < SVM_ROW_HIGH)
+		return code;
+	if (code - SVM_EXIT_HIGH_BASE < SVM_ROW_UNKNOWN - SVM_ROW_HIGH)
+		return code - SVM_EXIT_HIGH_BASE + SVM_ROW_HIGH;
+	return code == SVM_EXIT_INVALID ? SVM_ROW_REFUSED : SVM_ROW_UNKNOWN;
+}
+
+/* ---- Reading the exit ---- */
+
+/* The length by the bytes, for exits whose instruction has one form. Other handlers decode for themselves. */
+static uint32_t length_by_bytes(struct vcpu *vcpu, uint32_t code)
+{
+	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit.rip % INSN_CACHE_SLOTS];
+	const struct insn *insn;
+
+	if (fetch_insn(vcpu, &insn) != FETCH_OK)
+		return 0;
+	/* The bytes that were decoded stand beside the decoding. */
+	return svm_insn_length(code, svm_of(vcpu)->vmcb->control.exitinfo1, slot->mode == INSN_64,
+			       (const uint8_t *)slot->bytes, insn->len);
+}
+
+__attribute__((noinline)) static void find_length(struct vcpu *vcpu, uint32_t code)
+{
+	vcpu->exit.insn_len = 0;
+	if (!svm_insn_has_form(code))
+		return;
+	vcpu->exit.insn_len = length_by_bytes(vcpu, code);
+	if (!vcpu->exit.insn_len)
+		vcpu->exit.reason = SVM_ROW_CHANGED;
+}
+
+/* QEMU stores 32 bits of VMEXIT_INVALID, hence the cast of the code. */
+void svm_read_exit(struct vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = svm_of(vcpu);
+	const struct vmcb *vmcb = svm->vmcb;
+	uint32_t code = (uint32_t)vmcb->control.exitcode;
+	uint64_t length = vmcb->control.nrip - vmcb->save.rip;	/* nRIP is 0 at exits that no instruction causes */
+
+	vcpu->exit = (struct exit_record){
+		.rip = vmcb->save.rip, .reason = svm_row_of(code),
+		.insn_len = length <= INSN_MAX ? (uint32_t)length : 0,
+	};
+	if ((vmcb->control.exitintinfo & EVENT_V) || svm->iret_seen)
+		svm_take_interrupted(vcpu);
+	if (!svm_features.has_nrips)
+		find_length(vcpu, code);
 }

@@ -419,9 +419,14 @@ enum svm_exit {
 #undef ENUM
 };
 
-/* struct trace counts in one dense array: the run from 400h lies in a gap of the run from 0 there. */
-#define SVM_TRACE_HIGH		0x98U
-#define SVM_TRACE_INVALID	0x9fU	/* and all that has no place */
+/* The exit table is dense: the run from 400h follows the run from 0, then what is no exit code. */
+enum svm_row {
+	SVM_ROW_HIGH = SVM_EXIT_TLBSYNC + 1,
+	SVM_ROW_UNKNOWN = SVM_EXIT_VMGEXIT - SVM_EXIT_HIGH_BASE + SVM_ROW_HIGH + 1,	/* a code that is not in the list */
+	SVM_ROW_REFUSED,	/* VMRUN did not enter: VMEXIT_INVALID */
+	SVM_ROW_CHANGED,	/* what stands at RIP is not the instruction that caused the exit */
+	SVM_ROW_COUNT
+};
 
 /* ---- Our own structs --------------------------------------------------------------------------------- */
 
@@ -503,9 +508,10 @@ uint64_t svm_encode_event(const struct vevent *event);
 bool svm_insn_has_form(uint64_t code);
 unsigned svm_insn_length(uint64_t code, uint64_t info1, bool is_64, const uint8_t *bytes, size_t avail);
 /* exits.c */
-enum exit_result svm_handle(struct vcpu *vcpu);
-uint32_t svm_trace_index(uint32_t code);
-extern const struct exit_table svm_exits[];	/* names for traces, by trace index */
+void svm_read_exit(struct vcpu *vcpu);		/* the VMCB's words about the exit into vcpu->exit */
+void svm_step_over(struct vcpu *vcpu);
+uint32_t svm_row_of(uint32_t code);		/* a row of svm_exits for any exit code */
+extern const struct exit_row svm_rows[SVM_ROW_COUNT];
 /* inject.c */
 void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);

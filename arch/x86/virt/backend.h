@@ -40,8 +40,8 @@ struct virt_backend {
 
 	/* Give the guest what is due, enter it, come back at the exit. inject decides, this writes the fields. */
 	void (*deliver)(struct vcpu *);
-	void (*enter)(struct vcpu *);
-	enum exit_result (*handle)(struct vcpu *);	/* one row of one table */
+	void (*enter)(struct vcpu *);		/* fills vcpu->exit; an entry that failed is a row of its own */
+	void (*step_over)(struct vcpu *);	/* the instruction of vcpu->exit has been emulated: RIP, RF, shadow, TF */
 
 	uint64_t (*get)(struct vcpu *, enum guest_reg);
 	void (*set)(struct vcpu *, enum guest_reg, uint64_t);
@@ -57,7 +57,7 @@ struct virt_backend {
 	void (*dump)(struct vcpu *);		/* every field by name, to the log */
 
 	const struct npt_format *npt;		/* data, not functions */
-	const struct exit_table *exits;		/* likewise: the reasons, for names in traces and dumps */
+	struct exit_table exits;		/* likewise: a row for each reason */
 };
 
 extern const struct virt_backend vmx_backend, svm_backend;

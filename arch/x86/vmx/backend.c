@@ -8,17 +8,49 @@
 #include "arch/x86/vmx/state.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 
-/* switch.asm: returns at the exit; when there was no entry, vmx->failed says so. */
-void vmx_switch(struct vcpu *vcpu, struct vmx_vcpu *vmx);
+/* switch.asm: returns 0 at the exit; 1 or 2 when there was no entry. */
+unsigned vmx_switch(struct vcpu *vcpu, struct vmx_vcpu *vmx);
 
 /* What switch.asm takes for granted. */
 _Static_assert(offsetof(struct vcpu, gpr) == 0 && offsetof(struct vcpu, arch) == 128, "switch.asm: GPR, ARCH");
-_Static_assert(offsetof(struct vmx_vcpu, host_rsp) == 0 && offsetof(struct vmx_vcpu, failed) == 8 &&
-	       offsetof(struct vmx_vcpu, launched) == 16, "switch.asm: host_rsp, FAILED, LAUNCHED");
+_Static_assert(offsetof(struct vmx_vcpu, host_rsp) == 0 && offsetof(struct vmx_vcpu, launched) == 8,
+	       "switch.asm: host_rsp, LAUNCHED");
+
+/* A reason that is not in the list: a newer processor's, or an entry that failed on the guest's state. */
+static uint32_t odd_row(uint64_t reason)
+{
+	return reason & EXIT_REASON_ENTRY_FAIL ? VMX_ROW_REFUSED : VMX_ROW_UNKNOWN;
+}
+
+/* The VMCS' words about the exit. The length means something only where an instruction caused it (exits.c). */
+static inline void read_exit(struct vcpu *vcpu)
+{
+	uint64_t reason = vmread(VMCS_EXIT_REASON), vectoring;
+
+	vcpu->exit.reason = reason < VMX_ROW_UNKNOWN ? (uint32_t)reason : odd_row(reason);
+	vcpu->exit.rip = vmread(VMCS_GUEST_RIP);
+	vcpu->exit.insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);
+	vectoring = vmread(VMCS_IDT_VECTORING_INFO);
+	if (vectoring & INTR_VALID)
+		vmx_take_vectoring(vcpu, (uint32_t)vectoring);
+}
+
+__attribute__((noinline)) static void refused(struct vcpu *vcpu, unsigned failed)
+{
+	struct vmx_vcpu *vmx = vcpu->arch;
+
+	vmx->failed = (uint8_t)failed;
+	vcpu->exit = (struct exit_record){ .reason = VMX_ROW_REFUSED };
+}
 
 void vmx_enter(struct vcpu *vcpu)
 {
-	vmx_switch(vcpu, vmx_use(vcpu));
+	unsigned failed = vmx_switch(vcpu, vmx_use(vcpu));
+
+	if (__builtin_expect(failed, 0))
+		refused(vcpu, failed);
+	else
+		read_exit(vcpu);
 }
 
 const struct virt_backend vmx_backend = {
@@ -26,9 +58,9 @@ const struct virt_backend vmx_backend = {
 	.supported = vmx_supported, .cpu_on = vmx_cpu_on, .cpu_off = vmx_cpu_off,
 	.vcpu_create = vmx_vcpu_create, .vcpu_destroy = vmx_vcpu_destroy, .vcpu_reset = vmx_vcpu_reset,
 	.swap = vmx_swap,
-	.deliver = vmx_deliver, .enter = vmx_enter, .handle = vmx_handle,
+	.deliver = vmx_deliver, .enter = vmx_enter, .step_over = vmx_step_over,
 	.get = vmx_get, .set = vmx_set, .get_seg = vmx_get_seg, .set_seg = vmx_set_seg,
 	.limit_turn = vmx_limit_turn, .end_shadow = vmx_end_shadow, .set_tsc_offset = vmx_set_tsc_offset,
 	.flush = vmx_flush, .dump = vmx_dump,
-	.npt = &vmx_npt_format, .exits = vmx_exit_tables,
+	.npt = &vmx_npt_format, .exits = { vmx_rows, VMX_ROW_COUNT },
 };

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exit table and its adapters. A row's handler is neutral where it can be; one that needs decoded facts
- * has five lines here. vmx_handle is the only place that moves RIP (SDM vol. 3, 28.2.5: the instruction
- * length is reported for every exit that an instruction caused, not for EPT violations).
+ * The exit table and its adapters, and what exit/dispatch.c asks of VT-x: read the exit, step over an instruction. A
+ * row's handler is neutral where it can be; one that needs decoded facts has five lines here.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
@@ -14,10 +13,17 @@
 
 #define PENDING_DEBUG_BS	BIT(14)		/* 25.4.2: a single step is due */
 
+/* The length field holds what an earlier exit left there (SDM vol. 3, 28.2.5): a handler that skips would be wrong. */
+static inline void no_instruction(struct vcpu *vcpu)
+{
+	vcpu->exit.insn_len = 0;
+}
+
 static enum exit_result vmx_exit_irq(struct vcpu *vcpu)
 {
 	uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
 
+	no_instruction(vcpu);
 	if (!(info & INTR_VALID))	/* nothing was acknowledged: spurious */
 		return EXIT_RESUME;
 	return exit_external_irq(vcpu, (uint8_t)field_get(info, INTR_VECTOR));
@@ -33,6 +39,7 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 		.dr6_bits = qual, .fault_addr = qual,
 	};
 
+	no_instruction(vcpu);
 	if (event.type == VEVENT_NMI)
 		return exit_host_nmi(vcpu);
 	return exit_exception(vcpu, &exc);
@@ -40,14 +47,22 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 
 static enum exit_result vmx_exit_irq_window(struct vcpu *vcpu)
 {
+	no_instruction(vcpu);
 	vmx_close_windows(vcpu);
 	return exit_irq_window(vcpu);
 }
 
 static enum exit_result vmx_exit_nmi_window(struct vcpu *vcpu)
 {
+	no_instruction(vcpu);
 	vmx_close_windows(vcpu);
 	return exit_nmi_window(vcpu);
+}
+
+static enum exit_result vmx_exit_turn_over(struct vcpu *vcpu)
+{
+	no_instruction(vcpu);
+	return exit_turn_over(vcpu);
 }
 
 static enum exit_result vmx_exit_io(struct vcpu *vcpu)
@@ -81,10 +96,10 @@ static enum exit_result vmx_exit_ept_violation(struct vcpu *vcpu)
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
 	struct npt_fault fault = vmx_decode_ept(qual, vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
 
+	no_instruction(vcpu);		/* whoever emulates decodes */
 	/* The fault hit an IRET that had already lifted NMI blocking: it will run again, so block again (28.2.3). */
 	if ((qual & EPTQ_NMI_UNBLOCK) && !vcpu->pending.is_valid)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
-	vcpu->exit.insn_len = 0;		/* not reported here: whoever emulates decodes */
 	return exit_npt(vcpu, &fault);
 }
 
@@ -94,26 +109,20 @@ static enum exit_result vmx_exit_ept_misconfig(struct vcpu *vcpu)
 			  vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
 }
 
-/* Exits outside the table or with no handler in it, entries that failed. */
-static enum exit_result vmx_exit_unexpected(struct vcpu *vcpu)
+/* An exit that this table does not know, on a processor that is newer than it. */
+static enum exit_result vmx_exit_unknown(struct vcpu *vcpu)
 {
-	uint64_t reason = vmread(VMCS_EXIT_REASON);
-
-	if (reason & EXIT_REASON_ENTRY_FAIL)
-		return vmx_entry_failed(vcpu, reason);
-	return exit_fatal(vcpu, "unexpected exit, reason", reason);
+	return exit_fatal(vcpu, "exit that this program does not know, reason", vmread(VMCS_EXIT_REASON));
 }
 
-static const struct exit_row vmx_exits[] = {
+const struct exit_row vmx_rows[VMX_ROW_COUNT] = {
 #define ROW(number, id, text, handler) [number] = { text, handler },
 	VMX_EXITS(ROW)
 #undef ROW
+	[VMX_ROW_UNKNOWN] = { "unknown exit", vmx_exit_unknown },
+	[VMX_ROW_REFUSED] = { "VM entry failed", vmx_entry_failed },
 };
-
-const struct exit_table vmx_exit_tables[] = {
-	{ 0, countof(vmx_exits), vmx_exits },
-	{ 0, 0, NULL },
-};
+_Static_assert(VMX_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");
 
 /* What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after it. */
 __attribute__((noinline)) static void clear_instruction_state(uint64_t flags, uint64_t shadow)
@@ -124,11 +133,10 @@ __attribute__((noinline)) static void clear_instruction_state(uint64_t flags, ui
 		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
-__attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
+void vmx_step_over(struct vcpu *vcpu)
 {
-	uint64_t rip = vcpu->exit.rip, next, flags, shadow;
+	uint64_t rip = vcpu->exit.rip, next = rip + vcpu->exit.insn_len, flags, shadow;
 
-	next = rip + vcpu->exit.insn_len;
 	/* Only code outside 64-bit mode wraps at 4 GiB, and only there does the upper half change from 0. */
 	if (hi32(rip ^ next) && !(vmread(VMCS_GUEST_CS_RIGHTS) & SEG_L))
 		next = lo32(next);
@@ -137,42 +145,4 @@ __attribute__((always_inline)) static inline void step_over(struct vcpu *vcpu)
 	shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 	if ((flags & (RFLAGS_RF | RFLAGS_TF)) | (shadow & (BLOCK_STI | BLOCK_MOV_SS)))
 		clear_instruction_state(flags, shadow);
-}
-
-/* Everything but the plain "emulated, go on". */
-__attribute__((noinline)) static enum exit_result finish(struct vcpu *vcpu, enum exit_result result)
-{
-	if (result == EXIT_SKIP_STOP) {
-		step_over(vcpu);
-		return EXIT_STOP;
-	}
-	if (result == EXIT_RESUME)
-		return exit_resume_check(vcpu, trace_last(&vcpu->trace), vcpu->exit.rip);
-	return result;
-}
-
-enum exit_result vmx_handle(struct vcpu *vcpu)
-{
-	const struct vmx_vcpu *vmx = vcpu->arch;
-	enum exit_result result;
-	uint64_t reason, vectoring;
-
-	if (vmx->failed)
-		return vmx_entry_failed(vcpu, 0);
-	reason = vmread(VMCS_EXIT_REASON);
-	vcpu->exit.rip = vmread(VMCS_GUEST_RIP);
-	if (reason >= countof(vmx_exits))	/* no holes: unused numbers are rows too */
-		return vmx_exit_unexpected(vcpu);
-	vcpu->exit.insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LENGTH);	/* means something only for some exits */
-	trace_exit(&vcpu->trace, reason, vcpu->exit.rip);
-	vectoring = vmread(VMCS_IDT_VECTORING_INFO);
-	if (vectoring & INTR_VALID) {
-		vmx_take_vectoring(vcpu, (uint32_t)vectoring);
-		reason = trace_last(&vcpu->trace);	/* reloaded, so that it need not survive the call */
-	}
-	result = vmx_exits[reason].handle(vcpu);
-	if (__builtin_expect(result != EXIT_SKIP, 0))
-		return finish(vcpu, result);
-	step_over(vcpu);
-	return EXIT_RESUME;
 }

@@ -26,10 +26,13 @@ static inline struct npt_fault vmx_decode_ept(uint64_t qual, uint64_t addr)
 	};
 }
 
-extern const struct exit_table vmx_exit_tables[];
+/* Rows beyond the manual's reasons: one that is not in the list, and an entry that did not happen. */
+enum { VMX_ROW_UNKNOWN = VMX_EXIT_TPAUSE + 1, VMX_ROW_REFUSED, VMX_ROW_COUNT };
 
-enum exit_result vmx_handle(struct vcpu *vcpu);
+extern const struct exit_row vmx_rows[VMX_ROW_COUNT];
+
+void vmx_step_over(struct vcpu *vcpu);
 void vmx_close_windows(struct vcpu *vcpu);	/* inject.c: the controls do not clear themselves */
 
-/* A failed VM entry in words (explain_report.c): stops the VM. reason 0: VMLAUNCH or VMRESUME failed. */
-enum exit_result vmx_entry_failed(struct vcpu *vcpu, uint64_t reason);
+/* A failed VM entry in words (explain_report.c): stops the VM. */
+enum exit_result vmx_entry_failed(struct vcpu *vcpu);

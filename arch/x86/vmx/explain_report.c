@@ -26,10 +26,11 @@ static void report(void *ctx, const struct vmx_violation *violation)
 	       violation->rule);
 }
 
-enum exit_result vmx_entry_failed(struct vcpu *vcpu, uint64_t reason)
+enum exit_result vmx_entry_failed(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_use(vcpu);
 	uint64_t error = vmread(VMCS_VM_INSTRUCTION_ERROR);
+	uint64_t reason = vmx->failed ? 0 : vmread(VMCS_EXIT_REASON);	/* else VMLAUNCH or VMRESUME itself failed */
 
 	if (reason)
 		vm_log(vcpu->vm, "VM entry failed: %s", exit_name((uint32_t)field_get(reason, EXIT_REASON_BASIC)));

@@ -26,6 +26,13 @@
 
 extern char vmx_exit_landing[];		/* switch.asm */
 
+struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx)
+{
+	(void)vmptrld(vmx->vmcs.raw);
+	this_cpu()->current = vmx;
+	return vmx;
+}
+
 /* ---- The host's side ---- */
 
 static void write_host_state(void)
@@ -127,7 +134,6 @@ int vmx_vcpu_create(struct vcpu *vcpu)
 
 void vmx_vcpu_destroy(struct vcpu *vcpu)
 {
-	struct vmx_cpu  *cpu = this_cpu()->arch;
 	struct vmx_vcpu *vmx = vcpu->arch;
 
 	if (!vmx)
@@ -136,8 +142,8 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 		(void)vmclear(vmx->vmcs.raw);	/* the processor may still cache it */
 		page_free(hpa_ptr(vmx->vmcs));
 	}
-	if (cpu->current == vmx)
-		cpu->current = NULL;
+	if (this_cpu()->current == vmx)
+		this_cpu()->current = NULL;
 	if (vmx->io_bitmaps)
 		page_free_contiguous(vmx->io_bitmaps, IO_BITMAP_BYTES / PAGE_SIZE);
 	page_free(vmx->msr_bitmap);
@@ -286,8 +292,7 @@ void vmx_set_seg(struct vcpu *vcpu, enum guest_seg index, const struct segment *
 
 void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
-	struct vmx_cpu  *cpu = this_cpu()->arch;
-	struct vmx_vcpu *running = cpu->current, *vmx = vmx_use(vcpu);
+	struct vmx_vcpu *running = this_cpu()->current, *vmx = vmx_use(vcpu);
 	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
 		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
 		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
@@ -310,10 +315,8 @@ void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 	vcpu->pending.is_valid = false;
 	vmx_flush(vcpu);
 	/* A start-up IPI resets another's vCPU in the middle of the sender's exit, which goes on with its own VMCS. */
-	if (running && running != vmx) {
-		vmptrld(running->vmcs.raw);
-		cpu->current = running;
-	}
+	if (running && running != vmx)
+		(void)vmx_make_current(running);
 }
 
 /* ---- Registers that stay in the processor while this vCPU is loaded ---- */

@@ -1,13 +1,14 @@
 ; SPDX-License-Identifier: MIT
 ;
-; void vmx_switch(struct vcpu *vcpu /* rdi */, struct vmx_vcpu *vmx /* rsi */)
+; unsigned vmx_switch(struct vcpu *vcpu /* rdi */, struct vmx_vcpu *vmx /* rsi */)
 ;
-; Enter the guest and come back at the exit: to its C caller this is a function call. When the entry itself
-; fails, vmx->failed becomes 1 for VMfailInvalid, 2 for VMfailValid (SDM vol. 3, 31.2 "Conventions"). Only the general registers change
-; hands here; RSP, RIP, RFLAGS, control registers and segments are the VMCS's, the rest is not ours to touch.
+; Enter the guest and come back at the exit: to its C caller this is a function call. It returns 0 after an exit. When
+; the entry itself fails, it returns 1 for VMfailInvalid, 2 for VMfailValid (SDM vol. 3, 31.2 "Conventions"). Only the
+; general registers change hands here; RSP, RIP, RFLAGS, control registers and segments are the VMCS's, the rest is not
+; ours to touch.
 ;
 ; struct vcpu begins with the sixteen general registers in encoding order, RSP's slot unused, then arch;
-; struct vmx_vcpu begins with host_rsp, failed and launched. vmx/backend.c asserts these offsets.
+; struct vmx_vcpu begins with host_rsp and launched. vmx/backend.c asserts these offsets.
 
 bits 64
 default rel
@@ -21,8 +22,7 @@ RSI_ equ 48
 RDI_ equ 56
 VMCS_HOST_RSP equ 0x6c14
 ARCH equ 128
-FAILED equ 8
-LAUNCHED equ 16
+LAUNCHED equ 8
 
 section .text
 
@@ -73,10 +73,9 @@ vmx_switch:
 
 .failed:				; no guest ran: our own registers were overwritten, nothing else
 	pop	rdi
-	mov	rdx, [rdi + ARCH]
-	mov	qword [rdx + FAILED], 1
+	mov	eax, 1			; MOV leaves the flags alone
 	jc	vmx_exit_landing.return
-	mov	qword [rdx + FAILED], 2
+	mov	eax, 2
 	jmp	vmx_exit_landing.return
 
 align 16
@@ -97,6 +96,7 @@ vmx_exit_landing:			; RSP is what HOST_RSP said: our frame, the vCPU on top
 	mov	[rdi + 112], r14
 	mov	[rdi + 120], r15
 	pop	qword [rdi + RDI_]	; the guest's RDI, exchanged above
+	xor	eax, eax
 .return:
 	pop	r15
 	pop	r14

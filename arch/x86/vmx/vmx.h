@@ -144,15 +144,15 @@ struct vmcs_field_info { uint32_t encoding; char kind; const char *name; };
 extern const struct vmcs_field_info vmcs_fields[];
 extern const uint32_t vmcs_field_count;
 
-/* Exit reasons, appendix C. X(number, identifier, "text", handler); vmx_exit_unexpected: our controls never ask for it. */
+/* Exit reasons, appendix C. X(number, identifier, "text", handler); NULL: our controls never ask for it. */
 #define VMX_EXITS(X)									\
 	X(0,  EXCEPTION_NMI,		"Exception or NMI",		vmx_exit_exception)	\
 	X(1,  EXTERNAL_INTERRUPT,	"External interrupt",		vmx_exit_irq)		\
 	X(2,  TRIPLE_FAULT,		"Triple fault",			exit_triple_fault)	\
-	X(3,  INIT_SIGNAL,		"INIT signal",			vmx_exit_unexpected)			\
-	X(4,  SIPI,			"Start-up IPI",			vmx_exit_unexpected)			\
-	X(5,  IO_SMI,			"I/O SMI",			vmx_exit_unexpected)			\
-	X(6,  OTHER_SMI,		"Other SMI",			vmx_exit_unexpected)			\
+	X(3,  INIT_SIGNAL,		"INIT signal",			NULL)			\
+	X(4,  SIPI,			"Start-up IPI",			NULL)			\
+	X(5,  IO_SMI,			"I/O SMI",			NULL)			\
+	X(6,  OTHER_SMI,		"Other SMI",			NULL)			\
 	X(7,  INTERRUPT_WINDOW,		"Interrupt window",		vmx_exit_irq_window)	\
 	X(8,  NMI_WINDOW,		"NMI window",			vmx_exit_nmi_window)	\
 	X(9,  TASK_SWITCH,		"Task switch",			exit_task_switch)	\
@@ -160,10 +160,10 @@ extern const uint32_t vmcs_field_count;
 	X(11, GETSEC,			"GETSEC",			exit_undefined)		\
 	X(12, HLT,			"HLT",				exit_hlt)		\
 	X(13, INVD,			"INVD",				exit_invd)		\
-	X(14, INVLPG,			"INVLPG",			vmx_exit_unexpected)			\
+	X(14, INVLPG,			"INVLPG",			NULL)			\
 	X(15, RDPMC,			"RDPMC",			exit_rdpmc)		\
-	X(16, RDTSC,			"RDTSC",			vmx_exit_unexpected)			\
-	X(17, RSM,			"RSM",				vmx_exit_unexpected)			\
+	X(16, RDTSC,			"RDTSC",			NULL)			\
+	X(17, RSM,			"RSM",				NULL)			\
 	X(18, VMCALL,			"VMCALL",			exit_hypercall)		\
 	X(19, VMCLEAR,			"VMCLEAR",			exit_undefined)		\
 	X(20, VMLAUNCH,			"VMLAUNCH",			exit_undefined)		\
@@ -179,40 +179,40 @@ extern const uint32_t vmcs_field_count;
 	X(30, IO_INSTRUCTION,		"I/O instruction",		vmx_exit_io)		\
 	X(31, RDMSR,			"RDMSR",			exit_rdmsr)		\
 	X(32, WRMSR,			"WRMSR",			exit_wrmsr)		\
-	X(33, ENTRY_GUEST_STATE,	"VM-entry failure: guest state",vmx_exit_unexpected)			\
-	X(34, ENTRY_MSR_LOADING,	"VM-entry failure: MSR loading",vmx_exit_unexpected)			\
-	X(35, RESERVED_35,		"reserved 35",			vmx_exit_unexpected)	\
+	X(33, ENTRY_GUEST_STATE,	"VM-entry failure: guest state",NULL)			\
+	X(34, ENTRY_MSR_LOADING,	"VM-entry failure: MSR loading",NULL)			\
+	X(35, RESERVED_35,		"reserved 35",			NULL)	\
 	X(36, MWAIT,			"MWAIT",			exit_mwait)		\
-	X(37, MONITOR_TRAP,		"Monitor trap flag",		vmx_exit_unexpected)			\
-	X(38, RESERVED_38,		"reserved 38",			vmx_exit_unexpected)	\
+	X(37, MONITOR_TRAP,		"Monitor trap flag",		NULL)			\
+	X(38, RESERVED_38,		"reserved 38",			NULL)	\
 	X(39, MONITOR,			"MONITOR",			exit_monitor)		\
 	X(40, PAUSE,			"PAUSE",			exit_pause)		\
-	X(41, ENTRY_MACHINE_CHECK,	"VM-entry failure: machine check", vmx_exit_unexpected)		\
-	X(42, RESERVED_42,		"reserved 42",			vmx_exit_unexpected)	\
-	X(43, TPR_THRESHOLD,		"TPR below threshold",		vmx_exit_unexpected)			\
-	X(44, APIC_ACCESS,		"APIC access",			vmx_exit_unexpected)			\
-	X(45, VIRTUALIZED_EOI,		"Virtualized EOI",		vmx_exit_unexpected)			\
-	X(46, GDTR_IDTR_ACCESS,		"Access to GDTR or IDTR",	vmx_exit_unexpected)			\
-	X(47, LDTR_TR_ACCESS,		"Access to LDTR or TR",		vmx_exit_unexpected)			\
+	X(41, ENTRY_MACHINE_CHECK,	"VM-entry failure: machine check", NULL)		\
+	X(42, RESERVED_42,		"reserved 42",			NULL)	\
+	X(43, TPR_THRESHOLD,		"TPR below threshold",		NULL)			\
+	X(44, APIC_ACCESS,		"APIC access",			NULL)			\
+	X(45, VIRTUALIZED_EOI,		"Virtualized EOI",		NULL)			\
+	X(46, GDTR_IDTR_ACCESS,		"Access to GDTR or IDTR",	NULL)			\
+	X(47, LDTR_TR_ACCESS,		"Access to LDTR or TR",		NULL)			\
 	X(48, EPT_VIOLATION,		"EPT violation",		vmx_exit_ept_violation)	\
 	X(49, EPT_MISCONFIGURATION,	"EPT misconfiguration",		vmx_exit_ept_misconfig)	\
 	X(50, INVEPT,			"INVEPT",			exit_undefined)		\
-	X(51, RDTSCP,			"RDTSCP",			vmx_exit_unexpected)			\
-	X(52, PREEMPTION_TIMER,		"VMX-preemption timer expired",	exit_turn_over)			\
+	X(51, RDTSCP,			"RDTSCP",			NULL)			\
+	X(52, PREEMPTION_TIMER,		"VMX-preemption timer expired",	vmx_exit_turn_over)			\
 	X(53, INVVPID,			"INVVPID",			exit_undefined)		\
 	X(54, WBINVD,			"WBINVD or WBNOINVD",		exit_wbinvd)		\
 	X(55, XSETBV,			"XSETBV",			exit_xsetbv)		\
-	X(56, APIC_WRITE,		"APIC write",			vmx_exit_unexpected)			\
-	X(57, RDRAND,			"RDRAND",			vmx_exit_unexpected)			\
-	X(58, INVPCID,			"INVPCID",			vmx_exit_unexpected)			\
+	X(56, APIC_WRITE,		"APIC write",			NULL)			\
+	X(57, RDRAND,			"RDRAND",			NULL)			\
+	X(58, INVPCID,			"INVPCID",			NULL)			\
 	X(59, VMFUNC,			"VMFUNC",			exit_undefined)		\
 	X(60, ENCLS,			"ENCLS",			exit_undefined)		\
-	X(61, RDSEED,			"RDSEED",			vmx_exit_unexpected)			\
-	X(62, PML_FULL,			"Page-modification log full",	vmx_exit_unexpected)			\
+	X(61, RDSEED,			"RDSEED",			NULL)			\
+	X(62, PML_FULL,			"Page-modification log full",	NULL)			\
 	X(63, XSAVES,			"XSAVES",			exit_undefined)		\
 	X(64, XRSTORS,			"XRSTORS",			exit_undefined)		\
-	X(65, RESERVED_65,		"reserved 65",			vmx_exit_unexpected)	\
-	X(66, SPP,			"SPP-related event",		vmx_exit_unexpected)			\
+	X(65, RESERVED_65,		"reserved 65",			NULL)	\
+	X(66, SPP,			"SPP-related event",		NULL)			\
 	X(67, UMWAIT,			"UMWAIT",			exit_undefined)		\
 	X(68, TPAUSE,			"TPAUSE",			exit_undefined)
 
@@ -318,10 +318,10 @@ enum vmx_exit_reason {
 
 struct vmx_vcpu {
 	uint64_t host_rsp;			/* switch.asm: what HOST_RSP holds; rewritten only when it changes */
-	uint64_t failed;			/* switch.asm: 1 VMfailInvalid, 2 VMfailValid: the last entry did not happen */
 	uint64_t launched;			/* switch.asm: VMRESUME it, the first VMLAUNCH is done */
 	hpa_t    vmcs;
 	uint16_t vpid;
+	uint8_t  failed;			/* why VMLAUNCH or VMRESUME did not enter: 1 VMfailInvalid, 2 VMfailValid */
 	uint64_t proc_controls;			/* copy of PROC_CONTROLS */
 	uint64_t entry_controls;
 	uint64_t cr0_mask, cr4_mask;

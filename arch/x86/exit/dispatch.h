@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What a vCPU keeps for the dispatcher (dispatch.c). */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/record.h"
+
+/* The exit-loop detector: how often the same exit came at the same RIP while no handler said exit_progress. */
+struct exit_loop {
+	uint64_t rip;
+	uint32_t reason, count;
+	bool     made_progress;
+};
+
+/* The exit on whose behalf we worked longest, in ticks of the host's TSC from the exit to the next entry. */
+struct longest_exit {
+	uint32_t           ticks;
+	struct exit_record exit;
+};
