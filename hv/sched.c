@@ -116,12 +116,14 @@ int sched_add(const struct handoff_vm *config)
 
 /* ---- Choosing ---- */
 
+/* The first vCPU of a VM also stands for what its devices put off: that is done when all its vCPUs are halted, too. */
 static void find_ready(const struct slot *slot, struct party *parties)
 {
 	bool is_alive = slot->vm && vm_is_alive(slot->vm);
 
 	for (uint32_t i = 0; i < party_count(slot); i++)
-		parties[i].turn.is_ready = is_alive && slot->vm->vcpus[i]->state == VCPU_READY;
+		parties[i].turn.is_ready = is_alive && (slot->vm->vcpus[i]->state == VCPU_READY ||
+							(i == 0 && work_is_pending(&slot->vm->work)));
 }
 
 static struct vcpu *pick(struct turn **turn)
@@ -254,6 +256,21 @@ static void do_host_work(void)
 }
 
 /*
+ * What the VM's devices put off comes first and uses up its turn. Each step is short (virtio/queue.h), and between two of
+ * them interrupts come in. False: the turn is over, or something else wants the processor.
+ */
+static bool run_work(struct vm *vm, uint64_t end)
+{
+	while (work_is_pending(&vm->work)) {
+		work_run_one(&vm->work);
+		cpu_open_irq();
+		if (this_cpu()->attention || time_now() >= end)
+			return false;
+	}
+	return true;
+}
+
+/*
  * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours; and by the clock
  * at exits (vcpu_run), for a guest that exits all the time, or holds our interrupts back.
  */
@@ -267,7 +284,8 @@ static void run_one(struct vcpu *vcpu, struct turn *turn)
 		timer_arm(&turn_end, begin + left);
 	else
 		timer_disarm(&turn_end);
-	vcpu_run(vcpu, begin + left);
+	if (run_work(vcpu->vm, begin + left) && vcpu->state == VCPU_READY)
+		vcpu_run(vcpu, begin + left);
 	turn_charge(&turns, turn, time_now() - begin);
 }
 

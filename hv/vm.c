@@ -65,6 +65,13 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 	log_error("%s: stopped: %s", vm->name, vm->end_reason);
 }
 
+/* A device put work off: leave the run loop, for it comes before the next entry. */
+static void wake_for_work(void *ctx)
+{
+	(void)ctx;
+	this_cpu()->attention = true;
+}
+
 static int create_memory(struct vm *vm)
 {
 	struct memory_map map;
@@ -134,6 +141,7 @@ struct vm *vm_create(const struct handoff_vm *config)
 	text_copy(vm->name, config->name, sizeof(vm->name));
 	bus_init(&vm->pio, "ports");
 	bus_init(&vm->mmio, "memory");
+	vm->work.wake = wake_for_work;
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (config->memory > page_free_bytes())

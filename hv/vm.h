@@ -13,6 +13,7 @@
 #include "hv/bus.h"
 #include "hv/gpm.h"
 #include "hv/vm_clock.h"
+#include "hv/work.h"
 
 #define VM_VCPUS_MAX	HANDOFF_VCPUS_MAX
 
@@ -37,6 +38,7 @@ struct vm {
 	struct gpm     gpm;
 	struct npt     npt;
 	struct bus     pio, mmio;
+	struct work_list work;			/* put off by its devices; the scheduler runs it in this VM's turn */
 	struct machine *machine;
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
 	uint32_t       vcpu_count;

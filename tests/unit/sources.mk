@@ -11,6 +11,7 @@ UNIT_mmio := arch/x86/exit/mmio.c arch/x86/exit/mmio_string.c $(OPERANDS)
 UNIT_pio := arch/x86/exit/pio.c $(OPERANDS)
 UNIT_bus := hv/bus.c tests/unit/fake/log_fake.c
 DEV_TEST := hv/bus.c hv/timer.c hv/vm_clock.c hv/state.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
+UNIT_work := hv/work.c
 UNIT_timer := hv/timer.c tests/unit/fake/clock_fake.c
 UNIT_vm_clock := hv/vm_clock.c hv/timer.c tests/unit/fake/clock_fake.c
 UNIT_state := hv/state.c
@@ -29,7 +30,7 @@ UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
 PC_FAKE := tests/unit/fake/pc_fake.c $(filter-out hv/dev/apic_bus.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
 UNIT_vm_state := hv/vm_state.c $(PC_FAKE)
 UNIT_memdisk := hv/memdisk.c tests/unit/fake/page_fake.c
-UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) tests/unit/fake/page_fake.c
+UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c hv/work.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) tests/unit/fake/page_fake.c
 UNIT_memory_map := hv/memory_map.c
 UNIT_reset := arch/x86/virt/reset.c
 BOOT_FAKE := tests/unit/fake/guest_fake.c tests/unit/fake/page_fake.c hv/gpm.c hv/memory_map.c arch/x86/virt/reset.c
@@ -42,7 +43,7 @@ UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_apic_bus := hv/dev/apic_bus.c hv/init_sipi.c arch/x86/virt/reset.c
-VIO_TEST := hv/virtio/queue.c hv/virtio/request.c hv/virtio/mmio.c hv/virtio/status.c \
+VIO_TEST := hv/work.c hv/virtio/queue.c hv/virtio/request.c hv/virtio/mmio.c hv/virtio/status.c \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
 UNIT_queue := $(VIO_TEST)
 UNIT_virtio_mmio := $(VIO_TEST)

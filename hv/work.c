@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue of things to do for one VM (contract in work.h). */
+#include "hv/work.h"
+
+#include <stddef.h>
+
+void work_add(struct work_list *list, struct work *work)
+{
+	const bool was_empty = !list->first;
+
+	if (work->is_queued)
+		return;
+	work->is_queued = true;
+	work->next = NULL;
+	if (was_empty)
+		list->first = work;
+	else
+		list->last->next = work;
+	list->last = work;
+	/* Whoever runs the list looks at it again by himself. */
+	if (was_empty && !list->is_running && list->wake)
+		list->wake(list->ctx);
+}
+
+void work_run_one(struct work_list *list)
+{
+	struct work *work = list->first;
+
+	if (!work)
+		return;
+	list->first = work->next;
+	work->is_queued = false;
+	list->is_running = true;
+	work->run(work->ctx);
+	list->is_running = false;
+}

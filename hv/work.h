@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Work that a VM's devices put off. A device does a bounded amount inside an exit; what is left it adds to the list of
+ * its VM, and the scheduler runs the list in that VM's own turn, before the VM's processors enter their guest
+ * again. So a guest that asks for much waits for it itself, and nobody else does.
+ */
+#include <stdbool.h>
+
+struct work {
+	struct work *next;
+	bool         is_queued;
+	void       (*run)(void *ctx);	/* does a bounded amount; adds itself again when something is left */
+	void        *ctx;
+};
+
+struct work_list {
+	struct work *first, *last;
+	bool         is_running;
+	void       (*wake)(void *ctx);	/* the list is empty no longer: the VM's processor leaves its run loop */
+	void        *ctx;
+};
+
+void work_add(struct work_list *list, struct work *work);	/* to the end; nothing when it is in the list already */
+void work_run_one(struct work_list *list);			/* take the first off the list and run it once */
+
+static inline bool work_is_pending(const struct work_list *list) { return list->first; }
