@@ -14,6 +14,7 @@ struct block {
 	uint64_t sectors;	/* capacity */
 	bool     is_readonly;
 	char     serial[20];	/* virtio-blk's device ID: not terminated when full */
+	uint64_t extra;		/* work so far beyond the bytes asked for (copies, look-ups), as bytes moved: what budgets count */
 	/* Offsets and lengths are in bytes, checked against the capacity by the caller. 0 or -1 (I/O error). */
 	int    (*read)(struct block *, uint64_t offset, void *to, size_t len);
 	int    (*write)(struct block *, uint64_t offset, const void *from, size_t len);

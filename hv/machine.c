@@ -214,7 +214,7 @@ static int add_virtio(struct vm *vm, struct virtio_dev *dev)
 
 	if (n == VIRTIO_DEVS_MAX || bus_add(&vm->mmio, &range))
 		return -1;
-	virtio_mmio_init(&machine->virtio[n], dev, &vm->gpm, irq);
+	virtio_mmio_init(&machine->virtio[n], dev, &vm->gpm, irq, &vm->work);
 	machine->virtio_count++;
 	return map_shadow(vm, n, range.start);
 }

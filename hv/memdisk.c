@@ -15,6 +15,8 @@
 #define CHUNK_PAGES	(MEMDISK_CHUNK / PAGE_SIZE)
 #define TABLE_PAGES_MAX	512U		/* page_alloc_contiguous gives no more: disks up to 16 GiB */
 #define ZEROS		((uint8_t *)1)	/* no chunk is there */
+#define DISCARD_COST	512U		/* of a chunk that has no copy: its slot is rewritten */
+#define FREE_COST	8192U		/* of giving a copy back: the allocator looks for its block */
 
 /* What a transfer does with its next stretch inside one chunk. */
 struct stretch { size_t chunk; uint64_t offset; size_t len; };
@@ -50,6 +52,7 @@ static void chunk_free(struct memdisk *disk, size_t chunk)
 	if (is_private(disk->chunks[chunk])) {
 		page_free_contiguous(disk->chunks[chunk], CHUNK_PAGES);
 		disk->private_bytes -= MEMDISK_CHUNK;
+		disk->block.extra += FREE_COST;
 	}
 	disk->chunks[chunk] = NULL;
 }
@@ -64,8 +67,11 @@ static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill
 	copy = page_alloc_contiguous(CHUNK_PAGES);	/* comes zeroed */
 	if (!copy)
 		return NULL;
-	if (!old && !will_fill)
+	disk->block.extra += MEMDISK_CHUNK;
+	if (!old && !will_fill) {
 		memcpy(copy, disk->base + (uint64_t)chunk * MEMDISK_CHUNK, chunk_bytes(disk, chunk));
+		disk->block.extra += MEMDISK_CHUNK;
+	}
 	disk->chunks[chunk] = copy;
 	disk->private_bytes += MEMDISK_CHUNK;
 	return copy;
@@ -139,11 +145,13 @@ static int discard_cow(struct memdisk *disk, uint64_t offset, uint64_t len)
 		if (s.len == chunk_bytes(disk, s.chunk)) {
 			chunk_free(disk, s.chunk);
 			disk->chunks[s.chunk] = ZEROS;
+			disk->block.extra += DISCARD_COST;
 		} else if (chunk != ZEROS) {
 			chunk = chunk_private(disk, s.chunk, false);
 			if (!chunk)
 				return -1;
 			memset(chunk + s.offset, 0, s.len);
+			disk->block.extra += s.len;
 		}
 		offset += s.len;
 		len -= s.len;
@@ -160,6 +168,7 @@ static int memdisk_discard(struct block *block, uint64_t offset, uint64_t len)
 	if (is_cow(disk))
 		return discard_cow(disk, offset, len);
 	memset(disk->base + offset, 0, len);
+	block->extra += len;
 	return 0;
 }
 

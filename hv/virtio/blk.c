@@ -3,9 +3,10 @@
  * The virtio block device (OASIS virtio 1.2, 5.2 "Block Device"). Contract in blk.h.
  *
  * A request is: a 16-byte header, data, one status byte at the very end of what the device may
- * write. Each type has a row with the feature it needs and a function that moves the data and
- * returns the status. Every range is checked against the capacity before the first byte moves, in
- * sectors, without overflow.
+ * write. Each type has a row with the feature it needs, a function that checks the request and one
+ * that does a piece of it. Every range is checked against the capacity before the first byte moves,
+ * in sectors, without overflow. Between two pieces the budget is looked at; when it is used up,
+ * struct virtio_blk_op says where to go on.
  */
 #include "hv/virtio/blk.h"
 
@@ -14,19 +15,13 @@
 #include "hv/lib/util.h"
 
 #define STATUS_BYTES	1U
-#define PIECE_MAX	LARGE_SIZE		/* nothing contiguous is longer */
-#define RANGES_MAX	16U			/* ranges of one DISCARD or WRITE_ZEROES */
+#define STATUS_GO_ON	0xffU			/* ours, never the driver's: there is more to do */
+#define DISCARD_MAX	(256U * 1024U)		/* bytes of a disk given up between two looks at the budget */
+#define DISCARD_COST	1024U			/* of one such piece, beside what the disk says */
 #define SEG_MAX		(VQ_SIZE_MAX - 2)	/* beside header and status */
 
-/* One request being served. */
-struct blk_op {
-	struct virtio_blk *blk;
-	struct vq         *vq;
-	uint32_t           type;
-	uint64_t           sector;
-};
-
-typedef uint8_t blk_fn(struct blk_op *op);
+/* Both return a status, or STATUS_GO_ON. */
+typedef uint8_t blk_fn(struct virtio_blk *blk, struct vq *vq);
 
 static struct virtio_blk *blk_of(struct virtio_dev *dev)
 {
@@ -37,154 +32,187 @@ static struct virtio_blk *blk_of(struct virtio_dev *dev)
  * Are `bytes` at this sector whole sectors of the disk? The second test keeps sector * SECTOR_SIZE
  * from wrapping.
  */
-static bool is_on_disk(const struct blk_op *op, uint64_t sector, uint64_t bytes)
+static bool is_on_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t bytes)
 {
 	return bytes % SECTOR_SIZE == 0 &&
-	       range_fits(sector, bytes / SECTOR_SIZE, op->blk->block->sectors);
+	       range_fits(sector, bytes / SECTOR_SIZE, blk->block->sectors);
 }
 
-static uint8_t blk_in(struct blk_op *op)
+/* ---- Reading and writing ----------------------------------------------- */
+
+static uint8_t start_transfer(struct virtio_blk *blk, uint64_t bytes)
 {
-	struct block *block = op->blk->block;
-	uint64_t left = op->blk->req.writable - STATUS_BYTES;
-	uint64_t offset = op->sector * SECTOR_SIZE;
+	struct virtio_blk_op *op = &blk->op;
 
-	if (!is_on_disk(op, op->sector, left))
+	if (!is_on_disk(blk, op->sector, bytes))
 		return VIRTIO_BLK_S_IOERR;
-	while (left) {
-		size_t len = (size_t)min_u64(left, PIECE_MAX);
-		void *to = vq_next_writable(op->vq, &op->blk->req, &len);
+	op->offset = op->sector * SECTOR_SIZE;
+	op->left = bytes;
+	return op->left ? STATUS_GO_ON : VIRTIO_BLK_S_OK;
+}
 
-		if (!to)
-			return VIRTIO_BLK_S_IOERR;
-		if (block->read(block, offset, to, len)) {
-			memset(to, 0, len);	/* it counts as written, so it has to be */
-			return VIRTIO_BLK_S_IOERR;
-		}
-		offset += len;
-		left -= len;
+static uint8_t end_piece(struct virtio_blk_op *op, uint64_t len)
+{
+	op->offset += len;
+	op->left -= len;
+	return op->left ? STATUS_GO_ON : VIRTIO_BLK_S_OK;
+}
+
+static uint8_t start_in(struct virtio_blk *blk, struct vq *vq)
+{
+	(void)vq;
+	return start_transfer(blk, blk->req.writable - STATUS_BYTES);
+}
+
+static uint8_t step_in(struct virtio_blk *blk, struct vq *vq)
+{
+	struct block *block = blk->block;
+	size_t len = (size_t)min_u64(blk->op.left, VQ_PIECE_MAX);
+	void *to = vq_next_writable(vq, &blk->req, &len);
+
+	if (!to)
+		return VIRTIO_BLK_S_IOERR;
+	if (block->read(block, blk->op.offset, to, len)) {
+		memset(to, 0, len);	/* it counts as written, so it has to be */
+		return VIRTIO_BLK_S_IOERR;
 	}
-	return VIRTIO_BLK_S_OK;
+	return end_piece(&blk->op, len);
 }
 
-static uint8_t blk_out(struct blk_op *op)
+static uint8_t start_out(struct virtio_blk *blk, struct vq *vq)
 {
-	struct block *block = op->blk->block;
-	uint64_t left = op->blk->req.readable - sizeof(struct virtio_blk_header);
-	uint64_t offset = op->sector * SECTOR_SIZE;
-
-	if (block->is_readonly || !is_on_disk(op, op->sector, left))
+	(void)vq;
+	if (blk->block->is_readonly)
 		return VIRTIO_BLK_S_IOERR;
-	while (left) {
-		size_t len = (size_t)min_u64(left, PIECE_MAX);
-		const void *from = vq_next_readable(op->vq, &op->blk->req, &len);
-
-		if (!from || block->write(block, offset, from, len))
-			return VIRTIO_BLK_S_IOERR;
-		offset += len;
-		left -= len;
-	}
-	return VIRTIO_BLK_S_OK;
+	return start_transfer(blk, blk->req.readable - sizeof(struct virtio_blk_header));
 }
 
-static uint8_t blk_flush(struct blk_op *op)
+static uint8_t step_out(struct virtio_blk *blk, struct vq *vq)
 {
-	struct block *block = op->blk->block;
+	struct block *block = blk->block;
+	size_t len = (size_t)min_u64(blk->op.left, VQ_PIECE_MAX);
+	const void *from = vq_next_readable(vq, &blk->req, &len);
 
-	return block->flush(block) ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
-}
-
-static uint8_t blk_get_id(struct blk_op *op)
-{
-	struct vq_req *req = &op->blk->req;
-	const char *serial = op->blk->block->serial;
-
-	if (req->writable < VIRTIO_BLK_ID_BYTES + STATUS_BYTES)
+	if (!from || block->write(block, blk->op.offset, from, len))
 		return VIRTIO_BLK_S_IOERR;
-	if (vq_write(op->vq, req, serial, VIRTIO_BLK_ID_BYTES) < VIRTIO_BLK_ID_BYTES)
+	return end_piece(&blk->op, len);
+}
+
+/* ---- The small ones ---------------------------------------------------- */
+
+static uint8_t start_flush(struct virtio_blk *blk, struct vq *vq)
+{
+	(void)vq;
+	return blk->block->flush(blk->block) ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+}
+
+static uint8_t start_get_id(struct virtio_blk *blk, struct vq *vq)
+{
+	if (blk->req.writable < VIRTIO_BLK_ID_BYTES + STATUS_BYTES)
+		return VIRTIO_BLK_S_IOERR;
+	if (vq_write(vq, &blk->req, blk->block->serial, VIRTIO_BLK_ID_BYTES) < VIRTIO_BLK_ID_BYTES)
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
+
+/* ---- DISCARD and WRITE_ZEROES: struct block promises zeros after a discard, so they are one -- */
 
 /* 5.2.6.2: flags that the command does not have make it unsupported; DISCARD has none. */
-static uint8_t check_range(const struct blk_op *op, const struct virtio_blk_range *range)
+static uint8_t check_range(const struct virtio_blk *blk, const struct virtio_blk_range *range)
 {
-	const uint32_t known = op->type == VIRTIO_BLK_T_WRITE_ZEROES ? VIRTIO_BLK_RANGE_UNMAP : 0;
+	const uint32_t known = blk->op.type == VIRTIO_BLK_T_WRITE_ZEROES ? VIRTIO_BLK_RANGE_UNMAP : 0;
 
 	if (range->flags & ~known)
 		return VIRTIO_BLK_S_UNSUPP;
-	if (!is_on_disk(op, range->sector, (uint64_t)range->num_sectors * SECTOR_SIZE))
+	if (!is_on_disk(blk, range->sector, (uint64_t)range->num_sectors * SECTOR_SIZE))
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
 
-/* DISCARD and WRITE_ZEROES: struct block promises zeros after a discard, so they are one. */
-static uint8_t blk_discard(struct blk_op *op)
+static uint8_t start_discard(struct virtio_blk *blk, struct vq *vq)
 {
-	struct block *block = op->blk->block;
-	const uint64_t bytes = op->blk->req.readable - sizeof(struct virtio_blk_header);
-	const size_t count = (size_t)(bytes / sizeof(struct virtio_blk_range));
-	struct virtio_blk_range ranges[RANGES_MAX];
+	struct virtio_blk_op *op = &blk->op;
+	const uint64_t bytes = blk->req.readable - sizeof(struct virtio_blk_header);
+	const uint64_t count = bytes / sizeof(struct virtio_blk_range);
 
-	if (!count || count > RANGES_MAX || bytes % sizeof(ranges[0]))
+	if (!count || count > VIRTIO_BLK_RANGES_MAX || bytes % sizeof(op->ranges[0]))
 		return VIRTIO_BLK_S_IOERR;
-	if (vq_read(op->vq, &op->blk->req, ranges, (size_t)bytes) < bytes)
+	if (vq_read(vq, &blk->req, op->ranges, (size_t)bytes) < bytes)
 		return VIRTIO_BLK_S_IOERR;
-	for (size_t i = 0; i < count; i++) {
-		const uint8_t status = check_range(op, &ranges[i]);
+	for (uint64_t i = 0; i < count; i++) {
+		const uint8_t status = check_range(blk, &op->ranges[i]);
 
 		if (status != VIRTIO_BLK_S_OK)
 			return status;
 	}
-	for (size_t i = 0; i < count; i++)
-		if (block->discard(block, ranges[i].sector * SECTOR_SIZE,
-				   (uint64_t)ranges[i].num_sectors * SECTOR_SIZE))
-			return VIRTIO_BLK_S_IOERR;
-	return VIRTIO_BLK_S_OK;
+	op->range_count = (uint32_t)count;
+	return STATUS_GO_ON;
 }
 
+static uint8_t step_discard(struct virtio_blk *blk, struct vq *vq)
+{
+	struct virtio_blk_op *op = &blk->op;
+	const uint64_t len = min_u64(op->left, DISCARD_MAX);
+
+	vq_charge(vq, DISCARD_COST);
+	if (!op->left) {
+		if (op->range == op->range_count)
+			return VIRTIO_BLK_S_OK;
+		op->offset = op->ranges[op->range].sector * SECTOR_SIZE;
+		op->left = (uint64_t)op->ranges[op->range++].num_sectors * SECTOR_SIZE;
+		return STATUS_GO_ON;
+	}
+	if (blk->block->discard(blk->block, op->offset, len))
+		return VIRTIO_BLK_S_IOERR;
+	(void)end_piece(op, len);
+	return STATUS_GO_ON;
+}
+
+/* ---- Requests ---------------------------------------------------------- */
+
 static const struct {
-	blk_fn  *serve;		/* NULL: no such type */
+	blk_fn  *start, *step;	/* start NULL: no such type; step NULL: start does it all */
 	uint64_t feature;	/* must have been negotiated */
 } blk_types[] = {
-	[VIRTIO_BLK_T_IN]           = { blk_in,      0 },
-	[VIRTIO_BLK_T_OUT]          = { blk_out,     0 },
-	[VIRTIO_BLK_T_FLUSH]        = { blk_flush,   VIRTIO_BLK_F_FLUSH },
-	[VIRTIO_BLK_T_GET_ID]       = { blk_get_id,  0 },
-	[VIRTIO_BLK_T_DISCARD]      = { blk_discard, VIRTIO_BLK_F_DISCARD },
-	[VIRTIO_BLK_T_WRITE_ZEROES] = { blk_discard, VIRTIO_BLK_F_WRITE_ZEROES },
+	[VIRTIO_BLK_T_IN]           = { start_in, step_in, 0 },
+	[VIRTIO_BLK_T_OUT]          = { start_out, step_out, 0 },
+	[VIRTIO_BLK_T_FLUSH]        = { start_flush, NULL, VIRTIO_BLK_F_FLUSH },
+	[VIRTIO_BLK_T_GET_ID]       = { start_get_id, NULL, 0 },
+	[VIRTIO_BLK_T_DISCARD]      = { start_discard, step_discard, VIRTIO_BLK_F_DISCARD },
+	[VIRTIO_BLK_T_WRITE_ZEROES] = { start_discard, step_discard, VIRTIO_BLK_F_WRITE_ZEROES },
 };
 
-static uint8_t serve(struct virtio_blk *blk, struct vq *vq)
+static uint8_t start(struct virtio_blk *blk, struct vq *vq)
 {
+	struct virtio_blk_op *op = &blk->op;
 	struct virtio_blk_header header;
-	struct blk_op op = { blk, vq, 0, 0 };
 
 	if (vq_read(vq, &blk->req, &header, sizeof(header)) < sizeof(header))
 		return VIRTIO_BLK_S_IOERR;
-	op.type = header.type;
-	op.sector = header.sector;
-	if (op.type >= countof(blk_types) || !blk_types[op.type].serve)
+	*op = (struct virtio_blk_op){ .type = header.type, .sector = header.sector };
+	if (op->type >= countof(blk_types) || !blk_types[op->type].start)
 		return VIRTIO_BLK_S_UNSUPP;
-	if ((blk->dev.accepted & blk_types[op.type].feature) != blk_types[op.type].feature)
+	if ((blk->dev.accepted & blk_types[op->type].feature) != blk_types[op->type].feature)
 		return VIRTIO_BLK_S_UNSUPP;
-	return blk_types[op.type].serve(&op);
+	return blk_types[op->type].start(blk, vq);
 }
 
-/*
- * Serve one and put the status where it belongs. Without room for it (the driver's fault) there is
- * just no answer.
- */
-static void serve_request(struct virtio_blk *blk, struct vq *vq)
+/* One more piece, which costs what the disk had to do for it beside the bytes that the queue counts. */
+static uint8_t step(struct virtio_blk *blk, struct vq *vq)
+{
+	const uint64_t extra = blk->block->extra;
+	const uint8_t status = blk_types[blk->op.type].step(blk, vq);
+
+	vq_charge(vq, blk->block->extra - extra);
+	return status;
+}
+
+/* Put the status where it belongs: into the last byte the device may write. */
+static void finish(struct virtio_blk *blk, struct vq *vq, uint8_t status)
 {
 	struct vq_req *req = &blk->req;
-	uint8_t status;
-	uint32_t written;
+	const uint32_t written = req->written;
 
-	if (req->writable < STATUS_BYTES)
-		return;
-	status = serve(blk, vq);
-	written = req->written;
 	if (written + STATUS_BYTES < req->writable) {
 		/*
 		 * A gap before the status: only what is contiguous from the start may be reported.
@@ -197,22 +225,28 @@ static void serve_request(struct virtio_blk *blk, struct vq *vq)
 	}
 }
 
-static void blk_notify(struct virtio_dev *dev, unsigned queue)
+/* Without room for a status (the driver's fault) there is just no answer. */
+static enum virtio_answer blk_serve(struct virtio_dev *dev, struct vq *vq, struct vq_req *req, bool is_new)
 {
 	struct virtio_blk *blk = blk_of(dev);
-	struct vq *vq = &dev->queues[queue];
+	uint8_t status = STATUS_GO_ON;
 
-	if (!vq_has_more(vq))
-		return;
-	do {
-		vq_disable_notify(vq);
-		while (vq_pop(vq, &blk->req)) {
-			serve_request(blk, vq);
-			vq_push(vq, &blk->req);
-		}
-	} while (vq_enable_notify(vq));
-	if (vq_should_interrupt(vq))
-		dev->interrupt(dev->ctx);
+	if (req->writable < STATUS_BYTES)
+		return VIRTIO_DONE;
+	if (is_new)
+		status = start(blk, vq);
+	while (status == STATUS_GO_ON) {
+		if (vq->budget <= 0)
+			return VIRTIO_LATER;
+		status = step(blk, vq);
+	}
+	finish(blk, vq, status);
+	return VIRTIO_DONE;
+}
+
+static void blk_notify(struct virtio_dev *dev, unsigned queue)
+{
+	virtio_serve(dev, queue, &blk_of(dev)->req, blk_serve);
 }
 
 static uint64_t blk_config_read(struct virtio_dev *dev, uint64_t offset, unsigned size)
@@ -249,10 +283,10 @@ void virtio_blk_init(struct virtio_blk *blk, struct block *block)
 		.blk_size = SECTOR_SIZE,
 		.num_queues = 1,
 		.max_discard_sectors = range_max,
-		.max_discard_seg = RANGES_MAX,
+		.max_discard_seg = VIRTIO_BLK_RANGES_MAX,
 		.discard_sector_alignment = 1,
 		.max_write_zeroes_sectors = range_max,
-		.max_write_zeroes_seg = RANGES_MAX,
+		.max_write_zeroes_seg = VIRTIO_BLK_RANGES_MAX,
 		.write_zeroes_may_unmap = 1,
 	};
 	blk->dev = (struct virtio_dev){

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The virtio block device over struct block: one queue, requests answered inside the notification
- * (OASIS virtio 1.2, 5.2 "Block Device"). Data moves between guest memory and the disk without a
- * copy of ours.
+ * or, when they ask for much, a piece at a time in the VM's own turn (OASIS virtio 1.2, 5.2 "Block
+ * Device"). Data moves between guest memory and the disk without a copy of ours.
  */
 #include <stdint.h>
 
@@ -30,6 +30,7 @@
 #define VIRTIO_BLK_S_UNSUPP		2U
 
 #define VIRTIO_BLK_ID_BYTES		20U
+#define VIRTIO_BLK_RANGES_MAX		16U	/* of one DISCARD or WRITE_ZEROES */
 #define VIRTIO_BLK_RANGE_UNMAP		1U	/* flag of a WRITE_ZEROES range */
 
 struct virtio_blk_header { uint32_t type, reserved; uint64_t sector; };
@@ -54,10 +55,20 @@ struct virtio_blk_config {
 };
 #define VIRTIO_BLK_CONFIG_BYTES		60U	/* of which the compiler makes 64 */
 
+/* The request being served, as far as it got. */
+struct virtio_blk_op {
+	uint32_t type;
+	uint64_t sector;		/* as the header says */
+	uint64_t offset, left;		/* bytes of the disk still to do: of all the data, or of one range */
+	uint32_t range, range_count;	/* the next range to begin; DISCARD and WRITE_ZEROES only */
+	struct virtio_blk_range ranges[VIRTIO_BLK_RANGES_MAX];
+};
+
 struct virtio_blk {
 	struct virtio_dev        dev;
 	struct virtio_blk_config config;
 	struct block            *block;
+	struct virtio_blk_op     op;
 	struct vq_req            req;
 };
 

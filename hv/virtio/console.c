@@ -2,10 +2,9 @@
 /*
  * The virtio console: bytes between two rings and a struct char_back. Contract in console.h.
  *
- * Back pressure. A request whose bytes the back took only in part goes back into the ring
- * (vq_unpop), with tx_sent remembering how far it got; it is popped, and checked, afresh when the
- * back has room. Bytes go through a small buffer of ours, so that the back sees each of them once,
- * whatever the driver does meanwhile.
+ * Back pressure. A request whose bytes the back took only in part is held, with the cursor behind
+ * what was taken, until the back has room. Bytes go through a small buffer of ours, so that the
+ * back sees each of them once, whatever the driver does meanwhile.
  */
 #include "hv/virtio/console.h"
 
@@ -14,57 +13,51 @@
 
 #define TX_BYTES	256U
 
+/*
+ * What a byte of output costs, in bytes moved: the back formats lines, stores and draws them. The end of a line costs it
+ * most. A round sends a few KiB.
+ */
+#define TX_BYTE_COST	32U
+#define TX_LINE_COST	4096U
+
 static struct virtio_console *console_of(struct virtio_dev *dev)
 {
 	return container_of(dev, struct virtio_console, dev);
 }
 
-static void signal_used(struct virtio_console *con, struct vq *vq)
-{
-	if (vq_should_interrupt(vq))
-		con->dev.interrupt(con->dev.ctx);
-}
-
 /* ---- Driver to back ---------------------------------------------------- */
 
-/* False: the back is full and will say when it is not. */
-static bool send_request(struct virtio_console *con, struct vq *vq)
+static void charge_output(struct vq *vq, const uint8_t *bytes, size_t len)
 {
-	uint8_t bytes[TX_BYTES];
-	size_t len, taken;
-
-	vq_skip_readable(&con->tx_req, con->tx_sent);
-	while ((len = vq_read(vq, &con->tx_req, bytes, sizeof(bytes))) > 0) {
-		taken = con->back.write(con->back.ctx, bytes, len);
-		con->tx_sent += taken;
-		if (taken < len)
-			return false;
-	}
-	con->tx_sent = 0;
-	return true;
+	vq_charge(vq, (uint64_t)len * TX_BYTE_COST);
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] == '\n')
+			vq_charge(vq, TX_LINE_COST);
 }
 
-static void transmit(struct virtio_console *con)
+/* VIRTIO_WAIT: the back is full and will say when it is not; until then a kick is of no use. */
+static enum virtio_answer send_request(struct virtio_dev *dev, struct vq *vq, struct vq_req *req, bool is_new)
 {
-	struct vq *vq = &con->dev.queues[VIRTIO_CONSOLE_TX];
-	bool is_full = false;
+	struct virtio_console *con = console_of(dev);
+	uint8_t bytes[TX_BYTES];
 
-	if (!vq_has_more(vq))
-		return;
-	do {
-		vq_disable_notify(vq);
-		while (!is_full && vq_pop(vq, &con->tx_req)) {
-			is_full = !send_request(con, vq);
-			if (is_full)
-				vq_unpop(vq);
-			else
-				vq_push(vq, &con->tx_req);
+	(void)is_new;
+	while (vq->budget > 0) {
+		const struct vq_cursor start = req->read;
+		const size_t len = vq_read(vq, req, bytes, sizeof(bytes));
+		size_t taken;
+
+		if (!len)
+			return VIRTIO_DONE;
+		taken = con->back.write(con->back.ctx, bytes, len);
+		charge_output(vq, bytes, taken);
+		if (taken < len) {
+			req->read = start;
+			vq_skip_readable(req, taken);
+			return VIRTIO_WAIT;
 		}
-		/*
-		 * While the back is full a kick is of no use: front.writable brings us here again.
-		 */
-	} while (!is_full && vq_enable_notify(vq));
-	signal_used(con, vq);
+	}
+	return VIRTIO_LATER;
 }
 
 static void front_writable(void *ctx)
@@ -72,7 +65,7 @@ static void front_writable(void *ctx)
 	struct virtio_console *con = ctx;
 
 	if (con->dev.is_live)
-		transmit(con);
+		con->dev.later(con->dev.ctx, VIRTIO_CONSOLE_TX);
 }
 
 /* ---- Back to driver ---------------------------------------------------- */
@@ -91,31 +84,55 @@ static void tell_size_again(struct virtio_console *con, const uint8_t *data, siz
 		con->dev.config_changed(con->dev.ctx);
 }
 
-static size_t front_input(void *ctx, const uint8_t *data, size_t len)
+/* Into receive buffers while there are some and the budget lasts; returns how much. */
+static size_t receive(struct virtio_console *con, const uint8_t *data, size_t len)
 {
-	struct virtio_console *con = ctx;
 	struct vq *vq = &con->dev.queues[VIRTIO_CONSOLE_RX];
 	size_t done = 0;
 
-	if (!con->dev.is_live)
-		return 0;
-	tell_size_again(con, data, len);
-	do {
-		while (done < len && vq_pop(vq, &con->rx_req)) {
-			done += vq_write(vq, &con->rx_req, data + done, len - done);
-			vq_push(vq, &con->rx_req);
-		}
-		/* Out of buffers: have the driver kick when it adds some, and look once more. */
-	} while (done < len && vq_enable_notify(vq));
-	signal_used(con, vq);
+	while (done < len && vq->budget > 0 && vq_pop(vq, &con->rx_req)) {
+		done += vq_write(vq, &con->rx_req, data + done, len - done);
+		vq_push(vq, &con->rx_req);
+	}
 	return done;
 }
 
-static void receive_buffers_added(struct virtio_console *con)
+/* Outside of the VM's turn nothing is taken, but the turn is asked for when there are buffers. */
+static size_t front_input(void *ctx, const uint8_t *data, size_t len)
 {
-	vq_disable_notify(&con->dev.queues[VIRTIO_CONSOLE_RX]);
+	struct virtio_console *con = ctx;
+
+	if (!con->dev.is_live)
+		return 0;
+	if (con->is_receiving) {
+		tell_size_again(con, data, len);
+		return receive(con, data, len);
+	}
+	if (vq_begin(&con->dev.queues[VIRTIO_CONSOLE_RX]))
+		con->dev.later(con->dev.ctx, VIRTIO_CONSOLE_RX);
+	return 0;
+}
+
+/*
+ * The driver added receive buffers, or the back has input: have the back give what it kept. When buffers are left
+ * afterwards, the back has no more; it comes by itself when it has (front_input). When none are left, the driver
+ * kicks, unless it had added some before it was asked to.
+ */
+static void fill_receive_buffers(struct virtio_console *con)
+{
+	struct vq *vq = &con->dev.queues[VIRTIO_CONSOLE_RX];
+
+	if (!vq_begin(vq))
+		return;
+	vq_disable_notify(vq);
+	con->is_receiving = true;
 	if (con->back.readable)
 		con->back.readable(con->back.ctx);	/* calls front_input with what it kept */
+	con->is_receiving = false;
+	if (vq->budget <= 0 || (vq_enable_notify(vq) && vq->last_avail == vq->avail_idx))
+		con->dev.later(con->dev.ctx, VIRTIO_CONSOLE_RX);
+	if (vq_should_interrupt(vq))
+		con->dev.interrupt(con->dev.ctx);
 }
 
 /* ---- The device -------------------------------------------------------- */
@@ -123,14 +140,9 @@ static void receive_buffers_added(struct virtio_console *con)
 static void console_notify(struct virtio_dev *dev, unsigned queue)
 {
 	if (queue == VIRTIO_CONSOLE_TX)
-		transmit(console_of(dev));
+		virtio_serve(dev, queue, &console_of(dev)->tx_req, send_request);
 	else
-		receive_buffers_added(console_of(dev));
-}
-
-static void console_reset(struct virtio_dev *dev)
-{
-	console_of(dev)->tx_sent = 0;
+		fill_receive_buffers(console_of(dev));
 }
 
 static uint64_t console_config_read(struct virtio_dev *dev, uint64_t offset, unsigned size)
@@ -161,7 +173,6 @@ static void console_config_write(struct virtio_dev *dev, uint64_t offset, unsign
 }
 
 static const struct virtio_ops console_ops = {
-	.reset = console_reset,
 	.notify = console_notify,
 	.config_read = console_config_read,
 	.config_write = console_config_write,
@@ -189,7 +200,7 @@ struct char_front virtio_console_front(struct virtio_console *con)
 void virtio_console_init(struct virtio_console *con, const struct char_back *back)
 {
 	con->back = *back;
-	con->tx_sent = 0;
+	con->is_receiving = false;
 	con->config = (struct virtio_console_config){ .max_nr_ports = 1 };
 	con->dev = (struct virtio_dev){
 		.name = "virtio-console",

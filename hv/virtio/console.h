@@ -4,10 +4,12 @@
  * The virtio console: one port, a receive and a transmit queue (OASIS virtio 1.2, 5.3 "Console
  * Device"). Multiport is not offered.
  *
- * No byte is lost in either direction. Output the back does not take stays in the driver's ring
- * and goes on at front.writable; input without receive buffers is not taken and asked for again
- * (back.readable) when the driver has put new ones. No request is held between calls, so a reset
- * needs no clean-up.
+ * No byte is lost in either direction. Output the back does not take stays with the driver's
+ * request and goes on after front.writable; input without receive buffers is not taken and asked for
+ * again (back.readable) when the driver has put new ones.
+ *
+ * Bytes move in the VM's own turn only: in an exit of its guest, or as work put off (work.h). What the
+ * back's side calls at other times (front.input, front.writable) does no more than ask for that.
  */
 #include <stdint.h>
 
@@ -31,8 +33,8 @@ struct virtio_console {
 	struct virtio_dev            dev;
 	struct virtio_console_config config;
 	struct char_back             back;
-	uint64_t                     tx_sent;	/* of the request that waits first */
-	struct vq_req                rx_req, tx_req;	/* two: the back may echo */
+	bool                         is_receiving;	/* back.readable was called in the VM's turn: input may come */
+	struct vq_req                rx_req, tx_req;
 };
 
 void virtio_console_init(struct virtio_console *con, const struct char_back *back);

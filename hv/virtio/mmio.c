@@ -124,6 +124,36 @@ static void mmio_needs_reset(void *ctx)
 		virtio_mmio_set_interrupts(mmio, mmio->interrupt_status | VIRTIO_INT_CONFIG);
 }
 
+/* ---- Work put off ------------------------------------------------------ */
+
+void virtio_mmio_later(struct virtio_mmio *mmio, unsigned queue)
+{
+	mmio->later_queues |= 1U << queue;
+	work_add(mmio->work_list, &mmio->work);
+}
+
+static void mmio_later(void *ctx, unsigned queue)
+{
+	virtio_mmio_later(ctx, queue);
+}
+
+/* One queue at a time, so that a step of work is one round of one queue. */
+static void run_work(void *ctx)
+{
+	struct virtio_mmio *mmio = ctx;
+	struct virtio_dev *dev = mmio->dev;
+	unsigned queue;
+
+	if (!mmio->later_queues)
+		return;
+	queue = (unsigned)__builtin_ctz(mmio->later_queues);
+	mmio->later_queues &= ~(1U << queue);
+	if (mmio->later_queues)
+		work_add(mmio->work_list, &mmio->work);
+	if (dev->is_live && dev->queues[queue].is_ready)
+		dev->ops->notify(dev, queue);
+}
+
 /* ---- Identity and features --------------------------------------------- */
 
 #define CONSTANT_GETTER(Name, value)							\
@@ -352,12 +382,14 @@ void virtio_mmio_page(struct virtio_mmio *mmio, uint32_t *page)
 }
 
 void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_dev *dev, struct gpm *gpm,
-		      struct irq_line irq)
+		      struct irq_line irq, struct work_list *work_list)
 {
-	*mmio = (struct virtio_mmio){ .dev = dev, .irq = irq };
+	*mmio = (struct virtio_mmio){ .dev = dev, .irq = irq, .work_list = work_list };
+	mmio->work = (struct work){ .run = run_work, .ctx = mmio };
 	dev->interrupt = mmio_interrupt;
 	dev->config_changed = mmio_config_changed;
 	dev->needs_reset = mmio_needs_reset;
+	dev->later = mmio_later;
 	dev->ctx = mmio;
 	for (unsigned i = 0; i < dev->queue_count; i++) {
 		dev->queues[i].gpm = gpm;

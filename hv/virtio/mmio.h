@@ -20,6 +20,7 @@
 #include "hv/gpm.h"
 #include "hv/irq.h"
 #include "hv/virtio/virtio.h"
+#include "hv/work.h"
 
 /*
  * Every register of the window: offset, name (4.2.2, table "MMIO Device Register Layout"), access
@@ -89,6 +90,9 @@ struct virtio_mmio {
 	uint32_t           device_features_sel, driver_features_sel, queue_sel;
 	uint32_t          *shadow;		/* VIRTIO_MMIO_PAGE bytes, or NULL */
 	bool               complained;		/* logged: a driver can be wrong again and again */
+	struct work_list  *work_list;		/* of the VM */
+	struct work        work;
+	uint32_t           later_queues;	/* a bit for each queue that has to be served again in the VM's turn */
 };
 
 /*
@@ -96,7 +100,7 @@ struct virtio_mmio {
  * already.
  */
 void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_dev *dev, struct gpm *gpm,
-		      struct irq_line irq);
+		      struct irq_line irq, struct work_list *work_list);
 
 /*
  * Fill the page with the current value of every readable register and keep it current; NULL: no
@@ -109,8 +113,10 @@ uint64_t virtio_mmio_read(void *opaque, uint64_t offset, unsigned size);
 void     virtio_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value);
 
 /*
- * Between mmio.c and status.c: the line follows InterruptStatus; the state machine behind Status.
+ * Between mmio.c and status.c: the line follows InterruptStatus; a queue to be served in the VM's turn; the state machine
+ * behind Status.
  */
 void virtio_mmio_set_interrupts(struct virtio_mmio *mmio, uint32_t val);
+void virtio_mmio_later(struct virtio_mmio *mmio, unsigned queue);
 void virtio_status_reset(struct virtio_mmio *mmio);
 void virtio_status_write(struct virtio_mmio *mmio, uint32_t val);

@@ -94,7 +94,9 @@ void vq_deactivate(struct vq *vq)
 	vq->is_ready = vq->is_broken = false;
 	vq->desc_map = NULL;
 	vq->avail_map = vq->used_map = NULL;
-	vq->last_avail = vq->used_idx = vq->signalled = 0;
+	vq->last_avail = vq->avail_idx = vq->used_idx = vq->signalled = 0;
+	vq->is_held = false;
+	vq->budget = 0;
 	vq->signalled_valid = false;
 }
 
@@ -191,6 +193,7 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
 		req->read_segs++;
 		req->readable += desc->len;
 	}
+	vq_charge(vq, VQ_DESCRIPTOR_COST);
 	req->segs[req->seg_count++] = (struct vq_seg){ gpa(desc->addr), desc->len, is_write };
 	return true;
 }
@@ -225,28 +228,29 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index)
 	return false;
 }
 
-bool vq_has_more(struct vq *vq)
+bool vq_begin(struct vq *vq)
 {
 	uint16_t avail_idx;
-
-	return vq->is_ready && !vq->is_broken && load_avail(vq, RING_IDX, &avail_idx) &&
-	       avail_idx != vq->last_avail;
-}
-
-bool vq_pop(struct vq *vq, struct vq_req *req)
-{
-	uint16_t avail_idx, head;
 
 	if (!vq->is_ready || vq->is_broken)
 		return false;
 	if (!load_avail(vq, RING_IDX, &avail_idx))
 		return mark_broken(vq);
-	if (avail_idx == vq->last_avail)
-		return false;
 	/* More entries than the ring has: a lie that would send us around it for 65,535. */
 	if ((uint16_t)(avail_idx - vq->last_avail) > vq->size)
 		return mark_broken(vq);
+	vq->avail_idx = avail_idx;
+	vq->budget = VQ_BUDGET;
+	return vq->is_held || avail_idx != vq->last_avail;
+}
 
+bool vq_pop(struct vq *vq, struct vq_req *req)
+{
+	const uint64_t populated = vq->gpm->populated;
+	uint16_t head;
+
+	if (!vq->is_ready || vq->is_broken || vq->avail_idx == vq->last_avail)
+		return false;
 	/* The driver stores the entry, then avail->idx: we load in the other order. */
 	compiler_barrier();
 	if (!load_avail(vq, RING_ENTRIES + (vq->last_avail & (vq->size - 1)), &head))
@@ -257,20 +261,16 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 	 * else here.
 	 */
 	req->head = head;
-	req->seg_count = req->read_segs = req->read_seg = 0;
-	req->written = req->read_off = req->write_off = 0;
+	req->seg_count = req->read_segs = 0;
+	req->read = req->write = (struct vq_cursor){ 0 };
+	req->written = 0;
 	req->readable = req->writable = 0;
 	if (!walk_chain(vq, req, head))
 		return mark_broken(vq);
-	req->write_seg = req->read_segs;
+	req->write.seg = req->read_segs;
 	vq->last_avail++;
+	vq_charge(vq, VQ_REQUEST_COST + vq->gpm->populated - populated);
 	return true;
-}
-
-void vq_unpop(struct vq *vq)
-{
-	if (vq->is_ready)	/* the device may have been reset since */
-		vq->last_avail--;
 }
 
 /* ---- Giving them back -------------------------------------------------- */

@@ -7,6 +7,11 @@
  * index, every range through gpm, the readable-before-writable order, and indirect tables; lengths are
  * summed in 64 bits. A malformed ring sets is_broken, tells the device through on_broken, and nothing else
  * happens. Addresses and size freeze when the queue is made ready.
+ *
+ * Work is bounded, whatever the ring says. vq_begin looks at avail->idx once and grants a budget; vq_pop gives
+ * only what was there at that look, at most `size` requests. Everything that takes time is charged to the budget in bytes
+ * moved: requests, descriptors, data, guest memory that had to be zeroed first. Who serves the queue stops when
+ * the budget is used up and goes on later, in its VM's own turn (virtio_serve in virtio.h).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +22,15 @@
 
 #define VQ_SIZE_MAX	256U
 
+/* What one round may cost, in bytes moved; the processor moves eight a tick. It may be exceeded by one piece. */
+#define VQ_BUDGET		(256 * 1024)
+#define VQ_PIECE_MAX		65536U	/* so devices move at most this between two looks at the budget */
+#define VQ_REQUEST_COST		1024U	/* ring entries, the device's own checks */
+#define VQ_DESCRIPTOR_COST	256U	/* load, checks, look-ups in the memory map */
+
 struct vq_seg { gpa_t addr; uint32_t len; bool is_write; };
+
+struct vq_cursor { uint16_t seg; uint32_t off; };	/* segment, byte in it */
 
 struct vq_req {
 	uint16_t      head;
@@ -25,8 +38,7 @@ struct vq_req {
 	uint16_t      read_segs;	/* this many */
 	uint32_t      written;		/* bytes vq_write put: what the used element reports */
 	uint64_t      readable, writable;	/* bytes in all */
-	uint16_t      read_seg, write_seg;	/* cursors */
-	uint32_t      read_off, write_off;
+	struct vq_cursor read, write;		/* the next byte to read, to write */
 	struct vq_seg segs[VQ_SIZE_MAX];
 };
 
@@ -40,25 +52,27 @@ struct vq {
 	const void *desc_map;
 	uint16_t   *avail_map, *used_map;
 	uint16_t    last_avail;		/* next available entry to take */
+	uint16_t    avail_idx;		/* avail->idx when vq_begin looked */
+	bool        is_held;		/* the device has taken a request and not given it back */
+	int64_t     budget;		/* what is left of VQ_BUDGET in this round */
 	uint16_t    used_idx;		/* our copy of used->idx */
 	uint16_t    signalled;		/* used_idx at the last interrupt */
 	bool        signalled_valid;	/* false until the first interrupt: that one is always sent */
 	void      (*on_broken)(void *ctx);
 	void       *ctx;
-	struct vq_req *req;		/* scratch for devices that handle one request at a time */
 };
 
-/* To the state before the driver touched it. Keeps gpm, on_broken, ctx and req, which their owner set. */
+/* To the state before the driver touched it. Keeps gpm, on_broken and ctx, which their owner set. */
 void vq_reset(struct vq *vq);
 void vq_deactivate(struct vq *vq);	/* stop; size and addresses may be changed again */
 
 /* Check size, alignment and ranges and switch the queue on. False: refused, stays off. */
 __attribute__((warn_unused_result)) bool vq_activate(struct vq *vq);
 
-/* Cheap: is there anything to pop? A kick for nothing needs no more than this. */
-bool   vq_has_more(struct vq *vq);
+/* A round begins: a look at avail->idx, a fresh budget. False: nothing to do. A kick for nothing needs no more than this. */
+bool   vq_begin(struct vq *vq);
 bool   vq_pop(struct vq *vq, struct vq_req *req);		/* validated copy; false if empty or broken */
-void   vq_unpop(struct vq *vq);					/* give the last popped one back: no room now */
+static inline void vq_charge(struct vq *vq, uint64_t bytes) { vq->budget -= (int64_t)bytes; }
 size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len);	/* device-readable bytes, in order */
 size_t vq_write(struct vq *vq, struct vq_req *req, const void *from, size_t len);	/* device-writable bytes */
 

@@ -15,64 +15,61 @@
 /*
  * From the cursor: the rest of the segment it stands in, at most *len, as far as it is contiguous.
  */
-static void *next_piece(struct vq *vq, struct vq_req *req, uint16_t *seg, uint32_t *off,
-			size_t *len)
+static void *next_piece(struct vq *vq, const struct vq_req *req, struct vq_cursor *at, uint16_t end, size_t *len)
 {
-	const uint16_t end = seg == &req->read_seg ? req->read_segs : req->seg_count;
+	const uint64_t populated = vq->gpm->populated;
+	size_t part;
+	void *map;
 
-	while (*seg < end && *off == req->segs[*seg].len) {
-		(*seg)++;
-		*off = 0;
-	}
-	if (*seg == end)
+	while (at->seg < end && at->off == req->segs[at->seg].len)
+		*at = (struct vq_cursor){ .seg = (uint16_t)(at->seg + 1) };
+	if (at->seg == end)
 		return NULL;
-
-	size_t part = min_size(*len, req->segs[*seg].len - *off);
-	void *map = gpm_map(vq->gpm, gpa_add(req->segs[*seg].addr, *off), &part);
-
+	part = min_size(*len, req->segs[at->seg].len - at->off);
+	map = gpm_map(vq->gpm, gpa_add(req->segs[at->seg].addr, at->off), &part);
 	if (!map)
 		return NULL;	/* RAM that could not be populated: the host is out of memory */
-	*off += (uint32_t)part;
+	/* Memory that nobody had touched was zeroed first, 2 MiB of it. */
+	vq_charge(vq, part + vq->gpm->populated - populated);
+	at->off += (uint32_t)part;
 	*len = part;
 	return map;
 }
 
 const void *vq_next_readable(struct vq *vq, struct vq_req *req, size_t *len)
 {
-	return next_piece(vq, req, &req->read_seg, &req->read_off, len);
+	return next_piece(vq, req, &req->read, req->read_segs, len);
 }
 
 void *vq_next_writable(struct vq *vq, struct vq_req *req, size_t *len)
 {
-	void *map = next_piece(vq, req, &req->write_seg, &req->write_off, len);
+	void *map = next_piece(vq, req, &req->write, req->seg_count, len);
 
 	if (map)
 		req->written += (uint32_t)*len;
 	return map;
 }
 
-static void skip(const struct vq_req *req, uint16_t end, uint16_t *seg, uint32_t *off, uint64_t len)
+static void skip(const struct vq_req *req, struct vq_cursor *at, uint16_t end, uint64_t len)
 {
-	while (len && *seg < end) {
-		uint32_t part = (uint32_t)min_u64(len, req->segs[*seg].len - *off);
+	while (len && at->seg < end) {
+		uint32_t part = (uint32_t)min_u64(len, req->segs[at->seg].len - at->off);
 
-		*off += part;
+		at->off += part;
 		len -= part;
-		if (*off == req->segs[*seg].len) {
-			(*seg)++;
-			*off = 0;
-		}
+		if (at->off == req->segs[at->seg].len)
+			*at = (struct vq_cursor){ .seg = (uint16_t)(at->seg + 1) };
 	}
 }
 
 void vq_skip_readable(struct vq_req *req, uint64_t len)
 {
-	skip(req, req->read_segs, &req->read_seg, &req->read_off, len);
+	skip(req, &req->read, req->read_segs, len);
 }
 
 void vq_skip_writable(struct vq_req *req, uint64_t len)
 {
-	skip(req, req->seg_count, &req->write_seg, &req->write_off, len);
+	skip(req, &req->write, req->seg_count, len);
 }
 
 size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len)

@@ -6,54 +6,42 @@
 
 /*
  * 5.4.6: the device may return fewer bytes than the buffer holds. RDSEED takes a microsecond for
- * eight bytes, so a guest with gigabytes of buffers must not be able to keep us in this loop;
- * Linux asks for 64.
+ * eight bytes, so random bytes are dear: a round gives 2 KiB of them at most, a request 512. Linux
+ * asks for 64.
  */
 #define RNG_BYTES_MAX	512U
+#define RNG_BYTE_COST	128U
 
-static bool fill_request(struct virtio_rng *rng, struct vq *vq)
+static void fill_request(struct virtio_rng *rng, struct vq *vq, struct vq_req *req)
 {
-	while (rng->req.written < RNG_BYTES_MAX) {
-		size_t len = RNG_BYTES_MAX - rng->req.written;
+	while (req->written < RNG_BYTES_MAX) {
+		size_t len = RNG_BYTES_MAX - req->written;
 		uint8_t bytes[64];
 
 		len = rng->fill(rng->ctx, bytes, min_size(len, sizeof(bytes)));
-		if (!len || vq_write(vq, &rng->req, bytes, len) < len)
+		vq_charge(vq, (uint64_t)len * RNG_BYTE_COST);
+		if (!len || vq_write(vq, req, bytes, len) < len)
 			break;
 	}
-	return rng->req.written || !rng->req.writable;
 }
 
 /*
- * False when the source ran dry: 5.4.6.1 wants at least one byte, so the buffer stays for the next
- * kick.
+ * 5.4.6.1 wants at least one byte. When the source has none now, the buffer stays with us until the
+ * driver kicks again.
  */
-static bool serve_queue(struct virtio_rng *rng, struct vq *vq)
+static enum virtio_answer rng_serve(struct virtio_dev *dev, struct vq *vq, struct vq_req *req, bool is_new)
 {
-	while (vq_pop(vq, &rng->req)) {
-		if (!fill_request(rng, vq)) {
-			vq_unpop(vq);
-			return false;
-		}
-		vq_push(vq, &rng->req);
-	}
-	return true;
+	(void)is_new;
+	fill_request(container_of(dev, struct virtio_rng, dev), vq, req);
+	if (req->written || !req->writable)
+		return VIRTIO_DONE;
+	(void)vq_enable_notify(vq);
+	return VIRTIO_WAIT;
 }
 
 static void rng_notify(struct virtio_dev *dev, unsigned queue)
 {
-	struct virtio_rng *rng = container_of(dev, struct virtio_rng, dev);
-	struct vq *vq = &dev->queues[queue];
-	bool is_dry;
-
-	if (!vq_has_more(vq))
-		return;
-	do {
-		vq_disable_notify(vq);
-		is_dry = !serve_queue(rng, vq);
-	} while (vq_enable_notify(vq) && !is_dry);
-	if (vq_should_interrupt(vq))
-		dev->interrupt(dev->ctx);
+	virtio_serve(dev, queue, &container_of(dev, struct virtio_rng, dev)->req, rng_serve);
 }
 
 static const struct virtio_ops rng_ops = { .notify = rng_notify };

@@ -16,6 +16,7 @@ void virtio_status_reset(struct virtio_mmio *mmio)
 	dev->accepted = 0;
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		vq_reset(&dev->queues[i]);
+	mmio->later_queues = 0;
 	mmio->status = 0;
 	mmio->device_features_sel = mmio->driver_features_sel = mmio->queue_sel = 0;
 	virtio_mmio_set_interrupts(mmio, 0);
@@ -49,9 +50,9 @@ static bool go_live(struct virtio_mmio *mmio)
 
 	dev->is_live = true;
 	mmio->status |= VIRTIO_STATUS_DRIVER_OK;
-	for (unsigned i = 0; i < dev->queue_count && dev->is_live; i++)
+	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].is_ready)
-			dev->ops->notify(dev, i);
+			virtio_mmio_later(mmio, i);
 	return true;
 }
 

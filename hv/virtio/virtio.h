@@ -49,5 +49,23 @@ struct virtio_dev {
 	void       (*interrupt)(void *ctx);		/* used buffers */
 	void       (*config_changed)(void *ctx);
 	void       (*needs_reset)(void *ctx);		/* the driver broke the protocol */
+	void       (*later)(void *ctx, unsigned queue);	/* notify again soon, in the VM's own turn */
 	void        *ctx;
 };
+
+/* What became of a request that a device was given. */
+enum virtio_answer {
+	VIRTIO_DONE,	/* served: give it back to the driver */
+	VIRTIO_LATER,	/* the budget is used up: hand it to the device again, later */
+	VIRTIO_WAIT,	/* the device cannot go on: it calls `later` when it can, or the driver kicks */
+};
+
+/* is_new: the first time for this request. Between two calls the cursors in req stay where they are. */
+typedef enum virtio_answer virtio_serve_fn(struct virtio_dev *dev, struct vq *vq, struct vq_req *req, bool is_new);
+
+/*
+ * One round of the queue: hand its requests to `serve` until none is left or the budget of the round is used up; the
+ * rest is put off to the VM's own turn. The body of a device's notify. req is the queue's own and survives between
+ * rounds: it holds the request that waits.
+ */
+void virtio_serve(struct virtio_dev *dev, unsigned queue, struct vq_req *req, virtio_serve_fn *serve);

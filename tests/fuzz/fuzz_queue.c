@@ -29,6 +29,7 @@
 static struct fuzz {
 	struct gpm_fake       mem;
 	struct virtio_mmio    mmio;
+	struct work_list      work;
 	struct virtio_dev    *dev;
 	struct virtio_blk     blk;
 	struct virtio_console con;
@@ -302,7 +303,7 @@ static void create(struct fuzz *f, uint32_t choice)
 	virtio_rng_init(&f->rng, fill, f);
 	f->front = virtio_console_front(&f->con);
 	f->dev = choice % 4 == 0 ? &f->con.dev : choice % 4 == 1 ? &f->rng.dev : &f->blk.dev;
-	virtio_mmio_init(&f->mmio, f->dev, &f->mem.gpm, (struct irq_line){ line_set, f, 0 });
+	virtio_mmio_init(&f->mmio, f->dev, &f->mem.gpm, (struct irq_line){ line_set, f, 0 }, &f->work);
 	virtio_mmio_page(&f->mmio, f->page);
 }
 

@@ -43,7 +43,7 @@ UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_apic_bus := hv/dev/apic_bus.c hv/init_sipi.c arch/x86/virt/reset.c
-VIO_TEST := hv/work.c hv/virtio/queue.c hv/virtio/request.c hv/virtio/mmio.c hv/virtio/status.c \
+VIO_TEST := hv/work.c hv/virtio/queue.c hv/virtio/request.c hv/virtio/serve.c hv/virtio/mmio.c hv/virtio/status.c \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
 UNIT_queue := $(VIO_TEST)
 UNIT_virtio_mmio := $(VIO_TEST)

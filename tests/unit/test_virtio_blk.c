@@ -358,6 +358,196 @@ static void a_full_ring_is_served_with_one_kick_and_one_interrupt(void **state)
 	drv_destroy(&f.drv);
 }
 
+/* ---- Work is bounded, and goes on in the VM's own turn ------------------------------------------------- */
+
+#define BIG_SECTORS	(1ULL << 17)		/* 64 MiB */
+#define MOST_BYTES	(VQ_BUDGET + VQ_PIECE_MAX)
+
+/* A disk that only counts what it is asked to do in one step. */
+struct big {
+	struct block block;		/* first */
+	uint64_t     bytes, most, total;
+	unsigned     calls;
+	uint16_t     fed;		/* not 0: reads give an available ring with one entry more than this */
+};
+
+static struct {
+	struct drv        drv;
+	struct virtio_blk blk;
+	struct big        big;
+} b;
+
+static void big_count(struct block *block, uint64_t len)
+{
+	struct big *big = container_of(block, struct big, block);
+
+	big->calls++;
+	big->bytes += len;
+	big->total += len;
+}
+
+static int big_read(struct block *block, uint64_t offset, void *to, size_t len)
+{
+	(void)offset;
+	big_count(block, len);
+	memset(to, 0, len);
+	if (b.big.fed && len >= 4)
+		((uint16_t *)to)[1] = ++b.big.fed;
+	return 0;
+}
+
+static int big_write(struct block *block, uint64_t offset, const void *from, size_t len)
+{
+	(void)offset;
+	(void)from;
+	big_count(block, len);
+	return 0;
+}
+
+static int big_discard(struct block *block, uint64_t offset, uint64_t len)
+{
+	(void)offset;
+	big_count(block, len);
+	block->extra += len;
+	return 0;
+}
+
+static void create_big(void)
+{
+	memset(&b, 0, sizeof(b));
+	b.big.block = (struct block){
+		.sectors = BIG_SECTORS, .read = big_read, .write = big_write, .discard = big_discard,
+	};
+	virtio_blk_init(&b.blk, &b.big.block);
+	drv_create(&b.drv, &b.blk.dev);
+	drv_start(&b.drv, b.blk.dev.offered);
+}
+
+/* The steps of work, each measured; at most `steps` of them. */
+static void run_steps(unsigned steps)
+{
+	for (; steps && work_is_pending(&b.drv.work); steps--) {
+		b.big.most = b.big.bytes > b.big.most ? b.big.bytes : b.big.most;
+		b.big.bytes = 0;
+		work_run_one(&b.drv.work);
+	}
+	b.big.most = b.big.bytes > b.big.most ? b.big.bytes : b.big.most;
+}
+
+/* A full ring of requests for the whole disk, data in four buffers that lie over one another. */
+static void offer_whole_disk(uint32_t type)
+{
+	static const struct virtio_blk_range ranges[1] = { { 0, (uint32_t)BIG_SECTORS, 0 } };
+	const struct virtio_blk_header header = { type, 0, 0 };
+	const uint16_t write = type == VIRTIO_BLK_T_IN ? DESC_WRITE : 0;
+	const uint32_t quarter = 16U << 20;
+
+	drv_write_mem(&b.drv, HEADER, &header, sizeof(header));
+	drv_write_mem(&b.drv, PAYLOAD, ranges, sizeof(ranges));
+	drv_desc(&b.drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
+	for (uint16_t i = 1; i <= 4; i++)
+		drv_desc(&b.drv, 0, i, (struct drv_desc){ 0x400000, quarter, DESC_NEXT | write, (uint16_t)(i + 1) });
+	if (type == VIRTIO_BLK_T_DISCARD)
+		drv_desc(&b.drv, 0, 1, (struct drv_desc){ PAYLOAD, sizeof(ranges), DESC_NEXT, 5 });
+	drv_desc(&b.drv, 0, 5, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });
+	for (unsigned i = 0; i < DRV_SIZE; i++)
+		drv_offer(&b.drv, 0, 0);
+}
+
+static void large_requests_are_done_a_piece_at_a_time(void **state)
+{
+	static const uint32_t types[] = { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_DISCARD };
+
+	(void)state;
+	for (unsigned i = 0; i < countof(types); i++) {
+		const uint64_t whole = BIG_SECTORS * SECTOR_SIZE;
+		uint8_t status;
+		uint32_t id, len;
+
+		create_big();
+		offer_whole_disk(types[i]);
+		drv_set(&b.drv, VIRTIO_MMIO_QueueNotify, 0);
+		assert_in_range(b.big.total, 1, MOST_BYTES);
+		assert_false(drv_take(&b.drv, 0, &id, &len));
+		run_steps(UINT32_MAX);
+		assert_true(b.big.most <= MOST_BYTES);
+		assert_int_equal(b.big.total, whole * DRV_SIZE);
+		for (unsigned n = 0; n < DRV_SIZE; n++)
+			assert_true(drv_take(&b.drv, 0, &id, &len) && len == (i ? 0 : whole) + 1);
+		drv_read_mem(&b.drv, STATUS, &status, 1);
+		assert_int_equal(status, VIRTIO_BLK_S_OK);
+		assert_int_equal(drv_get(&b.drv, VIRTIO_MMIO_Status) & VIRTIO_STATUS_NEEDS_RESET, 0);
+		drv_destroy(&b.drv);
+	}
+}
+
+static void a_reset_in_the_middle_of_a_request_ends_it(void **state)
+{
+	uint64_t total;
+
+	(void)state;
+	create_big();
+	offer_whole_disk(VIRTIO_BLK_T_IN);
+	drv_set(&b.drv, VIRTIO_MMIO_QueueNotify, 0);
+	run_steps(3);
+	total = b.big.total;
+	drv_set(&b.drv, VIRTIO_MMIO_Status, 0);
+	run_steps(100);
+	assert_int_equal(b.big.total, total);
+	drv_start(&b.drv, b.blk.dev.offered);
+	drv_kick(&b.drv, 0);
+	assert_int_equal(b.big.total, total);
+	assert_int_equal(drv_get16(&b.drv, b.drv.queues[0].used + 2), 0);
+	drv_destroy(&b.drv);
+}
+
+/* Data that lands on the available ring announces the next request, which does the same: for ever, one ring a step. */
+static void a_queue_that_feeds_itself_takes_only_its_own_turns(void **state)
+{
+	const struct virtio_blk_header header = { VIRTIO_BLK_T_IN, 0, 0 };
+
+	(void)state;
+	create_big();
+	b.big.fed = 1;
+	drv_write_mem(&b.drv, HEADER, &header, sizeof(header));
+	drv_desc(&b.drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
+	drv_desc(&b.drv, 0, 1, (struct drv_desc){ b.drv.queues[0].avail, SECTOR_SIZE, DESC_NEXT | DESC_WRITE, 2 });
+	drv_desc(&b.drv, 0, 2, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });
+	drv_offer(&b.drv, 0, 0);
+	drv_set(&b.drv, VIRTIO_MMIO_QueueNotify, 0);
+	assert_int_equal(b.big.calls, 1);
+	run_steps(50);
+	assert_int_equal(b.big.calls, 51);
+	assert_true(work_is_pending(&b.drv.work));
+	drv_destroy(&b.drv);
+}
+
+/* Memory that nobody touched is zeroed 2 MiB at a time: one chunk uses a round up, however few bytes go there. */
+static void untouched_memory_is_paid_for(void **state)
+{
+	const struct virtio_blk_header header = { VIRTIO_BLK_T_IN, 0, 0 };
+	uint64_t before;
+	uint32_t id, len;
+
+	(void)state;
+	create_big();
+	drv_write_mem(&b.drv, HEADER, &header, sizeof(header));
+	drv_desc(&b.drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
+	for (uint16_t i = 1; i <= 8; i++)
+		drv_desc(&b.drv, 0, i, (struct drv_desc){ 0x800000 + i * LARGE_SIZE, SECTOR_SIZE, DESC_NEXT | DESC_WRITE,
+							  (uint16_t)(i + 1) });
+	drv_desc(&b.drv, 0, 9, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });
+	drv_offer(&b.drv, 0, 0);
+	before = b.drv.mem.gpm.populated;
+	drv_set(&b.drv, VIRTIO_MMIO_QueueNotify, 0);
+	for (unsigned i = 1; i <= 8; i++) {
+		assert_int_equal(b.drv.mem.gpm.populated, before + i * LARGE_SIZE);
+		work_run_one(&b.drv.work);
+	}
+	assert_true(drv_take(&b.drv, 0, &id, &len) && len == 8 * SECTOR_SIZE + 1);
+	drv_destroy(&b.drv);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +561,10 @@ int main(void)
 		cmocka_unit_test(framing_is_the_drivers_choice),
 		cmocka_unit_test(requests_without_header_or_status_are_given_back),
 		cmocka_unit_test(a_full_ring_is_served_with_one_kick_and_one_interrupt),
+		cmocka_unit_test(large_requests_are_done_a_piece_at_a_time),
+		cmocka_unit_test(a_reset_in_the_middle_of_a_request_ends_it),
+		cmocka_unit_test(a_queue_that_feeds_itself_takes_only_its_own_turns),
+		cmocka_unit_test(untouched_memory_is_paid_for),
 	};
 
 	return cmocka_run_group_tests_name("virtio_blk", tests, NULL, NULL);

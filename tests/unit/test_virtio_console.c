@@ -33,25 +33,47 @@ struct fixture {
 	size_t   in_len, in_done;
 	unsigned readable_calls;
 	bool     is_echo;
+	bool     is_counting;	/* the back takes everything and only counts: bytes of this step, the most in one step */
+	size_t   counted, most;
 };
+
+/* As the terminal does: offer what is left, keep what is not taken. */
+static void give_input(struct fixture *f)
+{
+	f->in_done += f->front.input(f->front.dev, f->in + f->in_done, f->in_len - f->in_done);
+}
 
 static size_t back_write(void *ctx, const uint8_t *data, size_t len)
 {
 	struct fixture *f = ctx;
 	size_t part = len < f->room ? len : f->room;
 
+	if (f->is_counting) {
+		f->counted += len;
+		return len;
+	}
 	assert_true(f->out_len + part <= OUT_MAX);
 	memcpy(f->out + f->out_len, data, part);
 	f->out_len += part;
 	f->room -= part;
-	if (f->is_echo)
-		f->front.input(f->front.dev, data, part);
+	if (f->is_echo) {
+		memcpy(f->in + f->in_len, data, part);
+		f->in_len += part;
+		give_input(f);
+	}
 	return part;
 }
 
-static void give_input(struct fixture *f)
+/* Something is typed: the device asks for the VM's turn and takes it there. Returns how much it took. */
+static size_t type(struct fixture *f, const char *text)
 {
-	f->in_done += f->front.input(f->front.dev, f->in + f->in_done, f->in_len - f->in_done);
+	const size_t done = f->in_done;
+
+	memcpy(f->in + f->in_len, text, strlen(text));
+	f->in_len += strlen(text);
+	assert_int_equal(f->front.input(f->front.dev, f->in + done, f->in_len - done), 0);
+	drv_work(&f->drv);
+	return f->in_done - done;
 }
 
 static void back_readable(void *ctx)
@@ -138,7 +160,7 @@ static void input_reaches_the_driver(void **state)
 	offer_room(&f, 0, 4);
 	offer_room(&f, 1, 16);
 	drv_kick(&f.drv, RX);
-	assert_int_equal(f.front.input(f.front.dev, (const uint8_t *)"ls -l\n", 6), 6);
+	assert_int_equal(type(&f, "ls -l\n"), 6);
 	assert_int_equal(collect(&f, got), 6);
 	assert_memory_equal(got, "ls -l\n", 6);
 	assert_true(f.drv.line);
@@ -159,8 +181,9 @@ static void nothing_is_taken_before_the_driver_is_up(void **state)
 	assert_int_equal(f.front.input(f.front.dev, (const uint8_t *)"x", 1), 0);
 	assert_int_equal(f.readable_calls, 0);
 	drv_set(&f.drv, VIRTIO_MMIO_Status, drv_get(&f.drv, VIRTIO_MMIO_Status) | VIRTIO_STATUS_DRIVER_OK);
+	drv_work(&f.drv);
 	assert_true(f.readable_calls > 0);
-	assert_int_equal(f.front.input(f.front.dev, (const uint8_t *)"x", 1), 1);
+	assert_int_equal(type(&f, "x"), 1);
 	drv_destroy(&f.drv);
 }
 
@@ -189,6 +212,7 @@ static void full_back_stalls_output_and_writable_resumes_it(void **state)
 		for (unsigned bite = 1; f.out_len < sizeof(want); bite = bite * 3 % 997) {
 			f.room = bite;
 			f.front.writable(f.front.dev);
+			drv_work(&f.drv);
 			if (f.drv.line)
 				acknowledge(&f);
 		}
@@ -272,6 +296,7 @@ static void reset_forgets_a_half_sent_request(void **state)
 	drv_set(&f.drv, VIRTIO_MMIO_Status, 0);
 	f.room = OUT_MAX;
 	f.front.writable(f.front.dev);
+	drv_work(&f.drv);
 	assert_int_equal(f.out_len, 3);
 	drv_start(&f.drv, FEATURES);
 	offer_text(&f, 0, "uvwxyz", 6);
@@ -294,10 +319,62 @@ static void queue_switched_off_in_the_middle(void **state)
 	drv_set(&f.drv, VIRTIO_MMIO_QueueReady, 0);
 	f.room = OUT_MAX;
 	f.front.writable(f.front.dev);
+	drv_work(&f.drv);
 	assert_int_equal(f.out_len, 3);
 	drv_set(&f.drv, VIRTIO_MMIO_QueueSel, RX);
 	drv_set(&f.drv, VIRTIO_MMIO_QueueReady, 0);
 	assert_int_equal(f.front.input(f.front.dev, (const uint8_t *)"x", 1), 0);
+	drv_destroy(&f.drv);
+}
+
+/* Bytes that take no room at the back (carriage returns), from buffers that lie over one another: 15 MiB of a 1 MiB buffer. */
+static void much_output_is_sent_a_piece_at_a_time(void **state)
+{
+	static const struct { char byte; size_t most; } rows[] = { { '\r', 8192 + 256 }, { '\n', 256 } };
+
+	(void)state;
+	for (unsigned row = 0; row < countof(rows); row++) {
+		static uint8_t text[1 << 20];
+		struct fixture f;
+		size_t total;
+		uint32_t id, len;
+
+		create(&f, FEATURES);
+		f.is_counting = true;
+		memset(text, rows[row].byte, sizeof(text));
+		drv_write_mem(&f.drv, 0x400000, text, sizeof(text));
+		for (uint16_t i = 0; i < DRV_SIZE - 1; i++)
+			drv_desc(&f.drv, TX, i, (struct drv_desc){ 0x400000, sizeof(text), i < DRV_SIZE - 2 ? DESC_NEXT : 0,
+								   (uint16_t)(i + 1) });
+		drv_offer(&f.drv, TX, 0);
+		drv_set(&f.drv, VIRTIO_MMIO_QueueNotify, TX);
+		for (total = f.most = f.counted; work_is_pending(&f.drv.work); total += f.counted) {
+			f.counted = 0;
+			work_run_one(&f.drv.work);
+			f.most = f.counted > f.most ? f.counted : f.most;
+		}
+		assert_true(f.most <= rows[row].most);
+		assert_int_equal(total, (DRV_SIZE - 1) * sizeof(text));
+		assert_true(drv_take(&f.drv, TX, &id, &len));
+		drv_destroy(&f.drv);
+	}
+}
+
+/* Receive buffers that take nothing come back at once; the byte waits for one that has room. */
+static void empty_receive_buffers_come_back(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	create(&f, FEATURES);
+	drv_desc(&f.drv, RX, 0, (struct drv_desc){ DRV_DATA, 64, 0, 0 });
+	for (unsigned i = 0; i < DRV_SIZE; i++)
+		drv_offer(&f.drv, RX, 0);
+	assert_int_equal(type(&f, "x"), 0);
+	assert_int_equal(drv_get16(&f.drv, f.drv.queues[RX].used + 2), DRV_SIZE);
+	offer_room(&f, 1, 16);
+	drv_kick_if_wanted(&f.drv, RX);
+	assert_int_equal(f.in_done, 1);
 	drv_destroy(&f.drv);
 }
 
@@ -313,7 +390,7 @@ static void wrong_buffers_do_no_harm(void **state)
 	drv_desc(&f.drv, RX, 0, (struct drv_desc){ DRV_DATA, 64, 0, 0 });
 	drv_offer(&f.drv, RX, 0);
 	offer_room(&f, 1, 16);
-	assert_int_equal(f.front.input(f.front.dev, (const uint8_t *)"x", 1), 1);
+	assert_int_equal(type(&f, "x"), 1);
 	assert_int_equal(collect(&f, got), 1);
 	/* Output without readable bytes is just done. */
 	drv_desc(&f.drv, TX, 0, (struct drv_desc){ DRV_DATA, 64, DESC_WRITE, 0 });
@@ -348,9 +425,11 @@ static void size_is_configuration_and_changes_with_an_interrupt(void **state)
 	assert_int_not_equal(drv_get(&f.drv, VIRTIO_MMIO_ConfigGeneration), generation);
 	/* Linux may have missed it: once more with every line that is typed. */
 	drv_set(&f.drv, VIRTIO_MMIO_InterruptACK, VIRTIO_INT_CONFIG);
-	front.input(front.dev, (const uint8_t *)"ls", 2);
+	offer_room(&f, 0, 16);
+	offer_room(&f, 1, 16);
+	assert_int_equal(type(&f, "ls"), 2);
 	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus) & VIRTIO_INT_CONFIG, 0);
-	front.input(front.dev, (const uint8_t *)"\r", 1);
+	assert_int_equal(type(&f, "\r"), 1);
 	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_InterruptStatus) & VIRTIO_INT_CONFIG, VIRTIO_INT_CONFIG);
 	drv_destroy(&f.drv);
 }
@@ -385,6 +464,8 @@ int main(void)
 		cmocka_unit_test(a_back_that_echoes_is_no_danger),
 		cmocka_unit_test(reset_forgets_a_half_sent_request),
 		cmocka_unit_test(queue_switched_off_in_the_middle),
+		cmocka_unit_test(much_output_is_sent_a_piece_at_a_time),
+		cmocka_unit_test(empty_receive_buffers_come_back),
 		cmocka_unit_test(wrong_buffers_do_no_harm),
 		cmocka_unit_test(size_is_configuration_and_changes_with_an_interrupt),
 		cmocka_unit_test(emergency_write_works_without_a_driver),

@@ -57,7 +57,7 @@ void *gpm_map(struct gpm *gpm, gpa_t addr, size_t *len)
 	if (!*chunk && fake->is_exhausted)
 		return NULL;
 	if (!*chunk)
-		*chunk = aligned_alloc(PAGE_SIZE, LARGE_SIZE), memset(*chunk, 0, LARGE_SIZE);
+		*chunk = aligned_alloc(PAGE_SIZE, LARGE_SIZE), memset(*chunk, 0, LARGE_SIZE), gpm->populated += LARGE_SIZE;
 	if (*len > left)
 		*len = left;
 	if (*len > LARGE_SIZE - offset)

@@ -32,7 +32,7 @@ void drv_create(struct drv *drv, struct virtio_dev *dev)
 			.size = DRV_SIZE, .desc = base, .avail = base + AVAIL_OFFSET, .used = base + USED_OFFSET,
 		};
 	}
-	virtio_mmio_init(&drv->mmio, dev, &drv->mem.gpm, (struct irq_line){ line_set, drv, 0 });
+	virtio_mmio_init(&drv->mmio, dev, &drv->mem.gpm, (struct irq_line){ line_set, drv, 0 }, &drv->work);
 }
 
 void drv_destroy(struct drv *drv)
@@ -94,6 +94,7 @@ void drv_start(struct drv *drv, uint64_t features)
 		assert(drv_ready(drv, i));
 	}
 	drv_set(drv, VIRTIO_MMIO_Status, status | VIRTIO_STATUS_DRIVER_OK);
+	drv_work(drv);
 }
 
 void drv_write_mem(struct drv *drv, uint64_t addr, const void *from, size_t len)
@@ -141,6 +142,16 @@ void drv_offer(struct drv *drv, unsigned queue, uint16_t head)
 void drv_kick(struct drv *drv, unsigned queue)
 {
 	drv_set(drv, VIRTIO_MMIO_QueueNotify, queue);
+	drv_work(drv);
+}
+
+unsigned drv_work(struct drv *drv)
+{
+	unsigned steps = 0;
+
+	for (; work_is_pending(&drv->work) && steps < DRV_STEPS_MAX; steps++)
+		work_run_one(&drv->work);
+	return steps;
 }
 
 void drv_kick_if_wanted(struct drv *drv, unsigned queue)

@@ -15,6 +15,7 @@
 #define DRV_QUEUES	2U
 #define DRV_SIZE	16U		/* entries, unless a test says otherwise */
 #define DRV_RINGS	0x200000ULL	/* where queue 0's rings are; the next one's 64 KiB behind */
+#define DRV_STEPS_MAX	100000U
 #define DRV_DATA	0x300000ULL	/* free for data */
 
 #define DESC_NEXT	1U
@@ -35,6 +36,7 @@ struct drv {
 	struct gpm_fake    mem;
 	struct virtio_mmio mmio;
 	struct drv_queue   queues[DRV_QUEUES];
+	struct work_list   work;	/* of the VM */
 	bool               line;	/* level of the interrupt line */
 	unsigned           edges;	/* times it went high */
 };
@@ -59,6 +61,7 @@ uint16_t drv_get16(struct drv *drv, uint64_t addr);
 
 void drv_desc(struct drv *drv, unsigned queue, unsigned index, struct drv_desc desc);
 void drv_offer(struct drv *drv, unsigned queue, uint16_t head);	/* into the available ring, no kick */
-void drv_kick(struct drv *drv, unsigned queue);
+void drv_kick(struct drv *drv, unsigned queue);			/* notify, and run what that put off */
+unsigned drv_work(struct drv *drv);	/* run what was put off, at most DRV_STEPS_MAX steps; how many they were */
 void drv_kick_if_wanted(struct drv *drv, unsigned queue);	/* as a driver does: 2.7.7 and 2.7.10 */
 bool drv_take(struct drv *drv, unsigned queue, uint32_t *id, uint32_t *len);	/* next used element */
