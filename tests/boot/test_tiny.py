@@ -13,6 +13,9 @@ import machine
 
 EXIT = "shut off (shutdown): exit device, code 0"
 MODULE = b"MODULE01 a module of 40 bytes, for all I know."
+FEED_SECTORS = 256      # guest/tiny/attack_devices.asm, feed: the ring's index, the header of the next request
+FEED = b"".join(((n + 2) * 256 % 65536 << 16 if n + 2 <= FEED_SECTORS else 0x7fff << 16).to_bytes(4, "little") + bytes(8) +
+                (n + 1).to_bytes(8, "little") + bytes(492) for n in range(FEED_SECTORS))
 BATCH_MAX = 32
 BATCH_BACKSTOP = 600    # seconds; a batch takes 10 to 20
 
@@ -99,6 +102,10 @@ ROWS = [
     Row("attack.sweep", "attack_sweep", batch="hostile"),
     Row("attack.swap", "attack_swap", conf="vcpus = 2", batch="hostile"),
     Row("witness", batch="hostile"),
+    Row("greedy.feed", "attack_devices", conf="cmdline = feed\ndisk0 = feed.img", batch="greedy"),
+    Row("greedy.disk", "attack_devices", conf="cmdline = disk\ndisk0 = feed.img", batch="greedy"),
+    Row("greedy.output", "attack_devices", conf="cmdline = output", batch="greedy"),
+    Row("greedy.witness", "witness", conf="cmdline = gap", batch="greedy"),
     Row("witness-last", "witness", batch="hostile"),
 ]
 
@@ -118,7 +125,7 @@ def batch_of(platform, batch):
 def boot_batch(platform, batch):
     rows = batch_of(platform, batch)
     assert len(rows) <= BATCH_MAX
-    return machine.boot(platform, {row.name: description(row) for row in rows}, [("module.txt", MODULE)],
+    return machine.boot(platform, {row.name: description(row) for row in rows}, [("module.txt", MODULE), ("feed.img", FEED)],
                         timeout=BATCH_BACKSTOP)
 
 
