@@ -3,6 +3,7 @@
 %include "tiny.inc"
 TINY_32
 
+NOWHERE		equ 0xe0000000		; no RAM, no device
 TSS_NEW		equ 0x30000
 TSS_OLD		equ 0x31000
 IDT32		equ 0x32000
@@ -63,17 +64,20 @@ ac_loop:
 	dw	18 * 8 - 1
 	dd	IDT32
 
-; The processor would save and load a whole TSS here.
+; Two task switches that cannot be: to a TSS outside memory, and, by a task gate for #TS, to one without segments.
+; The latter's own #TS makes a double fault, and with no gate for that one a third.
 task_switch:
-	mov	dword [TSS_NEW + 0x20], .new_task
-	mov	dword [TSS_NEW + 0x24], 2
-	mov	dword [TSS_NEW + 0x38], 0x7000
-	mov	dword [TSS_NEW + 0x48], DATA
-	mov	dword [TSS_NEW + 0x4c], CODE32
-	mov	dword [TSS_NEW + 0x50], DATA
-	mov	dword [TSS_NEW + 0x54], DATA
+	cmp	byte [ebx + 5], 'l'
+	je	.loop
+	mov	byte [attack_gdt + 0x4f], NOWHERE >> 24
 	jmp	0x48:0
-.new_task:
+	SAY	"FAIL the task was switched"
+	DONE
+.loop:	mov	word [IDT32 + 10 * 8 + 2], 0x48
+	mov	word [IDT32 + 10 * 8 + 4], 0x8500
+	lidt	[ac_loop.idt_ptr]
+	mov	word [attack_gdt + 0x48], 0x66		; too small by one: #TS
+	jmp	0x48:0
 	SAY	"FAIL the task was switched"
 	DONE
 

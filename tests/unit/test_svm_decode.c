@@ -233,9 +233,47 @@ static void lengths(void **state)
 	assert_false(svm_insn_has_form(SVM_EXIT_IOIO));
 }
 
+/* APM vol. 2, 15.14.1 "Task Switch Intercept"; the words are those that Bochs 2.7 wrote, but for the one with an error. */
+static void test_task_switch(void **unused)
+{
+	static const struct { uint64_t info1, info2, event, rip, nrip; struct task_switch want; } rows[] = {
+		{ 0x38, 0x4000000000, 0, 0x100276, 0x10027d, { .selector = 0x38, .source = TASK_JMP } },
+		{ 0x30, 0x1000000000, 0, 0x1007c9, 0x1007ca, { .selector = 0x30, .source = TASK_IRET } },
+		{ 0x38, 0, 0, 0x100598, 0x10059f, { .selector = 0x38, .source = TASK_CALL } },
+		{ 0x38, 0, 0, 0x100598, 0, { .selector = 0x38, .source = TASK_CALL } },
+		{ 0x38, 0x100000001234, 0x1280000b0d, 5, 5,
+		  { .selector = 0x38, .source = TASK_GATE, .is_event = true, .has_error = true, .error = 0x1234 } },
+		{ 0x38, 1ULL << 48, 0x80000306, 5, 0, { .selector = 0x38, .source = TASK_GATE, .is_event = true } },
+		{ 0x38, 0, 0x80000020, 5, 5, { .selector = 0x38, .source = TASK_GATE, .is_event = true } },
+		{ 0x38, 0, 0x80000202, 5, 5, { .selector = 0x38, .source = TASK_GATE, .is_event = true } },
+		{ 0x38, 0, 0x80000450, 5, 7, { .selector = 0x38, .source = TASK_GATE } },	/* INT 50h */
+		{ 0x38, 0, 0x80000000, 5, 7, { .selector = 0x38, .source = TASK_GATE } },	/* the same in Bochs */
+		{ 0x38, 0, 0x80000303, 5, 6, { .selector = 0x38, .source = TASK_GATE } },	/* INT3 */
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		static struct vmcb vmcb;
+		struct task_switch got;
+
+		vmcb.control.exitinfo1 = rows[i].info1;
+		vmcb.control.exitinfo2 = rows[i].info2;
+		vmcb.control.exitintinfo = rows[i].event;
+		vmcb.control.nrip = rows[i].nrip;
+		vmcb.save.rip = rows[i].rip;
+		svm_decode_task_switch(&vmcb, &got);
+		assert_int_equal(got.selector, rows[i].want.selector);
+		assert_int_equal(got.source, rows[i].want.source);
+		assert_int_equal(got.is_event, rows[i].want.is_event);
+		assert_int_equal(got.has_error, rows[i].want.has_error);
+		assert_int_equal(got.error, rows[i].want.error);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_task_switch),
 		cmocka_unit_test(ioio_words), cmocka_unit_test(npf_words), cmocka_unit_test(attributes),
 		cmocka_unit_test(cr_words), cmocka_unit_test(cr_instructions), cmocka_unit_test(dr_instructions),
 		cmocka_unit_test(events), cmocka_unit_test(event_words), cmocka_unit_test(lengths),

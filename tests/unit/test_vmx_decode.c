@@ -148,9 +148,39 @@ static void test_events(void **unused)
 	}
 }
 
+/* Table 28-2 "Exit Qualification for Task Switches". */
+static void test_task_switch(void **unused)
+{
+	const struct vevent gp = { .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_GP, .has_error = true, .error = 5 };
+	const struct vevent irq = { .is_valid = true, .type = VEVENT_IRQ, .vector = 0x20 };
+	const struct vevent int_n = { .is_valid = true, .type = VEVENT_SOFT_INT, .vector = 0x50, .insn_len = 2 };
+	const struct vevent none = { .is_valid = false };
+	const struct { uint64_t qual; const struct vevent *event; struct task_switch want; } rows[] = {
+		{ 0x00000038, &none, { .selector = 0x38, .source = TASK_CALL } },
+		{ 0x40000030, &none, { .selector = 0x30, .source = TASK_IRET } },
+		{ 0x8000ffff, &none, { .selector = 0xffff, .source = TASK_JMP } },
+		{ 0xc0000040, &gp, { .selector = 0x40, .source = TASK_GATE, .is_event = true, .has_error = true, .error = 5 } },
+		{ 0xc0000040, &irq, { .selector = 0x40, .source = TASK_GATE, .is_event = true } },
+		{ 0xc0000040, &int_n, { .selector = 0x40, .source = TASK_GATE } },
+		{ 0x80000040, &gp, { .selector = 0x40, .source = TASK_JMP } },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		const struct task_switch got = vmx_decode_task_switch(rows[i].qual, rows[i].event);
+
+		assert_int_equal(got.selector, rows[i].want.selector);
+		assert_int_equal(got.source, rows[i].want.source);
+		assert_int_equal(got.is_event, rows[i].want.is_event);
+		assert_int_equal(got.has_error, rows[i].want.has_error);
+		assert_int_equal(got.error, rows[i].want.error);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_task_switch),
 		cmocka_unit_test(test_io),
 		cmocka_unit_test(test_cr),
 		cmocka_unit_test(test_dr),

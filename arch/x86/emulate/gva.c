@@ -12,6 +12,12 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
+#define PAE_ROOT		FIELD(31, 5)	/* CR3 */
+#define PAE_POINTER_P		BIT(0)
+#define PAE_POINTER_RESERVED	(FIELD(2, 1) | FIELD(8, 6))
+/* Reserved too (APM vol. 2, 5.2.3), and a VM entry on VT-x fails with it; but QEMU's processor sets it, as if accessed. */
+#define PAE_POINTER_ACCESSED	BIT(5)
+
 /* Each get may be a VMREAD: without paging none but CR0 matters, without SMAP no flags. */
 void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu)
 {
@@ -36,7 +42,8 @@ struct gva_copy {
 	struct walk_cpu  cpu;
 	enum walk_access access;
 	void            *to;		/* NULL when writing */
-	const void      *from;
+	const void      *from;		/* neither: only a look */
+	bool             is_system;
 };
 
 static bool copy_page(struct gva_copy *copy, gva_t addr, size_t done, size_t part, uint32_t *error)
@@ -47,7 +54,9 @@ static bool copy_page(struct gva_copy *copy, gva_t addr, size_t done, size_t par
 
 	if (!walk_gva(gpm, &copy->cpu, addr, copy->access, &where, error))
 		return false;
-	if (copy->to)
+	if (!copy->to && !copy->from)
+		is_ram = gpm_is_ram(gpm, where, part);
+	else if (copy->to)
 		is_ram = gpm_read(gpm, where, (uint8_t *)copy->to + done, part);
 	else
 		is_ram = gpm_write(gpm, where, (const uint8_t *)copy->from + done, part);
@@ -61,6 +70,10 @@ static bool copy_all(struct gva_copy *copy, gva_t addr, size_t len, gva_t *fault
 	size_t done = 0;
 
 	walk_cpu_of(copy->vcpu, &copy->cpu);
+	if (copy->is_system) {
+		copy->cpu.cpl = 0;
+		copy->cpu.rflags &= ~RFLAGS_AC;
+	}
 	while (done < len) {
 		gva_t  pos = gva_add(addr, done);
 		size_t part = min_size(len - done, (size_t)(PAGE_SIZE - pos.raw % PAGE_SIZE));
@@ -87,6 +100,42 @@ bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_
 	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_WRITE, .from = from };
 
 	return copy_all(&copy, addr, len, fault, error);
+}
+
+bool gva_read_system(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error)
+{
+	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_READ, .to = to, .is_system = true };
+
+	return copy_all(&copy, addr, len, fault, error);
+}
+
+bool gva_write_system(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault,
+		      uint32_t *error)
+{
+	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_WRITE, .from = from, .is_system = true };
+
+	return copy_all(&copy, addr, len, fault, error);
+}
+
+bool walk_is_pae(struct vcpu *vcpu)
+{
+	return (virt->get(vcpu, REG_CR0) & CR0_PG) && (virt->get(vcpu, REG_CR4) & CR4_PAE) &&
+	       !(virt->get(vcpu, REG_EFER) & EFER_LMA);
+}
+
+bool walk_pae_pointers(struct vcpu *vcpu, uint64_t cr3, uint64_t pointers[PAE_POINTERS])
+{
+	uint64_t reserved = PAE_POINTER_RESERVED | FIELD(63, cpu_features.phys_bits);
+
+	if (!cpu_features.is_amd)
+		reserved |= PAE_POINTER_ACCESSED;
+	for (unsigned i = 0; i < PAE_POINTERS; i++) {
+		if (!gpm_read64(&vcpu->vm->gpm, gpa((cr3 & PAE_ROOT) + i * sizeof(uint64_t)), &pointers[i]))
+			pointers[i] = 0;
+		if ((pointers[i] & PAE_POINTER_P) && (pointers[i] & reserved))
+			return false;
+	}
+	return true;
 }
 
 gva_t gva_of_rip(struct vcpu *vcpu, enum insn_mode mode)

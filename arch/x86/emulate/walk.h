@@ -62,6 +62,26 @@ __attribute__((warn_unused_result))
 bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault,
 	       uint32_t *error);
 
+/*
+ * The same as the processor reads and writes descriptor tables and task-state segments: with supervisor rights
+ * at any CPL, and under SMAP whatever RFLAGS.AC says (SDM vol. 3, 4.6.1 "implicit supervisor-mode accesses").
+ * from NULL: nothing is written, only whether it could be.
+ */
+__attribute__((warn_unused_result))
+bool gva_read_system(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error);
+__attribute__((warn_unused_result))
+bool gva_write_system(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault,
+		      uint32_t *error);
+
+/*
+ * PAE paging, where the four entries that CR3 points to are loaded with it and must be good then (SDM vol. 3,
+ * 4.4.1 "PDPTE Registers"). False: one that is present has reserved bits set. One outside RAM counts as absent.
+ */
+#define PAE_POINTERS	4U
+bool walk_is_pae(struct vcpu *vcpu);
+__attribute__((warn_unused_result))
+bool walk_pae_pointers(struct vcpu *vcpu, uint64_t cr3, uint64_t pointers[PAE_POINTERS]);
+
 /* Where CS:RIP of the exit points. */
 gva_t gva_of_rip(struct vcpu *vcpu, enum insn_mode mode);
 

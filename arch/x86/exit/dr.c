@@ -78,6 +78,12 @@ static bool write_dr(struct vcpu *vcpu, unsigned dr, uint64_t val)
 	return true;
 }
 
+/* SDM vol. 3, 18.2.4: a task switch clears the local enable bits. */
+void dr_end_task(struct vcpu *vcpu)
+{
+	(void)write_dr(vcpu, DR7, vcpu->dr7 & ~DR7_LOCAL);
+}
+
 static enum exit_result move(struct vcpu *vcpu, const struct dr_access *access, unsigned dr)
 {
 	bool is_64 = vcpu_mode(vcpu) == INSN_64;

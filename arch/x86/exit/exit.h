@@ -68,6 +68,18 @@ struct npt_fault {
 	bool  in_walk;		/* the guest's own page walk touched addr, not the instruction's operand */
 };
 
+/* Numbered as VMX numbers them. */
+enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
+
+/* A hardware task switch that the guest attempted. TASK_GATE: by an event, through the IDT. */
+struct task_switch {
+	uint16_t         selector;	/* of the new task's TSS */
+	enum task_source source;
+	bool             is_event;	/* a gate, and no INT n, INT3 or INTO: the old task goes on where it was */
+	bool             has_error;	/* the exception's error code goes onto the new stack */
+	uint32_t         error;
+};
+
 /* An intercepted exception. */
 struct exc_info {
 	uint8_t  vector;
@@ -79,7 +91,7 @@ struct exc_info {
 
 /* ---- Families: neutral handlers that go straight into both tables ---- */
 exit_fn exit_cpuid, exit_hlt, exit_pause, exit_rdmsr, exit_wrmsr, exit_xsetbv, exit_rdpmc, exit_monitor, exit_mwait;
-exit_fn exit_invd, exit_wbinvd, exit_hypercall, exit_undefined, exit_triple_fault, exit_task_switch, exit_irq_window;
+exit_fn exit_invd, exit_wbinvd, exit_hypercall, exit_undefined, exit_triple_fault, exit_irq_window;
 exit_fn exit_nmi_window, exit_turn_over;
 
 /* ---- Families that need decoded facts: a five-line adapter in vmx/exits.c or svm/exits.c calls them ---- */
@@ -90,6 +102,7 @@ enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access);
 enum exit_result exit_dr(struct vcpu *vcpu, const struct dr_access *access);
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault);
 enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write);
+enum exit_result exit_task_switch(struct vcpu *vcpu, const struct task_switch *how);
 enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info);
 enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector);
 enum exit_result exit_host_nmi(struct vcpu *vcpu);
@@ -98,6 +111,7 @@ enum exit_result exit_host_nmi(struct vcpu *vcpu);
 void dr_reset(struct vcpu *vcpu);
 void dr_load(const struct vcpu *vcpu);			/* this vCPU is the one that runs here now */
 void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits);	/* #DB, with its reason in DR6 */
+void dr_end_task(struct vcpu *vcpu);			/* local breakpoints are the old task's */
 
 /*
  * Something got done although RIP stays: memory was mapped, REP steps were made, an exception was injected, a host

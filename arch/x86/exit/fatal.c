@@ -23,9 +23,3 @@ enum exit_result exit_triple_fault(struct vcpu *vcpu)
 	vcpu_dump(vcpu);
 	return EXIT_STOP;
 }
-
-/* A hardware task switch: no 64-bit kernel does it, and emulating it is where others broke (XSA-192, XSA-196). */
-enum exit_result exit_task_switch(struct vcpu *vcpu)
-{
-	return exit_fatal(vcpu, "hardware task switch (not emulated), rip", virt->get(vcpu, REG_RIP));
-}

@@ -13,6 +13,7 @@
 #define DR6_RESET	0xffff0ff0ULL	/* the bits that are always one */
 
 #define DR7_ENABLED	FIELD(7, 0)	/* L0, G0 to L3, G3 */
+#define DR7_LOCAL	(BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(8))	/* L0 to L3, LE: gone with a task switch */
 #define DR7_EXACT	FIELD(9, 8)	/* LE, GE */
 #define DR7_GD		BIT(13)
 #define DR7_CONDITIONS	FIELD(31, 16)	/* R/W0, LEN0 to R/W3, LEN3 */

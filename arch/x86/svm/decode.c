@@ -188,6 +188,29 @@ uint64_t svm_encode_event(const struct vevent *event)
 	return word;
 }
 
+/*
+ * EXITINTINFO alone tells an event from a CALL. INT n, INT3 and INTO are no events here: they are instructions.
+ * Bochs 2.7 does not record INT n: EXITINTINFO then holds the event before it; but the next RIP, which no event
+ * has, is behind the instruction.
+ */
+void svm_decode_task_switch(const struct vmcb *vmcb, struct task_switch *how)
+{
+	const struct vmcb_control *control = &vmcb->control;
+	uint64_t info = control->exitinfo2;
+	struct vevent event;
+
+	*how = (struct task_switch){ .selector = (uint16_t)field_get(control->exitinfo1, TASK_SELECTOR) };
+	if (info & (TASK_BY_IRET | TASK_BY_JMP)) {
+		how->source = info & TASK_BY_IRET ? TASK_IRET : TASK_JMP;
+		return;
+	}
+	how->source = control->exitintinfo & EVENT_V ? TASK_GATE : TASK_CALL;
+	how->is_event = svm_decode_event(control->exitintinfo, &event) &&
+			(!control->nrip || control->nrip == vmcb->save.rip);
+	how->has_error = how->is_event && (info & TASK_HAS_ERROR);
+	how->error = how->has_error ? (uint32_t)field_get(info, TASK_ERROR) : 0;
+}
+
 /* ---- Instruction length without next-RIP save ---- */
 
 /* Instructions of one form: prefixes, these bytes, nothing more. X(exit, EXITINFO1, bytes) */

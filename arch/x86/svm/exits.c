@@ -26,7 +26,7 @@
 #define CR4_KNOWN	(FIELD(12, 0) | FIELD(18, 16) | FIELD(23, 20))
 
 static exit_fn svm_exit_cr, svm_exit_dr, svm_exit_exception, svm_exit_intr, svm_exit_vintr, svm_exit_iret;
-static exit_fn svm_exit_ioio, svm_exit_msr, svm_exit_npf, svm_exit_resume;
+static exit_fn svm_exit_ioio, svm_exit_msr, svm_exit_npf, svm_exit_resume, svm_exit_task_switch;
 
 /* ---- Stepping over ---- */
 
@@ -219,6 +219,28 @@ static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 	};
 
 	return exit_exception(vcpu, &info);
+}
+
+/* The delivery of an NMI begins the blocking of others, IRET ends it, whether or not it changes tasks. */
+static enum exit_result svm_exit_task_switch(struct vcpu *vcpu)
+{
+	enum exit_result result;
+	struct task_switch how;
+	const struct insn *insn;
+
+	svm_decode_task_switch(svm_of(vcpu)->vmcb, &how);
+	if (how.is_event && vcpu->pending.type == VEVENT_NMI)
+		svm_block_nmi(vcpu);
+	if (!how.is_event) {
+		vcpu->pending.is_valid = false;		/* nothing was being delivered, whatever EXITINTINFO says */
+		if (!fetch(vcpu, &insn, &result))
+			return result;
+		vcpu->exit.insn_len = insn->len;
+	}
+	result = exit_task_switch(vcpu, &how);
+	if (how.source == TASK_IRET)
+		(void)exit_nmi_window(vcpu);
+	return result;
 }
 
 /* The host's interrupt is still pending, behind GIF until VMRUN returned and behind IF until here. */

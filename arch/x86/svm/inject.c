@@ -40,6 +40,16 @@ static void set_window(struct vmcb_control *control, bool is_wanted)
 	control->clean_bits &= ~CLEAN_TPR;
 }
 
+/* An NMI's handler begins: no other until its IRET. */
+void svm_block_nmi(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+
+	vcpu->nmi_blocked = true;
+	svm->iret_seen = false;
+	set_intercept(&svm->vmcb->control, INTERCEPT_IRET, true);
+}
+
 static void write_event(struct vcpu *vcpu, struct vevent *event)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -51,11 +61,8 @@ static void write_event(struct vcpu *vcpu, struct vevent *event)
 		svm->vmcb->save.cr2 = vcpu->cr2;	/* injection does not touch CR2 either */
 		svm->vmcb->control.clean_bits &= ~CLEAN_CR2;
 	}
-	if (event->type != VEVENT_NMI)
-		return;
-	vcpu->nmi_blocked = true;
-	svm->iret_seen = false;
-	set_intercept(&svm->vmcb->control, INTERCEPT_IRET, true);
+	if (event->type == VEVENT_NMI)
+		svm_block_nmi(vcpu);
 }
 
 static void inject(struct vcpu *vcpu, enum inject_what what)

@@ -268,6 +268,13 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 #define IOIO_SEG		FIELD(12, 10)	/* with decode assists */
 #define IOIO_PORT		FIELD(31, 16)
 
+/* EXITINFO1 and 2 of TASK_SWITCH, APM 15.14.1 "Task Switch Intercept". Neither reason: CALL, or an event. */
+#define TASK_SELECTOR		FIELD(15, 0)
+#define TASK_ERROR		FIELD(31, 0)
+#define TASK_BY_IRET		BIT(36)
+#define TASK_BY_JMP		BIT(38)
+#define TASK_HAS_ERROR		BIT(44)
+
 /* EXITINFO1 of #NPF, APM 15.25.6 "Nested versus Guest Page Faults, Fault Ordering". */
 #define NPF_P			BIT(0)
 #define NPF_RW			BIT(1)
@@ -373,7 +380,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 	X(0x07a, INVLPGA,	"INVLPGA",		exit_undefined)		\
 	X(0x07b, IOIO,		"IOIO",			svm_exit_ioio)		\
 	X(0x07c, MSR,		"MSR",			svm_exit_msr)		\
-	X(0x07d, TASK_SWITCH,	"TASK_SWITCH",		exit_task_switch)	\
+	X(0x07d, TASK_SWITCH,	"TASK_SWITCH",		svm_exit_task_switch)	\
 	X(0x07e, FERR_FREEZE,	"FERR_FREEZE",		svm_exit_resume)	\
 	X(0x07f, SHUTDOWN,	"SHUTDOWN",		exit_triple_fault)	\
 	X(0x080, VMRUN,		"VMRUN",		exit_undefined)		\
@@ -504,6 +511,7 @@ struct insn;
 bool svm_decode_cr_insn(uint64_t code, const struct insn *insn, struct cr_access *access);
 bool svm_decode_dr_insn(uint64_t code, const struct insn *insn, struct dr_access *access);
 bool svm_decode_event(uint64_t word, struct vevent *event);
+void svm_decode_task_switch(const struct vmcb *vmcb, struct task_switch *how);
 uint64_t svm_encode_event(const struct vevent *event);
 bool svm_insn_has_form(uint64_t code);
 unsigned svm_insn_length(uint64_t code, uint64_t info1, bool is_64, const uint8_t *bytes, size_t avail);
@@ -516,6 +524,7 @@ extern const struct exit_row svm_rows[SVM_ROW_COUNT];
 void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);
 void svm_keep_shadow(struct vcpu *vcpu);
+void svm_block_nmi(struct vcpu *vcpu);
 /* bitmaps.c */
 #define IOPM_PAGES	3U
 #define MSRPM_PAGES	2U

@@ -25,6 +25,15 @@ struct inject_plan inject_decide(const struct inject_facts *facts)
 	return plan;
 }
 
+/* Exceptions of class "fault" in table 6-1 of SDM vol. 3, less #DB, which is a trap as often as not. */
+#define FAULTS	(BIT(VEC_DE) | BIT(VEC_BR) | BIT(VEC_UD) | BIT(VEC_NM) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) |	\
+		 BIT(VEC_GP) | BIT(VEC_PF) | BIT(VEC_MF) | BIT(VEC_AC) | BIT(VEC_XM))
+
+bool vevent_is_fault(const struct vevent *event)
+{
+	return event->is_valid && event->type == VEVENT_EXCEPTION && (FAULTS & BIT(event->vector % 64));
+}
+
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 
 static enum fault_class class_of(const struct vevent *event)

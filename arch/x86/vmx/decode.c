@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hardware words to neutral structs. Pure. SDM vol. 3, 28.2.1 "Basic VM-Exit Information", tables 28-3
- * (control registers), 28-4 (MOV DR), 28-5 (I/O instructions), 28-7 (EPT violations); 28.2.5 and table 28-9
+ * (control registers), 28-2 (task switches), 28-4 (MOV DR), 28-5 (I/O instructions), 28-7 (EPT violations); 28.2.5 and table 28-9
  * (INS and OUTS).
  */
 #include "arch/x86/exit/exit.h"
@@ -57,6 +57,23 @@ struct dr_access vmx_decode_dr(uint64_t qual)
 		.gpr = (uint8_t)field_get(qual, DRQ_GPR),
 		.is_read = qual & DRQ_READ,
 	};
+}
+
+#define TSQ_SELECTOR	FIELD(15, 0)
+#define TSQ_SOURCE	FIELD(31, 30)
+
+/* `event` is what was being delivered, if anything was: a gate's reason is nowhere else. */
+struct task_switch vmx_decode_task_switch(uint64_t qual, const struct vevent *event)
+{
+	struct task_switch how = {
+		.selector = (uint16_t)field_get(qual, TSQ_SELECTOR),
+		.source = (enum task_source)field_get(qual, TSQ_SOURCE),
+	};
+
+	how.is_event = how.source == TASK_GATE && event->is_valid && event->type < VEVENT_SOFT_INT;
+	how.has_error = how.is_event && event->has_error;
+	how.error = how.has_error ? event->error : 0;
+	return how;
 }
 
 /* IDT-vectoring and VM-exit interruption information share their layout with what an entry injects. */

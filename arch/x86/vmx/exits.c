@@ -91,6 +91,20 @@ static enum exit_result vmx_exit_dr(struct vcpu *vcpu)
 	return exit_dr(vcpu, &access);
 }
 
+/* The delivery of an NMI begins the blocking of others, IRET ends it, whether or not it changes tasks (26.3). */
+static enum exit_result vmx_exit_task_switch(struct vcpu *vcpu)
+{
+	struct task_switch how = vmx_decode_task_switch(vmread(VMCS_EXIT_QUALIFICATION), &vcpu->pending);
+	uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (how.is_event && vcpu->pending.type == VEVENT_NMI)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking | BLOCK_NMI);
+	else if (how.source == TASK_IRET)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~BLOCK_NMI);
+	vcpu->irq_check = true;
+	return exit_task_switch(vcpu, &how);
+}
+
 static enum exit_result vmx_exit_ept_violation(struct vcpu *vcpu)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);

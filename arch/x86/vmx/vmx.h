@@ -155,7 +155,7 @@ extern const uint32_t vmcs_field_count;
 	X(6,  OTHER_SMI,		"Other SMI",			NULL)			\
 	X(7,  INTERRUPT_WINDOW,		"Interrupt window",		vmx_exit_irq_window)	\
 	X(8,  NMI_WINDOW,		"NMI window",			vmx_exit_nmi_window)	\
-	X(9,  TASK_SWITCH,		"Task switch",			exit_task_switch)	\
+	X(9,  TASK_SWITCH,		"Task switch",			vmx_exit_task_switch)	\
 	X(10, CPUID,			"CPUID",			exit_cpuid)		\
 	X(11, GETSEC,			"GETSEC",			exit_undefined)		\
 	X(12, HLT,			"HLT",				exit_hlt)		\
@@ -392,6 +392,7 @@ struct vevent;
 struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info);
 struct cr_access  vmx_decode_cr(uint64_t qual);
 struct dr_access  vmx_decode_dr(uint64_t qual);
+struct task_switch vmx_decode_task_switch(uint64_t qual, const struct vevent *event);
 struct vevent     vmx_decode_event(uint32_t info, uint32_t error, uint32_t insn_len);
 uint32_t          vmx_encode_event(const struct vevent *event);
 

@@ -26,13 +26,19 @@ static void get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *to)
 	*to = fake_of(vcpu)->segs[seg];
 }
 
+static void set_seg(struct vcpu *vcpu, enum guest_seg seg, const struct segment *from)
+{
+	assert(seg < SEG_COUNT);
+	fake_of(vcpu)->segs[seg] = *from;
+}
+
 static void flush(struct vcpu *vcpu) { fake_of(vcpu)->flushes++; }
 
 static void end_shadow(struct vcpu *vcpu) { fake_of(vcpu)->shadow = 0; }
 static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset) { fake_of(vcpu)->tsc_offset = offset; }
 
 static const struct virt_backend fake_backend = {
-	.name = "fake", .get = get, .set = set, .get_seg = get_seg, .flush = flush, .end_shadow = end_shadow,
+	.name = "fake", .get = get, .set = set, .get_seg = get_seg, .set_seg = set_seg, .flush = flush, .end_shadow = end_shadow,
 	.set_tsc_offset = set_tsc_offset,
 };
 const struct virt_backend *virt = &fake_backend;

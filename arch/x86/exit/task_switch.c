@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hardware task switches, which no processor carries out for a guest: SDM vol. 3, 8.3 "Task Switching", whose
+ * steps are followed in its order, and 26.4.2 "Treatment of Task Switches"; APM vol. 2, 15.14.1 "Task Switch
+ * Intercept". The processor has already checked the task gate, privileges and the new TSS's descriptor.
+ * The latter is checked again here, because another processor of the guest may have changed it meanwhile.
+ *
+ * Until everything that can be checked beforehand is checked, nothing is changed and exceptions are raised in the
+ * old task. The segments of the new task are checked when it is already the current one: their exceptions
+ * are the new task's.
+ */
+#include "arch/x86/exit/task_switch.h"
+
+#include "arch/x86/emulate/operand.h"
+#include "arch/x86/emulate/walk.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/inject.h"
+#include "hv/lib/util.h"
+#include "hv/vcpu.h"
+
+#define EFLAGS_WRITABLE	(FIELD(21, 16) | FIELD(14, 6) | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
+#define SELECTOR_TI	BIT(2)
+#define SELECTOR_OFFSET	FIELD(15, 3)
+
+static bool is_nested(const struct task_change *change)
+{
+	return change->how->source == TASK_CALL || change->how->source == TASK_GATE;
+}
+
+/* Steps 1 to 4: the new TSS's descriptor. What is wrong with it is #GP, or #TS where IRET follows a bad link. */
+static bool find_new(struct task_change *change)
+{
+	bool is_return = change->how->source == TASK_IRET;
+	uint8_t vector = is_return ? VEC_TS : VEC_GP;
+	uint16_t selector = change->how->selector;
+	struct segment *tss = &change->new_tss.seg;
+
+	if (selector & SELECTOR_TI || !(selector & SELECTOR_OFFSET))
+		return task_fault(change, vector, selector);
+	if (!task_descriptor(change, selector, vector, &change->new_tss))
+		return false;
+	if ((tss->rights & (SEG_S | (SEG_TYPE_MASK & ~(TSS_TYPE_BUSY | TSS_TYPE_WIDE)))) != TSS_TYPE_16 ||
+	    is_return != !!(tss->rights & TSS_TYPE_BUSY))
+		return task_fault(change, vector, selector);
+	if (!(tss->rights & SEG_P))
+		return task_fault(change, VEC_NP, selector);
+	if (tss->limit < tss_size(tss) - 1)
+		return task_fault(change, VEC_TS, selector);
+	return task_write(change, change->new_tss.addr, NULL, sizeof(uint64_t));
+}
+
+/* The current task must have a TSS to be saved in. */
+static bool find_old(struct task_change *change)
+{
+	struct segment *tss = &change->old_tss;
+
+	virt->get_seg(change->vcpu, SEG_TR, tss);
+	if (tss->rights & SEG_UNUSABLE || tss->limit < tss_size(tss) - 1)
+		return task_fault(change, VEC_TS, tss->selector);
+	return true;
+}
+
+/* In PAE mode a CR3 is good only with the four entries it points to. */
+static bool is_cr3_good(struct task_change *change)
+{
+	uint64_t pointers[PAE_POINTERS];
+
+	if (!tss_is_wide(&change->new_tss.seg) || !walk_is_pae(change->vcpu) ||
+	    walk_pae_pointers(change->vcpu, change->image.cr3, pointers))
+		return true;
+	vcpu_inject_gp(change->vcpu);
+	return false;
+}
+
+/*
+ * Steps 6 to 8. A task that can be returned to stays busy; one that is left by JMP or IRET does not. RF is pushed,
+ * and saved, set for a fault, so that an instruction breakpoint does not strike twice (SDM vol. 3, 18.3.1.1).
+ */
+static bool leave_old(struct task_change *change)
+{
+	struct vcpu *vcpu = change->vcpu;
+	const struct task_switch *how = change->how;
+	uint64_t flags = virt->get(vcpu, REG_RFLAGS);
+	uint64_t rip = vcpu->exit.rip + (how->is_event ? 0 : vcpu->exit.insn_len);
+	struct descriptor old;
+
+	if (!how->is_event)
+		flags &= ~RFLAGS_RF;
+	else if (vevent_is_fault(&vcpu->pending))
+		flags |= RFLAGS_RF;
+	if (how->source == TASK_IRET)
+		flags &= ~RFLAGS_NT;
+	if (!is_nested(change) && (change->old_tss.selector & SELECTOR_OFFSET) &&
+	    (!task_descriptor(change, change->old_tss.selector, VEC_TS, &old) ||
+	     !task_set_type(change, old.addr, TSS_TYPE_BUSY, 0)))
+		return false;
+	return task_save_old(change, flags, rip);
+}
+
+/* Step 9 to 12, up to the segments. */
+static bool become_new(struct task_change *change)
+{
+	struct vcpu *vcpu = change->vcpu;
+	struct task_image *image = &change->image;
+	struct segment tr = change->new_tss.seg;
+
+	if (is_nested(change)) {
+		image->eflags |= RFLAGS_NT;
+		if (!task_write_link(change))
+			return false;
+	}
+	if (!task_set_type(change, change->new_tss.addr, 0, TSS_TYPE_BUSY))
+		return false;
+	tr.rights |= TSS_TYPE_BUSY;
+	virt->set_seg(vcpu, SEG_TR, &tr);
+	virt->set(vcpu, REG_CR0, virt->get(vcpu, REG_CR0) | CR0_TS);
+	if (tss_is_wide(&tr) && (virt->get(vcpu, REG_CR0) & CR0_PG)) {
+		virt->set(vcpu, REG_CR3, image->cr3);
+		virt->flush(vcpu);
+	}
+	virt->set(vcpu, REG_RFLAGS, (image->eflags & EFLAGS_WRITABLE) | RFLAGS_ONE);
+	virt->set(vcpu, REG_RIP, image->eip);
+	for (unsigned i = 0; i < TASK_GPRS; i++)
+		vcpu_set_gpr(vcpu, i, image->gpr[i]);
+	virt->end_shadow(vcpu);
+	return true;
+}
+
+/* The error code of an exception goes where a gate without a task would have put it (SDM vol. 3, 6.13). */
+static bool push_error(struct task_change *change)
+{
+	unsigned size = tss_is_wide(&change->new_tss.seg) ? sizeof(uint32_t) : sizeof(uint16_t);
+	struct vcpu *vcpu = change->vcpu;
+	struct operand_fault fault;
+	struct operand_cpu cpu;
+	struct operand slot;
+	struct segment ss;
+	uint64_t esp = vcpu_gpr(vcpu, GPR_RSP), mask;
+
+	if (!change->how->has_error)
+		return true;
+	virt->get_seg(vcpu, SEG_SS, &ss);
+	mask = size_mask(ss.rights & SEG_DB ? sizeof(uint32_t) : sizeof(uint16_t));
+	esp = (esp & ~mask) | ((esp - size) & mask);
+	operand_cpu_of(vcpu, &cpu);
+	if (!operand_map(&cpu, SEG_SS, esp & mask, size, WALK_WRITE, &slot, &fault)) {
+		change->result = operand_inject(vcpu, &fault);
+		return false;
+	}
+	operand_write(vcpu, &slot, change->how->error);
+	vcpu_set_gpr(vcpu, GPR_RSP, esp);
+	return true;
+}
+
+/*
+ * The event that asked for the switch stays pending until all is done: an exception on the way counts as one during
+ * its delivery, which may make a double fault of it.
+ */
+enum exit_result exit_task_switch(struct vcpu *vcpu, const struct task_switch *how)
+{
+	struct task_change change = { .vcpu = vcpu, .how = how, .result = EXIT_RESUME };
+
+	if (!find_new(&change) || !find_old(&change) || !task_read_both(&change) || !is_cr3_good(&change) ||
+	    !leave_old(&change) || !become_new(&change))
+		return change.result;
+	dr_end_task(vcpu);
+	if (!task_load_segments(&change) || !push_error(&change))
+		return change.result;
+	vcpu->pending.is_valid = false;
+	exit_progress(vcpu);
+	if (change.image.wants_trap)
+		dr_raise(vcpu, DR6_BT);
+	return EXIT_RESUME;
+}
