@@ -3,7 +3,7 @@
 
 FUZZ_config := boot/config.c boot/ini.c hv/lib/format.c
 FUZZ_elf := boot/elf.c
-FUZZ_insn := arch/x86/exit/mmio.c arch/x86/exit/mmio_string.c arch/x86/exit/pio.c $(OPERANDS)
+FUZZ_insn := arch/x86/exit/pio.c $(MMIO)
 FUZZ_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
 FUZZ_multiboot := arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c $(BOOT_FAKE)
 FUZZ_queue := hv/virtio/blk.c hv/virtio/console.c hv/virtio/rng.c $(VIO_TEST)

@@ -7,7 +7,9 @@ VCPU_FAKE := tests/unit/fake/vcpu_fake.c tests/unit/fake/page_fake.c tests/unit/
              hv/lib/format.c arch/x86/emulate/insn.c arch/x86/emulate/walk.c arch/x86/emulate/gva.c arch/x86/emulate/fetch.c
 UNIT_walk := $(VCPU_FAKE)
 OPERANDS := arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
-UNIT_mmio := arch/x86/exit/mmio.c arch/x86/exit/mmio_string.c $(OPERANDS)
+MMIO := $(addprefix arch/x86/exit/,mmio.c mmio_forms.c mmio_stack.c mmio_string.c) $(OPERANDS)
+UNIT_mmio := $(MMIO)
+UNIT_native := tests/unit/fake/native_cpu.c $(MMIO)
 UNIT_pio := arch/x86/exit/pio.c $(OPERANDS)
 UNIT_bus := hv/bus.c tests/unit/fake/log_fake.c
 DEV_TEST := hv/bus.c hv/timer.c hv/vm_clock.c hv/state.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c

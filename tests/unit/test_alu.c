@@ -123,21 +123,10 @@ static void agrees_with_the_processor(void **state)
 				compare_once(&rows[i], index);
 }
 
-static void knows_its_kinds(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < countof(rows); i++)
-		assert_true(alu_has(rows[i].kind));
-	assert_false(alu_has(INSN_MOV));
-	assert_false(alu_has(INSN_OTHER));
-	assert_false(alu_has(INSN_SMSW));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_the_processor),
-		cmocka_unit_test(knows_its_kinds),
 	};
 
 	return cmocka_run_group_tests_name("alu", tests, NULL, NULL);

@@ -97,7 +97,7 @@ static const struct row rows[] = {
 	  { .kind = INSN_MOV, .size = 4, .dest_size = 4, .addr_size = 8, .src = SRC_REG,
 	    .reg = GPR_RCX, NO_MEM(SEG_ES) } },
 	{ INSN_64, "mov [rax],ds", "8c 18",
-	  { .kind = INSN_OTHER, .size = 2, .dest_size = 2, .addr_size = 8, .is_store = true,
+	  { .kind = INSN_STORE_SEG, .src = SRC_REG, .reg = SEG_DS, .size = 2, .dest_size = 2, .addr_size = 8, .is_store = true,
 	    MEM(SEG_DS, GPR_RAX, -1, 1, 0x0) } },
 	{ INSN_64, "movzx eax,byte [rdx]", "0f b6 02",
 	  { .kind = INSN_MOVZX, .size = 1, .dest_size = 4, .addr_size = 8, .is_load = true,
@@ -309,7 +309,7 @@ static const struct row rows[] = {
 	{ INSN_64, "lea rax,[rbx]", "48 8d 03",
 	  { .kind = INSN_OTHER, .size = 8, .dest_size = 8, .addr_size = 8, NO_MEM(SEG_ES) } },
 	{ INSN_64, "lock cmpxchg16b [rdi]", "f0 48 0f c7 0f",
-	  { .kind = INSN_OTHER, .size = 16, .dest_size = 16, .addr_size = 8, .is_load = true,
+	  { .kind = INSN_CMPXCHG_WIDE, .size = 16, .dest_size = 16, .addr_size = 8, .is_load = true,
 	    .is_store = true, .has_lock = true, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 };
 

@@ -460,9 +460,8 @@ static void stops_for_what_it_cannot_do(void **state)
 	static const char *const unsupported[] = {
 		"0f 29 03",			/* movaps [rbx], xmm0 */
 		"f2 0f 11 03",			/* movsd [rbx], xmm0: not the string form */
-		"48 0f c7 0b",			/* cmpxchg16b */
-		"d1 23",			/* shl */
-		"8c 1b",			/* mov [rbx], ds */
+		"0f 01 03",			/* sgdt [rbx] */
+		"c8 10 00 01",			/* enter 16, 1: with a copy of the outer frame's pointer */
 		"0f 0b",			/* ud2 */
 	};
 
@@ -578,6 +577,59 @@ static void real_mode(void **state)
 	assert_int_equal(vcpu_fake_word(&fake, RAM_AT) & 0xffff, 0x0099);
 }
 
+/* The stack pointer is as wide as SS says; what lies above stays. */
+static void stack_widths(void **state)
+{
+	(void)state;
+	vcpu_fake_free(&fake);
+	vcpu_fake_init(&fake);			/* real mode */
+	add_device();
+	fake.segs[SEG_SS].base = DEV_AT;
+	fake.vcpu.exit.rip = CODE_AT;
+	put_code(CODE_AT, "68 34 12");		/* push 0x1234: SP wraps at 16 bits */
+	fake.regs[REG_RSP] = 0xaaaa0000;
+	device[PAGE_SIZE + 0xffe] = 0;
+	fake.segs[SEG_SS].base = DEV_AT + PAGE_SIZE - 0xf000;
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + PAGE_SIZE + 0xffe), true), EXIT_SKIP);
+	assert_int_equal(fake.regs[REG_RSP], 0xaaaafffe);
+	assert_int_equal(device[PAGE_SIZE + 0xffe] | device[PAGE_SIZE + 0xfff] << 8, 0x1234);
+	put_code(CODE_AT, "66 5a");		/* pop edx */
+	fake.regs[REG_RSP] = 0xaaaaf000;
+	set_device_word(PAGE_SIZE, OLD);
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + PAGE_SIZE), false), EXIT_SKIP);
+	assert_int_equal(fake.vcpu.gpr[GPR_RDX], 0x44332211);
+	assert_int_equal(fake.regs[REG_RSP], 0xaaaaf004);
+	vcpu_fake_free(&fake);
+	vcpu_fake_protected(&fake);		/* 32-bit */
+	add_device();
+	fake.vcpu.exit.rip = CODE_AT;
+	fake.regs[REG_RSP] = DEV_AT + 0x24;
+	fake.vcpu.gpr[GPR_RCX] = 0x77;
+	put_code(CODE_AT, "51");		/* push ecx */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x20), true), EXIT_SKIP);
+	assert_int_equal(device_word(0x20), 0x77);
+	put_code(CODE_AT, "8f 44 24 04");	/* pop [esp+4]: the address is computed behind the pop */
+	set_device_word(0x28, 0);
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x28), true), EXIT_SKIP);
+	assert_int_equal(device_word(0x28), 0x77);
+	assert_int_equal(fake.regs[REG_RSP], DEV_AT + 0x24);
+}
+
+static void stores_of_system_registers(void **state)
+{
+	(void)state;
+	fake.vcpu.gpr[GPR_RBX] = DEV;
+	fake.regs[REG_CR0] = 0x80050033;
+	fake.segs[SEG_DS].selector = 0x18;
+	set_device_word(0, OLD);
+	put_code(CODE_AT, "0f 01 23");		/* smsw [rbx] */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_SKIP);
+	assert_int_equal(device_word(0), (OLD & ~0xffffULL) | 0x33);
+	put_code(CODE_AT, "48 8c 1b");		/* mov [rbx], ds: 16 bits whatever the operand size */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_SKIP);
+	assert_int_equal(device_word(0), (OLD & ~0xffffULL) | 0x18);
+}
+
 static void segment_bases_in_64_bit_mode(void **state)
 {
 	(void)state;
@@ -638,7 +690,8 @@ int main(void)
 		CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device), CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
 		CASE(fetch_faults),
-		CASE(protected_mode), CASE(real_mode), CASE(segment_bases_in_64_bit_mode), CASE(apic_page_first),
+		CASE(protected_mode), CASE(real_mode), CASE(stack_widths), CASE(stores_of_system_registers),
+		CASE(segment_bases_in_64_bit_mode), CASE(apic_page_first),
 	};
 
 	return cmocka_run_group_tests_name("mmio", tests, NULL, NULL);

@@ -20,6 +20,7 @@
 #define TEXT_MAX	96U
 #define PREFIX_REPNE	0xf2U
 #define PREFIX_REP	0xf3U
+#define CONDITION_MASK	0xfU	/* of the opcode of SETcc and CMOVcc */
 
 static const struct { ZydisMachineMode machine; ZydisStackWidth stack; } modes[] = {
 	[INSN_16] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16 },
@@ -53,7 +54,20 @@ static const struct { ZydisMnemonic mnemonic; enum insn_kind kind; } kinds[] = {
 	{ ZYDIS_MNEMONIC_CMPXCHG, INSN_CMPXCHG },
 	{ ZYDIS_MNEMONIC_BT, INSN_BT }, { ZYDIS_MNEMONIC_BTS, INSN_BTS },
 	{ ZYDIS_MNEMONIC_BTR, INSN_BTR }, { ZYDIS_MNEMONIC_BTC, INSN_BTC },
+	{ ZYDIS_MNEMONIC_ROL, INSN_ROL }, { ZYDIS_MNEMONIC_ROR, INSN_ROR },
+	{ ZYDIS_MNEMONIC_RCL, INSN_RCL }, { ZYDIS_MNEMONIC_RCR, INSN_RCR },
+	{ ZYDIS_MNEMONIC_SHL, INSN_SHL }, { ZYDIS_MNEMONIC_SHR, INSN_SHR },
+	{ ZYDIS_MNEMONIC_SAR, INSN_SAR },
+	{ ZYDIS_MNEMONIC_SHLD, INSN_SHLD }, { ZYDIS_MNEMONIC_SHRD, INSN_SHRD },
+	{ ZYDIS_MNEMONIC_IMUL, INSN_IMUL }, { ZYDIS_MNEMONIC_MUL, INSN_MUL_WIDE },
+	{ ZYDIS_MNEMONIC_BSF, INSN_BSF }, { ZYDIS_MNEMONIC_BSR, INSN_BSR },
+	{ ZYDIS_MNEMONIC_MOVBE, INSN_MOVBE },
+	{ ZYDIS_MNEMONIC_CMPXCHG8B, INSN_CMPXCHG_WIDE },
+	{ ZYDIS_MNEMONIC_CMPXCHG16B, INSN_CMPXCHG_WIDE },
 	{ ZYDIS_MNEMONIC_PUSH, INSN_PUSH }, { ZYDIS_MNEMONIC_POP, INSN_POP },
+	{ ZYDIS_MNEMONIC_PUSHF, INSN_PUSHF }, { ZYDIS_MNEMONIC_PUSHFD, INSN_PUSHF },
+	{ ZYDIS_MNEMONIC_PUSHFQ, INSN_PUSHF },
+	{ ZYDIS_MNEMONIC_ENTER, INSN_ENTER }, { ZYDIS_MNEMONIC_LEAVE, INSN_LEAVE },
 	{ ZYDIS_MNEMONIC_IN, INSN_IN }, { ZYDIS_MNEMONIC_OUT, INSN_OUT },
 	{ ZYDIS_MNEMONIC_LMSW, INSN_LMSW }, { ZYDIS_MNEMONIC_SMSW, INSN_SMSW },
 	{ ZYDIS_MNEMONIC_CLTS, INSN_CLTS },
@@ -66,7 +80,7 @@ static bool kind_is_string(enum insn_kind kind)
 
 /*
  * MOVSD and CMPSD are also names of SSE instructions; only the category tells them from the string
- * forms.
+ * forms. SETcc and CMOVcc have sixteen names each, and one category.
  */
 static enum insn_kind kind_of(const ZydisDecodedInstruction *decoded)
 {
@@ -74,9 +88,15 @@ static enum insn_kind kind_of(const ZydisDecodedInstruction *decoded)
 			 decoded->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
 	enum insn_kind kind = INSN_OTHER;
 
+	if (decoded->meta.category == ZYDIS_CATEGORY_SETCC)
+		return INSN_SETCC;
+	if (decoded->meta.category == ZYDIS_CATEGORY_CMOV)
+		return INSN_CMOVCC;
 	for (size_t i = 0; i < countof(kinds); i++)
 		if (kinds[i].mnemonic == decoded->mnemonic)
 			kind = kinds[i].kind;
+	if (kind == INSN_IMUL && decoded->operand_count_visible == 1)
+		return INSN_IMUL_WIDE;
 	return kind_is_string(kind) == is_string ? kind : INSN_OTHER;
 }
 
@@ -144,8 +164,13 @@ static enum insn_src take_register(struct insn *insn, const ZydisDecodedOperand 
 		insn->to_cr_dr = is_first;
 		return SRC_NONE;
 	}
+	if (class == ZYDIS_REGCLASS_SEGMENT && insn->kind == INSN_MOV && !is_first) {
+		insn->kind = INSN_STORE_SEG;
+		insn->reg = seg_of(op->reg.value);
+		return SRC_REG;
+	}
 	if (!gpr_of(op->reg.value, &gpr, &is_high)) {
-		insn->kind = INSN_OTHER;	/* segment registers and the like */
+		insn->kind = INSN_OTHER;	/* loads of segment registers and the like */
 		return SRC_NONE;
 	}
 	if (insn->dest_size == 0) {		/* of two registers the first is the destination */
@@ -167,7 +192,10 @@ static enum insn_src take_visible(struct insn *insn, const ZydisDecodedOperand *
 	case ZYDIS_OPERAND_TYPE_REGISTER:
 		return take_register(insn, op, is_first);
 	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
-		insn->imm = op->imm.value.u;
+		if (insn->kind == INSN_ENTER && !is_first)
+			insn->level = (uint8_t)op->imm.value.u;
+		else
+			insn->imm = op->imm.value.u;
 		return SRC_IMM;
 	default:
 		return SRC_NONE;
@@ -273,6 +301,7 @@ enum insn_result insn_decode(struct insn *insn, enum insn_mode mode, const uint8
 	if (result != INSN_OK)
 		return result;
 	insn->kind = kind_of(&decoded);
+	insn->condition = decoded.opcode & CONDITION_MASK;
 	insn->len = decoded.length;
 	insn->addr_size = decoded.address_width / BITS_PER_BYTE;
 	take_operands(insn, &decoded, ops);

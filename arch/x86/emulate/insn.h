@@ -23,7 +23,16 @@ enum insn_kind {
 	INSN_INC, INSN_DEC, INSN_NOT, INSN_NEG,
 	INSN_XCHG, INSN_XADD, INSN_CMPXCHG,
 	INSN_BT, INSN_BTS, INSN_BTR, INSN_BTC,
-	INSN_PUSH, INSN_POP,
+	INSN_ROL, INSN_ROR, INSN_RCL, INSN_RCR, INSN_SHL, INSN_SHR, INSN_SAR,
+	INSN_SHLD, INSN_SHRD,
+	INSN_IMUL,	/* two or three operands */
+	INSN_BSF, INSN_BSR,
+	INSN_MUL_WIDE, INSN_IMUL_WIDE,	/* one operand; the product in (R)DX:(R)AX, or AX */
+	INSN_SETCC, INSN_CMOVCC,
+	INSN_MOVBE,
+	INSN_STORE_SEG,	/* MOV m, Sreg; reg is the enum guest_seg */
+	INSN_PUSH, INSN_POP, INSN_PUSHF, INSN_ENTER, INSN_LEAVE,
+	INSN_CMPXCHG_WIDE,		/* CMPXCHG8B, CMPXCHG16B */
 	INSN_INS, INSN_OUTS, INSN_IN, INSN_OUT,
 	INSN_MOV_CR, INSN_MOV_DR, INSN_LMSW, INSN_CLTS, INSN_SMSW,
 };
@@ -45,7 +54,9 @@ struct insn {
 	enum insn_src src;		/* where a store's value comes from */
 	uint8_t  reg;			/* enum gpr: the register operand, if any */
 	bool     is_high;		/* it is AH, CH, DH or BH (reg holds RAX..RBX) */
+	uint8_t  condition;		/* SETcc, CMOVcc: as alu_condition wants it */
 	uint64_t imm;			/* sign-extended to 64 bits */
+	uint8_t  level;			/* ENTER: its second immediate */
 
 	bool     has_mem;		/* a ModRM or moffs memory operand: fields below */
 	uint8_t  seg;			/* enum guest_seg after overrides and defaults */

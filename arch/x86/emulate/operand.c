@@ -7,6 +7,7 @@
 
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -22,7 +23,6 @@
 #define APIC_PAGE	FIELD(51, 12)
 #define APIC_ENABLED	BIT(11)	/* IA32_APIC_BASE, SDM vol. 3, 11.4.4 */
 #define APIC_X2APIC	BIT(10)
-#define BITS_PER_BYTE	8U
 #define BUS_WIDTH	8U
 
 void operand_cpu_of(struct vcpu *vcpu, struct operand_cpu *cpu)
@@ -148,52 +148,63 @@ static unsigned bus_unit(unsigned len)
 	return unit;
 }
 
-/* A piece that a page border made odd reaches the bus as 1, 2, 4 or 8 bytes at a time. */
-static void device_piece(struct vcpu *vcpu, gpa_t addr, unsigned len, bool is_write, uint64_t *val)
+/*
+ * What a page border or a wide register made odd reaches the bus as 1, 2, 4 or 8 bytes at a time.
+ * The bytes are read into `to`, or written from `from` when `to` is NULL.
+ */
+static void device_bytes(struct vcpu *vcpu, gpa_t addr, unsigned len, uint8_t *to,
+			 const uint8_t *from)
 {
-	uint64_t whole = 0;
-
 	for (unsigned done = 0; done < len; ) {
 		unsigned unit = bus_unit(len - done);
-		uint64_t part = (*val >> (BITS_PER_BYTE * done)) & size_mask(unit);
+		uint64_t part = 0;
 
-		device_access(vcpu, gpa_add(addr, done), unit, is_write, &part);
-		whole |= (part & size_mask(unit)) << (BITS_PER_BYTE * done);
+		if (!to)
+			memcpy(&part, from + done, unit);
+		device_access(vcpu, gpa_add(addr, done), unit, !to, &part);
+		if (to)
+			memcpy(to + done, &part, unit);
 		done += unit;
 	}
-	if (!is_write)
-		*val = whole;
+}
+
+void operand_load(struct vcpu *vcpu, const struct operand *operand, void *to)
+{
+	uint8_t *bytes = to;
+
+	for (unsigned i = 0; i < operand->count; i++) {
+		unsigned len = operand->piece[i].len;
+
+		if (!gpm_read(&vcpu->vm->gpm, operand->piece[i].addr, bytes, len))
+			device_bytes(vcpu, operand->piece[i].addr, len, bytes, NULL);
+		bytes += len;
+	}
+}
+
+void operand_store(struct vcpu *vcpu, const struct operand *operand, const void *from)
+{
+	const uint8_t *bytes = from;
+
+	for (unsigned i = 0; i < operand->count; i++) {
+		unsigned len = operand->piece[i].len;
+
+		if (!gpm_write(&vcpu->vm->gpm, operand->piece[i].addr, bytes, len))
+			device_bytes(vcpu, operand->piece[i].addr, len, NULL, bytes);
+		bytes += len;
+	}
 }
 
 uint64_t operand_read(struct vcpu *vcpu, const struct operand *operand)
 {
-	uint64_t whole = 0;
-	unsigned done = 0;
+	uint64_t val = 0;
 
-	for (unsigned i = 0; i < operand->count; i++) {
-		unsigned len = operand->piece[i].len;
-		uint64_t part = 0;
-
-		if (!gpm_read(&vcpu->vm->gpm, operand->piece[i].addr, &part, len))
-			device_piece(vcpu, operand->piece[i].addr, len, false, &part);
-		whole |= part << (BITS_PER_BYTE * done);
-		done += len;
-	}
-	return whole;
+	operand_load(vcpu, operand, &val);
+	return val;
 }
 
 void operand_write(struct vcpu *vcpu, const struct operand *operand, uint64_t val)
 {
-	unsigned done = 0;
-
-	for (unsigned i = 0; i < operand->count; i++) {
-		unsigned len = operand->piece[i].len;
-		uint64_t part = val >> (BITS_PER_BYTE * done);
-
-		if (!gpm_write(&vcpu->vm->gpm, operand->piece[i].addr, &part, len))
-			device_piece(vcpu, operand->piece[i].addr, len, true, &part);
-		done += len;
-	}
+	operand_store(vcpu, operand, &val);
 }
 
 enum exit_result operand_inject(struct vcpu *vcpu, const struct operand_fault *fault)

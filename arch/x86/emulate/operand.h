@@ -20,7 +20,7 @@
 
 struct vcpu;
 
-#define OPERAND_PIECES	2U	/* an operand of at most 8 bytes touches at most two pages */
+#define OPERAND_PIECES	2U	/* an operand is smaller than a page: it touches at most two */
 
 struct operand {
 	unsigned count;
@@ -64,8 +64,11 @@ static inline struct operand operand_at(gpa_t addr, unsigned size)
 /* Does the operand touch the page of addr? The re-check against the exit: act on nothing else. */
 bool operand_touches(const struct operand *operand, gpa_t addr);
 
+/* Operands of at most 8 bytes as a number; those of any size as bytes. */
 uint64_t operand_read(struct vcpu *vcpu, const struct operand *operand);
 void     operand_write(struct vcpu *vcpu, const struct operand *operand, uint64_t val);
+void     operand_load(struct vcpu *vcpu, const struct operand *operand, void *to);
+void     operand_store(struct vcpu *vcpu, const struct operand *operand, const void *from);
 
 /* Queue the fault (or stop the VM); what the handler returns. */
 enum exit_result operand_inject(struct vcpu *vcpu, const struct operand_fault *fault);

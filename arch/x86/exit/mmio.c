@@ -13,19 +13,16 @@
  */
 #include "arch/x86/exit/mmio.h"
 
-#include "arch/x86/hw/cr.h"
-#include "arch/x86/emulate/alu.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/emulate/fetch.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define BITS_PER_BYTE	8U
 
-typedef enum exit_result mmio_fn(struct mmio *mmio);
-
-static enum exit_result not_emulated(struct vcpu *vcpu, gpa_t addr)
+enum exit_result mmio_not_emulated(struct vcpu *vcpu, gpa_t addr)
 {
 	bool has_device = bus_find(&vcpu->vm->mmio, addr.raw);
 
@@ -35,7 +32,7 @@ static enum exit_result not_emulated(struct vcpu *vcpu, gpa_t addr)
 	return exit_fatal(vcpu, "instruction not emulated, device address", addr.raw);
 }
 
-static uint64_t mmio_read(struct mmio *mmio)
+uint64_t mmio_read(struct mmio *mmio)
 {
 	uint64_t val = 0;
 
@@ -45,7 +42,7 @@ static uint64_t mmio_read(struct mmio *mmio)
 	return val & size_mask(mmio->insn->size);
 }
 
-static void mmio_write(struct mmio *mmio, uint64_t val)
+void mmio_write(struct mmio *mmio, uint64_t val)
 {
 	if (!mmio->is_plain) {
 		operand_write(mmio->vcpu, &mmio->operand, val);
@@ -55,110 +52,19 @@ static void mmio_write(struct mmio *mmio, uint64_t val)
 	device_access(mmio->vcpu, mmio->addr, mmio->insn->size, true, &val);
 }
 
-static uint64_t register_operand(const struct mmio *mmio)
+uint64_t mmio_register(const struct mmio *mmio)
 {
 	const struct insn *insn = mmio->insn;
 
 	return vcpu_gpr_sized(mmio->vcpu, (enum gpr)insn->reg, insn->size, insn->is_high);
 }
 
-static void set_register_operand(const struct mmio *mmio, uint64_t val)
+void mmio_set_register(const struct mmio *mmio, uint64_t val)
 {
 	const struct insn *insn = mmio->insn;
 
 	vcpu_set_gpr_sized(mmio->vcpu, (enum gpr)insn->reg, insn->dest_size, insn->is_high, val);
 }
-
-/* The operand that is not memory: register, immediate, or none. */
-static uint64_t other_operand(const struct mmio *mmio)
-{
-	return mmio->insn->src == SRC_IMM ? mmio->insn->imm : register_operand(mmio);
-}
-
-/* ---- The forms ---- */
-
-static enum exit_result mmio_mov(struct mmio *mmio)
-{
-	if (mmio->insn->is_store)
-		mmio_write(mmio, other_operand(mmio));
-	else
-		set_register_operand(mmio, mmio_read(mmio));
-	return EXIT_SKIP;
-}
-
-/* MOVZX and MOVSX: bits above the destination's size are cut by the register write. */
-static enum exit_result mmio_extend(struct mmio *mmio)
-{
-	uint64_t val = mmio_read(mmio);
-
-	if (mmio->insn->kind == INSN_MOVSX)
-		val = sign_extend(val, mmio->insn->size);
-	set_register_operand(mmio, val);
-	return EXIT_SKIP;
-}
-
-static enum exit_result mmio_alu(struct mmio *mmio)
-{
-	const struct insn *insn = mmio->insn;
-	uint64_t rflags = virt->get(mmio->vcpu, REG_RFLAGS);
-	uint64_t memory = mmio_read(mmio);
-	uint64_t other = insn->src == SRC_NONE ? 0 : other_operand(mmio);
-	bool     to_register = insn->src == SRC_MEM;
-	uint64_t result;
-
-	if (to_register)
-		other = register_operand(mmio);
-	result = alu_run(insn->kind, insn->size, to_register ? other : memory,
-			 to_register ? memory : other, &rflags);
-	if (insn->is_store)
-		mmio_write(mmio, result);
-	else if (to_register && insn->kind != INSN_CMP && insn->kind != INSN_TEST)
-		set_register_operand(mmio, result);
-	if (insn->kind == INSN_XADD)
-		set_register_operand(mmio, memory);
-	virt->set(mmio->vcpu, REG_RFLAGS, rflags);
-	return EXIT_SKIP;
-}
-
-static enum exit_result mmio_xchg(struct mmio *mmio)
-{
-	uint64_t memory = mmio_read(mmio);
-
-	mmio_write(mmio, register_operand(mmio));
-	set_register_operand(mmio, memory);
-	return EXIT_SKIP;
-}
-
-/*
- * Memory is written in either case, with its old value when the comparison fails, as the processor
- * does it.
- */
-static enum exit_result mmio_cmpxchg(struct mmio *mmio)
-{
-	unsigned size = mmio->insn->size;
-	uint64_t rflags = virt->get(mmio->vcpu, REG_RFLAGS);
-	uint64_t expected = vcpu_gpr_sized(mmio->vcpu, GPR_RAX, size, false);
-	uint64_t memory = mmio_read(mmio);
-
-	alu_run(INSN_CMP, size, expected, memory, &rflags);
-	mmio_write(mmio, rflags & RFLAGS_ZF ? register_operand(mmio) : memory);
-	if (!(rflags & RFLAGS_ZF))
-		vcpu_set_gpr_sized(mmio->vcpu, GPR_RAX, size, false, memory);
-	virt->set(mmio->vcpu, REG_RFLAGS, rflags);
-	return EXIT_SKIP;
-}
-
-static mmio_fn *const forms[] = {
-	[INSN_MOV] = mmio_mov, [INSN_MOVZX] = mmio_extend, [INSN_MOVSX] = mmio_extend,
-	[INSN_STOS] = mmio_string, [INSN_MOVS] = mmio_string, [INSN_LODS] = mmio_string,
-	[INSN_SCAS] = mmio_string, [INSN_CMPS] = mmio_string,
-	[INSN_ADD] = mmio_alu, [INSN_OR] = mmio_alu, [INSN_ADC] = mmio_alu, [INSN_SBB] = mmio_alu,
-	[INSN_AND] = mmio_alu, [INSN_SUB] = mmio_alu, [INSN_XOR] = mmio_alu, [INSN_CMP] = mmio_alu,
-	[INSN_TEST] = mmio_alu, [INSN_INC] = mmio_alu, [INSN_DEC] = mmio_alu, [INSN_NOT] = mmio_alu,
-	[INSN_NEG] = mmio_alu, [INSN_XADD] = mmio_alu,
-	[INSN_BT] = mmio_alu, [INSN_BTS] = mmio_alu, [INSN_BTR] = mmio_alu, [INSN_BTC] = mmio_alu,
-	[INSN_XCHG] = mmio_xchg, [INSN_CMPXCHG] = mmio_cmpxchg,
-};
 
 static bool is_bit_test(enum insn_kind kind) { return kind >= INSN_BT && kind <= INSN_BTC; }
 
@@ -174,7 +80,7 @@ static uint64_t bit_string_offset(const struct mmio *mmio)
 
 	if (!is_bit_test(insn->kind) || insn->src != SRC_REG)
 		return 0;
-	bit = sign_extend(register_operand(mmio), insn->size);
+	bit = sign_extend(mmio_register(mmio), insn->size);
 	return (uint64_t)((int64_t)(bit - bit % bits) / (int64_t)BITS_PER_BYTE);
 }
 
@@ -214,6 +120,7 @@ static enum located locate(struct mmio *mmio, enum exit_result *result)
 	 */
 	mmio->is_plain = linear % PAGE_SIZE <= PAGE_SIZE - insn->size &&
 			 mmio->is_write == insn->is_store;
+	mmio->operand = operand_at(mmio->addr, insn->size);
 	if (mmio->is_plain)
 		return linear % PAGE_SIZE == mmio->addr.raw % PAGE_SIZE ? LOCATED : ELSEWHERE;
 
@@ -234,22 +141,22 @@ static bool has_bus_size(const struct insn *insn)
 static enum exit_result emulate(struct mmio *mmio)
 {
 	const struct insn *insn = mmio->insn;
-	mmio_fn           *form = (size_t)insn->kind < countof(forms) ? forms[insn->kind] : NULL;
+	struct mmio_form   form = mmio_form_of(insn->kind);
 	enum exit_result   result = EXIT_RESUME;
 
-	if (!form || !has_bus_size(insn))
-		return not_emulated(mmio->vcpu, mmio->addr);
-	if (form == mmio_string)
-		return form(mmio);
+	if (!form.run || (!form.is_wide && !has_bus_size(insn)))
+		return mmio_not_emulated(mmio->vcpu, mmio->addr);
+	if (form.finds_operands)
+		return form.run(mmio);
 	/* No such operand, or not this direction: the instruction is not the one that trapped. */
 	if (!insn->has_mem || !(mmio->is_write ? insn->is_store : insn->is_load))
 		return EXIT_RESUME;
-	return locate(mmio, &result) == LOCATED ? form(mmio) : result;
+	return locate(mmio, &result) == LOCATED ? form.run(mmio) : result;
 }
 
 /*
- * mov [base + index * scale + disp], register or immediate, and the load: the same as mmio_mov
- * after locate, flat. False: not this time, the general way decides.
+ * mov [base + index * scale + disp], register or immediate, and the load: the same as `mov`
+ * in mmio_forms.c after locate, flat. False: not this time, the general way decides.
  */
 static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Inside exit/: what exit_mmio hands to the string forms (mmio_string.c). */
+/*
+ * Inside exit/: one trapped access being carried out. mmio.c finds the instruction and its operand,
+ * a form does what the instruction does: mmio_forms.c (integers), mmio_stack.c, mmio_string.c.
+ */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/emulate/operand.h"
 
-/* One trapped access being carried out. */
 struct mmio {
 	struct vcpu       *vcpu;
 	const struct insn *insn;
@@ -14,4 +16,24 @@ struct mmio {
 	struct operand     operand;	/* the ModRM operand, located */
 };
 
-enum exit_result mmio_string(struct mmio *mmio);
+typedef enum exit_result mmio_fn(struct mmio *mmio);
+
+struct mmio_form {
+	mmio_fn *run;		/* NULL: there is no form for this instruction */
+	bool     is_wide;	/* the operand may have any size, not only that of a bus access */
+	bool     finds_operands; /* it has others than the ModRM operand, or none there */
+};
+
+struct mmio_form mmio_form_of(enum insn_kind kind);
+
+/* The located operand of 1, 2, 4 or 8 bytes; the instruction's register operand. */
+uint64_t mmio_read(struct mmio *mmio);
+void     mmio_write(struct mmio *mmio, uint64_t val);
+uint64_t mmio_register(const struct mmio *mmio);
+void     mmio_set_register(const struct mmio *mmio, uint64_t val);
+
+/* An instruction for which there is no form, or not in this variant. */
+enum exit_result mmio_not_emulated(struct vcpu *vcpu, gpa_t addr);
+
+mmio_fn mmio_string;
+mmio_fn mmio_push, mmio_pop, mmio_enter, mmio_leave;

@@ -17,7 +17,16 @@
 struct cpu_features cpu_features = { .phys_bits = FAKE_PHYS_BITS };
 
 static struct vcpu_fake *fake_of(struct vcpu *vcpu) { return container_of(vcpu, struct vcpu_fake, vcpu); }
-static uint64_t get(struct vcpu *vcpu, enum guest_reg reg) { return fake_of(vcpu)->regs[reg]; }
+
+static uint64_t get(struct vcpu *vcpu, enum guest_reg reg)
+{
+	const struct vcpu_fake *fake = fake_of(vcpu);
+
+	if (reg == REG_CS_RIGHTS || reg == REG_SS_RIGHTS)
+		return fake->segs[reg == REG_CS_RIGHTS ? SEG_CS : SEG_SS].rights;
+	return fake->regs[reg];
+}
+
 static void set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val) { fake_of(vcpu)->regs[reg] = val; }
 
 static void get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *to)

@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The processor this test runs on is the judge of the instruction layer. Random instructions with random
+ * operands run twice: here, on a piece of memory; and through exit_mmio, for a fake vCPU in which a part of the
+ * same addresses is a device and the rest RAM. Memory, registers and the flags that the manual defines must
+ * be the same.
+ *
+ * NATIVE_CASES in the environment says how many (a million otherwise), NATIVE_SEED which.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/hw/cr.h"
+#include "hv/lib/util.h"
+#include "native_cpu.h"
+#include "vcpu_fake.h"
+
+#define CASES_DEFAULT	1000000UL
+#define STATES_EACH	16U		/* register and memory contents tried with one instruction */
+
+/* Linear addresses, the same here and in the fake guest: RAM, two pages of device, RAM. */
+#define ARENA		0x510000000000ULL
+#define DEV		(ARENA + PAGE_SIZE)
+#define RAM_AFTER	(DEV + 2 * PAGE_SIZE)
+#define ARENA_PAGES	4U
+#define RAM_AT		0x9000ULL
+#define RAM_AFTER_AT	0xa000ULL
+#define DEV_AT		0xd0000000ULL
+#define CODE		0xffffffff81000000ULL
+#define CODE_AT		0x8000ULL
+#define WRITE		2ULL
+#define SPAN		32U		/* bytes around an operand that are filled anew and compared */
+#define STATUS		(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
+/* Where the device is touched, and so what the processor would report. */
+enum place {
+	MODRM,		/* the ModRM operand, [rbx + disp8] */
+	PUSHES, POPS,	/* the stack */
+	LEAVES,		/* the stack at RBP */
+	STRINGS,	/* RDI, or RSI of an instruction that only loads */
+};
+
+/* Flags and results that the manual leaves undefined. */
+enum undefined {
+	NOTHING, LOGIC_AF, SHIFTED, ROTATED, DOUBLE_SHIFTED, BIT_TESTED, SCANNED, MULTIPLIED,
+};
+
+#define ANY_REG	(-1)
+#define NO_MODRM	(-2)
+
+struct form {
+	const char    *text;
+	uint8_t        opcode[4];
+	uint8_t        opcode_len;
+	int8_t         reg;		/* opcode extension, ANY_REG, NO_MODRM */
+	uint8_t        sizes;		/* operand sizes it has: 1, 2, 4, 8, or-ed */
+	uint8_t        imm;		/* bytes of an immediate; 4: two with operand size 2 */
+	enum undefined undefined;
+	enum place     place;
+	bool           may_lock, may_repeat, is_64_by_default;
+};
+
+#define WIDE	(2 | 4 | 8)
+#define OP(...)	{ __VA_ARGS__ }, sizeof((uint8_t[]){ __VA_ARGS__ })
+/* ADD and its seven relatives: m, r; r, m; m, immediate; bytes and words. */
+#define ARITHMETIC(name, base, digit, u, locks)									\
+	{ name " m8, r8", OP(base), ANY_REG, 1, 0, u, .place = MODRM, .may_lock = locks },				\
+	{ name " m, r", OP(base + 1), ANY_REG, WIDE, 0, u, .place = MODRM, .may_lock = locks },				\
+	{ name " r8, m8", OP(base + 2), ANY_REG, 1, 0, u, .place = MODRM },						\
+	{ name " r, m", OP(base + 3), ANY_REG, WIDE, 0, u, .place = MODRM },						\
+	{ name " m8, imm8", OP(0x80), digit, 1, 1, u, .place = MODRM, .may_lock = locks },				\
+	{ name " m, imm32", OP(0x81), digit, WIDE, 4, u, .place = MODRM, .may_lock = locks },				\
+	{ name " m, imm8", OP(0x83), digit, WIDE, 1, u, .place = MODRM, .may_lock = locks }
+#define SHIFT(name, digit, u)											\
+	{ name " m8, imm8", OP(0xc0), digit, 1, 1, u, .place = MODRM }, { name " m, imm8", OP(0xc1), digit, WIDE, 1, u, .place = MODRM },	\
+	{ name " m8, 1", OP(0xd0), digit, 1, 0, u, .place = MODRM }, { name " m, 1", OP(0xd1), digit, WIDE, 0, u, .place = MODRM },	\
+	{ name " m8, cl", OP(0xd2), digit, 1, 0, u, .place = MODRM }, { name " m, cl", OP(0xd3), digit, WIDE, 0, u, .place = MODRM }
+#define UNARY(name, byte, digit, locks)										\
+	{ name " m8", OP(byte), digit, 1, 0, NOTHING, .place = MODRM, .may_lock = locks },				\
+	{ name " m", OP(byte + 1), digit, WIDE, 0, NOTHING, .place = MODRM, .may_lock = locks }
+#define BITS(name, byte, digit)											\
+	{ name " m, imm8", OP(0x0f, 0xba), digit, WIDE, 1, BIT_TESTED, .place = MODRM },					\
+	{ name " m, r", OP(0x0f, byte), ANY_REG, WIDE, 0, BIT_TESTED, .place = MODRM }
+#define CONDITIONAL(n)												\
+	{ "setcc m8", OP(0x0f, 0x90 + n), 0, 1, 0, NOTHING, .place = MODRM },						\
+	{ "cmovcc r, m", OP(0x0f, 0x40 + n), ANY_REG, WIDE, 0, NOTHING, .place = MODRM }
+#define STRING(name, byte)											\
+	{ name "b", OP(byte), NO_MODRM, 1, 0, NOTHING, .place = STRINGS, .may_repeat = true },				\
+	{ name, OP(byte + 1), NO_MODRM, WIDE, 0, NOTHING, .place = STRINGS, .may_repeat = true }
+
+static const struct form forms[] = {
+	{ "mov m8, r8", OP(0x88), ANY_REG, 1, 0, NOTHING, .place = MODRM }, { "mov m, r", OP(0x89), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
+	{ "mov r8, m8", OP(0x8a), ANY_REG, 1, 0, NOTHING, .place = MODRM }, { "mov r, m", OP(0x8b), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
+	{ "mov m8, imm", OP(0xc6), 0, 1, 1, NOTHING, .place = MODRM }, { "mov m, imm", OP(0xc7), 0, WIDE, 4, NOTHING, .place = MODRM },
+	{ "movnti m, r", OP(0x0f, 0xc3), ANY_REG, 4 | 8, 0, NOTHING, .place = MODRM },
+	{ "movbe r, m", OP(0x0f, 0x38, 0xf0), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
+	{ "movbe m, r", OP(0x0f, 0x38, 0xf1), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
+	{ "movzx r, m8", OP(0x0f, 0xb6), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
+	{ "movzx r, m16", OP(0x0f, 0xb7), ANY_REG, 4 | 8, 0, NOTHING, .place = MODRM },
+	{ "movsx r, m8", OP(0x0f, 0xbe), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
+	{ "movsx r, m16", OP(0x0f, 0xbf), ANY_REG, 4 | 8, 0, NOTHING, .place = MODRM },
+	{ "movsxd r, m32", OP(0x63), ANY_REG, 8, 0, NOTHING, .place = MODRM },
+	ARITHMETIC("add", 0x00, 0, NOTHING, true), ARITHMETIC("or", 0x08, 1, LOGIC_AF, true),
+	ARITHMETIC("adc", 0x10, 2, NOTHING, true), ARITHMETIC("sbb", 0x18, 3, NOTHING, true),
+	ARITHMETIC("and", 0x20, 4, LOGIC_AF, true), ARITHMETIC("sub", 0x28, 5, NOTHING, true),
+	ARITHMETIC("xor", 0x30, 6, LOGIC_AF, true), ARITHMETIC("cmp", 0x38, 7, NOTHING, false),
+	{ "test m8, r8", OP(0x84), ANY_REG, 1, 0, LOGIC_AF, .place = MODRM }, { "test m, r", OP(0x85), ANY_REG, WIDE, 0, LOGIC_AF, .place = MODRM },
+	{ "test m8, imm", OP(0xf6), 0, 1, 1, LOGIC_AF, .place = MODRM }, { "test m, imm", OP(0xf7), 0, WIDE, 4, LOGIC_AF, .place = MODRM },
+	UNARY("inc", 0xfe, 0, true), UNARY("dec", 0xfe, 1, true), UNARY("not", 0xf6, 2, true), UNARY("neg", 0xf6, 3, true),
+	{ "xchg m8, r8", OP(0x86), ANY_REG, 1, 0, NOTHING, .place = MODRM, .may_lock = true },
+	{ "xchg m, r", OP(0x87), ANY_REG, WIDE, 0, NOTHING, .place = MODRM, .may_lock = true },
+	{ "xadd m8, r8", OP(0x0f, 0xc0), ANY_REG, 1, 0, NOTHING, .place = MODRM, .may_lock = true },
+	{ "xadd m, r", OP(0x0f, 0xc1), ANY_REG, WIDE, 0, NOTHING, .place = MODRM, .may_lock = true },
+	{ "cmpxchg m8, r8", OP(0x0f, 0xb0), ANY_REG, 1, 0, NOTHING, .place = MODRM, .may_lock = true },
+	{ "cmpxchg m, r", OP(0x0f, 0xb1), ANY_REG, WIDE, 0, NOTHING, .place = MODRM, .may_lock = true },
+	{ "cmpxchg8b/16b", OP(0x0f, 0xc7), 1, 4 | 8, 0, NOTHING, .place = MODRM, .may_lock = true },
+	BITS("bt", 0xa3, 4), BITS("bts", 0xab, 5), BITS("btr", 0xb3, 6), BITS("btc", 0xbb, 7),
+	SHIFT("rol", 0, ROTATED), SHIFT("ror", 1, ROTATED), SHIFT("rcl", 2, ROTATED), SHIFT("rcr", 3, ROTATED),
+	SHIFT("shl", 4, SHIFTED), SHIFT("shr", 5, SHIFTED), SHIFT("sal", 6, SHIFTED), SHIFT("sar", 7, SHIFTED),
+	{ "shld m, r, imm", OP(0x0f, 0xa4), ANY_REG, WIDE, 1, DOUBLE_SHIFTED, .place = MODRM },
+	{ "shld m, r, cl", OP(0x0f, 0xa5), ANY_REG, WIDE, 0, DOUBLE_SHIFTED, .place = MODRM },
+	{ "shrd m, r, imm", OP(0x0f, 0xac), ANY_REG, WIDE, 1, DOUBLE_SHIFTED, .place = MODRM },
+	{ "shrd m, r, cl", OP(0x0f, 0xad), ANY_REG, WIDE, 0, DOUBLE_SHIFTED, .place = MODRM },
+	{ "bsf r, m", OP(0x0f, 0xbc), ANY_REG, WIDE, 0, SCANNED, .place = MODRM },
+	{ "bsr r, m", OP(0x0f, 0xbd), ANY_REG, WIDE, 0, SCANNED, .place = MODRM },
+	{ "imul r, m", OP(0x0f, 0xaf), ANY_REG, WIDE, 0, MULTIPLIED, .place = MODRM },
+	{ "imul r, m, imm32", OP(0x69), ANY_REG, WIDE, 4, MULTIPLIED, .place = MODRM },
+	{ "imul r, m, imm8", OP(0x6b), ANY_REG, WIDE, 1, MULTIPLIED, .place = MODRM },
+	{ "mul m8", OP(0xf6), 4, 1, 0, MULTIPLIED, .place = MODRM }, { "mul m", OP(0xf7), 4, WIDE, 0, MULTIPLIED, .place = MODRM },
+	{ "imul m8", OP(0xf6), 5, 1, 0, MULTIPLIED, .place = MODRM }, { "imul m", OP(0xf7), 5, WIDE, 0, MULTIPLIED, .place = MODRM },
+	CONDITIONAL(0), CONDITIONAL(1), CONDITIONAL(2), CONDITIONAL(3), CONDITIONAL(4), CONDITIONAL(5), CONDITIONAL(6),
+	CONDITIONAL(7), CONDITIONAL(8), CONDITIONAL(9), CONDITIONAL(10), CONDITIONAL(11), CONDITIONAL(12), CONDITIONAL(13),
+	CONDITIONAL(14), CONDITIONAL(15),
+	{ "push m", OP(0xff), 6, 2 | 8, 0, NOTHING, .place = MODRM, .is_64_by_default = true },
+	{ "push m to a device", OP(0xff), 6, 2 | 8, 0, NOTHING, .place = PUSHES, .is_64_by_default = true },
+	{ "push rsi", OP(0x56), NO_MODRM, 2 | 8, 0, NOTHING, .place = PUSHES, .is_64_by_default = true },
+	{ "push rsp", OP(0x54), NO_MODRM, 2 | 8, 0, NOTHING, .place = PUSHES, .is_64_by_default = true },
+	{ "push imm8", OP(0x6a), NO_MODRM, 2 | 8, 1, NOTHING, .place = PUSHES, .is_64_by_default = true },
+	{ "push imm32", OP(0x68), NO_MODRM, 2 | 8, 4, NOTHING, .place = PUSHES, .is_64_by_default = true },
+	{ "pushf", OP(0x9c), NO_MODRM, 2 | 8, 0, NOTHING, .place = PUSHES, .is_64_by_default = true },
+	{ "enter", OP(0xc8, 0x40, 0x01, 0x00), NO_MODRM, 8, 0, NOTHING, .place = PUSHES, .is_64_by_default = true },
+	{ "pop m", OP(0x8f), 0, 2 | 8, 0, NOTHING, .place = MODRM, .is_64_by_default = true },
+	{ "pop m from a device", OP(0x8f), 0, 2 | 8, 0, NOTHING, .place = POPS, .is_64_by_default = true },
+	{ "pop rsi", OP(0x5e), NO_MODRM, 2 | 8, 0, NOTHING, .place = POPS, .is_64_by_default = true },
+	{ "pop rsp", OP(0x5c), NO_MODRM, 2 | 8, 0, NOTHING, .place = POPS, .is_64_by_default = true },
+	{ "leave", OP(0xc9), NO_MODRM, 8, 0, NOTHING, .place = LEAVES, .is_64_by_default = true },
+	STRING("movs", 0xa4), STRING("cmps", 0xa6), STRING("stos", 0xaa), STRING("lods", 0xac), STRING("scas", 0xae),
+};
+
+struct input {
+	const struct form *form;
+	uint8_t  code[INSN_MAX];
+	size_t   len;
+	unsigned size;			/* of the operand */
+	uint64_t imm;
+	struct insn insn;		/* as the decoder sees it: direction and size of the access */
+	struct native_cpu before;
+	uint64_t touched;		/* linear address of the device access */
+};
+
+static struct vcpu_fake fake;
+static uint8_t device[2 * PAGE_SIZE] __attribute__((aligned(8)));
+static uint8_t *ram_before, *ram_after;
+static uint8_t *const arena = (uint8_t *)ARENA;
+static struct input now;		/* for the report when the processor refuses it */
+
+/* ---- Random values: half of them at the edges, where carries and overflows live ---- */
+
+static uint64_t random_state;
+
+static uint64_t random64(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static uint64_t below(uint64_t limit) { return (random64() >> 40) * limit >> 24; }
+
+static uint64_t random_operand(void)
+{
+	static const uint64_t edges[] = {
+		0, 1, 0x0f, 0x10, 0x1f, 0x20, 0x3f, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000,
+		0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, ~0ULL,
+	};
+
+	uint64_t dice = random64();
+
+	return dice >> 63 ? edges[(dice >> 40 & 0xffff) * countof(edges) >> 16] : random64();
+}
+
+/* ---- The fake guest ---- */
+
+static uint64_t device_read(void *dev, uint64_t offset, unsigned size)
+{
+	uint64_t val = 0;
+
+	(void)dev;
+	memcpy(&val, device + offset, size);
+	return val;
+}
+
+static void device_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	(void)dev;
+	memcpy(device + offset, &value, size);
+}
+
+static uint8_t *ram_at(uint64_t physical)
+{
+	size_t   len = PAGE_SIZE;
+	uint8_t *bytes = gpm_map(&fake.vm.gpm, gpa(physical), &len);
+
+	assert_non_null(bytes);
+	return bytes;
+}
+
+static int build_guest(void **state)
+{
+	const struct bus_range range = { .name = "test", .start = DEV_AT, .length = sizeof(device), .sizes = 15,
+					 .read = device_read, .write = device_write };
+	void *place = mmap(arena, ARENA_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	(void)state;
+	assert_ptr_equal(place, arena);
+	native_prepare();
+	vcpu_fake_long(&fake);
+	assert_int_equal(bus_add(&fake.vm.mmio, &range), 0);
+	vcpu_fake_map(&fake, CODE, CODE_AT, 0);
+	vcpu_fake_map(&fake, ARENA, RAM_AT, WRITE);
+	vcpu_fake_map(&fake, DEV, DEV_AT, WRITE);
+	vcpu_fake_map(&fake, DEV + PAGE_SIZE, DEV_AT + PAGE_SIZE, WRITE);
+	vcpu_fake_map(&fake, RAM_AFTER, RAM_AFTER_AT, WRITE);
+	fake.vcpu.exit.rip = CODE;
+	vcpu_fake_set_word(&fake, RAM_AT, 0);
+	vcpu_fake_set_word(&fake, RAM_AFTER_AT, 0);
+	ram_before = ram_at(RAM_AT);
+	ram_after = ram_at(RAM_AFTER_AT);
+	return 0;
+}
+
+static uint8_t *emulated_byte(uint64_t linear)
+{
+	uint64_t offset = linear - ARENA;
+
+	if (linear >= RAM_AFTER)
+		return ram_after + (linear - RAM_AFTER);
+	return linear >= DEV ? device + (linear - DEV) : ram_before + offset;
+}
+
+/* ---- One instruction ---- */
+
+static void add_byte(struct input *in, unsigned byte) { in->code[in->len++] = (uint8_t)byte; }
+
+/*
+ * RBX is the base, so no other operand is RBX. BH is part of it. 4 to 7 of a byte are AH to BH without REX, SPL to
+ * DIL with it.
+ */
+static unsigned pick_register(const struct input *in, bool has_rex)
+{
+	unsigned reg;
+
+	do
+		reg = (unsigned)below(has_rex ? 16 : 8);
+	while (reg == GPR_RBX || (in->size == 1 && !has_rex && reg == GPR_RBX + 4));
+	return reg;
+}
+
+static void encode(struct input *in)
+{
+	const struct form *form = in->form;
+	bool     wants_w = in->size == 8 && !form->is_64_by_default;
+	bool     has_rex = wants_w || (form->reg == ANY_REG && below(2));
+	unsigned reg = form->reg >= 0 ? (unsigned)form->reg : 0;
+
+	in->len = 0;
+	if (form->may_lock && below(4) == 0 && form->reg != ANY_REG)
+		add_byte(in, 0xf0);
+	if (form->may_repeat && below(4))
+		add_byte(in, below(2) ? 0xf3 : 0xf2);
+	if (in->size == 2)
+		add_byte(in, 0x66);
+	if (form->reg == ANY_REG)
+		reg = pick_register(in, has_rex);
+	if (has_rex)
+		add_byte(in, 0x40 | (wants_w ? 8 : 0) | (reg >= 8 ? 4 : 0));
+	for (unsigned i = 0; i < form->opcode_len; i++)
+		add_byte(in, form->opcode[i]);
+	if (form->reg != NO_MODRM) {
+		add_byte(in, 0x40 | (reg % 8) << 3 | GPR_RBX);
+		add_byte(in, (unsigned)below(256));
+	}
+	in->imm = random_operand();
+	for (unsigned i = 0; i < (form->imm == 4 && in->size == 2 ? 2 : form->imm); i++)
+		add_byte(in, (unsigned)(in->imm >> (8 * i) & 0xff));
+	memset(in->code + in->len, 0x90, sizeof(in->code) - in->len);
+}
+
+static void new_instruction(struct input *in)
+{
+	static const uint8_t sizes[] = { 1, 2, 4, 8 };
+
+	in->form = &forms[below(countof(forms))];
+	do
+		in->size = sizes[below(countof(sizes))];
+	while (!(in->form->sizes & in->size));
+	encode(in);
+	if (insn_decode(&in->insn, INSN_64, in->code, sizeof(in->code)) != INSN_OK || in->insn.len != in->len)
+		fail_msg("%s: encoded wrongly, %zu bytes, decoded %u", in->form->text, in->len, in->insn.len);
+	vcpu_fake_put(&fake, CODE_AT, in->code, sizeof(in->code));
+	native_load_code(in->code, in->len);
+}
+
+/* ---- One state ---- */
+
+/* An address such that the operand begins, lies or ends in the device; across the border only sometimes. */
+static uint64_t device_address(unsigned size)
+{
+	if (below(8))
+		return DEV + below(2 * PAGE_SIZE - size);
+	return below(2) ? DEV - below(size) : RAM_AFTER - 1 - below(size);
+}
+
+/* The first byte of an operand that is the device's. */
+static uint64_t first_device_byte(uint64_t linear) { return linear < DEV ? DEV : linear; }
+
+static uint64_t ram_address(void) { return ARENA + 0x100 + below(PAGE_SIZE - 0x800); }
+
+static int64_t displacement(const struct input *in)
+{
+	return in->insn.has_mem ? in->insn.disp : 0;
+}
+
+/* BT with a register means a bit anywhere: the register is kept to a byte, and the operand found from it. */
+static uint64_t bit_string(const struct input *in)
+{
+	uint64_t bits = in->size * 8, number = in->before.gpr[in->insn.reg];
+
+	return (number - number % bits) / 8;
+}
+
+static void place_modrm(struct input *in, unsigned size)
+{
+	uint64_t at = device_address(size);
+	uint64_t *gpr = in->before.gpr;
+	bool is_bit_string = in->form->undefined == BIT_TESTED && in->insn.src == SRC_REG;
+
+	/* CMPXCHG16B wants its operand aligned; and the host does not like a lock across cache lines. */
+	if (in->insn.has_lock || in->insn.kind == INSN_XCHG || size == 16)
+		at = DEV + at % PAGE_SIZE / size * size;
+	if (is_bit_string)
+		gpr[in->insn.reg] &= 0xff;
+	gpr[GPR_RBX] = at - (uint64_t)displacement(in) - (is_bit_string ? bit_string(in) : 0);
+	in->touched = at;
+}
+
+static void place_stack(struct input *in)
+{
+	uint64_t *gpr = in->before.gpr;
+	uint64_t at = device_address(in->size);
+
+	gpr[GPR_RBX] = ram_address() - (uint64_t)displacement(in);
+	gpr[GPR_RSP] = in->form->place == PUSHES ? at + in->size : at;
+	if (in->form->place == LEAVES) {
+		gpr[GPR_RSP] = ram_address();
+		gpr[GPR_RBP] = at;
+	}
+	in->touched = at;
+}
+
+/* Few elements, so that all of a string is within SPAN of its start. */
+static void place_string(struct input *in)
+{
+	uint64_t *gpr = in->before.gpr;
+	bool     loads_only = in->insn.kind == INSN_LODS;
+	uint64_t at = DEV + SPAN + below(2 * PAGE_SIZE - 2 * SPAN);
+
+	gpr[GPR_RCX] = below(SPAN / in->size / 2);
+	gpr[GPR_RDI] = loads_only ? ram_address() : at;
+	gpr[GPR_RSI] = loads_only ? at : ram_address();
+	in->touched = at;
+}
+
+/* Whole words around an address, cut to the arena. */
+static uint64_t first_word(uint64_t linear) { return linear < ARENA + SPAN ? ARENA : (linear - SPAN) / 8 * 8; }
+static uint64_t behind_words(uint64_t linear) { return min_u64(linear + SPAN + 32, ARENA + ARENA_PAGES * PAGE_SIZE); }
+
+static uint64_t *native_word(uint64_t linear) { return (uint64_t *)(void *)linear; }
+static uint64_t *emulated_word(uint64_t linear) { return (uint64_t *)(void *)emulated_byte(linear); }
+
+static void fill_around(uint64_t linear)
+{
+	for (uint64_t at = first_word(linear); at + 8 <= behind_words(linear); at += 8)
+		*native_word(at) = *emulated_word(at) = random64();
+}
+
+/* The operand itself; across the border its two parts are random. */
+static void fill_operand(const struct input *in)
+{
+	for (unsigned done = 0; done < in->insn.size; done += sizeof(uint64_t)) {
+		uint64_t at = in->touched + done, val = random_operand();
+
+		if (at % PAGE_SIZE > PAGE_SIZE - sizeof(val))
+			continue;
+		memcpy(emulated_byte(at), &val, sizeof(val));
+		memcpy((void *)at, &val, sizeof(val));
+	}
+}
+
+/* Comparisons are to be equal often: of strings, and of CMPXCHG with what it expects. */
+static void make_equal(const struct input *in)
+{
+	uint64_t *gpr = now.before.gpr, left;
+
+	if (in->form->place == STRINGS)
+		for (unsigned i = 0; i < SPAN; i++) {
+			uint64_t to = gpr[GPR_RDI] - SPAN / 2 + i, from = gpr[GPR_RSI] - SPAN / 2 + i;
+
+			arena[to - ARENA] = *emulated_byte(to) = *emulated_byte(from);
+		}
+	if (in->insn.kind != INSN_CMPXCHG && in->insn.kind != INSN_CMPXCHG_WIDE)
+		return;
+	memcpy(&left, emulated_byte(in->touched), sizeof(left));
+	gpr[GPR_RAX] = left;
+	if (in->insn.size == 16)
+		memcpy(&gpr[GPR_RDX], emulated_byte(in->touched + 8), sizeof(left));
+	else
+		gpr[GPR_RDX] = left >> 32;
+}
+
+static void new_state(struct input *in)
+{
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		in->before.gpr[i] = random_operand();
+	in->before.gpr[GPR_RSP] = ram_address();
+	in->before.rflags = RFLAGS_ONE | RFLAGS_IF | (random64() & STATUS);
+	if (in->form->place == STRINGS)
+		in->before.rflags |= below(2) ? RFLAGS_DF : 0;
+	if (in->form->place == MODRM)
+		place_modrm(in, in->insn.size);
+	else if (in->form->place == STRINGS)
+		place_string(in);
+	else
+		place_stack(in);
+	fill_around(in->touched);
+	fill_operand(in);
+	fill_around(in->before.gpr[GPR_RSP]);
+	if (in->form->place == STRINGS)
+		fill_around(in->insn.kind == INSN_LODS ? in->before.gpr[GPR_RDI] : in->before.gpr[GPR_RSI]);
+	if (below(2) && in->touched + 16 < RAM_AFTER && in->touched >= DEV)
+		make_equal(in);
+}
+
+/* ---- Both executions ---- */
+
+/* Which bytes of the count are looked at decides what is defined. */
+static unsigned count_of(const struct input *in)
+{
+	uint64_t count = in->insn.src == SRC_IMM ? in->insn.imm : in->before.gpr[GPR_RCX];
+
+	return (unsigned)(count & (in->size == 8 ? 63 : 31));
+}
+
+static uint64_t undefined_flags(const struct input *in)
+{
+	unsigned count = count_of(in), bits = in->size * 8;
+
+	switch (in->form->undefined) {
+	case LOGIC_AF:	return RFLAGS_AF;
+	case SHIFTED:	return (count ? RFLAGS_AF : 0) | (count > 1 ? RFLAGS_OF : 0) | (count >= bits ? RFLAGS_CF : 0);
+	case ROTATED:	return count > 1 ? RFLAGS_OF : 0;
+	case DOUBLE_SHIFTED:
+		return count > bits ? STATUS : (count ? RFLAGS_AF : 0) | (count > 1 ? RFLAGS_OF : 0);
+	case BIT_TESTED: return STATUS & ~(RFLAGS_CF | RFLAGS_ZF);
+	case SCANNED:	return STATUS & ~RFLAGS_ZF;
+	case MULTIPLIED: return RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF;
+	default:	return 0;
+	}
+}
+
+/* SHLD and SHRD of 16 bits by more than 16: the result is undefined, too. */
+static bool has_undefined_result(const struct input *in)
+{
+	return in->form->undefined == DOUBLE_SHIFTED && count_of(in) > in->size * 8;
+}
+
+static bool is_write(const struct input *in)
+{
+	switch (in->form->place) {
+	case PUSHES:	return true;
+	case POPS: case LEAVES: return false;
+	case MODRM:
+		if (in->insn.kind == INSN_PUSH || in->insn.kind == INSN_POP)
+			return in->insn.kind == INSN_POP;
+		/* Some processors do the read first, and report that. */
+		return in->insn.is_store && !(in->insn.is_load && below(4) == 0);
+	default:	return in->insn.is_store;
+	}
+}
+
+static void emulate(const struct input *in)
+{
+	gpa_t addr = gpa(DEV_AT + (first_device_byte(in->touched) - DEV));
+	enum exit_result result;
+	bool writes = is_write(in);
+
+	memcpy(fake.vcpu.gpr, in->before.gpr, sizeof(fake.vcpu.gpr));
+	fake.regs[REG_RSP] = in->before.gpr[GPR_RSP];
+	fake.regs[REG_RFLAGS] = in->before.rflags;
+	fake.injected = 0;
+	fake.is_killed = false;
+	fake.vm.end = VM_END_NONE;
+	result = exit_mmio(&fake.vcpu, addr, writes);
+	if (result != EXIT_SKIP || fake.vcpu.exit.insn_len != in->len || fake.injected || fake.is_killed)
+		fail_msg("%s, size %u: result %d, length %u, %u exceptions, at %#lx", in->form->text, in->size, result,
+			 fake.vcpu.exit.insn_len, fake.injected, in->touched);
+	fake.vcpu.gpr[GPR_RSP] = fake.regs[REG_RSP];
+}
+
+static void describe(const struct input *in)
+{
+	print_error("%s, size %u, touches %#lx, bytes", in->form->text, in->size, in->touched);
+	for (size_t i = 0; i < in->len; i++)
+		print_error(" %02x", in->code[i]);
+	print_error("\n");
+}
+
+static void compare_memory(const struct input *in, uint64_t around)
+{
+	for (uint64_t at = first_word(around); at + 8 <= behind_words(around); at += 8)
+		if (*native_word(at) != *emulated_word(at)) {
+			describe(in);
+			fail_msg("%#lx: %#lx, processor %#lx", at, *emulated_word(at), *native_word(at));
+		}
+}
+
+static void compare(const struct input *in, const struct native_cpu *native)
+{
+	uint64_t mask = (STATUS | RFLAGS_DF) & ~undefined_flags(in);
+
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		if (fake.vcpu.gpr[i] != native->gpr[i]) {
+			describe(in);
+			fail_msg("register %u, before %#lx: %#lx, processor %#lx", i, in->before.gpr[i],
+				 fake.vcpu.gpr[i], native->gpr[i]);
+		}
+	if ((fake.regs[REG_RFLAGS] ^ native->rflags) & mask) {
+		describe(in);
+		fail_msg("flags before %#lx: %#lx, processor %#lx", in->before.rflags, fake.regs[REG_RFLAGS],
+			 native->rflags);
+	}
+	compare_memory(in, in->touched);
+	compare_memory(in, in->before.gpr[GPR_RSP]);
+	if (in->form->place == STRINGS)
+		compare_memory(in, in->insn.kind == INSN_LODS ? in->before.gpr[GPR_RDI] : in->before.gpr[GPR_RSI]);
+}
+
+static void run_both(struct input *in)
+{
+	struct native_cpu native;
+
+	new_state(in);
+	if (has_undefined_result(in))
+		return;
+	native = in->before;
+	native_run(&native);
+	emulate(in);
+	compare(in, &native);
+}
+
+static void on_refusal(int number)
+{
+	print_error("signal %d from the processor: ", number);
+	describe(&now);
+	_exit(1);
+}
+
+static unsigned long setting(const char *name, unsigned long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoul(text, NULL, 0) : otherwise;
+}
+
+static void agrees_with_the_processor(void **state)
+{
+	unsigned long cases = setting("NATIVE_CASES", CASES_DEFAULT);
+
+	(void)state;
+	random_state = setting("NATIVE_SEED", 1) * 2 + 0x9e3779b97f4a7c15ULL;
+	signal(SIGSEGV, on_refusal);
+	signal(SIGILL, on_refusal);
+	for (unsigned long i = 0; i < cases; i++) {
+		if (i % STATES_EACH == 0)
+			new_instruction(&now);
+		run_both(&now);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(agrees_with_the_processor, build_guest),
+	};
+
+	return cmocka_run_group_tests_name("native", tests, NULL, NULL);
+}
