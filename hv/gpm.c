@@ -68,7 +68,7 @@ int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length)
 	return 0;
 }
 
-void gpm_destroy(struct gpm *gpm)
+bool gpm_release(struct gpm *gpm)
 {
 	for (size_t gib = 0; gib < GPM_GIB_MAX; gib++) {
 		uint64_t *dir = gpm->dir[gib];
@@ -79,8 +79,11 @@ void gpm_destroy(struct gpm *gpm)
 			if (dir[i] & ~CHUNK_WHOLE)
 				page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
 		page_free(dir);
+		gpm->dir[gib] = NULL;
+		return false;
 	}
 	memset(gpm, 0, sizeof(*gpm));
+	return true;
 }
 
 /* First touch: called only for addresses that are RAM. */

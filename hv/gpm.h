@@ -28,7 +28,10 @@ struct gpm {
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
-void gpm_destroy(struct gpm *gpm);	/* frees every chunk; accepts a half-built one */
+
+/* Frees a part, at most 1 GiB, so that nobody waits long; true when nothing is left. Accepts a half-built one. */
+__attribute__((warn_unused_result)) bool gpm_release(struct gpm *gpm);
+static inline void gpm_destroy(struct gpm *gpm) { while (!gpm_release(gpm)) continue; }
 
 /* Is [addr, addr+len) wholly RAM? */
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);

@@ -259,7 +259,7 @@ int machine_create(struct vm *vm)
 	return 0;
 }
 
-void machine_destroy(struct vm *vm)
+void machine_stop(struct vm *vm)
 {
 	struct machine *machine = vm->machine;
 
@@ -269,8 +269,18 @@ void machine_destroy(struct vm *vm)
 	pit_destroy(&machine->pit);
 	rtc_destroy(&machine->rtc);
 	acpi_pm_destroy(&machine->acpi_pm);
+}
+
+bool machine_release(struct vm *vm)
+{
+	struct machine *machine = vm->machine;
+
 	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
-		memdisk_destroy(&machine->disks[n]);
-	for (uint32_t n = 0; n < VIRTIO_DEVS_MAX; n++)
+		if (!memdisk_release(&machine->disks[n]))
+			return false;
+	for (uint32_t n = 0; n < VIRTIO_DEVS_MAX; n++) {
 		page_free(machine->shadow[n]);
+		machine->shadow[n] = NULL;
+	}
+	return true;
 }

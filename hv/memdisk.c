@@ -14,6 +14,7 @@
 
 #define CHUNK_PAGES	(MEMDISK_CHUNK / PAGE_SIZE)
 #define TABLE_PAGES_MAX	512U		/* page_alloc_contiguous gives no more: disks up to 16 GiB */
+#define RELEASE_CHUNKS	64U		/* looked at in one call of memdisk_release */
 #define ZEROS		((uint8_t *)1)	/* no chunk is there */
 #define DISCARD_COST	512U		/* of a chunk that has no copy: its slot is rewritten */
 #define FREE_COST	8192U		/* of giving a copy back: the allocator looks for its block */
@@ -198,12 +199,15 @@ int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct
 	return is_cow(disk) ? create_table(disk) : 0;
 }
 
-void memdisk_destroy(struct memdisk *disk)
+bool memdisk_release(struct memdisk *disk)
 {
 	if (!disk->chunks)
-		return;
-	for (size_t i = 0; i < disk->chunk_count; i++)
-		chunk_free(disk, i);
+		return true;
+	for (unsigned i = 0; i < RELEASE_CHUNKS && disk->chunk_count > 0; i++)
+		chunk_free(disk, --disk->chunk_count);
+	if (disk->chunk_count > 0)
+		return false;
 	page_free_contiguous(disk->chunks, disk->table_pages);
 	disk->chunks = NULL;
+	return true;
 }

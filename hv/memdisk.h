@@ -7,6 +7,7 @@
  * writes, DISK_COW keeps private copies of the 64 KiB chunks that were written. Discarded chunks cost no
  * memory. Offsets and lengths come checked against the capacity (hv/block.h); they are checked again.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,4 +32,7 @@ struct memdisk {
  */
 __attribute__((warn_unused_result))
 int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct handoff_disk *config);
-void memdisk_destroy(struct memdisk *disk);	/* frees the copies; accepts a zeroed or half-built one */
+
+/* Frees some of the copies, so that nobody waits long; true when none is left. Accepts a zeroed or half-built one. */
+__attribute__((warn_unused_result)) bool memdisk_release(struct memdisk *disk);
+static inline void memdisk_destroy(struct memdisk *disk) { while (!memdisk_release(disk)) continue; }

@@ -21,7 +21,7 @@
 #define BLOCK_WORDS	(BLOCK_PAGES / 64)
 #define BLOCK_MIN	2U	/* one page for the header, one to give */
 #define EXTENTS_MAX	(HANDOFF_REGIONS_MAX + 64U)
-#define IDLE_PIECE	(4 * PAGE_SIZE)	/* zeroed at a time by page_idle_work */
+#define IDLE_PIECE	(4 * PAGE_SIZE)	/* zeroed at a time, ahead of need */
 #define BLOCK_MAGIC	0x6b636f6c62656761ULL
 
 /* The first MiB is left alone: firmware scribbles there, and other processors will start from it. */
@@ -44,7 +44,7 @@ static struct {
 	size_t        extent_count;
 	struct large *zeroed, *dirty;
 	uint64_t      zeroed_bytes;
-	struct large *idle;		/* the one that page_idle_work is at; in no list */
+	struct large *idle;		/* the one that is being zeroed; in no list */
 	uint64_t      idle_done;	/* bytes of it */
 	struct block *blocks;
 	uint64_t      free, total;
@@ -235,27 +235,9 @@ void page_free_large(hpa_t addr)
 	page.free += LARGE_SIZE;
 }
 
-static bool zero_one(struct large *large)
-{
-	if (!large)
-		return false;
-	memset(large, 0, LARGE_SIZE);
-	list_push(&page.zeroed, large);
-	page.zeroed_bytes += LARGE_SIZE;
-	return true;
-}
-
-void page_prepare(uint64_t bytes)
-{
-	while (page.zeroed_bytes < bytes && zero_one(take_dirty()))
-		;
-}
-
 /* A piece at a time: interrupts are off meanwhile, and a serial port's FIFO is 16 characters deep. */
-bool page_idle_work(void)
+static bool zero_piece(void)
 {
-	if (!page.idle)
-		page.idle = list_pop(&page.dirty);
 	if (!page.idle)
 		return false;
 	memset((uint8_t *)page.idle + page.idle_done, 0, IDLE_PIECE);
@@ -267,6 +249,22 @@ bool page_idle_work(void)
 	page.idle = NULL;
 	page.idle_done = 0;
 	return true;
+}
+
+bool page_prepare(uint64_t bytes)
+{
+	if (page.zeroed_bytes >= bytes)
+		return false;
+	if (!page.idle)
+		page.idle = take_dirty();
+	return zero_piece();
+}
+
+bool page_idle_work(void)
+{
+	if (!page.idle)
+		page.idle = list_pop(&page.dirty);
+	return zero_piece();
 }
 
 /* ---- Small pages ---- */

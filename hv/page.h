@@ -25,8 +25,9 @@ void  page_free_contiguous(void *page, size_t pages);
 hpa_t page_alloc_large(void);			/* 2 MiB aligned, zeroed; raw 0 when out */
 void  page_free_large(hpa_t page);
 
-void  page_prepare(uint64_t bytes);		/* zero this much ahead of need */
-bool  page_idle_work(void);			/* zero one freed page; false when nothing is left to do */
+/* Zeroing ahead of need, 16 KiB a call. False when there is nothing to do. */
+bool  page_prepare(uint64_t bytes);		/* until so much is zeroed, or all there is */
+bool  page_idle_work(void);			/* pages that were freed */
 
 uint64_t page_free_bytes(void);
 uint64_t page_total_bytes(void);

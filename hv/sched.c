@@ -22,7 +22,7 @@
 
 #define TURNS_PER_SECOND	100U
 
-/* One that may want the processor: a vCPU of the VM in its slot. */
+/* One that may want the processor: a vCPU of the VM in its slot. The first also stands for work on the VM as a whole. */
 struct party {
 	struct turn  turn;
 	struct slot *slot;
@@ -32,7 +32,9 @@ struct party {
 struct slot {
 	const struct handoff_vm *config;	/* NULL: the slot is free */
 	struct vm      *vm;			/* NULL: waits for its next start */
+	bool            was_started;
 	struct restarts restarts;
+	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
 	struct timer    again;			/* ends that wait */
 	struct party    parties[VM_VCPUS_MAX];
 };
@@ -82,9 +84,11 @@ static int slot_start(struct slot *slot)
 		slot_leave(slot);
 		return -1;
 	}
+	slot->vm->is_restart = slot->was_started;
+	slot->was_started = true;
 	if (attach_only || !strcmp(attach_name, slot->vm->name))
 		console_attach(slot->vm);
-	return vm_start(slot->vm);
+	return 0;
 }
 
 /* Its wait is over. What the start costs is the VM's own time. */
@@ -116,28 +120,25 @@ int sched_add(const struct handoff_vm *config)
 
 /* ---- Choosing ---- */
 
-/* The first vCPU of a VM also stands for what its devices put off: that is done when all its vCPUs are halted, too. */
-static void find_ready(const struct slot *slot, struct party *parties)
+/* The first party also stands for what is done for the VM as a whole: its start, its end, what its devices put off. */
+static void find_ready(struct slot *slot)
 {
 	bool is_alive = slot->vm && vm_is_alive(slot->vm);
+	bool has_work = slot->vm && (slot->vm->state != VM_RUNNING || (is_alive && work_is_pending(&slot->vm->work)));
 
-	for (uint32_t i = 0; i < party_count(slot); i++)
-		parties[i].turn.is_ready = is_alive && (slot->vm->vcpus[i]->state == VCPU_READY ||
-							(i == 0 && work_is_pending(&slot->vm->work)));
+	for (uint32_t i = 0; i < party_count(slot); i++, has_work = false)
+		slot->parties[i].turn.is_ready = has_work || (is_alive && slot->vm->vcpus[i]->state == VCPU_READY);
 }
 
-static struct vcpu *pick(struct turn **turn)
+static struct party *pick(void)
 {
-	struct party *party;
+	struct turn *turn;
 
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
 		if (slot->config)
-			find_ready(slot, slot->parties);
-	*turn = turn_next(&turns);
-	if (!*turn)
-		return NULL;
-	party = container_of(*turn, struct party, turn);
-	return party->slot->vm->vcpus[party - party->slot->parties];
+			find_ready(slot);
+	turn = turn_next(&turns);
+	return turn ? container_of(turn, struct party, turn) : NULL;
 }
 
 /* ---- Switching: state that stays in the processor across exits changes hands here ---- */
@@ -215,16 +216,20 @@ static uint32_t wait_after(struct slot *slot)
 
 static void reap(struct slot *slot)
 {
-	uint32_t wait = wait_after(slot);
+	slot->wait = wait_after(slot);
+	report_end(slot->vm, slot->wait);
+	crashed += slot->vm->end == VM_END_CRASHED && slot->wait == RESTART_NEVER;
+	vm_take_down(slot->vm);
+}
 
-	report_end(slot->vm, wait);
-	crashed += slot->vm->end == VM_END_CRASHED && wait == RESTART_NEVER;
-	vm_destroy(slot->vm);
+/* Nothing is left of it. */
+static void slot_is_empty(struct slot *slot)
+{
 	slot->vm = NULL;
-	if (wait == RESTART_NEVER)
+	if (slot->wait == RESTART_NEVER)
 		slot_leave(slot);
 	else
-		timer_arm(&slot->again, time_now() + wait * time_hz());
+		timer_arm(&slot->again, time_now() + slot->wait * time_hz());
 }
 
 /* Take ended VMs away. False when no VM is left, nor one that waits for its next start. */
@@ -233,7 +238,7 @@ static bool reap_all(void)
 	bool is_any_left = false;
 
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++) {
-		if (slot->vm && slot->vm->end != VM_END_NONE)
+		if (slot->vm && slot->vm->end != VM_END_NONE && slot->vm->state != VM_ENDING)
 			reap(slot);
 		is_any_left |= slot->config != NULL;
 	}
@@ -274,33 +279,46 @@ static bool run_work(struct vm *vm, uint64_t end)
  * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours; and by the clock
  * at exits (vcpu_run), for a guest that exits all the time, or holds our interrupts back.
  */
-static void run_one(struct vcpu *vcpu, struct turn *turn)
+static void run_vcpu(struct vcpu *vcpu, uint64_t left)
 {
 	bool has_rivals = turn_has_rivals(&turns);
-	uint64_t begin = time_now(), left = turn_left(&turns, turn);
+	uint64_t end = time_now() + left;
 
 	switch_to(vcpu);
 	if (!virt->limit_turn(vcpu, has_rivals ? left : TIMER_NEVER) && has_rivals)
-		timer_arm(&turn_end, begin + left);
+		timer_arm(&turn_end, end);
 	else
 		timer_disarm(&turn_end);
-	if (run_work(vcpu->vm, begin + left) && vcpu->state == VCPU_READY)
-		vcpu_run(vcpu, begin + left);
-	turn_charge(&turns, turn, time_now() - begin);
+	if (run_work(vcpu->vm, end) && vcpu->state == VCPU_READY)
+		vcpu_run(vcpu, end);
+}
+
+/* All that is done for it is its own time: what its exits make us do, its start, its end. */
+static void run(struct party *party)
+{
+	struct slot *slot = party->slot;
+	uint64_t begin = time_now();
+
+	if (slot->vm->state == VM_RUNNING)
+		run_vcpu(slot->vm->vcpus[party - slot->parties], turn_left(&turns, &party->turn));
+	else if (slot->vm->state == VM_STARTING)
+		vm_start(slot->vm);
+	else if (vm_dismantle(slot->vm))
+		slot_is_empty(slot);
+	turn_charge(&turns, &party->turn, time_now() - begin);
 }
 
 uint32_t sched_run(void)
 {
 	for (;;) {
-		struct vcpu *vcpu;
-		struct turn *turn;
+		struct party *party;
 
 		do_host_work();
 		if (!reap_all())
 			return crashed;
-		vcpu = pick(&turn);
-		if (vcpu) {
-			run_one(vcpu, turn);
+		party = pick();
+		if (party) {
+			run(party);
 		} else if (page_idle_work()) {
 			cpu_open_irq();		/* a little at a time, so that nobody waits for it */
 		} else {

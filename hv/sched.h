@@ -14,7 +14,7 @@ struct handoff_vm;
  */
 void sched_init(const char *attach, uint32_t count);
 
-/* Create and start a VM. 0 or -1 (logged; counts as a crashed VM in the verdict). */
+/* Create a VM; it starts in its own turns. 0 or -1 (logged; counts as a crashed VM in the verdict). */
 int sched_add(const struct handoff_vm *config);
 
 /* Run until every VM has ended. Returns how many crashed or could not be started. */

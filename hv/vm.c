@@ -7,8 +7,6 @@
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/guestboot/loader.h"
-#include "arch/x86/virt/reset.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -17,7 +15,6 @@
 #include "hv/memory_map.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
-#include "hv/vm_state.h"
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "a VM fits into the pages vm_create asks for");
 _Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
@@ -117,7 +114,9 @@ static struct vm *vm_fail(struct vm *vm, const char *what)
 {
 	log_error("%s: cannot be created: %s (it asks for %lu MiB, the host has %lu MiB free)", vm->name, what,
 		  vm->config->memory >> 20, page_free_bytes() >> 20);
-	vm_destroy(vm);
+	vm_take_down(vm);
+	while (!vm_dismantle(vm))
+		continue;
 	return NULL;
 }
 
@@ -155,41 +154,44 @@ struct vm *vm_create(const struct handoff_vm *config)
 		return vm_fail(vm, "no memory for its processors");
 	if (machine_create(vm))
 		return vm_fail(vm, "a device could not be built");
+	vm->start = page_alloc();
+	if (!vm->start)
+		return vm_fail(vm, "no memory to start it");
 	vm->overhead = before - page_free_bytes() - vm->gpm.populated;
 	return vm;
 }
 
-int vm_start(struct vm *vm)
+void vm_take_down(struct vm *vm)
 {
-	struct reset_state state;
-
-	if (loader_load(vm, &state))
-		return -1;
-	/* Guests find their memory zeroed ahead, so that the first touch is cheap (page.h). */
-	page_prepare(vm->config->memory);
-	vm_run_clock(vm);
-	virt->vcpu_reset(vm->vcpus[0], &state);
-	vm->state = VM_RUNNING;
-	vm->vcpus[0]->state = VCPU_READY;
-	vm_log(vm, "started, %u vCPU%s, %lu MiB, id %u", vm->vcpu_count, vm->vcpu_count > 1 ? "s" : "",
-	       vm->config->memory >> 20, vm->id);
-	return 0;
+	vm->state = VM_ENDING;
+	if (vm->machine)
+		machine_stop(vm);
 }
 
-void vm_destroy(struct vm *vm)
+static void destroy_vcpus(struct vm *vm)
 {
-	if (vm->machine) {
-		machine_destroy(vm);
-		page_free_contiguous(vm->machine, pages_for(sizeof(*vm->machine)));
-	}
 	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++) {
 		if (!vm->vcpus[i])
 			continue;
 		vcpu_destroy(vm->vcpus[i]);
 		page_free_contiguous(vm->vcpus[i], pages_for(sizeof(struct vcpu)));
+		vm->vcpus[i] = NULL;
 	}
-	npt_destroy(&vm->npt);
-	gpm_destroy(&vm->gpm);
+}
+
+bool vm_dismantle(struct vm *vm)
+{
+	if (vm->machine) {
+		if (!machine_release(vm))
+			return false;
+		destroy_vcpus(vm);
+		page_free_contiguous(vm->machine, pages_for(sizeof(*vm->machine)));
+		vm->machine = NULL;
+	}
+	if (!npt_release(&vm->npt) || !gpm_release(&vm->gpm))
+		return false;
+	page_free(vm->start);
 	page_free(vm->cpuid);
 	page_free_contiguous(vm, pages_for(sizeof(*vm)));
+	return true;
 }

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * A virtual machine: memory, machine (buses, controllers, devices), processors, and how it ends.
- * Created from one struct handoff_vm; everything below is owned by it and freed by vm_destroy.
+ * Created from one struct handoff_vm; everything below is owned by it and freed by vm_dismantle.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,8 +20,10 @@
 struct machine;		/* hv/machine.h: controllers and devices */
 struct vcpu;
 struct cpuid_table;
+struct vm_start;		/* hv/vm_start.c */
 
-enum vm_state { VM_SHUT_OFF, VM_RUNNING, VM_CRASHED };
+/* The first and the last are work that the VM does in turns of its own: vm_start and vm_dismantle. */
+enum vm_state { VM_STARTING, VM_RUNNING, VM_ENDING };
 
 /* Why it stopped, in libvirt's words where it has one. */
 enum vm_end { VM_END_NONE, VM_END_SHUTDOWN, VM_END_REBOOT, VM_END_CRASHED, VM_END_DESTROYED };
@@ -32,6 +34,7 @@ struct vm {
 	enum vm_state  state;
 	enum vm_end    end;			/* requested or reached end */
 	char           end_reason[256];
+	bool           is_restart;		/* its predecessor has said what there is to say of its start */
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 
@@ -43,13 +46,25 @@ struct vm {
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
 	uint32_t       vcpu_count;
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
+	struct vm_start *start;			/* what a start needs; NULL once it runs */
 	struct vm_clock clock;			/* stands until vm_start; 0 there */
 	uint64_t       overhead;		/* bytes beyond the guest's own RAM */
 };
 
 struct vm *vm_create(const struct handoff_vm *config);	/* NULL: logged why */
-int  vm_start(struct vm *vm);				/* load the guest, ready its first vCPU */
-void vm_destroy(struct vm *vm);
+
+/*
+ * A piece of its start, short enough that nobody minds: zero memory, load the guest, copy its files, and at last
+ * ready its first vCPU. While it is VM_STARTING and has not ended.
+ */
+void vm_start(struct vm *vm);
+
+/*
+ * Its end, in as short pieces: leave the console and the timers, then free everything a part at a time. vm_dismantle
+ * is true when all is freed, the VM itself too.
+ */
+void vm_take_down(struct vm *vm);
+bool vm_dismantle(struct vm *vm);
 
 /* Ask for an end; vCPUs leave their run loops. The first reason wins. */
 __attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);

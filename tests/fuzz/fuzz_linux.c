@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest.boot.initrd = (struct image){ data[1] ? initrd : NULL, data[1] * 0x101U, "initrd" };
 	guest.boot.cmdline = "quiet";
 	if (!linux_load(&guest.boot, &state) &&
-	    (!memory_map_is_usable(&guest.boot.map, state.rip, 1) ||
+	    (!guest_fake_copy(&guest) || !memory_map_is_usable(&guest.boot.map, state.rip, 1) ||
 	     guest_number(&guest, state.gpr[GPR_RSI] + 0x202, 4) != 0x53726448 ||
 	     guest_number(&guest, state.gpr[GPR_RSI] + 0x1e8, 1) != guest.boot.map.count))
 		abort();

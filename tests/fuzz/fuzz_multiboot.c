@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest.boot.modules[0] = (struct image){ module, sizeof(module), "module" };
 	guest.boot.module_count = 1;
 	if (!multiboot_load(&guest.boot, &state) &&
-	    (!memory_map_is_usable(&guest.boot.map, state.rip, 1) ||
+	    (!guest_fake_copy(&guest) || !memory_map_is_usable(&guest.boot.map, state.rip, 1) ||
 	     !memory_map_is_usable(&guest.boot.map, state.gpr[GPR_RBX], 64) ||
 	     guest_number(&guest, state.gpr[GPR_RBX] + 20, 4) != 1))
 		abort();

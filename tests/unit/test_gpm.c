@@ -179,13 +179,32 @@ static void test_out_of_memory(void **unused)
 	assert_true(gpm_write(&gpm, gpa(0x400000), &byte, 1));
 }
 
+/* One GiB at each call, however much there is. */
+static void test_release(void **unused)
+{
+	uint64_t before;
+	bool is_whole;
+
+	(void)unused;
+	assert_true(gpm_populate(&gpm, gpa(0), &is_whole).raw && gpm_populate(&gpm, gpa(LARGE_SIZE), &is_whole).raw &&
+		    gpm_populate(&gpm, gpa(HIGH_START), &is_whole).raw);
+	before = page_fake_used;
+	assert_false(gpm_release(&gpm));
+	assert_int_equal(before - page_fake_used, 2 * LARGE_SIZE + PAGE_SIZE);
+	before = page_fake_used;
+	assert_false(gpm_release(&gpm));
+	assert_int_equal(before - page_fake_used, LARGE_SIZE + PAGE_SIZE);
+	assert_true(gpm_release(&gpm));
+	assert_int_equal(page_fake_used, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_is_ram), TEST(test_slots_that_cannot_be), TEST(test_copies_cross_chunks), TEST(test_refusals),
-		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory),
+		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory), TEST(test_release),
 	};
 
 	return cmocka_run_group_tests_name("gpm", tests, NULL, NULL);

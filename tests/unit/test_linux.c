@@ -55,6 +55,13 @@ static void with_image(struct guest_fake *guest, uint64_t memory, const uint8_t 
 	guest->boot.kernel = (struct image){ image, len, "vmlinuz" };
 }
 
+static const char *load(struct guest_fake *guest, struct reset_state *state)
+{
+	const char *why = linux_load(&guest->boot, state);
+
+	return why || guest_fake_copy(guest) ? why : "no memory for its files";
+}
+
 static void test_loads(void **unused)
 {
 	struct guest_fake guest;
@@ -67,7 +74,7 @@ static void test_loads(void **unused)
 	with_image(&guest, MIB(64), image, sizeof(image));
 	guest.boot.cmdline = "console=ttyS0";
 	guest.boot.initrd = (struct image){ initrd, sizeof(initrd), "initrd" };
-	assert_null(linux_load(&guest.boot, &state));
+	assert_null(load(&guest, &state));
 
 	assert_int_equal(state.rip, MIB(16) + 0x200);
 	assert_int_equal(state.gpr[GPR_RSI], ZERO_PAGE);
@@ -107,7 +114,7 @@ static void test_page_tables(void **unused)
 	(void)unused;
 	make_image(image);
 	with_image(&guest, MIB(64), image, sizeof(image));
-	assert_null(linux_load(&guest.boot, &state));
+	assert_null(load(&guest, &state));
 	for (size_t i = 0; i < countof(addrs); i++) {
 		uint64_t entry = guest_number(&guest, state.cr3 + (addrs[i] >> 39) * 8, 8);
 
@@ -175,7 +182,7 @@ static void test_rows(void **unused)
 		put(image, rows[i].at, rows[i].val, rows[i].size);
 		with_image(&guest, rows[i].memory, image, sizeof(image));
 		guest.boot.cmdline = "abc";
-		why = linux_load(&guest.boot, &state);
+		why = load(&guest, &state);
 		if (!rows[i].entry != !!why)
 			fail_msg("%s: %s", rows[i].what, why ? why : "accepted");
 		if (rows[i].entry)
@@ -198,12 +205,12 @@ static void test_unrelocatable(void **unused)
 	for (size_t i = 0; i < countof(bad_alignments); i++) {
 		put(image, 0x230, bad_alignments[i], 4);
 		with_image(&guest, MIB(64), image, sizeof(image));
-		assert_non_null(linux_load(&guest.boot, &state));
+		assert_non_null(load(&guest, &state));
 		guest_fake_free(&guest);
 	}
 	put(image, 0x230, 0x80000000, 4);	/* a power of two, and beyond the RAM */
 	with_image(&guest, MIB(64), image, sizeof(image));
-	assert_non_null(linux_load(&guest.boot, &state));
+	assert_non_null(load(&guest, &state));
 	guest_fake_free(&guest);
 }
 
@@ -219,7 +226,7 @@ static void test_truncated(void **unused)
 		make_image(image);
 		memcpy(exact, image, len);
 		with_image(&guest, MIB(64), exact, len);
-		assert_int_equal(linux_load(&guest.boot, &state) == NULL, len > SETUP_SIZE + 0x200);
+		assert_int_equal(load(&guest, &state) == NULL, len > SETUP_SIZE + 0x200);
 		guest_fake_free(&guest);
 		free(exact);
 	}
@@ -256,7 +263,7 @@ static void test_initrd(void **unused)
 		put(image, 0x236, initrds[i].xloadflags, 2);
 		with_image(&guest, initrds[i].memory, image, sizeof(image));
 		guest.boot.initrd = (struct image){ bytes, initrds[i].size, "initrd" };
-		why = linux_load(&guest.boot, &state);
+		why = load(&guest, &state);
 		if (!initrds[i].addr != !!why)
 			fail_msg("%s: %s", initrds[i].what, why ? why : "accepted");
 		if (initrds[i].addr)
@@ -278,7 +285,7 @@ static void test_initrd_high(void **unused)
 	put(image, 0x22c, 0, 4);
 	with_image(&guest, GIB(5), image, sizeof(image));
 	guest.boot.initrd = (struct image){ &byte, 1, "initrd" };
-	assert_null(linux_load(&guest.boot, &state));
+	assert_null(load(&guest, &state));
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x218, 4), GIB(6) - 0x1000 - GIB(4));
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0xc0, 4), 1);
 	assert_int_equal(guest_number(&guest, GIB(6) - 0x1000, 1), 0x77);
@@ -296,7 +303,7 @@ static void test_host_memory_ends(void **unused)
 	make_image(image);
 	with_image(&guest, MIB(64), image, sizeof(image));
 	page_fake_limit = MIB(1);
-	assert_non_null(linux_load(&guest.boot, &state));
+	assert_non_null(load(&guest, &state));
 	page_fake_limit = UINT64_MAX;
 	guest_fake_free(&guest);
 }

@@ -104,7 +104,7 @@ static void test_boot_sector(void **unused)
 	make_sector(image);
 	memset(image + 512, 0x42, 512);
 	add_file(bench, "guests/sector.bin", image, sizeof(image));
-	assert_int_equal(loader_load(&bench->vm, &bench->state), 0);
+	assert_int_equal(loader_load(&bench->vm, &bench->state, &bench->guest.copies), 0);
 	assert_int_equal(bench->state.rip, 0x7c00);
 	assert_int_equal(bench->state.seg[SEG_CS].base, 0);
 	assert_int_equal(bench->state.gpr[GPR_RDX], 0x80);
@@ -159,7 +159,7 @@ static void test_choices(void **unused)
 			memcpy(image + 514, "HdrS", 4);
 		bench->config.protocol = choices[i].protocol;
 		add_file(bench, "kernel", image, choices[i].len);
-		assert_int_equal(loader_load(&bench->vm, &bench->state),
+		assert_int_equal(loader_load(&bench->vm, &bench->state, &bench->guest.copies),
 				 strstr(choices[i].log, "loaded as") ? 0 : -1);
 		if (!strstr(last_log, choices[i].log))
 			fail_msg("%s: %s", choices[i].what, last_log);
@@ -195,7 +195,7 @@ static void test_configuration(void **unused)
 		bench->config.initrd = rows[i].initrd;
 		bench->config.module_count = rows[i].module_count;
 		bench->config.modules[0] = rows[i].module;
-		assert_int_equal(loader_load(&bench->vm, &bench->state), strcmp(rows[i].log, "loaded as") ? -1 : 0);
+		assert_int_equal(loader_load(&bench->vm, &bench->state, &bench->guest.copies), strcmp(rows[i].log, "loaded as") ? -1 : 0);
 		assert_non_null(strstr(last_log, rows[i].log));
 		free_bench(bench);
 	}

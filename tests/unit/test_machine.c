@@ -177,8 +177,10 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	machine_destroy(f->vm);
+	machine_stop(f->vm);
 	lapic_destroy(&f->vcpu->lapic);
+	while (!machine_release(f->vm))
+		continue;
 	free(f->vm->machine);
 	free(f->vm);
 	free(f->vcpu);

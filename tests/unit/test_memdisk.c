@@ -31,6 +31,26 @@ static struct handoff_disk config(uint32_t mode)
 	return (struct handoff_disk){ .mode = mode, .serial = "trapeze-disk-0123456" };
 }
 
+/* A few copies at each call: freeing them takes as long as many turns. */
+static void test_release(void **state)
+{
+	const uint64_t length = 200ULL * MEMDISK_CHUNK;
+	struct handoff_disk conf = config(DISK_COW);
+	uint8_t *file = calloc(1, length);
+	struct memdisk disk;
+	unsigned calls = 0;
+
+	(void)state;
+	assert_int_equal(memdisk_init(&disk, file, length, &conf), 0);
+	for (uint64_t at = 0; at < length; at += MEMDISK_CHUNK)
+		assert_int_equal(disk.block.write(&disk.block, at, "x", 1), 0);
+	for (uint64_t before = page_fake_used; !memdisk_release(&disk); before = page_fake_used, calls++)
+		assert_in_range(before - page_fake_used, 1, 64 * MEMDISK_CHUNK);
+	assert_int_equal(calls, 3);
+	assert_int_equal(page_fake_used, 0);
+	free(file);
+}
+
 static void test_capacity_and_serial(void **state)
 {
 	struct handoff_disk conf = config(DISK_READONLY);
@@ -199,7 +219,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_capacity_and_serial), cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_bounds), cmocka_unit_test(test_cow), cmocka_unit_test(test_in_place),
+		cmocka_unit_test(test_release), cmocka_unit_test(test_bounds), cmocka_unit_test(test_cow), cmocka_unit_test(test_in_place),
 		cmocka_unit_test(test_memory_follows_use), cmocka_unit_test(test_out_of_memory),
 	};
 

@@ -92,12 +92,19 @@ static void make_kludge(uint8_t *image)
 	put(image, HEADER_AT + 28, 0x100000 + TEXT_AT, 4);
 }
 
+static const char *load_it(struct guest_fake *guest, struct reset_state *state)
+{
+	const char *why = multiboot_load(&guest->boot, state);
+
+	return why || guest_fake_copy(guest) ? why : "no memory for its files";
+}
+
 static const char *load(struct guest_fake *guest, uint64_t memory, const uint8_t *image, uint64_t len,
 			struct reset_state *state)
 {
 	guest_fake_init(guest, memory);
 	guest->boot.kernel = (struct image){ image, len, "kernel" };
-	return multiboot_load(&guest->boot, state);
+	return load_it(guest, state);
 }
 
 static void test_formats(void **unused)
@@ -141,7 +148,7 @@ static void test_info(void **unused)
 	guest.boot.modules[0] = (struct image){ (const uint8_t *)"first", 5, "one.bin" };
 	guest.boot.modules[1] = (struct image){ (const uint8_t *)"second", 6, "two.bin" };
 	guest.boot.module_count = 2;
-	assert_null(multiboot_load(&guest.boot, &state));
+	assert_null(load_it(&guest, &state));
 
 	info = state.gpr[GPR_RBX];
 	assert_int_equal(guest_number(&guest, info, 4), 0x24d);
@@ -207,7 +214,7 @@ static void test_longest_texts(void **unused)
 	guest.boot.cmdline = cmdline;
 	for (size_t i = 0; i < GUEST_MODULES_MAX; i++)
 		guest.boot.modules[guest.boot.module_count++] = (struct image){ image, 1, name };
-	assert_null(multiboot_load(&guest.boot, &state));
+	assert_null(load_it(&guest, &state));
 	mods = guest_number(&guest, state.gpr[GPR_RBX] + 24, 4);
 	assert_true(guest_equals(&guest, guest_number(&guest, mods + 4 * 16 + 8, 4), name, sizeof(name)));
 	guest_fake_free(&guest);
@@ -315,7 +322,7 @@ static void test_memory_too_small(void **unused)
 	guest.boot.kernel = (struct image){ image, sizeof(image), "kernel" };
 	guest.boot.modules[0] = (struct image){ module, MIB(2), "module" };
 	guest.boot.module_count = 1;
-	assert_non_null(multiboot_load(&guest.boot, &state));
+	assert_non_null(load_it(&guest, &state));
 	guest_fake_free(&guest);
 	free(module);
 }

@@ -166,6 +166,35 @@ static void test_unmap(void **unused)
 	npt_destroy(&npt);
 }
 
+/* The tables of one GiB at each call, then what stood above them. */
+static void test_release(void **unused)
+{
+	static const struct { uint64_t addr; uint64_t frees; } gibs[] = {
+		{ 0, 2 }, { 0x40000000, 2 }, { 0x8000000000, 2 },	/* directory, table; the third has its own PDPT */
+	};
+	struct npt npt;
+	uint64_t before;
+
+	(void)unused;
+	assert_int_equal(npt_init(&npt, formats[0]), 0);
+	for (size_t i = 0; i < countof(gibs); i++)
+		assert_int_equal(npt_map(&npt, gpa(gibs[i].addr), hpa(0), PAGE_SIZE, NPT_RWX, false), 0);
+	for (size_t i = 0; i < countof(gibs); i++) {
+		before = page_fake_used;
+		assert_false(npt_release(&npt));
+		if (i == 2) {		/* first the PDPT that has become empty */
+			assert_int_equal(before - page_fake_used, PAGE_SIZE);
+			before = page_fake_used;
+			assert_false(npt_release(&npt));
+		}
+		assert_int_equal(before - page_fake_used, gibs[i].frees * PAGE_SIZE);
+	}
+	assert_false(npt_release(&npt));
+	assert_true(npt_release(&npt));
+	assert_true(npt_release(&npt));
+	assert_int_equal(page_fake_used, 0);
+}
+
 static void test_out_of_memory(void **unused)
 {
 	struct npt npt;
@@ -192,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_attack_page_size_change),
 		cmocka_unit_test(test_unmap),
+		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

@@ -2,8 +2,9 @@
 #pragma once
 /*
  * What the boot protocols share: the files of a guest as bytes, and the machine they are put into. A
- * protocol's load function gets one struct guest_boot, writes RAM through gpm_* only, fills in the boot
- * processor's start state and returns NULL, or the reason why this image cannot be started.
+ * protocol's load function gets one struct guest_boot, writes RAM through gpm_* only, lists the files that are to
+ * be copied there, fills in the boot processor's start state and returns NULL, or the reason why this image cannot
+ * be started.
  *
  * The bytes come from a user and are hostile: every offset, size and address in them is an unsigned number
  * that is checked against the file or the memory map before it is used (image parsers). RAM is fresh
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/guestboot/copies.h"
 #include "boot/handoff.h"
 #include "hv/addr.h"
 #include "hv/gpm.h"
@@ -74,6 +76,7 @@ struct guest_boot {
 	struct image       initrd;		/* data NULL: none */
 	struct image       modules[GUEST_MODULES_MAX];
 	size_t             module_count;
+	struct guest_copies *copies;		/* where load lists the files that are to be copied */
 };
 
 /* Small stores for headers; the addresses are ours, so failure means too little RAM. */

@@ -235,14 +235,13 @@ static bool write_initrd(const struct guest_boot *boot, const struct linux_image
 	for (size_t i = 0; i < countof(fields) && done; i++)
 		done = guest_put32(boot, LINUX_ZERO_PAGE + fields[i].low, (uint32_t)fields[i].val) &&
 		       guest_put32(boot, LINUX_ZERO_PAGE + fields[i].high, (uint32_t)(fields[i].val >> 32));
-	return done && gpm_write(boot->gpm, gpa(linux_image->initrd_addr), boot->initrd.data,
-				 boot->initrd.length);
+	return done && guest_copies_add(boot->copies, linux_image->initrd_addr, boot->initrd.data, boot->initrd.length);
 }
 
 static bool write_kernel(const struct guest_boot *boot, const struct linux_image *linux_image)
 {
-	return gpm_write(boot->gpm, gpa(linux_image->load_addr), boot->kernel.data + linux_image->setup_size,
-			 linux_image->payload_size) &&
+	return guest_copies_add(boot->copies, linux_image->load_addr, boot->kernel.data + linux_image->setup_size,
+				linux_image->payload_size) &&
 	       gpm_write(boot->gpm, gpa(LINUX_CMDLINE), boot->cmdline, strlen(boot->cmdline) + 1);
 }
 

@@ -85,9 +85,9 @@ static const char *prepare(struct vm *vm, struct guest_boot *boot)
 	return NULL;
 }
 
-int loader_load(struct vm *vm, struct reset_state *boot_state)
+int loader_load(struct vm *vm, struct reset_state *boot_state, struct guest_copies *copies)
 {
-	struct guest_boot boot = { 0 };
+	struct guest_boot boot = { .copies = copies };
 	const struct protocol *protocol;
 	const char *why = prepare(vm, &boot), *path = handoff_file_path(vm->config->kernel);
 
@@ -106,7 +106,8 @@ int loader_load(struct vm *vm, struct reset_state *boot_state)
 		vm_kill(vm, "kernel \"%s\" as %s: %s", path, protocol->name, why);
 		return -1;
 	}
-	vm_log(vm, "%s loaded as %s, entry at 0x%llx", boot.kernel.name, protocol->name,
-	       (unsigned long long)boot_state->rip);
+	if (!vm->is_restart)
+		vm_log(vm, "%s loaded as %s, entry at 0x%llx", boot.kernel.name, protocol->name,
+		       (unsigned long long)boot_state->rip);
 	return 0;
 }

@@ -7,6 +7,8 @@
  */
 struct vm;
 struct reset_state;
+struct guest_copies;
 
-/* 0 and *boot_state; -1 when the image cannot be started: the VM has ended with the reason. */
-__attribute__((warn_unused_result)) int loader_load(struct vm *vm, struct reset_state *boot_state);
+/* 0, *boot_state and the files to copy; -1 when the image cannot be started: the VM has ended with the reason. */
+__attribute__((warn_unused_result))
+int loader_load(struct vm *vm, struct reset_state *boot_state, struct guest_copies *copies);

@@ -261,11 +261,11 @@ static bool write_pieces(const struct guest_boot *boot, const struct plan *plan)
 	bool done = true;
 
 	for (size_t i = 0; i < plan->count && done; i++)
-		done = gpm_write(boot->gpm, gpa(plan->pieces[i].addr),
-				 boot->kernel.data + plan->pieces[i].offset, plan->pieces[i].filesz);
+		done = guest_copies_add(boot->copies, plan->pieces[i].addr,
+					boot->kernel.data + plan->pieces[i].offset, plan->pieces[i].filesz);
 	for (size_t i = 0; i < boot->module_count && done; i++)
-		done = gpm_write(boot->gpm, gpa(plan->places.module_addr[i]), boot->modules[i].data,
-				 boot->modules[i].length);
+		done = guest_copies_add(boot->copies, plan->places.module_addr[i], boot->modules[i].data,
+					boot->modules[i].length);
 	return done;
 }
 

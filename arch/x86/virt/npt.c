@@ -11,6 +11,7 @@
 #define LEVELS		4U
 #define ENTRIES		512U
 #define LEVEL_BITS	9U
+#define RELEASE_LEVEL	2U	/* npt_release frees one table of this level and what is below it: 1 GiB of the guest */
 #define LATER_EXEC	BIT(52)	/* ours, no processor looks: executable once split (npt.small_code) */
 
 static uint64_t level_shift(unsigned level) { return PAGE_SHIFT + LEVEL_BITS * (level - 1); }
@@ -90,11 +91,29 @@ static void destroy_table(struct npt *npt, uint64_t *table, unsigned level)
 	page_free(table);
 }
 
-void npt_destroy(struct npt *npt)
+/* The tables below the first entry that has some. False: this table has none below it (any more). */
+static bool release_some(struct npt *npt, uint64_t *table, unsigned level)
 {
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		if (!is_present(npt->format, table[i]) || is_leaf(npt->format, table[i], level))
+			continue;
+		if (level == RELEASE_LEVEL + 1 || !release_some(npt, table_of(npt, table[i]), level - 1)) {
+			destroy_table(npt, table_of(npt, table[i]), level - 1);
+			table[i] = 0;
+		}
+		return true;
+	}
+	return false;
+}
+
+bool npt_release(struct npt *npt)
+{
+	if (npt->root.raw && release_some(npt, hpa_ptr(npt->root), LEVELS))
+		return false;
 	if (npt->root.raw)
-		destroy_table(npt, hpa_ptr(npt->root), LEVELS);
+		page_free(hpa_ptr(npt->root));
 	*npt = (struct npt){ 0 };
+	return true;
 }
 
 /* Replace a large leaf by a table of smaller ones that say the same. */

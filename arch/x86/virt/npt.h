@@ -32,7 +32,10 @@ struct npt {
 };
 
 __attribute__((warn_unused_result)) int npt_init(struct npt *npt, const struct npt_format *format);
-void npt_destroy(struct npt *npt);
+
+/* Frees a part, so that nobody waits long; true when nothing is left. Nobody may run on these tables any more. */
+__attribute__((warn_unused_result)) bool npt_release(struct npt *npt);
+static inline void npt_destroy(struct npt *npt) { while (!npt_release(npt)) continue; }
 
 /* size is PAGE_SIZE or LARGE_SIZE; both addresses aligned to it. Replaces what was there; splits a large page in the way. 0 or -1 (no memory). */
 __attribute__((warn_unused_result))

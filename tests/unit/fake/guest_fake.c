@@ -17,6 +17,7 @@ void guest_fake_init(struct guest_fake *guest, uint64_t memory)
 		if (gpm_add_slot(&guest->gpm, gpa(slots.ranges[i].start), slots.ranges[i].length))
 			abort();
 	guest->boot.gpm = &guest->gpm;
+	guest->boot.copies = &guest->copies;
 	guest->boot.cmdline = "";
 	guest->boot.rsdp = RSDP_FAKE;
 	memory_map_e820(&guest->boot.map, memory);
@@ -25,6 +26,14 @@ void guest_fake_init(struct guest_fake *guest, uint64_t memory)
 void guest_fake_free(struct guest_fake *guest)
 {
 	gpm_destroy(&guest->gpm);
+}
+
+bool guest_fake_copy(struct guest_fake *guest)
+{
+	while (guest->copies.count)
+		if (!guest_copies_step(&guest->copies, &guest->gpm))
+			return false;
+	return true;
 }
 
 uint64_t guest_number(struct guest_fake *guest, uint64_t addr, size_t size)

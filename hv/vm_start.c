@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a VM that was created to its first instruction, in pieces (vm_start in vm.h). Zeroing the memory of a large
+ * VM and copying its files takes as long as many turns: it is the VM's own time.
+ */
+#include "arch/x86/guestboot/copies.h"
+#include "arch/x86/guestboot/loader.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/reset.h"
+#include "hv/page.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+#include "hv/vm_state.h"
+
+#define ZERO_PIECES	4U	/* of page_prepare, in one piece of ours: some 8,000 ticks */
+
+struct vm_start {
+	bool                is_loaded;
+	struct reset_state  state;
+	struct guest_copies copies;
+};
+
+_Static_assert(sizeof(struct vm_start) <= PAGE_SIZE, "vm_create gives it one page");
+
+/* Guests find their memory zeroed ahead, so that the first touch is cheap (page.h). */
+static bool zero_some(const struct vm *vm)
+{
+	bool is_more = true;
+
+	for (unsigned i = 0; i < ZERO_PIECES && is_more; i++)
+		is_more = page_prepare(vm->config->memory);
+	return is_more;
+}
+
+static void launch(struct vm *vm)
+{
+	vm_run_clock(vm);
+	virt->vcpu_reset(vm->vcpus[0], &vm->start->state);
+	vm->state = VM_RUNNING;
+	vm->vcpus[0]->state = VCPU_READY;
+	page_free(vm->start);
+	vm->start = NULL;
+	if (!vm->is_restart)
+		vm_log(vm, "started, %u vCPU%s, %lu MiB, id %u", vm->vcpu_count, vm->vcpu_count > 1 ? "s" : "",
+		       vm->config->memory >> 20, vm->id);
+}
+
+void vm_start(struct vm *vm)
+{
+	struct vm_start *start = vm->start;
+
+	if (!start->is_loaded) {
+		if (!zero_some(vm))
+			start->is_loaded = !loader_load(vm, &start->state, &start->copies);
+	} else if (!guest_copies_step(&start->copies, &vm->gpm)) {
+		vm_kill(vm, "cannot start: out of host memory while its files were copied");
+	} else if (!start->copies.count) {
+		launch(vm);
+	}
+}
