@@ -40,7 +40,7 @@ UNIT_copies := $(BOOT_FAKE)
 UNIT_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
 UNIT_multiboot := arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c $(BOOT_FAKE)
 UNIT_loader := arch/x86/guestboot/loader.c arch/x86/guestboot/linux.c arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c \
-               arch/x86/guestboot/bootsector.c arch/x86/guestboot/acpi_tables.c arch/x86/guestboot/mp_table.c \
+               arch/x86/guestboot/bootsector.c arch/x86/guestboot/foreign.c arch/x86/guestboot/acpi_tables.c arch/x86/guestboot/mp_table.c \
                arch/x86/guestboot/bios_data.c hv/files.c $(BOOT_FAKE)
 UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \

@@ -225,6 +225,35 @@ static void test_files(void **unused)
 	free_bench(bench);
 }
 
+/* A file that is no kernel is called by what it is. */
+static void test_hints(void **unused)
+{
+	static const struct { uint32_t protocol, offset; const char *bytes, *says; } rows[] = {
+		{ PROTOCOL_AUTO, 0, "\x1f\x8b\x08", "nor a boot sector; it is compressed with gzip: a Multiboot kernel" },
+		{ PROTOCOL_MULTIBOOT, 0, "\x1f\x8b\x08", "in its first 8 KiB; it is compressed with gzip" },
+		{ PROTOCOL_AUTO, 0, "\xfd" "7zXZ", "with xz" },
+		{ PROTOCOL_AUTO, 0, "\x7f" "ELF", "an ELF file without a Multiboot header" },
+		{ PROTOCOL_AUTO, 0x8001, "CD001", "the image of a CD" },
+		{ PROTOCOL_AUTO, 0, "MZ", "an EFI or DOS program" },
+		{ PROTOCOL_AUTO, 0, "A README of sixty-four characters and more, with\ttabs and line ends.\r\n", "it is a text file" },
+		{ PROTOCOL_AUTO, 0, "A README of 63 characters and then one that is no text, see 64\x01", "nor a boot sector" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct bench *bench = make_bench(MIB(1));
+		char bytes[0x9000] = "";
+
+		memcpy(bytes + rows[i].offset, rows[i].bytes, strlen(rows[i].bytes));
+		add_file(bench, "k", bytes, sizeof(bytes));
+		bench->config.protocol = rows[i].protocol;
+		if (!loader_load(&bench->vm, &bench->state, &bench->guest.copies) || !strstr(last_log, rows[i].says) ||
+		    (strstr(last_log, "text file") && !strstr(rows[i].says, "text file")))
+			fail_msg("row %zu: %s", i, last_log);
+		free_bench(bench);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_hints),
 	};
 
 	return cmocka_run_group_tests_name("loader", tests, NULL, NULL);

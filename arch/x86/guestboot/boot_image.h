@@ -101,6 +101,8 @@ static inline bool guest_put64(const struct guest_boot *boot, uint64_t addr, uin
 bool linux_probe(const struct image *image);
 bool multiboot_probe(const struct image *image);
 bool bootsector_probe(const struct image *image);
+/* What a file is that is none of them, to be put behind a refusal; "" when that is not known either. */
+const char *image_hint(const struct image *image);
 
 __attribute__((warn_unused_result))
 const char *linux_load(const struct guest_boot *boot, struct reset_state *state);

@@ -98,12 +98,13 @@ int loader_load(struct vm *vm, struct reset_state *boot_state, struct guest_copi
 	protocol = choose(vm->config->protocol, &boot.kernel);
 	if (!protocol) {
 		vm_kill(vm, "kernel \"%s\" is neither a bzImage, nor a Multiboot kernel (with its header in the first "
-			"8 KiB), nor a boot sector", path);
+			"8 KiB), nor a boot sector%s", path, image_hint(&boot.kernel));
 		return -1;
 	}
 	why = protocol->load(&boot, boot_state);
 	if (why) {
-		vm_kill(vm, "kernel \"%s\" as %s: %s", path, protocol->name, why);
+		vm_kill(vm, "kernel \"%s\" as %s: %s%s", path, protocol->name, why,
+			protocol->probe(&boot.kernel) ? "" : image_hint(&boot.kernel));
 		return -1;
 	}
 	if (!vm->is_restart)
