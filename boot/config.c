@@ -73,8 +73,8 @@ static const char *path_fault(struct ini_value path)
 			continue;
 		}
 		if (i == part)
-			return "write a path relative to \\trapeze\\, without \"/\" at its ends or "
-			       "twice in a row";
+			return "write a path relative to the directory of trapeze.conf, without "
+			       "\"/\" at its ends or twice in a row";
 		if (path.at[part] == '.' &&
 		    (i - part == 1 || (i - part == 2 && path.at[part + 1] == '.')))
 			return "\".\" and \"..\" are not allowed in a path";
@@ -190,6 +190,7 @@ static const struct ini_key host_keys[] = {
 	{ "when_done", ini_set_word,   HOST(stay_on),   .words = when_done },
 	{ "attach",    set_attach,     HOST(attach) },
 	{ "timeout",   ini_set_number, HOST(timeout),   .max = TIMEOUT_MAX },
+	{ "run_id",    ini_set_text,   HOST(run_id),    .max = HANDOFF_RUN_ID_MAX },
 };
 
 static const struct ini_key vm_keys[] = {

@@ -16,6 +16,7 @@
 struct config_host {
 	uint32_t log_level, stay_on;
 	uint32_t timeout;		/* seconds to wait for a key */
+	char run_id[HANDOFF_RUN_ID_MAX];
 	struct { char name[HANDOFF_NAME_MAX]; uint32_t line; } attach;
 };
 

@@ -80,6 +80,13 @@ bool firmware_secure_boot(const struct firmware *fw)
 	return !EFI_ERROR(fw->system->RuntimeServices->GetVariable(name, &global, NULL, &size, &value)) && value == 1;
 }
 
+void firmware_say_end(const struct firmware *fw, const char *reason)
+{
+	const bool has_id = fw->run_id && fw->run_id[0];
+
+	print("trapeze: END status=1 %s%s%s%s\n", reason, has_id ? " (run " : "", has_id ? fw->run_id : "", has_id ? ")" : "");
+}
+
 void firmware_fail(const struct firmware *fw, const char *reason, const char *fmt, ...)
 {
 	char text[FAIL_TEXT];
@@ -90,7 +97,7 @@ void firmware_fail(const struct firmware *fw, const char *reason, const char *fm
 	format_vbuf(text, sizeof(text), fmt, args);
 	va_end(args);
 	print("boot: %s\n", text);
-	print("trapeze: END status=1 %s\n", reason);
+	firmware_say_end(fw, reason);
 	print(fw->stay_on ? "boot: press a key to switch off\n"
 			  : "boot: switching off in %u s, or at a key\n",
 	      READING_SECONDS);

@@ -16,6 +16,7 @@ struct firmware {
 	EFI_SYSTEM_TABLE *system;
 	EFI_BOOT_SERVICES *services;
 	bool stay_on;		/* trapeze.conf when_done = halt: leave a message on the screen */
+	const char *run_id;	/* trapeze.conf: for the last line; NULL until it was read */
 };
 
 #define FIRMWARE_PAGE	4096ULL
@@ -37,5 +38,7 @@ bool firmware_wait_key(const struct firmware *fw, uint32_t seconds, EFI_INPUT_KE
  * The end of a boot that cannot go on: says why in one line with a code, then the line test drivers look for, lets
  * the user read and switches the machine off. With when_done = halt it waits for a key first.
  */
+/* The line that scripts/run looks for; hv/end.c says the same once the firmware is gone. */
+void firmware_say_end(const struct firmware *fw, const char *reason);
 __attribute__((noreturn, format(printf, 3, 4)))
 void firmware_fail(const struct firmware *fw, const char *reason, const char *fmt, ...);

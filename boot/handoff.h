@@ -19,6 +19,7 @@
 
 #define HANDOFF_NAME_MAX     48
 #define HANDOFF_PATH_MAX     128
+#define HANDOFF_RUN_ID_MAX   24
 #define HANDOFF_CMDLINE_MAX  1024
 #define HANDOFF_REGIONS_MAX  512
 #define HANDOFF_FILES_MAX    64
@@ -101,6 +102,7 @@ struct handoff {
 	uint64_t efi_reset_system;	/* RuntimeServices->ResetSystem, Microsoft calling convention */
 	uint32_t log_level;		/* trapeze.conf: enum log_level */
 	uint32_t stay_on;		/* trapeze.conf when_done = halt: do not power off at the end */
+	char run_id[HANDOFF_RUN_ID_MAX];	/* trapeze.conf: a word that the last line repeats, unknown to guests; "" = none */
 	char attach[HANDOFF_NAME_MAX];	/* VM whose console owns the terminal; "" = the only one, "none" = nobody */
 
 	struct handoff_framebuffer framebuffer;

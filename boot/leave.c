@@ -140,7 +140,8 @@ static void build_tables(struct departure *go)
 /* Too late for the screen and for firmware_fail. */
 __attribute__((noreturn)) static void fail_late(const struct departure *go, const char *why)
 {
-	print("boot: TZ-E034 %s\ntrapeze: END status=1 cannot leave the firmware\n", why);
+	print("boot: TZ-E034 %s\n", why);
+	firmware_say_end(go->fw, "cannot leave the firmware");
 	go->fw->system->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);
 	cpu_stop();
 }

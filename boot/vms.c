@@ -160,6 +160,7 @@ void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 		firmware_fail(fw, "out of memory", "TZ-E032 no memory for the configuration");
 	read_host(vms);
 	fw->stay_on = vms->host.stay_on;
+	fw->run_id = vms->host.run_id;
 	if (!file_list(volume, VM_DIRECTORY, seen_file, &names) || names.count == 0)
 		ini_error_at(&vms->report, VM_DIRECTORY, 1,
 			     "no VM: describe one in \\trapeze\\vms\\NAME.conf");
@@ -254,6 +255,7 @@ void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handof
 
 	handoff->log_level = vms->host.log_level;
 	handoff->stay_on = vms->host.stay_on;
+	text_copy(handoff->run_id, vms->host.run_id, sizeof(handoff->run_id));
 	text_copy(handoff->attach, vms->host.attach.name, sizeof(handoff->attach));
 	for (uint32_t i = 0; i < vms->count; i++)
 		load_vm(&loader, &vms->list[i], &handoff->vms[handoff->vm_count++]);

@@ -9,6 +9,7 @@
 #include "arch/x86/virt/backend.h"
 #include "drivers/uart16550.h"
 #include "hv/console.h"
+#include "hv/end.h"
 #include "hv/files.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
@@ -78,7 +79,7 @@ static void let_read(void)
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 {
 	log_flush();
-	log_say("trapeze: END status=%u %s", failed ? 1U : 0U, text);
+	end_say(failed ? 1U : 0U, text);
 	log_flush();
 	if (handoff.stay_on)
 		cpu_stop();
@@ -141,6 +142,7 @@ void hv_main(uint64_t handoff_address)
 	check_handoff(from);
 	handoff = *from;
 	panic_set_stay_on(handoff.stay_on || is_only_on_screen());
+	end_init(handoff.run_id);
 	log_set_level((enum log_level)handoff.log_level);
 	start_machine();
 	cpu_report();

@@ -7,6 +7,7 @@
  */
 #include "hv/panic.h"
 
+#include "hv/end.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -84,7 +85,7 @@ void panic_set_stay_on(bool stay_on)
 /* Off, unless a human has to read the report from the screen. */
 __attribute__((noreturn)) static void finish(void)
 {
-	log_say("END status=1 panic");
+	end_say(1, "panic");
 	log_flush();
 	panic_stop(is_staying_on);
 }

@@ -121,7 +121,7 @@ static void whole_host(void **state)
 
 	(void)state;
 	assert_int_equal(
-		parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600",
+		parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600\nrun_id = 5d0c1f",
 			   &host, &lines),
 		0);
 	assert_int_equal(host.log_level, 4);
@@ -129,6 +129,7 @@ static void whole_host(void **state)
 	assert_string_equal(host.attach.name, "web1");
 	assert_int_equal(host.attach.line, 3);
 	assert_int_equal(host.timeout, 3600);
+	assert_string_equal(host.run_id, "5d0c1f");
 }
 
 static void sizes(void **state)
@@ -182,7 +183,7 @@ static void messages(void **state)
 		{ "memory = 4K\n",         "out of range: from 1M to 60G" },
 		{ "console = virtoi\n",    "one of auto|virtio|serial; nearest is \"virtio\"" },
 		{ "autostart = true\n",    "one of no|yes" },
-		{ "initrd = /a\n",         "relative to \\trapeze\\" },
+		{ "initrd = /a\n",         "relative to the directory of trapeze.conf" },
 		{ "initrd = a//b\n",       "twice in a row" },
 		{ "initrd = a/\n",         "without \"/\" at its ends" },
 		{ "initrd = a\\b\n",       "write \"/\"" },
