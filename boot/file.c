@@ -106,14 +106,13 @@ static enum file_status measure(EFI_FILE_HANDLE handle, uint64_t *length)
 	return *length ? FILE_OK : FILE_EMPTY;
 }
 
-enum file_status file_check(const struct volume *volume, const char *path)
+enum file_status file_check(const struct volume *volume, const char *path, uint64_t *length)
 {
 	EFI_FILE_HANDLE handle = open_path(volume, path);
 	enum file_status status = FILE_MISSING;
-	uint64_t length;
 
 	if (handle) {
-		status = measure(handle, &length);
+		status = measure(handle, length);
 		handle->Close(handle);
 	}
 	return status;

@@ -16,6 +16,7 @@
 #define VM_DIRECTORY	"vms"
 #define FILE_NAME_LEN	64	/* "vms/NAME.conf" */
 #define REASON		"configuration error"
+#define SECTOR		512U
 
 _Static_assert(sizeof(VM_DIRECTORY) + HANDOFF_NAME_MAX + sizeof(".conf") <= FILE_NAME_LEN,
 	       "vms/NAME.conf fits");
@@ -91,17 +92,32 @@ static void seen_file(void *ctx, const char *file_name)
 	names->count++;
 }
 
-static void check_file(struct vms *vms, const char *conf, const char *key,
-		       const struct config_file *file)
+/* Its length, or 0 when there is no such file to load. */
+static uint64_t check_file(struct vms *vms, const char *conf, const char *key,
+			   const struct config_file *file)
 {
+	uint64_t length = 0;
 	enum file_status status;
 
 	if (!file->path[0])
-		return;
-	status = file_check(vms->volume, file->path);
+		return 0;
+	status = file_check(vms->volume, file->path, &length);
 	if (status != FILE_OK)
 		ini_error_at(&vms->report, conf, file->line, "%s = \"%s\": %s", key, file->path,
 			     file_status_text(status));
+	return status == FILE_OK ? length : 0;
+}
+
+static void check_disk(struct vms *vms, const char *conf, const char *key,
+		       const struct config_file *file)
+{
+	const uint64_t length = check_file(vms, conf, key, file);
+
+	if (length % SECTOR)
+		ini_error_at(&vms->report, conf, file->line,
+			     "%s = \"%s\": its %llu bytes are not whole sectors of %u: pad it "
+			     "(truncate -s %%%u)",
+			     key, file->path, (unsigned long long)length, SECTOR, SECTOR);
 }
 
 static void read_vm(struct vms *vms, const char *name)
@@ -120,12 +136,12 @@ static void read_vm(struct vms *vms, const char *name)
 		return;
 	}
 	config_parse_vm(&text, name, vm, &vms->report);
-	check_file(vms, conf, "kernel", &vm->kernel);
-	check_file(vms, conf, "initrd", &vm->initrd);
+	(void)check_file(vms, conf, "kernel", &vm->kernel);
+	(void)check_file(vms, conf, "initrd", &vm->initrd);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
-		check_file(vms, conf, disk_keys[i], &vm->disks[i].file);
+		check_disk(vms, conf, disk_keys[i], &vm->disks[i].file);
 	for (unsigned i = 0; i < HANDOFF_MODULES_MAX; i++)
-		check_file(vms, conf, module_keys[i], &vm->modules[i]);
+		(void)check_file(vms, conf, module_keys[i], &vm->modules[i]);
 	ini_report_end(&vms->report, conf);
 	if (vm->autostart)
 		vms->count++;
@@ -163,7 +179,7 @@ void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 	fw->run_id = vms->host.run_id;
 	if (!file_list(volume, VM_DIRECTORY, seen_file, &names) || names.count == 0)
 		ini_error_at(&vms->report, VM_DIRECTORY, 1,
-			     "no VM: describe one in \\trapeze\\vms\\NAME.conf");
+			     "no VM: describe one in vms/NAME.conf, beside trapeze.conf");
 	ini_report_end(&vms->report, VM_DIRECTORY);
 	for (uint32_t i = 0; i < names.count; i++)
 		read_vm(vms, names.list[i]);

@@ -28,6 +28,11 @@ def die_with_us():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def quoted(path):
+    """A comma ends a value in QEMU's options; two are one."""
+    return str(path).replace(",", ",,")
+
+
 class Qemu:
     """QEMU's software mode, which emulates AMD-V (never VT-x)."""
 
@@ -45,11 +50,11 @@ class Qemu:
     def command(self):
         o = self.options
         command = ["qemu-system-x86_64", "-machine", self.machine, "-cpu", o.cpu or self.cpu, "-smp", str(o.cpus),
-                   "-m", str(o.memory), "-bios", FIRMWARE, "-drive", f"file={o.image},format=raw,if=ide,snapshot=on",
+                   "-m", str(o.memory), "-bios", FIRMWARE, "-drive", f"file={quoted(o.image)},format=raw,if=ide,snapshot=on",
                    "-nodefaults", "-vga", "std", "-display", "none", "-no-reboot", "-boot", "c",
                    "-chardev", "stdio,id=com1,signal=off", "-serial", "chardev:com1"]
         if o.screenshot:
-            command += ["-qmp", f"unix:{self.scratch}/qmp,server=on,wait=off"]
+            command += ["-qmp", f"unix:{quoted(self.scratch)}/qmp,server=on,wait=off"]
         if o.gdb:
             command += ["-gdb", "tcp:127.0.0.1:1234", "-S"]
         return command + shlex.split(o.extra or "")
@@ -100,7 +105,7 @@ boot: disk
 com1: enabled=1, mode=term, dev={com1}
 clock: sync=none
 port_e9_hack: enabled=1
-log: {scratch}/log
+log: "{scratch}/log"
 panic: action=fatal
 error: action=report
 info: action=ignore

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What goes onto the disk that the machine boots: boot.efi, hv.elf, the configuration and the files it names.
 
-A configuration is a directory with trapeze.conf (optional) and vms/*.conf, or one NAME.conf that describes a VM.
-The paths in it are looked for beside it and then in the build directory.
+A configuration is a directory with trapeze.conf (optional) and vms/*.conf, one NAME.conf that describes a VM, or the
+options that describe one. The paths in it are looked for beside it and then in the build directory. Nothing here
+understands it: scripts/checkconf/, made from the hypervisor's own sources, says what is wrong and which files it names.
 """
 import errno
 import os
@@ -13,12 +14,15 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
 HOST_CONF = "when_done = poweroff\n"
-CMDLINE_MAX = 1023      # HANDOFF_CMDLINE_MAX without its end
-FILE_KEYS = re.compile(r"^\s*(kernel|initrd|module\d|disk\d)\s*=\s*([^,\n]+?)\s*(,.*)?$", re.M)
+ANY_MEMORY = 1 << 24    # MiB: an image to keep is for a machine that we do not know
+SHOWN_VALUE = 100       # characters of an option's value in a message
+LOG_LEVEL = re.compile(r"(?m)^[ \t]*log_level[ \t]*=.*$")
+FAULT = re.compile(r"(trapeze\.conf|vms(?:/[^/:]+\.conf)?)(:\d+)?: (.*)")
+FAULTY_VALUE = re.compile(r'^(?:\w+ = ".*": |\w+ "[^"]*" )')       # what the option's own words replace
 
 
 class Refused(Exception):
-    """The user asked for something that cannot be: the message says what and what to do."""
+    """The user asked for something that cannot be: each line says what and what to do."""
 
 
 class Tree:
@@ -26,6 +30,9 @@ class Tree:
 
     def __init__(self, root, build):
         self.root, self.build = Path(root), Path(build)
+        self.places = []        # where files that a configuration names are looked for
+        self.spelt = {}         # file of ours: how the user calls it
+        self.options = []       # the option behind each line of the VM that the command line describes
         self.link(self.built("BOOTX64.EFI"), "EFI/BOOT/BOOTX64.EFI")
         self.link(self.built("hv.elf"), "trapeze/hv.elf")
         (self.root / "trapeze/vms").mkdir()
@@ -37,47 +44,76 @@ class Tree:
         return path
 
     def link(self, source, name):
-        source, place = Path(source), self.root / name
-        if not source.is_file():
-            raise Refused(f"{source}: no such file")
+        place = self.root / name
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.is_symlink():
-            place.symlink_to(source.resolve())
+            place.symlink_to(Path(source).absolute())
 
     def write(self, name, text):
         (self.root / "trapeze" / name).write_text(text)
 
-    def add_named_files(self, conf, places):
-        """Links what a VM's description names. A file that is nowhere is left to boot.efi, which names the line."""
-        for _, name, _ in FILE_KEYS.findall(conf.read_text(errors="replace")):
-            for place in places:
-                if (place / name).is_file():
-                    self.link(place / name, f"trapeze/{name}")
-                    break
-
-    def add_vm_file(self, conf, places):
+    def add_vm_file(self, conf):
         self.link(conf, f"trapeze/vms/{conf.name}")
-        self.add_named_files(conf, places)
+        self.spelt[f"vms/{conf.name}"] = str(conf)
 
-    def add_conf(self, conf, log_level):
+    def add_conf(self, conf):
+        """A configuration of the user's; returns the text of its trapeze.conf."""
         conf = Path(conf)
-        host = HOST_CONF
-        if conf.is_dir():
-            descriptions = sorted((conf / "vms").glob("*.conf"))
-            if not descriptions:
-                raise Refused(f"{conf}: there is no vms/NAME.conf in it")
-            check_names(descriptions)
-            for description in descriptions:
-                self.add_vm_file(description, [conf, self.build])
-            if (conf / "trapeze.conf").exists():
-                host = (conf / "trapeze.conf").read_text(errors="replace")
-        elif conf.is_file():
-            self.add_vm_file(conf, [conf.parent, self.build])
-        else:
+        if conf.is_file():
+            self.add_vm_file(conf)
+            self.places = [conf.parent, self.build]
+            return HOST_CONF
+        if not conf.is_dir():
             raise Refused(f"{conf}: no such file or directory")
-        if log_level:
-            host = re.sub(r"(?m)^\s*log_level\s*=.*\n?", "", host) + f"\nlog_level = {log_level}\n"
-        self.write("trapeze.conf", host)
+        descriptions = sorted((conf / "vms").glob("*.conf"))
+        if not descriptions:
+            raise Refused(f"{conf}: there is no vms/NAME.conf in it")
+        check_names(descriptions)
+        for description in descriptions:
+            self.add_vm_file(description)
+        self.places = [conf, self.build]
+        self.spelt.update({"trapeze.conf": str(conf / "trapeze.conf"), "vms": str(conf / "vms")})
+        host = conf / "trapeze.conf"
+        return host.read_text(errors="replace") if host.exists() else HOST_CONF
+
+    def add_options(self, args):
+        """The VM of --kernel and its companions; returns the text of trapeze.conf."""
+        lines = []
+        for option, key, value, file in described(args):
+            if not re.fullmatch(r"[ -~]*", value):
+                raise Refused(f"{option} must be one line of ASCII text")
+            self.options.append(f"{option} {shortened((file or '') + value)}")
+            if file is not None:
+                name = place_of(key, file)
+                self.link(file, f"trapeze/{name}")
+                value = name + value
+            lines.append(f"{key} = {value}")
+        self.write("vms/guest.conf", "\n".join(lines) + "\n")
+        return HOST_CONF
+
+    def check(self, memory, is_strict):
+        """Puts the files beside the configuration that names them. With is_strict every fault is the end."""
+        done = subprocess.run([self.built("host/checkconf"), str(memory), self.root / "trapeze", *self.places],
+                              capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+        if done.returncode and is_strict:
+            raise Refused("\n".join(map(self.in_users_words, done.stderr.splitlines())) or
+                          f"checkconf ended with status {done.returncode}")
+        for name, source in (line.split("\t") for line in done.stdout.splitlines()):
+            self.link(source, f"trapeze/{name}")
+
+    def in_users_words(self, line):
+        """The file as the user called it, or the option that stands for the line."""
+        found = FAULT.fullmatch(line)
+        if not found:
+            return line
+        name, number, text = found.groups()
+        if not self.options:
+            return f"{self.spelt.get(name, name)}{number or ''}: {text}"
+        return f"{self.options[int(number[1:]) - 1]}: {FAULTY_VALUE.sub('', text, 1)}" if number else f"--vm-{text}"
+
+
+def shortened(value):
+    return value if len(value) <= SHOWN_VALUE else value[:SHOWN_VALUE] + "..."
 
 
 def check_names(descriptions):
@@ -94,39 +130,46 @@ def place_of(key, path):
     return f"vm/{key}/{name}" if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,60}(?<!\.)", name) else f"vm/{key}/file"
 
 
-def one_vm(args):
-    """The text of NAME.conf for --kernel and its companions, and the files it names: [(source, name)]."""
-    if len(args.cmdline or "") > CMDLINE_MAX:
-        raise Refused(f"--cmdline is longer than {CMDLINE_MAX} characters")
-    if not re.fullmatch(r"[ -~]*", args.cmdline or ""):
-        raise Refused("--cmdline must be one line of ASCII text")
-    files, lines = [], []
-    for key, path in ("kernel", args.kernel), ("initrd", args.initrd):
-        if path:
-            files.append((path, place_of(key, path)))
-            lines.append(f"{key} = {files[-1][1]}")
+def disk_parts(text):
+    """(file, what the configuration says behind it). A comma can be part of the file's name, if there is such a file."""
+    path, options = re.fullmatch(r"(.*?)((?:,(?:mode|serial)=[^,]*)*)", text).groups()
+    short, comma, rest = path.partition(",")
+    if comma and not os.path.exists(path) and os.path.exists(short):
+        return short, comma + rest + options
+    return path, options
+
+
+def described(args):
+    """(option, key, value, file) for each line of the VM that the command line describes; the file comes before the value."""
+    yield "--kernel", "kernel", "", args.kernel
+    if args.initrd is not None:
+        yield "--initrd", "initrd", "", args.initrd
     for number, disk in enumerate(args.disk or []):
-        path, _, options = disk.partition(",")
-        files.append((path, place_of(f"disk{number}", path)))
-        lines.append(f"disk{number} = {files[-1][1]}" + (f",{options}" if options else ""))
-    settings = {"cmdline": args.cmdline, "memory": args.vm_memory, "vcpus": args.vcpus, "protocol": args.protocol}
-    lines += [f"{key} = {value}" for key, value in settings.items() if value not in (None, "")]
-    return "\n".join(lines) + "\n", files
+        path, options = disk_parts(disk)
+        yield "--disk", f"disk{number}", options, path
+    for option, key, value in (("--cmdline", "cmdline", args.cmdline or None), ("--vm-memory", "memory", args.vm_memory),
+                               ("--vcpus", "vcpus", args.vcpus), ("--protocol", "protocol", args.protocol)):
+        if value is not None:
+            yield option, key, str(value), None
 
 
-def write_image(image, args, scratch):
-    """Makes the disk image that the options describe."""
+def write_image(image, args, scratch, run_id=None):
+    """Makes the disk image that the options describe. run_id: what the machine's last line will repeat."""
     tree_dir = Path(scratch) / "esp"
     shutil.rmtree(tree_dir, ignore_errors=True)
     tree = Tree(tree_dir, args.build)
-    if args.kernel:
-        text, files = one_vm(args)
-        tree.write("vms/guest.conf", text)
-        for source, name in files:
-            tree.link(source, f"trapeze/{name}")
-        tree.write("trapeze.conf", HOST_CONF + (f"log_level = {args.log_level}\n" if args.log_level else ""))
-    else:
-        tree.add_conf(args.conf or SCRIPTS.parent / "guest/conf/linux.conf", args.log_level)
+    host = tree.add_options(args) if args.kernel is not None else \
+        tree.add_conf(args.conf or SCRIPTS.parent / "guest/conf/linux.conf")
+    if args.log_level:
+        host = LOG_LEVEL.sub("", host) + f"\nlog_level = {args.log_level}\n"
+    if run_id:
+        host += f"\nrun_id = {run_id}\n"
+    tree.write("trapeze.conf", host)
+    tree.check(ANY_MEMORY if args.write_image else args.memory, is_strict=not args.no_check)
+    make_image(image, tree_dir)
+
+
+def make_image(image, tree_dir):
     made = subprocess.run([SCRIPTS / "mkimage", image, tree_dir], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL)
     if made.returncode and os.strerror(errno.ENOSPC) in made.stderr:

@@ -132,14 +132,14 @@ def write_conf(directory, vms, host="attach = none\n"):
         (directory / "vms" / f"{name}.conf").write_text(text)
 
 
-def boot(platform, vms, files=(), timeout=BACKSTOP):
+def boot(platform, vms, files=(), timeout=BACKSTOP, options=()):
     """One boot of a machine with these VMs, to its end. files: [(name, bytes)] beside the configuration."""
     with tempfile.TemporaryDirectory(prefix="trapeze-test-") as directory:
         write_conf(f"{directory}/conf", vms)
         for name, data in files:
             (Path(directory) / "conf" / name).write_bytes(data)
         serial = Path(directory) / "serial"
-        done = run(*platform.options, "--conf", f"{directory}/conf", "--serial", serial, "--timeout", timeout)
+        done = run(*platform.options, *options, "--conf", f"{directory}/conf", "--serial", serial, "--timeout", timeout)
         output = serial.read_text(errors="replace") if serial.exists() else ""
     return Outcome(done.returncode, output, done.stderr, parse(output, vms))
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """scripts/run as a user meets it: what it refuses, what it ends with, and that it leaves nothing behind."""
+import gzip
 import os
+import re
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -14,6 +17,7 @@ import machine
 
 USAGE, CRASHED, TIMEOUT, INTERRUPTED = 2, 1, 124, 130
 HELLO = machine.BUILD / "tiny/hello.bin"
+AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
 
 
 @pytest.mark.parametrize("arguments, says", [
@@ -24,13 +28,22 @@ HELLO = machine.BUILD / "tiny/hello.bin"
     (["--timeout", "-1"], "--timeout"),
     (["--no-such-option"], "unrecognized"),
     (["--initrd", "x"], "--kernel"),
+    (["--vcpus", "0"], "--vcpus describes the VM of --kernel"),
     (["--kernel", HELLO, "--conf", "x"], "choose one"),
-    (["--kernel", "no/such/kernel"], "no/such/kernel: no such file"),
-    (["--kernel", HELLO, "--initrd", "no/such/initrd"], "no/such/initrd: no such file"),
-    (["--kernel", HELLO, "--disk", "no/such/disk,mode=ro"], "no/such/disk: no such file"),
+    (["--kernel", HELLO, "--kernel", "other"], "--kernel is given twice"),
+    (["--kernel", "no/such/kernel"], "--kernel no/such/kernel: no such file"),
+    (["--kernel", HELLO, "--initrd", "no/such/initrd"], "--initrd no/such/initrd: no such file"),
+    (["--kernel", HELLO, "--disk", "no/such/disk,mode=ro"], "--disk no/such/disk,mode=ro: no such file"),
+    (["--kernel", HELLO, "--disk", HELLO, "--disk", f"{HELLO},mod=ro"], ",mod=ro: after the path come mode=cow|ro|rw"),
+    (["--kernel", HELLO, "--vm-memory", "4T"], "--vm-memory 4T: not a size"),
+    (["--kernel", HELLO, "--vm-memory", "61G"], "--vm-memory 61G: out of range: from 1M to 60G"),
+    (["--kernel", HELLO, "--vm-memory", "2G"], "--vm-memory: 2048 MiB"),
+    (["--kernel", HELLO, "--vcpus", "9"], "--vcpus 9: write a number from 1 to 8"),
+    (["--kernel", HELLO, "--vcpus", "0"], "--vcpus 0: write a number from 1 to 8"),
     (["--conf", "no/such/directory"], "no/such/directory"),
     (["--image", "no/such/image"], "no/such/image: no such file"),
-    (["--kernel", HELLO, "--cmdline", "x" * 2000], "--cmdline is longer"),
+    (["--kernel", HELLO, "--cmdline", "x" * 2000], "too long: 2000 characters, at most 1023"),
+    (["--kernel", HELLO, "--cmdline", "a\nvcpus = 2"], "--cmdline must be one line"),
     (["--kernel", HELLO, "--on", "qemu", "--serial", "no/such/place"], "no/such/place: No such file"),
     (["--kernel", HELLO, "--on", "qemu", "--serial", "/dev/full"], "/dev/full: No space left"),
 ], ids=lambda value: "-".join(map(str, value))[:40].replace("/", ".") if isinstance(value, list) else "")
@@ -40,14 +53,90 @@ def test_usage(arguments, says):
     assert says in done.stderr
 
 
-# ---- Machines that refuse ---------------------------------------------------------------------------------
+# ---- Files and configurations that cannot be: refused before an emulator starts, once, in the user's words -------------
 
 def sector(code):
     return code.ljust(510, b"\0") + b"\x55\xaa"
 
 
+def bzimage(version, length):
+    """As much of a bzImage as its header says, or less."""
+    image = bytearray(0x400)
+    image[0x1f1] = 1
+    struct.pack_into("<IHH", image, 0x1f4, 0x1000, 0, 0)     # syssize: 64 KiB follow
+    struct.pack_into("<H", image, 0x1fe, 0xaa55)
+    struct.pack_into("<BB4sH", image, 0x200, 0xeb, 0x66, b"HdrS", version)
+    image[0x211] = 1
+    struct.pack_into("<H", image, 0x236, 1)
+    return bytes(image).ljust(length, b"\0")
+
+
+MULTIBOOT = struct.pack("<III", 0x1badb002, 0, -0x1badb002 & 0xffffffff).ljust(8192, b"\0")
+BAD_KERNELS = {
+    "empty": (b"", "the file is empty"),
+    "text": (b"This is the README of a kernel, and no kernel: it has more than a line.\n" * 9, "it is a text file"),
+    "truncated": (bzimage(0x20f, 0x2000), "truncated: shorter than its header says"),
+    "old": (bzimage(0x203, 0x20000), "its boot protocol is older"),
+    "gzip": (gzip.compress(MULTIBOOT), "it is compressed with gzip: a Multiboot kernel"),
+    "noise": (bytes((i * 197 + 11) % 256 for i in range(5000)), "neither a bzImage, nor a Multiboot kernel"),
+}
+
+
+def refused_at_once(*arguments):
+    """The lines of a refusal that came before any emulator."""
+    start = time.monotonic()
+    done = machine.run("--on", "qemu", *arguments)
+    assert done.returncode == USAGE, done.stdout + done.stderr
+    assert not done.stdout and time.monotonic() - start < AT_ONCE
+    assert not re.search(r"\\trapeze|guest\.conf|vm/|/tmp/trapeze-\w+/esp", done.stderr), "our words, not the user's"
+    lines = done.stderr.splitlines()
+    assert len(set(lines)) == len(lines)
+    return lines
+
+
+@pytest.mark.parametrize("name", BAD_KERNELS)
+def test_bad_kernel(tmp_path, name):
+    data, says = BAD_KERNELS[name]
+    (tmp_path / name).write_bytes(data)
+    lines = refused_at_once("--kernel", tmp_path / name)
+    assert len(lines) == 1 and f"--kernel {tmp_path / name}: " in lines[0] and says in lines[0]
+
+
+def test_directory_is_no_kernel(tmp_path):
+    assert f"--kernel {tmp_path}: this is a directory" in refused_at_once("--kernel", tmp_path)[0]
+
+
+def test_disk_of_odd_length(tmp_path):
+    disk = tmp_path / "odd, with a comma"
+    disk.write_bytes(bytes(1001))
+    lines = refused_at_once("--kernel", HELLO, "--disk", f"{disk},mode=ro")
+    assert lines == [f"scripts/run: --disk {disk},mode=ro: its 1001 bytes are not whole sectors of 512: pad it "
+                     "(truncate -s %512)"]
+
+
+def test_every_fault_of_a_configuration(tmp_path):
+    machine.write_conf(tmp_path / "conf", {
+        "bad": "kernel = tiny/hello.bin\nmemry = 16M\nvcpus = many\ninitrd = no/such/file\n",
+        "worse": "vcpus = 9\n"}, host="attach = nobody\nlog_level = 3\n")
+    lines = refused_at_once("--conf", tmp_path / "conf", "--log-level", "info")
+    for says in ('vms/bad.conf:2: unknown key "memry": the nearest valid key is "memory"', 'vms/bad.conf:3: vcpus = "many"',
+                 'vms/bad.conf:4: initrd = "no/such/file": no such file in ', 'vms/worse.conf:1: vcpus = "9"',
+                 'vms/worse.conf:1: the key "kernel" is missing', 'trapeze.conf:1: attach = "nobody": no VM of this name'):
+        assert any(f"{tmp_path}/conf/{says}" in line for line in lines), says
+    assert len(lines) == 6, "nothing about log_level, which --log-level replaces"
+
+
+def test_kernels_of_a_configuration(tmp_path):
+    machine.write_conf(tmp_path / "conf", {"a": "kernel = tiny/hello.bin\n", "b": "# b\nkernel = text\n"})
+    (tmp_path / "conf/text").write_text("no kernel\n")
+    lines = refused_at_once("--conf", tmp_path / "conf")
+    assert len(lines) == 1 and f'{tmp_path}/conf/vms/b.conf:2: kernel "text" is neither' in lines[0]
+
+
+# ---- Machines that refuse what scripts/run did not look at ---------------------------------------------------------------------------------
+
 def boot(vms, files=(), **keywords):
-    return machine.boot(machine.SVM, vms, files, **keywords)
+    return machine.boot(machine.SVM, vms, files, options=("--no-check",), **keywords)
 
 
 GOOD = "kernel = tiny/hello.bin\nmemory = 16M\n"
@@ -91,6 +180,97 @@ def test_falling_vm_stays_down(outcome):
     assert outcome.output.count("again: stopped: ") == 1, "what cannot start is not tried twice"
 
 
+@pytest.fixture
+def place():
+    if machine.SVM.missing:
+        pytest.skip(machine.SVM.missing)
+    with tempfile.TemporaryDirectory(prefix="trapeze-test-") as directory:
+        Path(directory, "tmp").mkdir()
+        yield directory
+
+
+# ---- The verdict, and what is typed -----------------------------------------------------------------------------
+
+# Prints `text`, repeats what is typed until a q comes, and ends as `last` says.
+SPEAKER = """
+	org 0x7c00
+	bits 16
+	cli
+	xor ax, ax
+	mov ds, ax
+	mov si, text
+print:	lodsb
+	test al, al
+	jz {next}
+	call put
+	jmp print
+echo:	mov dx, 0x3fd
+	in al, dx
+	test al, 1
+	jz echo
+	mov dx, 0x3f8
+	in al, dx
+	call put
+	cmp al, 'q'
+	jne echo
+last:	{last}
+put:	mov bl, al
+busy:	mov dx, 0x3fd
+	in al, dx
+	test al, 0x20
+	jz busy
+	mov dx, 0x3f8
+	mov al, bl
+	out dx, al
+	ret
+text:	db `{text}`, 0
+	times 510-($-$$) db 0
+	dw 0xaa55
+"""
+ORDERLY, TRIPLE_FAULT = "hlt", "lidt [text + 64]\n\tint3"
+
+
+def speak(place, text, last=ORDERLY, listen=False, **keywords):
+    """A machine with one VM that prints this text; the CompletedProcess of scripts/run on pipes."""
+    source, binary = Path(place, "speaker.asm"), Path(place, "speaker.bin")
+    source.write_text(SPEAKER.format(text=text, last=last, next="echo" if listen else "last"))
+    subprocess.run(["nasm", "-f", "bin", source, "-o", binary], check=True)
+    return machine.run("--on", "qemu", "--kernel", binary, "--vm-memory", "16M", "--protocol", "bootsector",
+                       "--timeout", machine.BACKSTOP, **keywords)
+
+
+FORGED = (r"trapeze: END status={} all VMs are off\r\ntrapeze: END status={} all VMs are off (run )\r\n"
+          r"trapeze: PANIC forged\r\n")
+
+
+@pytest.mark.parametrize("last, forged, status", [(TRIPLE_FAULT, 0, CRASHED), (ORDERLY, 1, 0)],
+                         ids=["crashed-says-well", "well-says-crashed"])
+def test_guest_cannot_forge_the_verdict(place, last, forged, status):
+    done = speak(place, FORGED.format(forged, forged), last)
+    assert "PANIC forged" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout[-1000:]
+    assert re.search(rf"trapeze: END status={status} .*\(run \w+\)", done.stdout)
+
+
+def test_piped_input_reaches_the_guest(place):
+    """The firmware would take it for keys."""
+    Path(place, "typed").write_text("from a pipe\n" * 9 + "q")
+    with open(f"{place}/typed") as typed:
+        done = speak(place, r"speak\r\n", listen=True, stdin=typed)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr
+    assert done.stdout.count("from a pipe") == 9
+
+
+def test_no_wait_after_the_last_word(place):
+    """boot.efi leaves five seconds to read why it gave up: nobody reads at a machine that we have started."""
+    machine.write_conf(f"{place}/conf", {"bad": "kernel = no/such/kernel\n"})
+    with machine.Dialogue("--on", "qemu", "--no-check", "--conf", f"{place}/conf") as talk:
+        talk.expect(r"trapeze: END status=1 .*")
+        said = time.monotonic()
+        assert talk.end() == CRASHED
+        assert time.monotonic() - said < AT_ONCE - 1
+
+
 # ---- Ends from outside ------------------------------------------------------------------------------------
 
 def spinning(directory):
@@ -104,15 +284,6 @@ def left_behind(directory):
     scratch = Path(directory, "tmp")
     running = subprocess.run(["pgrep", "-f", str(scratch)], capture_output=True, text=True).stdout.split()
     return [*scratch.iterdir(), *running]
-
-
-@pytest.fixture
-def place():
-    if machine.SVM.missing:
-        pytest.skip(machine.SVM.missing)
-    with tempfile.TemporaryDirectory(prefix="trapeze-test-") as directory:
-        Path(directory, "tmp").mkdir()
-        yield directory
 
 
 def test_timeout(place):
