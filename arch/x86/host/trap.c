@@ -157,11 +157,6 @@ void cpu_dispatch_interrupt(uint8_t vector)
 	host_lapic_eoi();
 }
 
-uint64_t trap_unknown_interrupts(void)
-{
-	return unknown_interrupts;
-}
-
 struct reg_row {
 	const char *name;
 	uint64_t    val;

@@ -18,4 +18,3 @@ void trap_handle(struct trap_frame *frame);	/* called by trap_entry.asm only */
 const char *trap_name(uint64_t vector);		/* "#GP general protection"; "interrupt" from 32 on */
 void trap_log_registers(const struct trap_frame *frame);	/* by name, one log line each row */
 void trap_log_control(void);			/* CR0, CR2, CR3, CR4, EFER, this processor */
-uint64_t trap_unknown_interrupts(void);		/* vectors that came with nobody to take them */

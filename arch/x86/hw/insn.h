@@ -117,10 +117,7 @@ static inline uint32_t inl(uint16_t port)
 }
 
 static inline void cpu_cli(void) { __asm__ volatile("cli" : : : "memory"); }
-static inline void cpu_sti(void) { __asm__ volatile("sti" : : : "memory"); }
 static inline void cpu_pause(void) { __asm__ volatile("pause" : : : "memory"); }
-static inline void cpu_wbinvd(void) { __asm__ volatile("wbinvd" : : : "memory"); }
-static inline void cpu_invlpg(uint64_t addr) { __asm__ volatile("invlpg (%0)" : : "r"(addr) : "memory"); }
 
 /* Wait for an interrupt with none lost in between: STI holds interrupts off for one instruction. Returns with them off. */
 static inline void cpu_wait_irq(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""What the drawing of the tree forbids, for scripts/lint: who may include whom, circles of includes, functions that nobody
+calls, names that are defined twice. Each check is a function from {file: text} to faults (file, line, what).
+
+The lists STILL_... are debts that the tree had when the check came: they only ever get shorter. notes() says which
+entries are no longer needed.
+"""
+import os
+import re
+from collections import Counter, defaultdict
+
+PRODUCT = ("boot", "hv", "arch", "drivers")
+COMMENT_OR_TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/', re.S)
+INCLUDE = re.compile(r'#include "([^"]+)"')
+
+# A directory (or file) and what its files may include; the longest match on the left counts, on the right any.
+# The two vendors are not on anybody's list but their own: they are reached through struct virt_backend.
+HANDOFF = "boot/handoff.h"
+HOST, HW = "arch/x86/host", "arch/x86/hw"
+HV = ["hv", HANDOFF, "arch/x86/virt", "arch/x86/exit", "arch/x86/emulate", "arch/x86/guestboot"]
+VENDOR = ["arch/x86/exit", "arch/x86/emulate", "arch/x86/virt", HW, HOST, "hv"]
+MAY_INCLUDE = {
+    "boot":           ["boot", "hv/lib", HW],
+    "hv/lib":         ["hv/lib"],
+    "hv/dev":         ["hv", HANDOFF],
+    "hv/virtio":      ["hv", HANDOFF],
+    "hv":             HV,
+    HW:               [HW, "hv/lib"],
+    HOST:             [HOST, HW, "arch/x86/virt", "hv", HANDOFF],
+    "arch/x86/virt":  ["arch/x86/virt", HW, HOST, "arch/x86/exit", "hv", HANDOFF],
+    "arch/x86/emulate": ["arch/x86/emulate", "arch/x86/virt", HW, HOST, "arch/x86/exit", "hv"],
+    "arch/x86/guestboot": ["arch/x86/guestboot", "arch/x86/virt", "arch/x86/exit", HW, "hv", HANDOFF],
+    "arch/x86/exit":  ["arch/x86/exit", "arch/x86/emulate", "arch/x86/virt", HW, HOST, "hv"],
+    "arch/x86/vmx":   ["arch/x86/vmx", *VENDOR],
+    "arch/x86/svm":   ["arch/x86/svm", *VENDOR],
+    "drivers":        ["drivers", HW, HOST, "hv", HANDOFF],
+}
+# hv/ is without x86's own words. These files have yet to hand theirs over to arch/x86/virt.
+STILL_INCLUDE = {
+    "hv/console.c":         ["drivers/fb.h", "drivers/uart16550.h"],
+    "hv/dump.c":            [HW + "/cr.h"],
+    "hv/init_sipi.c":       [HW + "/msr.h"],
+    "hv/machine.c":         [HOST + "/tsc.h"],
+    "hv/main.c":            [HOST + "/ap.h", HOST + "/cpu.h", HOST + "/lapic.h", HOST + "/paging.h", HOST +
+                             "/tsc.h", HW + "/insn.h", "drivers/uart16550.h"],
+    "hv/sched.c":           [HOST + "/cpu.h", HOST + "/fpu.h", HOST + "/lapic.h", HW + "/insn.h"],
+    "hv/vcpu.c":            [HOST + "/cpu.h", HOST + "/fpu.h", HW + "/cr.h", HW + "/insn.h"],
+    "hv/virtio/entropy.c":  [HOST + "/cpu.h", HW + "/insn.h"],
+    "hv/vm.c":              [HOST + "/cpu.h", HOST + "/fpu.h", HW + "/insn.h"],
+}
+
+
+def is_within(name, place):
+    return name == place or name.startswith(place + "/")
+
+
+def includes(text):
+    """(line, file) of each include of ours; generated files have no directory."""
+    for number, line in enumerate(text.split("\n"), 1):
+        match = INCLUDE.match(line)
+        if match and "/" in match[1]:
+            yield number, match[1]
+
+
+def check_includes(texts):
+    for name, text in texts.items():
+        places = [place for place in MAY_INCLUDE if is_within(name, place)]
+        if not places:
+            continue
+        allowed = MAY_INCLUDE[max(places, key=len)]
+        debts = STILL_INCLUDE.get(name, [])
+        for number, included in includes(text):
+            if included not in debts and not any(is_within(included, place) for place in allowed):
+                yield name, number, f"{os.path.dirname(name)} may not include {included} (scripts/drawing.py, MAY_INCLUDE)"
+
+
+# ---- Circles ----------------------------------------------------------------------------------------------
+
+CIRCLE_MAX = 2              # there and back
+STILL_CIRCLE_MAX = 15
+
+
+def shortest_way(graph, start, goal):
+    """From start to goal along includes, both named; None when there is no way."""
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop(0)
+        for step in sorted(graph.get(way[-1], ())):
+            if step == goal:
+                return way + [goal]
+            if step not in seen:
+                seen.add(step)
+                ways.append(way + [step])
+    return None
+
+
+def long_circles(graph, members):
+    """For each include within the group the shortest circle through it that is longer than there and back."""
+    inside = {name: graph.get(name, set()) & members for name in members}
+    for start in sorted(members):
+        for step in sorted(inside[start]):
+            way = shortest_way({**inside, step: inside[step] - {start}}, step, start)
+            if way:
+                yield [start, *way]
+
+
+def groups(graph):
+    """Sets of nodes of which each reaches each other (Tarjan's strongly connected components)."""
+    order, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        order[node] = low[node] = len(order)
+        stack.append(node)
+        for other in graph.get(node, ()):
+            if other not in order:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], order[other])
+        if low[node] == order[node]:
+            at = stack.index(node)
+            found.append(set(stack[at:]))
+            del stack[at:]
+
+    for node in sorted(graph):
+        if node not in order:
+            visit(node)
+    return found
+
+
+def include_graph(texts, of=lambda name: name):
+    graph = defaultdict(set)
+    for name, text in texts.items():
+        for _, included in includes(text):
+            if of(included) != of(name):
+                graph[of(name)].add(of(included))
+    return graph
+
+
+def circles(graph):
+    """(size, shortest circle in it that is too long) of every group that has one."""
+    for group in groups(graph):
+        circle = min(long_circles(graph, group), key=len, default=None)
+        if circle:
+            yield len(group), circle
+
+
+def circles_of_modules(texts):
+    """name.c and name.h as one: modules of which none can be understood, or tested, without the others."""
+    for size, circle in circles(include_graph(texts, lambda name: name.rsplit(".", 1)[0])):
+        yield circle[0] + ".c", size, f"{size} modules include each other (aim: {CIRCLE_MAX}): " + " -> ".join(circle)
+
+
+def check_circles(texts):
+    """Headers that include each other around (what is compiled then depends on who was first), and too many modules."""
+    headers = {name: text for name, text in texts.items() if name.endswith(".h")}
+    for _, circle in circles(include_graph(headers)):
+        yield circle[0], 1, "a circle of includes: " + " -> ".join(circle)
+    yield from ((name, 1, what) for name, size, what in circles_of_modules(texts) if size > STILL_CIRCLE_MAX)
+
+
+# ---- Functions that nobody calls ------------------------------------------------------------------------------
+
+DEFINITION = re.compile(r"^(?!static (?!inline))(?!typedef)[a-zA-Z_][\w *]*?\b(\w+)\([^;{}]*\)\s*\{", re.M)
+PROTOTYPE = re.compile(r"^(?!static)(?:__attribute__\(\(.*?\)\)\s*)*[a-zA-Z_][\w *]*?\b(\w+)\((?:[^;{}]|\n)*?\)[^;{}()]*(?:__attribute__\(\(.*?\)\))?;",
+                       re.M)
+WORD = re.compile(r"\b[a-zA-Z_]\w*\b")
+CALLED_FROM_OUTSIDE = {"efi_main"}
+# Called by their unit tests alone.
+STILL_UNCALLED = {
+    "acpi_pm_power_button", "gpm_destroy", "gva_write", "memdisk_destroy", "npt_destroy", "npt_lookup", "npt_unmap",
+    "page_total_bytes", "reset_architectural", "vm_load", "vm_save", "vm_state_size", "vm_stop_clock",
+}
+
+
+def without_comments(text):
+    return COMMENT_OR_TEXT.sub(lambda match: match[0] if match[0][0] in "\"'" else re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def uncalled(texts, assembly):
+    """A function is called when its name occurs once more than its definition and its prototypes do."""
+    plain = {name: without_comments(text) for name, text in texts.items()}
+    said = Counter(WORD.findall("\n".join([*plain.values(), *assembly])))
+    promised = Counter(match[1] for text in plain.values() for match in PROTOTYPE.finditer(text))
+    for name, text in plain.items():
+        for match in DEFINITION.finditer(text):
+            function = match[1]
+            if said[function] == 1 + promised[function] and function not in CALLED_FROM_OUTSIDE:
+                yield name, text.count("\n", 0, match.start()) + 1, function
+
+
+# ---- Words that are defined twice -----------------------------------------------------------------------------
+
+DEFINE = re.compile(r"^#define (\w+)[ \t]+(\S[^\n]*?)[ \t]*$", re.M)
+STILL_TWICE = {
+    "APIC_PAGE", "BITS_PER_BYTE", "BROADCAST_32", "BROADCAST_8", "COM1", "CPL_USER", "CPUID_TOPOLOGY",
+    "DESC_CODE64", "DESC_DATA", "DIVISOR_115200", "ENTRIES", "ICR_MODE", "ICR_SHORTHAND", "IOAPIC_PINS",
+    "IOAPIC_VERSION", "KIB", "LCR_8N1", "LCR_DLAB", "LSR_THRE", "MEMTYPE_WB", "MTRR_TYPES_VALID", "PAE_ROOT",
+    "PAGE_SHIFT", "PAGE_SIZE", "PAT_RESET", "PAT_TYPES_VALID", "PIT_HZ", "POLLS_MAX", "REAL_MODE_SHIFT",
+    "SCRATCH_TEST", "SECTOR", "SELECTOR_OFFSET", "SELECTOR_TI", "STACK_SIZE", "STUB_SIZE", "TABLE_MAX", "TYPE_CODE",
+    "TYPE_LDT", "TYPE_RW", "VECTORS",
+}
+
+
+def same_value(value):
+    return re.sub(r"(?<=[0-9a-fA-F])[uUlL]+\b", "", value).replace(" ", "")
+
+
+def twice(texts):
+    """One word, one place: equal in two files it should be in a header; a header's word must not mean something else."""
+    places = defaultdict(list)
+    for name, text in texts.items():
+        plain = without_comments(text)
+        for match in DEFINE.finditer(plain):
+            places[match[1]].append((name, plain.count("\n", 0, match.start()) + 1, same_value(match[2])))
+    for word, uses in sorted(places.items()):
+        for i, (name, line, value) in enumerate(uses):
+            others = [use for use in uses[:i] if use[0] != name and
+                      (use[2] == value or use[0].endswith(".h") or name.endswith(".h"))]
+            if others:
+                yield name, line, word, f"{others[0][0]}:{others[0][1]}"
+
+
+# ---- All of it --------------------------------------------------------------------------------------------------
+
+def of_product(texts, *suffixes):
+    return {name: text for name, text in texts.items() if name.split("/")[0] in PRODUCT and name.endswith(suffixes)}
+
+
+def check(texts):
+    """(faults, notes) of a tree given as {file: text}: faults as (file, line, what), notes as lines."""
+    code, assembly = of_product(texts, ".c", ".h"), of_product(texts, ".asm", ".inc", ".ld").values()
+    unused, double = list(uncalled(code, assembly)), list(twice(code))
+    faults = [*check_includes(code), *check_circles(code)]
+    faults += [(name, line, f"nobody calls {function}") for name, line, function in unused if function not in STILL_UNCALLED]
+    faults += [(name, line, f"{word} is also defined in {other}") for name, line, word, other in double
+               if word not in STILL_TWICE]
+    notes = [f"{name}:1: {what}" for name, _, what in circles_of_modules(code)]
+    notes += [f"scripts/drawing.py:1: {debt} is paid: take it out of its list" for debt in paid(code, unused, double)]
+    return faults, notes
+
+
+def paid(code, unused, double):
+    """Entries of the lists of debts that are no longer needed."""
+    included = {name: {other for _, other in includes(text)} for name, text in code.items()}
+    yield from (f"{name}: {other}" for name, others in STILL_INCLUDE.items() for other in others
+                if other not in included.get(name, ()))
+    yield from sorted(STILL_UNCALLED - {function for _, _, function in unused})
+    yield from sorted(STILL_TWICE - {word for _, _, word, _ in double})
