@@ -2,6 +2,8 @@
 """Starts the jobs of the selected tests ahead of them, in their order, and hands each test its job's result."""
 import pytest
 
+import machine
+
 
 def pytest_collection_finish(session):
     if session.config.option.collectonly:
@@ -14,6 +16,15 @@ def pytest_collection_finish(session):
             jobs[job.name] = job
     for job in jobs.values():
         job.start()
+
+
+def pytest_runtest_logstart():
+    """pytest -v has just written the test's name, without an end of line."""
+    machine.Progress.is_mid_line = True
+
+
+def pytest_runtest_logfinish():
+    machine.Progress.is_mid_line = False
 
 
 @pytest.fixture

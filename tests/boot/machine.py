@@ -47,6 +47,25 @@ RYZEN = Platform("svm-ryzen", "svm", ("--on", "bochs", "--cpu", "ryzen"))
 PLATFORMS = (VMX, SVM, RYZEN)
 
 
+# ---- Progress ---------------------------------------------------------------------------------------------
+
+class Progress:
+    """What the machines are at, a line each, between pytest's own lines and also where there is no terminal."""
+    lock = threading.Lock()
+    is_mid_line = False         # pytest has named the test that it waits for (conftest.py)
+    here = threading.local()    # .job and .since, in the thread of a job
+
+    @classmethod
+    def say(cls, text):
+        job = getattr(cls.here, "job", None)
+        if not job:
+            return
+        with cls.lock:
+            begin, cls.is_mid_line = "\n" if cls.is_mid_line else "", False
+            # Not sys.stdout, which pytest keeps for the report of a test that fails.
+            print(f"{begin}    {time.monotonic() - cls.here.since:4.0f} s  {job}: {text}", file=sys.__stdout__, flush=True)
+
+
 # ---- Jobs -------------------------------------------------------------------------------------------------
 
 class Job:
@@ -61,7 +80,16 @@ class Job:
 
     def start(self):
         if not self.future and not self.platform.missing:
-            self.future = self.pool.submit(self.work)
+            self.future = self.pool.submit(self.run)
+
+    def run(self):
+        Progress.here.job, Progress.here.since = self.name, time.monotonic()
+        Progress.say("starts")
+        try:
+            return self.work()
+        finally:
+            Progress.say("is done")
+            Progress.here.job = None
 
     def result(self):
         self.start()
@@ -70,12 +98,21 @@ class Job:
 
 # ---- Running a configuration to its end -----------------------------------------------------------------
 
-def run(*arguments, **keywords):
-    """scripts/run with these arguments; a CompletedProcess with text."""
+def start(*arguments, **keywords):
+    """scripts/run with these arguments, as text on pipes."""
     keywords.setdefault("stdin", subprocess.DEVNULL)
-    keywords.setdefault("timeout", BACKSTOP + 60)
-    return subprocess.run([RUN, "--build", BUILD, *map(str, arguments)], capture_output=True, text=True,
-                          errors="replace", cwd=ROOT, **keywords)
+    return subprocess.Popen([RUN, "--build", BUILD, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, errors="replace", cwd=ROOT, **keywords)
+
+
+def run(*arguments, **keywords):
+    """The same to its end; a CompletedProcess."""
+    with start(*arguments, **keywords) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=BACKSTOP + 60)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 @dataclass
@@ -106,6 +143,21 @@ class Outcome:
 
 
 END_OF_VM = re.compile(r"(shut off \((?:shutdown|destroyed)\)|crashed|rebooting): (.*); \d+ exits")
+
+
+def follow(serial, names, process):
+    """Tells which VM has ended, while the machine runs."""
+    ended, told = 0, 0
+    while process.poll() is None:
+        time.sleep(1)
+        lines = serial.read_text(errors="replace").splitlines() if serial.exists() else []
+        for line in lines[told:-1]:
+            log = re.match(r"trapeze: (\S+): (.*)", line)
+            end = log and log[1] in names and END_OF_VM.match(log[2])
+            if end:
+                ended += 1
+                Progress.say(f"{log[1]} {end[1]} ({ended} of {len(names)})")
+        told = max(told, len(lines) - 1)
 
 
 def parse(output, names):
@@ -139,9 +191,12 @@ def boot(platform, vms, files=(), timeout=BACKSTOP, options=()):
         for name, data in files:
             (Path(directory) / "conf" / name).write_bytes(data)
         serial = Path(directory) / "serial"
-        done = run(*platform.options, *options, "--conf", f"{directory}/conf", "--serial", serial, "--timeout", timeout)
+        with start(*platform.options, *options, "--conf", f"{directory}/conf", "--serial", serial, "--timeout",
+                   timeout) as process:
+            follow(serial, vms, process)    # it says little on its own pipes, so nobody has to empty them
+            stderr = process.stderr.read()
         output = serial.read_text(errors="replace") if serial.exists() else ""
-    return Outcome(done.returncode, output, done.stderr, parse(output, vms))
+    return Outcome(process.returncode, output, stderr, parse(output, vms))
 
 
 # ---- Talking to a machine ---------------------------------------------------------------------------------
@@ -207,7 +262,9 @@ class Dialogue:
                                          + self.output[-2000:])
                 self.changed.wait(1)
             self.seen = match.end()
-            return match
+        if what:
+            Progress.say(f"has come to {what}")
+        return match
 
     def send(self, line):
         os.write(self.typed, line.encode() + b"\n")
