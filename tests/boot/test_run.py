@@ -223,11 +223,12 @@ busy:	mov dx, 0x3fd
 	mov al, bl
 	out dx, al
 	ret
+nowhere: dw 0, 0, 0
 text:	db `{text}`, 0
 	times 510-($-$$) db 0
 	dw 0xaa55
 """
-ORDERLY, TRIPLE_FAULT = "hlt", "lidt [text + 64]\n\tint3"
+ORDERLY, TRIPLE_FAULT = "hlt", "lidt [nowhere]\n\tint3"
 
 
 def speak(place, text, last=ORDERLY, listen=False, **keywords):
