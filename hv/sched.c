@@ -3,9 +3,7 @@
 #include "hv/sched.h"
 
 #include "arch/x86/host/cpu.h"
-#include "arch/x86/host/fpu.h"
 #include "arch/x86/host/lapic.h"
-#include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "boot/handoff.h"
 #include "hv/console.h"
@@ -57,6 +55,7 @@ void sched_init(const char *attach, uint32_t count)
 {
 	attach_name = attach;
 	attach_only = !*attach && count == 1;
+	crashed = 0;
 	turns.length = time_hz() / TURNS_PER_SECOND;
 	timer_init(&turn_end, turn_is_over, NULL);
 	timer_set_hook(host_lapic_arm);
@@ -139,28 +138,6 @@ static struct party *pick(void)
 			find_ready(slot);
 	turn = turn_next(&turns);
 	return turn ? container_of(turn, struct party, turn) : NULL;
-}
-
-/* ---- Switching: state that stays in the processor across exits changes hands here ---- */
-
-static void switch_to(struct vcpu *vcpu)
-{
-	struct cpu  *cpu = this_cpu();
-	struct vcpu *old = cpu->loaded;
-
-	if (old == vcpu)
-		return;
-	if (old) {
-		virt->swap(old, NULL);	/* first: it may hand us registers that its control block holds */
-		old->xcr0 = fpu_live_xcr0();
-		fpu_save(old->fpu, old->xcr0, old->xss);
-		old->cr2 = read_cr2();
-	}
-	fpu_restore(vcpu->fpu, vcpu->xcr0, vcpu->xss);
-	dr_load(vcpu);
-	write_cr2(vcpu->cr2);
-	virt->swap(NULL, vcpu);	/* last: it may take them from us */
-	cpu->loaded = vcpu;
 }
 
 /* ---- Ends ---- */
@@ -253,7 +230,7 @@ static bool reap_all(void)
  */
 static void do_host_work(void)
 {
-	cpu_open_irq();
+	cpu_take_interrupts();
 	timer_run_due();
 	host_lapic_arm(timer_next());	/* it may have fired early, for a deadline that is gone */
 	console_poll();
@@ -268,7 +245,7 @@ static bool run_work(struct vm *vm, uint64_t end)
 {
 	while (work_is_pending(&vm->work)) {
 		work_run_one(&vm->work);
-		cpu_open_irq();
+		cpu_take_interrupts();
 		if (this_cpu()->attention || time_now() >= end)
 			return false;
 	}
@@ -284,7 +261,7 @@ static void run_vcpu(struct vcpu *vcpu, uint64_t left)
 	bool has_rivals = turn_has_rivals(&turns);
 	uint64_t end = time_now() + left;
 
-	switch_to(vcpu);
+	vcpu_load(vcpu);
 	if (!virt->limit_turn(vcpu, has_rivals ? left : TIMER_NEVER) && has_rivals)
 		timer_arm(&turn_end, end);
 	else
@@ -320,7 +297,7 @@ uint32_t sched_run(void)
 		if (party) {
 			run(party);
 		} else if (page_idle_work()) {
-			cpu_open_irq();		/* a little at a time, so that nobody waits for it */
+			cpu_take_interrupts();		/* a little at a time, so that nobody waits for it */
 		} else {
 			timer_disarm(&turn_end);
 			cpu_idle();

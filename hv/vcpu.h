@@ -66,6 +66,9 @@ struct vcpu {
 __attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
 void vcpu_destroy(struct vcpu *vcpu);
 
+/* This processor holds its registers that stay across exits, and no longer those of the one that ran here before. */
+void vcpu_load(struct vcpu *vcpu);
+
 /* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or the host's TSC says so. */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end);
 

@@ -19,6 +19,10 @@ UNIT_vm_clock := hv/vm_clock.c hv/timer.c tests/unit/fake/clock_fake.c
 UNIT_state := hv/state.c
 UNIT_turn := hv/turn.c
 UNIT_restart := hv/restart.c
+UNIT_vm := hv/vm.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
+           tests/unit/fake/cpu_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/page_fake.c
+UNIT_sched := hv/sched.c hv/turn.c hv/restart.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c tests/unit/fake/cpu_fake.c \
+              tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
 UNIT_pit := hv/dev/pit.c hv/dev/pit_counter.c $(DEV_TEST)
 UNIT_rtc := hv/dev/rtc.c hv/dev/calendar.c $(DEV_TEST)

@@ -280,6 +280,11 @@ void cpu_report(void)
 	warn();
 }
 
+void cpu_take_interrupts(void)
+{
+	cpu_open_irq();
+}
+
 void cpu_idle(void)
 {
 	if (!this_cpu()->attention)

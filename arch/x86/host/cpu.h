@@ -95,6 +95,7 @@ const char *cpu_join(void);		/* then CR0, CR4, EFER, XCR0; or what it lacks that
 /* Handlers run with interrupts off and must EOI nothing: cpu_dispatch_interrupt does. */
 void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));
 void cpu_dispatch_interrupt(uint8_t vector);	/* by trap.c and by "acknowledge interrupt on exit"; sends the EOI */
+void cpu_take_interrupts(void);		/* those that are pending; off again afterwards */
 void cpu_idle(void);			/* halt until an interrupt; returns at once when attention is set */
 void cpu_set_breakpoints(const uint64_t addr[4]);	/* DR0 to DR3; DR7 has them enabled in a guest only */
 void cpu_report(void);			/* one log line: which processor, what it offers us */

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hv/sched.c with VMs whose life is a script: who runs when, what a start, an end and a loop of restarts cost the
+ * neighbour, and what the verdict is.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/virt/backend.h"
+#include "clock_fake.h"
+#include "cpu_fake.h"
+#include "hv/console.h"
+#include "hv/lib/util.h"
+#include "hv/page.h"
+#include "hv/sched.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+#include "log_fake.h"
+
+#define SECOND		FAKE_HZ
+#define MS		(FAKE_HZ / 1000)
+#define TURN		(10 * MS)
+#define PIECE		10000U		/* ticks of one call of vm_start or vm_dismantle */
+#define PLAYERS		3U
+
+/* What a VM does in each of its lives, and what became of it. */
+struct player {
+	struct handoff_vm config;
+	uint64_t     life;		/* ticks it runs until it ends... */
+	enum vm_end  end;		/* ...so */
+	unsigned     lives;		/* then its next end is a shutdown */
+	unsigned     start_pieces, end_pieces;
+	uint64_t     sleeps_every, sleeps_for;
+	bool         is_refused;
+
+	struct timer alarm;
+	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
+	unsigned     starts, pieces, log_lines;
+};
+
+static struct player players[PLAYERS];
+static bool has_turn_timer;
+
+static struct player *player_with(const struct handoff_vm *config)
+{
+	struct player *player = players;
+
+	while (&player->config != config)
+		player++;
+	return player;
+}
+
+static struct player *player_of(const struct vm *vm)
+{
+	return player_with(vm->config);
+}
+
+/* ---- What the scheduler calls ---- */
+
+struct vm *vm_create(const struct handoff_vm *config)
+{
+	struct player *player = player_with(config);
+	struct vm *vm;
+
+	if (player->is_refused)
+		return NULL;
+	vm = calloc(1, sizeof(*vm));
+	vm->config = config;
+	vm->vcpu_count = config->vcpus;
+	strcpy(vm->name, config->name);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		vm->vcpus[i] = calloc(1, sizeof(struct vcpu));
+		vm->vcpus[i]->vm = vm;
+		vm->vcpus[i]->state = VCPU_PARKED;
+	}
+	player->starts++;
+	player->pieces = 0;
+	player->ran = 0;
+	return vm;
+}
+
+void vm_start(struct vm *vm)
+{
+	struct player *player = player_of(vm);
+
+	fake_now += PIECE;
+	if (++player->pieces < player->start_pieces)
+		return;
+	vm->state = VM_RUNNING;
+	vm->vcpus[0]->state = VCPU_READY;
+	vm_clock_start(&vm->clock);
+}
+
+void vm_take_down(struct vm *vm)
+{
+	timer_disarm(&player_of(vm)->alarm);
+	player_of(vm)->pieces = 0;
+	vm->state = VM_ENDING;
+}
+
+bool vm_dismantle(struct vm *vm)
+{
+	struct player *player = player_of(vm);
+
+	fake_now += PIECE;
+	if (++player->pieces < player->end_pieces)
+		return false;
+	player->ended_at = fake_now;
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		free(vm->vcpus[i]);
+	free(vm);
+	return true;
+}
+
+void vm_log(const struct vm *vm, const char *fmt, ...)
+{
+	(void)fmt;
+	player_of(vm)->log_lines++;
+}
+
+static void wake(void *ctx)
+{
+	struct vcpu *vcpu = ctx;
+
+	vcpu->state = VCPU_READY;
+	cpu_fake.attention = true;
+}
+
+/* Until its life ends, it sleeps, its turn is over, or a timer of anybody's interrupts. */
+void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
+{
+	struct player *player = player_of(vcpu->vm);
+	uint64_t until = min_u64(turn_end, max_u64(timer_next(), fake_now));
+
+	player->longest_gap = max_u64(player->longest_gap, fake_now - player->last_seen);
+	until = min_u64(until, fake_now + player->life - player->ran);
+	if (player->sleeps_every)
+		until = min_u64(until, fake_now + player->sleeps_every - player->awake);
+	player->ran += until - fake_now;
+	player->awake += until - fake_now;
+	fake_now = player->last_seen = until;
+	if (player->ran == player->life) {
+		vcpu->vm->end = player->starts < player->lives ? player->end : VM_END_SHUTDOWN;
+	} else if (player->awake == player->sleeps_every) {
+		player->awake = 0;
+		vcpu->state = VCPU_HALTED;
+		timer_init(&player->alarm, wake, vcpu);
+		timer_arm(&player->alarm, fake_now + player->sleeps_for);
+	}
+}
+
+static bool limit_turn(struct vcpu *vcpu, uint64_t ticks)
+{
+	(void)vcpu;
+	(void)ticks;
+	return has_turn_timer;
+}
+
+static const struct virt_backend fake_backend = { .limit_turn = limit_turn };
+const struct virt_backend *virt = &fake_backend;
+
+const char *exit_name(uint32_t reason) { (void)reason; return ""; }
+void vcpu_load(struct vcpu *vcpu) { cpu_fake.loaded = vcpu; }
+void cpu_take_interrupts(void) { fake_now += 10; }
+void cpu_idle(void) { fake_now = max_u64(fake_now, timer_next()); }
+void host_lapic_arm(uint64_t tsc) { (void)tsc; }
+bool page_idle_work(void) { return false; }
+void console_attach(struct vm *vm) { (void)vm; }
+void console_poll(void) { }
+
+/* ---- The tests ---- */
+
+static int setup(void **state)
+{
+	(void)state;
+	cpu_fake_install();
+	memset(players, 0, sizeof(players));
+	for (size_t i = 0; i < PLAYERS; i++) {
+		strcpy(players[i].config.name, "player");
+		players[i].config.vcpus = 1;
+		players[i].config.on_reboot = ACTION_RESTART;
+		players[i].start_pieces = players[i].end_pieces = 1;
+		players[i].life = SECOND;
+		players[i].last_seen = fake_now;
+	}
+	sched_init("none", PLAYERS);
+	return 0;
+}
+
+static uint32_t play(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		(void)sched_add(&players[i].config);
+	return sched_run();
+}
+
+/* One that resets at once, for ever: its neighbour notices nothing, and the log hardly. */
+static void test_reboot_loop(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].life = MS / 10;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 4;
+	players[1].life = 3 * SECOND;
+	assert_int_equal(play(2), 0);
+	assert_in_range(players[1].ended_at - begin, 3 * SECOND, 3 * SECOND + 5 * TURN);
+	assert_true(players[1].longest_gap < 2 * TURN);
+	assert_int_equal(players[0].starts, 4);
+	assert_in_range(players[0].ended_at - begin, 7 * SECOND, 7 * SECOND + 10 * TURN);	/* 1 + 2 + 4 */
+	assert_int_equal(players[0].log_lines, 4);
+}
+
+/* What takes long to start and to take apart does so in turns of its own. */
+static void test_big_reset(void **state)
+{
+	(void)state;
+	players[0].start_pieces = players[0].end_pieces = 20000;	/* 100 ms each */
+	players[0].life = MS;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 2;
+	players[1].life = 2 * SECOND;
+	assert_int_equal(play(2), 0);
+	assert_true(players[1].longest_gap <= 2 * TURN + MS);
+	assert_true(players[0].ended_at < players[1].ended_at);
+}
+
+static void test_crashes(void **state)
+{
+	uint64_t begin = fake_now;
+	unsigned before = log_fake_lines;
+
+	(void)state;
+	players[0].life = MS;
+	players[0].end = VM_END_CRASHED;
+	players[0].lives = 100;
+	players[0].config.on_crash = ACTION_RESTART;
+	assert_int_equal(play(1), 1);
+	assert_int_equal(players[0].starts, 5);
+	assert_in_range(fake_now - begin, 15 * SECOND, 15 * SECOND + 10 * TURN);	/* 1 + 2 + 4 + 8 */
+	assert_int_equal(log_fake_lines, before + 1);		/* "not started again" */
+}
+
+static void test_ends_that_are_final(void **state)
+{
+	(void)state;
+	players[0].end = VM_END_REBOOT;
+	players[0].config.on_reboot = ACTION_DESTROY;
+	players[1].end = VM_END_CRASHED;
+	players[2].is_refused = true;
+	players[0].lives = players[1].lives = 100;
+	assert_int_equal(play(3), 2);
+	assert_int_equal(players[0].starts, 1);
+	assert_int_equal(players[1].starts, 1);
+}
+
+/* Who lives for a minute starts again at once. */
+static void test_long_life(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].life = 61 * SECOND;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 3;
+	assert_int_equal(play(1), 0);
+	assert_in_range(fake_now - begin, 183 * SECOND, 183 * SECOND + TURN);
+}
+
+/* Short sleeps, whose alarms interrupt the neighbour's turns, leave the neighbour its half; with either timer. */
+static void test_sleepers(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t begin;
+
+		(void)setup(NULL);
+		begin = fake_now;
+		has_turn_timer = i;
+		players[0].life = players[1].life = SECOND;
+		players[1].sleeps_every = TURN - MS / 5;
+		players[1].sleeps_for = MS / 5;
+		assert_int_equal(play(2), 0);
+		assert_in_range(players[0].ended_at - begin, SECOND, 2 * SECOND + SECOND / 50);
+		assert_true(players[0].longest_gap <= 2 * TURN + MS);
+	}
+}
+
+static unsigned works_done;
+
+static void do_work(void *ctx)
+{
+	works_done++;
+	((struct vm *)ctx)->end = VM_END_SHUTDOWN;
+}
+
+static void put_off(void *ctx)
+{
+	static struct work work;
+
+	(void)ctx;
+	work = (struct work){ .run = do_work, .ctx = cpu_fake.loaded->vm };
+	work_add(&cpu_fake.loaded->vm->work, &work);
+}
+
+/* A VM whose processors all sleep has its devices' work done all the same. */
+static void test_work_of_sleepers(void **state)
+{
+	struct timer timer;
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].sleeps_every = MS;
+	players[0].sleeps_for = 1000 * SECOND;
+	timer_init(&timer, put_off, NULL);
+	timer_arm(&timer, fake_now + 3 * MS);
+	works_done = 0;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(works_done, 1);
+	assert_true(fake_now - begin < TURN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_reboot_loop, setup), cmocka_unit_test_setup(test_big_reset, setup),
+		cmocka_unit_test_setup(test_crashes, setup), cmocka_unit_test_setup(test_ends_that_are_final, setup),
+		cmocka_unit_test_setup(test_long_life, setup), cmocka_unit_test_setup(test_sleepers, setup),
+		cmocka_unit_test_setup(test_work_of_sleepers, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

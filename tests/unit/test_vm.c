@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hv/vm.c and hv/vm_start.c: a VM is built whole or not at all, starts in short pieces, ends for the first reason, and
+ * leaves nothing behind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/exit/cpuid.h"
+#include "arch/x86/guestboot/copies.h"
+#include "arch/x86/guestboot/loader.h"
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/reset.h"
+#include "clock_fake.h"
+#include "cpu_fake.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "hv/page.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+#include "hv/vm_state.h"
+#include "log_fake.h"
+#include "page_fake.h"
+
+#define MEMORY		(16ULL << 20)
+#define FILE_SIZE	150000U		/* three pieces */
+#define ZERO_PIECES	10U
+#define RELEASES	3U
+
+static struct {
+	bool     machine_fails, loader_fails;
+	unsigned zeroed, most_zeroed, stops, releases, vcpus;
+	uint64_t copy_to, entry;
+	bool     clock_runs;
+} fake;
+
+/* ---- What they call ---- */
+
+struct cpu_features cpu_features;
+static const struct npt_format format = { .read = 1, .write = 2, .exec = 4, .large = 1 << 7, .table = 7,
+					  .addr_mask = 0xffffffffff000 };
+static void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
+{
+	(void)vcpu;
+	fake.entry = state->rip;
+}
+
+static const struct virt_backend fake_backend = { .npt = &format, .vcpu_reset = vcpu_reset };
+const struct virt_backend *virt = &fake_backend;
+
+size_t text_copy(char *to, const char *from, size_t size) { return (size_t)snprintf(to, size, "%s", from); }
+uint64_t fpu_guest_xcr0_mask(void) { return 0; }
+void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)
+{
+	(void)table;
+	(void)host;
+	assert_int_equal(facts->vcpu_count, 2);
+}
+
+uint64_t page_free_bytes(void) { return page_fake_limit - page_fake_used; }
+bool page_prepare(uint64_t bytes)
+{
+	assert_int_equal(bytes, MEMORY);
+	return fake.zeroed++ < ZERO_PIECES;
+}
+
+int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
+{
+	assert_ptr_equal(vm->vcpus[id], vcpu);
+	fake.vcpus++;
+	return 0;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fake.vcpus--;
+}
+
+int machine_create(struct vm *vm) { return vm->machine && fake.machine_fails ? -1 : 0; }
+void machine_stop(struct vm *vm)
+{
+	assert_non_null(vm->machine);
+	fake.stops++;
+}
+
+bool machine_release(struct vm *vm)
+{
+	assert_non_null(vm->machine);
+	return ++fake.releases % RELEASES == 0;
+}
+
+void bus_init(struct bus *bus, const char *name) { memset(bus, 0, sizeof(*bus) + 0 * strlen(name)); }
+void vm_run_clock(struct vm *vm)
+{
+	assert_int_equal(vm->state, VM_STARTING);
+	fake.clock_runs = true;
+}
+
+int loader_load(struct vm *vm, struct reset_state *state, struct guest_copies *copies)
+{
+	static const uint8_t file[FILE_SIZE];
+
+	assert_false(fake.clock_runs);
+	if (fake.loader_fails) {
+		vm_kill(vm, "cannot start");
+		return -1;
+	}
+	state->rip = 0x1234;
+	return guest_copies_add(copies, fake.copy_to, file, sizeof(file)) ? 0 : -1;
+}
+
+/* ---- The tests ---- */
+
+static struct handoff_vm config;
+
+static int setup(void **state)
+{
+	(void)state;
+	cpu_fake_install();
+	memset(&fake, 0, sizeof(fake));
+	fake.copy_to = 1 << 20;
+	page_fake_limit = 64ULL << 20;
+	config = (struct handoff_vm){ .name = "guest", .vcpus = 2, .memory = MEMORY };
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return page_fake_used != 0 || fake.vcpus != 0 ? -1 : 0;
+}
+
+static unsigned destroy(struct vm *vm)
+{
+	unsigned calls = 1;
+
+	vm_take_down(vm);
+	assert_int_equal(vm->state, VM_ENDING);
+	while (!vm_dismantle(vm))
+		calls++;
+	return calls;
+}
+
+/* Calls of vm_start until it runs or has ended; none zeroes more than a few pieces. */
+static unsigned start(struct vm *vm)
+{
+	unsigned calls = 0;
+
+	while (vm->state == VM_STARTING && vm->end == VM_END_NONE) {
+		unsigned before = fake.zeroed;
+
+		vm_start(vm);
+		assert_true(fake.zeroed - before <= 4);
+		calls++;
+	}
+	return calls;
+}
+
+static void test_life(void **state)
+{
+	struct vm *vm = vm_create(&config);
+	unsigned lines = log_fake_lines;
+
+	(void)state;
+	assert_non_null(vm);
+	assert_int_equal(vm->state, VM_STARTING);
+	assert_false(vm_is_alive(vm));
+	assert_int_equal(start(vm), 3 + 3);		/* zeroing and loading, copying and the start */
+	assert_true(vm_is_alive(vm));
+	assert_int_equal(vm->vcpus[0]->state, VCPU_READY);
+	assert_int_equal(fake.entry, 0x1234);
+	assert_true(fake.clock_runs);
+	assert_null(vm->start);
+	assert_int_equal(log_fake_lines, lines + 1);
+	assert_true(destroy(vm) > RELEASES);
+	assert_int_equal(fake.stops, 1);
+}
+
+static void test_restart_is_silent(void **state)
+{
+	struct vm *vm = vm_create(&config);
+	unsigned lines = log_fake_lines;
+
+	(void)state;
+	vm->is_restart = true;
+	(void)start(vm);
+	assert_true(vm_is_alive(vm));
+	assert_int_equal(log_fake_lines, lines);
+	(void)destroy(vm);
+}
+
+static void test_starts_that_fail(void **state)
+{
+	struct vm *vm;
+
+	(void)state;
+	fake.loader_fails = true;
+	vm = vm_create(&config);
+	(void)start(vm);
+	assert_int_equal(vm->end, VM_END_CRASHED);
+	assert_int_equal(vm->state, VM_STARTING);
+	(void)destroy(vm);
+
+	fake.loader_fails = false;
+	fake.zeroed = 0;
+	vm = vm_create(&config);
+	page_fake_limit = page_fake_used;		/* none left for the file */
+	(void)start(vm);
+	assert_int_equal(vm->end, VM_END_CRASHED);
+	assert_string_equal(vm->end_reason, "cannot start: out of host memory while its files were copied");
+	assert_false(fake.clock_runs);
+	(void)destroy(vm);
+}
+
+static void test_first_reason_wins(void **state)
+{
+	struct vm *vm = vm_create(&config);
+
+	(void)state;
+	(void)start(vm);
+	cpu_fake.attention = false;
+	vm_stop(vm, VM_END_REBOOT, "reset by %s", "the guest");
+	assert_true(cpu_fake.attention);
+	assert_false(vm_is_alive(vm));
+	vm_kill(vm, "too late");
+	vm_stop(vm, VM_END_SHUTDOWN, "too late");
+	assert_int_equal(vm->end, VM_END_REBOOT);
+	assert_string_equal(vm->end_reason, "reset by the guest");
+	(void)destroy(vm);
+}
+
+/* Whichever page it does not get: no VM, and nothing is lost. */
+static void test_out_of_memory(void **state)
+{
+	struct vm *vm = NULL;
+	uint64_t pages = 0;
+
+	(void)state;
+	config.memory = 1 << 20;
+	while (!vm) {
+		page_fake_limit = pages++ * PAGE_SIZE;
+		vm = vm_create(&config);
+		if (!vm)
+			assert_true(page_fake_used == 0 && fake.vcpus == 0);
+	}
+	assert_true(pages > 10);
+	(void)destroy(vm);
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	fake.machine_fails = true;
+	assert_null(vm_create(&config));
+	fake.machine_fails = false;
+	config.memory = 1ULL << 30;		/* more than there is */
+	assert_null(vm_create(&config));
+	config.memory = MEMORY;
+	config.vcpus = 0;
+	assert_null(vm_create(&config));
+	config.vcpus = VM_VCPUS_MAX + 1;
+	assert_null(vm_create(&config));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_life), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
+		TEST(test_out_of_memory), TEST(test_refusals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
