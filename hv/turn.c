@@ -33,7 +33,7 @@ static bool goes_before(const struct turn *a, const struct turn *b)
 
 struct turn *turn_next(struct turns *turns)
 {
-	uint64_t earliest = turns->clock > turns->length ? turns->clock - turns->length : 0;
+	uint64_t credit = turns->length / 2, earliest = turns->clock > credit ? turns->clock - credit : 0;
 	struct turn *first = NULL;
 
 	for (struct turn *turn = turns->list; turn; turn = turn->next) {

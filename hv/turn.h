@@ -9,7 +9,8 @@
  * first. An interrupt in between changes nothing about the two numbers, so a turn that was cut short is continued.
  *
  * The common clock is the start of the latest turn. Who slept finds its start behind the clock, and so goes first
- * when it wakes; but at most one turn behind, for time in which it did not want the processor is not owed to it.
+ * when it wakes; but at most half a turn behind, for time in which it did not want the processor is not owed to it, and
+ * two turns in a row would be more than the others are to wait.
  */
 #include <stdbool.h>
 #include <stddef.h>
