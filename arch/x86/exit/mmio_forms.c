@@ -212,31 +212,39 @@ static enum exit_result cmpxchg_wide(struct mmio *mmio)
 	return EXIT_SKIP;
 }
 
+#define OF(form)	{ .run = form }
+#define WIDE(form)	{ .run = form, .is_wide = true }
+#define OWN(form)	{ .run = form, .finds_operands = true }
+
 static const struct mmio_form forms[] = {
-	[INSN_MOV] = { mov }, [INSN_MOVZX] = { extend }, [INSN_MOVSX] = { extend }, [INSN_MOVBE] = { movbe },
-	[INSN_ADD] = { alu }, [INSN_OR] = { alu }, [INSN_ADC] = { alu }, [INSN_SBB] = { alu },
-	[INSN_AND] = { alu }, [INSN_SUB] = { alu }, [INSN_XOR] = { alu }, [INSN_CMP] = { alu },
-	[INSN_TEST] = { alu }, [INSN_INC] = { alu }, [INSN_DEC] = { alu }, [INSN_NOT] = { alu },
-	[INSN_NEG] = { alu }, [INSN_XADD] = { alu },
-	[INSN_BT] = { alu }, [INSN_BTS] = { alu }, [INSN_BTR] = { alu }, [INSN_BTC] = { alu },
-	[INSN_ROL] = { alu }, [INSN_ROR] = { alu }, [INSN_RCL] = { alu }, [INSN_RCR] = { alu },
-	[INSN_SHL] = { alu }, [INSN_SHR] = { alu }, [INSN_SAR] = { alu },
-	[INSN_SHLD] = { double_shift }, [INSN_SHRD] = { double_shift },
-	[INSN_BSF] = { bit_scan }, [INSN_BSR] = { bit_scan },
-	[INSN_IMUL] = { multiply }, [INSN_MUL_WIDE] = { multiply_wide }, [INSN_IMUL_WIDE] = { multiply_wide },
-	[INSN_SETCC] = { setcc }, [INSN_CMOVCC] = { cmovcc },
-	[INSN_XCHG] = { xchg }, [INSN_CMPXCHG] = { cmpxchg },
-	[INSN_CMPXCHG_WIDE] = { cmpxchg_wide, .is_wide = true },
-	[INSN_STORE_SEG] = { store_segment }, [INSN_SMSW] = { smsw },
-	[INSN_STOS] = { mmio_string, .finds_operands = true }, [INSN_MOVS] = { mmio_string, .finds_operands = true },
-	[INSN_LODS] = { mmio_string, .finds_operands = true }, [INSN_SCAS] = { mmio_string, .finds_operands = true },
-	[INSN_CMPS] = { mmio_string, .finds_operands = true },
-	[INSN_PUSH] = { mmio_push, .finds_operands = true }, [INSN_PUSHF] = { mmio_push, .finds_operands = true },
-	[INSN_POP] = { mmio_pop, .finds_operands = true },
-	[INSN_ENTER] = { mmio_enter, .finds_operands = true }, [INSN_LEAVE] = { mmio_leave, .finds_operands = true },
+	[INSN_MOV] = OF(mov), [INSN_MOVZX] = OF(extend), [INSN_MOVSX] = OF(extend), [INSN_MOVBE] = OF(movbe),
+	[INSN_ADD] = OF(alu), [INSN_OR] = OF(alu), [INSN_ADC] = OF(alu), [INSN_SBB] = OF(alu),
+	[INSN_AND] = OF(alu), [INSN_SUB] = OF(alu), [INSN_XOR] = OF(alu), [INSN_CMP] = OF(alu),
+	[INSN_TEST] = OF(alu), [INSN_INC] = OF(alu), [INSN_DEC] = OF(alu), [INSN_NOT] = OF(alu),
+	[INSN_NEG] = OF(alu), [INSN_XADD] = OF(alu),
+	[INSN_BT] = OF(alu), [INSN_BTS] = OF(alu), [INSN_BTR] = OF(alu), [INSN_BTC] = OF(alu),
+	[INSN_ROL] = OF(alu), [INSN_ROR] = OF(alu), [INSN_RCL] = OF(alu), [INSN_RCR] = OF(alu),
+	[INSN_SHL] = OF(alu), [INSN_SHR] = OF(alu), [INSN_SAR] = OF(alu),
+	[INSN_SHLD] = OF(double_shift), [INSN_SHRD] = OF(double_shift),
+	[INSN_BSF] = OF(bit_scan), [INSN_BSR] = OF(bit_scan),
+	[INSN_IMUL] = OF(multiply), [INSN_MUL_WIDE] = OF(multiply_wide), [INSN_IMUL_WIDE] = OF(multiply_wide),
+	[INSN_SETCC] = OF(setcc), [INSN_CMOVCC] = OF(cmovcc),
+	[INSN_XCHG] = OF(xchg), [INSN_CMPXCHG] = OF(cmpxchg),
+	[INSN_CMPXCHG_WIDE] = WIDE(cmpxchg_wide),
+	[INSN_STORE_SEG] = OF(store_segment), [INSN_SMSW] = OF(smsw),
+	[INSN_STOS] = OWN(mmio_string), [INSN_MOVS] = OWN(mmio_string),
+	[INSN_LODS] = OWN(mmio_string), [INSN_SCAS] = OWN(mmio_string),
+	[INSN_CMPS] = OWN(mmio_string),
+	[INSN_PUSH] = OWN(mmio_push), [INSN_PUSHF] = OWN(mmio_push),
+	[INSN_POP] = OWN(mmio_pop),
+	[INSN_ENTER] = OWN(mmio_enter), [INSN_LEAVE] = OWN(mmio_leave),
 };
+
+#undef OF
+#undef WIDE
+#undef OWN
 
 struct mmio_form mmio_form_of(enum insn_kind kind)
 {
-	return (size_t)kind < countof(forms) ? forms[kind] : (struct mmio_form){ NULL };
+	return (size_t)kind < countof(forms) ? forms[kind] : (struct mmio_form){ .run = NULL };
 }
