@@ -5,6 +5,10 @@
  * Back pressure. A request whose bytes the back took only in part is held, with the cursor behind
  * what was taken, until the back has room. Bytes go through a small buffer of ours, so that the
  * back sees each of them once, whatever the driver does meanwhile.
+ *
+ * Input waits at the back until the driver has sent something. Linux' driver puts its receive buffers out before its
+ * console exists and throws away what comes in between (in_intr in drivers/char/virtio_console.c): what was piped in, or
+ * typed ahead, would be lost. Whoever sends has a console.
  */
 #include "hv/virtio/console.h"
 
@@ -42,6 +46,10 @@ static enum virtio_answer send_request(struct virtio_dev *dev, struct vq *vq, st
 	uint8_t bytes[TX_BYTES];
 
 	(void)is_new;
+	if (!con->has_spoken) {
+		con->has_spoken = true;
+		dev->later(dev->ctx, VIRTIO_CONSOLE_RX);
+	}
 	while (vq->budget > 0) {
 		const struct vq_cursor start = req->read;
 		const size_t len = vq_read(vq, req, bytes, sizeof(bytes));
@@ -102,7 +110,7 @@ static size_t front_input(void *ctx, const uint8_t *data, size_t len)
 {
 	struct virtio_console *con = ctx;
 
-	if (!con->dev.is_live)
+	if (!con->dev.is_live || !con->has_spoken)
 		return 0;
 	if (con->is_receiving) {
 		tell_size_again(con, data, len);
@@ -122,7 +130,7 @@ static void fill_receive_buffers(struct virtio_console *con)
 {
 	struct vq *vq = &con->dev.queues[VIRTIO_CONSOLE_RX];
 
-	if (!vq_begin(vq))
+	if (!con->has_spoken || !vq_begin(vq))
 		return;
 	vq_disable_notify(vq);
 	con->is_receiving = true;
@@ -200,7 +208,7 @@ struct char_front virtio_console_front(struct virtio_console *con)
 void virtio_console_init(struct virtio_console *con, const struct char_back *back)
 {
 	con->back = *back;
-	con->is_receiving = false;
+	con->is_receiving = con->has_spoken = false;
 	con->config = (struct virtio_console_config){ .max_nr_ports = 1 };
 	con->dev = (struct virtio_dev){
 		.name = "virtio-console",

@@ -33,6 +33,7 @@ struct virtio_console {
 	struct virtio_dev            dev;
 	struct virtio_console_config config;
 	struct char_back             back;
+	bool                         has_spoken;	/* the driver has sent something: it is ready to listen, see console.c */
 	bool                         is_receiving;	/* back.readable was called in the VM's turn: input may come */
 	struct vq_req                rx_req, tx_req;
 };
