@@ -191,6 +191,7 @@ static void messages(void **state)
 		{ "initrd = a/./b\n",      "not allowed" },
 		{ "initrd = a/..\n",       "not allowed" },
 		{ "initrd = a:b\n",        "cannot be part" },
+		{ "initrd = .\n",          "not allowed" },
 		{ "initrd = " LONG_PATH "8\n", "too long: at most 127" },
 		{ "disk0 = ,mode=ro\n",    "relative to" },
 		{ "disk0 = a,mod=ro\n",    "nearest is \"mode\"" },
@@ -204,6 +205,7 @@ static void messages(void **state)
 		{ "cmdline = \"a b\"\n",   "remove the quotation marks" },
 		{ "initrd = \xc3\xa4\n",   "character 10 is not ASCII" },
 		{ "vcpus = \x1b[2J\n",     "not ASCII" },
+		{ "\xc3\xa4 = 1\n",         "character 1 is not ASCII" },
 	};
 
 	(void)state;
@@ -250,6 +252,47 @@ static void missing_kernel(void **state)
 	assert_int_equal(parse_vm("", &vm, &lines), 1);
 }
 
+/* The word with the fewest changes, the first of several. */
+static void nearest(void **state)
+{
+	static const struct { const char *value, *words[4], *says; } rows[] = {
+		{ "kernal", { "initrd", "kernel" }, "kernel" }, { "x", { "yyyx", "z" }, "z" }, { "x", { "xyyy", "z" }, "z" },
+		{ "bcd", { "xbcde", "bcx" }, "bcx" }, { "abc", { "", "ab" }, "ab" }, { "", { "abc", "ab", "xy" }, "ab" },
+		{ "same", { "sane", "same" }, "same" }, { "mdoe", { "serial", "mode" }, "mode" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		const char *found = ini_nearest((struct ini_value){ rows[i].value, strlen(rows[i].value) }, rows[i].words);
+
+		if (!found || strcmp(found, rows[i].says) != 0)
+			fail_msg("\"%s\": \"%s\" instead of \"%s\"", rows[i].value, found, rows[i].says);
+	}
+}
+
+/* Every disk and module has a place of its own, and only "." and ".." are refused among names with a dot in front. */
+static void all_files(void **state)
+{
+	static const char *const paths[] = { "k", ".i", "d0", "d1", "d2", ".d", "m0", "...", "..m", "m3" };
+	struct lines lines;
+	struct config_vm vm;
+	const struct config_file *files[countof(paths)];
+
+	(void)state;
+	assert_int_equal(parse_vm("kernel = k\ninitrd = .i\ndisk0 = d0\ndisk1 = d1\ndisk2 = d2\ndisk3 = .d\n"
+				  "module0 = m0\nmodule1 = ...\nmodule2 = ..m\nmodule3 = m3\n", &vm, &lines), 0);
+	files[0] = &vm.kernel;
+	files[1] = &vm.initrd;
+	for (size_t i = 0; i < 4; i++) {
+		files[2 + i] = &vm.disks[i].file;
+		files[6 + i] = &vm.modules[i];
+	}
+	for (size_t i = 0; i < countof(paths); i++)
+		if (strcmp(files[i]->path, paths[i]) != 0 || files[i]->line != i + 1)
+			fail_msg("%s: \"%s\" in line %u", paths[i], files[i]->path, files[i]->line);
+	assert_int_equal(vm.autostart, 1);
+}
+
 /* All errors of a file are listed, but a binary file does not fill the screen for ever. */
 static void many_errors(void **state)
 {
@@ -288,6 +331,8 @@ static void names(void **state)
 	assert_true(config_name_order("a", "ab") < 0);
 	assert_true(config_same_path("images/VMLINUZ", "Images/vmlinuz"));
 	assert_false(config_same_path("images/a", "images/ab"));
+	assert_true(config_same_path("AMZ", "amz"));
+	assert_false(config_same_path("@[", "`{"));
 }
 
 int main(void)
@@ -297,7 +342,8 @@ int main(void)
 		cmocka_unit_test(whole_host),	  cmocka_unit_test(sizes),
 		cmocka_unit_test(messages),	  cmocka_unit_test(longest_values),
 		cmocka_unit_test(missing_kernel), cmocka_unit_test(many_errors),
-		cmocka_unit_test(names),
+		cmocka_unit_test(names),	  cmocka_unit_test(all_files),
+		cmocka_unit_test(nearest),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
