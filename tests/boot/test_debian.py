@@ -4,6 +4,7 @@
 Each dialogue is a job: a machine that somebody sits at. It notes what it saw; the tests look at the notes.
 """
 import re
+import tempfile
 from functools import partial
 
 import pytest
@@ -88,6 +89,18 @@ def short_dialogue(platform, cpu):
     return notes
 
 
+# ---- A session that is piped in ---------------------------------------------------------------------------
+
+def piped(platform):
+    """All of it lies in the pipe before the machine is on."""
+    with tempfile.TemporaryFile() as typed:
+        typed.write(b"uname -a\npoweroff\n")
+        typed.seek(0)
+        return machine.run(*platform.options, "--kernel", KERNEL, "--initrd", INITRD, "--vm-memory", "256M", "--cmdline",
+                           "console=ttyS0 quiet tz.console=hvc0", "--timeout", machine.BACKSTOP, stdin=typed)
+
+
+PIPED = [machine.Job("debian-piped-svm", machine.SVM, partial(piped, machine.SVM))]
 WHOLE = [machine.Job("debian-vmx", machine.VMX, partial(whole_dialogue, machine.VMX)),
          machine.Job("debian-svm", machine.SVM, partial(whole_dialogue, machine.SVM))]
 MODELS = ("corei5_arrandale_m520", "corei7_haswell_4770", "tigerlake")     # oldest, middle, newest
@@ -155,3 +168,9 @@ def test_shell_on_ttyS0(outcome):
     assert outcome["arithmetic"] == (0, "42")
     assert outcome["tty"] == (0, "/dev/ttyS0")
     assert outcome["status"] == 0
+
+
+@pytest.mark.parametrize("job", PIPED, ids=repr)
+def test_piped_session(outcome):
+    assert "\nLinux trapeze-guest " in outcome.stdout.replace("\r", ""), outcome.stdout[-2000:]
+    assert outcome.returncode == 0, outcome.stdout[-2000:] + outcome.stderr
