@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The two messages that start processors (contract in vcpu.h). */
 #include "arch/x86/hw/msr.h"
-#include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -21,21 +20,28 @@ void vcpu_take_init(struct vcpu *vcpu)
 	lapic_reset(&vcpu->lapic, true);
 	vcpu->pending.is_valid = false;
 	vcpu->nmi_pending = vcpu->nmi_blocked = false;
+	vcpu->start_is_due = false;
 	vcpu->state = VCPU_PARKED;
 }
 
-/* dr_reset and CR2: registers the back end's reset does not touch. */
 bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)
 {
-	struct reset_state state;
-
 	if (vcpu->state != VCPU_PARKED)
 		return false;
-	reset_real_mode(&state, (uint16_t)(vector << SIPI_SHIFT), 0);
-	dr_reset(vcpu);
-	vcpu->cr2 = 0;
-	vcpu->irq_check = true;
-	virt->vcpu_reset(vcpu, &state);
+	vcpu->sipi_vector = vector;
+	vcpu->start_is_due = true;
 	vcpu->state = VCPU_READY;
 	return true;
+}
+
+void vcpu_start_if_due(struct vcpu *vcpu)
+{
+	struct reset_state start;
+
+	if (!vcpu->start_is_due)
+		return;
+	vcpu->start_is_due = false;
+	reset_real_mode(&start, (uint16_t)(vcpu->sipi_vector << SIPI_SHIFT), 0);
+	vcpu_reset(vcpu, &start);
+	vcpu->state = VCPU_READY;
 }

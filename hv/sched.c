@@ -5,6 +5,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/load.h"
 #include "boot/handoff.h"
 #include "hv/console.h"
 #include "hv/lib/format.h"

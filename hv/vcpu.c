@@ -8,6 +8,7 @@
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/inject.h"
+#include "arch/x86/virt/load.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -68,10 +69,7 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
 void vcpu_destroy(struct vcpu *vcpu)
 {
 	lapic_destroy(&vcpu->lapic);
-	if (this_cpu()->loaded == vcpu) {
-		virt->swap(vcpu, NULL);
-		this_cpu()->loaded = NULL;
-	}
+	vcpu_unload(vcpu);
 	virt->vcpu_destroy(vcpu);
 	if (vcpu->fpu)
 		page_free_contiguous(vcpu->fpu, fpu_area_pages());

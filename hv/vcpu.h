@@ -9,13 +9,13 @@
 
 #include "arch/x86/exit/dispatch.h"
 #include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/virt/guest_state.h"
 #include "arch/x86/emulate/fetch.h"
 #include "arch/x86/emulate/insn.h"
 #include "hv/dev/lapic.h"
 #include "hv/trace.h"
 
 struct vm;
-struct reset_state;
 
 enum vcpu_state {
 	VCPU_PARKED,	/* waiting for INIT-SIPI: kept in our scheduler, never in the control block */
@@ -32,6 +32,8 @@ struct vcpu {
 	struct vm   *vm;
 	uint32_t     id;		/* index in its VM = APIC ID */
 	enum vcpu_state state;
+	bool         start_is_due;	/* a SIPI came: sipi_vector says where */
+	uint8_t      sipi_vector;
 	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake it */
 
 	struct exit_record exit;	/* the exit that is being handled, and nothing older */
@@ -49,7 +51,7 @@ struct vcpu {
 	uint64_t     tsc_adjust, tsc_aux;
 	uint64_t     misc_enable, bios_sign;
 	uint64_t     pv_time, pv_wall;	/* exit/pvclock.c */
-	uint64_t     mtrr[32];		/* see exit/msr.c for the order */
+	uint64_t     mtrr[MTRR_REGS];	/* see exit/msr.c for the order */
 
 	uint64_t     dr[4], dr6, dr7;	/* debug registers as the guest sees them: exit/dr.c */
 
@@ -59,15 +61,14 @@ struct vcpu {
 	struct longest_exit longest;
 	uint32_t     delivery_loops;	/* exit/exception.c */
 
+	struct { struct guest_state s; } saved;	/* where vcpu_save puts what the guest can see, and vcpu_restore takes it */
+
 	struct insn_cache insn_cache[INSN_CACHE_SLOTS];	/* virt/fetch.c */
 	struct trace trace;
 };
 
 __attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
 void vcpu_destroy(struct vcpu *vcpu);
-
-/* This processor holds its registers that stay across exits, and no longer those of the one that ran here before. */
-void vcpu_load(struct vcpu *vcpu);
 
 /* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or the host's TSC says so. */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end);
@@ -82,6 +83,12 @@ void vcpu_kick(struct vcpu *vcpu);
  */
 void vcpu_take_init(struct vcpu *vcpu);
 bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector);
+
+/*
+ * A SIPI comes in the middle of the sender's exit, and only the owner of a vCPU touches its control block: so the start
+ * state is loaded here, before the vCPU runs or is saved.
+ */
+void vcpu_start_if_due(struct vcpu *vcpu);
 
 /* Queue an exception; error codes for the vectors that have one. A second one escalates (double, triple fault). */
 void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);

@@ -35,7 +35,7 @@ static bool zero_some(const struct vm *vm)
 static void launch(struct vm *vm)
 {
 	vm_run_clock(vm);
-	virt->vcpu_reset(vm->vcpus[0], &vm->start->state);
+	vcpu_reset(vm->vcpus[0], &vm->start->state);
 	vm->state = VM_RUNNING;
 	vm->vcpus[0]->state = VCPU_READY;
 	page_free(vm->start);

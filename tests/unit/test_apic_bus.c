@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include "arch/x86/hw/msr.h"
-#include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/lib/util.h"
@@ -47,7 +46,6 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 }
 
 void vcpu_kick(struct vcpu *vcpu) { kicks[vcpu->id]++; }
-void dr_reset(struct vcpu *vcpu) { (void)vcpu; }
 
 void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 {
@@ -55,14 +53,11 @@ void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 	stopped->end = end;
 }
 
-static void fake_reset(struct vcpu *vcpu, const struct reset_state *state)
+void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
 	started[vcpu->id] = *state;
 	starts[vcpu->id]++;
 }
-
-static const struct virt_backend fake_backend = { .vcpu_reset = fake_reset };
-const struct virt_backend *virt = &fake_backend;
 
 static int set_up(void **unused)
 {
@@ -194,7 +189,6 @@ static void test_ioapic(void **unused)
 static void test_init_sipi_sipi(void **unused)
 {
 	(void)unused;
-	vcpus[2].cr2 = 77;
 	vcpus[2].nmi_pending = vcpus[2].nmi_blocked = vcpus[2].pending.is_valid = true;
 
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000c500ULL);	/* INIT, level, assert */
@@ -206,12 +200,15 @@ static void test_init_sipi_sipi(void **unused)
 
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* SIPI 9a */
 	assert_int_equal(vcpus[2].state, VCPU_READY);
+	assert_int_equal(starts[2], 0);		/* not in the sender's exit */
+	vcpu_start_if_due(&vcpus[2]);
+	assert_int_equal(vcpus[2].state, VCPU_READY);
 	assert_int_equal(started[2].seg[SEG_CS].base, 0x9a000);
 	assert_int_equal(started[2].seg[SEG_CS].selector, 0x9a00);
 	assert_int_equal(started[2].rip, 0);
-	assert_int_equal(vcpus[2].cr2, 0);
 
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* the second one finds it running */
+	vcpu_start_if_due(&vcpus[2]);
 	assert_int_equal(starts[2], 1);
 	assert_int_equal(starts[0] + starts[1], 0);
 	assert_int_equal(vm.end, VM_END_NONE);

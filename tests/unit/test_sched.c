@@ -14,6 +14,7 @@
 
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/load.h"
 #include "clock_fake.h"
 #include "cpu_fake.h"
 #include "hv/console.h"

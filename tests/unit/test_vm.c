@@ -47,13 +47,13 @@ static struct {
 struct cpu_features cpu_features;
 static const struct npt_format format = { .read = 1, .write = 2, .exec = 4, .large = 1 << 7, .table = 7,
 					  .addr_mask = 0xffffffffff000 };
-static void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
+void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
 	(void)vcpu;
 	fake.entry = state->rip;
 }
 
-static const struct virt_backend fake_backend = { .npt = &format, .vcpu_reset = vcpu_reset };
+static const struct virt_backend fake_backend = { .npt = &format };
 const struct virt_backend *virt = &fake_backend;
 
 size_t text_copy(char *to, const char *from, size_t size) { return (size_t)snprintf(to, size, "%s", from); }

@@ -92,3 +92,5 @@ enum msr {
 /* VM_CR, APM vol. 2, 15.30.1 */
 #define VM_CR_SVM_LOCK		(1ULL << 3)
 #define VM_CR_SVMDIS		(1ULL << 4)
+
+#define PAT_RESET	0x0007040600070406ULL	/* IA32_PAT after a reset: SDM vol. 3, 12.12.4 "Programming the PAT" */

@@ -278,6 +278,16 @@ static enum exit_result svm_exit_resume(struct vcpu *vcpu)
 
 /* ---- The table ---- */
 
+/* What stands at RIP is not what caused the exit, or is no instruction: as if the guest executed it now. */
+static enum exit_result svm_exit_changed(struct vcpu *vcpu)
+{
+	enum fetch_result fetched = (enum fetch_result)svm_of(vcpu)->fetched;
+
+	if (fetched == FETCH_OK)
+		return EXIT_RESUME;
+	return fetch_failed(vcpu, fetched, "no instruction can be read at rip", vcpu->exit.rip);
+}
+
 /* A code that is not in the list, on a processor that is newer than it. */
 static enum exit_result svm_exit_unknown(struct vcpu *vcpu)
 {
@@ -293,7 +303,7 @@ const struct exit_row svm_rows[SVM_ROW_COUNT] = {
 #undef ROW
 	[SVM_ROW_UNKNOWN] = { "unknown exit", svm_exit_unknown },
 	[SVM_ROW_REFUSED] = { "VMRUN refused", svm_exit_refused },
-	[SVM_ROW_CHANGED] = { "instruction changed since the exit", svm_exit_resume },
+	[SVM_ROW_CHANGED] = { "instruction changed since the exit", svm_exit_changed },
 };
 _Static_assert(SVM_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");
 
@@ -314,7 +324,8 @@ static uint32_t length_by_bytes(struct vcpu *vcpu, uint32_t code)
 	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit.rip % INSN_CACHE_SLOTS];
 	const struct insn *insn;
 
-	if (fetch_insn(vcpu, &insn) != FETCH_OK)
+	svm_of(vcpu)->fetched = (uint8_t)fetch_insn(vcpu, &insn);
+	if (svm_of(vcpu)->fetched != FETCH_OK)
 		return 0;
 	/* The bytes that were decoded stand beside the decoding. */
 	return svm_insn_length(code, svm_of(vcpu)->vmcb->control.exitinfo1, slot->mode == INSN_64,

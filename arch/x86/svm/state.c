@@ -23,7 +23,6 @@
 #include "hv/vm.h"
 
 #define CR0_HIDDEN	(CR0_CD | CR0_NW)
-#define PAT_RESET	0x0007040600070406ULL
 #define CPL_USER	3U
 
 /* ---- Life ---- */
@@ -56,77 +55,6 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 	page_free(svm->vmcb);
 	page_free(svm);
 	vcpu->arch = NULL;
-}
-
-/* Nothing of an earlier life stays: no event, no window, no NMI being handled. */
-static void reset_control(struct svm_vcpu *svm)
-{
-	struct vmcb_control *control = &svm->vmcb->control;
-
-	control->interrupt_shadow = 0;
-	control->eventinj = 0;
-	control->intercept_vector3 &= ~(INTERCEPT_IRET | INTERCEPT_VINTR);
-	control->vintr &= ~V_IRQ;
-	control->clean_bits = 0;
-	svm->shadow_rip = SVM_NO_SHADOW;
-	svm->iret_seen = false;
-	svm->want_flush = true;
-}
-
-void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
-{
-	struct svm_vcpu *svm = svm_of(vcpu);
-	struct vmcb_save *save = &svm->vmcb->save;
-	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
-		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
-		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
-		{ REG_RFLAGS, state->rflags | RFLAGS_ONE }, { REG_DR7, DR7_RESET }, { REG_PAT, PAT_RESET },
-		{ REG_DEBUGCTL, 0 },		{ REG_SYSENTER_CS, 0 },		{ REG_SYSENTER_ESP, 0 },
-		{ REG_SYSENTER_EIP, 0 },
-	};
-
-	for (unsigned i = 0; i < GPR_COUNT; i++)
-		vcpu->gpr[i] = state->gpr[i];
-	for (size_t i = 0; i < countof(regs); i++)
-		svm_set(vcpu, regs[i].reg, regs[i].val);
-	for (unsigned i = 0; i < SEG_COUNT; i++)	/* after CR0 and RFLAGS, on which the CPL depends */
-		svm_set_seg(vcpu, i, &state->seg[i]);
-	save->star = save->lstar = save->cstar = save->sfmask = save->kernel_gs_base = 0;
-	save->dr6 = DR6_RESET;
-	vcpu->pending.is_valid = false;
-	vcpu->nmi_blocked = false;
-	reset_control(svm);
-}
-
-/* ---- Switching ---- */
-
-/*
- * VMLOAD and VMSAVE switch the MSRs of SYSCALL and SYSENTER at every entry; TSC_AUX alone is left. CR2
- * lives in the VMCB, but the neutral code switches what the processor holds: give it that.
- */
-static void load_registers(struct vcpu *vcpu)
-{
-	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
-
-	if (cpu_features.has_rdtscp)
-		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
-	vmcb->save.cr2 = vcpu->cr2;
-	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
-}
-
-static void save_registers(struct vcpu *vcpu)
-{
-	if (cpu_features.has_rdtscp)
-		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
-	write_cr2(svm_of(vcpu)->vmcb->save.cr2);
-}
-
-void svm_swap(struct vcpu *out, struct vcpu *in)
-{
-	if (out)
-		save_registers(out);
-	if (in)
-		load_registers(in);
 }
 
 void svm_flush(struct vcpu *vcpu)

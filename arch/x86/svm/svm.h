@@ -465,6 +465,7 @@ struct svm_vcpu {
 	bool     want_flush;
 	uint64_t cr0_hidden;		/* CD and NW as the guest set them; the processor's own stay clear */
 	uint32_t clean_after;	/* clean bits of an unchanged VMCB: all, or none where there are none */
+	uint8_t  fetched;		/* enum fetch_result of the bytes at RIP, where the length comes from them */
 	uint64_t iret_rip;		/* the IRET that will end an NMI handler */
 	bool     iret_seen;
 	uint64_t shadow_rip;		/* the instruction an interrupt shadow covers, if it exited before it ran */
@@ -477,7 +478,7 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu) { return vcpu->ar
 
 /* ---- Who does what ----------------------------------------------------------------------------------- */
 
-struct reset_state;
+struct guest_state;
 
 /* enable.c */
 bool svm_supported(const char **why_not);
@@ -489,8 +490,6 @@ void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_f
 /* state.c */
 int  svm_vcpu_create(struct vcpu *vcpu);
 void svm_vcpu_destroy(struct vcpu *vcpu);
-void svm_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state);
-void svm_swap(struct vcpu *out, struct vcpu *in);
 void svm_enter(struct vcpu *vcpu);
 void svm_flush(struct vcpu *vcpu);
 bool svm_limit_turn(struct vcpu *vcpu, uint64_t ticks);
@@ -525,6 +524,11 @@ void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);
 void svm_keep_shadow(struct vcpu *vcpu);
 void svm_block_nmi(struct vcpu *vcpu);
+/* save.c */
+void svm_load(struct vcpu *vcpu);
+void svm_put(struct vcpu *vcpu);
+void svm_save(struct vcpu *vcpu, struct guest_state *state);
+void svm_restore(struct vcpu *vcpu, const struct guest_state *state);
 /* bitmaps.c */
 #define IOPM_PAGES	3U
 #define MSRPM_PAGES	2U

@@ -17,7 +17,7 @@
 
 struct vcpu;
 struct vm;
-struct reset_state;
+struct guest_state;
 
 struct virt_backend {
 	const char *name;			/* "VT-x", "AMD-V" */
@@ -33,10 +33,17 @@ struct virt_backend {
 
 	int  (*vcpu_create)(struct vcpu *);
 	void (*vcpu_destroy)(struct vcpu *);	/* accepts half-built vCPUs */
-	void (*vcpu_reset)(struct vcpu *, const struct reset_state *);
 
-	/* Another vCPU runs here from now on: control block, and the MSRs that stay in the processor. Either may be NULL. */
-	void (*swap)(struct vcpu *out, struct vcpu *in);
+	/* The vCPU becomes this processor's, and stops being it: the MSRs that stay in the processor across exits. */
+	void (*load)(struct vcpu *);
+	void (*put)(struct vcpu *);
+
+	/*
+	 * What get and get_seg do not reach, of a vCPU that is not loaded: MSRs, blocking, shadow, PDPTEs. restore comes
+	 * last, and leaves nothing of an earlier life: no event, no window.
+	 */
+	void (*save)(struct vcpu *, struct guest_state *);
+	void (*restore)(struct vcpu *, const struct guest_state *);
 
 	/* Give the guest what is due, enter it, come back at the exit. inject decides, this writes the fields. */
 	void (*deliver)(struct vcpu *);

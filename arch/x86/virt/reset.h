@@ -3,7 +3,7 @@
 /*
  * What a virtual processor holds before its first instruction, as one struct of constants per way to start:
  * the architectural reset, a real-mode start (boot sector, SIPI), Linux' 64-bit entry, Multiboot's flat
- * protected mode. The backend's vcpu_reset loads it into the control block; nothing else writes start state.
+ * protected mode. vcpu_reset (guest_state.h) gives it to a vCPU; nothing else writes start state.
  */
 #include <stdint.h>
 

@@ -11,8 +11,6 @@
 #include "hv/lib/util.h"
 #include "hv/vm.h"
 
-#define PENDING_DEBUG_BS	BIT(14)		/* 25.4.2: a single step is due */
-
 /* The length field holds what an earlier exit left there (SDM vol. 3, 28.2.5): a handler that skips would be wrong. */
 static inline void no_instruction(struct vcpu *vcpu)
 {

@@ -19,7 +19,6 @@
 #include "hv/timer.h"
 #include "hv/vm.h"
 
-#define PAT_RESET	0x0007040600070406ULL	/* SDM vol. 3, 12.12.4 */
 #define CR0_TRAPPED	(CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
 #define PAE_ROOT	FIELD(31, 5)
 #define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
@@ -288,71 +287,6 @@ void vmx_set_seg(struct vcpu *vcpu, enum guest_seg index, const struct segment *
 		return;
 	vmwrite(VMCS_GUEST_ES_SELECTOR + step, seg->selector);
 	vmwrite(VMCS_GUEST_ES_RIGHTS + step, seg->rights);
-}
-
-void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
-{
-	struct vmx_vcpu *running = this_cpu()->current, *vmx = vmx_use(vcpu);
-	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
-		{ REG_EFER, state->efer },	{ REG_CR3, state->cr3 },	{ REG_CR4, state->cr4 },
-		{ REG_CR0, state->cr0 },	{ REG_RIP, state->rip },	{ REG_RSP, state->rsp },
-		{ REG_RFLAGS, state->rflags | RFLAGS_ONE }, { REG_DR7, DR7_RESET }, { REG_PAT, PAT_RESET },
-		{ REG_DEBUGCTL, 0 },		{ REG_SYSENTER_CS, 0 },		{ REG_SYSENTER_ESP, 0 },
-		{ REG_SYSENTER_EIP, 0 },
-	};
-
-	for (unsigned i = 0; i < GPR_COUNT; i++)
-		vcpu->gpr[i] = state->gpr[i];
-	for (unsigned i = 0; i < SEG_COUNT; i++)
-		vmx_set_seg(vcpu, i, &state->seg[i]);
-	for (size_t i = 0; i < countof(regs); i++)
-		vmx_set(vcpu, regs[i].reg, regs[i].val);
-	(void)vmx_limit_turn(vcpu, TIMER_NEVER);
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
-	vmwrite(VMCS_GUEST_ACTIVITY, 0);
-	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
-	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
-	vcpu->pending.is_valid = false;
-	vmx_flush(vcpu);
-	/* A start-up IPI resets another's vCPU in the middle of the sender's exit, which goes on with its own VMCS. */
-	if (running && running != vmx)
-		(void)vmx_make_current(running);
-}
-
-/* ---- Registers that stay in the processor while this vCPU is loaded ---- */
-
-static void load_msrs(struct vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = vmx_use(vcpu);
-
-	wrmsr(MSR_STAR, vmx->star);
-	wrmsr(MSR_LSTAR, vmx->lstar);
-	wrmsr(MSR_CSTAR, vmx->cstar);
-	wrmsr(MSR_SFMASK, vmx->sfmask);
-	wrmsr(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
-	if (cpu_features.has_rdtscp)
-		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
-}
-
-static void save_msrs(struct vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = vcpu->arch;
-
-	vmx->star = rdmsr(MSR_STAR);
-	vmx->lstar = rdmsr(MSR_LSTAR);
-	vmx->cstar = rdmsr(MSR_CSTAR);
-	vmx->sfmask = rdmsr(MSR_SFMASK);
-	vmx->kernel_gs = rdmsr(MSR_KERNEL_GS_BASE);
-	if (cpu_features.has_rdtscp)
-		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
-}
-
-void vmx_swap(struct vcpu *out, struct vcpu *in)
-{
-	if (out)
-		save_msrs(out);
-	if (in)
-		load_msrs(in);
 }
 
 void vmx_flush(struct vcpu *vcpu)

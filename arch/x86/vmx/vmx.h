@@ -289,6 +289,8 @@ enum vmx_exit_reason {
 #define BLOCK_SMI		BIT(2)
 #define BLOCK_NMI		BIT(3)
 
+#define PENDING_DEBUG_BS	BIT(14)	/* 25.4.2: a single step is due */
+
 /* EPT violation qualification, 28.2.1, table 28-7 */
 #define EPTQ_READ		BIT(0)
 #define EPTQ_WRITE		BIT(1)
@@ -366,12 +368,14 @@ void vmx_cpu_on(void);
 void vmx_cpu_off(void);
 
 struct vcpu;
-struct reset_state;
+struct guest_state;
 
 int  vmx_vcpu_create(struct vcpu *vcpu);
 void vmx_vcpu_destroy(struct vcpu *vcpu);
-void vmx_vcpu_reset(struct vcpu *vcpu, const struct reset_state *state);
-void vmx_swap(struct vcpu *out, struct vcpu *in);
+void vmx_load(struct vcpu *vcpu);
+void vmx_put(struct vcpu *vcpu);
+void vmx_save(struct vcpu *vcpu, struct guest_state *state);
+void vmx_restore(struct vcpu *vcpu, const struct guest_state *state);
 void vmx_deliver(struct vcpu *vcpu);
 void vmx_enter(struct vcpu *vcpu);
 void vmx_flush(struct vcpu *vcpu);
