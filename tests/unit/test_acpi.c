@@ -223,7 +223,7 @@ static void test_refusals(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct guest_fake guest;
 		gpa_t rsdp;
 
@@ -246,7 +246,7 @@ static void test_iasl(void **unused)
 		skip();
 	rsdp = make(&guest, 2, 3);
 	assert_non_null(mkdtemp(dir));
-	for (size_t i = 0; i < countof(names); i++) {
+	for (size_t i = 0; row_of(names, i); i++) {
 		uint64_t addr = i < 2 ? find_table(&guest, rsdp, names[i]) :
 				guest_number(&guest, find_table(&guest, rsdp, "FACP") + 40, 4);
 		size_t   len = guest_number(&guest, addr + 4, 4);

@@ -57,7 +57,7 @@ static void test_power_off(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		out(&f->bus, CONTROL + rows[i].offset, rows[i].size, rows[i].value);
 		assert_int_equal(f->offs, rows[i].offs);
 		assert_int_equal(in(&f->bus, CONTROL, 2) & 0x2001, 0x0001);	/* ACPI on, SLP_EN reads 0 */

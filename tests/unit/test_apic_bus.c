@@ -178,7 +178,7 @@ static void test_ioapic(void **unused)
 		{ { .dest = 1, .vector = 0x30, .mode = (enum apic_mode)99 }, false },
 	};
 
-	for (size_t i = 0; i < countof(msgs); i++) {
+	for (size_t i = 0; row_of(msgs, i); i++) {
 		set_up(unused);
 		vcpus[2].state = VCPU_PARKED;
 		assert_int_equal(apic_bus_deliver(&vm, &msgs[i].msg), msgs[i].was_taken);

@@ -165,7 +165,7 @@ static void bad_entries(void **state)
 	struct handoff_cpu cpus[4];
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		uint8_t *madt = malloc(MADT_FIRST + sizeof(rows[i]));	/* exactly, for the sanitizer */
 
 		assert_non_null(madt);

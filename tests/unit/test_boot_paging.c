@@ -115,7 +115,7 @@ static void estimate_suffices(void **state)
 			bytes += length[i];
 		}
 		space = new_space(paging_tables_needed(countof(start), bytes, image));
-		for (size_t i = 0; i < countof(start); i++)
+		for (size_t i = 0; row_of(start, i); i++)
 			assert_true(paging_identity(&space.pool, space.root, start[i], length[i]));
 		assert_true(paging_map(&space.pool, space.root,
 				       LINK + (uint64_t)rand() % 512 * PAGE, 0, image));

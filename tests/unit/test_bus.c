@@ -59,7 +59,7 @@ static void test_add_refuses(void **state)
 
 	(void)state;
 	bus_init(&bus, "test");
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct bus_range range = range_of(&rec, rows[i].start, rows[i].length, rows[i].sizes);
 
 		assert_int_equal(bus_add(&bus, &range), rows[i].result);
@@ -109,7 +109,7 @@ static void test_access(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct recorder rec = { 0 };
 		struct bus_range range = range_of(&rec, 0x100, 8, rows[i].sizes);
 		struct bus bus;
@@ -145,7 +145,7 @@ static void test_neighbours(void **state)
 
 	(void)state;
 	bus_init(&bus, "test");
-	for (size_t i = 0; i < countof(ranges); i++)
+	for (size_t i = 0; row_of(ranges, i); i++)
 		assert_int_equal(bus_add(&bus, &ranges[i]), 0);
 	assert_false(bus_access(&bus, 0xcf8, 4, true, &value));
 	assert_int_equal(reset.writes, 0);

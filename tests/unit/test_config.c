@@ -143,7 +143,7 @@ static void sizes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		char text[128];
 		struct lines lines;
 		struct config_vm vm;
@@ -322,7 +322,7 @@ static void names(void **state)
 	char name[HANDOFF_NAME_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		assert_int_equal(config_vm_name(rows[i].file, name), rows[i].result);
 		if (rows[i].result == 1)
 			assert_string_equal(name, rows[i].name);

@@ -131,7 +131,7 @@ static void test_status(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		fake.vcpu.dr7 = rows[i].dr7 | DR7_GD;
 		dr_raise(&fake.vcpu, rows[i].bits);
 		assert_int_equal(fake.vector, VEC_DB);

@@ -127,7 +127,7 @@ static void test_bios_data(void **unused)
 	(void)unused;
 	guest_fake_init(&guest, RAM);
 	assert_true(bios_data_write(&guest.gpm));
-	for (size_t i = 0; i < countof(rows); i++)
+	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(guest_number(&guest, rows[i].at, rows[i].size), rows[i].val);
 	for (uint32_t i = 0; i < 256; i++) {
 		uint8_t  code[] = { 0x66, 0xc1, 0xe0, 16, 0xb8, (uint8_t)i, 0, 0x66, 0xe7, 0xec, 0xf4, 0xeb, 0xfd };
@@ -167,7 +167,7 @@ static void test_trap(void **unused)
 	bus_init(&pio, "pio");
 	bios_trap_init(&trap, on_call, NULL);
 	assert_int_equal(bios_trap_map(&trap, &pio), 0);
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		out(&pio, 0xec, 4, rows[i].value);
 		assert_string_equal(said, rows[i].why);
 	}

@@ -85,7 +85,7 @@ static void test_unknown(void **state)
 	char text[32];
 
 	(void)state;
-	for (size_t i = 0; i < countof(formats); i++) {
+	for (size_t i = 0; row_of(formats, i); i++) {
 		const char *volatile fmt = formats[i];
 		size_t (*loose)(char *, size_t, const char *, ...) = format_buf;
 

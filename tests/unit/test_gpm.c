@@ -61,7 +61,7 @@ static void test_slots_that_cannot_be(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++)
+	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(gpm_add_slot(&gpm, gpa(rows[i].start), rows[i].length), -1);
 	assert_int_equal(gpm_add_slot(&gpm, gpa(0x10000000), 0x1000), 0);
 	assert_int_equal(gpm_add_slot(&gpm, gpa(0x20000000), 0x1000), -1);	/* one too many */
@@ -99,7 +99,7 @@ static void test_refusals(void **unused)
 	uint8_t bytes[8] = { 0 };
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		assert_false(gpm_read(&gpm, gpa(rows[i].addr), bytes, rows[i].len));
 		assert_false(gpm_write(&gpm, gpa(rows[i].addr), bytes, rows[i].len));
 		assert_false(gpm_fill(&gpm, gpa(rows[i].addr), 0, rows[i].len));

@@ -83,7 +83,7 @@ static void test_a20_code(void **state)
 	static const struct { uint16_t port; uint8_t value; } writes[] = { { 0x64, 0xd1 }, { 0x60, 0xdf } };
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < countof(writes); i++) {
+	for (size_t i = 0; row_of(writes, i); i++) {
 		assert_int_equal(inb(&f->bus, 0x64) & 0x02, 0);
 		outb(&f->bus, writes[i].port, writes[i].value);
 	}
@@ -108,7 +108,7 @@ static void test_controller_commands(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		outb(&f->bus, 0x64, rows[i].command);
 		if (rows[i].has_param)
 			outb(&f->bus, 0x60, rows[i].param);

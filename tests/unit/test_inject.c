@@ -74,7 +74,7 @@ static void test_other_events_are_benign(void **unused)
 	const struct vevent gp = { .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_GP };
 
 	(void)unused;
-	for (size_t i = 0; i < countof(types); i++) {
+	for (size_t i = 0; row_of(types, i); i++) {
 		struct vevent pending = { .is_valid = true, .type = types[i], .vector = VEC_PF };
 
 		assert_true(inject_combine(&pending, &gp));

@@ -373,7 +373,7 @@ static void decodes_each_row(void **state)
 static void needs_every_byte(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		uint8_t     bytes[INSN_MAX];
 		size_t      len = parse_hex(rows[i].hex, bytes);
 		uint8_t    *exact = malloc(len);
@@ -402,7 +402,7 @@ static void refuses_what_is_none(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(bad); i++) {
+	for (size_t i = 0; row_of(bad, i); i++) {
 		uint8_t     bytes[INSN_MAX];
 		size_t      len = parse_hex(bad[i].hex, bytes);
 		struct insn insn;

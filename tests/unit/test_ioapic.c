@@ -67,7 +67,7 @@ static void test_registers(void **state)
 
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
 		assert_int_equal(get(f, 0x10 + 2 * pin), MASKED);
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		set(f, rows[i].index, rows[i].write);
 		assert_int_equal(get(f, rows[i].index), rows[i].read);
 	}
@@ -152,7 +152,7 @@ static void test_modes(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		ioapic_set_line(&f->ioapic, 1, false);
 		set(f, 0x12, rows[i].entry);
 		f->sent = 0;

@@ -469,7 +469,7 @@ static void test_expired_one_shot(void **state)
 	uint64_t tick = FAKE_HZ / LAPIC_TIMER_HZ;
 
 	write_msr(f, 0x83e, 0x0b);
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		write_msr(f, 0x832, 0x40);
 		write_msr(f, 0x838, 1000);
 		if (rows[i].has_fired)

@@ -115,7 +115,7 @@ static void test_page_tables(void **unused)
 	make_image(image);
 	with_image(&guest, MIB(64), image, sizeof(image));
 	assert_null(load(&guest, &state));
-	for (size_t i = 0; i < countof(addrs); i++) {
+	for (size_t i = 0; row_of(addrs, i); i++) {
 		uint64_t entry = guest_number(&guest, state.cr3 + (addrs[i] >> 39) * 8, 8);
 
 		assert_int_equal(entry & 3, 3);
@@ -202,7 +202,7 @@ static void test_unrelocatable(void **unused)
 	(void)unused;
 	make_image(image);
 	put(image, 0x258, GIB(3), 8);
-	for (size_t i = 0; i < countof(bad_alignments); i++) {
+	for (size_t i = 0; row_of(bad_alignments, i); i++) {
 		put(image, 0x230, bad_alignments[i], 4);
 		with_image(&guest, MIB(64), image, sizeof(image));
 		assert_non_null(load(&guest, &state));

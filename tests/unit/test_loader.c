@@ -185,7 +185,7 @@ static void test_configuration(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct bench *bench = make_bench(rows[i].memory);
 		uint8_t image[512];
 

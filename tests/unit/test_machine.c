@@ -195,7 +195,7 @@ static void test_windows(void **state)
 	assert_int_equal(f->vm->machine->virtio_count, countof(device_ids));
 	assert_int_equal(f->maps, countof(device_ids));
 	assert_int_equal(f->ports_added, 3);
-	for (unsigned n = 0; n < countof(device_ids); n++) {
+	for (unsigned n = 0; row_of(device_ids, n); n++) {
 		uint64_t base = VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_SIZE;
 
 		assert_int_equal(in(&f->vm->mmio, base, 4), 0x74726976);
@@ -214,7 +214,7 @@ static void test_ports(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < countof(ports); i++)
+	for (size_t i = 0; row_of(ports, i); i++)
 		assert_non_null(bus_find(&f->vm->pio, ports[i]));
 	assert_null(bus_find(&f->vm->pio, 0xcf8));
 	assert_null(bus_find(&f->vm->pio, 0x80));
@@ -303,7 +303,7 @@ static void test_console_choice(void **state)
 	void *ctx = &fixture;
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		build(&fixture);
 		fixture.config.console = rows[i].console;
 		strcpy(fixture.config.cmdline, rows[i].cmdline);

@@ -106,7 +106,7 @@ static void test_bounds(void **state)
 		struct block *block = &disk.block;
 
 		assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), 0);
-		for (size_t i = 0; i < countof(rows); i++) {
+		for (size_t i = 0; row_of(rows, i); i++) {
 			assert_int_equal(block->read(block, rows[i].offset, buf, rows[i].len), -1);
 			assert_int_equal(block->write(block, rows[i].offset, buf, rows[i].len), -1);
 			assert_int_equal(block->discard(block, rows[i].offset, rows[i].len), -1);

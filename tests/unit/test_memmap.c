@@ -59,7 +59,7 @@ static void types(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++)
+	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(memmap_kind(rows[i].type, rows[i].attribute), rows[i].kind);
 }
 

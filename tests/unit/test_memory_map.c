@@ -43,7 +43,7 @@ static void check_sorted(const struct memory_map *map, uint64_t last_end)
 static void test_sizes(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < countof(sizes); i++) {
+	for (size_t i = 0; row_of(sizes, i); i++) {
 		struct memory_map slots, e820;
 
 		memory_map_slots(&slots, sizes[i].size);
@@ -71,7 +71,7 @@ static void test_usable(void **state)
 
 	(void)state;
 	memory_map_e820(&map, GIB(4));
-	for (size_t i = 0; i < countof(rows); i++)
+	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(memory_map_is_usable(&map, rows[i].start, rows[i].len), rows[i].is_usable);
 }
 
@@ -96,7 +96,7 @@ static void test_place_high(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct memory_map map;
 		uint64_t start = 0;
 

@@ -444,7 +444,7 @@ static void acts_on_nothing_else(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(swapped); i++) {
+	for (size_t i = 0; row_of(swapped, i); i++) {
 		put_code(CODE_AT, swapped[i].hex);
 		fake.vcpu.gpr[GPR_RBX] = swapped[i].rbx;
 		fake.vcpu.gpr[GPR_RDI] = DEV + 0x10;
@@ -466,7 +466,7 @@ static void stops_for_what_it_cannot_do(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(unsupported); i++) {
+	for (size_t i = 0; row_of(unsupported, i); i++) {
 		fake.is_killed = false;
 		fake.vcpu.gpr[GPR_RBX] = DEV;
 		put_code(CODE_AT, unsupported[i]);
@@ -488,7 +488,7 @@ static void raises_undefined(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(undefined); i++) {
+	for (size_t i = 0; row_of(undefined, i); i++) {
 		fake.injected = 0;
 		fake.vcpu.gpr[GPR_RBX] = fake.vcpu.gpr[GPR_RDI] = DEV;
 		put_code(CODE_AT, undefined[i]);

@@ -116,7 +116,7 @@ static void test_formats(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(formats); i++) {
+	for (size_t i = 0; row_of(formats, i); i++) {
 		struct guest_fake guest;
 		struct reset_state state;
 		uint8_t image[IMAGE_SIZE];
@@ -294,7 +294,7 @@ static void test_flags(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(flags); i++) {
+	for (size_t i = 0; row_of(flags, i); i++) {
 		struct guest_fake guest;
 		struct reset_state state;
 		uint8_t image[IMAGE_SIZE];

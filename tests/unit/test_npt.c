@@ -50,7 +50,7 @@ static void test_entries(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(formats); i++) {
+	for (size_t i = 0; row_of(formats, i); i++) {
 		struct npt npt;
 
 		assert_int_equal(npt_init(&npt, formats[i]), 0);
@@ -71,7 +71,7 @@ static void test_entries(void **unused)
 static void test_lookup(void **unused)
 {
 	(void)unused;
-	for (size_t i = 0; i < countof(formats); i++) {
+	for (size_t i = 0; row_of(formats, i); i++) {
 		struct npt npt;
 
 		assert_int_equal(npt_init(&npt, formats[i]), 0);
@@ -91,7 +91,7 @@ static void test_lookup(void **unused)
 static void test_split(void **unused)
 {
 	(void)unused;
-	for (size_t i = 0; i < countof(formats); i++) {
+	for (size_t i = 0; row_of(formats, i); i++) {
 		struct npt npt;
 		uint64_t tables;
 
@@ -119,7 +119,7 @@ static void test_split(void **unused)
 static void test_attack_page_size_change(void **unused)
 {
 	(void)unused;
-	for (size_t i = 0; i < countof(formats); i++) {
+	for (size_t i = 0; row_of(formats, i); i++) {
 		struct npt npt;
 
 		assert_int_equal(npt_init(&npt, formats[i]), 0);
@@ -177,9 +177,9 @@ static void test_release(void **unused)
 
 	(void)unused;
 	assert_int_equal(npt_init(&npt, formats[0]), 0);
-	for (size_t i = 0; i < countof(gibs); i++)
+	for (size_t i = 0; row_of(gibs, i); i++)
 		assert_int_equal(npt_map(&npt, gpa(gibs[i].addr), hpa(0), PAGE_SIZE, NPT_RWX, false), 0);
-	for (size_t i = 0; i < countof(gibs); i++) {
+	for (size_t i = 0; row_of(gibs, i); i++) {
 		before = page_fake_used;
 		assert_false(npt_release(&npt));
 		if (i == 2) {		/* first the PDPT that has become empty */

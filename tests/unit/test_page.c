@@ -100,7 +100,7 @@ static void test_small(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		uint64_t length = rows[i].length * PAGE_SIZE;
 		uint64_t start = boot(rows[i].offset * PAGE_SIZE, length), before = page_free_bytes();
 
@@ -129,7 +129,7 @@ static void test_large(void **state)
 
 	(void)state;
 	for (size_t round = 0; round < 3; round++) {
-		for (size_t i = 0; i < countof(pages); i++) {
+		for (size_t i = 0; row_of(pages, i); i++) {
 			pages[i] = page_alloc_large();
 			assert_true(pages[i].raw >= start && pages[i].raw + LARGE_SIZE <= start + 9 * LARGE_SIZE);
 			check_zero(large_ptr(pages[i]), LARGE_SIZE);
@@ -137,7 +137,7 @@ static void test_large(void **state)
 		}
 		assert_int_equal(page_alloc_large().raw, 0);
 		assert_int_equal(page_free_bytes(), before - 8 * LARGE_SIZE);
-		for (size_t i = 0; i < countof(pages); i++) {
+		for (size_t i = 0; row_of(pages, i); i++) {
 			assert_int_equal(*(uint8_t *)large_ptr(pages[i]), i + 1);
 			page_free_large(pages[i]);
 		}
@@ -190,7 +190,7 @@ static void test_contiguous(void **state)
 	(void)state;
 	assert_null(page_alloc_contiguous(0));
 	assert_null(page_alloc_contiguous(513));
-	for (size_t i = 0; i < countof(sizes); i++) {
+	for (size_t i = 0; row_of(sizes, i); i++) {
 		void *page = page_alloc_contiguous(sizes[i]);
 
 		assert_non_null(page);
@@ -218,7 +218,7 @@ static void test_no_erosion(void **state)
 		page_free_contiguous(a, 300);
 		page_free(c);
 		page_free_contiguous(b, 300);
-		for (size_t i = 0; i < countof(pages); i++) {
+		for (size_t i = 0; row_of(pages, i); i++) {
 			pages[i] = page_alloc_large();
 			assert_int_not_equal(pages[i].raw, 0);
 		}

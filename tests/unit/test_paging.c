@@ -156,7 +156,7 @@ static void test_direct_map(void **state)
 	(void)state;
 	for (unsigned mode = 0; mode < 4; mode++) {
 		boot(mode & 1, mode & 2);
-		for (size_t i = 0; i < countof(direct); i++) {
+		for (size_t i = 0; row_of(direct, i); i++) {
 			uint64_t phys = direct[i].phys, expect = direct[i].is_mapped ? phys : NONE;
 
 			check(paging_root(), DIRECT_MAP_BASE + phys, expect, RIGHT_W);
@@ -195,7 +195,7 @@ static void test_page_sizes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		boot(true, false);
 		assert_int_equal(walk(paging_root(), DIRECT_MAP_BASE + rows[i].phys).span, rows[i].with_1g);
 		boot(false, false);
@@ -213,7 +213,7 @@ static void test_is_mapped(void **state)
 
 	(void)state;
 	boot(true, false);
-	for (size_t i = 0; i < countof(rows); i++)
+	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(paging_is_mapped(hpa(rows[i].start), rows[i].len), rows[i].expect);
 }
 

@@ -155,7 +155,7 @@ static void expect(const char *name, size_t at, unsigned got, unsigned want)
 static void test_scripts(void **state)
 {
 	(void)state;
-	for (size_t n = 0; n < countof(scripts); n++) {
+	for (size_t n = 0; row_of(scripts, n); n++) {
 		struct line_fake line = { 0 };
 		struct irq_line output = line_fake_end(&line);
 		struct pic pic;

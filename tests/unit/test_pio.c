@@ -86,7 +86,7 @@ static void plain_forms(void **state)
 	static const uint64_t out[] = { 0x88, 0x7788, 0x55667788 };
 
 	(void)state;
-	for (size_t i = 0; i < countof(in); i++) {
+	for (size_t i = 0; row_of(in, i); i++) {
 		fake.vcpu.gpr[GPR_RAX] = ALL_ONES;
 		next_input = in[i].input;
 		assert_int_equal(run((struct pio_access){ .size = in[i].size, .is_in = true }), EXIT_SKIP);
@@ -244,7 +244,7 @@ static void raises_undefined(void **state)
 	struct pio_access ins = { .size = 1, .is_string = true, .is_in = true, .seg = 0xff };
 
 	(void)state;
-	for (size_t i = 0; i < countof(undefined); i++) {
+	for (size_t i = 0; row_of(undefined, i); i++) {
 		vcpu_fake_put(&fake, CODE_AT, undefined[i], strlen(undefined[i]));
 		fake.injected = 0;
 		assert_int_equal(run(ins), EXIT_RESUME);

@@ -90,7 +90,7 @@ static void test_rates(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		program(f, 0, rows[i].control, rows[i].count);
 		f->line.rises = 0;
 		clock_advance(FAKE_HZ);

@@ -40,7 +40,7 @@ static void scales(void **state)
 	static const uint64_t rates[] = { 1, 50000000, 999999999, GHZ, GHZ + 1, 2 * GHZ, 2596142000, 5 * GHZ, 40 * GHZ };
 
 	(void)state;
-	for (size_t i = 0; i < countof(rates); i++) {
+	for (size_t i = 0; row_of(rates, i); i++) {
 		struct pvclock_scale scale = pvclock_scale_of(rates[i]);
 		uint64_t second = guest_ns(rates[i], scale), error = second > GHZ ? second - GHZ : GHZ - second;
 

@@ -270,7 +270,7 @@ static void indirect_tables_may_be_unaligned_and_in_two_chunks(void **state)
 	const struct drv_desc table[2] = { { DRV_DATA, 16, DESC_NEXT, 1 }, { DRV_DATA + 16, 32, DESC_WRITE, 0 } };
 
 	(void)state;
-	for (unsigned i = 0; i < countof(places); i++) {
+	for (unsigned i = 0; row_of(places, i); i++) {
 		struct fixture f;
 
 		start(&f, ALL, DRV_SIZE, 0);

@@ -100,12 +100,12 @@ static void test_calendar_accepts_anything(void **state)
 	struct calendar date;
 
 	(void)state;
-	for (size_t i = 0; i < countof(odd); i++) {
+	for (size_t i = 0; row_of(odd, i); i++) {
 		calendar_from_seconds(&date, calendar_to_seconds(&odd[i]));
 		assert_in_range(date.month, 1, 12);
 		assert_in_range(date.day, 1, 31);
 	}
-	for (size_t i = 0; i < countof(far); i++) {
+	for (size_t i = 0; row_of(far, i); i++) {
 		calendar_from_seconds(&date, far[i]);
 		assert_in_range(date.year, 0, 10000);
 		assert_in_range(date.weekday, 0, 6);
@@ -176,7 +176,7 @@ static void test_periodic(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		unsigned count = 0;
 
 		set(f, 0x0a, 0x20 | rows[i].rate);
@@ -236,7 +236,7 @@ static void test_alarm(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct fixture f;
 
 		start(&f, NEW_YEAR_EVE, MIB, 0);
@@ -273,7 +273,7 @@ static void test_memory_sizes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct fixture f;
 
 		start(&f, 0, rows[i].low, rows[i].high);

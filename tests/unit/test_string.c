@@ -84,9 +84,9 @@ static void test_compare(void **state)
 	static const char *const texts[] = { "", "a", "ab", "abc", "abd", "b", "\xff", "ab\xff" };
 
 	(void)state;
-	for (size_t i = 0; i < countof(texts); i++) {
+	for (size_t i = 0; row_of(texts, i); i++) {
 		assert_int_equal(hv_strlen(texts[i]), strlen(texts[i]));
-		for (size_t j = 0; j < countof(texts); j++) {
+		for (size_t j = 0; row_of(texts, j); j++) {
 			size_t len = strlen(texts[i]) < strlen(texts[j]) ? strlen(texts[i]) : strlen(texts[j]);
 
 			assert_int_equal(sign(hv_strcmp(texts[i], texts[j])), sign(strcmp(texts[i], texts[j])));

@@ -35,7 +35,7 @@ static void ioio_words(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct pio_access got;
 
 		svm_decode_ioio(rows[i].info1, rows[i].assists, &got);
@@ -75,7 +75,7 @@ static void attributes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		assert_int_equal(svm_attrib_of(rows[i].rights), rows[i].attrib);
 		assert_int_equal(svm_rights_of(rows[i].attrib), rows[i].rights);
 	}
@@ -120,7 +120,7 @@ static void cr_instructions(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct cr_access got;
 		struct insn insn;
 
@@ -174,7 +174,7 @@ static void events(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		struct vevent event;
 
 		assert_int_equal(svm_decode_event(rows[i].word, &event), rows[i].again);
@@ -226,7 +226,7 @@ static void lengths(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++)
+	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(svm_insn_length(rows[i].code, rows[i].info1, rows[i].is_64, rows[i].bytes,
 						 rows[i].avail), rows[i].want);
 	assert_true(svm_insn_has_form(SVM_EXIT_MSR));
@@ -252,7 +252,7 @@ static void test_task_switch(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		static struct vmcb vmcb;
 		struct task_switch got;
 

@@ -83,7 +83,7 @@ static void exits_are_named(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		assert_non_null(rows[i].name);
 		assert_true(rows[i].name[0]);
 		assert_true(i == 0 || rows[i].code > rows[i - 1].code);		/* sorted, no number twice */

@@ -22,7 +22,7 @@ static void test_mul_div(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < countof(rows); i++)
+	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(mul_div64(rows[i].a, rows[i].b, rows[i].c), rows[i].result);
 }
 
@@ -49,7 +49,7 @@ static void test_order(void **state)
 	(void)state;
 	fire_count = 0;
 	assert_int_equal(timer_next(), TIMER_NEVER);
-	for (size_t i = 0; i < countof(deadlines); i++) {
+	for (size_t i = 0; row_of(deadlines, i); i++) {
 		timer_init(&shots[i].timer, fire, &shots[i]);
 		assert_false(timer_is_armed(&shots[i].timer));
 		timer_arm(&shots[i].timer, 1);
@@ -59,7 +59,7 @@ static void test_order(void **state)
 	timer_run_due();
 	assert_int_equal(fire_count, 0);
 	clock_jump(1000);
-	for (size_t i = 0; i < countof(deadlines); i++)
+	for (size_t i = 0; row_of(deadlines, i); i++)
 		assert_int_equal(shots[i].fired, order[i]);
 	assert_int_equal(timer_next(), TIMER_NEVER);
 }

@@ -222,7 +222,7 @@ static void discard_and_write_zeroes(void **state)
 
 	(void)state;
 	create(&f, false, FEATURES);
-	for (unsigned i = 0; i < countof(rows); i++) {
+	for (unsigned i = 0; row_of(rows, i); i++) {
 		/* The first range of two is always good: a bad second one must keep it from happening. */
 		const struct virtio_blk_range ranges[2] = { { 20, 1, 0 }, rows[i].range };
 		uint64_t count = 0;
@@ -459,7 +459,7 @@ static void large_requests_are_done_a_piece_at_a_time(void **state)
 	static const uint32_t types[] = { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_DISCARD };
 
 	(void)state;
-	for (unsigned i = 0; i < countof(types); i++) {
+	for (unsigned i = 0; row_of(types, i); i++) {
 		const uint64_t whole = BIG_SECTORS * SECTOR_SIZE;
 		uint8_t status;
 		uint32_t id, len;

@@ -214,7 +214,7 @@ static void full_back_stalls_output_and_writable_resumes_it(void **state)
 	static const uint64_t feature_sets[] = { FEATURES, VIRTIO_F_VERSION_1 };
 
 	(void)state;
-	for (unsigned row = 0; row < countof(feature_sets); row++) {
+	for (unsigned row = 0; row_of(feature_sets, row); row++) {
 		static uint8_t want[DRV_SIZE * 1000];
 		struct fixture f;
 		uint32_t id, len;
@@ -256,7 +256,7 @@ static void empty_ring_stalls_input_and_a_kick_resumes_it(void **state)
 	static const uint64_t feature_sets[] = { FEATURES, VIRTIO_F_VERSION_1 };
 
 	(void)state;
-	for (unsigned row = 0; row < countof(feature_sets); row++) {
+	for (unsigned row = 0; row_of(feature_sets, row); row++) {
 		static uint8_t got[OUT_MAX];
 		struct fixture f;
 		size_t done = 0;
@@ -354,7 +354,7 @@ static void much_output_is_sent_a_piece_at_a_time(void **state)
 	static const struct { char byte; size_t most; } rows[] = { { '\r', 8192 + 256 }, { '\n', 256 } };
 
 	(void)state;
-	for (unsigned row = 0; row < countof(rows); row++) {
+	for (unsigned row = 0; row_of(rows, row); row++) {
 		static uint8_t text[1 << 20];
 		struct fixture f;
 		size_t total;

@@ -133,7 +133,7 @@ static void identity_and_rights_of_every_register(void **state)
 #undef W
 #undef RW
 	drv_set(&f.drv, 0x0fc - 4, 1);
-	for (unsigned i = 0; i < countof(after_reset); i++)
+	for (unsigned i = 0; row_of(after_reset, i); i++)
 		assert_int_equal(drv_get(&f.drv, after_reset[i].reg), after_reset[i].val);
 	destroy(&f);
 }
@@ -300,7 +300,7 @@ static void queue_select_out_of_range_selects_nothing(void **state)
 	create(&f);
 	drv_negotiate(&f.drv, OFFERED);
 	before = f.probe.dev;
-	for (unsigned i = 0; i < countof(selectors); i++) {
+	for (unsigned i = 0; row_of(selectors, i); i++) {
 		drv_set(&f.drv, VIRTIO_MMIO_QueueSel, selectors[i]);
 		assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_QueueNumMax), 0);
 		for (uint32_t reg = VIRTIO_MMIO_QueueNum; reg <= VIRTIO_MMIO_QueueDeviceHigh; reg += 4)

@@ -27,7 +27,7 @@ static void test_reconcile(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		uint64_t result, missing;
 
 		assert_int_equal(vmx_reconcile(rows[i].cap, rows[i].required, rows[i].wished, rows[i].forbidden,
@@ -153,7 +153,7 @@ static void test_difference(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		const char *name = vmx_caps_difference(&caps, &rows[i].other);
 
 		assert_int_equal(!name, !rows[i].name);

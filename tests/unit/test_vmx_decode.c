@@ -29,7 +29,7 @@ static const struct { uint64_t qual; uint32_t info; struct pio_access want; } io
 static void test_io(void **unused)
 {
 	(void)unused;
-	for (size_t i = 0; i < countof(io_words); i++) {
+	for (size_t i = 0; row_of(io_words, i); i++) {
 		const struct pio_access got = vmx_decode_io(io_words[i].qual, io_words[i].info);
 		const struct pio_access *want = &io_words[i].want;
 
@@ -60,7 +60,7 @@ static const struct { uint64_t qual; struct cr_access want; } cr_words[] = {
 static void test_cr(void **unused)
 {
 	(void)unused;
-	for (size_t i = 0; i < countof(cr_words); i++) {
+	for (size_t i = 0; row_of(cr_words, i); i++) {
 		const struct cr_access got = vmx_decode_cr(cr_words[i].qual), *want = &cr_words[i].want;
 
 		assert_int_equal(got.op, want->op);
@@ -82,7 +82,7 @@ static const struct { uint64_t qual; struct dr_access want; } dr_words[] = {
 static void test_dr(void **unused)
 {
 	(void)unused;
-	for (size_t i = 0; i < countof(dr_words); i++) {
+	for (size_t i = 0; row_of(dr_words, i); i++) {
 		const struct dr_access got = vmx_decode_dr(dr_words[i].qual), *want = &dr_words[i].want;
 
 		assert_int_equal(got.dr, want->dr);
@@ -108,7 +108,7 @@ static void test_ept(void **unused)
 	const uint64_t addr = 0xd0000050;
 
 	(void)unused;
-	for (size_t i = 0; i < countof(ept_words); i++) {
+	for (size_t i = 0; row_of(ept_words, i); i++) {
 		const struct npt_fault got = vmx_decode_ept(ept_words[i].qual, addr);
 
 		assert_int_equal(got.addr.raw, addr);
@@ -134,7 +134,7 @@ static void test_events(void **unused)
 {
 	(void)unused;
 	assert_false(vmx_decode_event(0x00000b0e, 0, 0).is_valid);
-	for (size_t i = 0; i < countof(event_words); i++) {
+	for (size_t i = 0; row_of(event_words, i); i++) {
 		const struct vevent *want = &event_words[i].want;
 		const struct vevent got = vmx_decode_event(event_words[i].info, event_words[i].error, event_words[i].len);
 
@@ -166,7 +166,7 @@ static void test_task_switch(void **unused)
 	};
 
 	(void)unused;
-	for (size_t i = 0; i < countof(rows); i++) {
+	for (size_t i = 0; row_of(rows, i); i++) {
 		const struct task_switch got = vmx_decode_task_switch(rows[i].qual, rows[i].event);
 
 		assert_int_equal(got.selector, rows[i].want.selector);
