@@ -38,7 +38,8 @@ enum {
 #define FCR_ENABLE	0xc7	/* FIFOs on and cleared, receive trigger at 14 bytes */
 #define LCR_8N1		0x03
 #define LCR_DLAB	0x80
-#define MCR_READY	0x0b	/* DTR, RTS, and OUT2, which gates the interrupt on a PC */
+#define MCR_READY	0x09	/* DTR, and OUT2, which gates the interrupt on a PC */
+#define MCR_RTS		BIT(1)	/* "request to send": the other side may */
 #define LSR_DATA	BIT(0)
 #define LSR_THR_EMPTY	BIT(5)
 #define LSR_IDLE	BIT(6)	/* FIFO and shift register empty */
@@ -49,7 +50,9 @@ enum {
 
 #define SMALL_RING	4096U
 #define LARGE_RING_PAGES 64U			/* 256 KiB: several screens ahead of the wire */
-#define INPUT_RING	1024U
+#define INPUT_RING	4096U
+#define INPUT_STOP	(INPUT_RING * 3 / 4)	/* with so many waiting RTS goes off, with half of them on again */
+#define ANSWERS		16U
 #define IRQ_ROUNDS	64U			/* a stuck interrupt line must not hold the machine */
 #define POLLS_MAX	10000000U		/* a stuck transmitter neither */
 
@@ -62,6 +65,10 @@ static struct {
 	size_t   size, head, tail;
 	uint8_t  input[INPUT_RING];
 	size_t   input_head, input_tail;
+	bool     is_full;		/* the receive interrupt is masked, bytes stay in the FIFO */
+	bool     is_stopped;		/* RTS is off */
+	uint8_t  answers[ANSWERS];	/* bytes that overtake the ring */
+	size_t   answer_len;
 } port = { .ring = small_ring, .size = SMALL_RING };
 
 static uint8_t *slot(size_t at)
@@ -79,10 +86,15 @@ static bool is_ready(void)
 	return inb(UART_LSR) & LSR_THR_EMPTY;
 }
 
-/* The transmitter is empty: give it a FIFO's worth. */
+/* The transmitter is empty: give it a FIFO's worth; answers fit into one. */
 static void send_some(void)
 {
-	for (unsigned i = 0; i < FIFO_SIZE && waiting() > 0; i++)
+	size_t sent = port.answer_len;
+
+	for (size_t i = 0; i < sent; i++)
+		outb(UART_DATA, port.answers[i]);
+	port.answer_len = 0;
+	for (; sent < FIFO_SIZE && waiting() > 0; sent++)
 		outb(UART_DATA, *slot(port.tail++));
 }
 
@@ -93,18 +105,35 @@ static bool wait_for(uint64_t status)
 			return true;
 		cpu_pause();
 	}
+	port.answer_len = 0;
 	port.tail = port.head;		/* broken: drop what waits rather than wait again and again */
 	return false;
 }
 
+static size_t arrived(void)
+{
+	return port.input_head - port.input_tail;
+}
+
+/* Nothing is read that has no place: a full FIFO and RTS make the other side wait, or an emulator. */
 static void receive(void)
 {
-	for (unsigned i = 0; i < INPUT_RING && inb(UART_LSR) & LSR_DATA; i++) {
-		uint8_t byte = inb(UART_DATA);
+	while (arrived() < INPUT_RING && inb(UART_LSR) & LSR_DATA)
+		port.input[port.input_head++ % INPUT_RING] = inb(UART_DATA);
+}
 
-		if (port.input_head - port.input_tail < INPUT_RING)
-			port.input[port.input_head++ % INPUT_RING] = byte;
-	}
+/* A change is rare, so the registers are written only then. */
+static void control_flow(void)
+{
+	bool is_full = arrived() == INPUT_RING;
+	bool is_stopped = arrived() >= (port.is_stopped ? INPUT_STOP / 2 : INPUT_STOP);
+
+	if (is_stopped != port.is_stopped)
+		outb(UART_MCR, is_stopped ? MCR_READY : MCR_READY | MCR_RTS);
+	port.is_stopped = is_stopped;
+	if (is_full != port.is_full && port.has_interrupts)
+		outb(UART_IER, is_full ? IER_EMPTY : IER_RECEIVED | IER_EMPTY);
+	port.is_full = is_full;
 }
 
 /*
@@ -123,7 +152,7 @@ bool serial_init(void)
 	outb(UART_IER, 0);
 	outb(UART_LCR, LCR_8N1);
 	outb(UART_IIR, FCR_ENABLE);
-	outb(UART_MCR, MCR_READY);
+	outb(UART_MCR, MCR_READY | MCR_RTS);
 	return true;
 }
 
@@ -162,8 +191,9 @@ void serial_interrupt(uint8_t vector)
 		if (is_ready())
 			send_some();
 		(void)inb(UART_MSR);
+		control_flow();
 	}
-	if (port.input_head != port.input_tail || (before >= port.size / 2 && waiting() < port.size / 2))
+	if (arrived() > 0 || (before >= port.size / 2 && waiting() < port.size / 2))
 		this_cpu()->attention = true;
 }
 
@@ -190,6 +220,15 @@ size_t serial_write(const uint8_t *data, size_t len)
 	return taken;
 }
 
+void serial_answer(const uint8_t *data, size_t len)
+{
+	if (!port.is_present || len > ANSWERS - port.answer_len)
+		return;		/* nobody who waits for answers has so many questions open */
+	for (size_t i = 0; i < len; i++)
+		port.answers[port.answer_len++] = data[i];
+	kick();
+}
+
 size_t serial_size(void)
 {
 	return port.size;
@@ -204,7 +243,7 @@ void serial_drain(void)
 {
 	if (!port.is_present)
 		return;
-	while (waiting() > 0 && wait_for(LSR_THR_EMPTY))
+	while ((waiting() > 0 || port.answer_len > 0) && wait_for(LSR_THR_EMPTY))
 		send_some();
 	(void)wait_for(LSR_IDLE);
 }
@@ -213,9 +252,14 @@ size_t serial_read(uint8_t *data, size_t len)
 {
 	size_t count = 0;
 
-	if (port.is_present && !port.has_interrupts)
+	if (!port.is_present)
+		return 0;
+	if (!port.has_interrupts)
 		receive();
-	while (count < len && port.input_head != port.input_tail)
+	while (count < len && arrived() > 0)
 		data[count++] = port.input[port.input_tail++ % INPUT_RING];
+	if (port.is_full)
+		receive();
+	control_flow();
 	return count;
 }

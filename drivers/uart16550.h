@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Driver for the real serial port COM1: transmit ring emptied by interrupt, receive ring filled by it. */
+/*
+ * Driver for the real serial port COM1: transmit ring emptied by interrupt, receive ring filled by it. When nobody
+ * reads, the other side is told to stop by RTS; bytes that come all the same stay in the port's FIFO.
+ */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,4 +15,5 @@ size_t serial_write(const uint8_t *data, size_t len);	/* into the ring: bytes ta
 size_t serial_size(void);		/* of that ring */
 size_t serial_room(void);
 void   serial_drain(void);		/* poll until the ring and the shift register are empty */
+void   serial_answer(const uint8_t *data, size_t len);	/* a few bytes that overtake those in the ring (hv/terminal.h) */
 size_t serial_read(uint8_t *data, size_t len);		/* what has arrived */

@@ -10,10 +10,9 @@
  *     several wait, each VM may write SHARE bytes in its turn;
  *   - in another VM's line, control characters are shown as '.': they cannot move the cursor of a terminal
  *     that is attached to someone else.
- * Lines end in \r\n on the wire. What is typed goes to the attached VM, less what window.h understands. One processor:
- * no lock.
+ * Lines end in \r\n on the wire. Input is in console_input.c. One processor: no lock.
  */
-#include "hv/console.h"
+#include "hv/console_parts.h"
 
 #include "drivers/fb.h"
 #include "drivers/uart16550.h"
@@ -22,10 +21,7 @@
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/vm.h"
-#include "hv/window.h"
 
-#define PORTS_MAX	(HANDOFF_VMS_MAX * 4U)
-#define INPUT_SIZE	256U
 #define ROOM_AGAIN	2048U		/* call writers back when this much is free: not for every byte */
 #define LOG_RESERVE	(serial_size() / 4)
 #define SHARE		4096U		/* bytes of a VM before the next one's turn, while several wait */
@@ -34,15 +30,12 @@ static struct {
 	bool                 is_patient;	/* no guest runs any more: wait for the wire, lose nothing */
 	bool                 is_mid_line;
 	unsigned             lost;		/* log lines left out and not yet owned up to */
-	struct console_port *ports[PORTS_MAX];
-	size_t               port_count;
 	size_t               waiting;		/* ports that were refused */
 	size_t               next_writer;	/* index of the port whose turn it is */
-	struct vm           *attached;
-	uint8_t              input[INPUT_SIZE];	/* typed, not yet taken by the guest */
-	size_t               input_len;
-	struct window        window;
+	char                 ended[HANDOFF_NAME_MAX];	/* the VM that was attached until it went away, or "" */
 } console;
+
+struct console_streams console_streams;
 
 /* ---- Output ---- */
 
@@ -113,30 +106,17 @@ void console_init(const struct handoff_framebuffer *fb)
 
 /* ---- Guest streams ---- */
 
-/* The attached VM's consoles are as large as the terminal in which they are shown. */
-static void tell_window(const struct console_port *port)
-{
-	if (port->vm == console.attached && console.window.cols && port->front.resize)
-		port->front.resize(port->front.dev, console.window.cols, console.window.rows);
-}
-
-static void tell_all_window(void)
-{
-	for (size_t i = 0; i < console.port_count; i++)
-		tell_window(console.ports[i]);
-}
-
 void console_port_add(struct console_port *port)
 {
-	if (console.port_count == PORTS_MAX) {
+	if (console_streams.count == CONSOLE_PORTS_MAX) {
 		log_warn("[%s] %s has no place on the console", port->vm->name, port->label);
 		return;
 	}
 	port->was_full = false;
 	port->share = SHARE;
 	port->line_len = 0;
-	console.ports[console.port_count++] = port;
-	tell_window(port);
+	console_streams.ports[console_streams.count++] = port;
+	console_input_tell_window(port);
 }
 
 /* Not by way of the log: a talkative guest must not push our own words out of its ring. */
@@ -156,16 +136,18 @@ void console_port_remove(struct console_port *port)
 	if (port->line_len > 0)
 		end_line(port);
 	console.waiting -= port->was_full;
-	for (size_t i = 0; i < console.port_count; i++) {
-		if (console.ports[i] == port)
+	for (size_t i = 0; i < console_streams.count; i++) {
+		if (console_streams.ports[i] == port)
 			continue;
-		siblings += console.ports[i]->vm == port->vm;
-		console.ports[kept++] = console.ports[i];
+		siblings += console_streams.ports[i]->vm == port->vm;
+		console_streams.ports[kept++] = console_streams.ports[i];
 	}
-	console.port_count = kept;
+	console_streams.count = kept;
 	console.next_writer = 0;
-	if (console.attached == port->vm && siblings == 0)
-		console.attached = NULL;	/* the VM goes away: its address may come back as another one's */
+	if (console_streams.attached != port->vm || siblings > 0)
+		return;
+	console_streams.attached = NULL;	/* the VM goes away: its address may come back as another one's */
+	memcpy(console.ended, port->vm->name, sizeof(console.ended));
 }
 
 static size_t guest_room(void)
@@ -203,7 +185,7 @@ static size_t write_raw(const uint8_t *data, size_t len)
 size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
 {
 	struct console_port *port = ctx;
-	bool is_attached = port->vm == console.attached;
+	bool is_attached = port->vm == console_streams.attached;
 	size_t limit = console.waiting > port->was_full ? min_size(len, port->share) : len;
 	size_t taken = is_attached ? write_raw(data, limit) : write_lines(port, data, limit);
 
@@ -217,58 +199,21 @@ size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
 
 void console_attach(struct vm *vm)
 {
-	console.attached = vm;
-	tell_all_window();
+	console_streams.attached = vm;
+	console.ended[0] = '\0';
+	for (size_t i = 0; i < console_streams.count; i++)
+		console_input_tell_window(console_streams.ports[i]);
 }
 
 /* ---- The scheduler's turn ---- */
-
-static struct console_port *input_port(void)
-{
-	for (size_t i = 0; console.attached && i < console.port_count; i++)
-		if (console.ports[i]->vm == console.attached && console.ports[i]->input_wanted)
-			return console.ports[i];
-	return NULL;
-}
-
-static void read_wire(void)
-{
-	uint8_t *bytes = console.input + console.input_len;
-	size_t   len = serial_read(bytes, INPUT_SIZE - console.input_len);
-
-	if (window_filter(&console.window, bytes, &len))
-		tell_all_window();
-	console.input_len += len;
-}
-
-/* Typed text waits for the guest in the driver's ring when ours is full, and is lost only when both are. */
-static void move_input(void)
-{
-	struct console_port *port = input_port();
-	size_t taken;
-
-	read_wire();
-	if (!port || console.input_len == 0)
-		return;
-	taken = port->front.input(port->front.dev, console.input, console.input_len);
-	taken = min_size(taken, console.input_len);
-	console.input_len -= taken;
-	memmove(console.input, console.input + taken, console.input_len);
-}
-
-void console_port_readable(void *port)
-{
-	if (port == input_port())
-		move_input();
-}
 
 /* A VM with several streams has as much as one with a single stream. */
 static size_t fair_share(const struct vm *vm)
 {
 	size_t streams = 0;
 
-	for (size_t i = 0; i < console.port_count; i++)
-		streams += console.ports[i]->vm == vm && console.ports[i]->was_full;
+	for (size_t i = 0; i < console_streams.count; i++)
+		streams += console_streams.ports[i]->vm == vm && console_streams.ports[i]->was_full;
 	return SHARE / max_size(streams, 1);
 }
 
@@ -286,8 +231,8 @@ static void wake(struct console_port *port)
  */
 static void wake_writers(void)
 {
-	for (size_t i = 0; i < 2 * console.port_count && console.waiting > 0 && guest_room() >= ROOM_AGAIN; i++) {
-		struct console_port *port = console.ports[console.next_writer % console.port_count];
+	for (size_t i = 0; i < 2 * console_streams.count && console.waiting > 0 && guest_room() >= ROOM_AGAIN; i++) {
+		struct console_port *port = console_streams.ports[console.next_writer % console_streams.count];
 
 		if (port->was_full && port->share > 0)
 			wake(port);
@@ -298,9 +243,23 @@ static void wake_writers(void)
 	}
 }
 
+/* In the scheduler's turn and not at once: a VM that starts again is attached again, and nothing needs saying. */
+static void offer_next(void)
+{
+	const struct vm *next = console.ended[0] ? console_next_vm() : NULL;
+
+	if (next) {
+		console_input_forget();
+		log_say("VM \"%s\", to which you typed, has ended; Ctrl-A n types to the next, \"%s\"", console.ended,
+			next->name);
+	}
+	console.ended[0] = '\0';
+}
+
 void console_poll(void)
 {
-	move_input();
+	offer_next();
+	console_input_poll();
 	own_up();
 	wake_writers();
 	fb_poll();

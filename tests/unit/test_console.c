@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/console.c on a fake wire and a fake screen: who may write what, who gets the input, who waits. */
+/* hv/console.c and console_input.c on a fake wire and a fake screen: who may write what, who gets the input, who waits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include "hv/console.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
+#include "hv/terminal.h"
 #include "hv/vm.h"
 
 /* ---- The fake serial port: a ring of `size` bytes that empties into `wire` when drained ---- */
@@ -20,8 +21,10 @@
 static struct {
 	char   wire[64 << 10];
 	size_t len, queued, size;
-	char   typed[512];
+	char   typed[8192];
 	size_t typed_len;
+	char   answers[64];
+	size_t answers_len;
 } serial;
 
 static char screen[64 << 10];
@@ -55,6 +58,12 @@ size_t serial_read(uint8_t *data, size_t len)
 	return len;
 }
 
+void serial_answer(const uint8_t *data, size_t len)
+{
+	memcpy(serial.answers + serial.answers_len, data, len);
+	serial.answers_len += len;
+}
+
 void fb_write(const char *text, size_t len)
 {
 	assert_true(len <= sizeof(screen) - 1 - screen_len);
@@ -73,7 +82,7 @@ static void check_wire(const char *expect)
 
 /* ---- Two VMs, one with two streams ---- */
 
-struct front { size_t room; char got[512]; size_t len; unsigned writable; uint16_t cols, rows; };
+struct front { size_t room; char got[8192]; size_t len; unsigned writable; uint16_t cols, rows; };
 
 static size_t front_input(void *dev, const uint8_t *data, size_t len)
 {
@@ -330,24 +339,119 @@ static void test_input(void **state)
 	assert_int_equal(fronts[1].len, 0);
 }
 
+static void type_bytes(char fill, size_t len)
+{
+	memset(serial.typed + serial.typed_len, fill, len);
+	serial.typed_len += len;
+}
+
 /* Nobody takes it: kept, up to a bound, then left to the driver. */
 static void test_input_kept(void **state)
 {
-	char text[401];
-
 	(void)state;
-	memset(text, 'k', sizeof(text) - 1);
-	text[400] = '\0';
-	type(text);
+	type_bytes('k', 5000);
 	console_attach(NULL);
 	console_poll();
 	console_poll();
-	assert_int_equal(serial.typed_len, 400 - 256);
+	assert_int_equal(serial.typed_len, 5000 - 4096);
 	console_attach(&web);
-	fronts[0].room = 500;
+	fronts[0].room = 8000;
 	console_poll();
 	console_poll();
-	assert_int_equal(fronts[0].len, 400);
+	assert_int_equal(fronts[0].len, 5000);
+}
+
+/* A mark is answered at once, WONT when the next piece would find no place, and then GA when half is free. */
+static void test_marks(void **state)
+{
+	(void)state;
+	type("abc\xff\xfd\x06");
+	console_poll();
+	assert_int_equal(serial.answers_len, 3);
+	assert_memory_equal(serial.answers, "\xff\xfb\x06", 3);
+	type_bytes('x', 4096 - 3 - (TERMINAL_WINDOW - 1));
+	type("\xff\xfd\x06");
+	console_poll();
+	assert_int_equal(serial.answers_len, 6);
+	assert_memory_equal(serial.answers + 3, "\xff\xfc\x06", 3);
+	fronts[0].room = 2000;
+	console_poll();
+	assert_int_equal(serial.answers_len, 6);
+	fronts[0].room = 100;
+	console_port_readable(&ports[0]);
+	console_poll();
+	assert_int_equal(serial.answers_len, 8);
+	assert_memory_equal(serial.answers + 6, "\xff\xf9", 2);
+	fronts[0].room = 8000;
+	console_poll();
+}
+
+/* Ctrl-A n: the next VM that takes input; what the first has not read is not for the second. */
+static void test_key_next(void **state)
+{
+	(void)state;
+	type("left\x01nright");
+	fronts[0].room = 2;
+	fronts[2].room = 100;
+	console_poll();
+	assert_string_equal(fronts[0].got, "le");
+	assert_string_equal(fronts[2].got, "right");
+	check_wire("trapeze: 2 typed bytes that nobody has read are forgotten\r\n"
+		   "trapeze: what you type goes to VM \"db\" now\r\n");
+	type("\x01n");
+	console_poll();
+	check_wire("trapeze: what you type goes to VM \"web\" now\r\n");
+	console_port_remove(&ports[2]);
+	type("\x01n");
+	console_poll();
+	check_wire("trapeze: there is no other VM to type to\r\n");
+}
+
+/* Not from within a guest's access to its device; nor does anything behind the key pass it. */
+static void test_key_waits_for_the_scheduler(void **state)
+{
+	(void)state;
+	type("a\x01nb");
+	fronts[0].room = fronts[2].room = 100;
+	console_port_readable(&ports[0]);
+	assert_string_equal(fronts[0].got, "a");
+	check_wire("");
+	console_poll();
+	assert_string_equal(fronts[0].got, "a");
+	assert_string_equal(fronts[2].got, "b");
+}
+
+static void test_key_help(void **state)
+{
+	(void)state;
+	type("\x01?\x01\x01\x01~");
+	fronts[0].room = 100;
+	console_poll();
+	assert_string_equal(fronts[0].got, "\x01");
+	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to VM \"web\"\r\n"));
+	assert_non_null(strstr(serial.wire, "  Ctrl-A n       type to the next VM\r\n"));
+	assert_non_null(strstr(serial.wire, "trapeze: Ctrl-A and that key mean nothing; Ctrl-A ? lists the keys\r\n"));
+}
+
+/* The attached VM ends: said, with the next one to type to, unless it starts again at once. */
+static void test_end_offers_next(void **state)
+{
+	(void)state;
+	console_port_remove(&ports[0]);
+	console_port_remove(&ports[1]);
+	console_port_add(&ports[0]);
+	console_attach(&web);
+	console_poll();
+	check_wire("");
+	console_port_remove(&ports[0]);
+	console_poll();
+	check_wire("trapeze: VM \"web\", to which you typed, has ended; Ctrl-A n types to the next, \"db\"\r\n");
+	console_poll();
+	check_wire("");
+	type("\x01n?");
+	fronts[2].room = 9;
+	console_poll();
+	assert_string_equal(fronts[2].got, "?");
 }
 
 /* The window's size is taken out of what is typed and told to whoever is attached, now or later. */
@@ -397,6 +501,8 @@ int main(void)
 		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window),
+		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_scheduler), TEST(test_key_help),
+		TEST(test_end_offers_next),
 	};
 
 	return cmocka_run_group_tests_name("console", tests, NULL, NULL);

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""What is typed and pasted reaches the guest, all of it and in order, however late the guest reads."""
+import os
+import tempfile
+from functools import partial
+
+import pytest
+
+import machine
+from typist import MARK, WINDOW, Typist
+
+COUNT = 35000       # as guest/tiny/typed.asm counts them
+PASTED = bytes((i * 89 + i // 256) % 256 for i in range(COUNT))     # every byte there is, IAC and Ctrl-A too
+
+
+def summed(data):
+    total = 0
+    for byte in data:
+        total = (total * 31 + byte) % (1 << 64)
+    return total
+
+
+def paste(platform):
+    with machine.Dialogue(*platform.options, "--kernel", machine.BUILD / "tiny/typed.bin") as talk:
+        talk.expect("^type\n")
+        os.write(talk.typed, PASTED)
+        return int(talk.expect("^typed 35000 bytes, sum ([0-9a-f]{16})\n")[1], 16)
+
+
+PASTES = [machine.Job(f"paste-{platform.name}", platform, partial(paste, platform)) for platform in machine.PLATFORMS]
+
+
+@pytest.mark.parametrize("job", PASTES, ids=repr)
+def test_paste_arrives_whole(outcome):
+    assert outcome == summed(PASTED)
+
+
+# ---- Two VMs on one terminal ------------------------------------------------------------------------------
+
+PROMPT = "kernel = tiny/prompt.bin\nmemory = 16M\n"
+
+
+def two_prompts():
+    """One is attached and has a prompt; the keys behind Ctrl-A go around; each ends at a q."""
+    with tempfile.TemporaryDirectory(prefix="trapeze-test-") as directory:
+        machine.write_conf(f"{directory}/conf", {"one": PROMPT, "two": PROMPT}, "attach = one\n")
+        with machine.Dialogue("--on", "qemu", "--conf", f"{directory}/conf", window=(80, 24)) as talk:
+            def press(keys):
+                os.write(talk.typed, keys)
+
+            talk.expect("prompt> ")
+            press(b"half")
+            talk.expect("half")
+            press(b"\x01w")
+            talk.expect(r"trapeze: one: vcpu 0 runs: 64-bit, rip 10[0-9a-f]{4}, .*; reads port 3fd at \d+ of its last 16")
+            talk.expect(r"trapeze: two: vcpu 0 runs: 64-bit")
+            talk.expect("prompt> half", "the line with what was typed, drawn again")
+            press(b"\x01?")
+            talk.expect('what you type goes to VM "one"')
+            press(b"\x01nq")
+            talk.expect('what you type goes to VM "two" now')
+            talk.expect('VM "two", to which you typed, has ended; Ctrl-A n types to the next, "one"')
+            press(b"\x01n")
+            talk.expect('what you type goes to VM "one" now')
+            press(b"\x01\x01q")
+            talk.expect("\x01q")
+            return talk.end()
+
+
+TWO = machine.Job("two-prompts-svm-qemu", machine.SVM, two_prompts)
+
+
+@pytest.mark.parametrize("job", [TWO], ids=repr)
+def test_two_vms_on_one_terminal(outcome):
+    assert outcome == 0
+
+
+# ---- scripts/run's side of hv/terminal.h --------------------------------------------------------------------
+
+
+def test_pieces_fit_a_fifo():
+    typist, sent, shown = Typist(), b"", b""
+    typist.text += PASTED[:1000]
+    while piece := typist.next():
+        assert len(piece) <= WINDOW and piece.endswith(MARK)
+        assert typist.next() == b"", "one piece at a time"
+        sent += piece[:-len(MARK)]
+        shown += typist.read(b"x\xff\xfb") + typist.read(b"\x06y")
+    assert sent.replace(b"\x01\x01", b"\x01").replace(b"\xff\xff", b"\xff") == PASTED[:1000]
+    assert shown == b"xy" * (len(shown) // 2), "the answers are not shown"
+
+
+def test_commands_overtake_text_that_is_held():
+    typist = Typist()
+    typist.text += b"abc"
+    typist.next()
+    typist.text += b"def"
+    assert typist.read(b"1\xff\xff\xfc\x062") == b"1\xff2"
+    assert typist.next() == b""
+    typist.commands.append(b"\x01w")
+    assert typist.next() == b"\x01w" + MARK
+    assert typist.read(b"\xff\xf9\xff\xfb\x06z") == b"z"
+    assert typist.next() == b"def" + MARK
+    assert typist.read(b"\xff\xf9") == b"\xff\xf9", "nobody asked: the guest's own"

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* drivers/uart16550.c: nothing that arrives is lost, and answers overtake. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "serial_chip.h"
+
+static int setup(void **state)
+{
+	(void)state;
+	chip_start();
+	assert_int_equal(chip.mcr, MCR_READY | MCR_RTS);
+	return 0;
+}
+
+/* A sender that minds RTS, with 16 bytes on their way when it goes off: all 35 KB arrive, however seldom we read. */
+static void test_nothing_is_lost(void **state)
+{
+	const size_t total = 35000;
+	size_t sent = 0, got = 0, late = 0;
+	uint8_t data[777];
+
+	(void)state;
+	while (got < total) {
+		for (unsigned i = 0; i < 10000 && sent < total; i++) {
+			late = chip.mcr & MCR_RTS ? 0 : late + 1;
+			if (late > 16)
+				break;
+			wire_in((uint8_t)(sent++ * 7));
+			chip_interrupt();
+		}
+		for (size_t i = 0, len = serial_read(data, sizeof(data)); i < len; i++)
+			assert_int_equal(data[i], (uint8_t)(got++ * 7));
+	}
+	assert_int_equal(chip.overruns, 0);
+	assert_int_equal(chip.mcr, MCR_READY | MCR_RTS);
+}
+
+/*
+ * A sender that knows no RTS but fills only a FIFO with room, as QEMU does: the FIFO is left full, its interrupt is
+ * masked, and reading goes on where it stopped.
+ */
+static void test_full_ring_leaves_the_fifo(void **state)
+{
+	uint8_t data[INPUT_RING + 100];
+	size_t sent = 0;
+
+	(void)state;
+	while (chip.rx_len < FIFO_SIZE) {
+		wire_in((uint8_t)sent++);
+		chip_interrupt();
+	}
+	assert_int_equal(sent, INPUT_RING + FIFO_SIZE);
+	assert_int_equal(chip.ier, IER_EMPTY);
+	assert_int_equal(chip.mcr, MCR_READY);
+	assert_int_equal(serial_read(data, 10), 10);
+	assert_int_equal(serial_read(data + 10, sizeof(data) - 10), INPUT_RING);
+	for (size_t i = 0; i < INPUT_RING + 10; i++)
+		assert_int_equal(data[i], (uint8_t)i);
+	assert_int_equal(chip.ier, IER_RECEIVED | IER_EMPTY);
+	assert_int_equal(chip.mcr, MCR_READY | MCR_RTS);
+	assert_int_equal(serial_read(data, sizeof(data)), 6);
+}
+
+/* An answer goes before what waits, at the next chance, and is part of no more than a FIFO. */
+static void test_answer_overtakes(void **state)
+{
+	uint8_t text[100];
+
+	(void)state;
+	chip.is_busy = true;
+	memset(text, 'x', sizeof(text));
+	assert_int_equal(serial_write(text, sizeof(text)), sizeof(text));
+	serial_answer((const uint8_t *)"abc", 3);
+	serial_answer((const uint8_t *)"de", 2);
+	assert_int_equal(chip.tx_len, 0);
+	chip.is_busy = false;
+	send_some();
+	assert_int_equal(chip.tx_len, FIFO_SIZE);
+	assert_memory_equal(chip.tx, "abcdexxxxxxxxxxx", FIFO_SIZE);
+	serial_drain();
+	assert_int_equal(chip.tx_len, 105);
+	serial_answer((const uint8_t *)"f", 1);
+	assert_int_equal(chip.tx[105], 'f');
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_nothing_is_lost), TEST(test_full_ring_leaves_the_fifo), TEST(test_answer_overtakes),
+	};
+
+	return cmocka_run_group_tests_name("serial", tests, NULL, NULL);
+}
