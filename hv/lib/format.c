@@ -16,7 +16,7 @@
 #define PAD_MAX		1024U	/* widths beyond this are mistakes */
 
 struct spec {
-	bool   is_left, is_zero, has_precision;
+	bool   is_left, is_zero, is_marked, has_precision;
 	size_t width, precision;
 	char   size;		/* 0, 'l', 'L' (ll) or 'z' */
 	char   conversion;
@@ -104,11 +104,10 @@ static const char *parse_count(const char *at, size_t *count)
 static const char *parse_spec(const char *at, struct spec *spec, va_list *args)
 {
 	*spec = (struct spec){ 0 };
-	for (; *at == '-' || *at == '0'; at++) {
-		if (*at == '-')
-			spec->is_left = true;
-		else
-			spec->is_zero = true;
+	for (; *at == '-' || *at == '0' || *at == '#'; at++) {
+		spec->is_left |= *at == '-';
+		spec->is_zero |= *at == '0';
+		spec->is_marked |= *at == '#';
 	}
 	if (*at == '*') {
 		int width = va_arg(*args, int);
@@ -147,8 +146,10 @@ static bool convert(const struct output *out, struct spec *spec, va_list *args)
 	if (c == 'd' || c == 'i') {
 		put_signed(out, spec, is_wide ? va_arg(*args, int64_t) : va_arg(*args, int));
 	} else if (c == 'u' || c == 'x' || c == 'X') {
-		put_number(out, spec, "", is_wide ? va_arg(*args, uint64_t) : va_arg(*args, unsigned int),
-			   c == 'u' ? 10 : 16);
+		uint64_t val = is_wide ? va_arg(*args, uint64_t) : va_arg(*args, unsigned int);
+		bool is_marked = spec->is_marked && c == 'x' && val != 0;	/* as C has it: 0 is 0 */
+
+		put_number(out, spec, is_marked ? "0x" : "", val, c == 'u' ? 10 : 16);
 	} else if (c == 'p') {
 		put_number(out, spec, "0x", (uint64_t)(uintptr_t)va_arg(*args, void *), 16);
 	} else if (c == 's') {

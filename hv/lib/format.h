@@ -2,7 +2,8 @@
 #pragma once
 /*
  * One printf-like formatter with a sink. Understands %d %i %u %x %X %c %s %p %% with l, ll, z, width,
- * precision for strings, zero fill and left alignment; anything else is printed as it stands.
+ * precision for strings, zero fill, left alignment and %#x; anything else is printed as it stands. scripts/lint looks
+ * for anything else in every call.
  */
 #include <stdarg.h>
 #include <stddef.h>

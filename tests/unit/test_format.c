@@ -52,6 +52,8 @@ static void test_numbers(void **state)
 	ROW("[123456]", "[%3d]", 123456);
 	ROW("[0000000000001234]", "[%016llx]", 0x1234ULL);
 	ROW("[    7]", "[%*d]", 5, 7);
+	ROW("0xfee00000 0xfee00000", "%#x %#llx", 0xfee00000U, 0xfee00000ULL);
+	ROW("[    0xab][0x0000ab][0]", "[%#8x][%#08x][%#x]", 0xabU, 0xabU, 0U);
 	ROW("0x10", "%p", (void *)(uintptr_t)16);
 	check(rows, count);
 }
