@@ -2,8 +2,8 @@
 /*
  * The hypervisor's terminal. Three kinds of text meet here: log lines, the attached VM's raw output, other
  * VMs' output as whole lines. Rules:
- *   - a log line always begins at the left edge: when the attached guest stopped in the middle of a line,
- *     the line is ended first;
+ *   - a line of ours or of another VM never lands in the middle of the attached VM's: it is printed above, and the
+ *     attached VM's unfinished line is drawn again behind it (partial.h). One that cannot be drawn again is ended;
  *   - nobody waits for the wire while guests may run. A quarter of the transmit ring is kept for the log: a few
  *     dumps fit. A log line that finds no room even there is left out, and how many were is said afterwards;
  *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room. While
@@ -20,15 +20,19 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
+#include "hv/partial.h"
 #include "hv/vm.h"
 
+#define LINE_EXTRA	(COLUMNS + 8U)	/* what a line may bring along besides its text */
 #define ROOM_AGAIN	2048U		/* call writers back when this much is free: not for every byte */
 #define LOG_RESERVE	(serial_size() / 4)
+#define COLUMNS		80U		/* of a terminal that does not say */
 #define SHARE		4096U		/* bytes of a VM before the next one's turn, while several wait */
 
 static struct {
 	bool                 is_patient;	/* no guest runs any more: wait for the wire, lose nothing */
-	bool                 is_mid_line;
+	struct partial       partial;		/* the attached VM's unfinished line... */
+	bool                 is_hidden;		/* ...which other lines have covered */
 	unsigned             lost;		/* log lines left out and not yet owned up to */
 	size_t               waiting;		/* ports that were refused */
 	size_t               next_writer;	/* index of the port whose turn it is */
@@ -57,20 +61,56 @@ static void emit(const char *text, size_t len)
 	}
 }
 
-/* A whole line, with or without its newline, from the left edge on. */
+static bool is_partial_shown(void)
+{
+	return !console.is_hidden && (console.partial.width > 0 || console.partial.is_lost);
+}
+
+/* Does the unfinished line lie on a single row of the terminal, and is all of it known? */
+static bool is_coverable(void)
+{
+	return !console.partial.is_lost && console.partial.width < COLUMNS;
+}
+
+/* A whole line, with or without its newline, from the left edge on. What it covers is wiped with blanks. */
 static void write_line(const char *line, size_t len)
 {
-	size_t ends = 2 * sizeof("\r\n");
+	static const char blanks[COLUMNS] = "                                                                               ";
+	size_t wipe = 0;
 
-	if (!console.is_patient && serial_room() < len + ends) {
+	if (len > 0 && line[len - 1] == '\n')
+		len--;
+	if (!console.is_patient && serial_room() < len + LINE_EXTRA) {
 		console.lost++;
 		return;
 	}
-	if (console.is_mid_line)
+	if (is_partial_shown() && is_coverable()) {
+		emit("\r", 1);
+		wipe = console.partial.width - min_size(console.partial.width, len);
+	} else if (is_partial_shown()) {
 		emit("\r\n", 2);
-	emit(line, len > 0 && line[len - 1] == '\n' ? len - 1 : len);
+	}
+	console.is_hidden = true;
+	emit(line, len);
+	emit(blanks, wipe);
 	emit("\r\n", 2);
-	console.is_mid_line = false;
+}
+
+static void show_partial(void)
+{
+	if (!console.is_hidden || console.partial.is_lost || serial_room() < sizeof(console.partial.text))
+		return;
+	console.is_hidden = false;
+	emit(console.partial.text, console.partial.len);
+}
+
+/* Nobody, or somebody else, goes on with the line. */
+static void end_partial(void)
+{
+	if (is_partial_shown())
+		emit("\r\n", 2);
+	partial_feed(&console.partial, "\n", 1);
+	console.is_hidden = false;
 }
 
 /* Only when there is room for more than this one line: otherwise it would be the next one lost. */
@@ -146,6 +186,7 @@ void console_port_remove(struct console_port *port)
 	console.next_writer = 0;
 	if (console_streams.attached != port->vm || siblings > 0)
 		return;
+	end_partial();
 	console_streams.attached = NULL;	/* the VM goes away: its address may come back as another one's */
 	memcpy(console.ended, port->vm->name, sizeof(console.ended));
 }
@@ -176,8 +217,10 @@ static size_t write_raw(const uint8_t *data, size_t len)
 	size_t taken = min_size(len, guest_room());
 
 	if (taken > 0) {
+		show_partial();
+		console.is_hidden = false;
 		emit((const char *)data, taken);
-		console.is_mid_line = data[taken - 1] != '\n';
+		partial_feed(&console.partial, (const char *)data, taken);
 	}
 	return taken;
 }
@@ -199,6 +242,7 @@ size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
 
 void console_attach(struct vm *vm)
 {
+	end_partial();
 	console_streams.attached = vm;
 	console.ended[0] = '\0';
 	for (size_t i = 0; i < console_streams.count; i++)
@@ -262,5 +306,6 @@ void console_poll(void)
 	console_input_poll();
 	own_up();
 	wake_writers();
+	show_partial();
 	fb_poll();
 }

@@ -162,19 +162,54 @@ static void test_log_lines(void **state)
 	check_wire("trapeze: two\r\ntrapeze: three\r\n");
 }
 
-/* The attached VM's bytes pass unchanged; a log line ends its unfinished line first. */
+/* The attached VM's bytes pass unchanged; lines of others cover its unfinished line, which then is there again. */
 static void test_attached(void **state)
 {
 	(void)state;
 	assert_int_equal(say(&ports[0], "\033[1mlogin: "), 11);
 	check_wire("\033[1mlogin: ");
 	log_info("x");
-	check_wire("\r\ntrapeze: x\r\n");
-	log_info("y");
-	check_wire("trapeze: y\r\n");
-	say(&ports[1], "line\r\n");
+	check_wire("\rtrapeze: x\r\n");
+	say(&ports[2], "y\n");
+	check_wire("[db] y\r\n");
+	console_poll();
+	check_wire("\033[1mlogin: ");
+	log_info("x");
+	say(&ports[1], "ro");
+	check_wire("\rtrapeze: x\r\n\033[1mlogin: ro");
+	say(&ports[1], "ot\r\n");
 	log_info("z");
-	check_wire("line\r\ntrapeze: z\r\n");
+	console_poll();
+	check_wire("ot\r\ntrapeze: z\r\n");
+}
+
+/* Longer than what covers it: the rest is wiped. Longer than a row, or a whole screen: ended, as far as it goes. */
+static void test_covering(void **state)
+{
+	char row[81];
+
+	(void)state;
+	say(&ports[0], "a prompt of thirty characters ");
+	say(&ports[2], "x\n");
+	console_poll();
+	check_wire("a prompt of thirty characters \r[db] x                        \r\na prompt of thirty characters ");
+	memset(row, 'x', 80);
+	row[80] = '\0';
+	say(&ports[0], row);
+	serial.len = screen_len = 0;
+	say(&ports[2], "x\n");
+	check_wire("\r\n[db] x\r\n");
+	say(&ports[0], "\n\033[2Jeditor");
+	serial.len = screen_len = 0;
+	say(&ports[2], "x\n");
+	say(&ports[2], "y\n");
+	console_poll();
+	check_wire("\r\n[db] x\r\n[db] y\r\n");
+	console_attach(&db);
+	check_wire("");
+	say(&ports[2], "$ ");
+	console_attach(&web);
+	check_wire("$ \r\n");
 }
 
 static void test_other_lines(void **state)
@@ -186,7 +221,7 @@ static void test_other_lines(void **state)
 	check_wire("[db] half and half\r\n[db] \r\n[db] next.[2J..\r\n");
 	say(&ports[0], "$ ");
 	say(&ports[2], "x\n");
-	check_wire("$ \r\n[db] x\r\n");
+	check_wire("$ \r[db] x\r\n");
 }
 
 static void test_long_line_is_cut(void **state)
@@ -259,12 +294,12 @@ static void test_log_does_not_wait(void **state)
 	for (const char *at = serial.wire; (at = strstr(at, "a line")); at++)
 		said++;
 	assert_int_equal(said, serial.len / strlen("trapeze: a line of thirty-two bytes, no. 000\r\n"));
-	assert_string_equal(serial.wire + serial.len - 5, "176\r\n");
+	assert_string_equal(serial.wire + serial.len - 5, "175\r\n");
 	console_poll();
 	assert_null(strstr(serial.wire, "lost"));
 	serial_drain();
 	console_poll();
-	assert_non_null(strstr(serial.wire, "trapeze: 323 lines were lost here: the terminal is too slow\r\n"));
+	assert_non_null(strstr(serial.wire, "trapeze: 324 lines were lost here: the terminal is too slow\r\n"));
 	serial.len = 0;
 	console_poll();
 	assert_int_equal(serial.len, 0);
@@ -497,7 +532,7 @@ static void test_attached_vm_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_log_lines), TEST(test_attached), TEST(test_other_lines), TEST(test_long_line_is_cut),
+		TEST(test_log_lines), TEST(test_attached), TEST(test_covering), TEST(test_other_lines), TEST(test_long_line_is_cut),
 		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window),

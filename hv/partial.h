@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The line on which the attached guest has stopped: its prompt, and what was typed behind it. The terminal keeps a copy,
+ * so that it can print other lines above and then draw this one again. Pure.
+ *
+ * What stays on the line is copied: text, \r, \b, \t, colours, and the control sequences that move or erase within a
+ * line. A question to the terminal is left out, for it would be answered twice. Whatever leaves the line (a program that
+ * draws the whole screen) or is longer than the copy cannot be drawn again: is_lost, until the next newline.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct partial {
+	char   text[512];
+	size_t len;
+	size_t column, width;	/* where the cursor is, and how far the line reaches: in characters */
+	bool   is_lost;
+	unsigned state;
+	size_t start;		/* of the control sequence we are in */
+};
+
+void partial_feed(struct partial *partial, const char *text, size_t len);
