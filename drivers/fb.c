@@ -13,46 +13,62 @@
 #include "arch/x86/host/paging.h"
 #include "drivers/font.h"
 #include "hv/addr.h"
+#include "hv/lib/ansi.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/timer.h"
 
 #define COLUMNS_MAX		240U
 #define ROWS_MAX		68U
-#define TAB_WIDTH		8U
-#define WIDE_SCREEN		1920U	/* pixels; beyond half as much again, cells are doubled */
+#define WIDE_SCREEN		2560U	/* pixels; from here on letters are large */
 #define DRAWS_PER_SECOND	20U
-#define INK			0x00c8c8c8U	/* the same in RGB and BGR */
 #define PAPER			0x00000000U
-#define ESCAPE			'\033'
+#define LEFT_PIXEL		0x8000U	/* of a row of the font */
 
 /* Where we are in an ANSI escape sequence, all of which are swallowed. */
 enum escape { TEXT, AFTER_ESC, IN_CSI };
 
+/* Red, green, blue: amber for us, grey for who has the terminal, light blue for the others. */
+static const uint8_t inks[FB_SPEAKERS][3] = {
+	[FB_HYPERVISOR] = { 0xff, 0xc0, 0x40 },
+	[FB_ATTACHED]   = { 0xc8, 0xc8, 0xc8 },
+	[FB_OTHERS]     = { 0x70, 0xb0, 0xe0 },
+};
+
+struct cell { char c; uint8_t speaker; };
+
 static struct {
 	volatile uint8_t *pixels;	/* NULL: no screen */
-	uint32_t      pitch, scale, columns, rows;
+	const struct font *font;
+	uint32_t      pitch, columns, rows;
+	uint32_t      ink[FB_SPEAKERS];
+	enum fb_speaker speaker;
 	uint32_t      column, row;
 	enum escape   escape;
 	bool          is_changed;
 	uint64_t      drawn_at;		/* TSC */
-	char          wanted[ROWS_MAX][COLUMNS_MAX], shown[ROWS_MAX][COLUMNS_MAX];
+	struct cell   wanted[ROWS_MAX][COLUMNS_MAX], shown[ROWS_MAX][COLUMNS_MAX];
 } screen;
 
 static void draw_cell(uint32_t row, uint32_t column)
 {
-	char c = screen.wanted[row][column];
-	uint32_t height = FONT_HEIGHT * screen.scale, width = FONT_WIDTH * screen.scale;
+	struct cell cell = screen.wanted[row][column];
+	uint32_t height = screen.font->height, width = screen.font->width, ink = screen.ink[cell.speaker];
 
 	for (uint32_t y = 0; y < height; y++) {
 		size_t line = (size_t)(row * height + y) * screen.pitch;
 		volatile uint32_t *to = (volatile uint32_t *)(volatile void *)(screen.pixels + line) + column * width;
-		uint8_t bits = font_row(c, y / screen.scale);
+		uint32_t bits = font_row(screen.font, cell.c, y);
 
 		for (uint32_t x = 0; x < width; x++)
-			to[x] = (bits << (x / screen.scale)) & 0x80 ? INK : PAPER;
+			to[x] = (bits << x) & LEFT_PIXEL ? ink : PAPER;
 	}
-	screen.shown[row][column] = c;
+	screen.shown[row][column] = cell;
+}
+
+static bool is_different(struct cell a, struct cell b)
+{
+	return a.c != b.c || (a.speaker != b.speaker && a.c != ' ');
 }
 
 void fb_flush(void)
@@ -61,7 +77,7 @@ void fb_flush(void)
 		return;
 	for (uint32_t row = 0; row < screen.rows; row++)
 		for (uint32_t column = 0; column < screen.columns; column++)
-			if (screen.shown[row][column] != screen.wanted[row][column])
+			if (is_different(screen.shown[row][column], screen.wanted[row][column]))
 				draw_cell(row, column);
 	screen.is_changed = false;
 	screen.drawn_at = time_now();
@@ -73,10 +89,18 @@ void fb_poll(void)
 		fb_flush();
 }
 
+static void clear_row(struct cell *row)
+{
+	for (size_t i = 0; i < COLUMNS_MAX; i++)
+		row[i] = (struct cell){ ' ', FB_HYPERVISOR };
+}
+
 static void clear(void)
 {
-	memset(screen.wanted, ' ', sizeof(screen.wanted));
-	memset(screen.shown, ' ', sizeof(screen.shown));
+	for (size_t row = 0; row < ROWS_MAX; row++) {
+		clear_row(screen.wanted[row]);
+		clear_row(screen.shown[row]);
+	}
 }
 
 /* The firmware's text is still there: black first, then the grids are true. */
@@ -92,8 +116,18 @@ static void wipe(const struct handoff_framebuffer *fb)
 
 static bool is_usable(const struct handoff_framebuffer *fb)
 {
-	return fb->base && fb->width >= FONT_WIDTH && fb->height >= FONT_HEIGHT &&
+	return fb->base && fb->width >= font_small.width && fb->height >= font_small.height &&
 	       fb->pitch / sizeof(uint32_t) >= fb->width && (uint64_t)fb->pitch * fb->height <= fb->length;
+}
+
+/* Blue is the lowest byte of a pixel, or red is. */
+static void choose_inks(bool is_bgr)
+{
+	for (size_t i = 0; i < FB_SPEAKERS; i++) {
+		uint32_t low = inks[i][is_bgr ? 2 : 0], high = inks[i][is_bgr ? 0 : 2];
+
+		screen.ink[i] = high << 16 | (uint32_t)inks[i][1] << 8 | low;
+	}
 }
 
 void fb_init(const struct handoff_framebuffer *fb)
@@ -101,10 +135,11 @@ void fb_init(const struct handoff_framebuffer *fb)
 	memset(&screen, 0, sizeof(screen));
 	if (!is_usable(fb))
 		return;
-	screen.scale = (uint32_t)max_u64((fb->width + WIDE_SCREEN / 2 - 1) / WIDE_SCREEN, 1);
+	screen.font = fb->width >= WIDE_SCREEN ? &font_large : &font_small;
+	choose_inks(fb->is_bgr);
 	screen.pitch = fb->pitch;
-	screen.columns = (uint32_t)min_u64(fb->width / (FONT_WIDTH * screen.scale), COLUMNS_MAX);
-	screen.rows = (uint32_t)min_u64(fb->height / (FONT_HEIGHT * screen.scale), ROWS_MAX);
+	screen.columns = (uint32_t)min_u64(fb->width / screen.font->width, COLUMNS_MAX);
+	screen.rows = (uint32_t)min_u64(fb->height / screen.font->height, ROWS_MAX);
 	screen.pixels = paging_map_device(hpa(fb->base), fb->length, true);
 	clear();
 	wipe(fb);
@@ -116,7 +151,7 @@ static void next_row(void)
 		return;
 	screen.row = screen.rows - 1;
 	memmove(screen.wanted[0], screen.wanted[1], (screen.rows - 1) * sizeof(screen.wanted[0]));
-	memset(screen.wanted[screen.row], ' ', sizeof(screen.wanted[0]));
+	clear_row(screen.wanted[screen.row]);
 }
 
 static void put_printable(char c)
@@ -125,7 +160,13 @@ static void put_printable(char c)
 		screen.column = 0;
 		next_row();
 	}
-	screen.wanted[screen.row][screen.column++] = c;
+	screen.wanted[screen.row][screen.column++] = (struct cell){ c, (uint8_t)screen.speaker };
+}
+
+/* The second byte and the following of a character in UTF-8: it has one cell, in which the first is shown. */
+static bool is_inside_character(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
 static void put_char(char c)
@@ -137,8 +178,8 @@ static void put_char(char c)
 	} else if (c == '\b') {
 		screen.column -= screen.column > 0;
 	} else if (c == '\t') {
-		screen.column = (uint32_t)min_u64((screen.column / TAB_WIDTH + 1) * TAB_WIDTH, screen.columns - 1);
-	} else if ((unsigned char)c >= ' ') {
+		screen.column = (uint32_t)min_u64((screen.column / ANSI_TAB_WIDTH + 1) * ANSI_TAB_WIDTH, screen.columns - 1);
+	} else if ((unsigned char)c >= ' ' && !is_inside_character(c)) {
 		put_printable(c);
 	}
 }
@@ -146,7 +187,7 @@ static void put_char(char c)
 /* CSI ends with a byte from @ to ~; other sequences are one byte long (ECMA-48, 5.4 "Control sequences"). */
 static void feed(char c)
 {
-	if (c == ESCAPE)
+	if (c == ANSI_ESCAPE)
 		screen.escape = AFTER_ESC;
 	else if (screen.escape == AFTER_ESC)
 		screen.escape = c == '[' ? IN_CSI : TEXT;
@@ -156,10 +197,11 @@ static void feed(char c)
 		put_char(c);
 }
 
-void fb_write(const char *text, size_t len)
+void fb_write(enum fb_speaker speaker, const char *text, size_t len)
 {
 	if (!screen.pixels || len == 0)
 		return;
+	screen.speaker = speaker;
 	for (size_t i = 0; i < len; i++)
 		feed(text[i]);
 	screen.is_changed = true;

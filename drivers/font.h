@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Cells of 8 by 16 pixels for printable ASCII; everything else looks like '?'. */
+/* Two sizes of the screen font: printable ASCII; everything else looks like '?'. */
 #include <stdint.h>
 
-#define FONT_WIDTH	8U
-#define FONT_HEIGHT	16U
+struct font {
+	uint32_t width, height;		/* of a cell, in pixels */
+	const uint16_t *rows;		/* `height` of them for each character */
+};
 
-uint8_t font_row(char c, unsigned line);	/* bit 7 is the left-most pixel */
+extern const struct font font_small, font_large;
+
+uint16_t font_row(const struct font *font, char c, uint32_t line);	/* bit 15 is the left-most pixel */

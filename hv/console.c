@@ -44,11 +44,11 @@ struct console_streams console_streams;
 /* ---- Output ---- */
 
 /* Callers have looked for room; only a console that waits may be given more than there is. */
-static void emit(const char *text, size_t len)
+static void emit(enum fb_speaker speaker, const char *text, size_t len)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
 
-	fb_write(text, len);
+	fb_write(speaker, text, len);
 	while (len > 0) {
 		size_t taken = serial_write(bytes, len);
 
@@ -73,7 +73,7 @@ static bool is_coverable(void)
 }
 
 /* A whole line, with or without its newline, from the left edge on. What it covers is wiped with blanks. */
-static void write_line(const char *line, size_t len)
+static void write_line(enum fb_speaker speaker, const char *line, size_t len)
 {
 	static const char blanks[COLUMNS] = "                                                                               ";
 	size_t wipe = 0;
@@ -85,15 +85,15 @@ static void write_line(const char *line, size_t len)
 		return;
 	}
 	if (is_partial_shown() && is_coverable()) {
-		emit("\r", 1);
+		emit(FB_ATTACHED, "\r", 1);
 		wipe = console.partial.width - min_size(console.partial.width, len);
 	} else if (is_partial_shown()) {
-		emit("\r\n", 2);
+		emit(FB_ATTACHED, "\r\n", 2);
 	}
 	console.is_hidden = true;
-	emit(line, len);
-	emit(blanks, wipe);
-	emit("\r\n", 2);
+	emit(speaker, line, len);
+	emit(speaker, blanks, wipe);
+	emit(FB_ATTACHED, "\r\n", 2);
 }
 
 static void show_partial(void)
@@ -101,14 +101,14 @@ static void show_partial(void)
 	if (!console.is_hidden || console.partial.is_lost || serial_room() < sizeof(console.partial.text))
 		return;
 	console.is_hidden = false;
-	emit(console.partial.text, console.partial.len);
+	emit(FB_ATTACHED, console.partial.text, console.partial.len);
 }
 
 /* Nobody, or somebody else, goes on with the line. */
 static void end_partial(void)
 {
 	if (is_partial_shown())
-		emit("\r\n", 2);
+		emit(FB_ATTACHED, "\r\n", 2);
 	partial_feed(&console.partial, "\n", 1);
 	console.is_hidden = false;
 }
@@ -124,7 +124,12 @@ static void own_up(void)
 	len = format_buf(text, sizeof(text), "trapeze: %u line%s lost here: the terminal is too slow", console.lost,
 			 console.lost == 1 ? " was" : "s were");
 	console.lost = 0;
-	write_line(text, len);
+	write_line(FB_HYPERVISOR, text, len);
+}
+
+static void log_line_shown(const char *line, size_t len)
+{
+	write_line(FB_HYPERVISOR, line, len);
 }
 
 static void console_flush(void)
@@ -137,7 +142,7 @@ static void console_flush(void)
 
 void console_init(const struct handoff_framebuffer *fb)
 {
-	static struct log_sink sink = { .write = write_line, .flush = console_flush };
+	static struct log_sink sink = { .write = log_line_shown, .flush = console_flush };
 
 	(void)serial_init();
 	fb_init(fb);
@@ -165,7 +170,7 @@ static void end_line(struct console_port *port)
 	char text[HANDOFF_NAME_MAX + sizeof(port->line) + 4];
 	size_t len = format_buf(text, sizeof(text), "[%s] %.*s\n", port->vm->name, (int)port->line_len, port->line);
 
-	write_line(text, min_size(len, sizeof(text) - 1));
+	write_line(FB_OTHERS, text, min_size(len, sizeof(text) - 1));
 	port->line_len = 0;
 }
 
@@ -219,7 +224,7 @@ static size_t write_raw(const uint8_t *data, size_t len)
 	if (taken > 0) {
 		show_partial();
 		console.is_hidden = false;
-		emit((const char *)data, taken);
+		emit(FB_ATTACHED, (const char *)data, taken);
 		partial_feed(&console.partial, (const char *)data, taken);
 	}
 	return taken;

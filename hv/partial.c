@@ -5,11 +5,10 @@
  */
 #include "hv/partial.h"
 
+#include "hv/lib/ansi.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define TAB_WIDTH	8U
-#define ESCAPE		'\033'
 #define BEL		'\a'
 
 enum { IN_TEXT, AFTER_ESCAPE, IN_CONTROL, IN_STRING };
@@ -77,7 +76,7 @@ static void take_text(struct partial *partial, char c)
 {
 	bool is_inside = ((unsigned char)c & 0xc0) == 0x80;	/* of a UTF-8 character that is counted already */
 
-	if (c == ESCAPE) {
+	if (c == ANSI_ESCAPE) {
 		partial->start = partial->len;
 		partial->state = AFTER_ESCAPE;
 		keep(partial, c);
@@ -88,7 +87,7 @@ static void take_text(struct partial *partial, char c)
 		else if (c == '\b')
 			move_to(partial, partial->column - (partial->column > 0));
 		else if (c == '\t')
-			move_to(partial, (partial->column / TAB_WIDTH + 1) * TAB_WIDTH);
+			move_to(partial, (partial->column / ANSI_TAB_WIDTH + 1) * ANSI_TAB_WIDTH);
 		else if (!is_inside)
 			move_to(partial, partial->column + 1);
 	}

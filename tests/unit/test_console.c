@@ -64,8 +64,12 @@ void serial_answer(const uint8_t *data, size_t len)
 	serial.answers_len += len;
 }
 
-void fb_write(const char *text, size_t len)
+/* Who said the last text on the screen. */
+static enum fb_speaker speaker;
+
+void fb_write(enum fb_speaker who, const char *text, size_t len)
 {
+	speaker = who;
 	assert_true(len <= sizeof(screen) - 1 - screen_len);
 	memcpy(screen + screen_len, text, len);
 	screen_len += len;
@@ -172,6 +176,7 @@ static void test_attached(void **state)
 	check_wire("\rtrapeze: x\r\n");
 	say(&ports[2], "y\n");
 	check_wire("[db] y\r\n");
+	assert_int_equal(speaker, FB_ATTACHED);		/* the newline */
 	console_poll();
 	check_wire("\033[1mlogin: ");
 	log_info("x");

@@ -16,15 +16,17 @@
 
 #define COLUMNS	20U
 #define ROWS	5U
+#define FONT_WIDTH	8U
+#define FONT_HEIGHT	16U
 #define WIDTH	(COLUMNS * FONT_WIDTH + 3)	/* some pixels beyond the last column */
 #define HEIGHT	(ROWS * FONT_HEIGHT + 5)
 #define PITCH	(WIDTH + 8)			/* in pixels */
 
-static uint32_t pixels[HEIGHT * PITCH];
+static uint32_t pixels[2560 * 32];
 
 void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining)
 {
-	assert_int_equal(len, sizeof(pixels));
+	assert_true(len <= sizeof(pixels));
 	assert_true(is_write_combining);
 	return (void *)(uintptr_t)start.raw;
 }
@@ -38,7 +40,7 @@ static char read_cell(uint32_t row, uint32_t column)
 			for (uint32_t x = 0; x < FONT_WIDTH && is_same; x++) {
 				bool ink = pixels[(row * FONT_HEIGHT + y) * PITCH + column * FONT_WIDTH + x] != 0;
 
-				is_same = ink == ((font_row((char)c, y) << x & 0x80) != 0);
+				is_same = ink == ((font_row(&font_small, (char)c, y) << x & 0x8000) != 0);
 			}
 		if (is_same)
 			return (char)c;
@@ -69,7 +71,7 @@ static void check_screen(const char *const *rows)
 
 static void write_text(const char *text)
 {
-	fb_write(text, strlen(text));
+	fb_write(FB_ATTACHED, text, strlen(text));
 	fb_flush();
 }
 
@@ -120,9 +122,9 @@ static void test_rate(void **state)
 	(void)state;
 	boot();
 	fake_now += FAKE_HZ;
-	fb_write("a", 1);
+	fb_write(FB_ATTACHED, "a", 1);
 	assert_int_equal(read_cell(0, 0), 'a');
-	fb_write("b", 1);
+	fb_write(FB_ATTACHED, "b", 1);
 	fb_poll();
 	assert_int_equal(read_cell(0, 1), ' ');
 	fake_now += FAKE_HZ;
@@ -142,26 +144,77 @@ static void test_unusable(void **state)
 	(void)state;
 	for (size_t i = 0; i < countof(bad); i++) {
 		fb_init(&bad[i]);
-		fb_write("x", 1);
+		fb_write(FB_ATTACHED, "x", 1);
 		fb_poll();
 		fb_flush();
 	}
 }
 
-/* Every printable character has a look of its own. */
-static void test_font(void **state)
+/* Each speaker's ink, with blue or red in the lowest byte as the firmware says; blanks are not drawn for it again. */
+static void test_colours(void **state)
 {
-	(void)state;
-	for (int c = ' '; c <= '~'; c++) {
-		for (int other = ' '; other < c; other++) {
-			unsigned same = 0;
+	struct handoff_framebuffer fb = {
+		.base = (uint64_t)(uintptr_t)pixels, .length = sizeof(pixels), .width = WIDTH, .height = HEIGHT,
+		.pitch = PITCH * sizeof(uint32_t),
+	};
+	static const uint32_t rgb[FB_SPEAKERS] = { 0x0040c0ff, 0x00c8c8c8, 0x00e0b070 };
+	static const uint32_t bgr[FB_SPEAKERS] = { 0x00ffc040, 0x00c8c8c8, 0x0070b0e0 };
 
-			for (unsigned line = 0; line < FONT_HEIGHT; line++)
-				same += font_row((char)c, line) == font_row((char)other, line);
-			assert_true(same < FONT_HEIGHT);
+	(void)state;
+	for (fb.is_bgr = 0; fb.is_bgr < 2; fb.is_bgr++) {
+		fb_init(&fb);
+		for (uint32_t i = 0; i < FB_SPEAKERS; i++) {
+			fb_write(i, "|\r\n", 3);
+			fb_flush();
+			for (uint32_t at = 0; at < FONT_WIDTH; at++) {
+				uint32_t pixel = pixels[(i * FONT_HEIGHT + FONT_HEIGHT / 2) * PITCH + at];
+
+				assert_true(pixel == 0 || pixel == (fb.is_bgr ? bgr[i] : rgb[i]));
+			}
+			assert_int_equal(read_cell(i, 0), '|');
+			fb_write(FB_HYPERVISOR, "|\r", 2);	/* the next row: another speaker takes the cell */
 		}
 	}
-	assert_int_equal(font_row('\x80', 5), font_row('?', 5));
+}
+
+/* Every printable character has a look of its own, in both sizes, and two bytes of UTF-8 are one cell. */
+static void test_font(void **state)
+{
+	static const struct font *const fonts[] = { &font_small, &font_large };
+
+	(void)state;
+	for (size_t i = 0; i < countof(fonts); i++)
+		for (int c = ' '; c <= '~'; c++)
+			for (int other = ' '; other < c; other++) {
+				uint32_t same = 0;
+
+				for (uint32_t line = 0; line < fonts[i]->height; line++)
+					same += font_row(fonts[i], (char)c, line) == font_row(fonts[i], (char)other, line);
+				assert_true(same < fonts[i]->height);
+			}
+	assert_int_equal(font_row(&font_small, '\x80', 5), font_row(&font_small, '?', 5));
+	boot();
+	write_text("\xc3\xa9t\xc3\xa9");
+	check_screen((const char *const[ROWS]){ "?t?", "", "", "", "" });
+}
+
+/* A screen of 2,560 columns of pixels has letters of 16 by 32. */
+static void test_large(void **state)
+{
+	const struct handoff_framebuffer fb = {
+		.base = (uint64_t)(uintptr_t)pixels, .length = sizeof(pixels), .width = 2560, .height = 32,
+		.pitch = 2560 * sizeof(uint32_t),
+	};
+
+	(void)state;
+	fb_init(&fb);
+	write_text("ab");
+	for (uint32_t y = 0; y < 32; y++)
+		for (uint32_t x = 0; x < 32; x++) {
+			uint16_t row = font_row(&font_large, x < 16 ? 'a' : 'b', y);
+
+			assert_int_equal(pixels[y * 2560 + x] != 0, (row << x % 16 & 0x8000) != 0);
+		}
 }
 
 int main(void)
@@ -169,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text), cmocka_unit_test(test_margins), cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_unusable), cmocka_unit_test(test_font),
+		cmocka_unit_test(test_colours), cmocka_unit_test(test_large),
 	};
 
 	return cmocka_run_group_tests_name("fb", tests, NULL, NULL);
