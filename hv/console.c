@@ -157,7 +157,7 @@ void console_port_add(struct console_port *port)
 		log_warn("[%s] %s has no place on the console", port->vm->name, port->label);
 		return;
 	}
-	port->was_full = false;
+	port->has_spoken = port->was_full = false;
 	port->share = SHARE;
 	port->line_len = 0;
 	console_streams.ports[console_streams.count++] = port;
@@ -237,12 +237,21 @@ size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
 	size_t limit = console.waiting > port->was_full ? min_size(len, port->share) : len;
 	size_t taken = is_attached ? write_raw(data, limit) : write_lines(port, data, limit);
 
+	port->has_spoken = true;
 	port->share -= min_size(port->share, taken);
 	if (taken < len && !port->was_full) {
 		port->was_full = true;
 		console.waiting++;
 	}
 	return taken;
+}
+
+bool console_has_heard(const struct vm *vm)
+{
+	for (size_t i = 0; i < console_streams.count; i++)
+		if (console_streams.ports[i]->vm == vm && console_streams.ports[i]->has_spoken)
+			return true;
+	return false;
 }
 
 void console_attach(struct vm *vm)

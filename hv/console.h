@@ -23,6 +23,7 @@ struct console_port {
 	const char       *label;	/* "ttyS0", "hvc0", "e9" */
 	bool              input_wanted;
 	struct char_front front;
+	bool              has_spoken;
 	bool              was_full;	/* refused bytes, and is to be called back */
 	size_t            share;	/* bytes it may still write before it is another VM's turn */
 	size_t            line_len;
@@ -33,4 +34,6 @@ void console_port_remove(struct console_port *port);
 size_t console_port_write(void *port, const uint8_t *data, size_t len);	/* matches char_back.write */
 void console_port_readable(void *port);		/* matches char_back.readable */
 
+void console_on_where(void (*where)(void));	/* called for Ctrl-A w */
+bool console_has_heard(const struct vm *vm);	/* has it said anything since it was started? */
 void console_attach(struct vm *vm);	/* NULL: nobody */

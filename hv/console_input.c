@@ -84,11 +84,25 @@ static void press_next(void)
 	log_say("what you type goes to VM \"%s\" now", vm->name);
 }
 
+static void (*tell_where)(void);
+
+void console_on_where(void (*where)(void))
+{
+	tell_where = where;
+}
+
+static void press_where(void)
+{
+	if (tell_where)
+		tell_where();
+}
+
 static void press_help(void);
 
 static const struct { char key; void (*press)(void); const char *help; } keys[] = {
 	{ '?', press_help, "these lines" },
 	{ 'n', press_next, "type to the next VM" },
+	{ 'w', press_where, "where every guest is, and what it waits for" },
 };
 
 static void press_help(void)

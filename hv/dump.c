@@ -96,18 +96,38 @@ static void dump_registers(struct vcpu *vcpu)
 	}
 }
 
-static void dump_instruction(struct vcpu *vcpu)
+static void instruction_text(char *text, size_t size, struct vcpu *vcpu)
 {
 	uint8_t bytes[INSN_MAX];
 	size_t  got = gva_fetch_insn(vcpu, bytes);
-	char    text[80];
 
-	if (!got) {
-		vm_log(vcpu->vm, "  instruction: cannot be fetched");
-		return;
-	}
-	insn_text(text, sizeof(text), vcpu_mode(vcpu), virt->get(vcpu, REG_RIP), bytes, got);
+	if (got)
+		insn_text(text, size, vcpu_mode(vcpu), vcpu->exit.rip, bytes, got);
+	else
+		format_buf(text, size, "cannot be fetched");
+}
+
+static void dump_instruction(struct vcpu *vcpu)
+{
+	char text[80];
+
+	instruction_text(text, sizeof(text), vcpu);
 	vm_log(vcpu->vm, "  instruction: %s", text);
+}
+
+/* "reads port 3fd"; an empty text when there is nothing to say. */
+static const char *touch_text(char *text, size_t size, const struct touch *touch)
+{
+	static const char *const words[TOUCH_KINDS] = {
+		[TOUCH_IN] = "reads port", [TOUCH_OUT] = "writes port", [TOUCH_LOAD] = "reads memory at",
+		[TOUCH_STORE] = "writes memory at", [TOUCH_RDMSR] = "reads MSR", [TOUCH_WRMSR] = "writes MSR",
+	};
+
+	*text = '\0';
+	if (touch)
+		format_buf(text, size, "%s %lx", words[touch->what >> TOUCH_SHIFT],
+			   touch->what << (64 - TOUCH_SHIFT) >> (64 - TOUCH_SHIFT));
+	return text;
 }
 
 static void dump_trace(struct vcpu *vcpu)
@@ -123,8 +143,10 @@ static void dump_trace(struct vcpu *vcpu)
 	vm_log(vcpu->vm, "  last exits, oldest first:");
 	for (uint64_t i = first; i < total; i++) {
 		const struct exit_record *entry = &trace->ring[i % TRACE_RING];
+		char text[48];
 
-		vm_log(vcpu->vm, "    #%lu rip %016lx %s", i, entry->rip, exit_name(entry->reason));
+		vm_log(vcpu->vm, "    #%lu rip %016lx %-24s %s", i, entry->rip, exit_name(entry->reason),
+		       touch_text(text, sizeof(text), trace_touched(trace, i)));
 	}
 }
 
@@ -138,4 +160,52 @@ void vcpu_dump(struct vcpu *vcpu)
 	dump_registers(vcpu);
 	dump_mode(vcpu);
 	dump_instruction(vcpu);
+}
+
+/* ---- One line: where is it, and what does it wait for? ---- */
+
+/* The access that its last exits had most often; of equals the latest. How often goes to *count. */
+static const struct touch *most_touched(const struct trace *trace, unsigned *count)
+{
+	uint64_t first = trace->total > TRACE_RING ? trace->total - TRACE_RING : 0;
+	const struct touch *most = NULL;
+
+	*count = 0;
+	for (uint64_t i = first; i < trace->total; i++) {
+		const struct touch *touch = trace_touched(trace, i);
+		unsigned same = 0;
+
+		for (uint64_t j = first; touch && j < trace->total; j++) {
+			const struct touch *other = trace_touched(trace, j);
+
+			same += other && other->what == touch->what;
+		}
+		if (same > 0 && same >= *count) {
+			most = touch;
+			*count = same;
+		}
+	}
+	return most;
+}
+
+void vcpu_where(struct vcpu *vcpu)
+{
+	static const char *const states[] = {
+		[VCPU_PARKED] = "waits to be started (INIT, SIPI)", [VCPU_READY] = "runs", [VCPU_DEAD] = "is over",
+		[VCPU_HALTED] = "is halted",
+	};
+	const struct trace *trace = &vcpu->trace;
+	char     insn[80], touch[48], often[48] = "";
+	unsigned count;
+
+	if (vcpu->state == VCPU_PARKED || vcpu->state == VCPU_DEAD) {
+		vm_log(vcpu->vm, "vcpu %u %s", vcpu->id, states[vcpu->state]);
+		return;
+	}
+	instruction_text(insn, sizeof(insn), vcpu);
+	touch_text(touch, sizeof(touch), most_touched(trace, &count));
+	if (count)
+		format_buf(often, sizeof(often), " at %u of its last %lu exits", count, min_u64(trace->total, TRACE_RING));
+	vm_log(vcpu->vm, "vcpu %u %s: %s, rip %lx, %s%s%s%s; %lu exits", vcpu->id, states[vcpu->state], mode_name(vcpu),
+	       vcpu->exit.rip, insn, count ? "; " : "", touch, often, trace->total);
 }

@@ -20,6 +20,7 @@
 #include "hv/vm.h"
 
 #define TURNS_PER_SECOND	100U
+#define SILENCE_SECONDS		20U	/* of a guest, after its start: then the log says where it is */
 
 /* One that may want the processor: a vCPU of the VM in its slot. The first also stands for work on the VM as a whole. */
 struct party {
@@ -35,6 +36,7 @@ struct slot {
 	struct restarts restarts;
 	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
 	struct timer    again;			/* ends that wait */
+	struct timer    silence;		/* looks whether it has said anything */
 	struct party    parties[VM_VCPUS_MAX];
 };
 
@@ -52,6 +54,35 @@ static void turn_is_over(void *ctx)
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
+/* ---- Where is my guest? ---- */
+
+/* One line for each vCPU. Each is loaded first, for only then can its registers be read. */
+static void say_where(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		vcpu_load(vm->vcpus[i]);
+		vcpu_where(vm->vcpus[i]);
+	}
+}
+
+static void say_all_where(void)
+{
+	for (const struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
+		if (slot->vm && vm_is_alive(slot->vm))
+			say_where(slot->vm);
+}
+
+/* A guest that says nothing at all after its start is a riddle to whoever wrote it. */
+static void look_for_silence(void *ctx)
+{
+	const struct slot *slot = ctx;
+
+	if (!slot->vm || !vm_is_alive(slot->vm) || console_has_heard(slot->vm))
+		return;
+	vm_log(slot->vm, "has said nothing for %u s, on any console; now", SILENCE_SECONDS);
+	say_where(slot->vm);
+}
+
 void sched_init(const char *attach, uint32_t count)
 {
 	attach_name = attach;
@@ -60,6 +91,7 @@ void sched_init(const char *attach, uint32_t count)
 	turns.length = time_hz() / TURNS_PER_SECOND;
 	timer_init(&turn_end, turn_is_over, NULL);
 	timer_set_hook(host_lapic_arm);
+	console_on_where(say_all_where);
 }
 
 /* ---- Slots ---- */
@@ -88,6 +120,7 @@ static int slot_start(struct slot *slot)
 	slot->was_started = true;
 	if (attach_only || !strcmp(attach_name, slot->vm->name))
 		console_attach(slot->vm);
+	timer_arm(&slot->silence, time_now() + SILENCE_SECONDS * time_hz());
 	return 0;
 }
 
@@ -111,6 +144,7 @@ int sched_add(const struct handoff_vm *config)
 		return -1;
 	*slot = (struct slot){ .config = config };
 	timer_init(&slot->again, start_again, slot);
+	timer_init(&slot->silence, look_for_silence, slot);
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		slot->parties[i].slot = slot;
 		turn_join(&turns, &slot->parties[i].turn);
@@ -204,6 +238,7 @@ static void reap(struct slot *slot)
 static void slot_is_empty(struct slot *slot)
 {
 	slot->vm = NULL;
+	timer_disarm(&slot->silence);
 	if (slot->wait == RESTART_NEVER)
 		slot_leave(slot);
 	else

@@ -111,4 +111,6 @@ enum insn_mode vcpu_mode(struct vcpu *vcpu);	/* from CS.L, CS.D, EFER.LMA */
 uint64_t vcpu_tsc(const struct vcpu *vcpu);	/* the guest's time-stamp counter now */
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu);	/* what hardware adds to the host's */
 
+/* One line: state, mode, where its last exit was, and what it asks for again and again. Only while it is loaded, like vcpu_dump. */
+void vcpu_where(struct vcpu *vcpu);
 void vcpu_dump(struct vcpu *vcpu);	/* registers, last exits, exit counts, control block: by name, to the log */

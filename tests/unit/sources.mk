@@ -79,6 +79,7 @@ UNIT_string :=
 UNIT_page := hv/page.c tests/unit/fake/log_fake.c
 UNIT_paging :=
 UNIT_log := hv/log.c hv/lib/format.c
+UNIT_dump := hv/dump.c $(VCPU_FAKE)
 UNIT_terminal := hv/terminal.c
 UNIT_partial := hv/partial.c
 UNIT_serial :=

@@ -21,6 +21,7 @@
 #include "hv/lib/util.h"
 #include "hv/page.h"
 #include "hv/sched.h"
+#include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "log_fake.h"
@@ -40,10 +41,12 @@ struct player {
 	unsigned     start_pieces, end_pieces;
 	uint64_t     sleeps_every, sleeps_for;
 	bool         is_refused;
+	bool         is_heard;		/* has said something on a console */
 
 	struct timer alarm;
 	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
 	unsigned     starts, pieces, log_lines;
+	unsigned     wheres;		/* lines that say where a vCPU of it is */
 };
 
 static struct player players[PLAYERS];
@@ -174,7 +177,27 @@ void cpu_idle(void) { fake_now = max_u64(fake_now, timer_next()); }
 void host_lapic_arm(uint64_t tsc) { (void)tsc; }
 bool page_idle_work(void) { return false; }
 void console_attach(struct vm *vm) { (void)vm; }
-void console_poll(void) { }
+bool console_has_heard(const struct vm *vm) { return player_of(vm)->is_heard; }
+
+static void (*press_where)(void);
+static uint64_t press_at;
+
+void console_on_where(void (*where)(void)) { press_where = where; }
+
+void console_poll(void)
+{
+	if (fake_now < press_at)
+		return;
+	press_at = TIMER_NEVER;
+	press_where();
+}
+
+/* Registers can only be read of the vCPU that is loaded. */
+void vcpu_where(struct vcpu *vcpu)
+{
+	assert_ptr_equal(cpu_fake.loaded, vcpu);
+	player_of(vcpu->vm)->wheres++;
+}
 
 /* ---- The tests ---- */
 
@@ -191,6 +214,7 @@ static int setup(void **state)
 		players[i].life = SECOND;
 		players[i].last_seen = fake_now;
 	}
+	press_at = TIMER_NEVER;
 	sched_init("none", PLAYERS);
 	return 0;
 }
@@ -329,13 +353,36 @@ static void test_work_of_sleepers(void **state)
 	assert_true(fake_now - begin < TURN);
 }
 
+/* Who has said nothing for 20 s is looked at, once; at the key all are, while they live. */
+static void test_where(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].life = players[1].life = 12 * SECOND;	/* of the processor; two share it */
+	players[0].config.vcpus = 2;
+	players[1].is_heard = true;
+	players[2].life = SECOND;
+	assert_int_equal(play(3), 0);
+	assert_true(fake_now - begin > 24 * SECOND);
+	assert_int_equal(players[0].wheres, 2);
+	assert_int_equal(players[1].wheres, 0);
+	assert_int_equal(players[2].wheres, 0);
+	players[0].wheres = 0;
+	players[0].life = players[1].life = 2 * SECOND;
+	press_at = fake_now + SECOND;
+	assert_int_equal(play(2), 0);
+	assert_int_equal(players[0].wheres, 2);
+	assert_int_equal(players[1].wheres, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_reboot_loop, setup), cmocka_unit_test_setup(test_big_reset, setup),
 		cmocka_unit_test_setup(test_crashes, setup), cmocka_unit_test_setup(test_ends_that_are_final, setup),
 		cmocka_unit_test_setup(test_long_life, setup), cmocka_unit_test_setup(test_sleepers, setup),
-		cmocka_unit_test_setup(test_work_of_sleepers, setup),
+		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

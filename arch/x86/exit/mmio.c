@@ -194,6 +194,7 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 	const struct insn *insn;
 	enum fetch_result  fetched = fetch_insn(vcpu, &insn);
 
+	trace_touch(&vcpu->trace, is_write ? TOUCH_STORE : TOUCH_LOAD, addr.raw);
 	if (fetched != FETCH_OK)
 		return fetch_failed(vcpu, fetched, "no instruction can be read for the access to", addr.raw);
 	vcpu->exit.insn_len = insn->len;

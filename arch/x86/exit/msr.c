@@ -341,6 +341,7 @@ enum exit_result exit_rdmsr(struct vcpu *vcpu)
 	const struct msr_policy *row = policy_find((uint32_t)vcpu->gpr[GPR_RCX]);
 	uint64_t val;
 
+	trace_touch(&vcpu->trace, TOUCH_RDMSR, (uint32_t)vcpu->gpr[GPR_RCX]);
 	if (!is_ours(row) || row->read != MSR_EMULATE || !row->read_fn(vcpu, (uint32_t)vcpu->gpr[GPR_RCX], &val)) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
@@ -355,6 +356,7 @@ enum exit_result exit_wrmsr(struct vcpu *vcpu)
 	const struct msr_policy *row = policy_find((uint32_t)vcpu->gpr[GPR_RCX]);
 	uint64_t val = join32(lo32(vcpu->gpr[GPR_RDX]), vcpu->gpr[GPR_RAX]);
 
+	trace_touch(&vcpu->trace, TOUCH_WRMSR, (uint32_t)vcpu->gpr[GPR_RCX]);
 	if (!is_ours(row) || row->write != MSR_EMULATE ||
 	    !row->write_fn(vcpu, (uint32_t)vcpu->gpr[GPR_RCX], val)) {
 		vcpu_inject_gp(vcpu);

@@ -27,6 +27,7 @@ static enum string_verdict pio_step(struct string_op *op, const struct operand *
 	const struct pio_string *run = container_of(op, struct pio_string, op);
 	uint64_t val = 0;
 
+	trace_touch(&op->vcpu->trace, run->is_in ? TOUCH_IN : TOUCH_OUT, run->port);
 	if (!run->is_in)
 		val = operand_read(op->vcpu, src);
 	bus_access(&op->vcpu->vm->pio, run->port, op->size, !run->is_in, &val);
@@ -92,6 +93,7 @@ enum exit_result exit_pio_plain(struct vcpu *vcpu, uint16_t port, unsigned size,
 	uint64_t *rax = &vcpu->gpr[GPR_RAX];
 	uint64_t  val = *rax;			/* the bus cuts it to size */
 
+	trace_touch(&vcpu->trace, is_in ? TOUCH_IN : TOUCH_OUT, port);
 	bus_access(&vcpu->vm->pio, port, size, !is_in, &val);
 	if (!is_in)
 		return EXIT_SKIP;

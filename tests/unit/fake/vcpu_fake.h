@@ -34,6 +34,10 @@ struct vcpu_fake {
 	uint64_t        apic_last;	/* value written last */
 };
 
+/* All lines of vm_log since a test made it "". */
+#define VM_LOG_SIZE	(64U << 10)
+extern char fake_vm_log[VM_LOG_SIZE];
+
 /* What the processor would hold in DR0 to DR3: host/cpu.c's cpu_set_breakpoints. */
 extern uint64_t fake_breakpoints[4];
 extern unsigned fake_breakpoint_loads;

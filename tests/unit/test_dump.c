@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* hv/dump.c: what a stranger reads about a vCPU, in one line or in a hundred. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/lib/util.h"
+#include "vcpu_fake.h"
+
+static struct vcpu_fake fake;
+
+const char *exit_name(uint32_t reason)
+{
+	return reason == 7 ? "I/O instruction" : "HLT";
+}
+
+static void dump_block(struct vcpu *vcpu)
+{
+	vm_log(vcpu->vm, "  the control block");
+}
+
+static int setup(void **state)
+{
+	static struct virt_backend backend;
+
+	(void)state;
+	vcpu_fake_init(&fake);
+	backend = *virt;
+	backend.block_name = "VMCB";
+	backend.dump = dump_block;
+	virt = &backend;
+	fake.vcpu.exit.rip = fake.regs[REG_RIP] = 0x7c00;
+	vcpu_fake_put(&fake, 0x7c00, "\xec\xa8\x20", 3);	/* in al, dx; test al, 20h */
+	fake.vcpu.state = VCPU_READY;
+	fake_vm_log[0] = '\0';
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	vcpu_fake_free(&fake);
+	return 0;
+}
+
+static void note(uint32_t reason, enum touch_kind kind, uint64_t addr)
+{
+	const struct exit_record record = { .rip = 0x7c00, .reason = reason };
+
+	trace_exit(&fake.vcpu.trace, &record);
+	if (kind < TOUCH_KINDS)
+		trace_touch(&fake.vcpu.trace, kind, addr);
+}
+
+static void check_where(const char *expect)
+{
+	fake_vm_log[0] = '\0';
+	vcpu_where(&fake.vcpu);
+	assert_string_equal(fake_vm_log, expect);
+}
+
+static void test_where(void **state)
+{
+	(void)state;
+	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; 0 exits\n");
+	note(1, TOUCH_KINDS, 0);
+	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; 1 exits\n");
+	for (unsigned i = 0; i < 20; i++)
+		note(7, i % 4 ? TOUCH_IN : TOUCH_OUT, i % 4 ? 0x3fd : 0x80);
+	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; "
+		    "reads port 3fd at 12 of its last 16 exits; 21 exits\n");
+	for (unsigned i = 0; i < 16; i++)
+		note(3, TOUCH_STORE, 0xfee000b0);
+	fake.vcpu.exit.rip = 0xffff0000;
+	fake.vcpu.state = VCPU_HALTED;
+	check_where("vcpu 0 is halted: real mode, rip ffff0000, cannot be fetched; "
+		    "writes memory at fee000b0 at 16 of its last 16 exits; 37 exits\n");
+	for (unsigned i = 0; i < 16; i++)
+		note(1, TOUCH_KINDS, 0);
+	check_where("vcpu 0 is halted: real mode, rip ffff0000, cannot be fetched; 53 exits\n");
+	fake.vcpu.state = VCPU_PARKED;
+	check_where("vcpu 0 waits to be started (INIT, SIPI)\n");
+}
+
+/* The last exits of a dump say what they were about. */
+static void test_dump(void **state)
+{
+	(void)state;
+	note(1, TOUCH_KINDS, 0);
+	note(7, TOUCH_IN, 0x61);
+	note(7, TOUCH_WRMSR, 0xc0000080);
+	vcpu_dump(&fake.vcpu);
+	assert_non_null(strstr(fake_vm_log, "    #0 rip 0000000000007c00 HLT                      \n"));
+	assert_non_null(strstr(fake_vm_log, "    #1 rip 0000000000007c00 I/O instruction          reads port 61\n"));
+	assert_non_null(strstr(fake_vm_log, "    #2 rip 0000000000007c00 I/O instruction          writes MSR c0000080\n"));
+	assert_non_null(strstr(fake_vm_log, "\n  the control block\n"));
+	assert_non_null(strstr(fake_vm_log, "  instruction: in al, dx\n"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(test_where), TEST(test_dump) };
+
+	return cmocka_run_group_tests_name("dump", tests, NULL, NULL);
+}
