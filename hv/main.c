@@ -7,6 +7,7 @@
 #include "arch/x86/host/tsc.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
+#include "drivers/keyboard.h"
 #include "drivers/uart16550.h"
 #include "hv/console.h"
 #include "hv/end.h"
@@ -66,14 +67,27 @@ static bool is_only_on_screen(void)
 	return handoff.framebuffer.base && !cpu_features.has_hypervisor;
 }
 
+/* What was typed before is not meant: it is taken away first. */
+static bool is_key_pressed(void)
+{
+	uint8_t byte;
+	bool is_pressed = keyboard_pressed();
+
+	while (serial_read(&byte, 1))
+		is_pressed = true;
+	return is_pressed;
+}
+
 static void let_read(void)
 {
 	uint64_t end = time_now() + READING_SECONDS * time_hz();
 
-	log_say("switching off in %u s; when_done = halt in trapeze.conf would wait for ever", READING_SECONDS);
+	log_say("switching off at a key, or in %u s; when_done = halt in trapeze.conf would wait for ever",
+		READING_SECONDS);
 	log_flush();
-	while (time_now() < end)
-		continue;
+	(void)is_key_pressed();
+	while (time_now() < end && !is_key_pressed())
+		cpu_pause();
 }
 
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
@@ -148,6 +162,7 @@ void hv_main(uint64_t handoff_address)
 	cpu_report();
 	if (!choose_backend())
 		finish(1, "no usable hardware virtualization");
+	cpu_warn();				/* of use only to who can go on */
 	virt->cpu_on();
 	ap_start_all(&handoff);			/* the first decides what the others must be able to do */
 	warn_overcommit();

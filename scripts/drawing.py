@@ -43,7 +43,7 @@ STILL_INCLUDE = {
     "hv/init_sipi.c":       [HW + "/msr.h"],
     "hv/machine.c":         [HOST + "/tsc.h"],
     "hv/main.c":            [HOST + "/ap.h", HOST + "/cpu.h", HOST + "/lapic.h", HOST + "/paging.h", HOST +
-                             "/tsc.h", HW + "/insn.h", "drivers/uart16550.h"],
+                             "/tsc.h", HW + "/insn.h", "drivers/keyboard.h", "drivers/uart16550.h"],
     "hv/sched.c":           [HOST + "/cpu.h", HOST + "/fpu.h", HOST + "/lapic.h", HW + "/insn.h"],
     "hv/vcpu.c":            [HOST + "/cpu.h", HOST + "/fpu.h", HW + "/cr.h", HW + "/insn.h"],
     "hv/virtio/entropy.c":  [HOST + "/cpu.h", HW + "/insn.h"],

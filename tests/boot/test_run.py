@@ -272,6 +272,19 @@ def test_no_wait_after_the_last_word(place):
         assert time.monotonic() - said < AT_ONCE - 1
 
 
+# ---- A machine like a real one: a screen, and no word of an emulator in CPUID ------------------------------------
+
+def test_last_words_stay_on_the_screen(place):
+    """It has VT-x's erratum but no VT-x: said is why it ends, nothing about guests, and that a key will end it."""
+    serial = Path(place, "serial")
+    done = machine.run("--on", "qemu", "--cpu", "Skylake-Client,-hypervisor", "--kernel", HELLO, "--serial", serial)
+    output = serial.read_text(errors="replace")
+    assert done.returncode == CRASHED
+    assert "TZ-E001" in output
+    assert "switching off at a key, or in 60 s" in output
+    assert "TZ-I013" not in output
+
+
 # ---- Ends from outside ------------------------------------------------------------------------------------
 
 def spinning(directory):

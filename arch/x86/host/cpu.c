@@ -254,7 +254,7 @@ const char *cpu_join(void)
 }
 
 /* What a user should know about the machine although it works. */
-static void warn(void)
+void cpu_warn(void)
 {
 	if (cpu_features.has_hybrid)
 		log_warn("TZ-W008 this processor has P and E cores: guests run on those like the boot processor");
@@ -277,7 +277,6 @@ void cpu_report(void)
 		 cpu_features.has_hypervisor ? " under " : "", cpu_features.hypervisor, cpu_features.phys_bits,
 		 time_hz() / HZ_PER_MHZ);
 	log_debug("processor offers%s", text);
-	warn();
 }
 
 void cpu_take_interrupts(void)

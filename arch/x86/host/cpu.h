@@ -99,3 +99,4 @@ void cpu_take_interrupts(void);		/* those that are pending; off again afterwards
 void cpu_idle(void);			/* halt until an interrupt; returns at once when attention is set */
 void cpu_set_breakpoints(const uint64_t addr[4]);	/* DR0 to DR3; DR7 has them enabled in a guest only */
 void cpu_report(void);			/* one log line: which processor, what it offers us */
+void cpu_warn(void);			/* log lines about what guests may feel of this processor */
