@@ -21,7 +21,6 @@
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/partial.h"
-#include "hv/vm.h"
 
 #define LINE_EXTRA	(COLUMNS + 8U)	/* what a line may bring along besides its text */
 #define ROOM_AGAIN	2048U		/* call writers back when this much is free: not for every byte */
@@ -154,7 +153,7 @@ void console_init(const struct handoff_framebuffer *fb)
 void console_port_add(struct console_port *port)
 {
 	if (console_streams.count == CONSOLE_PORTS_MAX) {
-		log_warn("[%s] %s has no place on the console", port->vm->name, port->label);
+		log_warn("[%s] %s has no place on the console", port->vm_name, port->label);
 		return;
 	}
 	port->has_spoken = port->was_full = false;
@@ -168,7 +167,7 @@ void console_port_add(struct console_port *port)
 static void end_line(struct console_port *port)
 {
 	char text[HANDOFF_NAME_MAX + sizeof(port->line) + 4];
-	size_t len = format_buf(text, sizeof(text), "[%s] %.*s\n", port->vm->name, (int)port->line_len, port->line);
+	size_t len = format_buf(text, sizeof(text), "[%s] %.*s\n", port->vm_name, (int)port->line_len, port->line);
 
 	write_line(FB_OTHERS, text, min_size(len, sizeof(text) - 1));
 	port->line_len = 0;
@@ -193,7 +192,7 @@ void console_port_remove(struct console_port *port)
 		return;
 	end_partial();
 	console_streams.attached = NULL;	/* the VM goes away: its address may come back as another one's */
-	memcpy(console.ended, port->vm->name, sizeof(console.ended));
+	format_buf(console.ended, sizeof(console.ended), "%s", port->vm_name);
 }
 
 static size_t guest_room(void)
@@ -304,12 +303,12 @@ static void wake_writers(void)
 /* In the scheduler's turn and not at once: a VM that starts again is attached again, and nothing needs saying. */
 static void offer_next(void)
 {
-	const struct vm *next = console.ended[0] ? console_next_vm() : NULL;
+	const struct console_port *next = console.ended[0] ? console_next() : NULL;
 
 	if (next) {
 		console_input_forget();
 		log_say("VM \"%s\", to which you typed, has ended; Ctrl-A n types to the next, \"%s\"", console.ended,
-			next->name);
+			next->vm_name);
 	}
 	console.ended[0] = '\0';
 }

@@ -19,7 +19,8 @@ void console_poll(void);	/* from the scheduler: input to the attached guest, "ro
 
 /* A guest stream (its UART, its virtio console). input_wanted: this one gets the typed characters when attached. */
 struct console_port {
-	struct vm        *vm;
+	struct vm        *vm;		/* whose it is; only compared, never looked into */
+	const char       *vm_name;
 	const char       *label;	/* "ttyS0", "hvc0", "e9" */
 	bool              input_wanted;
 	struct char_front front;

@@ -10,7 +10,6 @@
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/terminal.h"
-#include "hv/vm.h"
 
 #define INPUT_SIZE	4096U		/* power of two */
 
@@ -47,7 +46,18 @@ static void tell_all_window(void)
 
 /* ---- Keys behind Ctrl-A ---- */
 
-struct vm *console_next_vm(void)
+/* Where typed text goes; NULL: nobody is attached, or takes any. */
+static struct console_port *input_port(void)
+{
+	const struct console_streams *streams = &console_streams;
+
+	for (size_t i = 0; streams->attached && i < streams->count; i++)
+		if (streams->ports[i]->vm == streams->attached && streams->ports[i]->input_wanted)
+			return streams->ports[i];
+	return NULL;
+}
+
+const struct console_port *console_next(void)
 {
 	const struct console_streams *streams = &console_streams;
 	size_t start = 0;
@@ -59,7 +69,7 @@ struct vm *console_next_vm(void)
 		const struct console_port *port = streams->ports[(start + i) % streams->count];
 
 		if (port->input_wanted && port->vm != streams->attached)
-			return port->vm;
+			return port;
 	}
 	return NULL;
 }
@@ -73,15 +83,15 @@ void console_input_forget(void)
 
 static void press_next(void)
 {
-	struct vm *vm = console_next_vm();
+	const struct console_port *next = console_next();
 
-	if (!vm) {
+	if (!next) {
 		log_say("there is no other VM to type to");
 		return;
 	}
 	console_input_forget();
-	console_attach(vm);
-	log_say("what you type goes to VM \"%s\" now", vm->name);
+	console_attach(next->vm);
+	log_say("what you type goes to VM \"%s\" now", next->vm_name);
 }
 
 static void (*tell_where)(void);
@@ -107,9 +117,10 @@ static const struct { char key; void (*press)(void); const char *help; } keys[] 
 
 static void press_help(void)
 {
-	const struct vm *vm = console_streams.attached;
+	const struct console_port *port = input_port();
 
-	log_say("what you type goes to %s%s%s", vm ? "VM \"" : "nobody", vm ? vm->name : "", vm ? "\"" : "");
+	log_say("what you type goes to %s%s%s", port ? "VM \"" : "nobody",
+		port ? port->vm_name : "", port ? "\"" : "");
 	for (size_t i = 0; i < countof(keys); i++)
 		log_say("  Ctrl-A %c       %s", keys[i].key, keys[i].help);
 	log_say("  Ctrl-A Ctrl-A  one Ctrl-A for the guest");
@@ -166,16 +177,6 @@ static void take(uint8_t byte)
 	default:
 		break;
 	}
-}
-
-static struct console_port *input_port(void)
-{
-	const struct console_streams *streams = &console_streams;
-
-	for (size_t i = 0; streams->attached && i < streams->count; i++)
-		if (streams->ports[i]->vm == streams->attached && streams->ports[i]->input_wanted)
-			return streams->ports[i];
-	return NULL;
 }
 
 static void feed_guest(void)

@@ -15,4 +15,4 @@ extern struct console_streams console_streams;
 void console_input_poll(void);		/* read the wire, obey keys, hand text to the attached guest */
 void console_input_forget(void);	/* what was typed for a VM that is not attached any more */
 void console_input_tell_window(const struct console_port *port);
-struct vm *console_next_vm(void);	/* that takes input, behind the attached one in a circle; NULL: no other */
+const struct console_port *console_next(void);	/* takes input, behind the attached VM's in a circle; NULL: no other VM */

@@ -132,14 +132,14 @@ static void add_consoles(struct vm *vm)
 	bool is_virtio = input_goes_to_virtio(vm->config);
 
 	machine->hvc0 = (struct console_port){
-		.vm = vm, .label = "hvc0", .input_wanted = is_virtio,
+		.vm = vm, .vm_name = vm->name, .label = "hvc0", .input_wanted = is_virtio,
 		.front = virtio_console_front(&machine->console),
 	};
 	machine->ttyS0 = (struct console_port){
-		.vm = vm, .label = "ttyS0", .input_wanted = !is_virtio,
+		.vm = vm, .vm_name = vm->name, .label = "ttyS0", .input_wanted = !is_virtio,
 		.front = { .input = uart_input, .writable = uart_writable, .dev = &machine->uart },
 	};
-	machine->e9 = (struct console_port){ .vm = vm, .label = "e9" };
+	machine->e9 = (struct console_port){ .vm = vm, .vm_name = vm->name, .label = "e9" };
 	console_port_add(&machine->hvc0);
 	console_port_add(&machine->ttyS0);
 	console_port_add(&machine->e9);

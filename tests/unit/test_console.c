@@ -133,6 +133,7 @@ static int setup(void **state)
 	strcpy(db.name, "db");
 	for (size_t i = 0; i < countof(ports); i++) {
 		ports[i].vm = i < 2 ? &web : &db;
+		ports[i].vm_name = ports[i].vm->name;
 		ports[i].label = i == 1 ? "ttyS0" : "hvc0";
 		ports[i].input_wanted = i != 1;
 		ports[i].front = (struct char_front){ front_input, front_writable, front_resize, &fronts[i] };
