@@ -25,10 +25,12 @@ void turn_leave(struct turns *turns, struct turn *turn)
 	turn->is_ready = false;
 }
 
-/* Of two that began at the same time, the one that has already used some of its turn ends it first. */
+/* Of two that began at the same time, one that has already run ends its turn first. */
 static bool goes_before(const struct turn *a, const struct turn *b)
 {
-	return a->start != b->start ? a->start < b->start : a->spent > b->spent;
+	if (a->start != b->start)
+		return a->start < b->start;
+	return a->is_begun != b->is_begun ? a->is_begun : a->ended < b->ended;
 }
 
 struct turn *turn_next(struct turns *turns)
@@ -51,11 +53,14 @@ uint64_t turn_left(const struct turns *turns, const struct turn *turn)
 	return turns->length - turn->spent;
 }
 
-void turn_charge(const struct turns *turns, struct turn *turn, uint64_t ticks)
+void turn_charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 {
 	turn->spent += ticks;
+	turn->is_begun = true;
 	if (turn->spent < turns->length)
 		return;
-	turn->start += turn->spent;
-	turn->spent = 0;
+	turn->start += turn->spent - turn->spent % turns->length;
+	turn->spent %= turns->length;
+	turn->is_begun = false;
+	turn->ended = ++turns->ended;
 }

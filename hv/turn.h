@@ -5,8 +5,9 @@
  *
  * Everybody who may want the processor has a struct turn in one list. `start` says where on a common clock its
  * turn began, `spent` how much of that turn it has used. Who is ready and began earliest goes first, and keeps the
- * processor until its turn is used up: then its start moves on by what it spent, overrun included, and others come
- * first. An interrupt in between changes nothing about the two numbers, so a turn that was cut short is continued.
+ * processor until its turn is used up: then its start moves on by a whole turn, what it used beyond is spent of the
+ * next one, and others come first. An interrupt in between changes none of these numbers, so a turn that was cut
+ * short is continued. Of those who began at the same time, who waits longest goes first.
  *
  * The common clock is the start of the latest turn. Who slept finds its start behind the clock, and so goes first
  * when it wakes; but at most half a turn behind, for time in which it did not want the processor is not owed to it, and
@@ -19,6 +20,8 @@
 struct turn {
 	uint64_t     start;
 	uint64_t     spent;
+	bool         is_begun;	/* it ran in this turn */
+	uint64_t     ended;	/* number of its latest turn, of all that anybody had */
 	bool         is_ready;	/* wants the processor now; set by the owner before turn_next */
 	struct turn *next;
 };
@@ -26,6 +29,7 @@ struct turn {
 struct turns {
 	uint64_t     length;	/* of a turn, in ticks */
 	uint64_t     clock;
+	uint64_t     ended;	/* turns that anybody had */
 	struct turn *list;
 };
 
@@ -39,4 +43,4 @@ struct turn *turn_next(struct turns *turns);	/* who goes next, NULL when nobody 
 static inline bool turn_has_rivals(const struct turns *turns) { return turns->list && turns->list->next; }
 
 uint64_t turn_left(const struct turns *turns, const struct turn *turn);	/* ticks, never 0 */
-void turn_charge(const struct turns *turns, struct turn *turn, uint64_t ticks);
+void turn_charge(struct turns *turns, struct turn *turn, uint64_t ticks);

@@ -24,8 +24,6 @@
 
 /* The same exit at the same RIP this often, with nothing to show for it, is a bug in a handler or an attack. */
 #define EXIT_LOOP_MAX	64U
-/* Between two looks at the clock. The longest exits take a few percent of a turn; a look takes about 25 cycles. */
-#define EXITS_PER_LOOK	16U
 
 const char *exit_name(uint32_t reason)
 {
@@ -92,37 +90,41 @@ static inline void handle(struct vcpu *vcpu, const struct virt_backend *backend)
 		this_cpu()->attention = true;
 }
 
-/* Half a time stamp is enough for a difference: 2^32 ticks are more than a second, and no exit may take that long. */
-static inline void dispatch(struct vcpu *vcpu, const struct virt_backend *backend)
+/*
+ * Half a time stamp is enough for a difference: 2^32 ticks are more than a second, and no exit may take that long.
+ * Returns the clock behind the exit, which the run loop needs as well.
+ */
+static inline uint64_t dispatch(struct vcpu *vcpu, const struct virt_backend *backend)
 {
 	uint32_t start = rdtsc32(), ticks;
+	uint64_t now;
 
 	trace_exit(&vcpu->trace, &vcpu->exit);
 	handle(vcpu, backend);
-	ticks = rdtsc32() - start;
+	now = rdtsc();
+	ticks = (uint32_t)now - start;
 	if (__builtin_expect(ticks > vcpu->longest.ticks, 0))
 		note_longest(vcpu, ticks);
+	return now;
 }
 
 /*
  * `attention` says that the scheduler has something to do: a host interrupt came, a handler answered EXIT_STOP, or the
  * VM ended. `irq_check` says that there may be something to deliver; most exits change nothing about it.
  * No interrupt need come when the turn is over: the timer of a turn may count only what the guest itself runs, or
- * the guest may hold interrupts back. So the clock is looked at as well.
+ * the guest may hold interrupts back. So the clock is looked at as well, at each exit, for one may take half a turn.
  */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 {
 	const struct cpu *cpu = this_cpu();
 	const struct virt_backend *const backend = virt;	/* const, but the compiler cannot know */
 
+	uint64_t now;
+
 	do {
-		for (unsigned left = EXITS_PER_LOOK; left; left--) {
-			if (vcpu->irq_check)
-				backend->deliver(vcpu);		/* pending events, windows */
-			backend->enter(vcpu);			/* looks like a call, returns at the exit */
-			dispatch(vcpu, backend);		/* one row of one table */
-			if (cpu->attention)
-				return;
-		}
-	} while (rdtsc() < turn_end);
+		if (vcpu->irq_check)
+			backend->deliver(vcpu);		/* pending events, windows */
+		backend->enter(vcpu);			/* looks like a call, returns at the exit */
+		now = dispatch(vcpu, backend);		/* one row of one table */
+	} while (!cpu->attention && now < turn_end);
 }
