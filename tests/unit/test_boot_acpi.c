@@ -156,6 +156,21 @@ static void lists_cpus(void **state)
 	end_machine(m);
 }
 
+/* The last entry ends where its table does. */
+static void counts_the_last(void **state)
+{
+	static const uint8_t entry[] = { 0, 8, 0, 5, 1, 0, 0, 0 };
+	struct machine *m = new_machine(2);
+	struct handoff_cpu cpus[4] = { { 0, 0 } };
+
+	(void)state;
+	memcpy(m->madt + MADT_FIRST, entry, sizeof(entry));
+	finish_table(m->madt, "APIC", MADT_FIRST + sizeof(entry));
+	assert_int_equal(acpi_list_cpus(m->madt, cpus, countof(cpus)), 1);
+	assert_int_equal(cpus[0].apic_id, 5);
+	end_machine(m);
+}
+
 /* An entry of length 0 must not loop, one that leaves the table must not be read. */
 static void bad_entries(void **state)
 {
@@ -182,7 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_tables),	  cmocka_unit_test(falls_back_to_rsdt),
 		cmocka_unit_test(refuses_damage), cmocka_unit_test(lists_cpus),
-		cmocka_unit_test(bad_entries),
+		cmocka_unit_test(bad_entries),	  cmocka_unit_test(counts_the_last),
 	};
 
 	return cmocka_run_group_tests_name("boot_acpi", tests, NULL, NULL);

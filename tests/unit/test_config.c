@@ -250,6 +250,7 @@ static void missing_kernel(void **state)
 		lines.text[0],
 		"vms/a.conf:2: the key \"kernel\" is missing: add a line \"kernel = ...\"");
 	assert_int_equal(parse_vm("", &vm, &lines), 1);
+	assert_non_null(strstr(lines.text[0], "vms/a.conf:1: the key"));
 }
 
 /* The word with the fewest changes, the first of several. */
