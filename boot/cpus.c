@@ -6,6 +6,7 @@
  */
 #include "boot/cpus.h"
 
+#include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/insn.h"
 #include "boot/acpi.h"
 #include "boot/print.h"
@@ -31,8 +32,6 @@ struct mp_services {
 };
 
 /* SDM vol. 2, CPUID: leaf 1 "Initial APIC ID", leaf 0BH "x2APIC ID". */
-#define CPUID_VERSION		1
-#define CPUID_TOPOLOGY		0xb
 #define LEAF1_APIC_ID_SHIFT	24
 
 static uint64_t table_of(const struct firmware *fw, EFI_GUID *guid)
@@ -57,7 +56,7 @@ static uint32_t own_apic_id(void)
 {
 	if (cpuid(0, 0).eax >= CPUID_TOPOLOGY && cpuid(CPUID_TOPOLOGY, 0).ebx != 0)
 		return cpuid(CPUID_TOPOLOGY, 0).edx;
-	return cpuid(CPUID_VERSION, 0).ebx >> LEAF1_APIC_ID_SHIFT;
+	return cpuid(CPUID_FEATURES, 0).ebx >> LEAF1_APIC_ID_SHIFT;
 }
 
 static uint32_t ask_mp_services(const struct firmware *fw, struct handoff_cpu *cpus, uint32_t max)

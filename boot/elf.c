@@ -7,10 +7,10 @@
  */
 #include "boot/elf.h"
 
+#include "hv/lib/page_size.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define PAGE_MASK	4095ULL
 
 struct elf_header {
 	uint8_t  ident[16];

@@ -10,10 +10,10 @@
 #include <stdarg.h>
 
 #include "hv/lib/format.h"
+#include "hv/lib/page_size.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define PAGE_SIZE	4096U
 #define DECIMAL		10U
 #define SHOWN_VALUE	64	/* characters of a value in a message */
 #define WORD_MAX	32	/* longest text the nearest word is looked for */

@@ -7,11 +7,10 @@
  */
 #include "boot/memmap.h"
 
+#include "hv/lib/page_size.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define PAGE_SHIFT	12
-#define PAGE_MASK	((1ULL << PAGE_SHIFT) - 1)
 #define ADDRESS_END	(1ULL << 52)	/* no processor has more physical address bits */
 
 #define ATTRIBUTE_WB	0x8ULL		/* EFI_MEMORY_WB: ordinary memory can be cached */

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PAGE_SIZE	4096ULL
-#define PAGE_SHIFT	12
+#include "hv/lib/page_size.h"
+
 #define LARGE_SIZE	(2ULL << 20)	/* a 2 MiB page */
 #define LARGE_SHIFT	21
 
