@@ -69,6 +69,7 @@ ROWS = [
     Row("timers"),
     Row("smp", conf="vcpus = 2"),
     Row("bootsector", conf="protocol = bootsector"),
+    Row("linux32", conf="cmdline = alpha"),
     Row("mpkernel", conf="vcpus = 2"),
     Row("multiboot", conf="cmdline = alpha beta=2\nmodule0 = module.txt"),
     Row("task"),

@@ -103,6 +103,65 @@ static void test_loads(void **unused)
 	guest_fake_free(&guest);
 }
 
+/* The 32-bit entry: flat protected mode at the first byte, and nothing in the zero page that the header lacks. */
+static void test_entry_32(void **unused)
+{
+	static const struct { uint16_t version, xloadflags; uint8_t jump; } images[] = {
+		{ 0x20f, 0x0002, 0x6a }, { 0x20b, 0x0003, 0x62 }, { 0x204, 0xffff, 0x2e },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(images); i++) {
+		struct guest_fake guest;
+		struct reset_state state;
+		uint8_t image[IMAGE_SIZE], byte = 0x77;
+		uint64_t addr = images[i].version < 0x20a ? MIB(1) : MIB(16);
+
+		make_image(image);
+		put(image, 0x206, images[i].version, 2);
+		put(image, 0x236, images[i].xloadflags, 2);
+		put(image, 0x201, images[i].jump, 1);
+		put(image, 0x238, images[i].version < 0x206 ? 2 : 64, 4);	/* no limit for the command line yet */
+		with_image(&guest, GIB(5), image, sizeof(image));
+		guest.boot.initrd = (struct image){ &byte, 1, "initrd" };
+		guest.boot.cmdline = "abc";
+		assert_null(load(&guest, &state));
+		assert_int_equal(state.rip, addr);
+		assert_int_equal(state.cr0, 0x11);
+		assert_int_equal(state.cr3 | state.cr4 | state.efer, 0);
+		assert_int_equal(state.gpr[GPR_RSI], ZERO_PAGE);
+		assert_int_equal(state.gpr[GPR_RBP] | state.gpr[GPR_RDI] | state.gpr[GPR_RBX], 0);
+		assert_int_equal(state.seg[SEG_CS].selector, 0x10);
+		assert_int_equal(state.seg[SEG_DS].selector, 0x18);
+		assert_int_equal(state.seg[SEG_GDTR].limit, 31);
+		assert_int_equal(guest_number(&guest, state.seg[SEG_GDTR].base + 0x10, 8), 0x00cf9b000000ffff);
+		assert_int_equal(guest_number(&guest, state.seg[SEG_GDTR].base + 0x18, 8), 0x00cf93000000ffff);
+		assert_true(guest_equals(&guest, addr, image + SETUP_SIZE, PAYLOAD_SIZE));
+		assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x214, 4), addr);
+		assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x218, 4), 0x7ffff000);	/* the header's limit */
+		if (images[i].jump < 0x40)
+			assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x258, 8), 0);
+		guest_fake_free(&guest);
+	}
+}
+
+/* A 32-bit kernel cannot reach an initrd above 4 GiB, whatever its flags say. */
+static void test_initrd_stays_low(void **unused)
+{
+	struct guest_fake guest;
+	struct reset_state state;
+	uint8_t image[IMAGE_SIZE], byte = 0x77;
+
+	(void)unused;
+	make_image(image);
+	put(image, 0x22c, 0, 4);
+	put(image, 0x236, 0x0002, 2);
+	with_image(&guest, GIB(5), image, sizeof(image));
+	guest.boot.initrd = (struct image){ &byte, 1, "initrd" };
+	assert_non_null(load(&guest, &state));
+	guest_fake_free(&guest);
+}
+
 /* Walk the tables as the processor would: the first 4 GiB are mapped to themselves, nothing above is. */
 static void test_page_tables(void **unused)
 {
@@ -143,9 +202,13 @@ static const struct {
 	{ "as it is", MIB(64), 0x1f1, SETUP_SECTS, 1, MIB(16) + 0x200 },
 	{ "no boot flag", MIB(64), 0x1fe, 0, 2, 0 },
 	{ "no magic", MIB(64), 0x202, 0, 4, 0 },
-	{ "protocol 2.11", MIB(64), 0x206, 0x20b, 2, 0 },
+	{ "protocol 2.03", MIB(64), 0x206, 0x203, 2, 0 },
+	{ "protocol 2.04: no preferred address yet", MIB(64), 0x206, 0x204, 2, MIB(1) },
+	{ "protocol 2.09", MIB(64), 0x206, 0x209, 2, MIB(1) },
+	{ "protocol 2.10", MIB(64), 0x206, 0x20a, 2, MIB(16) },
+	{ "protocol 2.11: no 64-bit entry yet", MIB(64), 0x206, 0x20b, 2, MIB(16) },
 	{ "protocol 2.12", MIB(64), 0x206, 0x20c, 2, MIB(16) + 0x200 },
-	{ "no 64-bit entry", MIB(64), 0x236, 0x0002, 2, 0 },
+	{ "no 64-bit entry", MIB(64), 0x236, 0x0002, 2, MIB(16) },
 	{ "zImage", MIB(64), 0x211, 0, 1, 0 },
 	{ "setup_sects 0 means 4", MIB(64), 0x1f1, 0, 1, MIB(16) + 0x200 },
 	{ "setup beyond the file", MIB(64), 0x1f1, 200, 1, 0 },
@@ -312,6 +375,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loads),
+		cmocka_unit_test(test_entry_32),
+		cmocka_unit_test(test_initrd_stays_low),
 		cmocka_unit_test(test_page_tables),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_unrelocatable),

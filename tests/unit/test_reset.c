@@ -66,7 +66,7 @@ static void test_long_mode(void **unused)
 	struct reset_state state;
 
 	(void)unused;
-	reset_long_mode(&state, 0x1000200, 0x2000, 0x1000, 31);
+	reset_long_mode(&state, 0x1000200, 0x2000);
 	assert_int_equal(state.rip, 0x1000200);
 	assert_int_equal(state.cr0, 0x80000031);
 	assert_int_equal(state.cr3, 0x2000);
@@ -74,7 +74,7 @@ static void test_long_mode(void **unused)
 	assert_int_equal(state.efer, 0x500);
 	check_seg(&state, SEG_CS, (struct segment){ 0, 0xffffffff, 0x10, 0xa09b });
 	check_data(&state, (struct segment){ 0, 0xffffffff, 0x18, 0xc093 });
-	check_seg(&state, SEG_GDTR, (struct segment){ 0x1000, 31, 0, 0 });
+	check_seg(&state, SEG_GDTR, (struct segment){ 0, 0, 0, 0 });
 	check_seg(&state, SEG_IDTR, (struct segment){ 0, 0, 0, 0 });
 }
 
@@ -83,12 +83,16 @@ static void test_protected_mode(void **unused)
 	struct reset_state state;
 
 	(void)unused;
-	reset_protected_mode(&state, 0x10000c);
+	reset_protected_mode(&state, 0x10000c, 0x08, 0x10);
 	assert_int_equal(state.rip, 0x10000c);
 	assert_int_equal(state.cr0, 0x11);
 	assert_int_equal(state.cr3 | state.cr4 | state.efer, 0);
 	check_seg(&state, SEG_CS, (struct segment){ 0, 0xffffffff, 0x08, 0xc09b });
 	check_data(&state, (struct segment){ 0, 0xffffffff, 0x10, 0xc093 });
+	reset_protected_mode(&state, 0x1000000, 0x10, 0x18);
+	check_seg(&state, SEG_CS, (struct segment){ 0, 0xffffffff, 0x10, 0xc09b });
+	check_data(&state, (struct segment){ 0, 0xffffffff, 0x18, 0xc093 });
+	check_seg(&state, SEG_GDTR, (struct segment){ 0, 0, 0, 0 });
 }
 
 int main(void)

@@ -59,11 +59,6 @@ static inline uint32_t image_u32(const struct image *image, uint64_t offset)
 	return (uint32_t)image_number(image, offset, sizeof(uint32_t));
 }
 
-static inline uint64_t image_u64(const struct image *image, uint64_t offset)
-{
-	return image_number(image, offset, sizeof(uint64_t));
-}
-
 /* For Multiboot, the initrd is the first module. */
 #define GUEST_MODULES_MAX	(HANDOFF_MODULES_MAX + 1U)
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linux' bzImage by its 64-bit boot protocol (kernel documentation, "The Linux/x86 Boot Protocol", section
- * "64-bit BOOT PROTOCOL"): long mode with the first 4 GiB mapped to themselves, the protected-mode part at
- * the address it prefers, a zero page (struct boot_params) whose address is in RSI.
+ * Linux' bzImage by the kernel documentation's "The Linux/x86 Boot Protocol". Both ways in get a zero page (struct
+ * boot_params) whose address is in RSI, and the protected-mode part at the address it prefers:
+ *
+ *   "64-bit BOOT PROTOCOL", where xloadflags offers it: long mode with the first 4 GiB mapped to themselves
+ *   "32-bit BOOT PROTOCOL", else, from version 2.04 (Linux 2.6.14) on: flat protected mode without paging
  *
  *   01000 GDT   02000 PML4   03000 PDPT   04000-07fff PDs   10000 zero page   20000 command line
  *
  * All of it is RAM to the kernel, which leaves it for tables of its own before it hands out memory.
- * The 16-bit entry and versions before 2.12 (Linux 3.8) are not offered: they need a BIOS or 32-bit entry.
+ * The 16-bit entry is not offered: it needs a BIOS.
  */
 #include "arch/x86/guestboot/boot_image.h"
 
@@ -46,7 +48,7 @@ enum header {
 	HDR_SETUP_DATA		= 0x250,
 	HDR_PREF_ADDRESS	= 0x258,
 	HDR_INIT_SIZE		= 0x260,
-	HDR_END_2_12		= 0x268,	/* first byte after the fields of 2.12 */
+	HDR_END_2_04		= 0x230,	/* first byte after the fields of 2.04 */
 	HDR_END_MAX		= 0x290,	/* the next member of the zero page */
 };
 
@@ -64,7 +66,13 @@ enum zero_page {
 #define SETUP_SECTS_DEFAULT	4U
 #define BOOT_FLAG		0xaa55U
 #define HEADER_MAGIC		0x53726448U	/* "HdrS" */
-#define VERSION_2_12		0x020cU
+/* Versions that brought a field; before, the default that the documentation gives. */
+#define VERSION_2_04		0x0204U	/* syssize of 4 bytes; the oldest we start */
+#define VERSION_RELOCATABLE	0x0205U	/* and kernel_alignment */
+#define VERSION_CMDLINE_SIZE	0x0206U
+#define VERSION_PREF_ADDRESS	0x020aU	/* and init_size */
+#define VERSION_XLOADFLAGS	0x020cU
+#define CMDLINE_SIZE_DEFAULT	255U
 #define LOADER_UNREGISTERED	0xffU
 #define LOADFLAGS_LOADED_HIGH	0x01U
 #define LOADFLAGS_KEEP_SEGMENTS	0x40U
@@ -72,6 +80,7 @@ enum zero_page {
 #define XLF_KERNEL_64		0x01U
 #define XLF_ABOVE_4G		0x02U
 #define VID_MODE_NORMAL		0xffffU
+#define ENTRY_32		0U
 #define ENTRY_64		0x200U
 
 #define PTE_TABLE		0x23ULL		/* present, writable, accessed */
@@ -80,6 +89,8 @@ enum zero_page {
 #define PTES			512U
 
 struct linux_image {
+	bool     is_64;			/* has the 64-bit entry */
+	uint64_t entry;			/* offset in the protected-mode part */
 	uint64_t setup_size;		/* bytes before the protected-mode part */
 	uint64_t payload_size;		/* bytes of it */
 	uint64_t span;			/* RAM it needs to unpack itself */
@@ -92,6 +103,17 @@ bool linux_probe(const struct image *image)
 	return image_u16(image, HDR_BOOT_FLAG) == BOOT_FLAG && image_u32(image, HDR_MAGIC) == HEADER_MAGIC;
 }
 
+/* A field of the header; an older image has code or nothing at its place. */
+static uint64_t field(const struct image *kernel, unsigned since, enum header at, size_t size, uint64_t before)
+{
+	return image_u16(kernel, HDR_VERSION) >= since ? image_number(kernel, at, size) : before;
+}
+
+static uint32_t xloadflags(const struct image *kernel)
+{
+	return (uint32_t)field(kernel, VERSION_XLOADFLAGS, HDR_XLOADFLAGS, sizeof(uint16_t), 0);
+}
+
 static const char *parse(const struct image *kernel, struct linux_image *linux_image)
 {
 	uint64_t sects = image_u8(kernel, HDR_SETUP_SECTS);
@@ -99,20 +121,21 @@ static const char *parse(const struct image *kernel, struct linux_image *linux_i
 
 	if (!linux_probe(kernel))
 		return "not a bzImage: no \"HdrS\" at offset 0x202";
-	if (image_u16(kernel, HDR_VERSION) < VERSION_2_12 || !image_has(kernel, 0, HDR_END_2_12))
-		return "its boot protocol is older than 2.12 (Linux 3.8)";
-	if (!(image_u16(kernel, HDR_XLOADFLAGS) & XLF_KERNEL_64))
-		return "no 64-bit entry point (XLF_KERNEL_64 is clear): a 32-bit kernel";
+	if (image_u16(kernel, HDR_VERSION) < VERSION_2_04)
+		return "its boot protocol is older than 2.04 (Linux 2.6.14)";
 	if (!(image_u8(kernel, HDR_LOADFLAGS) & LOADFLAGS_LOADED_HIGH))
 		return "a zImage, which loads below 1 MiB: build a bzImage";
 
+	linux_image->is_64 = xloadflags(kernel) & XLF_KERNEL_64;
+	linux_image->entry = linux_image->is_64 ? ENTRY_64 : ENTRY_32;
 	linux_image->setup_size = ((sects ? sects : SETUP_SECTS_DEFAULT) + 1) * SECTOR;
-	if (!image_has(kernel, linux_image->setup_size, ENTRY_64 + 1))
-		return "truncated: nothing at the 64-bit entry point";
+	if (!image_has(kernel, linux_image->setup_size, linux_image->entry + 1))
+		return "truncated: nothing at its entry point";
 	if (system >= SYSSIZE_UNIT && !image_has(kernel, linux_image->setup_size, system - SYSSIZE_UNIT + 1))
 		return "truncated: shorter than its header says (syssize); copy it again";
 	linux_image->payload_size = kernel->length - linux_image->setup_size;
-	linux_image->span = max_u64(image_u32(kernel, HDR_INIT_SIZE), linux_image->payload_size);
+	linux_image->span = max_u64(field(kernel, VERSION_PREF_ADDRESS, HDR_INIT_SIZE, sizeof(uint32_t), 0),
+				    linux_image->payload_size);
 	return NULL;
 }
 
@@ -129,13 +152,14 @@ static bool is_loadable(const struct guest_boot *boot, uint64_t addr, uint64_t s
  */
 static const char *place_kernel(const struct guest_boot *boot, struct linux_image *linux_image)
 {
-	uint64_t preferred = image_u64(&boot->kernel, HDR_PREF_ADDRESS);
-	uint64_t align = image_u32(&boot->kernel, HDR_KERNEL_ALIGNMENT);
+	const struct image *kernel = &boot->kernel;
+	uint64_t preferred = field(kernel, VERSION_PREF_ADDRESS, HDR_PREF_ADDRESS, sizeof(uint64_t), MEMORY_HIGH);
+	uint64_t align = field(kernel, VERSION_RELOCATABLE, HDR_KERNEL_ALIGNMENT, sizeof(uint32_t), 0);
 
 	linux_image->load_addr = preferred;
 	if (is_loadable(boot, preferred, linux_image->span))
 		return NULL;
-	if (!image_u8(&boot->kernel, HDR_RELOCATABLE) || align < PAGE_SIZE || align & (align - 1))
+	if (!field(kernel, VERSION_RELOCATABLE, HDR_RELOCATABLE, sizeof(uint8_t), 0) || align < PAGE_SIZE || align & (align - 1))
 		return "the RAM at the address it must be loaded to does not suffice: give the VM more memory";
 	linux_image->load_addr = align_up(MEMORY_HIGH, align);
 	if (preferred <= linux_image->load_addr && is_loadable(boot, linux_image->load_addr, linux_image->span))
@@ -149,7 +173,7 @@ static const char *place_initrd(const struct guest_boot *boot, struct linux_imag
 	uint64_t floor = linux_image->load_addr + linux_image->span;
 	uint64_t len = boot->initrd.length, *addr = &linux_image->initrd_addr;
 	uint64_t last = image_u32(&boot->kernel, HDR_INITRD_ADDR_MAX);
-	bool     may_be_high = image_u16(&boot->kernel, HDR_XLOADFLAGS) & XLF_ABOVE_4G;
+	bool     may_be_high = linux_image->is_64 && xloadflags(&boot->kernel) & XLF_ABOVE_4G;
 
 	if (!boot->initrd.data)
 		return NULL;
@@ -160,11 +184,12 @@ static const char *place_initrd(const struct guest_boot *boot, struct linux_imag
 	return "the initrd does not fit beside the kernel: give the VM more memory";
 }
 
-static bool write_gdt(const struct guest_boot *boot)
+/* Both protocols ask for code at selector 10h and data at 18h. */
+static bool write_gdt(const struct guest_boot *boot, bool is_64)
 {
-	static const uint64_t gdt[] = {
-		[RESET_LONG_CODE / sizeof(uint64_t)] = DESC_CODE64,
-		[RESET_LONG_DATA / sizeof(uint64_t)] = DESC_DATA,
+	const uint64_t gdt[] = {
+		[RESET_LINUX_CODE / sizeof(uint64_t)] = is_64 ? DESC_CODE64 : DESC_CODE32,
+		[RESET_LINUX_DATA / sizeof(uint64_t)] = DESC_DATA,
 	};
 
 	return gpm_write(boot->gpm, gpa(LINUX_GDT), gdt, sizeof(gdt));
@@ -209,7 +234,7 @@ static bool write_setup_header(const struct guest_boot *boot, const struct linux
 	uint16_t vid_mode = VID_MODE_NORMAL;
 	struct gpm *gpm = boot->gpm;
 
-	end = min_u64(max_u64(end, HDR_END_2_12), kernel->length);
+	end = min_u64(max_u64(end, HDR_END_2_04), kernel->length);
 	return gpm_fill(gpm, gpa(LINUX_ZERO_PAGE), 0, PAGE_SIZE) &&
 	       gpm_write(gpm, gpa(LINUX_ZERO_PAGE + HDR_SETUP_SECTS), kernel->data + HDR_SETUP_SECTS,
 			 end - HDR_SETUP_SECTS) &&
@@ -245,12 +270,27 @@ static bool write_kernel(const struct guest_boot *boot, const struct linux_image
 	       gpm_write(boot->gpm, gpa(LINUX_CMDLINE), boot->cmdline, strlen(boot->cmdline) + 1);
 }
 
+static void start_state(const struct linux_image *linux_image, struct reset_state *state)
+{
+	const struct segment gdt = { .base = LINUX_GDT, .limit = RESET_LINUX_DATA + sizeof(uint64_t) - 1 };
+	uint64_t entry = linux_image->load_addr + linux_image->entry;
+
+	if (linux_image->is_64)
+		reset_long_mode(state, entry, LINUX_PML4);
+	else
+		reset_protected_mode(state, (uint32_t)entry, RESET_LINUX_CODE, RESET_LINUX_DATA);
+	state->seg[SEG_GDTR] = gdt;
+	state->rsp = LINUX_STACK_TOP;
+	state->gpr[GPR_RSI] = LINUX_ZERO_PAGE;
+}
+
 const char *linux_load(const struct guest_boot *boot, struct reset_state *state)
 {
 	struct linux_image linux_image = { 0 };
 	const char *why = parse(&boot->kernel, &linux_image);
 
-	if (!why && strlen(boot->cmdline) > image_u32(&boot->kernel, HDR_CMDLINE_SIZE))
+	if (!why && strlen(boot->cmdline) > field(&boot->kernel, VERSION_CMDLINE_SIZE, HDR_CMDLINE_SIZE,
+						  sizeof(uint32_t), CMDLINE_SIZE_DEFAULT))
 		why = "the command line is longer than this kernel takes";
 	if (!why)
 		why = place_kernel(boot, &linux_image);
@@ -259,12 +299,9 @@ const char *linux_load(const struct guest_boot *boot, struct reset_state *state)
 	if (why)
 		return why;
 	if (!write_setup_header(boot, &linux_image) || !write_e820(boot) || !write_initrd(boot, &linux_image) ||
-	    !write_gdt(boot) || !write_page_tables(boot) || !write_kernel(boot, &linux_image))
+	    !write_gdt(boot, linux_image.is_64) || (linux_image.is_64 && !write_page_tables(boot)) ||
+	    !write_kernel(boot, &linux_image))
 		return "out of host memory while it was copied";
-
-	reset_long_mode(state, linux_image.load_addr + ENTRY_64, LINUX_PML4, LINUX_GDT,
-			RESET_LONG_DATA + sizeof(uint64_t) - 1);
-	state->rsp = LINUX_STACK_TOP;
-	state->gpr[GPR_RSI] = LINUX_ZERO_PAGE;
+	start_state(&linux_image, state);
 	return NULL;
 }

@@ -276,7 +276,7 @@ const char *multiboot_load(const struct guest_boot *boot, struct reset_state *st
 
 	if (why)
 		return why;
-	reset_protected_mode(state, (uint32_t)plan.entry);
+	reset_protected_mode(state, (uint32_t)plan.entry, RESET_MULTIBOOT_CODE, RESET_MULTIBOOT_DATA);
 	if (!write_pieces(boot, &plan) || !multiboot_info_write(boot, &plan.places, state))
 		return "out of host memory while it was copied";
 	return NULL;

@@ -27,7 +27,7 @@ struct info_range { uint32_t size, start[2], length[2], kind; };	/* 64-bit field
 
 /* Everything but the texts, in the order it lies in guest memory. */
 struct info_block {
-	uint64_t           gdt[RESET_FLAT_DATA / sizeof(uint64_t) + 1];
+	uint64_t           gdt[RESET_MULTIBOOT_DATA / sizeof(uint64_t) + 1];
 	struct info        info;
 	struct info_module modules[GUEST_MODULES_MAX];
 	struct info_range  ranges[MEMORY_RANGES_MAX];
@@ -73,8 +73,8 @@ bool multiboot_info_write(const struct guest_boot *boot, const struct multiboot_
 	uint64_t text = places->info_addr + sizeof(struct info_block);
 	uint64_t end = places->info_addr + MULTIBOOT_INFO_AREA;
 	struct info_block block = {
-		.gdt = { [RESET_FLAT_CODE / sizeof(uint64_t)] = DESC_CODE32,
-			 [RESET_FLAT_DATA / sizeof(uint64_t)] = DESC_DATA },
+		.gdt = { [RESET_MULTIBOOT_CODE / sizeof(uint64_t)] = DESC_CODE32,
+			 [RESET_MULTIBOOT_DATA / sizeof(uint64_t)] = DESC_DATA },
 		.info = {
 			.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MMAP | INFO_LOADER_NAME,
 			.mods_count = (uint32_t)boot->module_count,

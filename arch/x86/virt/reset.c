@@ -73,10 +73,9 @@ void reset_real_mode(struct reset_state *state, uint16_t segment, uint16_t ip)
 	};
 }
 
-void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3, uint64_t gdt_base,
-		     uint16_t gdt_limit)
+void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3)
 {
-	const struct segment data = { 0, LIMIT_4GIB, RESET_LONG_DATA, RIGHTS_DATA | RIGHTS_FLAT };
+	const struct segment data = { 0, LIMIT_4GIB, RESET_LINUX_DATA, RIGHTS_DATA | RIGHTS_FLAT };
 
 	*state = base_state;
 	state->rip = rip;
@@ -85,20 +84,20 @@ void reset_long_mode(struct reset_state *state, uint64_t rip, uint64_t cr3, uint
 	state->cr4 = CR4_PAE;
 	state->efer = EFER_LME | EFER_LMA;
 	set_data_segments(state, &data);
-	state->seg[SEG_CS] = (struct segment){ 0, LIMIT_4GIB, RESET_LONG_CODE, RIGHTS_CODE | RIGHTS_LONG };
-	state->seg[SEG_GDTR] = (struct segment){ gdt_base, gdt_limit, 0, 0 };
+	state->seg[SEG_CS] = (struct segment){ 0, LIMIT_4GIB, RESET_LINUX_CODE, RIGHTS_CODE | RIGHTS_LONG };
+	state->seg[SEG_GDTR].limit = 0;
 	state->seg[SEG_IDTR].limit = 0;	/* no handlers yet: an exception is a triple fault */
 }
 
-void reset_protected_mode(struct reset_state *state, uint32_t eip)
+void reset_protected_mode(struct reset_state *state, uint32_t eip, uint16_t code_selector, uint16_t data_selector)
 {
-	const struct segment data = { 0, LIMIT_4GIB, RESET_FLAT_DATA, RIGHTS_DATA | RIGHTS_FLAT };
+	const struct segment data = { 0, LIMIT_4GIB, data_selector, RIGHTS_DATA | RIGHTS_FLAT };
 
 	*state = base_state;
 	state->rip = eip;
 	state->cr0 |= CR0_PE;
 	set_data_segments(state, &data);
-	state->seg[SEG_CS] = (struct segment){ 0, LIMIT_4GIB, RESET_FLAT_CODE, RIGHTS_CODE | RIGHTS_FLAT };
+	state->seg[SEG_CS] = (struct segment){ 0, LIMIT_4GIB, code_selector, RIGHTS_CODE | RIGHTS_FLAT };
 	state->seg[SEG_GDTR].limit = 0;
 	state->seg[SEG_IDTR].limit = 0;
 }
