@@ -49,7 +49,7 @@ struct vcpu {
 	uint64_t     xcr0, xss;
 	uint64_t     tsc_offset;	/* guest TSC = the VM's clock + this */
 	uint64_t     tsc_adjust, tsc_aux;
-	uint64_t     misc_enable, bios_sign;
+	uint64_t     misc_enable;
 	uint64_t     pv_time, pv_wall;	/* exit/pvclock.c */
 	uint64_t     mtrr[MTRR_REGS];	/* see exit/msr.c for the order */
 

@@ -256,6 +256,11 @@ vendor:
 	CHECK_EQ rax, 1, "msr.feature-control-locked"
 	GP_READ 0x480, "msr.vmx-caps-hidden"
 	GP_READ 0xc0010114, "msr.vm-cr-on-intel"
+	READ_MSR 0xce				; the TSC's rate in units of 100 MHz
+	shr	eax, 8
+	CHECK_RANGE rax, 1, 255, "msr.platform-info"
+	GP_WRITE 0xce, 0, "msr.platform-info-write"
+	GP_READ 0xc0010000, "msr.perf-ctl-on-intel"
 	READ_MSR 0x1a0
 	and	eax, 0x1801
 	CHECK_EQ rax, 0x1801, "msr.misc-enable"
@@ -266,4 +271,19 @@ vendor:
 	CHECK_EQ rax, 0x10, "msr.svm-disabled"
 	GP_READ 0xc0010117, "msr.hsave-hidden"
 	GP_READ 0x480, "msr.vmx-caps-hidden"
+	GP_READ 0xce, "msr.platform-info-on-amd"
+	; four counters that count nothing, without a CPUID bit
+	WRITE_MSR 0xc0010000, 0x430076
+	READ_MSR 0xc0010000
+	CHECK_EQ rax, 0, "msr.perf-ctl"
+	WRITE_MSR 0xc0010007, 1
+	READ_MSR 0xc0010007
+	CHECK_EQ rax, 0, "msr.perf-ctr"
+	GP_READ 0xc0010008, "msr.perf-behind"
+	mov	rax, -1
+	mov	rdx, -1
+	mov	ecx, 3
+	rdpmc
+	or	rax, rdx
+	CHECK_EQ rax, 0, "msr.rdpmc"
 	ret

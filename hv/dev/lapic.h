@@ -64,8 +64,7 @@ __attribute__((warn_unused_result)) bool lapic_msr_read(struct lapic *lapic, uin
 __attribute__((warn_unused_result)) bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
 /* IA32_APIC_BASE; false = #GP (illegal mode transition, SDM 11.12.5). */
 __attribute__((warn_unused_result)) bool lapic_base_write(struct lapic *lapic, uint64_t value);
-/* IA32_TSC_DEADLINE */
-uint64_t lapic_deadline_read(const struct lapic *lapic);
+/* IA32_TSC_DEADLINE; it reads s.tsc_deadline. */
 void     lapic_deadline_write(struct lapic *lapic, uint64_t guest_tsc);
 void     lapic_tsc_moved(struct lapic *lapic);	/* *tsc_offset changed: a deadline is nearer or farther now */
 

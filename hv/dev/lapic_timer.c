@@ -141,11 +141,6 @@ static void arm_deadline(struct lapic *lapic)
 	}
 }
 
-uint64_t lapic_deadline_read(const struct lapic *lapic)
-{
-	return lapic->s.tsc_deadline;
-}
-
 void lapic_deadline_write(struct lapic *lapic, uint64_t tsc)
 {
 	if (!is_mode(lapic, LVT_DEADLINE))

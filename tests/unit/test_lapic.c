@@ -540,25 +540,25 @@ static void test_deadline(void **state)
 	uint64_t now = guest_tsc();
 
 	lapic_deadline_write(&f->lapic, now + 1000);	/* not in that mode: ignored */
-	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
+	assert_int_equal(f->lapic.s.tsc_deadline, 0);
 	write_msr(f, 0x832, 0x40040);
 	write_msr(f, 0x838, 1000);			/* and the count is ignored in this one */
 	assert_int_equal(timer_next(), TIMER_NEVER);
 	lapic_deadline_write(&f->lapic, now + 1000);
-	assert_int_equal(lapic_deadline_read(&f->lapic), now + 1000);
+	assert_int_equal(f->lapic.s.tsc_deadline, now + 1000);
 	assert_int_equal(timer_next(), fake_now + 1000);
 	clock_advance(999);
 	assert_int_equal(f->lapic.irr_count, 0);
 	clock_advance(1);
 	assert_int_equal(lapic_pending(&f->lapic), 0x40);
-	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
+	assert_int_equal(f->lapic.s.tsc_deadline, 0);
 	lapic_accept(&f->lapic, 0x40);
 	write_msr(f, 0x80b, 0);
 	f->kicks = 0;
 	lapic_deadline_write(&f->lapic, 1);		/* in the past: at once, before the next instruction */
 	assert_int_equal(lapic_pending(&f->lapic), 0x40);
 	assert_int_equal(f->kicks, 1);
-	assert_int_equal(lapic_deadline_read(&f->lapic), 0);
+	assert_int_equal(f->lapic.s.tsc_deadline, 0);
 	assert_int_equal(timer_next(), TIMER_NEVER);
 	lapic_accept(&f->lapic, 0x40);
 	write_msr(f, 0x80b, 0);

@@ -28,19 +28,18 @@ static struct cpuid_table table;
 
 /* ---- What the handlers call besides the fake ---- */
 
+uint64_t time_hz(void) { return 2000000000; }
 uint64_t vcpu_tsc(const struct vcpu *vcpu) { return 1000000 + vcpu->tsc_offset; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { return 70 + vcpu->tsc_offset; }
 void lapic_tsc_moved(struct lapic *lapic) { (void)lapic; }
 uint64_t fpu_guest_xcr0_mask(void) { return 7; }
 uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
 void pvclock_update(struct vcpu *vcpu) { (void)vcpu; }
-bool pvclock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *val) { (void)vcpu; (void)msr; *val = 0; return true; }
-bool pvclock_write_time(struct vcpu *vcpu, uint32_t msr, uint64_t val) { (void)vcpu; (void)msr; return !(val & 2); }
-bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val) { (void)vcpu; (void)msr; return !(val & 2); }
+bool pvclock_write_time(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
+bool pvclock_write_wall(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
 bool lapic_base_write(struct lapic *lapic, uint64_t val) { lapic->s.base_msr = val; return !(val & 1); }
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *val) { *val = lapic->id; return msr == 0x802; }
 bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t val) { (void)lapic; return msr == 0x80b && !val; }
-uint64_t lapic_deadline_read(const struct lapic *lapic) { return lapic->s.tsc_deadline; }
 void lapic_deadline_write(struct lapic *lapic, uint64_t val) { lapic->s.tsc_deadline = val; }
 uint64_t lapic_cr8_read(const struct lapic *lapic) { return lapic->s.tpr >> 4; }
 void lapic_cr8_write(struct lapic *lapic, uint64_t val) { lapic->s.tpr = (uint32_t)val << 4; }
@@ -283,6 +282,69 @@ static void test_msr_reads(void **unused)
 	assert_int_equal(val, fake.vcpu.tsc_offset);	/* both moved by the same */
 	assert_true(write_msr(MSR_IA32_TSC_DEADLINE, 99));
 	assert_true(read_msr(MSR_IA32_TSC_DEADLINE, &val) && val == 99);
+	assert_true(read_msr(MSR_IA32_PAT, &val) && val == fake.regs[REG_PAT]);
+	assert_true(read_msr(MSR_IA32_MISC_ENABLE, &val) && val == 0x1801);
+	assert_true(write_msr(MSR_IA32_MISC_ENABLE, 0));
+	assert_true(read_msr(MSR_IA32_MISC_ENABLE, &val) && val == 0x1800);
+	assert_true(write_msr(MSR_IA32_BIOS_SIGN_ID, 0));
+	assert_true(read_msr(MSR_IA32_BIOS_SIGN_ID, &val) && val == 1ULL << 32);
+	vcpu_fake_free(&fake);
+}
+
+/* Registers of one vendor: what they read there, whether they take a write, and #GP on the other. */
+static void test_msr_vendors(void **unused)
+{
+	static const struct { uint32_t msr; bool is_amd; uint64_t reads; bool can_write; } rows[] = {
+		{ 0xce, false, 0x0000140000001400, false },	/* 2 GHz: 20 times 100 MHz */
+		{ 0xc0010000, true, 0, true }, { 0xc0010003, true, 0, true }, { 0xc0010004, true, 0, true },
+		{ 0xc0010007, true, 0, true }, { 0xc0010010, true, 0, true }, { 0xc0010015, true, 1U << 24, true },
+		{ 0xc001001f, true, 0, true }, { 0xc0010114, true, 0x18, false }, { 0xc0011020, true, 0, true },
+		{ 0xc0011029, true, 2, true },
+	};
+	uint64_t val;
+
+	(void)unused;
+	vcpu_fake_long(&fake);
+	for (size_t i = 0; i < countof(rows); i++) {
+		cpu_features.is_amd = rows[i].is_amd;
+		if (!read_msr(rows[i].msr, &val) || val != rows[i].reads)
+			fail_msg("MSR %x reads %llx", rows[i].msr, (unsigned long long)val);
+		if (write_msr(rows[i].msr, 0x12345) != rows[i].can_write)
+			fail_msg("WRMSR %x", rows[i].msr);
+		assert_true(read_msr(rows[i].msr, &val) && val == rows[i].reads);
+		cpu_features.is_amd = !rows[i].is_amd;
+		if (read_msr(rows[i].msr, &val) || write_msr(rows[i].msr, 0))
+			fail_msg("MSR %x on the other vendor", rows[i].msr);
+	}
+	cpu_features.is_amd = true;
+	assert_false(read_msr(0xc0010008, &val));
+	cpu_features.is_amd = false;
+	vcpu_fake_free(&fake);
+}
+
+static void test_rdpmc(void **unused)
+{
+	static const struct { bool is_amd; unsigned cpl; uint64_t cr4, index; bool works; } rows[] = {
+		{ true, 0, 0, 0, true }, { true, 0, 0, 3, true }, { true, 0, 0, 4, false }, { true, 0, 0, 0x40000000, false },
+		{ true, 3, 0, 0, false }, { true, 3, CR4_PCE, 0, true }, { true, 0, 0, 0xffffffff00000002, true },
+		{ false, 0, CR4_PCE, 0, false }, { false, 0, 0, 0x40000000, false },
+	};
+
+	(void)unused;
+	vcpu_fake_long(&fake);
+	for (size_t i = 0; i < countof(rows); i++) {
+		enum exit_result want = rows[i].works ? EXIT_SKIP : EXIT_RESUME;
+
+		cpu_features.is_amd = rows[i].is_amd;
+		fake.segs[SEG_SS].rights = (fake.segs[SEG_SS].rights & ~0x60U) | rows[i].cpl << 5;
+		fake.regs[REG_CR4] = rows[i].cr4;
+		fake.vcpu.gpr[GPR_RCX] = rows[i].index;
+		fake.vcpu.gpr[GPR_RAX] = fake.vcpu.gpr[GPR_RDX] = ~0ULL;
+		if (exit_rdpmc(&fake.vcpu) != want || (fake.vcpu.gpr[GPR_RAX] == 0) != rows[i].works ||
+		    fake.vcpu.gpr[GPR_RDX] != fake.vcpu.gpr[GPR_RAX])
+			fail_msg("row %zu", i);
+	}
+	cpu_features.is_amd = false;
 	vcpu_fake_free(&fake);
 }
 
@@ -298,8 +360,9 @@ static void test_msr_table(void **unused)
 
 		assert_true(last >= rows[i].msr);
 		assert_true(i + 1 == count || rows[i + 1].msr > last);
-		assert_true(rows[i].read != MSR_EMULATE || rows[i].read_fn);
-		assert_true(rows[i].write != MSR_EMULATE || rows[i].write_fn);
+		assert_int_equal(rows[i].read == MSR_EMULATE && rows[i].source == MSR_FUNCTION, rows[i].read_fn != NULL);
+		assert_true(rows[i].write == MSR_EMULATE || !rows[i].write_fn);
+		assert_true(rows[i].source != MSR_FIELD || rows[i].value % 8 == 0);
 		assert_true(!rows[i].last || rows[i].read == MSR_EMULATE);
 	}
 	vcpu_fake_long(&fake);
@@ -417,7 +480,7 @@ int main(void)
 		cmocka_unit_test(test_cpuid_of_a_vcpu),
 		cmocka_unit_test(test_msr_writes),
 		cmocka_unit_test(test_msr_reads),
-		cmocka_unit_test(test_msr_table),
+		cmocka_unit_test(test_msr_vendors), cmocka_unit_test(test_rdpmc), cmocka_unit_test(test_msr_table),
 		cmocka_unit_test(test_cr_writes),
 		cmocka_unit_test(test_mode_switches),
 		cmocka_unit_test(test_lmsw_and_clts),

@@ -92,22 +92,19 @@ static int setup(void **state)
 
 static void time_is_written(void **state)
 {
-	uint64_t val;
-
 	(void)state;
-	assert_true(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, TIME_AT | 1));
+	assert_true(pvclock_write_time(&vcpu, TIME_AT | 1));
 	assert_int_equal(number(TIME_AT, 4) % 2, 0);			/* version: even, finished */
 	assert_int_equal(number(TIME_AT + 8, 8), 3 * GHZ);		/* the guest's TSC */
 	assert_int_equal(number(TIME_AT + 16, 8), 3 * GHZ / 2);		/* ns */
 	assert_int_equal(number(TIME_AT + 29, 1), 1);			/* stable */
-	assert_true(pvclock_read(&vcpu, MSR_KVM_SYSTEM_TIME, &val));
-	assert_int_equal(val, TIME_AT | 1);
+	assert_int_equal(vcpu.pv_time, TIME_AT | 1);
 
 	vcpu.tsc_offset += 7;						/* the guest wrote its TSC */
 	pvclock_update(&vcpu);
 	assert_int_equal(number(TIME_AT + 8, 8), 3 * GHZ + 7);
 
-	assert_true(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, 0));	/* off */
+	assert_true(pvclock_write_time(&vcpu, 0));	/* off */
 	memset(ram, 0, sizeof(ram));
 	pvclock_update(&vcpu);
 	assert_int_equal(number(TIME_AT + 8, 8), 0);
@@ -116,7 +113,7 @@ static void time_is_written(void **state)
 static void wall_is_written(void **state)
 {
 	(void)state;
-	assert_true(pvclock_write_wall(&vcpu, MSR_KVM_WALL_CLOCK, WALL_AT));
+	assert_true(pvclock_write_wall(&vcpu, WALL_AT));
 	assert_int_equal(number(WALL_AT + 4, 4), 5000);
 	assert_int_equal(number(WALL_AT + 8, 4), 0);
 }
@@ -136,7 +133,7 @@ static void wall_follows_the_rtc(void **state)
 	for (size_t i = 0; i < countof(rows); i++) {
 		machine.rtc.s.base_seconds = rows[i].seconds;
 		machine.rtc.s.base_time = rows[i].at;
-		assert_true(pvclock_write_wall(&vcpu, MSR_KVM_WALL_CLOCK, WALL_AT));
+		assert_true(pvclock_write_wall(&vcpu, WALL_AT));
 		if (number(WALL_AT + 4, 4) != rows[i].sec || number(WALL_AT + 8, 4) != rows[i].nsec)
 			fail_msg("row %zu: %llu s, %llu ns", i, (unsigned long long)number(WALL_AT + 4, 4),
 				 (unsigned long long)number(WALL_AT + 8, 4));
@@ -145,16 +142,13 @@ static void wall_follows_the_rtc(void **state)
 
 static void no_memory_there(void **state)
 {
-	uint64_t val;
-
 	(void)state;
-	assert_false(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, 0xfee00001));	/* #GP */
-	assert_false(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, ~0ULL));
-	assert_false(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, (sizeof(ram) - 16) | 1));
-	assert_false(pvclock_write_wall(&vcpu, MSR_KVM_WALL_CLOCK, sizeof(ram)));
-	assert_true(pvclock_read(&vcpu, MSR_KVM_SYSTEM_TIME, &val));
-	assert_int_equal(val, 0);
-	assert_true(pvclock_write_time(&vcpu, MSR_KVM_SYSTEM_TIME, 0xfee00000));	/* off: any address */
+	assert_false(pvclock_write_time(&vcpu, 0xfee00001));	/* #GP */
+	assert_false(pvclock_write_time(&vcpu, ~0ULL));
+	assert_false(pvclock_write_time(&vcpu, (sizeof(ram) - 16) | 1));
+	assert_false(pvclock_write_wall(&vcpu, sizeof(ram)));
+	assert_int_equal(vcpu.pv_time, 0);
+	assert_true(pvclock_write_time(&vcpu, 0xfee00000));	/* off: any address */
 }
 
 int main(void)

@@ -68,10 +68,3 @@ enum exit_result exit_undefined(struct vcpu *vcpu)
 	vcpu_inject_ud(vcpu);
 	return EXIT_RESUME;
 }
-
-/* No performance counters: CPUID leaf 0xA says none, so any index is a #GP (SDM vol. 2, RDPMC). */
-enum exit_result exit_rdpmc(struct vcpu *vcpu)
-{
-	vcpu_inject_gp(vcpu);
-	return EXIT_RESUME;
-}

@@ -127,15 +127,21 @@ enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code);
 /* ---- Policy the vendors' bitmaps and controls are computed from ---- */
 enum msr_rule { MSR_DENY, MSR_PASS, MSR_EMULATE };	/* #GP; straight to the guest's own register; our handler */
 
-typedef bool msr_read_fn(struct vcpu *vcpu, uint32_t msr, uint64_t *val);	/* false: #GP */
-typedef bool msr_write_fn(struct vcpu *vcpu, uint32_t msr, uint64_t val);
+enum msr_vendor { MSR_ANY, MSR_INTEL, MSR_AMD };	/* whose processors have it: #GP on the others */
+enum msr_source { MSR_FUNCTION, MSR_VALUE, MSR_FIELD, MSR_REG };	/* where an emulated register's value comes from */
+
+/* The register's number is in ECX. False: #GP. */
+typedef bool msr_read_fn(struct vcpu *vcpu, uint64_t *val);
+typedef bool msr_write_fn(struct vcpu *vcpu, uint64_t val);
 
 struct msr_policy {
 	uint32_t      msr, last;	/* last: end of a range, 0 = one register */
 	enum msr_rule read, write;
-	msr_read_fn  *read_fn;		/* for MSR_EMULATE */
-	msr_write_fn *write_fn;
-	bool          amd_only;		/* #GP on other hosts */
+	enum msr_vendor vendor;
+	enum msr_source source;
+	uint64_t      value;		/* the constant, the offset in struct vcpu, or the enum guest_reg */
+	msr_read_fn  *read_fn;		/* for MSR_FUNCTION */
+	msr_write_fn *write_fn;		/* NULL: what is written is ignored */
 };
 const struct msr_policy *msr_policy_table(size_t *count);	/* sorted by msr; PASS rows matter to the bitmaps */
 

@@ -4,7 +4,8 @@
  *
  *   PASS     the register is the guest's own while it runs: part of the control block, or switched with the
  *            vCPU; the hypervisor never relies on its value (compiled without SYSCALL, SWAPGS or RDTSCP)
- *   EMULATE  a function here; it may refuse with #GP
+ *   EMULATE  a constant, a field of struct vcpu, a register of the control block, or a function here, which may
+ *            refuse with #GP
  *   absent   #GP(0) and the VM lives: Linux probes with exception fix-ups
  *
  * Every value a guest writes is checked as the processor would before hardware can see it (XSA-193 class).
@@ -14,10 +15,12 @@
 #include "arch/x86/exit/pvclock.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -25,25 +28,51 @@
 #define MISC_ENABLE_BTS_UNAVAILABLE	BIT(11)
 #define MISC_ENABLE_PEBS_UNAVAILABLE	BIT(12)
 #define MISC_ENABLE_LIMIT_CPUID		BIT(22)
+#define MISC_ENABLE_WRITABLE	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_LIMIT_CPUID)
+#define MISC_ENABLE_FIXED	(MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
 #define DEBUGCTL_BTF			BIT(1)
 #define HWCR_TSC_FREQ_SEL		BIT(24)
 #define DE_CFG_LFENCE_SERIALIZE		BIT(1)
+#define MICROCODE_REVISION	BIT(32)		/* any but 0, or guests take the processor for a broken one */
+#define PLATFORM_BUS_HZ		100000000U
+#define PLATFORM_RATIO_MAX	FIELD(15, 8)
+#define PLATFORM_RATIO_MIN	FIELD(47, 40)
 
-static bool read_zero(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+static uint32_t msr_in_ecx(const struct vcpu *vcpu)
 {
-	(void)vcpu;
-	(void)msr;
-	*val = 0;
+	return (uint32_t)vcpu->gpr[GPR_RCX];
+}
+
+/* ---- Registers whose value is computed ---- */
+
+static bool read_tsc(struct vcpu *vcpu, uint64_t *val)
+{
+	*val = vcpu_tsc(vcpu);
 	return true;
 }
 
-static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+static bool read_x2apic(struct vcpu *vcpu, uint64_t *val)
 {
-	(void)vcpu;
-	(void)msr;
-	(void)val;
+	return lapic_msr_read(&vcpu->lapic, msr_in_ecx(vcpu), val);
+}
+
+static bool read_mtrr(struct vcpu *vcpu, uint64_t *val)
+{
+	*val = *mtrr_slot(vcpu, msr_in_ecx(vcpu));
 	return true;
 }
+
+/* The TSC's rate as a multiple of 100 MHz, as maximum without turbo and as minimum: SDM vol. 4, MSR_PLATFORM_INFO. */
+static bool read_platform_info(struct vcpu *vcpu, uint64_t *val)
+{
+	uint64_t ratio = max_u64(time_hz() / PLATFORM_BUS_HZ, 1);
+
+	(void)vcpu;
+	*val = field_set(field_set(0, PLATFORM_RATIO_MAX, ratio), PLATFORM_RATIO_MIN, ratio);
+	return true;
+}
+
+/* ---- Writes that do, or refuse, something ---- */
 
 /* The guest moved its TSC: hardware, the paravirtual clock and a TSC deadline follow. */
 static void tsc_moved(struct vcpu *vcpu)
@@ -53,177 +82,86 @@ static void tsc_moved(struct vcpu *vcpu)
 	lapic_tsc_moved(&vcpu->lapic);
 }
 
-static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)msr;
-	*val = vcpu_tsc(vcpu);
-	return true;
-}
-
-static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+static bool write_tsc(struct vcpu *vcpu, uint64_t val)
 {
 	uint64_t moved = val - vcpu_tsc(vcpu);
 
-	(void)msr;
 	vcpu->tsc_adjust += moved;
 	vcpu->tsc_offset += moved;
 	tsc_moved(vcpu);
 	return true;
 }
 
-static bool read_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+static bool write_tsc_adjust(struct vcpu *vcpu, uint64_t val)
 {
-	(void)msr;
-	*val = vcpu->tsc_adjust;
-	return true;
-}
-
-static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	(void)msr;
 	vcpu->tsc_offset += val - vcpu->tsc_adjust;
 	vcpu->tsc_adjust = val;
 	tsc_moved(vcpu);
 	return true;
 }
 
-static bool read_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+static bool write_apic_base(struct vcpu *vcpu, uint64_t val)
 {
-	(void)msr;
-	*val = vcpu->lapic.s.base_msr;
-	return true;
-}
-
-static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	(void)msr;
 	return val < BIT(cpu_features.phys_bits) && lapic_base_write(&vcpu->lapic, val);
 }
 
-static bool read_x2apic(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+static bool write_x2apic(struct vcpu *vcpu, uint64_t val)
 {
-	return lapic_msr_read(&vcpu->lapic, msr, val);
+	return lapic_msr_write(&vcpu->lapic, msr_in_ecx(vcpu), val);
 }
 
-static bool write_x2apic(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+static bool write_deadline(struct vcpu *vcpu, uint64_t val)
 {
-	return lapic_msr_write(&vcpu->lapic, msr, val);
-}
-
-static bool read_deadline(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)msr;
-	*val = lapic_deadline_read(&vcpu->lapic);
-	return true;
-}
-
-static bool write_deadline(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	(void)msr;
 	lapic_deadline_write(&vcpu->lapic, val);
 	return true;
 }
 
-/* Locked without VMX: what a firmware says that has it switched off. */
-static bool read_feature_control(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+static bool write_misc_enable(struct vcpu *vcpu, uint64_t val)
 {
-	(void)vcpu;
-	(void)msr;
-	*val = FEATURE_CONTROL_LOCK;
+	vcpu->misc_enable = (val & MISC_ENABLE_WRITABLE) | MISC_ENABLE_FIXED;
 	return true;
 }
 
-static bool read_bios_sign(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+static bool write_mtrr(struct vcpu *vcpu, uint64_t val)
 {
-	(void)msr;
-	*val = vcpu->bios_sign;
+	uint32_t msr = msr_in_ecx(vcpu);
+
+	if (!mtrr_is_valid(msr, val, cpu_features.phys_bits))
+		return false;
+	*mtrr_slot(vcpu, msr) = val;
 	return true;
 }
 
-/* Loading 0 before CPUID leaf 1 is how the revision is asked for (SDM vol. 3, 10.11.7). */
-static bool write_bios_sign(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+static bool write_pat(struct vcpu *vcpu, uint64_t val)
 {
-	(void)vcpu;
-	(void)msr;
-	(void)val;
-	return true;
-}
-
-static bool read_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)msr;
-	*val = vcpu->misc_enable | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE;
-	return true;
-}
-
-static bool write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	(void)msr;
-	vcpu->misc_enable = val & (MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_LIMIT_CPUID);
-	return true;
-}
-
-static bool read_pat(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)msr;
-	*val = virt->get(vcpu, REG_PAT);
-	return true;
-}
-
-static bool write_pat(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	(void)msr;
 	if (!pat_is_valid(val))
 		return false;
 	virt->set(vcpu, REG_PAT, val);
 	return true;
 }
 
-static bool read_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)msr;
-	*val = virt->get(vcpu, REG_DEBUGCTL);
-	return true;
-}
-
 /* Single-stepping on branches works; branch records do not exist here, so their bits are reserved. */
-static bool write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+static bool write_debugctl(struct vcpu *vcpu, uint64_t val)
 {
-	(void)msr;
 	if (val & ~DEBUGCTL_BTF)
 		return false;
 	virt->set(vcpu, REG_DEBUGCTL, val);
 	return true;
 }
 
-static bool read_xss(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)msr;
-	*val = vcpu->xss;
-	return true;
-}
-
-static bool write_xss(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+/* No supervisor component is offered in CPUID leaf 0xD. */
+static bool write_xss(struct vcpu *vcpu, uint64_t val)
 {
 	(void)vcpu;
-	(void)msr;
-	return val == 0;	/* no supervisor component is offered in CPUID leaf 0xD */
-}
-
-static bool read_efer(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)msr;
-	*val = virt->get(vcpu, REG_EFER);
-	return true;
+	return val == 0;
 }
 
 /* SDM vol. 3, 2.2.1 "Extended Feature Enable Register"; LMA is the processor's, LME is fixed while paging. */
-static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+static bool write_efer(struct vcpu *vcpu, uint64_t val)
 {
 	uint64_t old = virt->get(vcpu, REG_EFER);
 	uint64_t allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 
-	(void)msr;
 	if (val & ~allowed)
 		return false;
 	if (((val ^ old) & EFER_LME) && (virt->get(vcpu, REG_CR0) & CR0_PG))
@@ -232,64 +170,59 @@ static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
-static bool read_vm_cr(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)vcpu;
-	(void)msr;
-	*val = VM_CR_SVM_LOCK | VM_CR_SVMDIS;
-	return true;
-}
+/* ---- The table ---- */
 
-/* TscFreqSel: the TSC counts at the P0 rate. Linux reports a firmware bug without it. */
-static bool read_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)vcpu;
-	(void)msr;
-	*val = HWCR_TSC_FREQ_SEL;
-	return true;
-}
-
-static bool read_de_cfg(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)vcpu;
-	(void)msr;
-	*val = DE_CFG_LFENCE_SERIALIZE;
-	return true;
-}
-
-#define PASS(number)		{ number, 0, MSR_PASS, MSR_PASS, NULL, NULL, false }
-#define RW(number, r, w)	{ number, 0, MSR_EMULATE, MSR_EMULATE, r, w, false }
-#define RO(number, r)		{ number, 0, MSR_EMULATE, MSR_DENY, r, NULL, false }
-#define RANGE(lo, hi, r, w)	{ lo, hi, MSR_EMULATE, MSR_EMULATE, r, w, false }
-#define AMD(number, r, w)	{ number, 0, MSR_EMULATE, MSR_EMULATE, r, w, true }
+/*
+ * PASS   the guest's own                           VALUE     reads a constant, refuses writes
+ * FIXED  reads a constant, ignores writes          FIELD_OF  reads a field of struct vcpu
+ * REG    reads a register of the control block     FN        reads by a function
+ * A last argument that is a function is called with what is written.
+ */
+#define ROW(number, to, whose, may)	.msr = (number), .last = (to), .vendor = (whose), .read = MSR_EMULATE, .write = (may)
+#define CONSTANT(val)			.source = MSR_VALUE, .value = (val)
+#define PASS(number)			{ .msr = (number), .read = MSR_PASS, .write = MSR_PASS }
+#define VALUE(number, val)		{ ROW(number, 0, MSR_ANY, MSR_DENY), CONSTANT(val) }
+#define FIXED(number, val)		{ ROW(number, 0, MSR_ANY, MSR_EMULATE), CONSTANT(val) }
+#define AMD_VALUE(number, val)		{ ROW(number, 0, MSR_AMD, MSR_DENY), CONSTANT(val) }
+#define AMD_FIXED(number, val)		{ ROW(number, 0, MSR_AMD, MSR_EMULATE), CONSTANT(val) }
+#define AMD_FIXED_TO(number, to, val)	{ ROW(number, to, MSR_AMD, MSR_EMULATE), CONSTANT(val) }
+#define INTEL_READ(number, r)		{ ROW(number, 0, MSR_INTEL, MSR_DENY), .read_fn = (r) }
+#define FIELD_OF(number, field, w)	{ ROW(number, 0, MSR_ANY, MSR_EMULATE), .source = MSR_FIELD, \
+					  .value = offsetof(struct vcpu, field), .write_fn = (w) }
+#define REG(number, reg, w)		{ ROW(number, 0, MSR_ANY, MSR_EMULATE), .source = MSR_REG, .value = (reg), \
+					  .write_fn = (w) }
+#define FN(number, r, w)		{ ROW(number, 0, MSR_ANY, MSR_EMULATE), .read_fn = (r), .write_fn = (w) }
+#define FN_TO(number, to, r, w)		{ ROW(number, to, MSR_ANY, MSR_EMULATE), .read_fn = (r), .write_fn = (w) }
 
 static const struct msr_policy policy[] = {
-	RW(MSR_IA32_TSC, read_tsc, write_tsc),	/* not passed through: QEMU's processor reads zero there */
-	RO(MSR_IA32_PLATFORM_ID, read_zero),
-	RW(MSR_IA32_APIC_BASE, read_apic_base, write_apic_base),
-	RO(MSR_IA32_FEATURE_CONTROL, read_feature_control),
-	RW(MSR_IA32_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust),
-	RW(MSR_IA32_BIOS_SIGN_ID, read_bios_sign, write_bios_sign),
-	RO(MSR_IA32_MTRRCAP, mtrr_read_cap),
+	FN(MSR_IA32_TSC, read_tsc, write_tsc),	/* not passed through: QEMU's processor reads zero there */
+	VALUE(MSR_IA32_PLATFORM_ID, 0),
+	FIELD_OF(MSR_IA32_APIC_BASE, lapic.s.base_msr, write_apic_base),
+	VALUE(MSR_IA32_FEATURE_CONTROL, FEATURE_CONTROL_LOCK),	/* locked without VMX, as by a firmware that has it off */
+	FIELD_OF(MSR_IA32_TSC_ADJUST, tsc_adjust, write_tsc_adjust),
+	/* Writing 0 before CPUID leaf 1 is how the revision is asked for (SDM vol. 3, 10.11.7). */
+	FIXED(MSR_IA32_BIOS_SIGN_ID, MICROCODE_REVISION),
+	INTEL_READ(MSR_PLATFORM_INFO, read_platform_info),
+	VALUE(MSR_IA32_MTRRCAP, MTRRCAP_HERE),
 	PASS(MSR_IA32_SYSENTER_CS),
 	PASS(MSR_IA32_SYSENTER_ESP),
 	PASS(MSR_IA32_SYSENTER_EIP),
-	RO(MSR_IA32_MCG_CAP, read_zero),	/* no banks */
-	RW(MSR_IA32_MCG_STATUS, read_zero, write_ignored),
-	RW(MSR_IA32_MISC_ENABLE, read_misc_enable, write_misc_enable),
-	RW(MSR_IA32_DEBUGCTL, read_debugctl, write_debugctl),
-	RANGE(MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYSBASE0 + MTRR_VARIABLE - 1, mtrr_read, mtrr_write),
-	RW(MSR_IA32_MTRR_FIX64K_00000, mtrr_read, mtrr_write),
-	RANGE(MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, mtrr_read, mtrr_write),
-	RANGE(MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, mtrr_read, mtrr_write),
-	RW(MSR_IA32_PAT, read_pat, write_pat),
-	RW(MSR_IA32_MTRR_DEF_TYPE, mtrr_read, mtrr_write),
-	RW(MSR_IA32_TSC_DEADLINE, read_deadline, write_deadline),
-	RANGE(MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_x2apic, write_x2apic),
-	RW(MSR_IA32_XSS, read_xss, write_xss),
-	RW(MSR_KVM_WALL_CLOCK, pvclock_read, pvclock_write_wall),
-	RW(MSR_KVM_SYSTEM_TIME, pvclock_read, pvclock_write_time),
-	RW(MSR_EFER, read_efer, write_efer),
+	VALUE(MSR_IA32_MCG_CAP, 0),	/* no banks */
+	FIXED(MSR_IA32_MCG_STATUS, 0),
+	FIELD_OF(MSR_IA32_MISC_ENABLE, misc_enable, write_misc_enable),
+	REG(MSR_IA32_DEBUGCTL, REG_DEBUGCTL, write_debugctl),
+	FN_TO(MSR_IA32_MTRR_PHYSBASE0, MSR_IA32_MTRR_PHYSBASE0 + MTRR_VARIABLE - 1, read_mtrr, write_mtrr),
+	FN(MSR_IA32_MTRR_FIX64K_00000, read_mtrr, write_mtrr),
+	FN_TO(MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, read_mtrr, write_mtrr),
+	FN_TO(MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, read_mtrr, write_mtrr),
+	REG(MSR_IA32_PAT, REG_PAT, write_pat),
+	FN(MSR_IA32_MTRR_DEF_TYPE, read_mtrr, write_mtrr),
+	FIELD_OF(MSR_IA32_TSC_DEADLINE, lapic.s.tsc_deadline, write_deadline),
+	FN_TO(MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_x2apic, write_x2apic),
+	FIELD_OF(MSR_IA32_XSS, xss, write_xss),
+	FIELD_OF(MSR_KVM_WALL_CLOCK, pv_wall, pvclock_write_wall),
+	FIELD_OF(MSR_KVM_SYSTEM_TIME, pv_time, pvclock_write_time),
+	REG(MSR_EFER, REG_EFER, write_efer),
 	PASS(MSR_STAR),
 	PASS(MSR_LSTAR),
 	PASS(MSR_CSTAR),
@@ -298,12 +231,14 @@ static const struct msr_policy policy[] = {
 	PASS(MSR_GS_BASE),
 	PASS(MSR_KERNEL_GS_BASE),
 	PASS(MSR_TSC_AUX),
-	AMD(MSR_AMD_SYSCFG, read_zero, write_ignored),
-	AMD(MSR_AMD_HWCR, read_hwcr, write_ignored),
-	AMD(MSR_AMD_NB_CFG, read_zero, write_ignored),	/* Linux switches extended PCI access through it */
-	{ MSR_AMD_VM_CR, 0, MSR_EMULATE, MSR_DENY, read_vm_cr, NULL, true },
-	AMD(MSR_AMD_LS_CFG, read_zero, write_ignored),
-	AMD(MSR_AMD_DE_CFG, read_de_cfg, write_ignored),
+	/* Four counters that count nothing: every AMD64 processor has them, and no CPUID bit says so (APM vol. 2, 13.2.1). */
+	AMD_FIXED_TO(MSR_AMD_PERF_CTL0, MSR_AMD_PERF_CTR3, 0),
+	AMD_FIXED(MSR_AMD_SYSCFG, 0),
+	AMD_FIXED(MSR_AMD_HWCR, HWCR_TSC_FREQ_SEL),	/* the TSC counts at the P0 rate: Linux reports a bug without it */
+	AMD_FIXED(MSR_AMD_NB_CFG, 0),		/* Linux switches extended PCI access through it */
+	AMD_VALUE(MSR_AMD_VM_CR, VM_CR_SVM_LOCK | VM_CR_SVMDIS),
+	AMD_FIXED(MSR_AMD_LS_CFG, 0),
+	AMD_FIXED(MSR_AMD_DE_CFG, DE_CFG_LFENCE_SERIALIZE),
 };
 
 const struct msr_policy *msr_policy_table(size_t *count)
@@ -332,17 +267,36 @@ static const struct msr_policy *policy_find(uint32_t msr)
 
 static bool is_ours(const struct msr_policy *row)
 {
-	return row && (!row->amd_only || cpu_features.is_amd);
+	return row && (row->vendor == MSR_ANY || (row->vendor == MSR_AMD) == cpu_features.is_amd);
+}
+
+/* What the register of a row reads; false: #GP. */
+static bool read_row(struct vcpu *vcpu, const struct msr_policy *row, uint64_t *val)
+{
+	switch (row->source) {
+	case MSR_FUNCTION:
+		return row->read_fn(vcpu, val);
+	case MSR_VALUE:
+		*val = row->value;
+		break;
+	case MSR_FIELD:
+		memcpy(val, (const char *)vcpu + row->value, sizeof(*val));
+		break;
+	case MSR_REG:
+		*val = virt->get(vcpu, (enum guest_reg)row->value);
+		break;
+	}
+	return true;
 }
 
 /* A PASS row exits only where a vendor's bitmap does not cover it; none does today, so that is a refusal too. */
 enum exit_result exit_rdmsr(struct vcpu *vcpu)
 {
-	const struct msr_policy *row = policy_find((uint32_t)vcpu->gpr[GPR_RCX]);
-	uint64_t val;
+	const struct msr_policy *row = policy_find(msr_in_ecx(vcpu));
+	uint64_t val = 0;
 
-	trace_touch(&vcpu->trace, TOUCH_RDMSR, (uint32_t)vcpu->gpr[GPR_RCX]);
-	if (!is_ours(row) || row->read != MSR_EMULATE || !row->read_fn(vcpu, (uint32_t)vcpu->gpr[GPR_RCX], &val)) {
+	trace_touch(&vcpu->trace, TOUCH_RDMSR, msr_in_ecx(vcpu));
+	if (!is_ours(row) || row->read != MSR_EMULATE || !read_row(vcpu, row, &val)) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
 	}
@@ -351,27 +305,42 @@ enum exit_result exit_rdmsr(struct vcpu *vcpu)
 	return EXIT_SKIP;
 }
 
+/* An emulated register without a function ignores what is written. */
 enum exit_result exit_wrmsr(struct vcpu *vcpu)
 {
-	const struct msr_policy *row = policy_find((uint32_t)vcpu->gpr[GPR_RCX]);
+	const struct msr_policy *row = policy_find(msr_in_ecx(vcpu));
 	uint64_t val = join32(lo32(vcpu->gpr[GPR_RDX]), vcpu->gpr[GPR_RAX]);
 
-	trace_touch(&vcpu->trace, TOUCH_WRMSR, (uint32_t)vcpu->gpr[GPR_RCX]);
-	if (!is_ours(row) || row->write != MSR_EMULATE ||
-	    !row->write_fn(vcpu, (uint32_t)vcpu->gpr[GPR_RCX], val)) {
+	trace_touch(&vcpu->trace, TOUCH_WRMSR, msr_in_ecx(vcpu));
+	if (!is_ours(row) || row->write != MSR_EMULATE || (row->write_fn && !row->write_fn(vcpu, val))) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
 	}
 	return EXIT_SKIP;
 }
 
+#define PERF_COUNTERS	4U
+
+/*
+ * RDPMC. CPUID says that an Intel guest has no counters: any index is #GP. Every AMD64 processor has four, here of
+ * value 0 as in the MSRs; the index is ECX (APM vol. 3, RDPMC). CR4.PCE and the CPL decide who may ask.
+ */
+enum exit_result exit_rdpmc(struct vcpu *vcpu)
+{
+	bool may_ask = !vcpu_cpl(vcpu) || (virt->get(vcpu, REG_CR4) & CR4_PCE);
+
+	if (!cpu_features.is_amd || !may_ask || msr_in_ecx(vcpu) >= PERF_COUNTERS) {
+		vcpu_inject_gp(vcpu);
+		return EXIT_RESUME;
+	}
+	vcpu->gpr[GPR_RAX] = vcpu->gpr[GPR_RDX] = 0;
+	return EXIT_SKIP;
+}
+
 /* What the registers hold at reset. */
 void msr_reset(struct vcpu *vcpu)
 {
-	const uint64_t microcode = BIT(32);	/* any revision but 0, or guests take the processor for a broken one */
-
-	vcpu->misc_enable = MISC_ENABLE_FAST_STRINGS;
-	vcpu->bios_sign = microcode;
+	vcpu->misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED;
 	vcpu->tsc_adjust = 0;
 	vcpu->pv_time = vcpu->pv_wall = 0;
 	mtrr_reset(vcpu);

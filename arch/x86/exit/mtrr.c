@@ -5,32 +5,19 @@
  */
 #include "arch/x86/exit/mtrr.h"
 
-#include "arch/x86/host/cpu.h"
-#include "hv/lib/bits.h"
+#include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/addr.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
-#define MTRRCAP_FIX		BIT(8)
-#define MTRRCAP_WC		BIT(10)
 #define MTRR_DEF_ENABLES	FIELD(11, 10)
 #define MTRR_PAIR_VALID		BIT(11)
-#define MTRR_TYPES_VALID	(BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6))	/* UC WC WT WP WB */
-#define PAT_TYPES_VALID		(MTRR_TYPES_VALID | BIT(7))			/* and UC- */
-#define MEMTYPE_WB		6U
+#define MTRR_TYPE		FIELD(7, 0)
 #define EIGHT_WB		0x0606060606060606ULL
 
-bool mtrr_read_cap(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	(void)vcpu;
-	(void)msr;
-	*val = MTRRCAP_WC | MTRRCAP_FIX | MTRR_PAIRS;
-	return true;
-}
-
 /* Which slot of vcpu->mtrr; the table admits only registers that have one. */
-static unsigned mtrr_slot(uint32_t msr)
+static unsigned slot_of(uint32_t msr)
 {
 	if (msr == MSR_IA32_MTRR_DEF_TYPE)
 		return MTRR_DEFAULT;
@@ -43,44 +30,24 @@ static unsigned mtrr_slot(uint32_t msr)
 	return msr - MSR_IA32_MTRR_PHYSBASE0;
 }
 
-bool mtrr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+uint64_t *mtrr_slot(struct vcpu *vcpu, uint32_t msr)
 {
-	*val = vcpu->mtrr[mtrr_slot(msr)];
-	return true;
+	return &vcpu->mtrr[slot_of(msr)];
 }
 
-/* Are all eight bytes memory types of the set? */
-static bool types_are_valid(uint64_t val, uint64_t valid)
+bool mtrr_is_valid(uint32_t msr, uint64_t val, unsigned phys_bits)
 {
-	for (unsigned i = 0; i < 8; i++, val >>= 8)
-		if ((val & 0xff) > 7 || !(valid & BIT(val & 7)))
-			return false;
-	return true;
-}
-
-bool mtrr_write(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	unsigned slot = mtrr_slot(msr);
-	uint64_t phys = BIT(cpu_features.phys_bits) - 1;
-	uint64_t type = val & 0xff;
-	bool ok = type <= 6 && (MTRR_TYPES_VALID & BIT(type & 7));
+	unsigned slot = slot_of(msr);
+	uint64_t page = (BIT(phys_bits) - 1) & ~(PAGE_SIZE - 1), type = val & MTRR_TYPE;
+	bool has_type = type < MEMTYPE_COUNT && (MTRR_TYPES_VALID & BIT(type));
 
 	if (slot == MTRR_DEFAULT)
-		ok = ok && !(val & ~(MTRR_DEF_ENABLES | 0xff));
-	else if (slot >= MTRR_FIXED)
-		ok = types_are_valid(val, MTRR_TYPES_VALID);
-	else if (slot % 2)
-		ok = !(val & ~((phys & ~(PAGE_SIZE - 1)) | MTRR_PAIR_VALID));
-	else
-		ok = ok && !(val & ~((phys & ~(PAGE_SIZE - 1)) | 0xff));
-	if (ok)
-		vcpu->mtrr[slot] = val;
-	return ok;
-}
-
-bool pat_is_valid(uint64_t val)
-{
-	return types_are_valid(val, PAT_TYPES_VALID);
+		return has_type && !(val & ~(MTRR_DEF_ENABLES | MTRR_TYPE));
+	if (slot >= MTRR_FIXED)
+		return memtypes_are_valid(val, MTRR_TYPES_VALID);
+	if (slot % 2)
+		return !(val & ~(page | MTRR_PAIR_VALID));
+	return has_type && !(val & ~(page | MTRR_TYPE));
 }
 
 /* Everything write-back and switched on: a guest that believes its RAM uncached turns it so. */

@@ -56,16 +56,9 @@ static bool write_time(struct vcpu *vcpu, gpa_t at)
 	return gpm_write(&vcpu->vm->gpm, at, &time, sizeof(time));
 }
 
-bool pvclock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	*val = msr == MSR_KVM_SYSTEM_TIME ? vcpu->pv_time : vcpu->pv_wall;
-	return true;
-}
-
 /* #GP when the address is not RAM, as in KVM. */
-bool pvclock_write_time(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+bool pvclock_write_time(struct vcpu *vcpu, uint64_t val)
 {
-	(void)msr;
 	if ((val & PV_ENABLE) && !write_time(vcpu, gpa(val & ~PV_ENABLE)))
 		return false;
 	vcpu->pv_time = val;
@@ -84,7 +77,7 @@ static uint64_t wall_at_origin(const struct rtc_state *rtc)
 	return base > since ? base - since : 0;
 }
 
-bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+bool pvclock_write_wall(struct vcpu *vcpu, uint64_t val)
 {
 	uint64_t ns = wall_at_origin(&vcpu->vm->machine->rtc.s);
 	const struct pv_wall wall = {
@@ -93,7 +86,6 @@ bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 		.nsec = (uint32_t)(ns % NS_PER_SECOND),
 	};
 
-	(void)msr;
 	if (!gpm_write(&vcpu->vm->gpm, gpa(val), &wall, sizeof(wall)))
 		return false;
 	vcpu->pv_wall = val;

@@ -31,9 +31,8 @@ struct pvclock_scale { uint32_t mul; int8_t shift; };
 struct pvclock_scale pvclock_scale_of(uint64_t hz);	/* pure */
 
 struct vcpu;
-bool pvclock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *val);
-bool pvclock_write_time(struct vcpu *vcpu, uint32_t msr, uint64_t val);
-bool pvclock_write_wall(struct vcpu *vcpu, uint32_t msr, uint64_t val);
+bool pvclock_write_time(struct vcpu *vcpu, uint64_t val);
+bool pvclock_write_wall(struct vcpu *vcpu, uint64_t val);
 
 /* The relation of the guest's TSC to time has changed: tell the guest, if it asked. */
 void pvclock_update(struct vcpu *vcpu);

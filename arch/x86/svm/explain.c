@@ -9,14 +9,13 @@
  */
 #include "arch/x86/svm/svm.h"
 
+#include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/cr.h"
 #include "hv/lib/util.h"
 
 #define EFER_VALID	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_LMSLE | EFER_FFXSR | EFER_TCE)
 #define IOPM_BYTES	(IOPM_PAGES * PAGE_SIZE)
 #define MSRPM_BYTES	(MSRPM_PAGES * PAGE_SIZE)
-#define PAT_ENTRIES	8U
-#define PAT_VALID	(BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6) | BIT(7))	/* UC WC WT WP WB UC- */
 #define EXCEPTION_LAST	31U
 
 typedef bool broken_fn(const struct vmcb *vmcb, const struct svm_limits *limits);
@@ -56,17 +55,6 @@ static bool event_is_no_exception(uint64_t event)
 	       (vector == VEC_NMI || vector > EXCEPTION_LAST);
 }
 
-static bool pat_is_invalid(uint64_t pat)
-{
-	for (unsigned i = 0; i < PAT_ENTRIES; i++) {
-		uint64_t type = field_get(pat, FIELD(8 * i + 7, 8 * i));
-
-		if (type >= PAT_ENTRIES || !(PAT_VALID & BIT(type)))
-			return true;
-	}
-	return false;
-}
-
 BROKEN(svme, !(save->efer & EFER_SVME))
 BROKEN(nw, (save->cr0 & CR0_NW) && !(save->cr0 & CR0_CD))
 BROKEN(cr0_high, hi32(save->cr0))
@@ -88,7 +76,7 @@ BROKEN(event_type, event_type_is_reserved(control->eventinj))
 BROKEN(event_vector, event_is_no_exception(control->eventinj))
 BROKEN(asid, control->guest_asid == 0)
 BROKEN(ncr3, (control->np_enable & NP_ENABLE) && (control->n_cr3 & ~phys_mask(limits)))
-BROKEN(pat, (control->np_enable & NP_ENABLE) && pat_is_invalid(save->g_pat))
+BROKEN(pat, (control->np_enable & NP_ENABLE) && !pat_is_valid(save->g_pat))
 
 /* X(check, field, rule) in the manual's order. */
 #define CHECKS(X)											\

@@ -9,6 +9,7 @@
  */
 #include <stddef.h>
 
+#include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/vmx.h"
@@ -31,14 +32,6 @@ static bool is_v86(const struct check *c) { return rd(c, VMCS_GUEST_RFLAGS) & RF
 static bool is_unrestricted(const struct check *c)
 {
 	return (rd(c, VMCS_PROC_CONTROLS) & PROC_SECONDARY) && (rd(c, VMCS_PROC_CONTROLS2) & PROC2_UNRESTRICTED);
-}
-
-static bool pat_breaks(uint64_t pat)
-{
-	for (unsigned i = 0; i < 8; i++, pat >>= 8)
-		if ((pat & 0xff) > 7 || (pat & 0xff) == 2 || (pat & 0xff) == 3)
-			return true;
-	return false;
 }
 
 /* ---- 27.2.1 controls ---- */
@@ -178,7 +171,7 @@ static bool bad_host_efer(const struct check *c)
 
 static bool bad_host_pat(const struct check *c)
 {
-	return (rd(c, VMCS_EXIT_CONTROLS) & EXITC_LOAD_PAT) && pat_breaks(rd(c, VMCS_HOST_IA32_PAT));
+	return (rd(c, VMCS_EXIT_CONTROLS) & EXITC_LOAD_PAT) && !pat_is_valid(rd(c, VMCS_HOST_IA32_PAT));
 }
 
 /* ---- 27.3.1.1 guest control registers ---- */
@@ -229,7 +222,7 @@ static bool bad_efer(const struct check *c)
 
 static bool bad_pat(const struct check *c)
 {
-	return (rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_LOAD_PAT) && pat_breaks(rd(c, VMCS_GUEST_IA32_PAT));
+	return (rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_LOAD_PAT) && !pat_is_valid(rd(c, VMCS_GUEST_IA32_PAT));
 }
 
 static bool bad_debugctl(const struct check *c)
