@@ -14,24 +14,11 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define ICR_VECTOR	FIELD(7, 0)
-#define ICR_MODE	FIELD(10, 8)
-#define ICR_LOGICAL	BIT(11)
-#define ICR_ASSERT	BIT(14)
-#define ICR_LEVEL	BIT(15)
-#define ICR_SHORTHAND	FIELD(19, 18)
-#define ICR_DEST_XAPIC	FIELD(63, 56)
-#define ICR_DEST_X2APIC	FIELD(63, 32)
-
-enum shorthand { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
-
-#define BROADCAST_8	0xffU
-#define BROADCAST_32	0xffffffffU
 #define VECTOR_MIN	16U		/* below: an error to the receiver, who does not accept it */
 
 struct message {
 	const struct lapic *from;	/* NULL: not a processor */
-	enum shorthand      shorthand;
+	enum icr_shorthand      shorthand;
 	uint32_t            dest;
 	bool                is_broadcast, is_logical, is_level;
 	uint8_t             vector;
@@ -87,13 +74,13 @@ static bool is_addressed(const struct vcpu *vcpu, const struct message *msg)
 	bool is_self = &vcpu->lapic == msg->from;
 
 	switch (msg->shorthand) {
-	case TO_SELF:
+	case ICR_TO_SELF:
 		return is_self;
-	case TO_ALL:
+	case ICR_TO_ALL:
 		return true;
-	case TO_OTHERS:
+	case ICR_TO_OTHERS:
 		return !is_self;
-	case TO_DEST:
+	case ICR_TO_DEST:
 		break;
 	}
 	return msg->is_broadcast || lapic_matches(&vcpu->lapic, msg->dest, msg->is_logical);
@@ -135,7 +122,7 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 	bool is_x2apic = lapic_is_x2apic(from);
 	struct message msg = {
 		.from = from,
-		.shorthand = (enum shorthand)field_get(icr, ICR_SHORTHAND),
+		.shorthand = (enum icr_shorthand)field_get(icr, ICR_SHORTHAND),
 		.dest = (uint32_t)field_get(icr, is_x2apic ? ICR_DEST_X2APIC : ICR_DEST_XAPIC),
 		.is_logical = icr & ICR_LOGICAL,
 		.vector = (uint8_t)field_get(icr, ICR_VECTOR),
@@ -144,7 +131,7 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 
 	msg.is_broadcast = !msg.is_logical && msg.dest == (is_x2apic ? BROADCAST_32 : BROADCAST_8);
 	/* SDM vol. 3, 11.6.1, the table of valid combinations: the shorthand "self" goes with Fixed only. */
-	if (msg.shorthand == TO_SELF && msg.mode != APIC_FIXED)
+	if (msg.shorthand == ICR_TO_SELF && msg.mode != APIC_FIXED)
 		return;
 	/* "INIT Level De-assert" synchronizes arbitration IDs on old chips and does nothing since. */
 	if (msg.mode == APIC_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
@@ -155,7 +142,7 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 bool apic_bus_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)
 {
 	struct message msg = {
-		.shorthand = TO_DEST,
+		.shorthand = ICR_TO_DEST,
 		.dest = ioapic_msg->dest,
 		.is_broadcast = !ioapic_msg->is_logical && ioapic_msg->dest == BROADCAST_8,
 		.is_logical = ioapic_msg->is_logical,

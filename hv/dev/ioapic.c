@@ -7,39 +7,22 @@
 
 #include "hv/lib/util.h"
 
-#define OFFSET_INDEX	0x00U
-#define OFFSET_DATA	0x10U
-#define OFFSET_EOI	0x40U
-
-#define INDEX_ID	0x00U
-#define INDEX_VERSION	0x01U
-#define INDEX_ARB	0x02U
-#define INDEX_REDIR	0x10U
-
 #define VERSION		(0x20U | (IOAPIC_PINS - 1) << 16)
 #define ID_SHIFT	24
 #define ID_MASK		0x0fU
 
-#define REDIR_VECTOR	0x000000ffULL
-#define REDIR_MODE	0x00000700ULL
-#define REDIR_MODE_SHIFT 8
-#define REDIR_LOGICAL	0x00000800ULL
-#define REDIR_REMOTE_IRR 0x00004000ULL
-#define REDIR_LEVEL	0x00008000ULL
-#define REDIR_MASKED	0x00010000ULL
 #define REDIR_LOW_WRITABLE 0x0001afffULL	/* vector to mask, without the two status bits */
 #define REDIR_HIGH_WRITABLE 0xff000000ULL
-#define REDIR_DEST_SHIFT 56
 
 static bool ioapic_send(struct ioapic *ioapic, unsigned pin)
 {
 	uint64_t entry = ioapic->s.redir[pin];
 	struct ioapic_msg msg = {
-		.dest = (uint32_t)(entry >> REDIR_DEST_SHIFT),
+		.dest = (uint32_t)field_get(entry, REDIR_DEST),
 		.is_logical = entry & REDIR_LOGICAL,
 		.is_level = entry & REDIR_LEVEL,
 		.vector = (uint8_t)(entry & REDIR_VECTOR),
-		.mode = (enum apic_mode)((entry & REDIR_MODE) >> REDIR_MODE_SHIFT),
+		.mode = (enum apic_mode)field_get(entry, REDIR_MODE),
 	};
 
 	return ioapic->deliver(ioapic->ctx, &msg);
@@ -48,7 +31,7 @@ static bool ioapic_send(struct ioapic *ioapic, unsigned pin)
 /* Fixed and lowest priority only: the other modes are edges whatever the entry says (data sheet, 3.2.4). */
 static bool is_level(uint64_t entry)
 {
-	return (entry & REDIR_LEVEL) && (entry & REDIR_MODE) >> REDIR_MODE_SHIFT <= APIC_LOWEST;
+	return (entry & REDIR_LEVEL) && field_get(entry, REDIR_MODE) <= APIC_LOWEST;
 }
 
 /* Offer a level-triggered input that is up and has nothing under way. */
@@ -97,13 +80,13 @@ void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 
 static uint32_t ioapic_read_register(const struct ioapic *ioapic, unsigned index)
 {
-	unsigned half = index - INDEX_REDIR;
+	unsigned half = index - IOAPIC_REG_REDIR;
 
-	if (index == INDEX_ID || index == INDEX_ARB)
+	if (index == IOAPIC_REG_ID || index == IOAPIC_REG_ARB)
 		return (uint32_t)ioapic->s.id << ID_SHIFT;
-	if (index == INDEX_VERSION)
+	if (index == IOAPIC_REG_VERSION)
 		return VERSION;
-	if (index < INDEX_REDIR || half >= 2 * IOAPIC_PINS)
+	if (index < IOAPIC_REG_REDIR || half >= 2 * IOAPIC_PINS)
 		return 0;
 	return (uint32_t)(half & 1 ? ioapic->s.redir[half / 2] >> 32 : ioapic->s.redir[half / 2]);
 }
@@ -125,11 +108,11 @@ static void ioapic_write_redir(struct ioapic *ioapic, unsigned half, uint32_t va
 
 static void ioapic_write_register(struct ioapic *ioapic, unsigned index, uint32_t value)
 {
-	unsigned half = index - INDEX_REDIR;
+	unsigned half = index - IOAPIC_REG_REDIR;
 
-	if (index == INDEX_ID)
+	if (index == IOAPIC_REG_ID)
 		ioapic->s.id = (uint8_t)(value >> ID_SHIFT & ID_MASK);
-	else if (index >= INDEX_REDIR && half < 2 * IOAPIC_PINS)
+	else if (index >= IOAPIC_REG_REDIR && half < 2 * IOAPIC_PINS)
 		ioapic_write_redir(ioapic, half, value);
 }
 
@@ -138,9 +121,9 @@ static uint64_t ioapic_read(void *dev, uint64_t offset, unsigned size)
 	const struct ioapic *ioapic = dev;
 
 	(void)size;
-	if (offset == OFFSET_INDEX)
+	if (offset == IOAPIC_INDEX)
 		return ioapic->s.index;
-	if (offset == OFFSET_DATA)
+	if (offset == IOAPIC_DATA)
 		return ioapic_read_register(ioapic, ioapic->s.index);
 	return 0;
 }
@@ -149,11 +132,11 @@ static void ioapic_write(void *dev, uint64_t offset, unsigned size, uint64_t val
 {
 	struct ioapic *ioapic = dev;
 
-	if (offset == OFFSET_INDEX)
+	if (offset == IOAPIC_INDEX)
 		ioapic->s.index = (uint8_t)value;
-	else if (offset == OFFSET_DATA && size == sizeof(uint32_t))
+	else if (offset == IOAPIC_DATA && size == sizeof(uint32_t))
 		ioapic_write_register(ioapic, ioapic->s.index, (uint32_t)value);
-	else if (offset == OFFSET_EOI)
+	else if (offset == IOAPIC_EOI)
 		ioapic_eoi(ioapic, (uint8_t)value);
 }
 

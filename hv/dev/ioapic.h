@@ -14,20 +14,10 @@
 #include <stdint.h>
 
 #include "hv/bus.h"
+#include "hv/lib/apic.h"
 
-#define IOAPIC_BASE	0xfec00000ULL
 #define IOAPIC_SIZE	0x1000ULL
 #define IOAPIC_PINS	24U
-
-enum apic_mode {	/* delivery modes, as in redirection entries, ICR and LVT */
-	APIC_FIXED = 0,
-	APIC_LOWEST = 1,
-	APIC_SMI = 2,
-	APIC_NMI = 4,
-	APIC_INIT = 5,
-	APIC_SIPI = 6,
-	APIC_EXTINT = 7,
-};
 
 struct ioapic_msg {
 	uint32_t       dest;		/* 8 bits; ff = everybody when physical */

@@ -11,7 +11,6 @@
  */
 #include "hv/dev/lapic.h"
 
-#include "hv/dev/ioapic.h"
 #include "hv/dev/lapic_regs.h"
 #include "hv/lib/string.h"
 #include "hv/state.h"
@@ -24,8 +23,6 @@
 #define DFR_RESET	0xffffffffU
 #define SVR_RESET	0x000000ffU
 #define SVR_FIRMWARE	(SVR_ENABLE | 0x0fU)
-#define BROADCAST_8	0xffU
-#define BROADCAST_32	0xffffffffU
 #define XAPIC_LDR_SHIFT	24
 #define LDR_XAPIC	0xff000000U
 #define MODEL_SHIFT	28
@@ -195,12 +192,12 @@ void lapic_cr8_write(struct lapic *lapic, uint64_t value)
 void lapic_send(struct lapic *lapic)
 {
 	uint64_t icr = lapic->s.icr;
-	unsigned mode = ((uint32_t)icr & ICR_MODE) >> ICR_MODE_SHIFT;
+	enum apic_mode mode = (enum apic_mode)field_get(icr, ICR_MODE);
 	uint8_t vector = (uint8_t)icr;
 
 	if (mode <= APIC_LOWEST && vector < LAPIC_VECTOR_MIN)
 		lapic_error(lapic, ESR_SEND_ILLEGAL);
-	else if (mode == APIC_FIXED && (icr & ICR_SHORTHAND) == ICR_SELF)
+	else if (mode == APIC_FIXED && field_get(icr, ICR_SHORTHAND) == ICR_TO_SELF)
 		lapic_post(lapic, vector, false);
 	else
 		lapic->env->ipi(lapic->ctx, lapic, icr);
@@ -236,12 +233,12 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
 
 bool lapic_is_enabled(const struct lapic *lapic)
 {
-	return (lapic->s.base_msr & BASE_EN) && (lapic->s.svr & SVR_ENABLE);
+	return (lapic->s.base_msr & APIC_BASE_ENABLE) && (lapic->s.svr & SVR_ENABLE);
 }
 
 bool lapic_is_x2apic(const struct lapic *lapic)
 {
-	return lapic->s.base_msr & BASE_EXTD;
+	return lapic->s.base_msr & APIC_BASE_X2APIC;
 }
 
 /* x2APIC: the logical ID is fixed, 16 processors a cluster (SDM vol. 3, "Deriving Logical x2APIC ID"). */
@@ -252,27 +249,27 @@ static uint32_t x2apic_ldr(uint32_t id)
 
 bool lapic_base_write(struct lapic *lapic, uint64_t value)
 {
-	uint64_t old_mode = lapic->s.base_msr & (BASE_EN | BASE_EXTD);
-	uint64_t mode = value & (BASE_EN | BASE_EXTD);
+	uint64_t old_mode = lapic->s.base_msr & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+	uint64_t mode = value & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 
-	if (value & ~(BASE_PAGE | BASE_EN | BASE_EXTD | BASE_BSP))
+	if (value & ~(APIC_BASE_PAGE | APIC_BASE_ENABLE | APIC_BASE_X2APIC | APIC_BASE_BSP))
 		return false;
-	if (mode == BASE_EXTD)
+	if (mode == APIC_BASE_X2APIC)
 		return false;
-	if (mode == (BASE_EN | BASE_EXTD) && !old_mode)
+	if (mode == (APIC_BASE_ENABLE | APIC_BASE_X2APIC) && !old_mode)
 		return false;		/* x2APIC is entered through xAPIC only... */
-	if (mode == BASE_EN && (old_mode & BASE_EXTD))
+	if (mode == APIC_BASE_ENABLE && (old_mode & APIC_BASE_X2APIC))
 		return false;		/* ...and left through "disabled" only */
 	/* The page moves, in any mode; the boot processor remains what it is. */
-	lapic->s.base_msr = (lapic->s.base_msr & ~BASE_PAGE) | (value & BASE_PAGE);
+	lapic->s.base_msr = (lapic->s.base_msr & ~APIC_BASE_PAGE) | (value & APIC_BASE_PAGE);
 	if (mode == old_mode)
 		return true;
 
 	if (!mode)
 		lapic_reset(lapic, true);	/* all but ID and base is lost */
-	lapic->s.base_msr = (lapic->s.base_msr & (BASE_PAGE | BASE_BSP)) | mode;
+	lapic->s.base_msr = (lapic->s.base_msr & (APIC_BASE_PAGE | APIC_BASE_BSP)) | mode;
 	lapic->s.icr = 0;
-	lapic->s.ldr = mode & BASE_EXTD ? x2apic_ldr(lapic->id) : 0;
+	lapic->s.ldr = mode & APIC_BASE_X2APIC ? x2apic_ldr(lapic->id) : 0;
 	lapic->env->kick(lapic->ctx);	/* the 8259's way to the processor may have changed */
 	return true;
 }
@@ -294,7 +291,7 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 	lapic_timer_reset(lapic);
 
 	if (!is_init)
-		lapic->s.base_msr = LAPIC_BASE | BASE_EN | (is_boot ? BASE_BSP : 0);
+		lapic->s.base_msr = LAPIC_BASE | APIC_BASE_ENABLE | (is_boot ? APIC_BASE_BSP : 0);
 	lapic->s.ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : 0;
 	/*
 	 * There is no firmware, so the boot processor starts as firmware leaves it: "virtual wire", the 8259
@@ -332,9 +329,9 @@ void lapic_after_load(void *dev)
 	struct lapic_state *s = &lapic->s;
 
 	state_fix_bool(&s->lint0_is_high);
-	s->base_msr = (s->base_msr & (BASE_PAGE | BASE_EN | BASE_EXTD)) | (lapic->id ? 0 : BASE_BSP);
-	if (!(s->base_msr & BASE_EN))
-		s->base_msr &= ~BASE_EXTD;
+	s->base_msr = (s->base_msr & (APIC_BASE_PAGE | APIC_BASE_ENABLE | APIC_BASE_X2APIC)) | (lapic->id ? 0 : APIC_BASE_BSP);
+	if (!(s->base_msr & APIC_BASE_ENABLE))
+		s->base_msr &= ~APIC_BASE_X2APIC;
 	lapic_regs_after_load(lapic);
 	s->ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : s->ldr & LDR_XAPIC;
 	s->irr[0] &= ~LOW_VECTORS;

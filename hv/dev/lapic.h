@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/lib/apic.h"
 #include "hv/vm_clock.h"
 
-#define LAPIC_BASE	0xfee00000ULL
 /* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock. */
 #define LAPIC_TIMER_HZ	10000000ULL
 

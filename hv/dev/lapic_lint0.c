@@ -4,7 +4,6 @@
  * Its LVT entry says what a high level means: ExtINT, the processor asks the 8259 for a vector; Fixed, the
  * vector of the entry, at a rise or as long as the level stands; NMI, at a rise. Other modes do nothing here.
  */
-#include "hv/dev/ioapic.h"
 #include "hv/dev/lapic_regs.h"
 
 void lapic_lint0_changed(struct lapic *lapic, bool is_rise)
@@ -50,7 +49,7 @@ bool lapic_takes_extint(const struct lapic *lapic)
 	uint32_t lint0 = lapic->s.lvt[LVT_LINT0];
 
 	/* Switched off, the APIC's LINT0 is the processor's INTR pin. */
-	if (!(lapic->s.base_msr & BASE_EN))
+	if (!(lapic->s.base_msr & APIC_BASE_ENABLE))
 		return true;
 	return !(lint0 & LVT_MASKED) && (lint0 & LVT_MODE) >> LVT_MODE_SHIFT == APIC_EXTINT;
 }

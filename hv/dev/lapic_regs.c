@@ -97,22 +97,22 @@ READ_FIELD(current, lapic_timer_current(lapic))
 
 static uint32_t read_isr(const struct lapic *lapic, unsigned index)
 {
-	return lapic->s.isr[index - LAPIC_ISR];
+	return lapic->s.isr[index - APIC_ISR];
 }
 
 static uint32_t read_tmr(const struct lapic *lapic, unsigned index)
 {
-	return lapic->s.tmr[index - LAPIC_TMR];
+	return lapic->s.tmr[index - APIC_TMR];
 }
 
 static uint32_t read_irr(const struct lapic *lapic, unsigned index)
 {
-	return lapic->s.irr[index - LAPIC_IRR];
+	return lapic->s.irr[index - APIC_IRR];
 }
 
 static enum lapic_lvt lvt_of(unsigned index)
 {
-	return index == LAPIC_LVT_CMCI ? LVT_CMCI : (enum lapic_lvt)(index - LAPIC_LVT_TIMER + LVT_TIMER);
+	return index == APIC_LVT_CMCI ? LVT_CMCI : (enum lapic_lvt)(index - APIC_LVT_TIMER + LVT_TIMER);
 }
 
 static uint32_t read_lvt(const struct lapic *lapic, unsigned index)
@@ -229,34 +229,34 @@ static void write_self_ipi(struct lapic *lapic, unsigned index, uint32_t value)
 #define VECTOR_SET(first, fn) [first ... (first) + 7] = { R_BOTH, 0, fn, NULL }
 #define LVT_ENTRY(index, bits) [index] = { R_BOTH | W_BOTH, bits, read_lvt, write_lvt }
 
-static const struct reg regs[LAPIC_REGS] = {
-	[LAPIC_ID]       = { R_BOTH, 0, read_id, NULL },
-	[LAPIC_VERSION]  = { R_BOTH, 0, read_version, NULL },
-	[LAPIC_TPR]      = { R_BOTH | W_BOTH, BITS_TPR, read_tpr, write_tpr },
-	[LAPIC_APR]      = { R_XAPIC, 0, read_zero, NULL },
-	[LAPIC_PPR]      = { R_BOTH, 0, read_ppr, NULL },
-	[LAPIC_EOI]      = { W_BOTH, 0, NULL, write_eoi },
-	[LAPIC_RRD]      = { R_XAPIC, 0, read_zero, NULL },
-	[LAPIC_LDR]      = { R_BOTH | W_XAPIC, BITS_LDR, read_ldr, write_ldr },
-	[LAPIC_DFR]      = { R_XAPIC | W_XAPIC, BITS_DFR, read_dfr, write_dfr },
-	[LAPIC_SVR]      = { R_BOTH | W_BOTH, BITS_SVR, read_svr, write_svr },
-	VECTOR_SET(LAPIC_ISR, read_isr),
-	VECTOR_SET(LAPIC_TMR, read_tmr),
-	VECTOR_SET(LAPIC_IRR, read_irr),
-	[LAPIC_ESR]      = { R_BOTH | W_BOTH, 0, read_esr, write_esr },
-	LVT_ENTRY(LAPIC_LVT_CMCI, BITS_LVT),
-	[LAPIC_ICR]      = { R_BOTH | W_XAPIC, BITS_ICR, read_icr_low, write_icr_low },
-	[LAPIC_ICR_HIGH] = { R_XAPIC | W_XAPIC, BITS_LDR, read_icr_high, write_icr_high },
-	LVT_ENTRY(LAPIC_LVT_TIMER, BITS_TIMER),
-	LVT_ENTRY(LAPIC_LVT_THERMAL, BITS_LVT),
-	LVT_ENTRY(LAPIC_LVT_PERF, BITS_LVT),
-	LVT_ENTRY(LAPIC_LVT_LINT0, BITS_LINT),
-	LVT_ENTRY(LAPIC_LVT_LINT1, BITS_LINT),
-	LVT_ENTRY(LAPIC_LVT_ERROR, BITS_ERROR),
-	[LAPIC_INITIAL]  = { R_BOTH | W_BOTH, BITS_ANY, read_initial, write_initial },
-	[LAPIC_CURRENT]  = { R_BOTH, 0, read_current, NULL },
-	[LAPIC_DIVIDE]   = { R_BOTH | W_BOTH, BITS_DIVIDE, read_divide, write_divide },
-	[LAPIC_SELF_IPI] = { W_X2APIC, BITS_TPR, NULL, write_self_ipi },
+static const struct reg regs[APIC_REGS] = {
+	[APIC_ID]       = { R_BOTH, 0, read_id, NULL },
+	[APIC_VERSION]  = { R_BOTH, 0, read_version, NULL },
+	[APIC_TPR]      = { R_BOTH | W_BOTH, BITS_TPR, read_tpr, write_tpr },
+	[APIC_APR]      = { R_XAPIC, 0, read_zero, NULL },
+	[APIC_PPR]      = { R_BOTH, 0, read_ppr, NULL },
+	[APIC_EOI]      = { W_BOTH, 0, NULL, write_eoi },
+	[APIC_RRD]      = { R_XAPIC, 0, read_zero, NULL },
+	[APIC_LDR]      = { R_BOTH | W_XAPIC, BITS_LDR, read_ldr, write_ldr },
+	[APIC_DFR]      = { R_XAPIC | W_XAPIC, BITS_DFR, read_dfr, write_dfr },
+	[APIC_SVR]      = { R_BOTH | W_BOTH, BITS_SVR, read_svr, write_svr },
+	VECTOR_SET(APIC_ISR, read_isr),
+	VECTOR_SET(APIC_TMR, read_tmr),
+	VECTOR_SET(APIC_IRR, read_irr),
+	[APIC_ESR]      = { R_BOTH | W_BOTH, 0, read_esr, write_esr },
+	LVT_ENTRY(APIC_LVT_CMCI, BITS_LVT),
+	[APIC_ICR]      = { R_BOTH | W_XAPIC, BITS_ICR, read_icr_low, write_icr_low },
+	[APIC_ICR_HIGH] = { R_XAPIC | W_XAPIC, BITS_LDR, read_icr_high, write_icr_high },
+	LVT_ENTRY(APIC_LVT_TIMER, BITS_TIMER),
+	LVT_ENTRY(APIC_LVT_THERMAL, BITS_LVT),
+	LVT_ENTRY(APIC_LVT_PERF, BITS_LVT),
+	LVT_ENTRY(APIC_LVT_LINT0, BITS_LINT),
+	LVT_ENTRY(APIC_LVT_LINT1, BITS_LINT),
+	LVT_ENTRY(APIC_LVT_ERROR, BITS_ERROR),
+	[APIC_INITIAL]  = { R_BOTH | W_BOTH, BITS_ANY, read_initial, write_initial },
+	[APIC_CURRENT]  = { R_BOTH, 0, read_current, NULL },
+	[APIC_DIVIDE]   = { R_BOTH | W_BOTH, BITS_DIVIDE, read_divide, write_divide },
+	[APIC_SELF_IPI] = { W_X2APIC, BITS_TPR, NULL, write_self_ipi },
 };
 
 /* No register holds a bit that the guest could not have written. */
@@ -269,7 +269,7 @@ void lapic_regs_after_load(struct lapic *lapic)
 	s->dfr |= ~BITS_DFR;
 	s->icr &= BITS_ICR | (uint64_t)UINT32_MAX << 32;
 	s->icr &= ~(uint64_t)ICR_READ_ONLY;
-	for (unsigned index = LAPIC_LVT_CMCI; index <= LAPIC_LVT_ERROR; index++)
+	for (unsigned index = APIC_LVT_CMCI; index <= APIC_LVT_ERROR; index++)
 		if (regs[index].write == write_lvt) {
 			enum lapic_lvt lvt = lvt_of(index);
 
@@ -283,9 +283,9 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 {
 	unsigned index = msr - MSR_FIRST;
 
-	if (!lapic_is_x2apic(lapic) || index >= LAPIC_REGS || !(regs[index].access & R_BOTH))
+	if (!lapic_is_x2apic(lapic) || index >= APIC_REGS || !(regs[index].access & R_BOTH))
 		return false;
-	*value = index == LAPIC_ICR ? lapic->s.icr : regs[index].read(lapic, index);
+	*value = index == APIC_ICR ? lapic->s.icr : regs[index].read(lapic, index);
 	return true;
 }
 
@@ -293,13 +293,13 @@ bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 {
 	unsigned index = msr - MSR_FIRST;
 
-	if (!lapic_is_x2apic(lapic) || index >= LAPIC_REGS)
+	if (!lapic_is_x2apic(lapic) || index >= APIC_REGS)
 		return false;
-	if (index == LAPIC_EOI && !value) {
+	if (index == APIC_EOI && !value) {
 		lapic_eoi(lapic);
 		return true;
 	}
-	if (index == LAPIC_ICR) {
+	if (index == APIC_ICR) {
 		if (value & (uint32_t)~BITS_ICR)
 			return false;
 		lapic->s.icr = value & ~(uint64_t)ICR_READ_ONLY;
@@ -316,7 +316,7 @@ bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 
 static bool has_page(const struct lapic *lapic)
 {
-	return (lapic->s.base_msr & (BASE_EN | BASE_EXTD)) == BASE_EN;
+	return (lapic->s.base_msr & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE;
 }
 
 uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
@@ -327,7 +327,7 @@ uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
 	(void)size;
 	if (!has_page(lapic))
 		return UINT64_MAX;
-	if (index >= LAPIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC))) {
+	if (index >= APIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC))) {
 		lapic_error(lapic, ESR_REGISTER_ILLEGAL);
 		return 0;
 	}
@@ -344,7 +344,7 @@ void lapic_mmio_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 	/* Anything but an aligned doubleword is undefined for the chip and nothing for us. */
 	if (!has_page(lapic) || size != sizeof(uint32_t) || (offset & MMIO_IN_REG))
 		return;
-	if (index >= LAPIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC)))
+	if (index >= APIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC)))
 		lapic_error(lapic, ESR_REGISTER_ILLEGAL);
 	else if (regs[index].access & WRITABLE_XAPIC)
 		regs[index].write(lapic, (unsigned)index, (uint32_t)value & regs[index].bits);

@@ -20,9 +20,6 @@
 #define TYPE_DOWN	0x4U	/* data: the limit is the lower end */
 #define TYPE_RW		0x2U	/* data: writable; code: readable */
 
-#define APIC_PAGE	FIELD(51, 12)
-#define APIC_ENABLED	BIT(11)	/* IA32_APIC_BASE, SDM vol. 3, 11.4.4 */
-#define APIC_X2APIC	BIT(10)
 #define BUS_WIDTH	8U
 
 void operand_cpu_of(struct vcpu *vcpu, struct operand_cpu *cpu)
@@ -127,8 +124,8 @@ bool operand_touches(const struct operand *operand, gpa_t addr)
 void device_access(struct vcpu *vcpu, gpa_t addr, unsigned size, bool is_write, uint64_t *val)
 {
 	struct lapic *lapic = &vcpu->lapic;
-	bool is_apic = (addr.raw & ~(PAGE_SIZE - 1)) == (lapic->s.base_msr & APIC_PAGE) &&
-		       (lapic->s.base_msr & (APIC_ENABLED | APIC_X2APIC)) == APIC_ENABLED;
+	bool is_apic = (addr.raw & ~(PAGE_SIZE - 1)) == (lapic->s.base_msr & APIC_BASE_PAGE) &&
+		       (lapic->s.base_msr & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE;
 
 	if (!is_apic)
 		bus_access(&vcpu->vm->mmio, addr.raw, size, is_write, val);

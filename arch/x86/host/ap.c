@@ -16,13 +16,13 @@
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
-#include "arch/x86/hw/apic_regs.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/addr.h"
+#include "hv/lib/apic.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -167,9 +167,9 @@ static void pause_for(uint64_t ticks)
 /* The second SIPI is for processors that missed the first; one that runs ignores it. */
 static void send_start(const struct cpu *cpu, const struct low_pages *low)
 {
-	uint64_t sipi = APIC_ICR_SIPI | ptr_hpa(low->code).raw >> PAGE_SHIFT;
+	uint64_t sipi = ICR_ASSERT | ICR_MODE_OF(APIC_SIPI) | ptr_hpa(low->code).raw >> PAGE_SHIFT;
 
-	host_lapic_send(cpu->apic_id, APIC_ICR_INIT);
+	host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_INIT));
 	pause_for(time_hz() / INIT_PER_SECOND);
 	host_lapic_send(cpu->apic_id, sipi);
 	if (!wait_beyond(cpu, CPU_OFF, time_hz() / SIPI_PER_SECOND))
@@ -190,7 +190,7 @@ static const char *start(struct cpu *cpu, struct low_pages *low)
 	send_start(cpu, low);
 	if (wait_beyond(cpu, CPU_RUNNING, ANSWER_SECONDS * time_hz()))
 		return cpu->why_left_out;
-	host_lapic_send(cpu->apic_id, APIC_ICR_INIT);
+	host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_INIT));
 	return get_state(cpu) == CPU_OFF ? "it does not answer" : "it stopped on its way";
 }
 
@@ -247,7 +247,7 @@ static bool stop(struct cpu *cpu)
 
 	set_state(cpu, CPU_LEAVING);
 	do
-		host_lapic_send(cpu->apic_id, APIC_ICR_NMI);
+		host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_NMI));
 	while (!wait_beyond(cpu, CPU_LEAVING, time_hz() / NMI_PER_SECOND) &&
 	       time_now() - begin < time_hz() / STOP_PER_SECOND);
 	return get_state(cpu) == CPU_GONE;

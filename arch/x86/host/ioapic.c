@@ -8,7 +8,7 @@
  */
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
-#include "arch/x86/hw/apic_regs.h"
+#include "hv/lib/apic.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -57,24 +57,24 @@ static volatile uint32_t *chip_reg(const struct ioapic *chip, uint32_t offset)
 
 static uint32_t chip_read(const struct ioapic *chip, uint32_t index)
 {
-	*chip_reg(chip, IOAPIC_SELECT) = index;
+	*chip_reg(chip, IOAPIC_INDEX) = index;
 	return *chip_reg(chip, IOAPIC_DATA);
 }
 
 static void chip_write(const struct ioapic *chip, uint32_t index, uint64_t val)
 {
-	*chip_reg(chip, IOAPIC_SELECT) = index;
+	*chip_reg(chip, IOAPIC_INDEX) = index;
 	*chip_reg(chip, IOAPIC_DATA) = (uint32_t)val;
 }
 
 /* High half first when opening, low half first when masking: the entry is never live with half its words. */
-static void set_pin(const struct ioapic *chip, uint32_t pin, uint64_t low, uint64_t high)
+static void set_pin(const struct ioapic *chip, uint32_t pin, uint64_t entry)
 {
-	uint32_t index = IOAPIC_REDIRECTION + 2 * pin;
+	uint32_t index = IOAPIC_REG_REDIR + 2 * pin;
 
-	chip_write(chip, index, IOAPIC_MASKED);
-	chip_write(chip, index + 1, high);
-	chip_write(chip, index, low);
+	chip_write(chip, index, REDIR_MASKED);
+	chip_write(chip, index + 1, hi32(entry));
+	chip_write(chip, index, entry);
 }
 
 static void chip_add(uint64_t base, uint32_t gsi_base)
@@ -84,9 +84,9 @@ static void chip_add(uint64_t base, uint32_t gsi_base)
 	if (ioapics.count == IOAPICS_MAX || !paging_is_mapped(hpa(base), PAGE_SIZE))
 		return;
 	*chip = (struct ioapic){ .base = base, .gsi_base = gsi_base };
-	chip->pins = (uint32_t)field_get(chip_read(chip, IOAPIC_VERSION), IOAPIC_PINS) + 1;
+	chip->pins = (uint32_t)field_get(chip_read(chip, IOAPIC_REG_VERSION), IOAPIC_VERSION_LAST) + 1;
 	for (uint32_t pin = 0; pin < chip->pins; pin++)
-		set_pin(chip, pin, IOAPIC_MASKED, 0);
+		set_pin(chip, pin, REDIR_MASKED);
 	ioapics.count++;
 }
 
@@ -155,7 +155,7 @@ void host_ioapic_init(uint64_t rsdp)
 	if (madt)
 		add_from_madt(madt);
 	if (ioapics.count == 0)
-		chip_add(IOAPIC_DEFAULT, 0);
+		chip_add(IOAPIC_BASE, 0);
 	for (size_t i = 0; i < ioapics.count; i++)
 		log_debug("I/O APIC at %lx: GSI %u to %u", ioapics.chips[i].base, ioapics.chips[i].gsi_base,
 			  ioapics.chips[i].gsi_base + ioapics.chips[i].pins - 1);
@@ -170,7 +170,7 @@ void host_ioapic_route(uint32_t gsi, uint8_t vector)
 
 		if (gsi >= chip->gsi_base && gsi - chip->gsi_base < chip->pins) {
 			/* Fixed delivery, physical destination, edge, active high: all zero beside the vector. */
-			set_pin(chip, gsi - chip->gsi_base, vector, field_set(0, IOAPIC_DEST, host_lapic_id()));
+			set_pin(chip, gsi - chip->gsi_base, field_set(vector, REDIR_DEST, host_lapic_id()));
 			return;
 		}
 	}

@@ -11,10 +11,10 @@
 #include "arch/x86/host/lapic.h"
 
 #include "arch/x86/host/cpu.h"
-#include "arch/x86/hw/apic_regs.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/addr.h"
+#include "hv/lib/apic.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/timer.h"
@@ -22,8 +22,8 @@
 #define CALIBRATE_PER_SECOND	100U	/* the APIC timer is measured for 1/100 s */
 #define CALIBRATE_WINDOWS	3U
 #define COUNT_MAX		0xffffffffULL
+#define DIVIDE_BY_16		3U	/* what the register holds for it */
 #define SEND_POLLS_MAX		100000U
-#define MSR_STEP		16U	/* register offsets are 16 bytes apart, MSRs 1 */
 
 enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
 
@@ -33,22 +33,22 @@ static struct {
 	uint64_t        armed;		/* TSC at which it fires, TIMER_NEVER when it is stopped */
 } lapic = { .armed = TIMER_NEVER };
 
-static volatile uint32_t *reg_ptr(uint32_t reg)
+static volatile uint32_t *reg_ptr(enum apic_reg reg)
 {
-	return hpa_ptr(hpa(APIC_PAGE + reg));
+	return hpa_ptr(hpa(LAPIC_BASE + reg * APIC_REG_BYTES));
 }
 
-static uint32_t reg_read(uint32_t reg)
+static uint32_t reg_read(enum apic_reg reg)
 {
 	if (lapic.mode == LAPIC_X2APIC)
-		return (uint32_t)rdmsr(MSR_X2APIC_FIRST + reg / MSR_STEP);
+		return (uint32_t)rdmsr(MSR_X2APIC_FIRST + reg);
 	return *reg_ptr(reg);
 }
 
-static void reg_write(uint32_t reg, uint64_t val)
+static void reg_write(enum apic_reg reg, uint64_t val)
 {
 	if (lapic.mode == LAPIC_X2APIC)
-		wrmsr(MSR_X2APIC_FIRST + reg / MSR_STEP, val);
+		wrmsr(MSR_X2APIC_FIRST + reg, val);
 	else
 		*reg_ptr(reg) = (uint32_t)val;
 }
@@ -93,12 +93,12 @@ static void mask_legacy_pic(void)
  */
 static void set_local_vectors(void)
 {
-	reg_write(APIC_LVT_LINT0, APIC_LVT_MASKED);
-	reg_write(APIC_LVT_LINT1, cpu_is_boot() ? APIC_LVT_NMI : APIC_LVT_MASKED);
-	reg_write(APIC_LVT_ERROR, APIC_LVT_MASKED);
-	reg_write(APIC_LVT_TIMER, APIC_LVT_MASKED | VECTOR_TIMER);
+	reg_write(APIC_LVT_LINT0, LVT_MASKED);
+	reg_write(APIC_LVT_LINT1, cpu_is_boot() ? (uint32_t)APIC_NMI << LVT_MODE_SHIFT : LVT_MASKED);
+	reg_write(APIC_LVT_ERROR, LVT_MASKED);
+	reg_write(APIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
 	reg_write(APIC_TPR, 0);
-	reg_write(APIC_SVR, APIC_SVR_ENABLE | VECTOR_SPURIOUS);
+	reg_write(APIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
 }
 
 static void timer_interrupt(uint8_t vector)
@@ -114,14 +114,14 @@ static uint64_t measure_window(void)
 	uint64_t window = time_hz() / CALIBRATE_PER_SECOND, start, elapsed;
 	uint32_t counted;
 
-	reg_write(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_16);
+	reg_write(APIC_DIVIDE, DIVIDE_BY_16);
 	start = time_now();
-	reg_write(APIC_TIMER_INITIAL, COUNT_MAX);
+	reg_write(APIC_INITIAL, COUNT_MAX);
 	do {
-		counted = (uint32_t)COUNT_MAX - reg_read(APIC_TIMER_CURRENT);
+		counted = (uint32_t)COUNT_MAX - reg_read(APIC_CURRENT);
 		elapsed = time_now() - start;
 	} while (elapsed < window);
-	reg_write(APIC_TIMER_INITIAL, 0);
+	reg_write(APIC_INITIAL, 0);
 	return mul_div64(counted, time_hz(), elapsed);
 }
 
@@ -139,7 +139,7 @@ static void start_timer(void)
 {
 	cpu_set_interrupt(VECTOR_TIMER, timer_interrupt);
 	if (cpu_features.has_tsc_deadline) {
-		reg_write(APIC_LVT_TIMER, APIC_LVT_DEADLINE | VECTOR_TIMER);
+		reg_write(APIC_LVT_TIMER, LVT_DEADLINE | VECTOR_TIMER);
 		/* The mode must be in place before the first deadline is written (SDM vol. 3, 11.5.4.1). */
 		__asm__ volatile("mfence" : : : "memory");
 		return;
@@ -173,7 +173,7 @@ bool host_lapic_reaches(uint32_t apic_id)
 
 static void wait_until_sent(void)
 {
-	for (uint32_t polls = 0; polls < SEND_POLLS_MAX && reg_read(APIC_ICR) & APIC_ICR_PENDING; polls++)
+	for (uint32_t polls = 0; polls < SEND_POLLS_MAX && reg_read(APIC_ICR) & ICR_PENDING; polls++)
 		cpu_pause();
 }
 
@@ -184,7 +184,7 @@ void host_lapic_send(uint32_t apic_id, uint64_t command)
 		reg_write(APIC_ICR, join32(apic_id, command));
 		return;
 	}
-	reg_write(APIC_ICR_HIGH, field_set(0, XAPIC_ID_MASK, apic_id));
+	reg_write(APIC_ICR_HIGH, field_set(0, XAPIC_ID, apic_id));
 	reg_write(APIC_ICR, command);	/* the low half sends */
 	wait_until_sent();
 }
@@ -193,7 +193,7 @@ uint32_t host_lapic_id(void)
 {
 	uint32_t id = reg_read(APIC_ID);
 
-	return lapic.mode == LAPIC_X2APIC ? id : (uint32_t)field_get(id, XAPIC_ID_MASK);
+	return lapic.mode == LAPIC_X2APIC ? id : (uint32_t)field_get(id, XAPIC_ID);
 }
 
 void host_lapic_eoi(void)
@@ -216,7 +216,7 @@ void host_lapic_arm(uint64_t tsc)
 		return;
 	lapic.armed = tsc;
 	if (lapic.hz)
-		reg_write(APIC_TIMER_INITIAL, one_shot_count(tsc));
+		reg_write(APIC_INITIAL, one_shot_count(tsc));
 	else
 		wrmsr(MSR_IA32_TSC_DEADLINE, tsc ? tsc : 1);	/* 0 would stop it */
 }

@@ -13,7 +13,7 @@ void     host_lapic_init(void);	/* after paging_init; masks the 8259 pair for go
 void     host_lapic_init_other(void);	/* on another processor, later: the same mode, all masked */
 uint32_t host_lapic_id(void);
 bool     host_lapic_reaches(uint32_t apic_id);
-void     host_lapic_send(uint32_t apic_id, uint64_t command);	/* APIC_ICR_... of apic_regs.h, to another processor */
+void     host_lapic_send(uint32_t apic_id, uint64_t command);	/* ICR_... of hv/lib/apic.h, to another processor */
 void     host_lapic_eoi(void);
 /*
  * Interrupt (VECTOR_TIMER, sets attention) when the TSC reaches this. TIMER_NEVER asks for none; one armed before

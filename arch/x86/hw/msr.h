@@ -87,11 +87,6 @@ enum msr {
 /* IA32_ARCH_CAPABILITIES: the processor does not have the erratum of page-size changes */
 #define ARCH_CAP_IF_PSCHANGE_MC_NO	(1ULL << 6)
 
-/* IA32_APIC_BASE */
-#define APIC_BASE_BSP		(1ULL << 8)
-#define APIC_BASE_X2APIC	(1ULL << 10)
-#define APIC_BASE_ENABLE	(1ULL << 11)
-
 /* VM_CR, APM vol. 2, 15.30.1 */
 #define VM_CR_SVM_LOCK		(1ULL << 3)
 #define VM_CR_SVMDIS		(1ULL << 4)
