@@ -5,12 +5,7 @@
  */
 #include "boot/paging.h"
 
-#include "hv/lib/bits.h"
-
-#define PTE_PRESENT	BIT(0)
-#define PTE_WRITE	BIT(1)
-#define PTE_LARGE	BIT(7)
-#define PTE_ADDRESS	FIELD(51, 12)
+#include "arch/x86/hw/pte.h"
 
 #define ENTRIES		512U
 #define INDEX_BITS	9U
@@ -51,14 +46,14 @@ static uint64_t *entry_for(struct paging_pool *pool, uint64_t *table, uint64_t v
 
 		if (at == level)
 			return entry;
-		if (!(*entry & PTE_PRESENT)) {
+		if (!(*entry & PTE_P)) {
 			uint64_t *below = take(pool);
 
 			if (!below)
 				return NULL;
-			*entry = (uint64_t)(uintptr_t)below | PTE_PRESENT | PTE_WRITE;
+			*entry = (uint64_t)(uintptr_t)below | PTE_P | PTE_W;
 		}
-		table = (uint64_t *)(uintptr_t)(*entry & PTE_ADDRESS);
+		table = (uint64_t *)(uintptr_t)(*entry & PTE_ADDR);
 	}
 }
 
@@ -69,7 +64,7 @@ bool paging_identity(struct paging_pool *pool, uint64_t *root, uint64_t start, u
 
 		if (!entry)
 			return false;
-		*entry = at | PTE_PRESENT | PTE_WRITE | PTE_LARGE;
+		*entry = at | PTE_P | PTE_W | PTE_PS;
 	}
 	return true;
 }
@@ -82,7 +77,7 @@ bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_
 
 		if (!entry)
 			return false;
-		*entry = (phys + at) | PTE_PRESENT | PTE_WRITE;
+		*entry = (phys + at) | PTE_P | PTE_W;
 	}
 	return true;
 }

@@ -11,17 +11,17 @@
 
 #include "arch/x86/hw/insn.h"
 #include "hv/lib/format.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 
 /* 16550 data sheet, "Programmable Baud Generator" and register summary. */
-#define COM1		0x3f8
-#define UART_DATA	(COM1 + 0)	/* with DLAB: divisor, low byte */
-#define UART_IER	(COM1 + 1)	/* with DLAB: divisor, high byte */
-#define UART_FCR	(COM1 + 2)
-#define UART_LCR	(COM1 + 3)
-#define UART_MCR	(COM1 + 4)
-#define UART_LSR	(COM1 + 5)
-#define UART_SCR	(COM1 + 7)
+#define UART_DATA	(COM1_PORT + 0)	/* with DLAB: divisor, low byte */
+#define UART_IER	(COM1_PORT + 1)	/* with DLAB: divisor, high byte */
+#define UART_FCR	(COM1_PORT + 2)
+#define UART_LCR	(COM1_PORT + 3)
+#define UART_MCR	(COM1_PORT + 4)
+#define UART_LSR	(COM1_PORT + 5)
+#define UART_SCR	(COM1_PORT + 7)
 #define FCR_ENABLE	0x07		/* on, both FIFOs cleared */
 #define LCR_8N1		0x03
 #define LCR_DLAB	0x80

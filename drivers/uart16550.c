@@ -15,14 +15,12 @@
 #include "hv/lib/bits.h"
 #include "arch/x86/hw/insn.h"
 #include "hv/addr.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
 
-#define COM1		0x3f8
-#define COM1_GSI	4U
-
 enum {
-	UART_DATA = COM1,	/* DLAB: divisor, low byte */
+	UART_DATA = COM1_PORT,	/* DLAB: divisor, low byte */
 	UART_IER,		/* DLAB: divisor, high byte */
 	UART_IIR,		/* write: FCR */
 	UART_LCR,
@@ -174,7 +172,7 @@ void serial_enable_interrupts(void)
 	serial_drain();
 	grow_ring();
 	cpu_set_interrupt(VECTOR_SERIAL, serial_interrupt);
-	host_ioapic_route(COM1_GSI, VECTOR_SERIAL);
+	host_ioapic_route(COM1_IRQ, VECTOR_SERIAL);
 	port.has_interrupts = true;
 	outb(UART_IER, IER_RECEIVED | IER_EMPTY);
 	receive();		/* what came before would raise no new edge */

@@ -12,6 +12,7 @@
 #include "arch/x86/host/tsc.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/files.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/memory_map.h"
@@ -20,9 +21,7 @@
 #include "hv/vm.h"
 
 #define IRQ_KEYBOARD	1U
-#define IRQ_COM1	4U
 #define IRQ_RTC		8U
-#define COM1_BASE	0x3f8U
 #define EXIT_CODE_MAX	0x7fffffffU	/* the VM's exit code is an int, and -1 means "none" */
 
 _Static_assert(VIRTIO_GSI_BASE + VIRTIO_DEVS_MAX <= IOAPIC_PINS, "every window has a line");
@@ -152,7 +151,7 @@ static void create_chips(struct vm *vm)
 	struct machine *machine = vm->machine;
 	struct irq_line int_output = { .set = pic_output_line, .ctx = vm };
 	struct irq_line timer = isa(machine, TIMER_ISA_IRQ), keyboard = isa(machine, IRQ_KEYBOARD);
-	struct irq_line com1 = isa(machine, IRQ_COM1), rtc = isa(machine, IRQ_RTC), sci = isa(machine, ACPI_SCI_IRQ);
+	struct irq_line com1 = isa(machine, COM1_IRQ), rtc = isa(machine, IRQ_RTC), sci = isa(machine, ACPI_SCI_IRQ);
 	struct char_back serial = port_back(&machine->ttyS0), debug = port_back(&machine->e9);
 	uint64_t low = min_u64(vm->config->memory, MEMORY_DEVICE_HOLE);
 
@@ -175,7 +174,7 @@ static int map_chips(struct vm *vm)
 
 	if (pic_map(&machine->pic, &vm->pio) || ioapic_map(&machine->ioapic, &vm->mmio) ||
 	    pit_map(&machine->pit, &vm->pio) || rtc_map(&machine->rtc, &vm->pio) ||
-	    uart_map(&machine->uart, &vm->pio, COM1_BASE) || i8042_map(&machine->i8042, &vm->pio) ||
+	    uart_map(&machine->uart, &vm->pio, COM1_PORT) || i8042_map(&machine->i8042, &vm->pio) ||
 	    acpi_pm_map(&machine->acpi_pm, &vm->pio) || debugcon_map(&machine->debugcon, &vm->pio) ||
 	    crtc_map(&machine->crtc, &vm->pio) || bios_trap_map(&machine->bios_trap, &vm->pio)) {
 		vm_log(vm, "two devices want the same address");

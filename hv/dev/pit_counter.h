@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PIT_HZ	1193182ULL
+#include "hv/lib/pc.h"
 
 #define PIT_FULL_BINARY	0x10000U	/* what a count of 0 means */
 #define PIT_FULL_BCD	10000U

@@ -12,17 +12,9 @@
 #include "arch/x86/emulate/walk.h"
 
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/pte.h"
 #include "arch/x86/virt/cpu_state.h"
 
-/* Entry bits, the same at every level of every mode (SDM vol. 3, 4.3 to 4.5). */
-#define ENTRY_P		BIT(0)
-#define ENTRY_W		BIT(1)
-#define ENTRY_U		BIT(2)
-#define ENTRY_A		BIT(5)
-#define ENTRY_D		BIT(6)
-#define ENTRY_PS	BIT(7)
-#define ENTRY_NX	BIT(63)
-#define ENTRY_ADDR	FIELD(51, 12)
 #define ENTRY_ADDR_TOP	51
 
 #define LARGE_RESERVED_LOW	13		/* a large leaf: from here to its size, reserved */
@@ -43,7 +35,7 @@ struct paging {
 
 static const struct paging paging_32   = { 2, 4, 10, FIELD(31, 12), 2 };
 static const struct paging paging_pae  = { 3, 8, 9, FIELD(31, 5), 2 };
-static const struct paging paging_long = { 4, 8, 9, ENTRY_ADDR, 3 };
+static const struct paging paging_long = { 4, 8, 9, PTE_ADDR, 3 };
 
 struct walk {
 	struct gpm            *gpm;
@@ -86,7 +78,7 @@ static bool is_leaf(const struct walk *walk, uint64_t entry, unsigned level)
 {
 	if (level == 1)
 		return true;
-	if (level > walk->paging->large_levels || !(entry & ENTRY_PS))
+	if (level > walk->paging->large_levels || !(entry & PTE_PS))
 		return false;
 	return walk->paging != &paging_32 || (walk->cpu->cr4 & CR4_PSE);
 }
@@ -102,30 +94,30 @@ static uint64_t reserved_bits(const struct walk *walk, uint64_t entry, unsigned 
 	if (phys_bits <= ENTRY_ADDR_TOP)
 		mask |= FIELD(ENTRY_ADDR_TOP, phys_bits);
 	if (!(walk->cpu->efer & EFER_NXE))
-		mask |= ENTRY_NX;
+		mask |= PTE_NX;
 	if (is_large)
 		mask |= FIELD(level_shift(walk, level) - 1, LARGE_RESERVED_LOW);
 	if (walk->paging == &paging_pae)
 		mask |= PAE_LEGACY_RESERVED;
 	if (has_no_rights(walk, level))
-		return mask | PAE_PDPTE_RESERVED | ENTRY_NX;
-	return level > walk->paging->large_levels ? mask | ENTRY_PS : mask;
+		return mask | PAE_PDPTE_RESERVED | PTE_NX;
+	return level > walk->paging->large_levels ? mask | PTE_PS : mask;
 }
 
 static bool is_allowed(const struct walk *walk)
 {
 	const struct walk_cpu *cpu = walk->cpu;
 	bool is_user = cpu->cpl == CPL_USER;
-	bool is_user_page = walk->rights & ENTRY_U;
+	bool is_user_page = walk->rights & PTE_U;
 
 	if (is_user && !is_user_page)
 		return false;
 	if (walk->access == WALK_FETCH)
-		return !(walk->rights & ENTRY_NX) &&
+		return !(walk->rights & PTE_NX) &&
 		       (is_user || !is_user_page || !(cpu->cr4 & CR4_SMEP));
 	if (!is_user && is_user_page && (cpu->cr4 & CR4_SMAP) && !(cpu->rflags & RFLAGS_AC))
 		return false;
-	return walk->access == WALK_READ || (walk->rights & ENTRY_W) ||
+	return walk->access == WALK_READ || (walk->rights & PTE_W) ||
 	       !(is_user || (cpu->cr0 & CR0_WP));
 }
 
@@ -167,7 +159,7 @@ static bool read_entry(struct walk *walk, gpa_t entry_addr, uint64_t *entry)
 static gpa_t leaf_address(const struct walk *walk)
 {
 	uint64_t size = level_size(walk, walk->level);
-	uint64_t frame = align_down(walk->entry & ENTRY_ADDR, size);
+	uint64_t frame = align_down(walk->entry & PTE_ADDR, size);
 
 	if (walk->paging == &paging_32 && walk->level > 1)
 		frame = join32(field_get(walk->entry, PSE36_ADDR), walk->entry & PSE_ADDR);
@@ -180,7 +172,7 @@ static enum walk_result descend(struct walk *walk, uint32_t *cause)
 	const struct paging *paging = walk->paging;
 	uint64_t table = walk->cpu->cr3 & paging->root_mask;
 
-	walk->rights = ENTRY_W | ENTRY_U;
+	walk->rights = PTE_W | PTE_U;
 	walk->trail.count = 0;
 	for (walk->level = paging->levels; ; walk->level--) {
 		uint64_t index = walk->addr.raw / level_size(walk, walk->level);
@@ -193,19 +185,19 @@ static enum walk_result descend(struct walk *walk, uint32_t *cause)
 			return WALK_FAULT;
 		}
 		*cause = 0;
-		if (!(entry & ENTRY_P))
+		if (!(entry & PTE_P))
 			return WALK_FAULT;
 		*cause = PF_PRESENT | PF_RSVD;
 		if (entry & reserved_bits(walk, entry, walk->level))
 			return WALK_FAULT;
 		if (!has_no_rights(walk, walk->level)) {
-			walk->rights &= entry | ENTRY_NX;
-			walk->rights |= entry & ENTRY_NX;
+			walk->rights &= entry | PTE_NX;
+			walk->rights |= entry & PTE_NX;
 		}
 		walk->entry = entry;
 		if (is_leaf(walk, entry, walk->level))
 			return WALK_DONE;
-		table = entry & ENTRY_ADDR;
+		table = entry & PTE_ADDR;
 	}
 }
 
@@ -218,7 +210,7 @@ static enum walk_result mark_used(struct walk *walk)
 
 	for (size_t i = 0; i < trail->count; i++) {
 		bool     is_last = i == trail->count - 1;
-		uint64_t want = ENTRY_A | (is_last && walk->access == WALK_WRITE ? ENTRY_D : 0);
+		uint64_t want = PTE_A | (is_last && walk->access == WALK_WRITE ? PTE_D : 0);
 		uint64_t old = trail->word[i];
 		gpa_t    word_addr = gpa(align_down(trail->addr[i].raw, sizeof(uint64_t)));
 

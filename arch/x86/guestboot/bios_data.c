@@ -7,6 +7,7 @@
 #include "arch/x86/guestboot/bios_data.h"
 
 #include "hv/dev/bios_trap.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/string.h"
 #include "hv/memory_map.h"
 
@@ -24,7 +25,6 @@
 #define BDA_EBDA_SEGMENT	0x40eU
 #define BDA_EQUIPMENT		0x410U
 #define BDA_MEMORY_KIB		0x413U
-#define COM1_PORT		0x3f8U
 #define EQUIPMENT		0x0202U	/* one serial port, a math coprocessor */
 #define EBDA_KIB		((MEMORY_VGA_HOLE - MEMORY_EBDA) / KIB)	/* the EBDA begins with its size */
 

@@ -13,6 +13,7 @@
  */
 #include "arch/x86/guestboot/boot_image.h"
 
+#include "arch/x86/hw/pte.h"
 #include "arch/x86/virt/reset.h"
 #include "hv/lib/util.h"
 
@@ -83,8 +84,8 @@ enum zero_page {
 #define ENTRY_32		0U
 #define ENTRY_64		0x200U
 
-#define PTE_TABLE		0x23ULL		/* present, writable, accessed */
-#define PTE_LARGE		0xe3ULL		/* and dirty, 2 MiB page */
+#define TABLE_ENTRY		(PTE_P | PTE_W | PTE_A)
+#define LARGE_ENTRY		(TABLE_ENTRY | PTE_D | PTE_PS)
 #define PTE_SIZE		8U
 #define PTES			512U
 
@@ -198,12 +199,12 @@ static bool write_gdt(const struct guest_boot *boot, bool is_64)
 /* SDM vol. 3, 4.5 "4-Level Paging and 5-Level Paging": 2 MiB pages, the first 4 GiB to themselves. */
 static bool write_page_tables(const struct guest_boot *boot)
 {
-	bool done = guest_put64(boot, LINUX_PML4, LINUX_PDPT | PTE_TABLE);
+	bool done = guest_put64(boot, LINUX_PML4, LINUX_PDPT | TABLE_ENTRY);
 
 	for (uint64_t i = 0; i < LINUX_PD_COUNT && done; i++)
-		done = guest_put64(boot, LINUX_PDPT + i * PTE_SIZE, (LINUX_PD + i * PAGE_SIZE) | PTE_TABLE);
+		done = guest_put64(boot, LINUX_PDPT + i * PTE_SIZE, (LINUX_PD + i * PAGE_SIZE) | TABLE_ENTRY);
 	for (uint64_t i = 0; i < LINUX_PD_COUNT * PTES && done; i++)
-		done = guest_put64(boot, LINUX_PD + i * PTE_SIZE, i * LARGE_SIZE | PTE_LARGE);
+		done = guest_put64(boot, LINUX_PD + i * PTE_SIZE, i * LARGE_SIZE | LARGE_ENTRY);
 	return done;
 }
 

@@ -14,11 +14,11 @@
 #include "hv/lib/bits.h"
 #include "arch/x86/hw/insn.h"
 #include "hv/dev/calendar.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/timer.h"
 
-#define PIT_HZ			1193182ULL
 #define PIT_CHANNEL2		0x42
 #define PIT_COMMAND		0x43
 #define PIT_CH2_MODE0		0xb0	/* channel 2, low byte then high, mode 0: output rises at the end */

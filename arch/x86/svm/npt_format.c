@@ -7,25 +7,18 @@
  * part of "readable". The memory type of an entry indexes our own PAT, whose entries 0 and 3 are
  * write-back and uncached as after reset.
  */
+#include "arch/x86/hw/pte.h"
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/virt/npt.h"
 
-#define NPTE_P		BIT(0)
-#define NPTE_RW		BIT(1)
-#define NPTE_US		BIT(2)
-#define NPTE_PWT	BIT(3)
-#define NPTE_PCD	BIT(4)
-#define NPTE_PS		BIT(7)
-#define NPTE_NX		BIT(63)
-
 const struct npt_format svm_npt_format = {
-	.read = NPTE_P | NPTE_US,
-	.write = NPTE_RW,
+	.read = PTE_P | PTE_U,
+	.write = PTE_W,
 	.exec = 0,
-	.no_exec = NPTE_NX,
-	.large = NPTE_PS,
-	.table = NPTE_P | NPTE_RW | NPTE_US,
+	.no_exec = PTE_NX,
+	.large = PTE_PS,
+	.table = PTE_P | PTE_W | PTE_U,
 	.memtype_wb = 0,
-	.memtype_uc = NPTE_PCD | NPTE_PWT,
-	.addr_mask = FIELD(51, 12),
+	.memtype_uc = PTE_PCD | PTE_PWT,
+	.addr_mask = PTE_ADDR,
 };

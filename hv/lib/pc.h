@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What a PC has where, for drivers of the real thing and devices that pretend to be it. */
+
+#define COM1_PORT	0x3f8U	/* the first 16550 */
+#define COM1_IRQ	4U
+#define PIT_HZ		1193182ULL	/* the 8254's clock */
