@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The small PC of machine.h, put together: who is on which bus, where each wire ends, what a device's wish to
- * reset, power off or exit means for the VM. The only file that knows more than one device.
+ * reset, power off or exit means for the VM. Nothing here is a device.
  *
  * Wires: ISA line n goes to input n of the 8259 pair and of the I/O APIC, except that line 0 (the timer) is
  * input 2 there, where the 8259 would be cascaded. Virtio window n has line 16 + n of the I/O APIC for itself.
@@ -76,14 +76,17 @@ static void guest_power_off(void *vm)
 	vm_stop(vm, VM_END_SHUTDOWN, "powered off by the guest");
 }
 
-static void guest_exit(void *ctx, uint32_t code)
+void machine_exit(struct vm *vm, const char *door, uint32_t code)
 {
-	struct vm *vm = ctx;
-
 	if (!vm_is_alive(vm))
 		return;
 	vm->exit_code = (int)(code & EXIT_CODE_MAX);
-	vm_stop(vm, VM_END_SHUTDOWN, "exit device, code %d", vm->exit_code);
+	vm_stop(vm, VM_END_SHUTDOWN, "%s, code %d", door, vm->exit_code);
+}
+
+static void guest_exit(void *vm, uint32_t code)
+{
+	machine_exit(vm, "exit device", code);
 }
 
 static void guest_called_bios(void *ctx, const char *why)

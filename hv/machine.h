@@ -77,3 +77,6 @@ __attribute__((warn_unused_result)) int machine_create(struct vm *vm);
 /* The two halves of its end: leave the console and the timers, at once; then free what it has, a part at each call. */
 void machine_stop(struct vm *vm);
 __attribute__((warn_unused_result)) bool machine_release(struct vm *vm);	/* true: nothing is left */
+
+/* The guest ends its VM in order, through the exit device or by a hypercall; 31 bits of its code count. */
+void machine_exit(struct vm *vm, const char *door, uint32_t code);

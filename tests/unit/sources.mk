@@ -62,6 +62,7 @@ UNIT_mtrr := arch/x86/exit/mtrr.c $(VCPU_FAKE)
 UNIT_cpuid := arch/x86/exit/cpuid.c $(VCPU_FAKE)
 UNIT_policy := arch/x86/exit/cpuid.c arch/x86/exit/msr.c arch/x86/exit/mtrr.c arch/x86/exit/cr.c arch/x86/exit/xsetbv.c $(VCPU_FAKE)
 UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c
+UNIT_hypercall := arch/x86/exit/hypercall.c hv/timer.c hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c) arch/x86/virt/inject.c $(OPERANDS)
 UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c tests/unit/fake/page_fake.c

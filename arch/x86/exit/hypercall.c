@@ -41,8 +41,7 @@ static int64_t hc_exit(struct vcpu *vcpu)
 {
 	if (vcpu_cpl(vcpu))
 		return HC_DENIED;
-	vcpu->vm->exit_code = (int)(uint32_t)vcpu->gpr[GPR_RBX];
-	vm_stop(vcpu->vm, VM_END_SHUTDOWN, "hypercall, code %d", vcpu->vm->exit_code);
+	machine_exit(vcpu->vm, "hypercall", (uint32_t)vcpu->gpr[GPR_RBX]);
 	return 0;
 }
 

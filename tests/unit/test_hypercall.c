@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* exit/hypercall.c: each call, who may make it, and what a hostile pointer or length does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "clock_fake.h"
+#include "hv/lib/util.h"
+#include "hv/machine.h"
+#include "vcpu_fake.h"
+
+#define TEXT	0x5000ULL	/* linear; mapped to 0x20000, and the page behind it not at all */
+
+enum { VERSION, EXIT, PRINT, TIME, COUNTS };
+enum { UNKNOWN = -1, DENIED = -2, BAD_ADDRESS = -3, BAD_LENGTH = -4 };
+
+static struct vcpu_fake fake;
+static struct machine *machine;
+static char printed[8192];
+static size_t printed_len, room;
+static const char *exit_door;
+static uint32_t exit_code;
+
+void machine_exit(struct vm *vm, const char *door, uint32_t code)
+{
+	assert_ptr_equal(vm, &fake.vm);
+	exit_door = door;
+	exit_code = code;
+}
+
+static size_t take(void *ctx, const uint8_t *data, size_t len)
+{
+	(void)ctx;
+	len = min_size(len, room);
+	assert_true(printed_len + len <= sizeof(printed));
+	memcpy(printed + printed_len, data, len);
+	printed_len += len;
+	room -= len;
+	return len;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	vcpu_fake_long(&fake);
+	machine = calloc(1, sizeof(*machine));
+	assert_non_null(machine);
+	machine->debugcon.out = (struct char_back){ .write = take };
+	fake.vm.machine = machine;
+	vcpu_fake_map(&fake, TEXT, 0x20000, 2);
+	vcpu_fake_put(&fake, 0x20000, "hello, hypervisor", 17);
+	vm_clock_start(&fake.vm.clock);
+	printed_len = 0;
+	room = sizeof(printed);
+	exit_door = NULL;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(machine);
+	vcpu_fake_free(&fake);
+	return 0;
+}
+
+static int64_t call(uint64_t number, uint64_t rbx, uint64_t rcx)
+{
+	fake.vcpu.gpr[GPR_RAX] = number;
+	fake.vcpu.gpr[GPR_RBX] = rbx;
+	fake.vcpu.gpr[GPR_RCX] = rcx;
+	assert_int_equal(exit_hypercall(&fake.vcpu), EXIT_SKIP);
+	assert_int_equal(fake.vcpu.gpr[GPR_RBX], rbx);
+	assert_int_equal(fake.vcpu.gpr[GPR_RCX], rcx);
+	assert_false(fake.is_killed);
+	return (int64_t)fake.vcpu.gpr[GPR_RAX];
+}
+
+static void test_answers(void **state)
+{
+	static const uint64_t unknown[] = { 5, 6, 1ULL << 32, (1ULL << 32) + 1, UINT64_MAX };
+
+	(void)state;
+	assert_int_equal(call(VERSION, 0, 0), 1);
+	for (size_t i = 0; i < countof(unknown); i++)
+		assert_int_equal(call(unknown[i], 0, 0), UNKNOWN);
+	clock_advance(3 * FAKE_HZ + FAKE_HZ / 4);
+	assert_int_equal(call(TIME, 0, 0), 3250000000);
+	fake.vcpu.id = 7;
+	assert_int_equal(call(COUNTS, 1, 0), 0);
+}
+
+/* The same function as the exit device's, which keeps 31 bits: ffffffffh is no "none". */
+static void test_exit(void **state)
+{
+	(void)state;
+	assert_int_equal(call(EXIT, 0xabcdffffffffULL, 0), 0);
+	assert_string_equal(exit_door, "hypercall");
+	assert_int_equal(exit_code, 0xffffffff);
+	fake.segs[SEG_SS].rights |= 0x60;
+	exit_door = NULL;
+	assert_int_equal(call(EXIT, 1, 0), DENIED);
+	assert_null(exit_door);
+}
+
+static void test_print(void **state)
+{
+	(void)state;
+	assert_int_equal(call(PRINT, TEXT, 17), 17);
+	assert_int_equal(printed_len, 17);
+	assert_memory_equal(printed, "hello, hypervisor", 17);
+	assert_int_equal(call(PRINT, TEXT, 4096), 4096);
+	assert_int_equal(call(PRINT, TEXT, 4097), BAD_LENGTH);
+	assert_int_equal(call(PRINT, TEXT, UINT64_MAX), BAD_LENGTH);
+	assert_int_equal(call(PRINT, TEXT + 1, 4096), BAD_ADDRESS);	/* its last byte is not mapped */
+	assert_int_equal(call(PRINT, 1ULL << 63, 8), BAD_ADDRESS);
+	assert_int_equal(call(PRINT, 1ULL << 63, 0), 0);		/* nothing is read */
+	printed_len = 0;
+	room = 100;			/* the console is full behind it: so many went, the guest prints the rest again */
+	assert_in_range(call(PRINT, TEXT, 200), 64, 100);
+	fake.segs[SEG_SS].rights |= 0x60;
+	assert_int_equal(call(PRINT, TEXT, 17), DENIED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = { TEST(test_answers), TEST(test_exit), TEST(test_print) };
+
+	return cmocka_run_group_tests_name("hypercall", tests, NULL, NULL);
+}
