@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ACPI power management registers (acpi_pm.h). What needs them: Linux' ACPI start-up (it wants SCI_EN),
- * power-off, the PM timer as a clock to compare the TSC with, and the power button.
+ * power-off, and the PM timer as a clock to compare the TSC with. Nobody presses the power button.
  */
 #include "hv/dev/acpi_pm.h"
 
@@ -44,12 +44,6 @@ static void pm_refresh(struct acpi_pm *pm)
 static void pm_fire(void *ctx)
 {
 	pm_refresh(ctx);
-}
-
-void acpi_pm_power_button(struct acpi_pm *pm)
-{
-	pm->s.status |= PM1_POWER_BUTTON;
-	pm_refresh(pm);
 }
 
 static uint64_t event_read(void *dev, uint64_t offset, unsigned size)

@@ -42,5 +42,3 @@ void acpi_pm_reset(struct acpi_pm *pm);
 void acpi_pm_after_load(void *dev);
 void acpi_pm_destroy(struct acpi_pm *pm);
 __attribute__((warn_unused_result)) int acpi_pm_map(struct acpi_pm *pm, struct bus *pio);
-
-void acpi_pm_power_button(struct acpi_pm *pm);	/* press: the guest is asked to shut down */

@@ -301,7 +301,7 @@ static uint64_t uart_read_slow(struct uart16550 *uart, uint64_t offset)
 	return value;
 }
 
-uint64_t uart_read(void *dev, uint64_t offset, unsigned size)
+static uint64_t uart_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct uart16550 *uart = dev;
 
@@ -312,7 +312,7 @@ uint64_t uart_read(void *dev, uint64_t offset, unsigned size)
 	return uart_read_slow(uart, offset);
 }
 
-void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+static void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct uart16550 *uart = dev;
 	bool has_divisor = uart->s.lcr & LCR_DLAB;

@@ -48,7 +48,3 @@ __attribute__((warn_unused_result)) int uart_map(struct uart16550 *uart, struct 
 /* struct char_front */
 size_t uart_input(void *dev, const uint8_t *data, size_t len);
 void   uart_writable(void *dev);
-
-/* bus callbacks */
-uint64_t uart_read(void *dev, uint64_t offset, unsigned size);
-void     uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value);
