@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # FUZZ_name := the sources that tests/fuzz/fuzz_name.c links.
 
+FUZZ_chips := hv/vm_state.c $(PC_FAKE)
 FUZZ_config := boot/config.c boot/ini.c hv/lib/format.c
 FUZZ_elf := boot/elf.c
 FUZZ_insn := arch/x86/exit/pio.c $(MMIO)

@@ -72,7 +72,8 @@ static size_t take_bytes(void *ctx, const uint8_t *data, size_t len)
 	size_t taken = min_size(len, pc->room);
 
 	for (size_t i = 0; i < taken; i++)	/* so that a read beyond the data is seen */
-		pc->room -= data[i] | 1 ? 1 : 0;
+		pc->sent += data[i];
+	pc->room -= taken;
 	return taken;
 }
 

@@ -14,7 +14,8 @@ struct pc {
 	struct vcpu    vcpu;
 	struct machine machine;
 	unsigned       kicks, nmis, ipis, resets, offs, exits;
-	size_t         room;	/* what the serial port's other end takes at once */
+	size_t         room;	/* what the serial port's other end takes still */
+	unsigned       sent;	/* the sum of what it took */
 };
 
 void pc_build(struct pc *pc);	/* its clock runs and shows 0 */
