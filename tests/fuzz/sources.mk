@@ -7,4 +7,5 @@ FUZZ_elf := boot/elf.c
 FUZZ_insn := arch/x86/exit/pio.c $(MMIO)
 FUZZ_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
 FUZZ_multiboot := arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c $(BOOT_FAKE)
+FUZZ_routing := hv/dev/apic_bus.c $(LAPIC) $(DEV_TEST)
 FUZZ_queue := hv/virtio/blk.c hv/virtio/console.c hv/virtio/rng.c $(VIO_TEST)
