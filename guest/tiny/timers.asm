@@ -144,6 +144,16 @@ apic_counter:
 	call	lapic_khz
 	mov	r13, rax
 	EXPECT_RATE "timers.apic-timer"
+	; a one-shot that has run out stays at zero when it is made periodic
+	mov	eax, LAPIC
+	mov	dword [rax + LAPIC_TIMER], 0x10040
+	mov	dword [rax + LAPIC_COUNT], 1000
+	mov	eax, 10
+	call	spin_ms
+	mov	eax, LAPIC
+	mov	dword [rax + LAPIC_TIMER], 0x30040
+	call	read_apic
+	CHECK_EQ rax, 0, "timers.apic-expired-stays"
 	mov	eax, LAPIC
 	mov	dword [rax + LAPIC_COUNT], 0
 	ret
