@@ -19,10 +19,11 @@
 struct state_section {
 	const char *name;		/* shorter than STATE_NAME_MAX */
 	uint32_t    version;		/* raised whenever the layout of the state changes */
-	size_t      offset, size;	/* of the device in its object; of its state, which is the device's first member */
+	size_t      offset, size;	/* of the device in its object; of its state, the device's first member */
 	/*
-	 * The state was loaded, or the VM's clock was started or stopped: bound what is used as an index or a divisor, compute
-	 * what is derived, set lines, arm timers. Called with the device; a second call changes nothing. May be NULL.
+	 * The state was loaded, or the VM's clock was started or stopped: bound what is used as an index or a divisor,
+	 * compute what is derived, set lines, arm timers. Called with the device; a second call changes nothing. May
+	 * be NULL.
 	 */
 	void      (*after_load)(void *device);
 };

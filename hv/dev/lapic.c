@@ -329,7 +329,8 @@ void lapic_after_load(void *dev)
 	struct lapic_state *s = &lapic->s;
 
 	state_fix_bool(&s->lint0_is_high);
-	s->base_msr = (s->base_msr & (APIC_BASE_PAGE | APIC_BASE_ENABLE | APIC_BASE_X2APIC)) | (lapic->id ? 0 : APIC_BASE_BSP);
+	s->base_msr &= APIC_BASE_PAGE | APIC_BASE_ENABLE | APIC_BASE_X2APIC;
+	s->base_msr |= lapic->id ? 0 : APIC_BASE_BSP;
 	if (!(s->base_msr & APIC_BASE_ENABLE))
 		s->base_msr &= ~APIC_BASE_X2APIC;
 	lapic_regs_after_load(lapic);

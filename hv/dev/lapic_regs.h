@@ -21,7 +21,7 @@ void    lapic_send(struct lapic *lapic);	/* what lapic->icr says */
 
 /* lapic_lint0.c */
 void    lapic_lint0_changed(struct lapic *lapic, bool is_rise);		/* the pin or its LVT entry */
-void    lapic_lint0_ended(struct lapic *lapic, uint8_t vector);		/* EOI: if the pin is still high, it asks again */
+void    lapic_lint0_ended(struct lapic *lapic, uint8_t vector);	/* EOI: a pin that is still high asks again */
 
 /* lapic_regs.c */
 void    lapic_regs_after_load(struct lapic *lapic);

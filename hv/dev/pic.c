@@ -4,8 +4,9 @@
  * request is the master's input 2.
  *
  * One deliberate difference from the chip: an edge stays latched when its line drops before the
- * acknowledge (the real one then answers with its spurious vector). So that whoever watches INT for edges (LINT0 in mode
- * Fixed or NMI, where nobody acknowledges) sees the next rise too, INT falls and rises with it.
+ * acknowledge (the real one then answers with its spurious vector), because our devices pulse. When such a line
+ * rises again, INT falls and rises with it: in modes Fixed and NMI of LINT0 nobody acknowledges, and only
+ * edges of INT count.
  */
 #include "hv/dev/pic.h"
 

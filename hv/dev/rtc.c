@@ -7,13 +7,13 @@
 #include "hv/dev/rtc.h"
 
 #include "hv/dev/calendar.h"
+#include "hv/dev/cmos.h"
 #include "hv/lib/util.h"
 
 enum {
 	REG_SECOND, REG_SECOND_ALARM, REG_MINUTE, REG_MINUTE_ALARM, REG_HOUR, REG_HOUR_ALARM,
 	REG_WEEKDAY, REG_DAY, REG_MONTH, REG_YEAR, REG_A, REG_B, REG_C, REG_D,
-	CMOS_EQUIPMENT = 0x14, CMOS_BASE_KIB = 0x15, CMOS_EXT_KIB = 0x17, CMOS_SUM_FROM = 0x10, CMOS_SUM = 0x2e,
-	CMOS_EXT_KIB2 = 0x30, REG_CENTURY = 0x32, CMOS_ABOVE_16M = 0x34, CMOS_ABOVE_4G = 0x5b,
+	REG_CENTURY = 0x32,
 };
 
 #define INDEX_MASK	0x7fU
@@ -37,7 +37,6 @@ enum {
 
 #define HOUR_PM		0x80U
 #define ALARM_ANY	0xc0U	/* the two top bits set: every value matches */
-#define EQUIPMENT_FPU_MOUSE 0x06U
 
 #define CRYSTAL_HZ	32768U
 #define UIP_PER_SECOND	4096U	/* UIP rises 1/4096 s, 244 us, before the update */
@@ -45,11 +44,6 @@ enum {
 #define SLOW_SHIFT	7U	/* seven on */
 #define SECONDS_LIMIT	(1LL << 40)	/* beyond any date a guest can write */
 #define SECONDS_MAX	253402300799ULL	/* the end of the year 9999 */
-
-#define KIB		1024U
-#define BASE_KIB	640U
-#define MIB		(1ULL << 20)
-#define UNIT_64K	65536U
 
 /* ---- Number formats ---- */
 
@@ -355,31 +349,7 @@ int rtc_map(struct rtc *rtc, struct bus *pio)
 	return bus_add_table(pio, rtc_ranges, countof(rtc_ranges), rtc);
 }
 
-/* ---- Memory as PC firmware fills it ---- */
-
-static void cmos_put(struct rtc *rtc, unsigned at, unsigned bytes, uint64_t value)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		rtc->s.bytes[at + i] = (uint8_t)(value >> (8 * i));
-}
-
-static void cmos_fill(struct rtc *rtc, uint64_t low, uint64_t above_4g)
-{
-	uint64_t ext_kib = low > MIB ? (low - MIB) / KIB : 0;
-	uint64_t above_16m = low > 16 * MIB ? (low - 16 * MIB) / UNIT_64K : 0;
-	unsigned sum = 0;
-
-	rtc->s.bytes[CMOS_EQUIPMENT] = EQUIPMENT_FPU_MOUSE;
-	cmos_put(rtc, CMOS_BASE_KIB, 2, min_u64(low / KIB, BASE_KIB));
-	cmos_put(rtc, CMOS_EXT_KIB, 2, min_u64(ext_kib, UINT16_MAX));
-	cmos_put(rtc, CMOS_EXT_KIB2, 2, min_u64(ext_kib, UINT16_MAX));
-	cmos_put(rtc, CMOS_ABOVE_16M, 2, min_u64(above_16m, UINT16_MAX));
-	cmos_put(rtc, CMOS_ABOVE_4G, 3, above_4g / UNIT_64K);
-	for (unsigned i = CMOS_SUM_FROM; i < CMOS_SUM; i++)
-		sum += rtc->s.bytes[i];
-	rtc->s.bytes[CMOS_SUM] = (uint8_t)(sum >> 8);	/* the one big-endian field */
-	rtc->s.bytes[CMOS_SUM + 1] = (uint8_t)sum;
-}
+/* ---- Life ---- */
 
 void rtc_reset(struct rtc *rtc)
 {
@@ -417,7 +387,7 @@ void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g
 	rtc->s.bytes[REG_A] = A_RESET;
 	rtc->s.bytes[REG_B] = B_24H;
 	timer_init(&rtc->timer, rtc_fire, rtc);
-	cmos_fill(rtc, low, above_4g);
+	cmos_fill(rtc->s.bytes, low, above_4g);
 	rtc_reset(rtc);
 }
 

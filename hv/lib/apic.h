@@ -2,7 +2,8 @@
 #pragma once
 /*
  * The words of local and I/O APIC, for the driver of the real ones (arch/x86/host) and the devices that pretend to
- * be some (hv/dev): SDM vol. 3, chapter 11 "Advanced Programmable Interrupt Controller (APIC)"; Intel 82093AA data sheet.
+ * be some (hv/dev): SDM vol. 3, chapter 11 "Advanced Programmable Interrupt Controller (APIC)"; Intel 82093AA
+ * data sheet.
  */
 #include "hv/lib/bits.h"
 

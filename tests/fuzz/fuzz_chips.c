@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile guest among the chips of its PC, wired as hv/machine.c wires them: the input is a list of accesses to ports and
- * to both APICs, of jumps of the clock, of bytes that arrive, of interrupts taken, of saving and loading. Whatever
- * they are, no access leaves a device (sanitizers), no timer re-arms itself in the past (clock_advance would
- * not end), and the summaries that the quick paths rely on agree with the registers.
+ * A hostile guest among the chips of its PC, wired as hv/machine.c wires them: the input is a list of accesses to
+ * ports and to both APICs, of jumps of the clock, of bytes that arrive, of interrupts taken, of saving and loading.
+ * Whatever they are, no access leaves a device (sanitizers), no timer re-arms itself in the past (clock_advance
+ * would not end), and the summaries that the quick paths rely on agree with the registers.
  */
 #include <assert.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hostile messages between the interrupt controllers of a VM with four processors: the input is a list of changes to their
- * local APICs and of messages from them and from the I/O APIC. After each message exactly those processors have
- * taken it that a second, plainer reading of the manual names (SDM vol. 3, 11.6.2 "Determining IPI Destination").
+ * Hostile messages between the interrupt controllers of a VM with four processors: the input is a list of changes to
+ * their local APICs and of messages from them and from the I/O APIC. After each message exactly those processors
+ * have taken it that a second, plainer reading of the manual names (SDM vol. 3, 11.6.2 "Determining IPI Destination").
  */
 #include <assert.h>
 #include <stddef.h>

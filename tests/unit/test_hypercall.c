@@ -121,7 +121,7 @@ static void test_print(void **state)
 	assert_int_equal(call(PRINT, 1ULL << 63, 8), BAD_ADDRESS);
 	assert_int_equal(call(PRINT, 1ULL << 63, 0), 0);		/* nothing is read */
 	printed_len = 0;
-	room = 100;			/* the console is full behind it: so many went, the guest prints the rest again */
+	room = 100;			/* then the console is full: the guest prints the rest again */
 	assert_in_range(call(PRINT, TEXT, 200), 64, 100);
 	fake.segs[SEG_SS].rights |= 0x60;
 	assert_int_equal(call(PRINT, TEXT, 17), DENIED);

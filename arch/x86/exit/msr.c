@@ -178,7 +178,8 @@ static bool write_efer(struct vcpu *vcpu, uint64_t val)
  * REG    reads a register of the control block     FN        reads by a function
  * A last argument that is a function is called with what is written.
  */
-#define ROW(number, to, whose, may)	.msr = (number), .last = (to), .vendor = (whose), .read = MSR_EMULATE, .write = (may)
+#define ROW(number, to, whose, may)	.msr = (number), .last = (to), .vendor = (whose), .read = MSR_EMULATE, \
+					.write = (may)
 #define CONSTANT(val)			.source = MSR_VALUE, .value = (val)
 #define PASS(number)			{ .msr = (number), .read = MSR_PASS, .write = MSR_PASS }
 #define VALUE(number, val)		{ ROW(number, 0, MSR_ANY, MSR_DENY), CONSTANT(val) }
@@ -198,7 +199,7 @@ static const struct msr_policy policy[] = {
 	FN(MSR_IA32_TSC, read_tsc, write_tsc),	/* not passed through: QEMU's processor reads zero there */
 	VALUE(MSR_IA32_PLATFORM_ID, 0),
 	FIELD_OF(MSR_IA32_APIC_BASE, lapic.s.base_msr, write_apic_base),
-	VALUE(MSR_IA32_FEATURE_CONTROL, FEATURE_CONTROL_LOCK),	/* locked without VMX, as by a firmware that has it off */
+	VALUE(MSR_IA32_FEATURE_CONTROL, FEATURE_CONTROL_LOCK),	/* locked without VMX, as firmware leaves it */
 	FIELD_OF(MSR_IA32_TSC_ADJUST, tsc_adjust, write_tsc_adjust),
 	/* Writing 0 before CPUID leaf 1 is how the revision is asked for (SDM vol. 3, 10.11.7). */
 	FIXED(MSR_IA32_BIOS_SIGN_ID, MICROCODE_REVISION),
@@ -231,10 +232,10 @@ static const struct msr_policy policy[] = {
 	PASS(MSR_GS_BASE),
 	PASS(MSR_KERNEL_GS_BASE),
 	PASS(MSR_TSC_AUX),
-	/* Four counters that count nothing: every AMD64 processor has them, and no CPUID bit says so (APM vol. 2, 13.2.1). */
+	/* Four counters that stand: every AMD64 processor has them without a CPUID bit (APM vol. 2, 13.2.1). */
 	AMD_FIXED_TO(MSR_AMD_PERF_CTL0, MSR_AMD_PERF_CTR3, 0),
 	AMD_FIXED(MSR_AMD_SYSCFG, 0),
-	AMD_FIXED(MSR_AMD_HWCR, HWCR_TSC_FREQ_SEL),	/* the TSC counts at the P0 rate: Linux reports a bug without it */
+	AMD_FIXED(MSR_AMD_HWCR, HWCR_TSC_FREQ_SEL),	/* TSC at the P0 rate, or Linux reports a bug */
 	AMD_FIXED(MSR_AMD_NB_CFG, 0),		/* Linux switches extended PCI access through it */
 	AMD_VALUE(MSR_AMD_VM_CR, VM_CR_SVM_LOCK | VM_CR_SVMDIS),
 	AMD_FIXED(MSR_AMD_LS_CFG, 0),

@@ -66,7 +66,7 @@ bool pvclock_write_time(struct vcpu *vcpu, uint64_t val)
 }
 
 /*
- * Wall-clock time at the origin, in ns: a guest adds its system time. What the RTC shows is base_seconds at base_time, which
+ * Wall-clock time at the origin, in ns: a guest adds its system time. The RTC shows base_seconds at base_time, which
  * lies behind the origin as soon as the guest has set its RTC. Before 1970 the interface has no words for it: 0.
  */
 static uint64_t wall_at_origin(const struct rtc_state *rtc)

@@ -111,7 +111,8 @@ void pc_build(struct pc *pc)
 	debugcon_init(&m->debugcon, &back, count_exit, pc);
 	must(pic_map(&m->pic, &vm->pio) || ioapic_map(&m->ioapic, &vm->mmio) || pit_map(&m->pit, &vm->pio) ||
 	     rtc_map(&m->rtc, &vm->pio) || uart_map(&m->uart, &vm->pio, 0x3f8) || i8042_map(&m->i8042, &vm->pio) ||
-	     acpi_pm_map(&m->acpi_pm, &vm->pio) || debugcon_map(&m->debugcon, &vm->pio) || crtc_map(&m->crtc, &vm->pio));
+	     acpi_pm_map(&m->acpi_pm, &vm->pio) || debugcon_map(&m->debugcon, &vm->pio) ||
+	     crtc_map(&m->crtc, &vm->pio));
 }
 
 void pc_destroy(struct pc *pc)

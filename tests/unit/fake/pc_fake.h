@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The chips of a PC on their buses with the wires of hv/machine.c, and one processor's local APIC; no virtio, no memory.
- * What leaves the chips is counted, bytes are taken as `room` allows.
+ * The chips of a PC on their buses with the wires of hv/machine.c, and one processor's local APIC; no virtio, no
+ * memory. What leaves the chips is counted, bytes are taken as `room` allows.
  */
 #include "hv/bus.h"
 #include "hv/machine.h"
