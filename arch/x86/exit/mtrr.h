@@ -9,7 +9,6 @@ struct vcpu;
 /* vcpu->mtrr: eight base/mask pairs, eleven fixed-range registers, the default type. */
 enum {
 	MTRR_PAIRS = 8, MTRR_VARIABLE = 2 * MTRR_PAIRS, MTRR_FIXED = MTRR_VARIABLE, MTRR_DEFAULT = MTRR_FIXED + 11,
-	MTRR_COUNT,
 };
 
 #define MTRRCAP_FIX	0x100U

@@ -28,7 +28,7 @@ struct guest_state {
 	uint64_t       cr2, dr[4], dr6, dr7;		/* dr7 as the guest reads it; reg has the processor's */
 	uint64_t       xcr0, xss;
 	uint64_t       tsc_offset, tsc_adjust, tsc_aux;
-	uint64_t       misc_enable, bios_sign, pv_time, pv_wall;
+	uint64_t       misc_enable, pv_time, pv_wall;
 	uint64_t       mtrr[MTRR_REGS];
 	struct guest_event pending;
 	uint32_t       run_state;			/* enum vcpu_state */
