@@ -85,6 +85,7 @@ UNIT_dump := hv/dump.c $(VCPU_FAKE)
 UNIT_terminal := hv/terminal.c
 UNIT_partial := hv/partial.c
 UNIT_serial :=
+UNIT_keyboard :=
 UNIT_console := hv/console.c hv/console_input.c hv/partial.c hv/terminal.c hv/log.c hv/lib/format.c
 UNIT_paste := hv/console_input.c hv/terminal.c
 UNIT_fb := drivers/fb.c drivers/font.c hv/timer.c tests/unit/fake/clock_fake.c
