@@ -12,9 +12,9 @@
 #define TRACE_RING	16U	/* power of two */
 #define TRACE_REASONS	176U	/* at least the rows of either vendor's exit table, which assert it */
 
-enum touch_kind { TOUCH_IN, TOUCH_OUT, TOUCH_LOAD, TOUCH_STORE, TOUCH_RDMSR, TOUCH_WRMSR, TOUCH_KINDS };
+enum touch_kind { TOUCH_OUT, TOUCH_IN, TOUCH_LOAD, TOUCH_STORE, TOUCH_RDMSR, TOUCH_WRMSR, TOUCH_KINDS };
 
-/* A port, a guest-physical address or an MSR that a handler was asked for; in the slot of its exit in the ring. */
+/* A port, a guest-physical address or an MSR that a handler was asked for; in the slot behind that of its exit in the ring. */
 struct touch {
 	uint64_t exit;		/* trace.total at that time: an older one means that the exit touched nothing */
 	uint64_t what;		/* the address, with enum touch_kind in the topmost byte: two stores at each access */
@@ -37,13 +37,13 @@ static inline void trace_exit(struct trace *trace, const struct exit_record *rec
 
 static inline void trace_touch(struct trace *trace, enum touch_kind kind, uint64_t addr)
 {
-	trace->touched[(trace->total - 1) % TRACE_RING] = (struct touch){ trace->total, (uint64_t)kind << TOUCH_SHIFT | addr };
+	trace->touched[trace->total % TRACE_RING] = (struct touch){ trace->total, (uint64_t)kind << TOUCH_SHIFT | addr };
 }
 
 /* What exit number n, counted from 0, touched; NULL: nothing, or it is too long ago. */
 static inline const struct touch *trace_touched(const struct trace *trace, uint64_t n)
 {
-	const struct touch *touch = &trace->touched[n % TRACE_RING];
+	const struct touch *touch = &trace->touched[(n + 1) % TRACE_RING];
 
 	return touch->exit == n + 1 ? touch : NULL;
 }
