@@ -438,6 +438,58 @@ static void test_mode_switches(void **unused)
 	vcpu_fake_free(&fake);
 }
 
+/* PAE paging: SDM vol. 3, 4.4.1 "PDPTE Registers"; what is refused leaves everything as it was. */
+static void test_pae_pointers(void **unused)
+{
+	const uint64_t good = 0x4000, bad = 0x5000;
+
+	(void)unused;
+	vcpu_fake_protected(&fake);
+	build(rich_intel, 7, 1, true);
+	fake.vm.cpuid = &table;
+	vcpu_fake_set_word(&fake, bad + 24, 5);
+	vcpu_fake_set_word(&fake, good + 24, 4);	/* not present */
+	fake.regs[REG_CR4] = CR4_PAE;
+	fake.regs[REG_CR3] = bad;
+	assert_false(mov_to(0, 0x80000011));
+	assert_int_equal(fake.regs[REG_CR0], CR0_PE);
+	fake.regs[REG_EFER] = EFER_LME;			/* four levels: they are tables like others */
+	assert_true(mov_to(0, 0x80000011));
+	fake.regs[REG_EFER] = 0;
+	fake.regs[REG_CR0] = CR0_PE;
+	assert_true(mov_to(3, bad));			/* without paging a CR3 is a number */
+	assert_true(mov_to(3, good));
+	assert_true(mov_to(0, 0x80000011));
+	assert_false(mov_to(3, bad));
+	assert_int_equal(fake.regs[REG_CR3], good);
+	fake.regs[REG_CR3] = bad;
+	assert_false(mov_to(4, CR4_PAE | CR4_PGE));
+	assert_int_equal(fake.regs[REG_CR4], CR4_PAE);
+	assert_true(mov_to(4, CR4_PAE | CR4_TSD));	/* reads none of them */
+	assert_false(mov_to(0, 0xc0000011));
+	assert_true(mov_to(0, 0x80000031));
+	assert_true(mov_to(0, 0x31));
+	vcpu_fake_free(&fake);
+}
+
+/* Long mode does not begin with a 16-bit TSS in TR: SDM vol. 3, 10.8.5. */
+static void test_long_mode_tss(void **unused)
+{
+	(void)unused;
+	vcpu_fake_protected(&fake);
+	build(rich_intel, 7, 1, true);
+	fake.vm.cpuid = &table;
+	fake.regs[REG_EFER] = EFER_LME;
+	fake.regs[REG_CR4] = CR4_PAE;
+	fake.segs[SEG_TR] = (struct segment){ .selector = 0x30, .limit = 43, .rights = SEG_P | 3 };
+	assert_false(mov_to(0, 0x80000011));
+	assert_int_equal(fake.regs[REG_EFER], EFER_LME);
+	assert_int_equal(fake.regs[REG_CR0], CR0_PE);
+	fake.segs[SEG_TR].rights = SEG_P | 0xb;
+	assert_true(mov_to(0, 0x80000011));
+	vcpu_fake_free(&fake);
+}
+
 static void test_lmsw_and_clts(void **unused)
 {
 	const struct cr_access clear = { .op = CR_LMSW, .lmsw = 0 }, set = { .op = CR_LMSW, .lmsw = 0xffff };
@@ -483,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_msr_vendors), cmocka_unit_test(test_rdpmc), cmocka_unit_test(test_msr_table),
 		cmocka_unit_test(test_cr_writes),
 		cmocka_unit_test(test_mode_switches),
+		cmocka_unit_test(test_pae_pointers), cmocka_unit_test(test_long_mode_tss),
 		cmocka_unit_test(test_lmsw_and_clts),
 		cmocka_unit_test(test_xcr0),
 	};

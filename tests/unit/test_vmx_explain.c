@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/vmx.h"
@@ -73,6 +74,7 @@ struct state {
 };
 
 static struct state state;
+struct cpu_features cpu_features = { .phys_bits = 40 };
 
 static uint64_t read_field(void *ctx, uint32_t field)
 {
@@ -171,6 +173,10 @@ static const struct breakage breakages[] = {
 	  VMCS_GUEST_INTERRUPTIBILITY, "blocks" },
 	{ { VMCS_ENTRY_INTR_INFO, EVENT(VEVENT_NMI, 2) }, { VMCS_GUEST_INTERRUPTIBILITY, 8 },
 	  VMCS_GUEST_INTERRUPTIBILITY, "blocks" },
+	{ { VMCS_ENTRY_CONTROLS, 0xd1ff }, { VMCS_GUEST_PDPTE0, 3 }, VMCS_GUEST_PDPTE0, "27.3.1.6" },
+	{ { VMCS_ENTRY_CONTROLS, 0xd1ff }, { VMCS_GUEST_PDPTE1, 0x21 }, VMCS_GUEST_PDPTE1, "27.3.1.6" },
+	{ { VMCS_ENTRY_CONTROLS, 0xd1ff }, { VMCS_GUEST_PDPTE2, BIT(40) | 1 }, VMCS_GUEST_PDPTE2, "27.3.1.6" },
+	{ { VMCS_ENTRY_CONTROLS, 0xd1ff }, { VMCS_GUEST_PDPTE3, BIT(63) | 1 }, VMCS_GUEST_PDPTE3, "27.3.1.6" },
 	{ NOTHING, { VMCS_VMCS_LINK_POINTER, 0x1001 }, VMCS_VMCS_LINK_POINTER, "all ones" },
 };
 

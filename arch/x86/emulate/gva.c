@@ -126,16 +126,19 @@ bool walk_is_pae(struct vcpu *vcpu)
 bool walk_pae_pointers(struct vcpu *vcpu, uint64_t cr3, uint64_t pointers[PAE_POINTERS])
 {
 	uint64_t reserved = PAE_POINTER_RESERVED | FIELD(63, cpu_features.phys_bits);
+	bool     are_good = true;
 
 	if (!cpu_features.is_amd)
 		reserved |= PAE_POINTER_ACCESSED;
 	for (unsigned i = 0; i < PAE_POINTERS; i++) {
 		if (!gpm_read64(&vcpu->vm->gpm, gpa((cr3 & PAE_ROOT) + i * sizeof(uint64_t)), &pointers[i]))
 			pointers[i] = 0;
-		if ((pointers[i] & PAE_POINTER_P) && (pointers[i] & reserved))
-			return false;
+		if (!(pointers[i] & PAE_POINTER_P) || !(pointers[i] & reserved))
+			continue;
+		pointers[i] = 0;
+		are_good = false;
 	}
-	return true;
+	return are_good;
 }
 
 gva_t gva_of_rip(struct vcpu *vcpu, enum insn_mode mode)

@@ -75,7 +75,8 @@ bool gva_write_system(struct vcpu *vcpu, gva_t addr, const void *from, size_t le
 
 /*
  * PAE paging, where the four entries that CR3 points to are loaded with it and must be good then (SDM vol. 3,
- * 4.4.1 "PDPTE Registers"). False: one that is present has reserved bits set. One outside RAM counts as absent.
+ * 4.4.1 "PDPTE Registers"). False: one that is present has reserved bits set; it counts as absent
+ * in pointers, and so does one outside RAM.
  */
 #define PAE_POINTERS	4U
 bool walk_is_pae(struct vcpu *vcpu);

@@ -6,6 +6,8 @@
  */
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/emulate/walk.h"
+#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
@@ -19,6 +21,7 @@
 /* Changes of these need our hand: paging mode, address-space tags, what may never be set. */
 #define CR4_TRAPPED	(CR4_PAE | CR4_PCIDE | CR4_LA57 | CR4_VMXE | CR4_SMXE)
 #define CR3_PCID	FIELD(11, 0)
+#define TSS_BUSY_16	0x3U	/* a type of TR: SDM vol. 3, table 3-2 */
 
 uint64_t cr0_guest_allowed(void)
 {
@@ -59,6 +62,28 @@ static bool is_code64(struct vcpu *vcpu)
 	return cs.rights & SEG_L;
 }
 
+/* Changes of these make the processor read the four entries that CR3 points to in PAE paging: SDM vol. 3, 4.4.1. */
+#define CR0_PAE_LOADS	(CR0_PG | CR0_CD | CR0_NW)
+#define CR4_PAE_LOADS	(CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
+
+/* Would these registers be PAE paging with entries that the processor refuses? */
+static bool has_bad_pointers(struct vcpu *vcpu, uint64_t cr0, uint64_t cr3, uint64_t cr4)
+{
+	uint64_t pointers[PAE_POINTERS];
+
+	return (cr0 & CR0_PG) && (cr4 & CR4_PAE) && !(virt->get(vcpu, REG_EFER) & EFER_LME) &&
+	       !walk_pae_pointers(vcpu, cr3, pointers);
+}
+
+/* Intel's processors refuse to begin IA-32e mode with a 16-bit TSS (SDM vol. 3, 10.8.5), AMD's do not mind. */
+static bool is_tss_too_old(struct vcpu *vcpu)
+{
+	struct segment tr;
+
+	virt->get_seg(vcpu, SEG_TR, &tr);
+	return !cpu_features.is_amd && (tr.rights & (SEG_S | SEG_TYPE_MASK)) == TSS_BUSY_16;
+}
+
 /* Paging goes on or off: may it, and what becomes of EFER.LMA? */
 static bool switch_paging(struct vcpu *vcpu, bool turns_on)
 {
@@ -67,7 +92,7 @@ static bool switch_paging(struct vcpu *vcpu, bool turns_on)
 	if (turns_on) {
 		if (!(efer & EFER_LME))
 			return true;
-		if (!(cr4 & CR4_PAE) || is_code64(vcpu))
+		if (!(cr4 & CR4_PAE) || is_code64(vcpu) || is_tss_too_old(vcpu))
 			return false;
 		efer |= EFER_LMA;
 	} else {
@@ -87,6 +112,9 @@ static bool set_cr0(struct vcpu *vcpu, uint64_t val)
 	if (hi32(val) || ((val & CR0_PG) && !(val & CR0_PE)) || ((val & CR0_NW) && !(val & CR0_CD)))
 		return false;
 	val = (val & cr0_guest_allowed()) | CR0_ET;	/* reserved low bits are ignored, ET reads one */
+	if (((val ^ old) & CR0_PAE_LOADS) &&
+	    has_bad_pointers(vcpu, val, virt->get(vcpu, REG_CR3), virt->get(vcpu, REG_CR4)))
+		return false;
 	if (((val ^ old) & CR0_PG) && !switch_paging(vcpu, val & CR0_PG))
 		return false;
 	virt->set(vcpu, REG_CR0, val);
@@ -103,9 +131,19 @@ static bool set_cr4(struct vcpu *vcpu, uint64_t val)
 		return false;
 	if ((val & ~old & CR4_PCIDE) && (!(efer & EFER_LMA) || (virt->get(vcpu, REG_CR3) & CR3_PCID)))
 		return false;
+	if (((val ^ old) & CR4_PAE_LOADS) && has_bad_pointers(vcpu, virt->get(vcpu, REG_CR0), virt->get(vcpu, REG_CR3), val))
+		return false;
 	virt->set(vcpu, REG_CR4, val);
 	if ((val ^ old) & (CR4_PAE | CR4_PCIDE | CR4_PGE | CR4_SMEP))
 		virt->flush(vcpu);	/* these changes invalidate translations: SDM vol. 3, 4.10.4.1 */
+	return true;
+}
+
+static bool set_cr3(struct vcpu *vcpu, uint64_t val)
+{
+	if (has_bad_pointers(vcpu, virt->get(vcpu, REG_CR0), val, virt->get(vcpu, REG_CR4)))
+		return false;
+	virt->set(vcpu, REG_CR3, val & ~BIT(63));	/* the no-flush bit is not stored */
 	return true;
 }
 
@@ -116,8 +154,8 @@ static bool set_cr(struct vcpu *vcpu, unsigned cr, uint64_t val)
 	if (cr == 4)
 		return set_cr4(vcpu, val);
 	if (cr == 3)
-		virt->set(vcpu, REG_CR3, val & ~BIT(63));	/* the no-flush bit is not stored */
-	else if (cr == 8 && val <= 15)
+		return set_cr3(vcpu, val);
+	if (cr == 8 && val <= 15)
 		lapic_cr8_write(&vcpu->lapic, val);
 	else
 		return false;

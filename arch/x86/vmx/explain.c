@@ -9,6 +9,7 @@
  */
 #include <stddef.h>
 
+#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/cpu_state.h"
@@ -386,6 +387,20 @@ static bool bad_blocked_event(const struct check *c)
 	       (type == VEVENT_NMI && (block & (BLOCK_MOV_SS | BLOCK_NMI)));
 }
 
+static bool bad_pointer(const struct check *c, unsigned index)
+{
+	const uint64_t present = BIT(0), reserved = FIELD(8, 5) | FIELD(2, 1) | FIELD(63, cpu_features.phys_bits);
+	bool is_pae = (rd(c, VMCS_GUEST_CR0) & CR0_PG) && (rd(c, VMCS_GUEST_CR4) & CR4_PAE) && !is_long_guest(c);
+	uint64_t entry = rd(c, VMCS_GUEST_PDPTE0 + 2 * index);
+
+	return is_pae && (secondary(c) & PROC2_EPT) && (entry & present) && (entry & reserved);
+}
+
+static bool bad_pointer0(const struct check *c) { return bad_pointer(c, 0); }
+static bool bad_pointer1(const struct check *c) { return bad_pointer(c, 1); }
+static bool bad_pointer2(const struct check *c) { return bad_pointer(c, 2); }
+static bool bad_pointer3(const struct check *c) { return bad_pointer(c, 3); }
+
 static bool bad_link(const struct check *c)
 {
 	uint64_t link = rd(c, VMCS_VMCS_LINK_POINTER);
@@ -452,6 +467,10 @@ static const struct rule rules[] = {
 	{ VMCS_GUEST_INTERRUPTIBILITY, bad_interruptibility, "reserved bits set, or blocking by STI and MOV SS at once (27.3.1.5)" },
 	{ VMCS_GUEST_INTERRUPTIBILITY, bad_sti, "blocking by STI needs RFLAGS.IF (27.3.1.5)" },
 	{ VMCS_GUEST_INTERRUPTIBILITY, bad_blocked_event, "an event is injected that this state blocks (27.3.1.5)" },
+	{ VMCS_GUEST_PDPTE0, bad_pointer0, "reserved bits must be 0 when it is present (27.3.1.6)" },
+	{ VMCS_GUEST_PDPTE1, bad_pointer1, "reserved bits must be 0 when it is present (27.3.1.6)" },
+	{ VMCS_GUEST_PDPTE2, bad_pointer2, "reserved bits must be 0 when it is present (27.3.1.6)" },
+	{ VMCS_GUEST_PDPTE3, bad_pointer3, "reserved bits must be 0 when it is present (27.3.1.6)" },
 	{ VMCS_VMCS_LINK_POINTER, bad_link, "must be all ones or 4 KiB aligned (27.3.1.5)" },
 };
 

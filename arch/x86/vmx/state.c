@@ -9,6 +9,7 @@
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
+#include "arch/x86/emulate/walk.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
 #include "arch/x86/vmx/state.h"
@@ -20,7 +21,6 @@
 #include "hv/vm.h"
 
 #define CR0_TRAPPED	(CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
-#define PAE_ROOT	FIELD(31, 5)
 #define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
 
 extern char vmx_exit_landing[];		/* switch.asm */
@@ -210,15 +210,14 @@ uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
  */
 static void reload_pdptes(struct vcpu *vcpu)
 {
-	uint64_t cr3 = vmread(VMCS_GUEST_CR3) & PAE_ROOT, entry;
-	bool is_pae = (vmread(VMCS_GUEST_CR0) & CR0_PG) && (vmread(VMCS_GUEST_CR4) & CR4_PAE) &&
-		      !(vmread(VMCS_GUEST_IA32_EFER) & EFER_LMA);
+	uint64_t pointers[PAE_POINTERS];
 
-	for (unsigned i = 0; is_pae && i < 4; i++) {
-		if (!gpm_read64(&vcpu->vm->gpm, gpa(cr3 + i * sizeof(entry)), &entry))
-			entry = 0;	/* not present: the guest faults, as it should */
-		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, entry);
-	}
+	if (!walk_is_pae(vcpu))
+		return;
+	/* Checked by exit/cr.c: if they have changed since, bad ones are absent, and the entry is not refused. */
+	(void)!walk_pae_pointers(vcpu, vmread(VMCS_GUEST_CR3), pointers);
+	for (unsigned i = 0; i < PAE_POINTERS; i++)
+		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pointers[i]);
 }
 
 static void set_efer(struct vmx_vcpu *vmx, uint64_t val)
