@@ -317,7 +317,7 @@ interrupts:
 	mov	dword [count], 0
 	call	send_nmi
 	mov	ecx, 1000
-.spin:	out	0x80, al
+.spin:	out	0x80, al		; an exit: QEMU changes tasks unseen
 	cmp	dword [count], 2
 	loopne	.spin
 	CHECK_EQ [count], 2, "task.nmi-count"

@@ -70,6 +70,11 @@ static uint32_t bits_of(const uint8_t *numbers, size_t count)
 	return sum;
 }
 
+uint32_t svm_exceptions_wanted(void)
+{
+	return bits_of(exceptions_wanted, countof(exceptions_wanted));
+}
+
 /* A spin loop of this many PAUSEs, each less than THRESHOLD ticks after the one before, leaves the guest. */
 #define PAUSE_COUNT	3000
 #define PAUSE_THRESHOLD	128
@@ -80,7 +85,7 @@ void svm_controls_init(struct vmcb_control *control, const struct svm_features *
 	control->intercept_cr_read = (uint16_t)bits_of(cr_reads_wanted, countof(cr_reads_wanted));
 	control->intercept_cr_write = (uint16_t)bits_of(cr_writes_wanted, countof(cr_writes_wanted));
 	control->intercept_dr_read = control->intercept_dr_write = DR_ALL;
-	control->intercept_exceptions = bits_of(exceptions_wanted, countof(exceptions_wanted));
+	control->intercept_exceptions = svm_exceptions_wanted();
 	control->intercept_vector3 = or_all(vector3_wanted, countof(vector3_wanted));
 	control->intercept_vector4 = or_all(vector4_wanted, countof(vector4_wanted));
 	control->intercept_vector5 = or_all(vector5_wanted, countof(vector5_wanted));

@@ -207,17 +207,24 @@ static uint64_t take_debug_status(struct vmcb *vmcb)
 	return !bits && (vmcb->save.rflags & RFLAGS_TF) ? DR6_BS : bits;
 }
 
+/* #DB, #AC and #MC always come here, the others only while inject.c steps over an IRET. */
 static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 {
+	const uint64_t with_error = BIT(VEC_DF) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) | BIT(VEC_GP) | BIT(VEC_PF) | BIT(VEC_AC);
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 	uint8_t vector = (uint8_t)(vmcb->control.exitcode - SVM_EXIT_EXCP_DE);
 	struct exc_info info = {
 		.vector = vector,
-		.has_error = vector == VEC_AC,
-		.error = vector == VEC_AC ? (uint32_t)vmcb->control.exitinfo1 : 0,
+		.has_error = with_error & BIT(vector),
+		.error = with_error & BIT(vector) ? (uint32_t)vmcb->control.exitinfo1 : 0,
 		.dr6_bits = vector == VEC_DB ? take_debug_status(vmcb) : 0,
+		.fault_addr = vmcb->control.exitinfo2,
 	};
 
+	if (vector == VEC_DB && svm_is_own_step(vcpu, &info.dr6_bits)) {
+		exit_progress(vcpu);
+		return EXIT_RESUME;
+	}
 	return exit_exception(vcpu, &info);
 }
 
@@ -261,10 +268,11 @@ static enum exit_result svm_exit_iret(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
-	svm->iret_seen = true;
+	svm->iret_seen = vcpu->nmi_blocked;
 	svm->iret_rip = vcpu->exit.rip;
 	svm->vmcb->control.intercept_vector3 &= ~INTERCEPT_IRET;
 	svm->vmcb->control.clean_bits &= ~CLEAN_I;
+	vcpu->irq_check = true;		/* if another waits, deliver steps over this one */
 	exit_progress(vcpu);
 	return EXIT_RESUME;
 }

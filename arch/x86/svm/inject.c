@@ -6,12 +6,14 @@
  * An interrupt window is a virtual interrupt that is never delivered: V_IRQ pending with the VINTR
  * intercept set exits the moment the guest could take it (APM vol. 2, 15.21.4 "Injecting Virtual (INTR)
  * Interrupts"). An NMI ends with IRET, which is intercepted while one is handled; the exit comes before
- * the IRET has run, so NMIs stay blocked until RIP has left it.
+ * the IRET has run, so NMIs stay blocked until RIP has left it. If another is waiting for that, the IRET is run as a
+ * single step, of which the guest notices nothing.
  */
 #include "arch/x86/svm/svm.h"
 
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/inject.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
@@ -50,6 +52,73 @@ void svm_block_nmi(struct vcpu *vcpu)
 	set_intercept(&svm->vmcb->control, INTERCEPT_IRET, true);
 }
 
+/* ---- One step over the IRET of an NMI's handler ---- */
+
+/*
+ * An NMI waits for an IRET that is the next instruction. With NT set it changes tasks, which exits by itself; where it
+ * does not (QEMU), the step would leave TF in the flags of the old task.
+ */
+static bool wants_step(const struct vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = svm_of(vcpu);
+
+	return vcpu->nmi_pending && vcpu->nmi_blocked && svm->iret_seen && !(svm->vmcb->save.rflags & RFLAGS_NT);
+}
+
+/*
+ * One entry with RFLAGS.TF set, whose #DB is ours. IRET may raise an exception instead, whose frame would show
+ * the guest that TF: so for this entry all exceptions leave the guest, and are given back without it.
+ */
+static void begin_step(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	svm->is_stepping = true;
+	svm->step_tf = vmcb->save.rflags & RFLAGS_TF;
+	vmcb->save.rflags |= RFLAGS_TF;
+	vmcb->control.intercept_exceptions = ~(uint32_t)BIT(VEC_NMI);	/* bit 2 is reserved: NMIs have their own */
+	vmcb->control.clean_bits &= ~CLEAN_I;
+}
+
+/*
+ * At the next exit, whatever it is. A #DB with BS, or without any reason (Bochs gives none), came behind the IRET, and
+ * its flags are those that IRET loaded; everything else came before, and the IRET has yet to run.
+ */
+static void end_step(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+	uint32_t code = (uint32_t)vmcb->control.exitcode;
+	bool is_db = code == SVM_EXIT_EXCP_DB;
+	bool is_exception = code >= SVM_EXIT_EXCP_DE && code <= SVM_EXIT_EXCP_XF;
+
+	svm->is_stepping = false;
+	svm->is_stepped = is_db && ((vmcb->save.dr6 & DR6_BS) || !(vmcb->save.dr6 & DR6_STATUS));
+	vmcb->control.intercept_exceptions = svm_exceptions_wanted();
+	vmcb->control.clean_bits &= ~CLEAN_I;
+	if (!svm->is_stepped && vmcb->save.rip == svm->iret_rip && !svm->step_tf)
+		vmcb->save.rflags &= ~RFLAGS_TF;
+	vcpu->irq_check = true;		/* deliver steps again, if that is still what it takes */
+	if (is_exception && !is_db) {
+		svm->iret_seen = false;	/* an IRET that faults lifts the blocking all the same (APM vol. 2, 8.2.3) */
+		(void)exit_nmi_window(vcpu);
+	}
+}
+
+/* A #DB exit: true when it is our step and nothing else. If the guest has its own reasons, they are left in *dr6_bits. */
+bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	bool is_ours = svm->is_stepped;
+
+	svm->is_stepped = false;
+	if (!is_ours)
+		return false;
+	*dr6_bits = svm->step_tf ? *dr6_bits | DR6_BS : *dr6_bits & ~DR6_BS;
+	return !*dr6_bits;
+}
+
 static void write_event(struct vcpu *vcpu, struct vevent *event)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -61,8 +130,12 @@ static void write_event(struct vcpu *vcpu, struct vevent *event)
 		svm->vmcb->save.cr2 = vcpu->cr2;	/* injection does not touch CR2 either */
 		svm->vmcb->control.clean_bits &= ~CLEAN_CR2;
 	}
-	if (event->type == VEVENT_NMI)
+	if (event->type == VEVENT_NMI) {
 		svm_block_nmi(vcpu);
+	} else if (svm->iret_seen) {	/* the event goes before the IRET: wait for it anew */
+		svm->iret_seen = false;
+		set_intercept(&svm->vmcb->control, INTERCEPT_IRET, true);
+	}
 }
 
 static void inject(struct vcpu *vcpu, enum inject_what what)
@@ -108,6 +181,11 @@ void svm_deliver(struct vcpu *vcpu)
 	};
 	plan = inject_decide(&facts);
 	inject(vcpu, plan.what);
+	if (plan.what == INJECT_NOTHING && wants_step(vcpu))
+		begin_step(vcpu);
+	/* It waits behind something else: the handler of that ends with IRET, if nothing makes the guest leave before. */
+	if (plan.want_nmi_window && !vcpu->nmi_blocked)
+		set_intercept(&vmcb->control, INTERCEPT_IRET, true);
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
 	/* As svm_keep_shadow says, an open window would exit inside the shadow: it waits, the host's timer looks again. */
@@ -150,13 +228,15 @@ void svm_take_interrupted(struct vcpu *vcpu)
 	const struct vmcb *vmcb = svm->vmcb;
 	struct vevent event;
 
+	if (svm->is_stepping)
+		end_step(vcpu);
 	if (svm_decode_event(vmcb->control.exitintinfo, &event)) {
 		vcpu->pending = event;
 		vcpu->irq_check = true;
 		if (event.type == VEVENT_NMI)
 			vcpu->nmi_blocked = false;	/* it blocks again when it is injected again */
 	}
-	if (svm->iret_seen && vmcb->save.rip != svm->iret_rip) {
+	if (svm->iret_seen && (svm->is_stepped || vmcb->save.rip != svm->iret_rip)) {
 		svm->iret_seen = false;
 		(void)exit_nmi_window(vcpu);
 	}

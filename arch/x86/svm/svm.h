@@ -331,24 +331,24 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 	X(0x037, DR7_WRITE,	"DR7_WRITE",		svm_exit_dr)
 
 #define SVM_EXITS_EXCEPTION(X)							\
-	X(0x040, EXCP_DE,	"EXCP0 #DE",		NULL)			\
+	X(0x040, EXCP_DE,	"EXCP0 #DE",		svm_exit_exception)	\
 	X(0x041, EXCP_DB,	"EXCP1 #DB",		svm_exit_exception)	\
 	X(0x042, EXCP_NMI,	"EXCP2",		NULL)			\
-	X(0x043, EXCP_BP,	"EXCP3 #BP",		NULL)			\
-	X(0x044, EXCP_OF,	"EXCP4 #OF",		NULL)			\
-	X(0x045, EXCP_BR,	"EXCP5 #BR",		NULL)			\
-	X(0x046, EXCP_UD,	"EXCP6 #UD",		NULL)			\
-	X(0x047, EXCP_NM,	"EXCP7 #NM",		NULL)			\
-	X(0x048, EXCP_DF,	"EXCP8 #DF",		NULL)			\
-	X(0x04a, EXCP_TS,	"EXCP10 #TS",		NULL)			\
-	X(0x04b, EXCP_NP,	"EXCP11 #NP",		NULL)			\
-	X(0x04c, EXCP_SS,	"EXCP12 #SS",		NULL)			\
-	X(0x04d, EXCP_GP,	"EXCP13 #GP",		NULL)			\
-	X(0x04e, EXCP_PF,	"EXCP14 #PF",		NULL)			\
-	X(0x050, EXCP_MF,	"EXCP16 #MF",		NULL)			\
+	X(0x043, EXCP_BP,	"EXCP3 #BP",		svm_exit_exception)	\
+	X(0x044, EXCP_OF,	"EXCP4 #OF",		svm_exit_exception)	\
+	X(0x045, EXCP_BR,	"EXCP5 #BR",		svm_exit_exception)	\
+	X(0x046, EXCP_UD,	"EXCP6 #UD",		svm_exit_exception)	\
+	X(0x047, EXCP_NM,	"EXCP7 #NM",		svm_exit_exception)	\
+	X(0x048, EXCP_DF,	"EXCP8 #DF",		svm_exit_exception)	\
+	X(0x04a, EXCP_TS,	"EXCP10 #TS",		svm_exit_exception)	\
+	X(0x04b, EXCP_NP,	"EXCP11 #NP",		svm_exit_exception)	\
+	X(0x04c, EXCP_SS,	"EXCP12 #SS",		svm_exit_exception)	\
+	X(0x04d, EXCP_GP,	"EXCP13 #GP",		svm_exit_exception)	\
+	X(0x04e, EXCP_PF,	"EXCP14 #PF",		svm_exit_exception)	\
+	X(0x050, EXCP_MF,	"EXCP16 #MF",		svm_exit_exception)	\
 	X(0x051, EXCP_AC,	"EXCP17 #AC",		svm_exit_exception)	\
 	X(0x052, EXCP_MC,	"EXCP18 #MC",		svm_exit_exception)	\
-	X(0x053, EXCP_XF,	"EXCP19 #XF",		NULL)
+	X(0x053, EXCP_XF,	"EXCP19 #XF",		svm_exit_exception)
 
 #define SVM_EXITS_MISC(X)							\
 	X(0x060, INTR,		"INTR",			svm_exit_intr)		\
@@ -468,6 +468,9 @@ struct svm_vcpu {
 	uint8_t  fetched;		/* enum fetch_result of the bytes at RIP, where the length comes from them */
 	uint64_t iret_rip;		/* the IRET that will end an NMI handler */
 	bool     iret_seen;
+	bool     is_stepping;		/* the next entry lasts for that IRET only: inject.c */
+	bool     step_tf;		/* and this was its RFLAGS.TF */
+	bool     is_stepped;		/* this exit is the end of such a step */
 	uint64_t shadow_rip;		/* the instruction an interrupt shadow covers, if it exited before it ran */
 	uint32_t shadow_exits;		/* how often it has since */
 };
@@ -486,6 +489,7 @@ void svm_cpu_on(void);
 void svm_cpu_off(void);
 /* controls.c */
 void svm_controls_init(struct vmcb_control *control, const struct svm_features *features, bool has_siblings);
+uint32_t svm_exceptions_wanted(void);
 void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_features *features);
 /* state.c */
 int  svm_vcpu_create(struct vcpu *vcpu);
@@ -524,6 +528,7 @@ void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);
 void svm_keep_shadow(struct vcpu *vcpu);
 void svm_block_nmi(struct vcpu *vcpu);
+bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits);
 /* save.c */
 void svm_load(struct vcpu *vcpu);
 void svm_put(struct vcpu *vcpu);
