@@ -107,15 +107,20 @@ void vcpu_kick(struct vcpu *vcpu)
 	this_cpu()->attention = true;	/* it slept and may go first: the scheduler looks */
 }
 
-void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
+void vcpu_inject_event(struct vcpu *vcpu, const struct vevent *event)
 {
-	struct vevent event = { .is_valid = true, .type = VEVENT_EXCEPTION, .vector = vector,
-				.has_error = has_error, .error = error };
-
 	exit_progress(vcpu);
 	vcpu->irq_check = true;
-	if (!inject_combine(&vcpu->pending, &event))
+	if (!inject_combine(&vcpu->pending, event))
 		exit_triple_fault(vcpu);
+}
+
+void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
+{
+	const struct vevent event = { .is_valid = true, .type = VEVENT_EXCEPTION, .vector = vector,
+				      .has_error = has_error, .error = error };
+
+	vcpu_inject_event(vcpu, &event);
 }
 
 void vcpu_inject_pf(struct vcpu *vcpu, uint64_t addr, uint32_t error)

@@ -92,6 +92,7 @@ void vcpu_start_if_due(struct vcpu *vcpu);
 
 /* Queue an exception; error codes for the vectors that have one. A second one escalates (double, triple fault). */
 void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
+void vcpu_inject_event(struct vcpu *vcpu, const struct vevent *event);
 static inline void vcpu_inject_ud(struct vcpu *vcpu) { vcpu_inject(vcpu, VEC_UD, false, 0); }
 static inline void vcpu_inject_gp(struct vcpu *vcpu) { vcpu_inject(vcpu, VEC_GP, true, 0); }
 void vcpu_inject_pf(struct vcpu *vcpu, uint64_t addr, uint32_t error);

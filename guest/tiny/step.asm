@@ -3,6 +3,7 @@
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
+%include "irq.inc"
 %include "debug.inc"
 
 DR6_BS		equ 1 << 14
@@ -63,6 +64,22 @@ main:
 	CHECK_EQ qword [db_count], 1, "step.rep-outsb-count"
 	mov	rax, [db_rip]
 	CHECK_EQ rax, .outs, "step.rep-outsb-rip"
+	; a trap does not push RF
+	xor	eax, eax
+	STEP	"step.rf", cpuid
+	mov	rax, [db_flags]
+	bt	rax, 16
+	CHECK_IF nc, "step.no-rf"
+	; an instruction that raises an interrupt by itself: the step comes behind it all the same, and first
+	call	lapic_on
+	COUNT_GATE 0x40
+	mov	ebx, LAPIC
+	mov	dword [rbx + LAPIC_ICR_HIGH], 0
+	sti
+	STEP	"step.with-interrupt", mov dword [rbx + LAPIC_ICR], 0x40040
+	cli
+	CHECK_COUNT 0x40, 1, "step.with-interrupt irq"
+	STEP	"step.hlt", hlt		; a debug exception ends it: SDM vol. 2, HLT
 	; a fault is no step: #GP comes with TF in its frame, and no #DB before it
 	mov	ecx, 0x1234
 	mov	qword [db_count], 0

@@ -160,6 +160,35 @@ static void test_hardware(void **unused)
 	assert_int_equal(fake_breakpoint_loads, 3);
 }
 
+/* SDM vol. 3, 18.4.3 "Single-Stepping on Branches": with BTF no instruction that we emulate is stepped. */
+static void test_step_due(void **unused)
+{
+	static const struct { uint64_t flags, debugctl; bool want; } rows[] = {
+		{ RFLAGS_ONE, 0, false }, { RFLAGS_TF, 0, true }, { RFLAGS_TF, DEBUGCTL_BTF, false }, { 0, DEBUGCTL_BTF, false },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		fake.regs[REG_RFLAGS] = rows[i].flags;
+		fake.regs[REG_DEBUGCTL] = rows[i].debugctl;
+		assert_int_equal(dr_step_due(&fake.vcpu), rows[i].want);
+	}
+}
+
+/* INT1 is an event of its own type: without a reason in DR6, returning behind itself. */
+static void test_int1(void **unused)
+{
+	(void)unused;
+	fake.vcpu.dr7 |= DR7_GD;
+	dr_raise_int1(&fake.vcpu, 1);
+	assert_int_equal(fake.injected, 1);
+	assert_int_equal(fake.event.type, VEVENT_PRIV_SOFT);
+	assert_int_equal(fake.event.vector, VEC_DB);
+	assert_int_equal(fake.event.insn_len, 1);
+	assert_int_equal(fake.vcpu.dr6, DR6_RESET);
+	assert_int_equal(fake.vcpu.dr7 & DR7_GD, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +198,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_general_detect, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_status, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hardware, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_step_due, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_int1, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("dr", tests, NULL, NULL);

@@ -52,6 +52,21 @@ void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits)
 	vcpu_inject(vcpu, VEC_DB, false, 0);
 }
 
+/* An event of a type of its own: unlike other #DB it pushes the RIP behind itself, and DR6 says nothing. */
+void dr_raise_int1(struct vcpu *vcpu, uint32_t insn_len)
+{
+	const struct vevent event = { .is_valid = true, .type = VEVENT_PRIV_SOFT, .vector = VEC_DB, .insn_len = insn_len };
+
+	vcpu->dr7 &= ~DR7_GD;
+	vcpu_inject_event(vcpu, &event);
+}
+
+/* With BTF set TF stops behind branches only (SDM vol. 3, 18.4.3), and none of those is emulated. */
+bool dr_step_due(struct vcpu *vcpu)
+{
+	return (virt->get(vcpu, REG_RFLAGS) & RFLAGS_TF) && !(virt->get(vcpu, REG_DEBUGCTL) & DEBUGCTL_BTF);
+}
+
 static uint64_t read_dr(const struct vcpu *vcpu, unsigned dr)
 {
 	if (dr < DR_ADDRESSES)

@@ -53,7 +53,9 @@ enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info)
 		panic("machine check while guest %u ran", vcpu->id);
 	if (is_delivery_loop(vcpu, info->vector))
 		return exit_fatal(vcpu, "endless loop delivering exception", info->vector);
-	if (info->vector == VEC_DB)
+	if (info->int1_len)
+		dr_raise_int1(vcpu, info->int1_len);
+	else if (info->vector == VEC_DB)
 		dr_raise(vcpu, info->dr6_bits);
 	else if (info->vector == VEC_PF)
 		vcpu_inject_pf(vcpu, info->fault_addr, info->error);

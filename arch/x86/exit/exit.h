@@ -86,6 +86,7 @@ struct exc_info {
 	bool     has_error;
 	uint32_t error;
 	uint64_t dr6_bits;	/* #DB: what it adds to DR6 */
+	uint32_t int1_len;	/* #DB by INT1: bytes from RIP to where its handler returns; else 0 */
 	uint64_t fault_addr;	/* #PF */
 };
 
@@ -111,6 +112,8 @@ enum exit_result exit_host_nmi(struct vcpu *vcpu);
 void dr_reset(struct vcpu *vcpu);
 void dr_load(const struct vcpu *vcpu);			/* this vCPU is the one that runs here now */
 void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits);	/* #DB, with its reason in DR6 */
+void dr_raise_int1(struct vcpu *vcpu, uint32_t insn_len);	/* #DB by INT1: returns behind it */
+bool dr_step_due(struct vcpu *vcpu);			/* must #DB follow the instruction that is being emulated? */
 void dr_end_task(struct vcpu *vcpu);			/* local breakpoints are the old task's */
 
 /*

@@ -25,7 +25,7 @@ static bool halted_for_good(const struct vm *vm)
 enum exit_result exit_hlt(struct vcpu *vcpu)
 {
 	vcpu->halted_if = virt->get(vcpu, REG_RFLAGS) & RFLAGS_IF;
-	if (vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu)))
+	if (dr_step_due(vcpu) || vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu)))
 		return EXIT_SKIP;
 	vcpu->state = VCPU_HALTED;
 	if (!vcpu->halted_if && halted_for_good(vcpu->vm))

@@ -15,6 +15,7 @@
 #include "arch/x86/exit/pvclock.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
@@ -30,7 +31,6 @@
 #define MISC_ENABLE_LIMIT_CPUID		BIT(22)
 #define MISC_ENABLE_WRITABLE	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_LIMIT_CPUID)
 #define MISC_ENABLE_FIXED	(MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
-#define DEBUGCTL_BTF			BIT(1)
 #define HWCR_TSC_FREQ_SEL		BIT(24)
 #define DE_CFG_LFENCE_SERIALIZE		BIT(1)
 #define MICROCODE_REVISION	BIT(32)		/* any but 0, or guests take the processor for a broken one */

@@ -57,7 +57,7 @@ static enum exit_result run_steps(struct string_op *op)
 {
 	bool is_down = virt->get(op->vcpu, REG_RFLAGS) & RFLAGS_DF;
 	uint64_t amount = is_down ? 0 - (uint64_t)op->size : op->size;
-	bool is_stepped = virt->get(op->vcpu, REG_RFLAGS) & RFLAGS_TF;
+	bool is_stepped = dr_step_due(op->vcpu);
 	struct operand_cpu cpu;
 
 	op->steps_done = 0;

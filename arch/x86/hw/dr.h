@@ -12,6 +12,8 @@
 #define DR6_STATUS	(DR6_B | DR6_BD | DR6_BS | DR6_BT)	/* all that a #DB or a MOV may set */
 #define DR6_RESET	0xffff0ff0ULL	/* the bits that are always one */
 
+#define DEBUGCTL_BTF	BIT(1)		/* IA32_DEBUGCTL: single-step on branches */
+
 #define DR7_ENABLED	FIELD(7, 0)	/* L0, G0 to L3, G3 */
 #define DR7_LOCAL	(BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(8))	/* L0 to L3, LE: gone with a task switch */
 #define DR7_EXACT	FIELD(9, 8)	/* LE, GE */

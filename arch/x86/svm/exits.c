@@ -35,7 +35,7 @@ __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 {
 	svm_of(vcpu)->vmcb->save.rflags &= ~RFLAGS_RF;
 	svm_end_shadow(vcpu);
-	if (svm_of(vcpu)->vmcb->save.rflags & RFLAGS_TF)
+	if (dr_step_due(vcpu))
 		dr_raise(vcpu, DR6_BS);
 }
 

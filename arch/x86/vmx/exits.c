@@ -5,6 +5,7 @@
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx_cpu.h"
@@ -35,6 +36,7 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 	struct exc_info exc = {
 		.vector = event.vector, .has_error = event.has_error, .error = event.error,
 		.dr6_bits = qual, .fault_addr = qual,
+		.int1_len = event.type == VEVENT_PRIV_SOFT ? vcpu->exit.insn_len : 0,
 	};
 
 	no_instruction(vcpu);
@@ -136,13 +138,17 @@ const struct exit_row vmx_rows[VMX_ROW_COUNT] = {
 };
 _Static_assert(VMX_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");
 
-/* What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after it. */
-__attribute__((noinline)) static void clear_instruction_state(uint64_t flags, uint64_t shadow)
+/*
+ * What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after
+ * it. That is raised as an exception, because pending debug exceptions are lost when another event is injected with the
+ * same entry (27.7.3 "Delivery of Pending Debug Exceptions after VM Entry").
+ */
+__attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu, uint64_t flags, uint64_t shadow)
 {
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, shadow & ~(BLOCK_STI | BLOCK_MOV_SS));
 	vmwrite(VMCS_GUEST_RFLAGS, flags & ~RFLAGS_RF);
-	if (flags & RFLAGS_TF)
-		vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+	if (dr_step_due(vcpu))
+		dr_raise(vcpu, DR6_BS);
 }
 
 void vmx_step_over(struct vcpu *vcpu)
@@ -156,5 +162,5 @@ void vmx_step_over(struct vcpu *vcpu)
 	flags = vmread(VMCS_GUEST_RFLAGS);
 	shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 	if ((flags & (RFLAGS_RF | RFLAGS_TF)) | (shadow & (BLOCK_STI | BLOCK_MOV_SS)))
-		clear_instruction_state(flags, shadow);
+		clear_instruction_state(vcpu, flags, shadow);
 }

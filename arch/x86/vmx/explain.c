@@ -12,6 +12,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/vmx.h"
 
@@ -387,6 +388,15 @@ static bool bad_blocked_event(const struct check *c)
 	       (type == VEVENT_NMI && (block & (BLOCK_MOV_SS | BLOCK_NMI)));
 }
 
+/* In a shadow, or halted, a single step is pending exactly when TF is set and BTF is not. */
+static bool bad_pending_debug(const struct check *c)
+{
+	bool is_due = (rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_TF) && !(rd(c, VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF);
+
+	return ((rd(c, VMCS_GUEST_INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS)) || rd(c, VMCS_GUEST_ACTIVITY)) &&
+	       is_due != !!(rd(c, VMCS_GUEST_PENDING_DEBUG) & PENDING_DEBUG_BS);
+}
+
 static bool bad_pointer(const struct check *c, unsigned index)
 {
 	const uint64_t present = BIT(0), reserved = FIELD(8, 5) | FIELD(2, 1) | FIELD(63, cpu_features.phys_bits);
@@ -467,6 +477,7 @@ static const struct rule rules[] = {
 	{ VMCS_GUEST_INTERRUPTIBILITY, bad_interruptibility, "reserved bits set, or blocking by STI and MOV SS at once (27.3.1.5)" },
 	{ VMCS_GUEST_INTERRUPTIBILITY, bad_sti, "blocking by STI needs RFLAGS.IF (27.3.1.5)" },
 	{ VMCS_GUEST_INTERRUPTIBILITY, bad_blocked_event, "an event is injected that this state blocks (27.3.1.5)" },
+	{ VMCS_GUEST_PENDING_DEBUG, bad_pending_debug, "in a shadow BS must be RFLAGS.TF without DEBUGCTL.BTF (27.3.1.5)" },
 	{ VMCS_GUEST_PDPTE0, bad_pointer0, "reserved bits must be 0 when it is present (27.3.1.6)" },
 	{ VMCS_GUEST_PDPTE1, bad_pointer1, "reserved bits must be 0 when it is present (27.3.1.6)" },
 	{ VMCS_GUEST_PDPTE2, bad_pointer2, "reserved bits must be 0 when it is present (27.3.1.6)" },

@@ -47,6 +47,18 @@ static void inject_irq(struct vcpu *vcpu)
 		inject(&event);
 }
 
+/*
+ * In the shadow of STI or MOV SS with TF set an entry wants a single step pending (27.3.1.5), even when the event that is
+ * injected makes it void. The processor says so itself at every exit but that of a #DB.
+ */
+static void mend_pending_debug(struct vcpu *vcpu)
+{
+	uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG);
+
+	if ((vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS)) && dr_step_due(vcpu))
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, pending | PENDING_DEBUG_BS);
+}
+
 static void inject_pending(struct vcpu *vcpu)
 {
 	struct vevent *event = &vcpu->pending;
@@ -56,6 +68,7 @@ static void inject_pending(struct vcpu *vcpu)
 	/* An NMI whose delivery was cut short: the blocking it began must not stop its second start (28.2.4). */
 	if (event->type == VEVENT_NMI)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
+	mend_pending_debug(vcpu);
 	inject(event);
 	event->is_valid = false;
 }

@@ -158,6 +158,12 @@ void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t err
 	fake->error = has_error ? error : ~0U;
 }
 
+void vcpu_inject_event(struct vcpu *vcpu, const struct vevent *event)
+{
+	vcpu_inject(vcpu, event->vector, event->has_error, event->error);
+	fake_of(vcpu)->event = *event;
+}
+
 void vcpu_inject_pf(struct vcpu *vcpu, uint64_t addr, uint32_t error)
 {
 	vcpu->cr2 = addr;

@@ -27,6 +27,7 @@ struct vcpu_fake {
 	unsigned        injected;	/* how many, and the last one */
 	uint8_t         vector;
 	uint32_t        error;
+	struct vevent   event;		/* the last one of a type that is no hardware exception */
 	bool            is_killed;
 	unsigned        flushes;
 	unsigned        progress;	/* exit_progress calls */
