@@ -45,7 +45,7 @@ static const uint32_t vector5_wanted[] = {
  */
 static const uint8_t exceptions_wanted[] = { VEC_DB, VEC_AC, VEC_MC };
 
-/* CR4 for policy, CR8 because the task priority belongs to the APIC we emulate. Reads of CR0: state.c. */
+/* CR4 for policy, CR8 because the task priority belongs to the APIC we emulate. Reads of CR0 and CR4: state.c. */
 static const uint8_t cr_reads_wanted[] = { 8 };
 static const uint8_t cr_writes_wanted[] = { 4, 8 };
 

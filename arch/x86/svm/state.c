@@ -149,6 +149,8 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 		val = efer_of_guest(svm->vmcb);
 	else if (reg == REG_CR0)
 		val |= svm->cr0_hidden;
+	else if (reg == REG_CR4)
+		val &= ~svm->cr4_hidden;
 	return val;
 }
 
@@ -169,6 +171,20 @@ static uint64_t hide_cr0(struct svm_vcpu *svm, uint64_t val)
 	return val & ~CR0_HIDDEN;
 }
 
+/* Without MCE a machine check while the guest runs would shut the processor down: it stays set, and reads exit if need be. */
+static uint64_t hide_cr4(struct svm_vcpu *svm, uint64_t val)
+{
+	struct vmcb_control *control = &svm->vmcb->control;
+	uint16_t cr4_bit = (uint16_t)BIT(4);
+
+	svm->cr4_hidden = ~val & CR4_MCE;
+	control->intercept_cr_read &= (uint16_t)~cr4_bit;
+	if (svm->cr4_hidden)
+		control->intercept_cr_read |= cr4_bit;
+	control->clean_bits &= ~CLEAN_I;
+	return val | CR4_MCE;
+}
+
 void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -177,6 +193,8 @@ void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 		val |= EFER_SVME;
 	else if (reg == REG_CR0)
 		val = hide_cr0(svm, val);
+	else if (reg == REG_CR4)
+		val = hide_cr4(svm, val);
 	*reg_ptr(svm->vmcb, reg) = val;
 	svm->vmcb->control.clean_bits &= ~reg_fields[reg].clean;
 }

@@ -304,7 +304,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 	X(0x000, CR0_READ,	"CR0_READ",		svm_exit_cr)		\
 	X(0x002, CR2_READ,	"CR2_READ",		NULL)			\
 	X(0x003, CR3_READ,	"CR3_READ",		NULL)			\
-	X(0x004, CR4_READ,	"CR4_READ",		NULL)			\
+	X(0x004, CR4_READ,	"CR4_READ",		svm_exit_cr)		\
 	X(0x008, CR8_READ,	"CR8_READ",		svm_exit_cr)		\
 	X(0x010, CR0_WRITE,	"CR0_WRITE",		svm_exit_cr)		\
 	X(0x012, CR2_WRITE,	"CR2_WRITE",		NULL)			\
@@ -471,6 +471,7 @@ struct svm_vcpu {
 	bool     is_stepping;		/* the next entry lasts for that IRET only: inject.c */
 	bool     step_tf;		/* and this was its RFLAGS.TF */
 	bool     is_stepped;		/* this exit is the end of such a step */
+	uint64_t cr4_hidden;		/* CR4 bits that hardware has set and the guest has not */
 	uint64_t shadow_rip;		/* the instruction an interrupt shadow covers, if it exited before it ran */
 	uint32_t shadow_exits;		/* how often it has since */
 };

@@ -242,7 +242,8 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 		break;
 	case REG_CR4:
 		vmwrite(VMCS_CR4_SHADOW, val);
-		vmwrite(VMCS_GUEST_CR4, (val | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
+		/* A machine check while the guest runs must reach us: without MCE it would shut the processor down. */
+		vmwrite(VMCS_GUEST_CR4, (val | CR4_MCE | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
 		reload_pdptes(vcpu);
 		break;
 	case REG_CR3:
