@@ -48,6 +48,14 @@ refused:
 	mov	ecx, 4			; AMD's four counters are there; guest/tiny/msr.asm asks them
 	EXPECT_FAULT 13, "exc.rdpmc", rdpmc
 	CHECK_EQ qword [fault_error], 0, "exc.rdpmc-code"
+	; a fault pushes RF set; the fault's own instruction may go on after it
+	mov	rax, [fault_flags]
+	bt	rax, 16
+	CHECK_IF c, "exc.rdpmc-rf"
+	EXPECT_FAULT 6, "exc.monitor-again", {db 0x0f, 0x01, 0xc8}
+	mov	rax, [fault_flags]
+	bt	rax, 16
+	CHECK_IF c, "exc.monitor-rf"
 	mov	ecx, 0x40000000
 	EXPECT_FAULT 13, "exc.rdpmc-fixed", rdpmc
 	ret

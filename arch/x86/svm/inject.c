@@ -125,6 +125,8 @@ static void write_event(struct vcpu *vcpu, struct vevent *event)
 
 	if (!(svm->vmcb->save.cr0 & CR0_PE))
 		event->has_error = false;	/* real mode pushes none */
+	if (vevent_is_fault(event))
+		svm->vmcb->save.rflags |= RFLAGS_RF;
 	svm->vmcb->control.eventinj = svm_encode_event(event);
 	if (event->type == VEVENT_EXCEPTION && event->vector == VEC_PF) {
 		svm->vmcb->save.cr2 = vcpu->cr2;	/* injection does not touch CR2 either */

@@ -68,6 +68,8 @@ static void inject_pending(struct vcpu *vcpu)
 	/* An NMI whose delivery was cut short: the blocking it began must not stop its second start (28.2.4). */
 	if (event->type == VEVENT_NMI)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
+	if (vevent_is_fault(event))
+		vmwrite(VMCS_GUEST_RFLAGS, vmread(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 	mend_pending_debug(vcpu);
 	inject(event);
 	event->is_valid = false;
