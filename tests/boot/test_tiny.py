@@ -73,6 +73,7 @@ ROWS = [
     Row("mpkernel", conf="vcpus = 2"),
     Row("multiboot", conf="cmdline = alpha beta=2\nmodule0 = module.txt"),
     Row("pae"),
+    Row("sysenter"),
     Row("int1", only=(VMX_AND_RYZEN, "QEMU 7.2 stops at INT1 and waits for its own debugger")),
     Row("nmi"),
     Row("task"),

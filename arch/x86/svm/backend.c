@@ -14,6 +14,7 @@ void svm_enter(struct vcpu *vcpu)
 
 	if (svm->want_flush || svm->cpu != cpu || svm->asid_generation != cpu->asid_generation)
 		svm_asid_pick(svm, cpu, &svm_features);
+	svm_mend_cs(vmcb);
 	vmcb->save.rax = vcpu->gpr[GPR_RAX];
 	svm_vmrun(vcpu->gpr, svm->vmcb_pa, cpu->host_pa);
 	vcpu->gpr[GPR_RAX] = vmcb->save.rax;

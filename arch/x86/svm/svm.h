@@ -548,5 +548,7 @@ struct svm_limits { uint8_t phys_bits; bool has_long_mode; uint64_t cr4_reserved
 size_t svm_explain(const struct vmcb *vmcb, const struct svm_limits *limits, struct svm_explain *out, size_t max);
 /* npt_format.c */
 extern const struct npt_format svm_npt_format;
+/* quirks.c */
+void svm_mend_cs(struct vmcb *vmcb);
 /* switch.asm */
 void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa);
