@@ -72,8 +72,11 @@ UNIT_caps := arch/x86/virt/caps.c hv/lib/format.c
 UNIT_inject := arch/x86/virt/inject.c
 UNIT_vmx_explain := arch/x86/vmx/explain.c
 UNIT_vmx_decode := arch/x86/vmx/decode.c
+UNIT_vmx_inject := $(addprefix arch/x86/vmx/,inject.c decode.c state.c) arch/x86/virt/inject.c arch/x86/exit/dr.c \
+                   tests/unit/fake/vmcs_fake.c tests/unit/fake/cpu_fake.c $(VCPU_FAKE)
 UNIT_vmx_controls := arch/x86/vmx/controls.c arch/x86/vmx/bitmaps.c
 UNIT_svm_decode := arch/x86/svm/decode.c arch/x86/emulate/insn.c hv/lib/format.c
+UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c decode.c state.c controls.c quirks.c) arch/x86/virt/inject.c arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_svm_explain := arch/x86/svm/explain.c
 UNIT_svm_layout := arch/x86/svm/bitmaps.c arch/x86/svm/controls.c
 UNIT_format := hv/lib/format.c

@@ -28,6 +28,7 @@ struct vcpu_fake {
 	uint8_t         vector;
 	uint32_t        error;
 	struct vevent   event;		/* the last one of a type that is no hardware exception */
+	bool            has_irq;	/* for tests that stand in for vcpu_has_irq */
 	bool            is_killed;
 	unsigned        flushes;
 	unsigned        progress;	/* exit_progress calls */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The VMCS of host tests; contract in vmcs_fake.h. */
+#include "vmcs_fake.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/x86/vmx/vmx_cpu.h"
+#include "cpu_fake.h"
+#include "hv/lib/util.h"
+
+static struct { uint32_t encoding; char kind; uint64_t val; } fields[] = {
+#define ROW(encoding, id, text, kind) { encoding, #kind[0], 0 },
+	VMX_FIELDS(ROW)
+#undef ROW
+};
+
+static struct vmx_vcpu vmx_vcpu;
+
+static size_t index_of(uint64_t field)
+{
+	for (size_t i = 0; i < countof(fields); i++)
+		if (fields[i].encoding == field)
+			return i;
+	fprintf(stderr, "VMCS field %#lx does not exist\n", (unsigned long)field);
+	abort();
+}
+
+void vmcs_fake_init(struct vcpu *vcpu)
+{
+	for (size_t i = 0; i < countof(fields); i++)
+		fields[i].val = 0;
+	memset(&vmx_vcpu, 0, sizeof(vmx_vcpu));
+	cpu_fake_install();
+	cpu_fake.current = &vmx_vcpu;
+	vcpu->arch = &vmx_vcpu;
+}
+
+uint64_t vmcs_fake_get(uint32_t field) { return fields[index_of(field)].val; }
+void vmcs_fake_set(uint32_t field, uint64_t val) { fields[index_of(field)].val = val; }
+
+uint64_t vmread(uint64_t field) { return fields[index_of(field)].val; }
+uint64_t vmread_optional(uint64_t field) { return vmread(field); }
+
+void vmwrite(uint64_t field, uint64_t val)
+{
+	size_t i = index_of(field);
+
+	if (fields[i].kind == 'R') {
+		fprintf(stderr, "VMCS field %#lx is read-only\n", (unsigned long)field);
+		abort();
+	}
+	fields[i].val = val;
+}
+
+bool vmxon(uint64_t region) { return !(region % PAGE_SIZE); }
+void vmxoff(void) {}
+bool vmclear(uint64_t vmcs) { return !(vmcs % PAGE_SIZE); }
+bool vmptrld(uint64_t vmcs) { return !(vmcs % PAGE_SIZE); }
+void invept(uint64_t type, uint64_t eptp) { assert(type == INVEPT_ALL || eptp); }
+void invvpid(uint64_t type, uint16_t vpid) { assert(type == INVVPID_ALL || vpid); }

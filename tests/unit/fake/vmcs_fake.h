@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A VMCS for host tests: an array of fields. One that does not exist, and a write to one that is read-only, ends the
+ * test, as hardware would fail the instruction. A processor of its own (this_cpu) has it as the current one.
+ */
+#include <stdint.h>
+
+struct vcpu;
+
+void     vmcs_fake_init(struct vcpu *vcpu);	/* empty, and current; vcpu->arch is set */
+uint64_t vmcs_fake_get(uint32_t field);
+void     vmcs_fake_set(uint32_t field, uint64_t val);	/* as the processor: read-only fields too */

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an entry on AMD-V is given: RF with faults, the step over the IRET of an NMI's handler and how it stays hidden, CR4.MCE.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
+#include "arch/x86/svm/svm.h"
+#include "hv/lib/util.h"
+#include "hv/timer.h"
+#include "vcpu_fake.h"
+
+#define IRET_RIP	0x1000U
+
+static struct vcpu_fake fake;
+static struct vmcb vmcb;
+static struct svm_vcpu svm;
+struct svm_features svm_features;
+
+/* What the tests do not reach, and exit/irq.c. */
+bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
+int vcpu_ack_irq(struct vcpu *vcpu) { (void)vcpu; fake.has_irq = false; return 0x30; }
+void host_lapic_arm(uint64_t deadline) { (void)deadline; }
+uint64_t time_now(void) { return 0; }
+uint64_t time_hz(void) { return 1000000; }
+uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }
+bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa) { *iopm_pa = *msrpm_pa = 0; return true; }
+
+enum exit_result exit_nmi_window(struct vcpu *vcpu)
+{
+	vcpu->nmi_blocked = false;
+	vcpu->irq_check = true;
+	return EXIT_RESUME;
+}
+
+static int set_up(void **unused)
+{
+	(void)unused;
+	vcpu_fake_protected(&fake);
+	memset(&vmcb, 0, sizeof(vmcb));
+	svm = (struct svm_vcpu){ .vmcb = &vmcb };
+	fake.vcpu.arch = &svm;
+	vmcb.save.cr0 = CR0_PE;
+	vmcb.save.rflags = RFLAGS_ONE;
+	vmcb.save.rip = IRET_RIP;
+	vmcb.control.intercept_exceptions = svm_exceptions_wanted();
+	return 0;
+}
+
+static int tear_down(void **unused)
+{
+	(void)unused;
+	vcpu_fake_free(&fake);
+	return 0;
+}
+
+static void test_rf(void **unused)
+{
+	static const struct { enum vevent_type type; uint8_t vector; bool sets_rf; } rows[] = {
+		{ VEVENT_EXCEPTION, VEC_GP, true }, { VEVENT_EXCEPTION, VEC_PF, true }, { VEVENT_EXCEPTION, VEC_DB, false },
+		{ VEVENT_EXCEPTION, VEC_DF, false }, { VEVENT_IRQ, 0x30, false }, { VEVENT_NMI, VEC_NMI, false },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		vmcb.save.rflags = RFLAGS_ONE;
+		fake.vcpu.pending = (struct vevent){ .is_valid = true, .type = rows[i].type, .vector = rows[i].vector };
+		svm_deliver(&fake.vcpu);
+		assert_true(vmcb.control.eventinj & EVENT_V);
+		assert_int_equal(vmcb.save.rflags, RFLAGS_ONE | (rows[i].sets_rf ? RFLAGS_RF : 0));
+	}
+}
+
+/* An NMI's handler has come to its IRET, and another NMI waits: the entry is a step. */
+static void begin(uint64_t flags)
+{
+	set_up(NULL);
+	vmcb.save.rflags = RFLAGS_ONE | flags;
+	fake.vcpu.nmi_blocked = fake.vcpu.nmi_pending = true;
+	svm.iret_seen = true;
+	svm.iret_rip = IRET_RIP;
+	svm_deliver(&fake.vcpu);
+	assert_int_equal(vmcb.control.eventinj, 0);
+	assert_true(vmcb.save.rflags & RFLAGS_TF);
+	assert_int_equal(vmcb.control.intercept_exceptions, 0xfffffffb);
+}
+
+static void leave(uint64_t code, uint64_t rip, uint64_t flags, uint64_t dr6)
+{
+	vmcb.control.exitcode = code;
+	vmcb.save.rip = rip;
+	vmcb.save.rflags = RFLAGS_ONE | flags;
+	vmcb.save.dr6 = DR6_RESET | dr6;
+	svm_take_interrupted(&fake.vcpu);
+	assert_int_equal(vmcb.control.intercept_exceptions, svm_exceptions_wanted());
+}
+
+static void test_step(void **unused)
+{
+	static const struct {
+		const char *what;
+		uint64_t own_tf, code, rip, flags, dr6;		/* at the exit; flags without RFLAGS_ONE */
+		uint64_t want_flags;
+		bool     unblocks, is_ours;
+		uint64_t want_dr6;				/* what is left for the guest when it is not ours alone */
+	} rows[] = {
+		{ "behind the IRET", 0, SVM_EXIT_EXCP_DB, 0x2000, RFLAGS_IF, DR6_BS, RFLAGS_IF, true, true, 0 },
+		{ "no reason, Bochs", 0, SVM_EXIT_EXCP_DB, 0x2000, 0, 0, 0, true, true, 0 },
+		{ "to a task that steps", 0, SVM_EXIT_EXCP_DB, 0x2000, RFLAGS_TF, DR6_BS, RFLAGS_TF, true, true, 0 },
+		{ "to itself", 0, SVM_EXIT_EXCP_DB, IRET_RIP, RFLAGS_TF, DR6_BS, RFLAGS_TF, true, true, 0 },
+		{ "the guest steps too", RFLAGS_TF, SVM_EXIT_EXCP_DB, 0x2000, 0, DR6_BS, 0, true, false, DR6_BS },
+		{ "a watchpoint as well", 0, SVM_EXIT_EXCP_DB, 0x2000, 0, DR6_BS | 2, 0, true, false, 2 },
+		{ "a breakpoint on it", 0, SVM_EXIT_EXCP_DB, IRET_RIP, RFLAGS_TF, 1, 0, false, false, 1 },
+		{ "it faults", 0, SVM_EXIT_EXCP_GP, IRET_RIP, RFLAGS_TF, 0, 0, true, false, 0 },
+		{ "it faults, stepped", RFLAGS_TF, SVM_EXIT_EXCP_GP, IRET_RIP, RFLAGS_TF, 0, RFLAGS_TF, true, false, 0 },
+		{ "an interrupt first", 0, SVM_EXIT_INTR, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0 },
+		{ "its stack is not there", 0, SVM_EXIT_NPF, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0 },
+		{ "it changes tasks", 0, SVM_EXIT_TASK_SWITCH, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0 },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		uint64_t bits = rows[i].dr6;
+
+		vcpu_fake_free(&fake);
+		begin(rows[i].own_tf);
+		leave(rows[i].code, rows[i].rip, rows[i].flags, rows[i].dr6);
+		if (vmcb.save.rflags != (RFLAGS_ONE | rows[i].want_flags) || fake.vcpu.nmi_blocked == rows[i].unblocks)
+			fail_msg("%s: flags %lx, %s", rows[i].what, vmcb.save.rflags, fake.vcpu.nmi_blocked ? "blocked" : "open");
+		assert_true(fake.vcpu.irq_check);
+		if (rows[i].code != SVM_EXIT_EXCP_DB)
+			continue;
+		assert_int_equal(svm_is_own_step(&fake.vcpu, &bits), rows[i].is_ours);
+		assert_int_equal(bits, rows[i].want_dr6);
+	}
+}
+
+/* Nothing but NMIs is stepped for; an event that goes before the IRET asks for it anew. */
+static void test_no_step(void **unused)
+{
+	(void)unused;
+	fake.vcpu.nmi_blocked = true;
+	svm.iret_seen = true;
+	svm.iret_rip = IRET_RIP;
+	svm_deliver(&fake.vcpu);
+	assert_int_equal(vmcb.save.rflags, RFLAGS_ONE);
+
+	fake.vcpu.nmi_pending = true;
+	vmcb.save.rflags = RFLAGS_ONE | RFLAGS_NT;		/* it changes tasks: an exit anyhow */
+	svm_deliver(&fake.vcpu);
+	assert_int_equal(vmcb.save.rflags, RFLAGS_ONE | RFLAGS_NT);
+	vmcb.save.rflags = RFLAGS_ONE;
+	fake.vcpu.pending = (struct vevent){ .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_GP, .has_error = true };
+	svm_deliver(&fake.vcpu);
+	assert_int_equal(vmcb.save.rflags, RFLAGS_ONE | RFLAGS_RF);
+	assert_false(svm.iret_seen);
+	assert_true(vmcb.control.intercept_vector3 & INTERCEPT_IRET);
+}
+
+/* Behind another event an NMI that is not blocked waits for the next exit, at the latest the IRET of that event's handler. */
+static void test_nmi_behind_event(void **unused)
+{
+	(void)unused;
+	fake.vcpu.nmi_pending = true;
+	fake.vcpu.pending = (struct vevent){ .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_UD };
+	svm_deliver(&fake.vcpu);
+	assert_true(vmcb.control.intercept_vector3 & INTERCEPT_IRET);
+	assert_true(fake.vcpu.irq_check);
+	svm_deliver(&fake.vcpu);
+	assert_int_equal(field_get(vmcb.control.eventinj, EVENT_TYPE), EVENT_TYPE_NMI);
+	assert_true(fake.vcpu.nmi_blocked);
+}
+
+static void test_mce(void **unused)
+{
+	(void)unused;
+	svm_set(&fake.vcpu, REG_CR4, CR4_PAE);
+	assert_int_equal(vmcb.save.cr4, CR4_PAE | CR4_MCE);
+	assert_int_equal(svm_get(&fake.vcpu, REG_CR4), CR4_PAE);
+	assert_true(vmcb.control.intercept_cr_read & BIT(4));
+	svm_set(&fake.vcpu, REG_CR4, CR4_PAE | CR4_MCE);
+	assert_int_equal(svm_get(&fake.vcpu, REG_CR4), CR4_PAE | CR4_MCE);
+	assert_false(vmcb.control.intercept_cr_read & BIT(4));
+}
+
+/* The state that QEMU's SYSENTER leaves and its VMRUN refuses. */
+static void test_mend_cs(void **unused)
+{
+	(void)unused;
+	vmcb.save.cs.attrib = 0xefb;
+	svm_mend_cs(&vmcb);
+	assert_int_equal(vmcb.save.cs.attrib, 0xafb);
+	vmcb.save.cs.attrib = 0xcfb;
+	svm_mend_cs(&vmcb);
+	assert_int_equal(vmcb.save.cs.attrib, 0xcfb);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_mend_cs),
+	};
+
+	return cmocka_run_group_tests_name("svm_inject", tests, NULL, NULL);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* What an entry on VT-x is given: events with what belongs to them, and registers that hardware has otherwise than the guest. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/host/paging.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/dr.h"
+#include "arch/x86/vmx/exits.h"
+#include "arch/x86/vmx/state.h"
+#include "arch/x86/vmx/vmx.h"
+#include "hv/lib/util.h"
+#include "vcpu_fake.h"
+#include "vmcs_fake.h"
+
+static struct vcpu_fake fake;
+static const struct virt_backend backend = { .get = vmx_get, .set = vmx_set, .get_seg = vmx_get_seg, .set_seg = vmx_set_seg,
+					     .flush = vmx_flush };
+
+struct vmx_caps vmx_caps;
+struct vmx_controls vmx_controls;
+
+/* What the tests do not reach. */
+char vmx_exit_landing[1];
+void vmx_io_bitmap_fill(uint8_t *bitmaps) { (void)bitmaps; }
+void vmx_msr_bitmap_fill(uint8_t *bitmap) { (void)bitmap; }
+uint64_t paging_root(void) { return 0; }
+uint64_t cr4_guest_owned(const struct vcpu *vcpu) { (void)vcpu; return 0; }
+uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }
+bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
+int vcpu_ack_irq(struct vcpu *vcpu) { (void)vcpu; fake.has_irq = false; return 0x30; }
+
+static int set_up(void **unused)
+{
+	(void)unused;
+	vcpu_fake_protected(&fake);
+	vmcs_fake_init(&fake.vcpu);
+	virt = &backend;
+	vmcs_fake_set(VMCS_GUEST_CR0, CR0_PE);
+	vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE);
+	vmx_caps.cr4_fixed1 = vmx_caps.cr0_fixed1 = 0xffffffff;
+	return 0;
+}
+
+static int tear_down(void **unused)
+{
+	(void)unused;
+	vcpu_fake_free(&fake);
+	return 0;
+}
+
+static uint64_t deliver(struct vevent event)
+{
+	fake.vcpu.pending = event;
+	fake.vcpu.pending.is_valid = true;
+	vmx_deliver(&fake.vcpu);
+	assert_false(fake.vcpu.pending.is_valid);
+	return vmcs_fake_get(VMCS_ENTRY_INTR_INFO);
+}
+
+/* SDM vol. 3, 18.3.1.1: RF is pushed set by faults alone. */
+static void test_rf(void **unused)
+{
+	static const struct { enum vevent_type type; uint8_t vector; bool sets_rf; } rows[] = {
+		{ VEVENT_EXCEPTION, VEC_DE, true },	{ VEVENT_EXCEPTION, VEC_DB, false },
+		{ VEVENT_EXCEPTION, VEC_UD, true },	{ VEVENT_EXCEPTION, VEC_DF, false },
+		{ VEVENT_EXCEPTION, VEC_GP, true },	{ VEVENT_EXCEPTION, VEC_PF, true },
+		{ VEVENT_EXCEPTION, VEC_AC, true },	{ VEVENT_EXCEPTION, VEC_MC, false },
+		{ VEVENT_SOFT_EXC, VEC_BP, false },	{ VEVENT_SOFT_INT, VEC_GP, false },
+		{ VEVENT_IRQ, 0x30, false },		{ VEVENT_NMI, VEC_NMI, false },
+		{ VEVENT_PRIV_SOFT, VEC_DB, false },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE);
+		deliver((struct vevent){ .type = rows[i].type, .vector = rows[i].vector });
+		assert_int_equal(vmcs_fake_get(VMCS_GUEST_RFLAGS), RFLAGS_ONE | (rows[i].sets_rf ? RFLAGS_RF : 0));
+	}
+}
+
+/* Entry interruption type 5 and a length: SDM vol. 3, table 25-17. */
+static void test_int1(void **unused)
+{
+	(void)unused;
+	assert_int_equal(deliver((struct vevent){ .type = VEVENT_PRIV_SOFT, .vector = VEC_DB, .insn_len = 1 }), 0x80000501);
+	assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INSN_LENGTH), 1);
+}
+
+/* SDM vol. 3, 27.3.1.5: in a shadow, BS must be pending exactly when TF is set and BTF is not. */
+static void test_pending_debug(void **unused)
+{
+	static const struct { uint64_t shadow, flags, debugctl, want; } rows[] = {
+		{ BLOCK_MOV_SS, RFLAGS_TF, 0, BIT(14) },
+		{ BLOCK_STI, RFLAGS_TF | RFLAGS_IF, 0, BIT(14) },
+		{ BLOCK_MOV_SS, 0, 0, 0 },
+		{ BLOCK_MOV_SS, RFLAGS_TF, DEBUGCTL_BTF, 0 },
+		{ 0, RFLAGS_TF, 0, 0 },
+		{ BLOCK_NMI, RFLAGS_TF, 0, 0 },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(rows); i++) {
+		vmcs_fake_set(VMCS_GUEST_INTERRUPTIBILITY, rows[i].shadow);
+		vmcs_fake_set(VMCS_GUEST_RFLAGS, rows[i].flags | RFLAGS_ONE);
+		vmcs_fake_set(VMCS_GUEST_IA32_DEBUGCTL, rows[i].debugctl);
+		vmcs_fake_set(VMCS_GUEST_PENDING_DEBUG, 0);
+		deliver((struct vevent){ .type = VEVENT_EXCEPTION, .vector = VEC_DB });
+		assert_int_equal(vmcs_fake_get(VMCS_GUEST_PENDING_DEBUG), rows[i].want);
+	}
+}
+
+/* A guest that clears CR4.MCE reads it clear; a machine check reaches us all the same. */
+static void test_mce(void **unused)
+{
+	struct vmx_vcpu *vmx = fake.vcpu.arch;
+
+	(void)unused;
+	vmx->cr4_mask = CR4_MCE | CR4_PAE;
+	vmx_set(&fake.vcpu, REG_CR4, CR4_PAE);
+	assert_int_equal(vmcs_fake_get(VMCS_GUEST_CR4), CR4_PAE | CR4_MCE);
+	assert_int_equal(vmx_get(&fake.vcpu, REG_CR4), CR4_PAE);
+	vmx_set(&fake.vcpu, REG_CR4, CR4_PAE | CR4_MCE);
+	assert_int_equal(vmx_get(&fake.vcpu, REG_CR4), CR4_PAE | CR4_MCE);
+}
+
+/* No entry is refused for what the guest's memory holds by the time it is read. */
+static void test_pdptes(void **unused)
+{
+	(void)unused;
+	vcpu_fake_set_word(&fake, 0x5000, 0x6001);
+	vcpu_fake_set_word(&fake, 0x5008, BIT(FAKE_PHYS_BITS) | 1);
+	vcpu_fake_set_word(&fake, 0x5010, 0x7021);
+	vcpu_fake_set_word(&fake, 0x5018, 0xfffffffffffffffe);
+	vmcs_fake_set(VMCS_GUEST_CR3, 0x5018);		/* bits 4:0 are no address */
+	vmcs_fake_set(VMCS_GUEST_CR0, CR0_PE | CR0_PG);
+	vmx_set(&fake.vcpu, REG_CR4, CR4_PAE);
+	assert_int_equal(vmcs_fake_get(VMCS_GUEST_PDPTE0), 0x6001);
+	assert_int_equal(vmcs_fake_get(VMCS_GUEST_PDPTE1), 0);
+	assert_int_equal(vmcs_fake_get(VMCS_GUEST_PDPTE2), 0);
+	assert_false(vmcs_fake_get(VMCS_GUEST_PDPTE3) & 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_rf), TEST(test_int1), TEST(test_pending_debug), TEST(test_mce), TEST(test_pdptes),
+	};
+
+	return cmocka_run_group_tests_name("vmx_inject", tests, NULL, NULL);
+}
