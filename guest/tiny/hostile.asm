@@ -45,6 +45,9 @@ attacks:
 	dq	name_exit_hog, exit_hog
 	dq	name_halt, halt
 	dq	name_reset, reset
+	dq	name_own_timer, own_timer
+	dq	name_outs, outs_forever
+	dq	name_big_reset, big_reset
 	dq	0
 name_triple:	db "triple-fault", 0
 name_hole:	db "jump-into-hole", 0
@@ -58,6 +61,9 @@ name_hog:	db "hog", 0
 name_exit_hog:	db "exit-hog", 0
 name_halt:	db "halt", 0
 name_reset:	db "reset", 0
+name_own_timer:	db "own-timer", 0
+name_outs:	db "rep-outs-cli", 0
+name_big_reset:	db "big-reset", 0
 
 triple:
 	push	0
@@ -200,6 +206,50 @@ halt:
 	hlt
 	SAY	"FAIL awake"
 	DONE
+
+; Its timer fires 0.2 ms behind the end of its turn, in its neighbour's, which that must not shorten.
+own_timer:
+	call	lapic_on
+	COUNT_GATE 0x41
+	mov	ebp, LAPIC
+	mov	dword [rbp + LAPIC_TIMER], 0x41
+	call	tsc_khz
+	shr	rax, 3			; a gap: somebody else ran
+	mov	r13, rax
+	call	lapic_khz
+	imul	rax, rax, 102
+	xor	edx, edx
+	mov	ecx, 10
+	div	rcx
+	mov	r12, rax		; 10.2 ms
+	call	now
+	mov	r14, rax
+	sti
+.next:	call	now
+	mov	rbx, rax
+	sub	rbx, r14
+	mov	r14, rax
+	cmp	rbx, r13
+	jb	.next
+	mov	[rbp + LAPIC_COUNT], r12d
+	jmp	.next
+
+; As many steps at each exit as there may be, and no interrupt that would end a turn.
+outs_forever:
+	cli
+	mov	edx, 0x80
+.again:	mov	esi, 0x200000
+	mov	ecx, 1 << 24
+	rep	outsb
+	jmp	.again
+
+; Memory that must be zeroed, and freed, again and again.
+big_reset:
+	mov	edi, 0x400000
+.touch:	mov	[rdi], edi
+	add	edi, 0x200000
+	cmp	edi, 240 << 20
+	jb	.touch
 
 reset:
 	mov	al, 0xfe

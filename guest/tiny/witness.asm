@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; The neighbour of hostile guests: works through their lives and after, and looks whether anything of its own
 ; changed: memory, registers, XMM, control registers, time. With "gap" on its command line it looks at the clock all the
-; time instead, and says for how long it stood still at most.
+; time instead, and says which share of it it got and for how long it stood still at most.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -55,21 +55,42 @@ gap:
 	call	tsc_khz
 	mov	r12, rax
 	imul	r13, rax, GAP_SECONDS * 1000
+	xor	edx, edx
+	mov	ecx, 10
+	div	rcx
+	mov	r11, rax		; a pause of more than 1/10 ms is somebody else's time
 	xor	r14d, r14d		; the longest
+	xor	ebp, ebp		; the sum of them
 	call	now
 	mov	r15, rax		; the last look
+	mov	r10, rax		; the first
 	add	r13, rax		; the end
 .look:	call	now
 	mov	rdx, rax
 	sub	rdx, r15
+	mov	r15, rax
+	cmp	rdx, r11
+	jb	.mine
+	add	rbp, rdx
 	cmp	rdx, r14
 	cmova	r14, rdx
-	mov	r15, rax
-	cmp	rax, r13
+.mine:	cmp	rax, r13
 	jb	.look
-	mov	rsi, .text
+
+	sub	rax, r10		; all the time
+	mov	rcx, rax
+	sub	rax, rbp
+	imul	rax, rax, 1000
+	xor	edx, edx
+	div	rcx
+	mov	rsi, .share
 	call	put_text
-	mov	rax, r14
+	call	put_hex
+	imul	rax, r14, 1000
+	xor	edx, edx
+	div	r12
+	mov	rsi, .gap
+	call	put_text
 	call	put_hex
 	mov	al, 10
 	call	put_char
@@ -78,4 +99,5 @@ gap:
 	div	r12
 	CHECK_RANGE rax, 0, GAP_MAX_MS, "witness.longest-gap-in-ms"
 	DONE
-.text:	db "longest gap, in ticks: ", 0
+.share:	db "share in thousandths ", 0
+.gap:	db ", longest gap in microseconds ", 0
