@@ -92,12 +92,11 @@ def short_dialogue(platform, cpu):
 # ---- A session that is piped in ---------------------------------------------------------------------------
 
 def piped(platform):
-    """All of it lies in the pipe before the machine is on."""
+    """The guest of guest/conf/linux.conf; all of it lies in the pipe before the machine is on."""
     with tempfile.TemporaryFile() as typed:
         typed.write(b"uname -a\npoweroff\n")
         typed.seek(0)
-        return machine.run(*platform.options, "--kernel", KERNEL, "--initrd", INITRD, "--vm-memory", "256M", "--cmdline",
-                           "console=ttyS0 quiet tz.console=hvc0", "--timeout", machine.BACKSTOP, stdin=typed)
+        return machine.run(*platform.options, "--timeout", machine.BACKSTOP, stdin=typed)
 
 
 PIPED = [machine.Job("debian-piped-svm", machine.SVM, partial(piped, machine.SVM))]
