@@ -191,6 +191,7 @@ static const struct ini_key host_keys[] = {
 	{ "attach",    set_attach,     HOST(attach) },
 	{ "timeout",   ini_set_number, HOST(timeout),   .max = TIMEOUT_MAX },
 	{ "run_id",    ini_set_text,   HOST(run_id),    .max = HANDOFF_RUN_ID_MAX },
+	{ "overcommit", ini_set_word,  HOST(overcommit), .words = no_yes },
 };
 
 static const struct ini_key vm_keys[] = {
@@ -199,6 +200,7 @@ static const struct ini_key vm_keys[] = {
 	{ "cmdline",   set_cmdline,    RECORD(cmdline),    .max = HANDOFF_CMDLINE_MAX },
 	{ "vcpus",     ini_set_number, RECORD(vcpus),      .min = 1, .max = HANDOFF_VCPUS_MAX },
 	{ "memory",    ini_set_size,   RECORD(memory),     .min = MEMORY_MIN, .max = HANDOFF_MEMORY_MAX },
+	{ "overcommit", ini_set_word,  VM(overcommit), .words = no_yes },
 	{ "protocol",  ini_set_word,   RECORD(protocol),   .words = protocols },
 	{ "disk0",     set_disk,       VM(disks[0]) },
 	{ "disk1",     set_disk,       VM(disks[1]) },
@@ -246,6 +248,7 @@ void config_parse_vm(const struct ini_text *source, const char *name, struct con
 	vm->record.on_crash = ACTION_DESTROY;
 	vm->record.on_reboot = ACTION_RESTART;
 	vm->autostart = true;
+	vm->overcommit = CONFIG_AS_HOST;
 	ini_parse(source, vm_keys, countof(vm_keys), vm, report);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
 		disks[i] = &vm->disks[i].file.line;
@@ -254,6 +257,11 @@ void config_parse_vm(const struct ini_text *source, const char *name, struct con
 	check_no_gap(source, "disk", disks, HANDOFF_DISKS_MAX, report);
 	check_no_gap(source, "module", modules, HANDOFF_MODULES_MAX, report);
 	ini_report_end(report, source->file);
+}
+
+bool config_overcommits(const struct config_host *host, const struct config_vm *vm)
+{
+	return vm->overcommit == CONFIG_AS_HOST ? host->overcommit : vm->overcommit;
 }
 
 /* ---- Names ------------------------------------------------------------------------------------------ */

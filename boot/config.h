@@ -11,10 +11,11 @@
 #include "boot/handoff.h"
 #include "boot/ini.h"
 
+#define CONFIG_AS_HOST		UINT32_MAX
 #define CONFIG_ATTACH_NONE	"none"	/* as the value of attach; no VM may have this name */
 
 struct config_host {
-	uint32_t log_level, stay_on;
+	uint32_t log_level, stay_on, overcommit;
 	uint32_t timeout;		/* seconds to wait for a key */
 	char run_id[HANDOFF_RUN_ID_MAX];
 	struct { char name[HANDOFF_NAME_MAX]; uint32_t line; } attach;
@@ -33,6 +34,7 @@ struct config_disk {
 struct config_vm {
 	struct handoff_vm record;	/* complete but for what depends on files: their indices and counts */
 	uint32_t autostart;
+	uint32_t overcommit;		/* CONFIG_AS_HOST: what trapeze.conf says */
 	struct config_file kernel, initrd;
 	struct config_file modules[HANDOFF_MODULES_MAX];
 	struct config_disk disks[HANDOFF_DISKS_MAX];
@@ -43,6 +45,8 @@ void config_parse_host(const struct ini_text *source, struct config_host *host,
 		       struct ini_report *report);
 void config_parse_vm(const struct ini_text *source, const char *name, struct config_vm *vm,
 		     struct ini_report *report);
+
+bool config_overcommits(const struct config_host *host, const struct config_vm *vm);
 
 /* "web.conf" is the description of a VM called "web": 1 yes, 0 not a description, -1 one with a bad name. */
 int config_vm_name(const char *file_name, char name[HANDOFF_NAME_MAX]);

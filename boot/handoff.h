@@ -82,6 +82,7 @@ struct handoff_vm {
 	uint32_t vcpus;
 	uint32_t protocol;		/* enum handoff_protocol */
 	uint64_t memory;		/* bytes, multiple of 4 KiB */
+	uint32_t overcommit;		/* its memory is not kept for it: whether it gets it turns out when it needs it */
 	uint32_t kernel, initrd;	/* file indices, HANDOFF_NO_FILE when absent */
 	uint32_t disk_count, module_count;
 	struct handoff_disk disks[HANDOFF_DISKS_MAX];

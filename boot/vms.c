@@ -275,6 +275,8 @@ void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handof
 	text_copy(handoff->attach, vms->host.attach.name, sizeof(handoff->attach));
 	for (uint32_t i = 0; i < vms->count; i++)
 		load_vm(&loader, &vms->list[i], &handoff->vms[handoff->vm_count++]);
+	for (uint32_t i = 0; i < vms->count; i++)
+		handoff->vms[i].overcommit = config_overcommits(&vms->host, &vms->list[i]);
 	for (uint32_t i = 0; i < handoff->file_count; i++)
 		bytes += handoff->files[i].length;
 	print("boot: %u VM(s), %u file(s), %llu KiB\n", handoff->vm_count, handoff->file_count,

@@ -8,6 +8,7 @@
  */
 #include "hv/gpm.h"
 
+#include "hv/account.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
@@ -68,6 +69,16 @@ int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length)
 	return 0;
 }
 
+uint64_t gpm_chunk_bytes(const struct gpm *gpm)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < gpm->slot_count; i++)
+		bytes += align_up(gpm->slots[i].start + gpm->slots[i].length, LARGE_SIZE) -
+			 align_down(gpm->slots[i].start, LARGE_SIZE);
+	return bytes;
+}
+
 bool gpm_release(struct gpm *gpm)
 {
 	for (size_t gib = 0; gib < GPM_GIB_MAX; gib++) {
@@ -89,10 +100,15 @@ bool gpm_release(struct gpm *gpm)
 /* First touch: called only for addresses that are RAM. */
 static uint64_t chunk_fill(struct gpm *gpm, uint64_t *entry)
 {
-	hpa_t page = page_alloc_large();
+	hpa_t page;
 
-	if (!page.raw)
+	if (!account_take(gpm->account, LARGE_SIZE))
 		return 0;
+	page = page_alloc_large();
+	if (!page.raw) {
+		account_give(gpm->account, LARGE_SIZE);
+		return 0;
+	}
 	*entry |= page.raw;
 	gpm->populated += LARGE_SIZE;
 	return *entry;

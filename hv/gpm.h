@@ -14,6 +14,8 @@
 
 #include "hv/addr.h"
 
+struct account;
+
 #define GPM_SLOTS_MAX	4
 #define GPM_GIB_MAX	64U	/* RAM lies below this many GiB of guest-physical address space */
 
@@ -25,9 +27,11 @@ struct gpm {
 	uint64_t       *dir[GPM_GIB_MAX];	/* per GiB: 512 chunk entries (a page), gpm.c */
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
+	struct account *account;	/* they are charged to; NULL: nobody counts */
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
+uint64_t gpm_chunk_bytes(const struct gpm *gpm);	/* host memory when all of it has been touched */
 
 /* Frees a part, at most 1 GiB, so that nobody waits long; true when nothing is left. Accepts a half-built one. */
 __attribute__((warn_unused_result)) bool gpm_release(struct gpm *gpm);

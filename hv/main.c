@@ -115,18 +115,6 @@ static void start_machine(void)
 	files_init(&handoff);
 }
 
-/* Guests get their RAM as they touch it, so more may be promised than there is: it often goes well. */
-static void warn_overcommit(void)
-{
-	uint64_t promised = 0;
-
-	for (uint32_t i = 0; i < handoff.vm_count; i++)
-		promised += handoff.vms[i].memory;
-	if (promised > page_free_bytes())
-		log_warn("TZ-W021 the VMs may touch %lu MiB together, %lu MiB are free: one that finds none left stops",
-			 promised >> 20, page_free_bytes() >> 20);
-}
-
 static void say_ready(void)
 {
 	unsigned count = log_warnings();
@@ -165,7 +153,6 @@ void hv_main(uint64_t handoff_address)
 	cpu_warn();				/* of use only to who can go on */
 	virt->cpu_on();
 	ap_start_all(&handoff);			/* the first decides what the others must be able to do */
-	warn_overcommit();
 	say_ready();
 
 	sched_init(handoff.attach, handoff.vm_count);

@@ -7,12 +7,15 @@
 
 #include <stdbool.h>
 
+#include "hv/account.h"
 #include "hv/addr.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
 
 #define CHUNK_PAGES	(MEMDISK_CHUNK / PAGE_SIZE)
+#define LARGE_CHUNKS	(LARGE_SIZE / MEMDISK_CHUNK - 1)	/* of them fit into a large page beside its bitmap (page.c) */
+#define CHUNK_MEMORY	(LARGE_SIZE / LARGE_CHUNKS)	/* so one takes this much */
 #define TABLE_PAGES_MAX	512U		/* page_alloc_contiguous gives no more: disks up to 16 GiB */
 #define RELEASE_CHUNKS	64U		/* looked at in one call of memdisk_release */
 #define ZEROS		((uint8_t *)1)	/* no chunk is there */
@@ -53,6 +56,7 @@ static void chunk_free(struct memdisk *disk, size_t chunk)
 	if (is_private(disk->chunks[chunk])) {
 		page_free_contiguous(disk->chunks[chunk], CHUNK_PAGES);
 		disk->private_bytes -= MEMDISK_CHUNK;
+		account_give(disk->account, CHUNK_MEMORY);
 		disk->block.extra += FREE_COST;
 	}
 	disk->chunks[chunk] = NULL;
@@ -65,9 +69,13 @@ static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill
 
 	if (is_private(old))
 		return old;
-	copy = page_alloc_contiguous(CHUNK_PAGES);	/* comes zeroed */
-	if (!copy)
+	if (!account_take(disk->account, CHUNK_MEMORY))
 		return NULL;
+	copy = page_alloc_contiguous(CHUNK_PAGES);	/* comes zeroed */
+	if (!copy) {
+		account_give(disk->account, CHUNK_MEMORY);
+		return NULL;
+	}
 	disk->block.extra += MEMDISK_CHUNK;
 	if (!old && !will_fill) {
 		memcpy(copy, disk->base + (uint64_t)chunk * MEMDISK_CHUNK, chunk_bytes(disk, chunk));
@@ -197,6 +205,11 @@ int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct
 	};
 	memcpy(disk->block.serial, config->serial, sizeof(disk->block.serial));
 	return is_cow(disk) ? create_table(disk) : 0;
+}
+
+uint64_t memdisk_copy_bytes(const struct memdisk *disk)
+{
+	return align_up(disk->chunk_count, LARGE_CHUNKS) / LARGE_CHUNKS * LARGE_SIZE;
 }
 
 bool memdisk_release(struct memdisk *disk)

@@ -14,6 +14,8 @@
 #include "boot/handoff.h"
 #include "hv/block.h"
 
+struct account;
+
 #define MEMDISK_CHUNK	65536U
 
 struct memdisk {
@@ -24,6 +26,7 @@ struct memdisk {
 	uint8_t    **chunks;		/* DISK_COW: private copies; NULL = as in the file */
 	size_t       chunk_count, table_pages;
 	uint64_t     private_bytes;	/* memory taken for copies */
+	struct account *account;	/* copies are charged to; NULL: nobody counts */
 };
 
 /*
@@ -32,6 +35,7 @@ struct memdisk {
  */
 __attribute__((warn_unused_result))
 int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct handoff_disk *config);
+uint64_t memdisk_copy_bytes(const struct memdisk *disk);	/* memory when every chunk has been written */
 
 /* Frees some of the copies, so that nobody waits long; true when none is left. Accepts a zeroed or half-built one. */
 __attribute__((warn_unused_result)) bool memdisk_release(struct memdisk *disk);

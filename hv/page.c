@@ -47,7 +47,7 @@ static struct {
 	struct large *idle;		/* the one that is being zeroed; in no list */
 	uint64_t      idle_done;	/* bytes of it */
 	struct block *blocks;
-	uint64_t      free, total;
+	uint64_t      free, free_large, total;
 } page;
 
 static bool is_used(const struct block *block, size_t i)
@@ -124,6 +124,7 @@ static void give_large(uint64_t start, uint64_t end)
 	}
 	page.total += end - start;
 	page.free += end - start;
+	page.free_large += end - start;
 }
 
 void page_give(hpa_t start, uint64_t length)
@@ -224,6 +225,7 @@ hpa_t page_alloc_large(void)
 		memset(large, 0, LARGE_SIZE);
 	}
 	page.free -= LARGE_SIZE;
+	page.free_large -= LARGE_SIZE;
 	return ptr_hpa(large);
 }
 
@@ -233,6 +235,7 @@ void page_free_large(hpa_t addr)
 		return;
 	list_push(&page.dirty, hpa_ptr(addr));
 	page.free += LARGE_SIZE;
+	page.free_large += LARGE_SIZE;
 }
 
 /* A piece at a time: interrupts are off meanwhile, and a serial port's FIFO is 16 characters deep. */
@@ -303,6 +306,7 @@ static bool block_add_large(void)
 		large = take_zeroed();
 	if (!large)
 		return false;
+	page.free_large -= LARGE_SIZE;
 	block_add(ptr_hpa(large).raw, BLOCK_PAGES);
 	return true;
 }
@@ -370,6 +374,7 @@ void page_free_contiguous(void *start, size_t pages)
 	if (block->free_count == BLOCK_PAGES - 1) {
 		*link = block->next;
 		page.free += PAGE_SIZE;
+		page.free_large += LARGE_SIZE;
 		list_push(&page.dirty, (struct large *)(void *)block);
 	}
 }
@@ -382,6 +387,11 @@ void page_free(void *start)
 uint64_t page_free_bytes(void)
 {
 	return page.free;
+}
+
+uint64_t page_free_large_bytes(void)
+{
+	return page.free_large;
 }
 
 uint64_t page_total_bytes(void)

@@ -30,4 +30,5 @@ bool  page_prepare(uint64_t bytes);		/* until so much is zeroed, or all there is
 bool  page_idle_work(void);			/* pages that were freed */
 
 uint64_t page_free_bytes(void);
+uint64_t page_free_large_bytes(void);	/* of them, in whole 2 MiB pages */
 uint64_t page_total_bytes(void);

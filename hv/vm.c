@@ -19,6 +19,8 @@
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "a VM fits into the pages vm_create asks for");
 _Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
 
+#define TABLES_SPARE	32U	/* nested tables: the upper levels, device windows, the edges of RAM */
+
 static size_t pages_for(size_t bytes)
 {
 	return (size_t)(align_up(bytes, PAGE_SIZE) / PAGE_SIZE);
@@ -83,6 +85,44 @@ static int create_memory(struct vm *vm)
 	return 0;
 }
 
+/* It took all that was promised to nobody: it pays itself, for nobody else touched too much. */
+static void out_of_memory(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	vm_kill(vm, "out of memory: it has %lu MiB of the host's, the rest is promised to others",
+		vm->account.used >> 20);
+}
+
+/* All tables that its RAM can need: one for each GiB, one for each chunk that is mapped in small pages, and a few more. */
+static uint64_t table_bytes(const struct vm *vm, uint64_t ram)
+{
+	const uint64_t small = vm->npt.small_code ? ram / LARGE_SIZE : 2 * vm->gpm.slot_count;
+
+	return align_up((TABLES_SPARE + (ram >> 30) + small) * PAGE_SIZE, LARGE_SIZE);
+}
+
+/* From here on the host has the memory it will need, or it was told that it may get none. */
+static bool promise_memory(struct vm *vm)
+{
+	const uint64_t ram = gpm_chunk_bytes(&vm->gpm);
+	uint64_t need = ram + table_bytes(vm, ram);
+
+	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++) {
+		need += memdisk_copy_bytes(&vm->machine->disks[n]);
+		vm->machine->disks[n].account = &vm->account;
+	}
+	vm->gpm.account = vm->npt.account = &vm->account;
+	vm->account.exceeded = out_of_memory;
+	vm->account.ctx = vm;
+	if (!vm->config->overcommit)
+		return account_open(&vm->account, need);
+	if (need > account_unclaimed())
+		log_warn("TZ-W021 %s may need %lu MiB, %lu MiB are free and promised to nobody: it stops when it finds none left",
+			 vm->name, need >> 20, account_unclaimed() >> 20);
+	return true;
+}
+
 static int create_cpuid(struct vm *vm)
 {
 	const struct cpuid_facts facts = {
@@ -112,8 +152,8 @@ static int create_vcpus(struct vm *vm)
 
 static struct vm *vm_fail(struct vm *vm, const char *what)
 {
-	log_error("%s: cannot be created: %s (it asks for %lu MiB, the host has %lu MiB free)", vm->name, what,
-		  vm->config->memory >> 20, page_free_bytes() >> 20);
+	log_error("%s: cannot be created: %s (RAM %lu MiB; the host has %lu MiB that are promised to nobody)", vm->name, what,
+		  vm->config->memory >> 20, account_unclaimed() >> 20);
 	vm_take_down(vm);
 	while (!vm_dismantle(vm))
 		continue;
@@ -143,8 +183,6 @@ struct vm *vm_create(const struct handoff_vm *config)
 	vm->work.wake = wake_for_work;
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
-	if (config->memory > page_free_bytes())
-		return vm_fail(vm, "not enough memory: lower \"memory\" in its configuration");
 	if (create_memory(vm))
 		return vm_fail(vm, "no memory for its page tables");
 	if (create_cpuid(vm))
@@ -157,6 +195,8 @@ struct vm *vm_create(const struct handoff_vm *config)
 	vm->start = page_alloc();
 	if (!vm->start)
 		return vm_fail(vm, "no memory to start it");
+	if (!promise_memory(vm))
+		return vm_fail(vm, "not enough memory: lower \"memory\" in its configuration, or let \"overcommit = yes\" risk it");
 	vm->overhead = before - page_free_bytes() - vm->gpm.populated;
 	return vm;
 }
@@ -190,6 +230,7 @@ bool vm_dismantle(struct vm *vm)
 	}
 	if (!npt_release(&vm->npt) || !gpm_release(&vm->gpm))
 		return false;
+	account_close(&vm->account);
 	page_free(vm->start);
 	page_free(vm->cpuid);
 	page_free_contiguous(vm, pages_for(sizeof(*vm)));

@@ -10,6 +10,7 @@
 
 #include "arch/x86/virt/npt.h"
 #include "boot/handoff.h"
+#include "hv/account.h"
 #include "hv/bus.h"
 #include "hv/gpm.h"
 #include "hv/vm_clock.h"
@@ -38,6 +39,7 @@ struct vm {
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 
+	struct account account;			/* host memory: what it was promised, what it has */
 	struct gpm     gpm;
 	struct npt     npt;
 	struct bus     pio, mmio;

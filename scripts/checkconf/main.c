@@ -70,7 +70,7 @@ static void check_memory(const struct handoff *handoff, const struct handoff_vm 
 
 	for (uint32_t i = 0; i < handoff->file_count; i++)
 		files += handoff->files[i].length;
-	if (record->memory + files > machine)
+	if (!record->overcommit && record->memory + files > machine)
 		file_fault("vms/%s.conf: memory: %llu MiB and the files' %llu MiB do not fit into a machine of %llu MiB "
 			   "(--memory)", record->name, (unsigned long long)record->memory >> MIB_SHIFT,
 			   (unsigned long long)files >> MIB_SHIFT, (unsigned long long)machine >> MIB_SHIFT);

@@ -113,13 +113,26 @@ ROWS = [
     Row("greedy.feed", "attack_devices", conf="cmdline = feed\ndisk0 = feed.img", batch="greedy"),
     Row("greedy.disk", "attack_devices", conf="cmdline = disk\ndisk0 = feed.img", batch="greedy"),
     Row("greedy.output", "attack_devices", conf="cmdline = output", batch="greedy"),
+    Row("memory.greedy", "touch", conf="cmdline = 2000\nmemory = 2000M\novercommit = yes", batch="memory",
+        end="crashed: out of memory: it has "),
+    Row("memory.promised", "touch", conf="cmdline = late 300\nmemory = 300M", batch="memory"),
+    Row("memory.refused", "touch", conf="cmdline = 800\nmemory = 800M", batch="memory", end="",
+        log=("cannot be created: not enough memory",)),
     Row("greedy.witness", "witness", conf="cmdline = gap", batch="greedy"),
     Row("witness-last", "witness", batch="hostile"),
 ]
 
 
+OVERCOMMITTED = ("tiny", "hostile")     # too many VMs for the machine, but none of them touches all it may
+
+
 def description(row):
-    return f"kernel = tiny/{row.guest or row.name}.bin\nmemory = 32M\n{row.conf}"
+    lines = [f"kernel = tiny/{row.guest or row.name}.bin", row.conf]
+    if row.batch != "memory":
+        lines.append("memory = 32M")
+    if row.batch in OVERCOMMITTED:
+        lines.append("overcommit = yes")
+    return "\n".join(lines)
 
 
 def runs_on(row, platform):

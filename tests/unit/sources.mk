@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # UNIT_name := the sources that tests/unit/test_name.c links. A test that needs half the tree tests something that knows too much.
 
+PAGE_FAKE := tests/unit/fake/page_fake.c hv/account.c
 UNIT_insn := arch/x86/emulate/insn.c hv/lib/format.c
 UNIT_alu := arch/x86/emulate/alu.c
-VCPU_FAKE := tests/unit/fake/vcpu_fake.c tests/unit/fake/page_fake.c tests/unit/fake/log_fake.c hv/gpm.c hv/bus.c \
+VCPU_FAKE := tests/unit/fake/vcpu_fake.c $(PAGE_FAKE) tests/unit/fake/log_fake.c hv/gpm.c hv/bus.c \
              hv/lib/format.c arch/x86/emulate/insn.c arch/x86/emulate/walk.c arch/x86/emulate/gva.c arch/x86/emulate/fetch.c
 UNIT_walk := $(VCPU_FAKE)
 OPERANDS := arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
@@ -20,7 +21,7 @@ UNIT_state := hv/state.c
 UNIT_turn := hv/turn.c
 UNIT_restart := hv/restart.c
 UNIT_vm := hv/vm.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
-           tests/unit/fake/cpu_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/page_fake.c
+           hv/memdisk.c tests/unit/fake/cpu_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
 UNIT_sched := hv/sched.c hv/turn.c hv/restart.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c tests/unit/fake/cpu_fake.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
@@ -35,11 +36,11 @@ UNIT_lapic := $(LAPIC) $(DEV_TEST)
 UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
 PC_FAKE := tests/unit/fake/pc_fake.c $(filter-out hv/dev/apic_bus.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
 UNIT_vm_state := hv/vm_state.c $(PC_FAKE)
-UNIT_memdisk := hv/memdisk.c tests/unit/fake/page_fake.c
-UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c hv/work.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) tests/unit/fake/page_fake.c
+UNIT_memdisk := hv/memdisk.c $(PAGE_FAKE)
+UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c hv/work.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_memory_map := hv/memory_map.c
 UNIT_reset := arch/x86/virt/reset.c
-BOOT_FAKE := arch/x86/guestboot/copies.c tests/unit/fake/guest_fake.c tests/unit/fake/page_fake.c hv/gpm.c hv/memory_map.c arch/x86/virt/reset.c
+BOOT_FAKE := arch/x86/guestboot/copies.c tests/unit/fake/guest_fake.c $(PAGE_FAKE) hv/gpm.c hv/memory_map.c arch/x86/virt/reset.c
 UNIT_copies := $(BOOT_FAKE)
 UNIT_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
 UNIT_multiboot := arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c $(BOOT_FAKE)
@@ -66,8 +67,9 @@ UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c
 UNIT_hypercall := arch/x86/exit/hypercall.c hv/timer.c hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c) arch/x86/virt/inject.c $(OPERANDS)
-UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c tests/unit/fake/page_fake.c
-UNIT_gpm := hv/gpm.c tests/unit/fake/page_fake.c
+UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c $(PAGE_FAKE)
+UNIT_gpm := hv/gpm.c $(PAGE_FAKE)
+UNIT_account := hv/gpm.c hv/memdisk.c arch/x86/virt/npt.c arch/x86/vmx/npt_format.c $(PAGE_FAKE)
 UNIT_caps := arch/x86/virt/caps.c hv/lib/format.c
 UNIT_inject := arch/x86/virt/inject.c
 UNIT_vmx_explain := arch/x86/vmx/explain.c

@@ -61,7 +61,7 @@ static void whole_vm(void **state)
 		"disk1 = images/b.raw,mode=ro,serial=12345678901234567890\n"
 		"disk2 = images/c.raw,serial=x,mode=rw\n"
 		"module0 = m0\nmodule1 = m1\n"
-		"console = serial\non_crash = restart\non_reboot = destroy\nautostart = no";
+		"console = serial\non_crash = restart\non_reboot = destroy\nautostart = no\novercommit = yes";
 	struct lines lines;
 	struct config_vm vm;
 
@@ -88,6 +88,7 @@ static void whole_vm(void **state)
 	assert_int_equal(vm.record.on_crash, ACTION_RESTART);
 	assert_int_equal(vm.record.on_reboot, ACTION_DESTROY);
 	assert_int_equal(vm.autostart, 0);
+	assert_int_equal(vm.overcommit, 1);
 }
 
 static void defaults(void **state)
@@ -105,6 +106,7 @@ static void defaults(void **state)
 	assert_int_equal(vm.record.on_crash, ACTION_DESTROY);
 	assert_int_equal(vm.record.on_reboot, ACTION_RESTART);
 	assert_int_equal(vm.autostart, 1);
+	assert_int_equal(vm.overcommit, CONFIG_AS_HOST);
 	assert_string_equal(vm.record.cmdline, "");
 
 	assert_int_equal(parse_host("", &host, &lines), 0);

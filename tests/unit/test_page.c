@@ -197,8 +197,10 @@ static void test_contiguous(void **state)
 		assert_true(ptr_hpa(page).raw >= start);
 		check_zero(page, sizes[i] * PAGE_SIZE);
 		memset(page, 0x77, sizes[i] * PAGE_SIZE);
+		assert_int_equal(page_free_large_bytes(), 3 * LARGE_SIZE);	/* in pieces or whole, one is not free */
 		page_free_contiguous(page, sizes[i]);
 		assert_int_equal(page_free_bytes(), before);
+		assert_int_equal(page_free_large_bytes(), 4 * LARGE_SIZE);
 	}
 	page_free(NULL);
 	page_free_contiguous(NULL, 5);

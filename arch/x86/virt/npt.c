@@ -5,6 +5,7 @@
  */
 #include "arch/x86/virt/npt.h"
 
+#include "hv/account.h"
 #include "hv/lib/bits.h"
 #include "hv/page.h"
 
@@ -64,10 +65,15 @@ static unsigned leaf_rights(const struct npt_format *format, uint64_t entry)
 
 static uint64_t *new_table(struct npt *npt)
 {
-	uint64_t *table = page_alloc();
+	uint64_t *table;
 
+	if (!account_take(npt->account, PAGE_SIZE))
+		return NULL;
+	table = page_alloc();
 	if (table)
 		npt->tables++;
+	else
+		account_give(npt->account, PAGE_SIZE);
 	return table;
 }
 

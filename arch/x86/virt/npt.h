@@ -13,6 +13,8 @@
 
 #include "hv/addr.h"
 
+struct account;
+
 enum npt_rights { NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RWX = 7 };
 
 struct npt_format {
@@ -28,6 +30,7 @@ struct npt {
 	const struct npt_format *format;
 	hpa_t    root;
 	uint64_t tables;	/* pages used for tables */
+	struct account *account;	/* they are charged to; NULL: nobody counts */
 	bool     small_code;	/* a guest could hang this processor by executing from large pages: none is executable */
 };
 

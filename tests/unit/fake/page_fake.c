@@ -33,6 +33,7 @@ static void give(void *page, size_t size)
 	free(page);
 }
 
+uint64_t page_free_large_bytes(void) { return page_fake_limit - page_fake_used; }
 void *page_alloc(void) { return take(PAGE_SIZE, PAGE_SIZE); }
 void *page_alloc_contiguous(size_t pages) { return take(PAGE_SIZE, pages * PAGE_SIZE); }
 void page_free(void *page) { give(page, PAGE_SIZE); }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Who may take how much of the host's memory.
+ *
+ * A VM gets its memory as its guest touches it, so what it will need is promised when it is created: its RAM, private
+ * copies of its disks, page tables. The promise is kept back from everybody else until it is used. A VM that was promised
+ * nothing (overcommit = yes), or that needs more than it was promised, takes from what nobody has a claim to; when
+ * that is used up it has to stop, and no other VM.
+ *
+ * Only whole 2 MiB pages count as free here, for only they can become guest RAM; and a little is kept for our own
+ * structures. One processor: no lock.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ACCOUNT_OUR_OWN	(8ULL << 20)	/* never promised */
+
+struct account {
+	uint64_t promise, used;		/* bytes; used may exceed the promise */
+	void   (*exceeded)(void *ctx);	/* its owner has to stop; may be NULL */
+	void    *ctx;
+};
+
+uint64_t account_unclaimed(void);	/* bytes that are free and promised to nobody */
+
+/* Promise so much. False, and nothing promised: there is less. */
+__attribute__((warn_unused_result)) bool account_open(struct account *account, uint64_t bytes);
+void account_close(struct account *account);	/* what was not used is anybody's again; harmless when not open */
+
+/*
+ * Before memory is allocated: may the account have it? False: exceeded was called. An allocation that fails all the same, and
+ * memory that is freed, is given back. No account (NULL): always true.
+ */
+__attribute__((warn_unused_result)) bool account_take(struct account *account, uint64_t bytes);
+void account_give(struct account *account, uint64_t bytes);
