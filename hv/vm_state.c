@@ -31,7 +31,7 @@ static const struct state_section machine_sections[] = {
 };
 
 struct object_list {
-	struct state_object objects[2 + VM_VCPUS_MAX];
+	struct state_object objects[2 + VM_VCPUS_MAX + VIRTIO_DEVS_MAX * VIRTIO_MMIO_OBJECTS];
 	size_t              count;
 };
 
@@ -48,6 +48,8 @@ static void list_objects(struct vm *vm, struct object_list *list)
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		add(list, vm->vcpus[i], vcpu_sections, countof(vcpu_sections), i);
 	add(list, vm->machine, machine_sections, countof(machine_sections), 0);
+	for (uint32_t i = 0; i < vm->machine->virtio_count; i++)
+		list->count += virtio_mmio_objects(&vm->machine->virtio[i], i, &list->objects[list->count]);
 }
 
 static void settle(struct vm *vm)

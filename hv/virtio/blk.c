@@ -13,6 +13,7 @@
 #include "hv/addr.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/state.h"
 
 #define STATUS_BYTES	1U
 #define STATUS_GO_ON	0xffU			/* ours, never the driver's: there is more to do */
@@ -42,7 +43,7 @@ static bool is_on_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t b
 
 static uint8_t start_transfer(struct virtio_blk *blk, uint64_t bytes)
 {
-	struct virtio_blk_op *op = &blk->op;
+	struct virtio_blk_op *op = &blk->s.op;
 
 	if (!is_on_disk(blk, op->sector, bytes))
 		return VIRTIO_BLK_S_IOERR;
@@ -61,22 +62,22 @@ static uint8_t end_piece(struct virtio_blk_op *op, uint64_t len)
 static uint8_t start_in(struct virtio_blk *blk, struct vq *vq)
 {
 	(void)vq;
-	return start_transfer(blk, blk->req.writable - STATUS_BYTES);
+	return start_transfer(blk, blk->s.req.writable - STATUS_BYTES);
 }
 
 static uint8_t step_in(struct virtio_blk *blk, struct vq *vq)
 {
 	struct block *block = blk->block;
-	size_t len = (size_t)min_u64(blk->op.left, VQ_PIECE_MAX);
-	void *to = vq_next_writable(vq, &blk->req, &len);
+	size_t len = (size_t)min_u64(blk->s.op.left, VQ_PIECE_MAX);
+	void *to = vq_next_writable(vq, &blk->s.req, &len);
 
 	if (!to)
 		return VIRTIO_BLK_S_IOERR;
-	if (block->read(block, blk->op.offset, to, len)) {
+	if (block->read(block, blk->s.op.offset, to, len)) {
 		memset(to, 0, len);	/* it counts as written, so it has to be */
 		return VIRTIO_BLK_S_IOERR;
 	}
-	return end_piece(&blk->op, len);
+	return end_piece(&blk->s.op, len);
 }
 
 static uint8_t start_out(struct virtio_blk *blk, struct vq *vq)
@@ -84,18 +85,18 @@ static uint8_t start_out(struct virtio_blk *blk, struct vq *vq)
 	(void)vq;
 	if (blk->block->is_readonly)
 		return VIRTIO_BLK_S_IOERR;
-	return start_transfer(blk, blk->req.readable - sizeof(struct virtio_blk_header));
+	return start_transfer(blk, blk->s.req.readable - sizeof(struct virtio_blk_header));
 }
 
 static uint8_t step_out(struct virtio_blk *blk, struct vq *vq)
 {
 	struct block *block = blk->block;
-	size_t len = (size_t)min_u64(blk->op.left, VQ_PIECE_MAX);
-	const void *from = vq_next_readable(vq, &blk->req, &len);
+	size_t len = (size_t)min_u64(blk->s.op.left, VQ_PIECE_MAX);
+	const void *from = vq_next_readable(vq, &blk->s.req, &len);
 
-	if (!from || block->write(block, blk->op.offset, from, len))
+	if (!from || block->write(block, blk->s.op.offset, from, len))
 		return VIRTIO_BLK_S_IOERR;
-	return end_piece(&blk->op, len);
+	return end_piece(&blk->s.op, len);
 }
 
 /* ---- The small ones ---------------------------------------------------- */
@@ -108,9 +109,9 @@ static uint8_t start_flush(struct virtio_blk *blk, struct vq *vq)
 
 static uint8_t start_get_id(struct virtio_blk *blk, struct vq *vq)
 {
-	if (blk->req.writable < VIRTIO_BLK_ID_BYTES + STATUS_BYTES)
+	if (blk->s.req.writable < VIRTIO_BLK_ID_BYTES + STATUS_BYTES)
 		return VIRTIO_BLK_S_IOERR;
-	if (vq_write(vq, &blk->req, blk->block->serial, VIRTIO_BLK_ID_BYTES) < VIRTIO_BLK_ID_BYTES)
+	if (vq_write(vq, &blk->s.req, blk->block->serial, VIRTIO_BLK_ID_BYTES) < VIRTIO_BLK_ID_BYTES)
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
@@ -120,7 +121,7 @@ static uint8_t start_get_id(struct virtio_blk *blk, struct vq *vq)
 /* 5.2.6.2: flags that the command does not have make it unsupported; DISCARD has none. */
 static uint8_t check_range(const struct virtio_blk *blk, const struct virtio_blk_range *range)
 {
-	const uint32_t known = blk->op.type == VIRTIO_BLK_T_WRITE_ZEROES ? VIRTIO_BLK_RANGE_UNMAP : 0;
+	const uint32_t known = blk->s.op.type == VIRTIO_BLK_T_WRITE_ZEROES ? VIRTIO_BLK_RANGE_UNMAP : 0;
 
 	if (range->flags & ~known)
 		return VIRTIO_BLK_S_UNSUPP;
@@ -131,13 +132,13 @@ static uint8_t check_range(const struct virtio_blk *blk, const struct virtio_blk
 
 static uint8_t start_discard(struct virtio_blk *blk, struct vq *vq)
 {
-	struct virtio_blk_op *op = &blk->op;
-	const uint64_t bytes = blk->req.readable - sizeof(struct virtio_blk_header);
+	struct virtio_blk_op *op = &blk->s.op;
+	const uint64_t bytes = blk->s.req.readable - sizeof(struct virtio_blk_header);
 	const uint64_t count = bytes / sizeof(struct virtio_blk_range);
 
 	if (!count || count > VIRTIO_BLK_RANGES_MAX || bytes % sizeof(op->ranges[0]))
 		return VIRTIO_BLK_S_IOERR;
-	if (vq_read(vq, &blk->req, op->ranges, (size_t)bytes) < bytes)
+	if (vq_read(vq, &blk->s.req, op->ranges, (size_t)bytes) < bytes)
 		return VIRTIO_BLK_S_IOERR;
 	for (uint64_t i = 0; i < count; i++) {
 		const uint8_t status = check_range(blk, &op->ranges[i]);
@@ -151,7 +152,7 @@ static uint8_t start_discard(struct virtio_blk *blk, struct vq *vq)
 
 static uint8_t step_discard(struct virtio_blk *blk, struct vq *vq)
 {
-	struct virtio_blk_op *op = &blk->op;
+	struct virtio_blk_op *op = &blk->s.op;
 	const uint64_t len = min_u64(op->left, DISCARD_MAX);
 
 	vq_charge(vq, DISCARD_COST);
@@ -184,15 +185,15 @@ static const struct {
 
 static uint8_t start(struct virtio_blk *blk, struct vq *vq)
 {
-	struct virtio_blk_op *op = &blk->op;
+	struct virtio_blk_op *op = &blk->s.op;
 	struct virtio_blk_header header;
 
-	if (vq_read(vq, &blk->req, &header, sizeof(header)) < sizeof(header))
+	if (vq_read(vq, &blk->s.req, &header, sizeof(header)) < sizeof(header))
 		return VIRTIO_BLK_S_IOERR;
 	*op = (struct virtio_blk_op){ .type = header.type, .sector = header.sector };
 	if (op->type >= countof(blk_types) || !blk_types[op->type].start)
 		return VIRTIO_BLK_S_UNSUPP;
-	if ((blk->dev.accepted & blk_types[op->type].feature) != blk_types[op->type].feature)
+	if ((blk->dev.s.accepted & blk_types[op->type].feature) != blk_types[op->type].feature)
 		return VIRTIO_BLK_S_UNSUPP;
 	return blk_types[op->type].start(blk, vq);
 }
@@ -201,7 +202,7 @@ static uint8_t start(struct virtio_blk *blk, struct vq *vq)
 static uint8_t step(struct virtio_blk *blk, struct vq *vq)
 {
 	const uint64_t extra = blk->block->extra;
-	const uint8_t status = blk_types[blk->op.type].step(blk, vq);
+	const uint8_t status = blk_types[blk->s.op.type].step(blk, vq);
 
 	vq_charge(vq, blk->block->extra - extra);
 	return status;
@@ -210,7 +211,7 @@ static uint8_t step(struct virtio_blk *blk, struct vq *vq)
 /* Put the status where it belongs: into the last byte the device may write. */
 static void finish(struct virtio_blk *blk, struct vq *vq, uint8_t status)
 {
-	struct vq_req *req = &blk->req;
+	struct vq_req *req = &blk->s.req;
 	const uint32_t written = req->written;
 
 	if (written + STATUS_BYTES < req->writable) {
@@ -246,7 +247,7 @@ static enum virtio_answer blk_serve(struct virtio_dev *dev, struct vq *vq, struc
 
 static void blk_notify(struct virtio_dev *dev, unsigned queue)
 {
-	virtio_serve(dev, queue, &blk_of(dev)->req, blk_serve);
+	virtio_serve(dev, queue, &blk_of(dev)->s.req, blk_serve);
 }
 
 static uint64_t blk_config_read(struct virtio_dev *dev, uint64_t offset, unsigned size)
@@ -257,7 +258,41 @@ static uint64_t blk_config_read(struct virtio_dev *dev, uint64_t offset, unsigne
 	return val;
 }
 
-static const struct virtio_ops blk_ops = { .notify = blk_notify, .config_read = blk_config_read };
+/* Could this be where a request got to? Everything that step() relies on. */
+static bool is_op_sane(const struct virtio_blk *blk)
+{
+	const struct virtio_blk_op *op = &blk->s.op;
+
+	if (op->type >= countof(blk_types) || !blk_types[op->type].step)
+		return false;
+	if (op->type != VIRTIO_BLK_T_IN && blk->block->is_readonly)
+		return false;
+	if (!range_fits(op->offset, op->left, blk->block->sectors * SECTOR_SIZE))
+		return false;
+	if (op->range_count > VIRTIO_BLK_RANGES_MAX || op->range > op->range_count)
+		return false;
+	for (uint32_t i = 0; i < op->range_count; i++)
+		if (check_range(blk, &op->ranges[i]) != VIRTIO_BLK_S_OK)
+			return false;
+	return true;
+}
+
+static void blk_after_load(void *state)
+{
+	struct virtio_blk *blk = container_of(state, struct virtio_blk, s);
+	struct vq *vq = &blk->dev.queues[0];
+
+	if (vq->s.is_held && !(vq_req_is_sane(vq, &blk->s.req) && is_op_sane(blk)))
+		vq->s.is_held = false;
+}
+
+static const struct state_section blk_section = {
+	"virtio-blk", 1, offsetof(struct virtio_blk, s), sizeof(struct virtio_blk_state), blk_after_load,
+};
+
+static const struct virtio_ops blk_ops = {
+	.notify = blk_notify, .config_read = blk_config_read, .section = &blk_section,
+};
 
 static uint64_t offered_features(const struct block *block)
 {

@@ -64,12 +64,16 @@ struct virtio_blk_op {
 	struct virtio_blk_range ranges[VIRTIO_BLK_RANGES_MAX];
 };
 
+struct virtio_blk_state {
+	struct virtio_blk_op op;
+	struct vq_req        req;
+};
+
 struct virtio_blk {
 	struct virtio_dev        dev;
+	struct virtio_blk_state  s;
 	struct virtio_blk_config config;
 	struct block            *block;
-	struct virtio_blk_op     op;
-	struct vq_req            req;
 };
 
 /*

@@ -14,6 +14,7 @@
 
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/state.h"
 
 #define TX_BYTES	256U
 
@@ -46,8 +47,8 @@ static enum virtio_answer send_request(struct virtio_dev *dev, struct vq *vq, st
 	uint8_t bytes[TX_BYTES];
 
 	(void)is_new;
-	if (!con->has_spoken) {
-		con->has_spoken = true;
+	if (!con->s.has_spoken) {
+		con->s.has_spoken = true;
 		dev->later(dev->ctx, VIRTIO_CONSOLE_RX);
 	}
 	while (vq->budget > 0) {
@@ -72,7 +73,7 @@ static void front_writable(void *ctx)
 {
 	struct virtio_console *con = ctx;
 
-	if (con->dev.is_live)
+	if (con->dev.s.is_live)
 		con->dev.later(con->dev.ctx, VIRTIO_CONSOLE_TX);
 }
 
@@ -88,7 +89,7 @@ static void tell_size_again(struct virtio_console *con, const uint8_t *data, siz
 
 	for (size_t i = 0; i < len; i++)
 		is_line |= data[i] == '\r' || data[i] == '\n';
-	if (is_line && con->config.cols && con->dev.config_changed)
+	if (is_line && con->s.config.cols && con->dev.config_changed)
 		con->dev.config_changed(con->dev.ctx);
 }
 
@@ -110,7 +111,7 @@ static size_t front_input(void *ctx, const uint8_t *data, size_t len)
 {
 	struct virtio_console *con = ctx;
 
-	if (!con->dev.is_live || !con->has_spoken)
+	if (!con->dev.s.is_live || !con->s.has_spoken)
 		return 0;
 	if (con->is_receiving) {
 		tell_size_again(con, data, len);
@@ -130,14 +131,14 @@ static void fill_receive_buffers(struct virtio_console *con)
 {
 	struct vq *vq = &con->dev.queues[VIRTIO_CONSOLE_RX];
 
-	if (!con->has_spoken || !vq_begin(vq))
+	if (!con->s.has_spoken || !vq_begin(vq))
 		return;
 	vq_disable_notify(vq);
 	con->is_receiving = true;
 	if (con->back.readable)
 		con->back.readable(con->back.ctx);	/* calls front_input with what it kept */
 	con->is_receiving = false;
-	if (vq->budget <= 0 || (vq_enable_notify(vq) && vq->last_avail == vq->avail_idx))
+	if (vq->budget <= 0 || (vq_enable_notify(vq) && vq->s.last_avail == vq->s.avail_idx))
 		con->dev.later(con->dev.ctx, VIRTIO_CONSOLE_RX);
 	if (vq_should_interrupt(vq))
 		con->dev.interrupt(con->dev.ctx);
@@ -148,7 +149,7 @@ static void fill_receive_buffers(struct virtio_console *con)
 static void console_notify(struct virtio_dev *dev, unsigned queue)
 {
 	if (queue == VIRTIO_CONSOLE_TX)
-		virtio_serve(dev, queue, &console_of(dev)->tx_req, send_request);
+		virtio_serve(dev, queue, &console_of(dev)->s.tx_req, send_request);
 	else
 		fill_receive_buffers(console_of(dev));
 }
@@ -157,7 +158,7 @@ static uint64_t console_config_read(struct virtio_dev *dev, uint64_t offset, uns
 {
 	uint64_t val = 0;
 
-	memcpy(&val, (const uint8_t *)&console_of(dev)->config + offset, size);
+	memcpy(&val, (const uint8_t *)&console_of(dev)->s.config + offset, size);
 	return val;
 }
 
@@ -180,7 +181,22 @@ static void console_config_write(struct virtio_dev *dev, uint64_t offset, unsign
 	(void)con->back.write(con->back.ctx, &byte, 1);
 }
 
+static void console_after_load(void *state)
+{
+	struct virtio_console *con = container_of(state, struct virtio_console, s);
+	struct vq *vq = &con->dev.queues[VIRTIO_CONSOLE_TX];
+
+	state_fix_bool(&con->s.has_spoken);
+	if (vq->s.is_held && !vq_req_is_sane(vq, &con->s.tx_req))
+		vq->s.is_held = false;
+}
+
+static const struct state_section console_section = {
+	"virtio-console", 1, offsetof(struct virtio_console, s), sizeof(struct virtio_console_state), console_after_load,
+};
+
 static const struct virtio_ops console_ops = {
+	.section = &console_section,
 	.notify = console_notify,
 	.config_read = console_config_read,
 	.config_write = console_config_write,
@@ -190,10 +206,10 @@ static void front_resize(void *dev, uint16_t cols, uint16_t rows)
 {
 	struct virtio_console *con = dev;
 
-	if (con->config.cols == cols && con->config.rows == rows)
+	if (con->s.config.cols == cols && con->s.config.rows == rows)
 		return;
-	con->config.cols = cols;
-	con->config.rows = rows;
+	con->s.config.cols = cols;
+	con->s.config.rows = rows;
 	if (con->dev.config_changed)
 		con->dev.config_changed(con->dev.ctx);
 }
@@ -208,8 +224,8 @@ struct char_front virtio_console_front(struct virtio_console *con)
 void virtio_console_init(struct virtio_console *con, const struct char_back *back)
 {
 	con->back = *back;
-	con->is_receiving = con->has_spoken = false;
-	con->config = (struct virtio_console_config){ .max_nr_ports = 1 };
+	con->is_receiving = con->s.has_spoken = false;
+	con->s.config = (struct virtio_console_config){ .max_nr_ports = 1 };
 	con->dev = (struct virtio_dev){
 		.name = "virtio-console",
 		.device_id = VIRTIO_ID_CONSOLE,

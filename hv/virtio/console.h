@@ -29,13 +29,18 @@ struct virtio_console_config {
 	uint32_t emerg_wr;
 };
 
+struct virtio_console_state {
+	struct virtio_console_config config;
+	bool                         has_spoken;	/* the driver has sent something: it is ready to listen, see console.c */
+	struct vq_req                tx_req;		/* held while the back is full */
+};
+
 struct virtio_console {
 	struct virtio_dev            dev;
-	struct virtio_console_config config;
+	struct virtio_console_state  s;
 	struct char_back             back;
-	bool                         has_spoken;	/* the driver has sent something: it is ready to listen, see console.c */
 	bool                         is_receiving;	/* back.readable was called in the VM's turn: input may come */
-	struct vq_req                rx_req, tx_req;
+	struct vq_req                rx_req;
 };
 
 void virtio_console_init(struct virtio_console *con, const struct char_back *back);

@@ -70,9 +70,9 @@ static uint32_t config_end(const struct virtio_mmio *mmio)
 /* The line follows "InterruptStatus is not 0"; it is touched only when that changes. */
 void virtio_mmio_set_interrupts(struct virtio_mmio *mmio, uint32_t val)
 {
-	const bool was_high = mmio->interrupt_status, is_high = val;
+	const bool was_high = mmio->s.interrupt_status, is_high = val;
 
-	mmio->interrupt_status = val;
+	mmio->s.interrupt_status = val;
 	publish_reg(mmio, VIRTIO_MMIO_InterruptStatus);
 	if (is_high != was_high)
 		irq_set(&mmio->irq, is_high);
@@ -82,7 +82,7 @@ static void mmio_interrupt(void *ctx)
 {
 	struct virtio_mmio *mmio = ctx;
 
-	virtio_mmio_set_interrupts(mmio, mmio->interrupt_status | VIRTIO_INT_USED_BUFFER);
+	virtio_mmio_set_interrupts(mmio, mmio->s.interrupt_status | VIRTIO_INT_USED_BUFFER);
 }
 
 static void mmio_config_changed(void *ctx)
@@ -94,10 +94,10 @@ static void mmio_config_changed(void *ctx)
 	 * change, or the interrupt.
 	 */
 	mmio_publish(mmio, VIRTIO_MMIO_CONFIG, config_end(mmio));
-	mmio->generation++;
+	mmio->s.generation++;
 	publish_reg(mmio, VIRTIO_MMIO_ConfigGeneration);
-	if (mmio->dev->is_live)
-		virtio_mmio_set_interrupts(mmio, mmio->interrupt_status | VIRTIO_INT_CONFIG);
+	if (mmio->dev->s.is_live)
+		virtio_mmio_set_interrupts(mmio, mmio->s.interrupt_status | VIRTIO_INT_CONFIG);
 }
 
 /* A driver can do this as often as it likes, so only the first time is worth a line. */
@@ -117,18 +117,18 @@ static void mmio_needs_reset(void *ctx)
 	struct virtio_mmio *mmio = ctx;
 
 	complain_once(mmio, "broke its queue; the device waits for a reset");
-	mmio->dev->is_live = false;
-	mmio->status |= VIRTIO_STATUS_NEEDS_RESET;
+	mmio->dev->s.is_live = false;
+	mmio->s.status |= VIRTIO_STATUS_NEEDS_RESET;
 	publish_reg(mmio, VIRTIO_MMIO_Status);
-	if (mmio->status & VIRTIO_STATUS_DRIVER_OK)
-		virtio_mmio_set_interrupts(mmio, mmio->interrupt_status | VIRTIO_INT_CONFIG);
+	if (mmio->s.status & VIRTIO_STATUS_DRIVER_OK)
+		virtio_mmio_set_interrupts(mmio, mmio->s.interrupt_status | VIRTIO_INT_CONFIG);
 }
 
 /* ---- Work put off ------------------------------------------------------ */
 
 void virtio_mmio_later(struct virtio_mmio *mmio, unsigned queue)
 {
-	mmio->later_queues |= 1U << queue;
+	mmio->s.later_queues |= 1U << queue;
 	work_add(mmio->work_list, &mmio->work);
 }
 
@@ -144,13 +144,13 @@ static void run_work(void *ctx)
 	struct virtio_dev *dev = mmio->dev;
 	unsigned queue;
 
-	if (!mmio->later_queues)
+	if (!mmio->s.later_queues)
 		return;
-	queue = (unsigned)__builtin_ctz(mmio->later_queues);
-	mmio->later_queues &= ~(1U << queue);
-	if (mmio->later_queues)
+	queue = (unsigned)__builtin_ctz(mmio->s.later_queues);
+	mmio->s.later_queues &= ~(1U << queue);
+	if (mmio->s.later_queues)
 		work_add(mmio->work_list, &mmio->work);
-	if (dev->is_live && dev->queues[queue].is_ready)
+	if (dev->s.is_live && dev->queues[queue].s.is_ready)
 		dev->ops->notify(dev, queue);
 }
 
@@ -171,20 +171,20 @@ static uint32_t get_DeviceID(const struct virtio_mmio *mmio) { return mmio->dev-
 
 static uint32_t get_DeviceFeatures(const struct virtio_mmio *mmio)
 {
-	if (mmio->device_features_sel >= FEATURE_WORDS)
+	if (mmio->s.device_features_sel >= FEATURE_WORDS)
 		return 0;
-	return (uint32_t)(mmio->dev->offered >> (mmio->device_features_sel * REG_BITS));
+	return (uint32_t)(mmio->dev->offered >> (mmio->s.device_features_sel * REG_BITS));
 }
 
 static void set_DeviceFeaturesSel(struct virtio_mmio *mmio, uint32_t val)
 {
-	mmio->device_features_sel = val;
+	mmio->s.device_features_sel = val;
 	publish_reg(mmio, VIRTIO_MMIO_DeviceFeatures);
 }
 
 static void set_DriverFeaturesSel(struct virtio_mmio *mmio, uint32_t val)
 {
-	mmio->driver_features_sel = val;
+	mmio->s.driver_features_sel = val;
 }
 
 static void set_half(uint64_t *word, unsigned half, uint32_t val)
@@ -196,10 +196,10 @@ static void set_half(uint64_t *word, unsigned half, uint32_t val)
 
 static void set_DriverFeatures(struct virtio_mmio *mmio, uint32_t val)
 {
-	const bool is_frozen = mmio->status & VIRTIO_STATUS_FEATURES_OK;
+	const bool is_frozen = mmio->s.status & VIRTIO_STATUS_FEATURES_OK;
 
-	if (mmio->driver_features_sel < FEATURE_WORDS && !is_frozen)
-		set_half(&mmio->dev->accepted, mmio->driver_features_sel, val);
+	if (mmio->s.driver_features_sel < FEATURE_WORDS && !is_frozen)
+		set_half(&mmio->dev->s.accepted, mmio->s.driver_features_sel, val);
 }
 
 /* ---- Queues ------------------------------------------------------------ */
@@ -209,7 +209,7 @@ static struct vq *selected_queue(const struct virtio_mmio *mmio)
 {
 	struct virtio_dev *dev = mmio->dev;
 
-	return mmio->queue_sel < dev->queue_count ? &dev->queues[mmio->queue_sel] : NULL;
+	return mmio->s.queue_sel < dev->queue_count ? &dev->queues[mmio->s.queue_sel] : NULL;
 }
 
 /* ... and only while its size and addresses may be changed: they freeze when it is made ready. */
@@ -217,12 +217,12 @@ static struct vq *queue_in_setup(const struct virtio_mmio *mmio)
 {
 	struct vq *vq = selected_queue(mmio);
 
-	return vq && !vq->is_ready ? vq : NULL;
+	return vq && !vq->s.is_ready ? vq : NULL;
 }
 
 static void set_QueueSel(struct virtio_mmio *mmio, uint32_t val)
 {
-	mmio->queue_sel = val;
+	mmio->s.queue_sel = val;
 	publish_reg(mmio, VIRTIO_MMIO_QueueNumMax);
 	publish_reg(mmio, VIRTIO_MMIO_QueueReady);
 }
@@ -237,14 +237,14 @@ static void set_QueueNum(struct virtio_mmio *mmio, uint32_t val)
 	struct vq *vq = queue_in_setup(mmio);
 
 	if (vq)
-		vq->size = val;		/* vq_activate judges it */
+		vq->s.size = val;		/* vq_activate judges it */
 }
 
 static uint32_t get_QueueReady(const struct virtio_mmio *mmio)
 {
 	const struct vq *vq = selected_queue(mmio);
 
-	return vq && vq->is_ready;
+	return vq && vq->s.is_ready;
 }
 
 static void set_QueueReady(struct virtio_mmio *mmio, uint32_t val)
@@ -255,7 +255,7 @@ static void set_QueueReady(struct virtio_mmio *mmio, uint32_t val)
 		return;
 	if (!val)
 		vq_deactivate(vq);
-	else if (!vq->is_ready && (mmio->status & VIRTIO_STATUS_FEATURES_OK) && !vq_activate(vq))
+	else if (!vq->s.is_ready && (mmio->s.status & VIRTIO_STATUS_FEATURES_OK) && !vq_activate(vq))
 		complain_once(mmio, "asked for a queue of impossible size or place; it stays off");
 	publish_reg(mmio, VIRTIO_MMIO_QueueReady);
 }
@@ -265,12 +265,12 @@ static void set_QueueReady(struct virtio_mmio *mmio, uint32_t val)
 static void set_##Name##Low(struct virtio_mmio *mmio, uint32_t val)				\
 {												\
 	if (queue_in_setup(mmio))								\
-		set_half(&queue_in_setup(mmio)->field.raw, 0, val);				\
+		set_half(&queue_in_setup(mmio)->s.field.raw, 0, val);				\
 }												\
 static void set_##Name##High(struct virtio_mmio *mmio, uint32_t val)				\
 {												\
 	if (queue_in_setup(mmio))								\
-		set_half(&queue_in_setup(mmio)->field.raw, 1, val);				\
+		set_half(&queue_in_setup(mmio)->s.field.raw, 1, val);				\
 }
 ADDRESS_SETTERS(QueueDesc, desc)
 ADDRESS_SETTERS(QueueDriver, avail)
@@ -281,13 +281,13 @@ static void set_QueueNotify(struct virtio_mmio *mmio, uint32_t val)
 {
 	struct virtio_dev *dev = mmio->dev;
 
-	if (val < dev->queue_count && dev->is_live && dev->queues[val].is_ready)
+	if (val < dev->queue_count && dev->s.is_live && dev->queues[val].s.is_ready)
 		dev->ops->notify(dev, val);
 }
 
 /* ---- The rest ---------------------------------------------------------- */
 
-static uint32_t get_Status(const struct virtio_mmio *mmio) { return mmio->status; }
+static uint32_t get_Status(const struct virtio_mmio *mmio) { return mmio->s.status; }
 
 /* A reset changes everything, and the driver writes this register five times in its life. */
 static void set_Status(struct virtio_mmio *mmio, uint32_t val)
@@ -298,15 +298,15 @@ static void set_Status(struct virtio_mmio *mmio, uint32_t val)
 
 static uint32_t get_InterruptStatus(const struct virtio_mmio *mmio)
 {
-	return mmio->interrupt_status;
+	return mmio->s.interrupt_status;
 }
 
 static void set_InterruptACK(struct virtio_mmio *mmio, uint32_t val)
 {
-	virtio_mmio_set_interrupts(mmio, mmio->interrupt_status & ~val);
+	virtio_mmio_set_interrupts(mmio, mmio->s.interrupt_status & ~val);
 }
 
-static uint32_t get_ConfigGeneration(const struct virtio_mmio *mmio) { return mmio->generation; }
+static uint32_t get_ConfigGeneration(const struct virtio_mmio *mmio) { return mmio->s.generation; }
 
 #define GET_R(name)	get_##name
 #define GET_W(name)	NULL
@@ -379,6 +379,22 @@ void virtio_mmio_page(struct virtio_mmio *mmio, uint32_t *page)
 {
 	mmio->shadow = page;
 	mmio_publish(mmio, 0, VIRTIO_MMIO_PAGE);
+}
+
+void virtio_mmio_after_load(void *device)
+{
+	struct virtio_mmio *mmio = device;
+
+	virtio_status_after_load(mmio);
+	mmio->s.later_queues &= (1U << mmio->dev->queue_count) - 1;
+	/* Whoever promised to wake the device may be another one by now. */
+	for (unsigned i = 0; i < mmio->dev->queue_count; i++)
+		mmio->s.later_queues |= (uint32_t)mmio->dev->queues[i].s.is_held << i;
+	if (mmio->s.later_queues)
+		work_add(mmio->work_list, &mmio->work);
+	mmio->s.interrupt_status &= VIRTIO_INT_USED_BUFFER | VIRTIO_INT_CONFIG;
+	mmio_publish(mmio, 0, config_end(mmio));
+	irq_set(&mmio->irq, mmio->s.interrupt_status != 0);
 }
 
 void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_dev *dev, struct gpm *gpm,

@@ -19,6 +19,7 @@
 #include "hv/bus.h"
 #include "hv/gpm.h"
 #include "hv/irq.h"
+#include "hv/state.h"
 #include "hv/virtio/virtio.h"
 #include "hv/work.h"
 
@@ -81,18 +82,22 @@ enum virtio_mmio_reg {
 #define VIRTIO_STATUS_NEEDS_RESET	64U
 #define VIRTIO_STATUS_FAILED		128U
 
-struct virtio_mmio {
-	struct virtio_dev *dev;
-	struct irq_line    irq;
+struct virtio_mmio_state {
 	uint32_t           status;
 	uint32_t           interrupt_status;
 	uint32_t           generation;		/* of the configuration space; never reset */
 	uint32_t           device_features_sel, driver_features_sel, queue_sel;
+	uint32_t           later_queues;	/* a bit for each queue that has to be served again in the VM's turn */
+};
+
+struct virtio_mmio {
+	struct virtio_mmio_state s;
+	struct virtio_dev *dev;
+	struct irq_line    irq;
 	uint32_t          *shadow;		/* VIRTIO_MMIO_PAGE bytes, or NULL */
 	bool               complained;		/* logged: a driver can be wrong again and again */
 	struct work_list  *work_list;		/* of the VM */
 	struct work        work;
-	uint32_t           later_queues;	/* a bit for each queue that has to be served again in the VM's turn */
 };
 
 /*
@@ -108,6 +113,10 @@ void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_dev *dev, struct g
  */
 void virtio_mmio_page(struct virtio_mmio *mmio, uint32_t *page);
 
+/* What is saved of the window, its device and the device's queues: writes at most VIRTIO_MMIO_OBJECTS, returns how many. */
+#define VIRTIO_MMIO_OBJECTS	3U
+size_t virtio_mmio_objects(struct virtio_mmio *mmio, uint32_t instance, struct state_object *to);
+
 /* For struct bus_range; `opaque` is the struct virtio_mmio. */
 uint64_t virtio_mmio_read(void *opaque, uint64_t offset, unsigned size);
 void     virtio_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value);
@@ -117,6 +126,9 @@ void     virtio_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_
  * behind Status.
  */
 void virtio_mmio_set_interrupts(struct virtio_mmio *mmio, uint32_t val);
+/* For state sections (hv/state.h): bring all that follows from Status, InterruptStatus and the queues up to date. */
+void virtio_mmio_after_load(void *mmio);
+void virtio_status_after_load(struct virtio_mmio *mmio);
 void virtio_mmio_later(struct virtio_mmio *mmio, unsigned queue);
 void virtio_status_reset(struct virtio_mmio *mmio);
 void virtio_status_write(struct virtio_mmio *mmio, uint32_t val);

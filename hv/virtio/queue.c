@@ -17,6 +17,8 @@
  */
 #include "hv/virtio/queue.h"
 
+#include "hv/state.h"
+
 struct vring_desc {
 	uint64_t addr;
 	uint32_t len;
@@ -71,17 +73,17 @@ static inline bool store_word(struct vq *vq, uint16_t *map, gpa_t area, uint32_t
 
 static inline bool load_avail(struct vq *vq, uint32_t word, uint16_t *to)
 {
-	return load_word(vq, vq->avail_map, vq->avail, word, to);
+	return load_word(vq, vq->avail_map, vq->s.avail, word, to);
 }
 
 static inline bool store_used(struct vq *vq, uint32_t word, uint16_t val)
 {
-	return store_word(vq, vq->used_map, vq->used, word, val);
+	return store_word(vq, vq->used_map, vq->s.used, word, val);
 }
 
 static bool mark_broken(struct vq *vq)
 {
-	vq->is_broken = true;
+	vq->s.is_broken = true;
 	if (vq->on_broken)
 		vq->on_broken(vq->ctx);
 	return false;
@@ -91,21 +93,21 @@ static bool mark_broken(struct vq *vq)
 
 void vq_deactivate(struct vq *vq)
 {
-	vq->is_ready = vq->is_broken = false;
+	vq->s.is_ready = vq->s.is_broken = false;
 	vq->desc_map = NULL;
 	vq->avail_map = vq->used_map = NULL;
-	vq->last_avail = vq->avail_idx = vq->used_idx = vq->signalled = 0;
-	vq->is_held = false;
+	vq->s.last_avail = vq->s.avail_idx = vq->s.used_idx = vq->s.signalled = 0;
+	vq->s.is_held = false;
 	vq->budget = 0;
-	vq->signalled_valid = false;
+	vq->s.signalled_valid = false;
 }
 
 void vq_reset(struct vq *vq)
 {
 	vq_deactivate(vq);
-	vq->has_event_idx = vq->has_indirect = false;
-	vq->size = 0;
-	vq->desc = vq->avail = vq->used = gpa(0);
+	vq->s.has_event_idx = vq->s.has_indirect = false;
+	vq->s.size = 0;
+	vq->s.desc = vq->s.avail = vq->s.used = gpa(0);
 }
 
 /* A pointer to the whole area, NULL when it is in pieces. RAM never moves while the VM lives. */
@@ -117,28 +119,53 @@ static void *map_area(struct vq *vq, gpa_t area, size_t bytes)
 	return len == bytes ? map : NULL;
 }
 
+static size_t desc_bytes(const struct vq *vq) { return vq->s.size * sizeof(struct vring_desc); }
+static size_t avail_bytes(const struct vq *vq) { return (RING_ENTRIES + vq->s.size + 1) * WORD; }
+static size_t used_bytes(const struct vq *vq) { return (RING_ENTRIES + vq->s.size * USED_WORDS + 1) * WORD; }
+
+static bool is_possible(const struct vq *vq)
+{
+	const struct vq_state *s = &vq->s;
+
+	if (!s->size || s->size > VQ_SIZE_MAX || (s->size & (s->size - 1)))
+		return false;
+	if (s->desc.raw % DESC_ALIGN || s->avail.raw % AVAIL_ALIGN || s->used.raw % USED_ALIGN)
+		return false;
+	return gpm_is_ram(vq->gpm, s->desc, desc_bytes(vq)) && gpm_is_ram(vq->gpm, s->avail, avail_bytes(vq)) &&
+	       gpm_is_ram(vq->gpm, s->used, used_bytes(vq));
+}
+
+static void map_areas(struct vq *vq)
+{
+	vq->desc_map = map_area(vq, vq->s.desc, desc_bytes(vq));
+	vq->avail_map = map_area(vq, vq->s.avail, avail_bytes(vq));
+	vq->used_map = map_area(vq, vq->s.used, used_bytes(vq));
+}
+
 bool vq_activate(struct vq *vq)
 {
-	const uint32_t size = vq->size;
-	const size_t desc_bytes = size * sizeof(struct vring_desc);
-	const size_t avail_bytes = (RING_ENTRIES + size + 1) * WORD;
-	const size_t used_bytes = (RING_ENTRIES + size * USED_WORDS + 1) * WORD;
-
-	if (vq->is_ready || !size || size > VQ_SIZE_MAX || (size & (size - 1)))
+	if (vq->s.is_ready || !is_possible(vq))
 		return false;
-	if (vq->desc.raw % DESC_ALIGN || vq->avail.raw % AVAIL_ALIGN || vq->used.raw % USED_ALIGN)
-		return false;
-	if (!gpm_is_ram(vq->gpm, vq->desc, desc_bytes) ||
-	    !gpm_is_ram(vq->gpm, vq->avail, avail_bytes) ||
-	    !gpm_is_ram(vq->gpm, vq->used, used_bytes))
-		return false;
-
 	vq_deactivate(vq);
-	vq->desc_map = map_area(vq, vq->desc, desc_bytes);
-	vq->avail_map = map_area(vq, vq->avail, avail_bytes);
-	vq->used_map = map_area(vq, vq->used, used_bytes);
-	vq->is_ready = true;
+	map_areas(vq);
+	vq->s.is_ready = true;
 	return true;
+}
+
+void vq_after_load(void *device)
+{
+	struct vq *vq = device;
+
+	state_fix_bool(&vq->s.is_ready);
+	state_fix_bool(&vq->s.is_broken);
+	state_fix_bool(&vq->s.has_event_idx);
+	state_fix_bool(&vq->s.has_indirect);
+	state_fix_bool(&vq->s.signalled_valid);
+	state_fix_bool(&vq->s.is_held);
+	if (vq->s.is_ready && is_possible(vq))
+		map_areas(vq);
+	else
+		vq_deactivate(vq);
 }
 
 /* ---- Taking requests --------------------------------------------------- */
@@ -166,7 +193,7 @@ static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint
 /* 2.7.5.3.1: negotiated, the last of its chain, whole descriptors, not within another one. */
 static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table)
 {
-	if (!vq->has_indirect || (desc->flags & DESC_F_NEXT))
+	if (!vq->s.has_indirect || (desc->flags & DESC_F_NEXT))
 		return false;
 	if (!desc->len || desc->len % sizeof(*desc))
 		return false;
@@ -194,7 +221,7 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
 		req->readable += desc->len;
 	}
 	vq_charge(vq, VQ_DESCRIPTOR_COST);
-	req->segs[req->seg_count++] = (struct vq_seg){ gpa(desc->addr), desc->len, is_write };
+	req->segs[req->seg_count++] = (struct vq_seg){ gpa(desc->addr), desc->len };
 	return true;
 }
 
@@ -205,11 +232,11 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
  */
 static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index)
 {
-	struct desc_table table = { vq->desc_map, vq->desc, vq->size };
+	struct desc_table table = { vq->desc_map, vq->s.desc, vq->s.size };
 	bool is_indirect = false;
 	struct vring_desc desc;
 
-	while (req->seg_count < vq->size) {
+	while (req->seg_count < vq->s.size) {
 		if (index >= table.count || !load_desc(vq, &table, index, &desc))
 			return false;
 		if (__builtin_expect(desc.flags & DESC_F_INDIRECT, 0)) {
@@ -232,16 +259,16 @@ bool vq_begin(struct vq *vq)
 {
 	uint16_t avail_idx;
 
-	if (!vq->is_ready || vq->is_broken)
+	if (!vq->s.is_ready || vq->s.is_broken)
 		return false;
 	if (!load_avail(vq, RING_IDX, &avail_idx))
 		return mark_broken(vq);
 	/* More entries than the ring has: a lie that would send us around it for 65,535. */
-	if ((uint16_t)(avail_idx - vq->last_avail) > vq->size)
+	if ((uint16_t)(avail_idx - vq->s.last_avail) > vq->s.size)
 		return mark_broken(vq);
-	vq->avail_idx = avail_idx;
+	vq->s.avail_idx = avail_idx;
 	vq->budget = VQ_BUDGET;
-	return vq->is_held || avail_idx != vq->last_avail;
+	return vq->s.is_held || avail_idx != vq->s.last_avail;
 }
 
 bool vq_pop(struct vq *vq, struct vq_req *req)
@@ -249,11 +276,11 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 	const uint64_t populated = vq->gpm->populated;
 	uint16_t head;
 
-	if (!vq->is_ready || vq->is_broken || vq->avail_idx == vq->last_avail)
+	if (!vq->s.is_ready || vq->s.is_broken || vq->s.avail_idx == vq->s.last_avail)
 		return false;
 	/* The driver stores the entry, then avail->idx: we load in the other order. */
 	compiler_barrier();
-	if (!load_avail(vq, RING_ENTRIES + (vq->last_avail & (vq->size - 1)), &head))
+	if (!load_avail(vq, RING_ENTRIES + (vq->s.last_avail & (vq->s.size - 1)), &head))
 		return mark_broken(vq);
 
 	/*
@@ -268,7 +295,7 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 	if (!walk_chain(vq, req, head))
 		return mark_broken(vq);
 	req->write.seg = req->read_segs;
-	vq->last_avail++;
+	vq->s.last_avail++;
 	vq_charge(vq, VQ_REQUEST_COST + vq->gpm->populated - populated);
 	return true;
 }
@@ -277,10 +304,10 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 
 void vq_push(struct vq *vq, struct vq_req *req)
 {
-	const uint32_t slot = vq->used_idx & (vq->size - 1);
+	const uint32_t slot = vq->s.used_idx & (vq->s.size - 1);
 	const struct vring_used_elem elem = { req->head, req->written };
 
-	if (!vq->is_ready || vq->is_broken)
+	if (!vq->s.is_ready || vq->s.is_broken)
 		return;
 	if (__builtin_expect(vq->used_map != NULL, 1)) {
 		/* Aligned to 4 only, hence two stores. */
@@ -289,15 +316,15 @@ void vq_push(struct vq *vq, struct vq_req *req)
 
 		entry->id = elem.id;
 		entry->len = elem.len;
-	} else if (!gpm_write(vq->gpm, gpa_add(vq->used, (RING_ENTRIES + slot * USED_WORDS) * WORD),
+	} else if (!gpm_write(vq->gpm, gpa_add(vq->s.used, (RING_ENTRIES + slot * USED_WORDS) * WORD),
 			      &elem, sizeof(elem))) {
 		(void)mark_broken(vq);
 		return;
 	}
 	/* The driver loads used->idx, then the element: data and element are stored first. */
 	compiler_barrier();
-	vq->used_idx++;
-	if (!store_used(vq, RING_IDX, vq->used_idx))
+	vq->s.used_idx++;
+	if (!store_used(vq, RING_IDX, vq->s.used_idx))
 		(void)mark_broken(vq);
 }
 
@@ -306,10 +333,10 @@ bool vq_enable_notify(struct vq *vq)
 	uint16_t avail_idx;
 	bool is_stored;
 
-	if (!vq->is_ready || vq->is_broken)
+	if (!vq->s.is_ready || vq->s.is_broken)
 		return false;
-	if (vq->has_event_idx)
-		is_stored = store_used(vq, RING_ENTRIES + vq->size * USED_WORDS, vq->last_avail);
+	if (vq->s.has_event_idx)
+		is_stored = store_used(vq, RING_ENTRIES + vq->s.size * USED_WORDS, vq->s.last_avail);
 	else
 		is_stored = store_used(vq, RING_FLAGS, 0);
 	/*
@@ -319,7 +346,7 @@ bool vq_enable_notify(struct vq *vq)
 	full_fence();
 	if (!is_stored || !load_avail(vq, RING_IDX, &avail_idx))
 		return mark_broken(vq);
-	return avail_idx != vq->last_avail;
+	return avail_idx != vq->s.last_avail;
 }
 
 void vq_disable_notify(struct vq *vq)
@@ -328,7 +355,7 @@ void vq_disable_notify(struct vq *vq)
 	 * With EVENT_IDX nothing to do: avail_event stays behind, and the driver kicks only when
 	 * it passes it.
 	 */
-	if (!vq->is_ready || vq->is_broken || vq->has_event_idx)
+	if (!vq->s.is_ready || vq->s.is_broken || vq->s.has_event_idx)
 		return;
 	if (!store_used(vq, RING_FLAGS, USED_F_NO_NOTIFY))
 		(void)mark_broken(vq);
@@ -336,22 +363,22 @@ void vq_disable_notify(struct vq *vq)
 
 bool vq_should_interrupt(struct vq *vq)
 {
-	const uint16_t old = vq->signalled, new = vq->used_idx;
-	const bool is_first = !vq->signalled_valid;
+	const uint16_t old = vq->s.signalled, new = vq->s.used_idx;
+	const bool is_first = !vq->s.signalled_valid;
 	uint16_t word;
 
-	if (!vq->is_ready || vq->is_broken || new == old)
+	if (!vq->s.is_ready || vq->s.is_broken || new == old)
 		return false;
-	vq->signalled = new;
-	vq->signalled_valid = true;
+	vq->s.signalled = new;
+	vq->s.signalled_valid = true;
 	/*
 	 * The driver stores used_event or flags, fences, and looks at used->idx, which vq_push
 	 * stored: as above.
 	 */
 	full_fence();
-	if (!load_avail(vq, vq->has_event_idx ? RING_ENTRIES + vq->size : RING_FLAGS, &word))
+	if (!load_avail(vq, vq->s.has_event_idx ? RING_ENTRIES + vq->s.size : RING_FLAGS, &word))
 		return mark_broken(vq);
-	if (!vq->has_event_idx)
+	if (!vq->s.has_event_idx)
 		return !(word & AVAIL_F_NO_INTERRUPT);
 	/*
 	 * 2.7.10 "Used Buffer Notification Suppression": did used->idx pass used_event, modulo

@@ -28,7 +28,7 @@
 #define VQ_REQUEST_COST		1024U	/* ring entries, the device's own checks */
 #define VQ_DESCRIPTOR_COST	256U	/* load, checks, look-ups in the memory map */
 
-struct vq_seg { gpa_t addr; uint32_t len; bool is_write; };
+struct vq_seg { gpa_t addr; uint32_t len; };
 
 struct vq_cursor { uint16_t seg; uint32_t off; };	/* segment, byte in it */
 
@@ -42,22 +42,27 @@ struct vq_req {
 	struct vq_seg segs[VQ_SIZE_MAX];
 };
 
-struct vq {
-	struct gpm *gpm;
+/* What is saved of a queue. The addresses of its areas are wiring: they follow from this. */
+struct vq_state {
 	uint32_t    size;		/* 0 until set; power of two, at most VQ_SIZE_MAX */
 	bool        is_ready, is_broken;
 	bool        has_event_idx, has_indirect;	/* negotiated */
 	gpa_t       desc, avail, used;
-	/* The three areas in our address space, when each lies in one 2 MiB chunk; NULL: through gpm, piecewise. */
-	const void *desc_map;
-	uint16_t   *avail_map, *used_map;
 	uint16_t    last_avail;		/* next available entry to take */
 	uint16_t    avail_idx;		/* avail->idx when vq_begin looked */
-	bool        is_held;		/* the device has taken a request and not given it back */
-	int64_t     budget;		/* what is left of VQ_BUDGET in this round */
 	uint16_t    used_idx;		/* our copy of used->idx */
 	uint16_t    signalled;		/* used_idx at the last interrupt */
 	bool        signalled_valid;	/* false until the first interrupt: that one is always sent */
+	bool        is_held;		/* the device has taken a request and not given it back */
+};
+
+struct vq {
+	struct vq_state s;
+	struct gpm *gpm;
+	/* The three areas in our address space, when each lies in one 2 MiB chunk; NULL: through gpm, piecewise. */
+	const void *desc_map;
+	uint16_t   *avail_map, *used_map;
+	int64_t     budget;		/* what is left of VQ_BUDGET in this round */
 	void      (*on_broken)(void *ctx);
 	void       *ctx;
 };
@@ -68,6 +73,11 @@ void vq_deactivate(struct vq *vq);	/* stop; size and addresses may be changed ag
 
 /* Check size, alignment and ranges and switch the queue on. False: refused, stays off. */
 __attribute__((warn_unused_result)) bool vq_activate(struct vq *vq);
+
+/* For state sections (hv/state.h): a queue that no driver could have made ready is switched off. */
+void vq_after_load(void *vq);
+/* A request that was loaded: is it one that vq_pop could have given, cursors included? Sums are computed anew. */
+__attribute__((warn_unused_result)) bool vq_req_is_sane(const struct vq *vq, struct vq_req *req);
 
 /* A round begins: a look at avail->idx, a fresh budget. False: nothing to do. A kick for nothing needs no more than this. */
 bool   vq_begin(struct vq *vq);

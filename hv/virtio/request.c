@@ -72,6 +72,30 @@ void vq_skip_writable(struct vq_req *req, uint64_t len)
 	skip(req, &req->write, req->seg_count, len);
 }
 
+static bool is_cursor_sane(const struct vq_req *req, const struct vq_cursor *at, uint16_t first, uint16_t end)
+{
+	if (at->seg < first || at->seg > end)
+		return false;
+	return at->off <= (at->seg == end ? 0 : req->segs[at->seg].len);
+}
+
+bool vq_req_is_sane(const struct vq *vq, struct vq_req *req)
+{
+	if (req->seg_count > VQ_SIZE_MAX || req->read_segs > req->seg_count)
+		return false;
+	req->readable = req->writable = 0;
+	for (uint16_t i = 0; i < req->seg_count; i++) {
+		const struct vq_seg *seg = &req->segs[i];
+
+		if (seg->len && !gpm_is_ram(vq->gpm, seg->addr, seg->len))
+			return false;
+		*(i < req->read_segs ? &req->readable : &req->writable) += seg->len;
+	}
+	return req->readable + req->writable <= UINT32_MAX && req->written <= req->writable &&
+	       is_cursor_sane(req, &req->read, 0, req->read_segs) &&
+	       is_cursor_sane(req, &req->write, req->read_segs, req->seg_count);
+}
+
 size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len)
 {
 	uint8_t *out = to;

@@ -3,6 +3,7 @@
 #include "hv/virtio/rng.h"
 
 #include "hv/lib/util.h"
+#include "hv/state.h"
 
 /*
  * 5.4.6: the device may return fewer bytes than the buffer holds. RDSEED takes a microsecond for
@@ -41,16 +42,30 @@ static enum virtio_answer rng_serve(struct virtio_dev *dev, struct vq *vq, struc
 
 static void rng_notify(struct virtio_dev *dev, unsigned queue)
 {
-	virtio_serve(dev, queue, &container_of(dev, struct virtio_rng, dev)->req, rng_serve);
+	virtio_serve(dev, queue, &container_of(dev, struct virtio_rng, dev)->s.req, rng_serve);
 }
 
-static const struct virtio_ops rng_ops = { .notify = rng_notify };
+static void rng_after_load(void *state)
+{
+	struct virtio_rng *rng = container_of(state, struct virtio_rng, s);
+	struct vq *vq = &rng->dev.queues[0];
+
+	state_fix_bool(&rng->s.entropy.is_seeded);
+	if (vq->s.is_held && !vq_req_is_sane(vq, &rng->s.req))
+		vq->s.is_held = false;
+}
+
+static const struct state_section rng_section = {
+	"virtio-rng", 1, offsetof(struct virtio_rng, s), sizeof(struct virtio_rng_state), rng_after_load,
+};
+
+static const struct virtio_ops rng_ops = { .notify = rng_notify, .section = &rng_section };
 
 void virtio_rng_init(struct virtio_rng *rng, rng_fill_fn *fill, void *ctx)
 {
 	rng->fill = fill ? fill : entropy_fill;
-	rng->ctx = fill ? ctx : &rng->entropy;
-	rng->entropy = (struct entropy){ 0 };
+	rng->ctx = fill ? ctx : &rng->s.entropy;
+	rng->s.entropy = (struct entropy){ 0 };
 	rng->dev = (struct virtio_dev){
 		.name = "virtio-rng",
 		.device_id = VIRTIO_ID_RNG,

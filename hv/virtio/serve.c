@@ -12,10 +12,10 @@
 /* True when the device has a request to work on; *is_new: one it has not seen yet. */
 static bool next_request(struct vq *vq, struct vq_req *req, bool *is_new)
 {
-	*is_new = !vq->is_held;
+	*is_new = !vq->s.is_held;
 	if (*is_new)
-		vq->is_held = vq_pop(vq, req);
-	return vq->is_held;
+		vq->s.is_held = vq_pop(vq, req);
+	return vq->s.is_held;
 }
 
 void virtio_serve(struct virtio_dev *dev, unsigned queue, struct vq_req *req, virtio_serve_fn *serve)
@@ -30,7 +30,7 @@ void virtio_serve(struct virtio_dev *dev, unsigned queue, struct vq_req *req, vi
 	while (answer == VIRTIO_DONE && vq->budget > 0 && next_request(vq, req, &is_new)) {
 		answer = serve(dev, vq, req, is_new);
 		if (answer == VIRTIO_DONE) {
-			vq->is_held = false;
+			vq->s.is_held = false;
 			vq_push(vq, req);
 		}
 	}

@@ -25,6 +25,7 @@
 #define VIRTIO_QUEUES_MAX	4U
 
 struct virtio_dev;
+struct state_section;
 
 struct virtio_ops {
 	void (*reset)(struct virtio_dev *dev);
@@ -32,18 +33,24 @@ struct virtio_ops {
 	/* Device configuration space; offset+size is inside config_size. NULL when there is none. */
 	uint64_t (*config_read)(struct virtio_dev *dev, uint64_t offset, unsigned size);
 	void (*config_write)(struct virtio_dev *dev, uint64_t offset, unsigned size, uint64_t value);
+	/* What is saved of the device itself (hv/state.h), at an offset from struct virtio_dev. NULL: nothing */
+	const struct state_section *section;
+};
+
+struct virtio_dev_state {
+	uint64_t     accepted;		/* what the driver took; fixed by FEATURES_OK */
+	bool         is_live;		/* DRIVER_OK and not failed: queues may be served (the transport says) */
 };
 
 struct virtio_dev {
+	struct virtio_dev_state s;
 	const char  *name;
 	uint32_t     device_id;
 	uint64_t     offered;		/* feature bits, transport ones included */
-	uint64_t     accepted;		/* what the driver took; fixed by FEATURES_OK */
 	uint32_t     config_size;	/* a multiple of 4; the transport reads whole words of it */
 	unsigned     queue_count;
 	struct vq    queues[VIRTIO_QUEUES_MAX];
 	const struct virtio_ops *ops;
-	bool         is_live;		/* DRIVER_OK and not failed: queues may be served (the transport says) */
 
 	/* Given by the transport */
 	void       (*interrupt)(void *ctx);		/* used buffers */

@@ -173,7 +173,7 @@ static void op_memory(struct fuzz *f)
 static void op_descriptor(struct fuzz *f)
 {
 	struct { uint64_t addr; uint32_t len; uint16_t flags, next; } desc;
-	const uint64_t table = f->dev->queues[0].desc.raw;
+	const uint64_t table = f->dev->queues[0].s.desc.raw;
 	const uint32_t index = take(f, 1) % VQ_SIZE_MAX;
 
 	desc.addr = take_address(f);
@@ -201,9 +201,9 @@ static void op_disk_request(struct fuzz *f)
 	const uint16_t head = 0, idx = ++f->avail_idx;
 
 	put(f, status + 16, &header, sizeof(header));
-	put(f, vq->desc.raw, descs, sizeof(descs));
-	put(f, vq->avail.raw + 4 + (vq->size ? (idx - 1U) % vq->size * 2 : 0), &head, sizeof(head));
-	put(f, vq->avail.raw + 2, &idx, sizeof(idx));
+	put(f, vq->s.desc.raw, descs, sizeof(descs));
+	put(f, vq->s.avail.raw + 4 + (vq->s.size ? (idx - 1U) % vq->s.size * 2 : 0), &head, sizeof(head));
+	put(f, vq->s.avail.raw + 2, &idx, sizeof(idx));
 	virtio_mmio_write(&f->mmio, VIRTIO_MMIO_QueueNotify, 4, 0);
 }
 
@@ -211,12 +211,12 @@ static void op_offer(struct fuzz *f)
 {
 	const uint32_t val = take(f, 1), queue = val & 1;
 	const struct vq *vq = &f->dev->queues[queue];
-	const uint32_t size = vq->size && vq->size <= VQ_SIZE_MAX ? vq->size : 1;
-	const uint64_t entry = vq->avail.raw + 4 + f->avail_idx % size * 2;
+	const uint32_t size = vq->s.size && vq->s.size <= VQ_SIZE_MAX ? vq->s.size : 1;
+	const uint64_t entry = vq->s.avail.raw + 4 + f->avail_idx % size * 2;
 	const uint16_t head = (uint16_t)take(f, 1), idx = ++f->avail_idx;
 
 	put(f, entry, &head, sizeof(head));
-	put(f, vq->avail.raw + 2, &idx, sizeof(idx));
+	put(f, vq->s.avail.raw + 2, &idx, sizeof(idx));
 	if (val & 2)
 		virtio_mmio_write(&f->mmio, VIRTIO_MMIO_QueueNotify, 4, queue);
 }
@@ -309,14 +309,14 @@ static void create(struct fuzz *f, uint32_t choice)
 
 static void check(struct fuzz *f)
 {
-	assert(f->line == (f->mmio.interrupt_status != 0));
+	assert(f->line == (f->mmio.s.interrupt_status != 0));
 	for (uint32_t offset = 0; offset < VIRTIO_MMIO_CONFIG + f->dev->config_size; offset += 4)
 		assert(f->page[offset / 4] == virtio_mmio_read(&f->mmio, offset, 4));
 	for (unsigned i = 0; i < f->dev->queue_count; i++) {
 		const struct vq *vq = &f->dev->queues[i];
 
-		assert(!vq->is_ready || (vq->size && vq->size <= VQ_SIZE_MAX && !(vq->size & (vq->size - 1))));
-		assert(!vq->is_broken || !f->dev->is_live);
+		assert(!vq->s.is_ready || (vq->s.size && vq->s.size <= VQ_SIZE_MAX && !(vq->s.size & (vq->s.size - 1))));
+		assert(!vq->s.is_broken || !f->dev->s.is_live);
 	}
 }
 

@@ -35,7 +35,8 @@ LAPIC := hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c hv/dev/lapic_li
 UNIT_lapic := $(LAPIC) $(DEV_TEST)
 UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
 PC_FAKE := tests/unit/fake/pc_fake.c $(filter-out hv/dev/apic_bus.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
-UNIT_vm_state := hv/vm_state.c $(PC_FAKE)
+VIO_TRANSPORT := hv/virtio/queue.c hv/virtio/request.c hv/virtio/serve.c hv/virtio/mmio.c hv/virtio/status.c
+UNIT_vm_state := hv/vm_state.c $(VIO_TRANSPORT) hv/work.c hv/gpm.c $(PAGE_FAKE) $(PC_FAKE)
 UNIT_memdisk := hv/memdisk.c $(PAGE_FAKE)
 UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c hv/work.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_memory_map := hv/memory_map.c
@@ -51,10 +52,11 @@ UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_apic_bus := hv/dev/apic_bus.c hv/init_sipi.c arch/x86/virt/reset.c
-VIO_TEST := hv/work.c hv/virtio/queue.c hv/virtio/request.c hv/virtio/serve.c hv/virtio/mmio.c hv/virtio/status.c \
+VIO_TEST := hv/work.c hv/state.c $(VIO_TRANSPORT) \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
 UNIT_queue := $(VIO_TEST)
 UNIT_virtio_mmio := $(VIO_TEST)
+UNIT_virtio_state := hv/virtio/blk.c hv/virtio/console.c hv/virtio/rng.c $(VIO_TEST)
 UNIT_virtio_console := hv/virtio/console.c $(VIO_TEST)
 UNIT_virtio_blk := hv/virtio/blk.c $(VIO_TEST)
 UNIT_virtio_rng := hv/virtio/rng.c $(VIO_TEST)

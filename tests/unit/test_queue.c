@@ -51,7 +51,7 @@ static bool is_broken(struct fixture *f)
 {
 	const bool told = drv_get(&f->drv, VIRTIO_MMIO_Status) & VIRTIO_STATUS_NEEDS_RESET;
 
-	assert_int_equal(told, f->vq->is_broken);
+	assert_int_equal(told, f->vq->s.is_broken);
 	return told;
 }
 

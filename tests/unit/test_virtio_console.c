@@ -92,7 +92,7 @@ static void create(struct fixture *f, uint64_t features)
 	memset(f, 0, sizeof(*f));
 	f->room = OUT_MAX;
 	virtio_console_init(&f->con, &back);
-	f->con.has_spoken = true;
+	f->con.s.has_spoken = true;
 	f->front = virtio_console_front(&f->con);
 	drv_create(&f->drv, &f->con.dev);
 	if (features)
@@ -176,7 +176,7 @@ static void input_waits_for_the_first_output(void **state)
 
 	(void)state;
 	create(&f, FEATURES);
-	f.con.has_spoken = false;
+	f.con.s.has_spoken = false;
 	offer_room(&f, 0, 16);
 	drv_kick(&f.drv, RX);
 	assert_int_equal(type(&f, "uname\n"), 0);

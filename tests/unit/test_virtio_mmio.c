@@ -42,7 +42,7 @@ static void probe_notify(struct virtio_dev *dev, unsigned queue)
 {
 	struct probe *probe = probe_of(dev);
 
-	assert_true(queue < dev->queue_count && dev->queues[queue].is_ready && dev->is_live);
+	assert_true(queue < dev->queue_count && dev->queues[queue].s.is_ready && dev->s.is_live);
 	probe->notified[queue]++;
 	if (!vq_begin(&dev->queues[queue]))
 		return;
@@ -67,7 +67,10 @@ static void probe_config_write(struct virtio_dev *dev, uint64_t offset, unsigned
 	memcpy(probe_of(dev)->config + offset, &value, size);
 }
 
-static const struct virtio_ops probe_ops = { probe_reset, probe_notify, probe_config_read, probe_config_write };
+static const struct virtio_ops probe_ops = {
+	.reset = probe_reset, .notify = probe_notify,
+	.config_read = probe_config_read, .config_write = probe_config_write,
+};
 
 static void create(struct fixture *f)
 {
@@ -217,11 +220,11 @@ static void status_bits_need_their_order(void **state)
 				break;
 			drv_set(&f.drv, VIRTIO_MMIO_Status, val);
 			if (!val)
-				assert_int_equal(f.probe.dev.accepted, 0);
+				assert_int_equal(f.probe.dev.s.accepted, 0);
 		}
 		if (drv_get(&f.drv, VIRTIO_MMIO_Status) != rows[i].want)
 			fail_msg("%s: %x", rows[i].name, drv_get(&f.drv, VIRTIO_MMIO_Status));
-		assert_int_equal(f.probe.dev.is_live, (rows[i].want & (OK | BAD)) == OK);
+		assert_int_equal(f.probe.dev.s.is_live, (rows[i].want & (OK | BAD)) == OK);
 		destroy(&f);
 	}
 }
@@ -252,8 +255,8 @@ static void features_are_read_in_halves_and_freeze(void **state)
 	drv_set(&f.drv, VIRTIO_MMIO_DriverFeatures, UINT32_MAX);
 	drv_set(&f.drv, VIRTIO_MMIO_DriverFeaturesSel, 7);
 	drv_set(&f.drv, VIRTIO_MMIO_DriverFeatures, UINT32_MAX);
-	assert_int_equal(f.probe.dev.accepted, OFFERED & ~FEATURE_A);
-	assert_true(f.probe.dev.queues[1].has_event_idx && f.probe.dev.queues[1].has_indirect);
+	assert_int_equal(f.probe.dev.s.accepted, OFFERED & ~FEATURE_A);
+	assert_true(f.probe.dev.queues[1].s.has_event_idx && f.probe.dev.queues[1].s.has_indirect);
 	destroy(&f);
 }
 
@@ -284,7 +287,7 @@ static void queue_size_and_addresses_freeze_at_activation(void **state)
 	drv_set(&f.drv, VIRTIO_MMIO_QueueDescLow, 0x11110000);
 	drv_set(&f.drv, VIRTIO_MMIO_QueueDescHigh, 0x2222);
 	drv_set(&f.drv, VIRTIO_MMIO_QueueDescLow, 0x01010000);
-	assert_int_equal(f.probe.dev.queues[0].desc.raw, 0x222201010000);
+	assert_int_equal(f.probe.dev.queues[0].s.desc.raw, 0x222201010000);
 	drv_set(&f.drv, VIRTIO_MMIO_QueueReady, 1);
 	assert_int_equal(drv_get(&f.drv, VIRTIO_MMIO_QueueReady), 0);
 	destroy(&f);
@@ -493,7 +496,7 @@ static void shadow_equals_registers_after_any_sequence(void **state)
 			default: drv_set(&f.drv, reg, val % 8 ? val % 4 : val); break;
 			}
 			check_shadow(&f);
-			assert_int_equal(f.drv.line, f.drv.mmio.interrupt_status != 0);
+			assert_int_equal(f.drv.line, f.drv.mmio.s.interrupt_status != 0);
 		}
 		destroy(&f);
 	}

@@ -161,7 +161,7 @@ void drv_kick_if_wanted(struct drv *drv, unsigned queue)
 	const uint16_t event = drv_get16(drv, q->used + 4 + q->size * 8);
 	bool is_wanted = !(drv_get16(drv, q->used) & 1);
 
-	if (drv->mmio.dev->accepted & VIRTIO_F_EVENT_IDX)
+	if (drv->mmio.dev->s.accepted & VIRTIO_F_EVENT_IDX)
 		is_wanted = (uint16_t)(new - event - 1) < (uint16_t)(new - old);
 	q->kicked_idx = new;
 	if (is_wanted)
