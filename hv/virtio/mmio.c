@@ -2,9 +2,8 @@
 /*
  * The virtio-mmio register file (OASIS virtio 1.2, 4.2 "Virtio Over MMIO"). Contract in mmio.h.
  *
- * Each register has get_<Name> and set_<Name> as far as its access allows; one table is built from
- * the list in mmio.h. Setters that change something readable call mmio_publish for what they
- * changed.
+ * One table near the end has a row for each register: what reads and writes it. Setters that change
+ * something readable call mmio_publish for what they changed.
  *
  * A driver that does things in the wrong order is ignored, not punished: the register keeps its
  * value and the driver can see that by reading it.
@@ -19,10 +18,13 @@
 #define FEATURE_WORDS	2U		/* selectors that mean something: features are 64 bits */
 #define SHM_NONE	UINT32_MAX	/* 4.2.2.1: no such shared-memory region */
 
+/* A row of the table at the end: how one register is read and written. */
 struct mmio_reg {
-	const char *name;
-	uint32_t  (*get)(const struct virtio_mmio *mmio);
-	void      (*set)(struct virtio_mmio *mmio, uint32_t val);
+	uint32_t  (*get)(const struct virtio_mmio *mmio);	/* NULL: reads as `constant` */
+	void      (*set)(struct virtio_mmio *mmio, uint32_t val);	/* NULL, and no area: writes vanish */
+	uint32_t    constant;
+	uint16_t    area;	/* offset in struct vq of an address of which this is a half; 0: none */
+	uint8_t     half;
 };
 
 static const struct mmio_reg mmio_regs[VIRTIO_MMIO_CONFIG / REG_BYTES];
@@ -35,7 +37,7 @@ static uint32_t mmio_word(const struct virtio_mmio *mmio, uint64_t offset)
 	if (offset < VIRTIO_MMIO_CONFIG) {
 		const struct mmio_reg *reg = &mmio_regs[offset / REG_BYTES];
 
-		return reg->get ? reg->get(mmio) : 0;
+		return reg->get ? reg->get(mmio) : reg->constant;
 	}
 	offset -= VIRTIO_MMIO_CONFIG;
 	if (!range_fits(offset, REG_BYTES, dev->config_size) || !dev->ops->config_read)
@@ -156,33 +158,22 @@ static void run_work(void *ctx)
 
 /* ---- Identity and features --------------------------------------------- */
 
-#define CONSTANT_GETTER(Name, value)							\
-static uint32_t get_##Name(const struct virtio_mmio *mmio) { (void)mmio; return (value); }
-CONSTANT_GETTER(MagicValue, VIRTIO_MMIO_MAGIC)
-CONSTANT_GETTER(Version, VIRTIO_MMIO_VERSION)
-CONSTANT_GETTER(VendorID, VIRTIO_MMIO_VENDOR)
-CONSTANT_GETTER(SHMLenLow, SHM_NONE)
-CONSTANT_GETTER(SHMLenHigh, SHM_NONE)
-CONSTANT_GETTER(SHMBaseLow, SHM_NONE)
-CONSTANT_GETTER(SHMBaseHigh, SHM_NONE)
-#undef CONSTANT_GETTER
+static uint32_t get_device_id(const struct virtio_mmio *mmio) { return mmio->dev->device_id; }
 
-static uint32_t get_DeviceID(const struct virtio_mmio *mmio) { return mmio->dev->device_id; }
-
-static uint32_t get_DeviceFeatures(const struct virtio_mmio *mmio)
+static uint32_t get_device_features(const struct virtio_mmio *mmio)
 {
 	if (mmio->s.device_features_sel >= FEATURE_WORDS)
 		return 0;
 	return (uint32_t)(mmio->dev->offered >> (mmio->s.device_features_sel * REG_BITS));
 }
 
-static void set_DeviceFeaturesSel(struct virtio_mmio *mmio, uint32_t val)
+static void set_device_features_sel(struct virtio_mmio *mmio, uint32_t val)
 {
 	mmio->s.device_features_sel = val;
 	publish_reg(mmio, VIRTIO_MMIO_DeviceFeatures);
 }
 
-static void set_DriverFeaturesSel(struct virtio_mmio *mmio, uint32_t val)
+static void set_driver_features_sel(struct virtio_mmio *mmio, uint32_t val)
 {
 	mmio->s.driver_features_sel = val;
 }
@@ -194,7 +185,7 @@ static void set_half(uint64_t *word, unsigned half, uint32_t val)
 	*word = (*word & ~((uint64_t)UINT32_MAX << shift)) | ((uint64_t)val << shift);
 }
 
-static void set_DriverFeatures(struct virtio_mmio *mmio, uint32_t val)
+static void set_driver_features(struct virtio_mmio *mmio, uint32_t val)
 {
 	const bool is_frozen = mmio->s.status & VIRTIO_STATUS_FEATURES_OK;
 
@@ -220,19 +211,19 @@ static struct vq *queue_in_setup(const struct virtio_mmio *mmio)
 	return vq && !vq->s.is_ready ? vq : NULL;
 }
 
-static void set_QueueSel(struct virtio_mmio *mmio, uint32_t val)
+static void set_queue_sel(struct virtio_mmio *mmio, uint32_t val)
 {
 	mmio->s.queue_sel = val;
 	publish_reg(mmio, VIRTIO_MMIO_QueueNumMax);
 	publish_reg(mmio, VIRTIO_MMIO_QueueReady);
 }
 
-static uint32_t get_QueueNumMax(const struct virtio_mmio *mmio)
+static uint32_t get_queue_num_max(const struct virtio_mmio *mmio)
 {
 	return selected_queue(mmio) ? VQ_SIZE_MAX : 0;
 }
 
-static void set_QueueNum(struct virtio_mmio *mmio, uint32_t val)
+static void set_queue_num(struct virtio_mmio *mmio, uint32_t val)
 {
 	struct vq *vq = queue_in_setup(mmio);
 
@@ -240,14 +231,14 @@ static void set_QueueNum(struct virtio_mmio *mmio, uint32_t val)
 		vq->s.size = val;		/* vq_activate judges it */
 }
 
-static uint32_t get_QueueReady(const struct virtio_mmio *mmio)
+static uint32_t get_queue_ready(const struct virtio_mmio *mmio)
 {
 	const struct vq *vq = selected_queue(mmio);
 
 	return vq && vq->s.is_ready;
 }
 
-static void set_QueueReady(struct virtio_mmio *mmio, uint32_t val)
+static void set_queue_ready(struct virtio_mmio *mmio, uint32_t val)
 {
 	struct vq *vq = selected_queue(mmio);
 
@@ -261,23 +252,15 @@ static void set_QueueReady(struct virtio_mmio *mmio, uint32_t val)
 }
 
 /* Two halves make an address; the other half is never OR-ed with what stood there before. */
-#define ADDRESS_SETTERS(Name, field)								\
-static void set_##Name##Low(struct virtio_mmio *mmio, uint32_t val)				\
-{												\
-	if (queue_in_setup(mmio))								\
-		set_half(&queue_in_setup(mmio)->s.field.raw, 0, val);				\
-}												\
-static void set_##Name##High(struct virtio_mmio *mmio, uint32_t val)				\
-{												\
-	if (queue_in_setup(mmio))								\
-		set_half(&queue_in_setup(mmio)->s.field.raw, 1, val);				\
-}
-ADDRESS_SETTERS(QueueDesc, desc)
-ADDRESS_SETTERS(QueueDriver, avail)
-ADDRESS_SETTERS(QueueDevice, used)
-#undef ADDRESS_SETTERS
+static void set_area(struct virtio_mmio *mmio, const struct mmio_reg *reg, uint32_t val)
+{
+	struct vq *vq = queue_in_setup(mmio);
 
-static void set_QueueNotify(struct virtio_mmio *mmio, uint32_t val)
+	if (vq)
+		set_half((uint64_t *)((char *)vq + reg->area), reg->half, val);
+}
+
+static void set_queue_notify(struct virtio_mmio *mmio, uint32_t val)
 {
 	struct virtio_dev *dev = mmio->dev;
 
@@ -287,40 +270,60 @@ static void set_QueueNotify(struct virtio_mmio *mmio, uint32_t val)
 
 /* ---- The rest ---------------------------------------------------------- */
 
-static uint32_t get_Status(const struct virtio_mmio *mmio) { return mmio->s.status; }
+static uint32_t get_status(const struct virtio_mmio *mmio) { return mmio->s.status; }
 
 /* A reset changes everything, and the driver writes this register five times in its life. */
-static void set_Status(struct virtio_mmio *mmio, uint32_t val)
+static void set_status(struct virtio_mmio *mmio, uint32_t val)
 {
 	virtio_status_write(mmio, val);
 	mmio_publish(mmio, 0, config_end(mmio));
 }
 
-static uint32_t get_InterruptStatus(const struct virtio_mmio *mmio)
+static uint32_t get_interrupt_status(const struct virtio_mmio *mmio)
 {
 	return mmio->s.interrupt_status;
 }
 
-static void set_InterruptACK(struct virtio_mmio *mmio, uint32_t val)
+static void set_interrupt_ack(struct virtio_mmio *mmio, uint32_t val)
 {
 	virtio_mmio_set_interrupts(mmio, mmio->s.interrupt_status & ~val);
 }
 
-static uint32_t get_ConfigGeneration(const struct virtio_mmio *mmio) { return mmio->s.generation; }
+static uint32_t get_config_generation(const struct virtio_mmio *mmio) { return mmio->s.generation; }
 
-#define GET_R(name)	get_##name
-#define GET_W(name)	NULL
-#define GET_RW(name)	get_##name
-#define SET_R(name)	NULL
-#define SET_W(name)	set_##name
-#define SET_RW(name)	set_##name
+#define REG(name)	[VIRTIO_MMIO_##name / REG_BYTES]
+#define AREA(field, n)	.area = offsetof(struct vq, s.field), .half = (n)
 
 static const struct mmio_reg mmio_regs[VIRTIO_MMIO_CONFIG / REG_BYTES] = {
-#define X(offset, name, access) \
-	[(offset) / REG_BYTES] = { #name, GET_##access(name), SET_##access(name) },
-	VIRTIO_MMIO_REGISTERS(X)
-#undef X
+	REG(MagicValue)        = { .constant = VIRTIO_MMIO_MAGIC },
+	REG(Version)           = { .constant = VIRTIO_MMIO_VERSION },
+	REG(DeviceID)          = { .get = get_device_id },
+	REG(VendorID)          = { .constant = VIRTIO_MMIO_VENDOR },
+	REG(DeviceFeatures)    = { .get = get_device_features },
+	REG(DeviceFeaturesSel) = { .set = set_device_features_sel },
+	REG(DriverFeatures)    = { .set = set_driver_features },
+	REG(DriverFeaturesSel) = { .set = set_driver_features_sel },
+	REG(QueueSel)          = { .set = set_queue_sel },
+	REG(QueueNumMax)       = { .get = get_queue_num_max },
+	REG(QueueNum)          = { .set = set_queue_num },
+	REG(QueueReady)        = { .get = get_queue_ready, .set = set_queue_ready },
+	REG(QueueNotify)       = { .set = set_queue_notify },
+	REG(InterruptStatus)   = { .get = get_interrupt_status },
+	REG(InterruptACK)      = { .set = set_interrupt_ack },
+	REG(Status)            = { .get = get_status, .set = set_status },
+	REG(QueueDescLow)      = { AREA(desc, 0) },
+	REG(QueueDescHigh)     = { AREA(desc, 1) },
+	REG(QueueDriverLow)    = { AREA(avail, 0) },
+	REG(QueueDriverHigh)   = { AREA(avail, 1) },
+	REG(QueueDeviceLow)    = { AREA(used, 0) },
+	REG(QueueDeviceHigh)   = { AREA(used, 1) },
+	REG(SHMLenLow)         = { .constant = SHM_NONE },
+	REG(SHMLenHigh)        = { .constant = SHM_NONE },
+	REG(SHMBaseLow)        = { .constant = SHM_NONE },
+	REG(SHMBaseHigh)       = { .constant = SHM_NONE },
+	REG(ConfigGeneration)  = { .get = get_config_generation },
 };
+_Static_assert(offsetof(struct vq, s.desc) > 0, "area 0 means none");
 
 static void config_write(struct virtio_mmio *mmio, uint64_t offset, unsigned size, uint64_t value)
 {
@@ -353,6 +356,8 @@ uint64_t virtio_mmio_read(void *opaque, uint64_t offset, unsigned size)
 __attribute__((noinline))
 static void register_write(struct virtio_mmio *mmio, uint64_t offset, unsigned size, uint64_t value)
 {
+	const struct mmio_reg *reg;
+
 	if (offset >= VIRTIO_MMIO_CONFIG) {
 		config_write(mmio, offset - VIRTIO_MMIO_CONFIG, size, value);
 		return;
@@ -360,8 +365,11 @@ static void register_write(struct virtio_mmio *mmio, uint64_t offset, unsigned s
 	/* 4.2.2.2: registers take aligned words only. */
 	if (offset % REG_BYTES || size != REG_BYTES)
 		return;
-	if (mmio_regs[offset / REG_BYTES].set)
-		mmio_regs[offset / REG_BYTES].set(mmio, (uint32_t)value);
+	reg = &mmio_regs[offset / REG_BYTES];
+	if (reg->set)
+		reg->set(mmio, (uint32_t)value);
+	else if (reg->area)
+		set_area(mmio, reg, (uint32_t)value);
 }
 
 void virtio_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -370,7 +378,7 @@ void virtio_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
 
 	/* What a running driver writes most: before everything else, and nothing to publish. */
 	if (__builtin_expect(offset == VIRTIO_MMIO_QueueNotify && size == REG_BYTES, 1))
-		set_QueueNotify(mmio, (uint32_t)value);
+		set_queue_notify(mmio, (uint32_t)value);
 	else
 		register_write(mmio, offset, size, value);
 }
