@@ -3,7 +3,8 @@
  * A hostile virtio driver: the input is a list of operations on guest memory and on the register window of a
  * block device, a console or an entropy device. Whatever they are, no access may leave guest RAM (the chunks
  * are separate allocations under the address sanitizer), no range may reach the disk unchecked, and after each
- * operation the interrupt line, the shadow page and a queue that is ready must be what the contracts say.
+ * operation the interrupt line, the shadow page and a queue that is ready must be what the contracts say. No step of work
+ * moves more than its budget.
  */
 #include <assert.h>
 #include <stddef.h>
@@ -22,9 +23,11 @@
 #define BORDER_START	(LARGE_SIZE - 0x4000U)
 #define BORDER_BYTES	0x8000U
 #define ADDRESS_SCALE	8U
-#define DISK_SECTORS	32U
-#define ROOM_MAX	64U
-#define OPS_MAX		200U
+#define DISK_SECTORS	4096U
+#define ROOM_MAX	256U
+#define OPS_MAX		1500U
+#define STEPS_MAX	3U		/* of work after each operation; what is left waits, as in a turn that is over */
+#define STEP_BYTES_MAX	(VQ_BUDGET + VQ_PIECE_MAX)
 
 static struct fuzz {
 	struct gpm_fake       mem;
@@ -38,7 +41,8 @@ static struct fuzz {
 	struct block          disk;
 	uint8_t               disk_data[DISK_SECTORS * SECTOR_SIZE];
 	uint32_t              page[VIRTIO_MMIO_PAGE / 4];
-	size_t                room;
+	size_t                room, bite;	/* what the back takes in all, and of one call */
+	uint64_t              moved;		/* to and from the disk, in this step */
 	unsigned              sum;
 	bool                  line;
 	uint16_t              avail_idx;
@@ -72,6 +76,7 @@ static uint64_t take_address(struct fuzz *f)
 static int disk_read(struct block *block, uint64_t offset, void *to, size_t len)
 {
 	assert(range_fits(offset, len, sizeof(fuzz.disk_data)));
+	fuzz.moved += len;
 	memcpy(to, fuzz.disk_data + offset, len);
 	return block->serial[0];	/* fails in some runs */
 }
@@ -79,6 +84,7 @@ static int disk_read(struct block *block, uint64_t offset, void *to, size_t len)
 static int disk_write(struct block *block, uint64_t offset, const void *from, size_t len)
 {
 	assert(range_fits(offset, len, sizeof(fuzz.disk_data)) && !block->is_readonly);
+	fuzz.moved += len;
 	memcpy(fuzz.disk_data + offset, from, len);
 	return block->serial[0];
 }
@@ -95,7 +101,7 @@ static int disk_discard(struct block *block, uint64_t offset, uint64_t len)
 static size_t back_write(void *ctx, const uint8_t *data, size_t len)
 {
 	struct fuzz *f = ctx;
-	const size_t part = min_size(len, f->room);
+	const size_t part = min_size(min_size(len, f->room), f->bite);
 
 	for (size_t i = 0; i < part; i++)
 		f->sum += data[i];	/* touch every byte */
@@ -191,11 +197,11 @@ static void op_disk_request(struct fuzz *f)
 	static const uint8_t types[] = { 0, 0, 1, 1, 4, 8, 11, 13 };
 	const uint32_t val = take(f, 1), is_in = val & 16, status = 0x8000;
 	const struct vq *vq = &f->dev->queues[0];
-	const struct virtio_blk_header header = { types[val % countof(types)], 0, take(f, 1) % 40 };
+	const struct virtio_blk_header header = { types[val % countof(types)], 0, take(f, 2) % (DISK_SECTORS + 8) };
 	const uint64_t data = take_address(f);
 	const struct { uint64_t addr; uint32_t len; uint16_t flags, next; } descs[3] = {
 		{ status + 16, sizeof(header), 1, 1 },
-		{ data, val & 32 ? take(f, 1) * SECTOR_SIZE : take(f, 1), is_in ? 3 : 1, 2 },
+		{ data, val & 32 ? take(f, 2) % DISK_SECTORS * SECTOR_SIZE : take(f, 1), is_in ? 3 : 1, 2 },
 		{ status, 1, 2, 0 },
 	};
 	const uint16_t head = 0, idx = ++f->avail_idx;
@@ -226,6 +232,7 @@ static void op_outside(struct fuzz *f)
 	const uint32_t val = take(f, 1);
 
 	f->room = val % ROOM_MAX;
+	f->bite = 1 + val % 33;
 	if (f->dev != &f->con.dev)
 		return;
 	if (val & 0x80)
@@ -291,7 +298,9 @@ static void create(struct fuzz *f, uint32_t choice)
 {
 	const struct char_back back = { back_write, back_readable, f };
 
+	f->work = (struct work_list){ 0 };
 	f->room = ROOM_MAX;
+	f->bite = choice & 0x20 ? 7 : ROOM_MAX;
 	f->line = false;
 	f->avail_idx = 0;
 	f->disk = (struct block){
@@ -320,6 +329,17 @@ static void check(struct fuzz *f)
 	}
 }
 
+static void run_work(struct fuzz *f)
+{
+	assert(f->moved <= STEP_BYTES_MAX);
+	for (unsigned i = 0; i < STEPS_MAX && work_is_pending(&f->work); i++) {
+		f->moved = 0;
+		work_run_one(&f->work);
+		assert(f->moved <= STEP_BYTES_MAX);
+	}
+	f->moved = 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -332,6 +352,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	op_start(f);
 	for (unsigned i = 0; i < OPS_MAX && f->size; i++) {
 		ops[take(f, 1) % countof(ops)](f);
+		run_work(f);
 		check(f);
 	}
 	return 0;
