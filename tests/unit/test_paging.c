@@ -28,11 +28,11 @@
 #undef write_cr0
 #undef write_cr3
 
-static uint64_t fake_cr3, fake_cr4;
+static uint64_t fake_cr3;
 
 static uint64_t read_cr0(void) { return 0; }
 static uint64_t read_cr3(void) { return fake_cr3; }
-static uint64_t read_cr4(void) { return fake_cr4; }
+static uint64_t read_cr4(void) { return 0; }
 static void write_cr0(uint64_t val) { (void)val; }
 static void write_cr3(uint64_t val) { fake_cr3 = val; }
 
@@ -91,7 +91,7 @@ static struct place walk(uint64_t root, uint64_t virt)
 	const uint64_t *table = hpa_ptr(hpa(root));
 	struct place place = { NONE, 0, RIGHT_W | RIGHT_X };
 
-	for (unsigned level = fake_cr4 & CR4_LA57 ? 5 : 4; level >= 1; level--) {
+	for (unsigned level = 4; level >= 1; level--) {
 		uint64_t entry = table[pt_index(virt, level)];
 
 		if (!(entry & PTE_P))
@@ -108,7 +108,7 @@ static struct place walk(uint64_t root, uint64_t virt)
 	return place;
 }
 
-static void boot(bool has_1g, bool la57)
+static void boot_at(uint64_t image, bool has_1g)
 {
 	static struct handoff handoff;
 	static const struct handoff_region regions[] = {
@@ -122,16 +122,29 @@ static void boot(bool has_1g, bool la57)
 
 	reset_pool();
 	cpu_features = (struct cpu_features){ .has_nx = true, .has_1g = has_1g, .phys_bits = 46 };
-	fake_cr4 = la57 ? CR4_LA57 : 0;
 	memset(&tables, 0, sizeof(tables));
 	memset(&handoff, 0, sizeof(handoff));
 	memcpy(handoff.regions, regions, sizeof(regions));
 	handoff.region_count = countof(regions);
-	handoff.hv_start = IMAGE_PHYS;
+	handoff.hv_start = image;
 	handoff.hv_link = (uint64_t)(uintptr_t)__text_start;
 	handoff.hv_length = (uint64_t)(__bss_end - __text_start);
 	paging_init(&handoff);
 	assert_int_equal(fake_cr3, paging_root());
+}
+
+static void boot(bool has_1g)
+{
+	boot_at(IMAGE_PHYS, has_1g);
+}
+
+/* The top table that firmware_reset would make now. */
+static uint64_t identity_root(void)
+{
+	static uint64_t top[PT_ENTRIES] __attribute__((aligned(PAGE_SIZE)));
+
+	paging_make_identity(top);
+	return ptr_hpa(top).raw;
 }
 
 static void check(uint64_t root, uint64_t virt, uint64_t phys, unsigned rights)
@@ -154,14 +167,14 @@ static const struct { uint64_t phys; bool is_mapped; } direct[] = {
 static void test_direct_map(void **state)
 {
 	(void)state;
-	for (unsigned mode = 0; mode < 4; mode++) {
-		boot(mode & 1, mode & 2);
+	for (unsigned has_1g = 0; has_1g < 2; has_1g++) {
+		boot(has_1g);
 		for (size_t i = 0; row_of(direct, i); i++) {
 			uint64_t phys = direct[i].phys, expect = direct[i].is_mapped ? phys : NONE;
 
 			check(paging_root(), DIRECT_MAP_BASE + phys, expect, RIGHT_W);
-			check(tables.identity_root, DIRECT_MAP_BASE + phys, expect, RIGHT_W);
-			check(tables.identity_root, phys, expect, RIGHT_W | RIGHT_X);
+			check(identity_root(), DIRECT_MAP_BASE + phys, expect, RIGHT_W);
+			check(identity_root(), phys, expect, RIGHT_W | RIGHT_X);
 			check(paging_root(), phys, NONE, 0);	/* null, and everything else down there */
 			assert_int_equal(paging_is_mapped(hpa(phys), 1), direct[i].is_mapped);
 		}
@@ -178,7 +191,7 @@ static void test_image(void **state)
 
 	(void)state;
 	/* The test's image lies in the lower half: its table is the main one's, not shared with the identity map. */
-	boot(true, false);
+	boot(true);
 	for (size_t i = 0; i < countof(rows); i++)
 		check(paging_root(), link + rows[i].offset, rows[i].is_mapped ? IMAGE_PHYS + rows[i].offset : NONE,
 		      rows[i].rights);
@@ -189,16 +202,16 @@ static void test_page_sizes(void **state)
 {
 	static const struct { uint64_t phys, with_1g, without; } rows[] = {
 		{ 0xa0000, PAGE_SIZE, PAGE_SIZE }, { 0x1ff000, PAGE_SIZE, PAGE_SIZE },
-		{ 0x200000, LARGE_SIZE, LARGE_SIZE }, { 0xfee00000, LARGE_SIZE, LARGE_SIZE },
+		{ 0x400000, LARGE_SIZE, LARGE_SIZE }, { 0xfee00000, LARGE_SIZE, LARGE_SIZE },
 		{ 0x100000000, 1ULL << 30, LARGE_SIZE }, { 0x180000000, LARGE_SIZE, LARGE_SIZE },
 		{ 0x8000000000, 1ULL << 30, LARGE_SIZE },
 	};
 
 	(void)state;
 	for (size_t i = 0; row_of(rows, i); i++) {
-		boot(true, false);
+		boot(true);
 		assert_int_equal(walk(paging_root(), DIRECT_MAP_BASE + rows[i].phys).span, rows[i].with_1g);
-		boot(false, false);
+		boot(false);
 		assert_int_equal(walk(paging_root(), DIRECT_MAP_BASE + rows[i].phys).span, rows[i].without);
 	}
 }
@@ -212,7 +225,7 @@ static void test_is_mapped(void **state)
 	};
 
 	(void)state;
-	boot(true, false);
+	boot(true);
 	for (size_t i = 0; row_of(rows, i); i++)
 		assert_int_equal(paging_is_mapped(hpa(rows[i].start), rows[i].len), rows[i].expect);
 }
@@ -220,16 +233,16 @@ static void test_is_mapped(void **state)
 static void test_device(void **state)
 {
 	(void)state;
-	boot(true, false);
+	boot(true);
 	assert_ptr_equal(paging_map_device(hpa(0xfd000000), 0x1000, 1), hpa_ptr(hpa(0xfd000000)));
 	assert_false(paging_is_mapped(hpa(0x4000123000), 1));
 	assert_ptr_equal(paging_map_device(hpa(0x4000123000), 0x300000, 1), hpa_ptr(hpa(0x4000123000)));
 	check(paging_root(), DIRECT_MAP_BASE + 0x4000422fff, 0x4000422fff, RIGHT_W);
-	check(tables.identity_root, 0x4000422fff, 0x4000422fff, RIGHT_W | RIGHT_X);
+	check(identity_root(), 0x4000422fff, 0x4000422fff, RIGHT_W | RIGHT_X);
 	/* A top-table entry that was not there before. */
 	(void)paging_map_device(hpa(0x38000000000), 0x1000, 0);
 	check(paging_root(), DIRECT_MAP_BASE + 0x38000000000, 0x38000000000, RIGHT_W);
-	check(tables.identity_root, DIRECT_MAP_BASE + 0x38000000000, 0x38000000000, RIGHT_W);
+	check(identity_root(), DIRECT_MAP_BASE + 0x38000000000, 0x38000000000, RIGHT_W);
 	/* RAM that is mapped already keeps its mapping. */
 	(void)paging_map_device(hpa(0x100000000), 0x1000, 0);
 	assert_int_equal(walk(paging_root(), DIRECT_MAP_BASE + 0x100000000).span, 1ULL << 30);
@@ -238,56 +251,70 @@ static void test_device(void **state)
 /* Pages for another processor, with a hole left below them; and the tables it starts on. */
 static void test_other_processors(void **state)
 {
-	static uint8_t copy[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+	static uint64_t copy[PT_ENTRIES] __attribute__((aligned(PAGE_SIZE)));
 	const uint64_t stack = CPU_AREA + CPU_AREA_STRIDE + PAGE_SIZE;
 
 	(void)state;
-	for (unsigned la57 = 0; la57 < 2; la57++) {
-		boot(true, la57);
-		assert_true(paging_populate(stack, 2 * PAGE_SIZE));
-		paging_copy_identity(copy);
-		for (uint64_t at = stack; at < stack + 2 * PAGE_SIZE; at += PAGE_SIZE) {
-			struct place place = walk(paging_root(), at);
+	boot(true);
+	assert_true(paging_populate(stack, 2 * PAGE_SIZE));
+	paging_make_identity(copy);
+	for (uint64_t at = stack; at < stack + 2 * PAGE_SIZE; at += PAGE_SIZE) {
+		struct place place = walk(paging_root(), at);
 
-			assert_int_equal(place.rights, RIGHT_W);
-			assert_int_equal(walk(ptr_hpa(copy).raw, at).phys, place.phys);
-		}
-		check(paging_root(), stack - 1, NONE, 0);
-		check(paging_root(), stack + 2 * PAGE_SIZE, NONE, 0);
-		check(ptr_hpa(copy).raw, 0x9f000, 0x9f000, RIGHT_W | RIGHT_X);
-		check(ptr_hpa(copy).raw, DIRECT_MAP_BASE + 0x9f000, 0x9f000, RIGHT_W);
-		pool_used = POOL_PAGES;
-		assert_false(paging_populate(stack, 1));
+		assert_int_equal(place.rights, RIGHT_W);
+		assert_int_equal(walk(ptr_hpa(copy).raw, at).phys, place.phys);
 	}
+	check(paging_root(), stack - 1, NONE, 0);
+	check(paging_root(), stack + 2 * PAGE_SIZE, NONE, 0);
+	check(ptr_hpa(copy).raw, 0x9f000, 0x9f000, RIGHT_W | RIGHT_X);
+	check(ptr_hpa(copy).raw, DIRECT_MAP_BASE + 0x9f000, 0x9f000, RIGHT_W);
+	pool_used = POOL_PAGES;
+	assert_false(paging_populate(stack, 1));
 }
 
 /* Boot's tables, which map the low half only and the image in the last entry. */
 static void test_early(void **state)
 {
-	(void)state;
-	for (unsigned la57 = 0; la57 < 2; la57++) {
-		uint64_t *top, *low, *high;
+	uint64_t *top;
 
-		reset_pool();
-		top = low = high = page_alloc();
-		if (la57) {
-			low = page_alloc();
-			high = page_alloc();
-			top[0] = (uint64_t)(uintptr_t)low | PTE_P | PTE_W;
-			top[LAST] = (uint64_t)(uintptr_t)high | PTE_P | PTE_W;
+	(void)state;
+	reset_pool();
+	top = page_alloc();
+	fake_cr3 = (uint64_t)(uintptr_t)top;
+	top[0] = 0x1000 | PTE_P | PTE_W;
+	top[1] = 0x2000 | PTE_P | PTE_W;
+	top[2] = 0x3000;		/* not present */
+	top[HALF - 1] = 0x4000 | PTE_P;
+	top[PT_ENTRIES - 1] = 0x5000 | PTE_P | PTE_W;
+	paging_early();
+	assert_int_equal(top[HALF], top[0]);
+	assert_int_equal(top[HALF + 1], top[1]);
+	assert_int_equal(top[HALF + 2], 0);
+	assert_int_equal(top[PT_ENTRIES - 1], 0x5000 | PTE_P | PTE_W);
+}
+
+/*
+ * The second mapping of the image: code and constants read-only, data writable, and nothing beside it lost, wherever
+ * boot/ put it: among the low 4 KiB pages, below 4 GiB, and where the direct map has pages of 1 GiB.
+ */
+static void test_image_alias(void **state)
+{
+	static const uint64_t places[] = { 0x103000, IMAGE_PHYS, 0x7fffd000, 0x1003ff000, 0x140000000 };
+
+	(void)state;
+	for (size_t i = 0; row_of(places, i); i++) {
+		uint64_t start = places[i] - 0x200000, guarded = places[i] + 0x5000;
+
+		boot_at(places[i], true);
+		for (uint64_t at = places[i] < 0x200000 ? 0 : start; at < places[i] + 0x400000; at += PAGE_SIZE) {
+			bool is_ours = at >= places[i] && at < guarded;
+
+			if (places[i] == 0x7fffd000 && at >= 0x80000000)
+				break;
+			check(paging_root(), DIRECT_MAP_BASE + at, at, is_ours ? 0 : RIGHT_W);
+			check(identity_root(), at, at, is_ours ? RIGHT_X : RIGHT_W | RIGHT_X);
 		}
-		fake_cr4 = la57 ? CR4_LA57 : 0;
-		fake_cr3 = (uint64_t)(uintptr_t)top;
-		low[0] = 0x1000 | PTE_P | PTE_W;
-		low[1] = 0x2000 | PTE_P | PTE_W;
-		low[2] = 0x3000;		/* not present */
-		low[HALF - 1] = 0x4000 | PTE_P;
-		high[LAST] = 0x5000 | PTE_P | PTE_W;
-		paging_early();
-		assert_int_equal(high[HALF], low[0]);
-		assert_int_equal(high[HALF + 1], low[1]);
-		assert_int_equal(high[HALF + 2], 0);
-		assert_int_equal(high[LAST], 0x5000 | PTE_P | PTE_W);
+		check(paging_root(), DIRECT_MAP_BASE + 0x17fffffff, 0x17fffffff, RIGHT_W);
 	}
 }
 
@@ -296,7 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_map), cmocka_unit_test(test_image), cmocka_unit_test(test_page_sizes),
 		cmocka_unit_test(test_is_mapped), cmocka_unit_test(test_device), cmocka_unit_test(test_early),
-		cmocka_unit_test(test_other_processors),
+		cmocka_unit_test(test_other_processors), cmocka_unit_test(test_image_alias),
 	};
 
 	return cmocka_run_group_tests_name("paging", tests, NULL, NULL);

@@ -47,7 +47,8 @@ extern const uint8_t ap_start[], ap_start_params[], ap_start_end[];
 
 /* Two pages below 1 MiB: code, and the top page table, which must lie below 4 GiB for CR3 is written in 32-bit mode. */
 struct low_pages {
-	uint8_t code[PAGE_SIZE], top_table[PAGE_SIZE];
+	uint8_t  code[PAGE_SIZE];
+	uint64_t top_table[PAGE_SIZE / sizeof(uint64_t)];
 };
 
 static uint64_t boot_pat;	/* IA32_PAT of the boot processor */
@@ -133,10 +134,10 @@ static struct start_params *params_of(struct low_pages *low)
 static void prepare(struct low_pages *low)
 {
 	memcpy(low->code, ap_start, (size_t)(ap_start_end - ap_start));
-	paging_copy_identity(low->top_table);
+	paging_make_identity(low->top_table);
 	*params_of(low) = (struct start_params){
 		.cr3 = (uint32_t)ptr_hpa(low->top_table).raw,
-		.cr4 = (uint32_t)(read_cr4() & (CR4_PAE | CR4_LA57)),
+		.cr4 = (uint32_t)(read_cr4() & CR4_PAE),
 		.efer = (uint32_t)(rdmsr(MSR_EFER) & (EFER_LME | EFER_NXE)),
 		.needs = (uint32_t)(CPUIDE1_D_LM | (cpu_features.has_nx ? CPUIDE1_D_NX : 0)),
 	};
@@ -230,6 +231,7 @@ void ap_start_all(const struct handoff *handoff)
 	}
 	prepare(low);
 	start_listed(handoff, low);
+	memset(low, 0, sizeof(*low));	/* nothing is left that maps memory at its own address and executable */
 }
 
 unsigned ap_count(void)

@@ -54,7 +54,6 @@ static const struct feature_row features[] = {
 	FEATURE(has_smap, "smap", CPUID_EXT_FEATURES, 0, EBX, CPUID7_B_SMAP),
 	FEATURE(has_umip, "umip", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_UMIP),
 	FEATURE(has_pku, "pku", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_PKU),
-	FEATURE(has_la57, "la57", CPUID_EXT_FEATURES, 0, ECX, CPUID7_C_LA57),
 	FEATURE(has_xsaves, "xsaves", CPUID_XSAVE, 1, EAX, CPUIDD1_XSAVES),
 	FEATURE(has_hybrid, "hybrid", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_HYBRID),
 	FEATURE(has_arch_capabilities, "arch-capabilities", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_ARCH_CAPABILITIES),
@@ -67,9 +66,7 @@ static const struct feature_row features[] = {
 
 #define HZ_PER_MHZ		1000000ULL
 #define PHYS_BITS_DEFAULT	36	/* of a processor too old for leaf 8000_0008 */
-#define LINEAR_BITS_DEFAULT	48
 #define ADDR_PHYS_BITS		FIELD(7, 0)
-#define ADDR_LINEAR_BITS	FIELD(15, 8)
 
 static bool has_leaf(const struct cpu_features *has, uint32_t leaf)
 {
@@ -126,7 +123,6 @@ static void read_sizes(struct cpu_features *has)
 	uint32_t sizes = has_leaf(has, CPUID_ADDR) ? cpuid(CPUID_ADDR, 0).eax : 0;
 
 	has->phys_bits = sizes ? (uint8_t)field_get(sizes, ADDR_PHYS_BITS) : PHYS_BITS_DEFAULT;
-	has->linear_bits = sizes ? (uint8_t)field_get(sizes, ADDR_LINEAR_BITS) : LINEAR_BITS_DEFAULT;
 	if (has->has_xsave) {
 		struct cpuid_regs regs = cpuid(CPUID_XSAVE, 0);
 
@@ -169,7 +165,6 @@ static void set_control_registers(void)
 	cr4 |= has->has_xsave ? CR4_OSXSAVE : 0;
 	cr4 |= has->has_smep ? CR4_SMEP : 0;
 	cr4 |= has->has_umip ? CR4_UMIP : 0;
-	cr4 |= read_cr4() & CR4_LA57;	/* cannot change in long mode */
 	write_cr4(cr4);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
 	wrmsr(MSR_EFER, EFER_LME | EFER_LMA | (has->has_nx ? EFER_NXE : 0));

@@ -78,9 +78,9 @@ struct cpu_features {
 	bool     is_intel, is_amd;
 	bool     has_vmx, has_svm, has_x2apic, has_tsc_deadline, has_xsave, has_xsaves, has_avx, has_avx512;
 	bool     has_rdrand, has_rdseed, has_rdtscp, has_invpcid, has_pcid, has_nx, has_1g, has_smep, has_smap;
-	bool     has_umip, has_fsgsbase, has_la57, has_hypervisor, has_invariant_tsc, has_pku, has_hybrid;
+	bool     has_umip, has_fsgsbase, has_hypervisor, has_invariant_tsc, has_pku, has_hybrid;
 	bool     has_arch_capabilities, has_page_size_erratum;
-	uint8_t  phys_bits, linear_bits;
+	uint8_t  phys_bits;
 	uint32_t max_leaf, max_ext_leaf;
 	uint32_t xsave_size;		/* bytes for everything in xcr0_all */
 	uint64_t xcr0_all;		/* XCR0 bits this processor supports */

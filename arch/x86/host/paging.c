@@ -2,19 +2,17 @@
 /*
  * Our own page tables. Four things are mapped, nothing else:
  *   - the image at its link address, each section with just the rights it needs, guard pages left out;
- *   - the direct map: the low 4 GiB (devices, firmware) and all RAM, at DIRECT_MAP_BASE + physical address;
- *   - in a second set of tables, the same physical memory at its own address, executable, for one call of the
- *     firmware's ResetSystem, and for the first instructions of other processors (ap_start.asm);
+ *   - the direct map: the low 4 GiB (devices, firmware) and all RAM, at DIRECT_MAP_BASE + physical address; the
+ *     pages of our own code and constants are read-only there as well;
+ *   - in another top table, which exists only while it is used, the same physical memory at its own address,
+ *     executable: for one call of the firmware's ResetSystem, and for other processors' first instructions;
  *   - the stacks and tables of other processors, 4 KiB pages wherever they come from.
  * The direct map is made non-executable by its entries in the top table alone (NX holds for everything below
- * it: SDM vol. 3, 4.6 "Access Rights"), so the identity map of the second set shares all lower tables.
+ * it: SDM vol. 3, 4.6 "Access Rights"), so the identity map shares all lower tables.
  *
  * Memory types: entries say write-back and leave devices to the MTRRs, as the firmware programmed them (SDM
  * vol. 3, 12.5.2 "Selecting Memory Types..."); the first 2 MiB, where fixed MTRRs differ every few KiB, are
  * mapped in 4 KiB pages. The PAT is what it is at power-on.
- *
- * With 5-level paging left on by the firmware (it cannot be switched off in long mode) a top table with one
- * entry for each half is put above the same four levels.
  */
 #include "arch/x86/host/paging.h"
 
@@ -30,7 +28,6 @@
 
 #define TOP_LEVEL	4U
 #define HALF		(PT_ENTRIES / 2)	/* entries of the upper half: negative addresses */
-#define LAST		(PT_ENTRIES - 1)
 #define LOW_4G		(4ULL << 30)
 #define TABLE_FLAGS	(PTE_P | PTE_W)
 #define PAGE_FLAGS	(PTE_P | PTE_A | PTE_D)	/* set ahead: the processor need not write them */
@@ -39,8 +36,9 @@
 extern const uint8_t __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __bss_end[];
 
 static struct {
-	uint64_t *pml4, *identity_pml4;
-	uint64_t  root, identity_root;		/* CR3 values */
+	uint64_t *pml4;
+	uint64_t *last_top;			/* empty until the machine goes off */
+	uint64_t  root;				/* CR3 */
 	uint64_t  efi_reset_system;
 } tables;
 
@@ -48,11 +46,6 @@ struct mapping {
 	uint64_t virt, phys, len, flags;
 	unsigned max_level;		/* 1: 4 KiB, 2: 2 MiB, 3: 1 GiB pages */
 };
-
-static bool is_la57(void)
-{
-	return read_cr4() & CR4_LA57;
-}
 
 static uint64_t *entry_table(uint64_t entry)
 {
@@ -67,17 +60,13 @@ static uint64_t *entry_table(uint64_t entry)
  */
 void paging_early(void)
 {
-	uint64_t *top = (uint64_t *)(uintptr_t)(read_cr3() & PTE_ADDR), *low = top, *high = top;
-	uint64_t cr0 = read_cr0();
+	uint64_t *top = (uint64_t *)(uintptr_t)(read_cr3() & PTE_ADDR);
+	uint64_t  cr0 = read_cr0();
 
-	if (is_la57()) {
-		low = (uint64_t *)(uintptr_t)(top[0] & PTE_ADDR);
-		high = (uint64_t *)(uintptr_t)(top[LAST] & PTE_ADDR);
-	}
 	write_cr0(cr0 & ~CR0_WP);
 	for (unsigned i = 0; i < HALF - 1; i++)
-		if (low[i] & PTE_P)
-			high[HALF + i] = low[i];
+		if (top[i] & PTE_P)
+			top[HALF + i] = top[i];
 	write_cr0(cr0);
 	write_cr3(read_cr3());
 }
@@ -111,28 +100,40 @@ static unsigned page_level(const struct mapping *map, uint64_t done)
 	return level;
 }
 
-/* What is mapped already stays: ranges rounded to large pages may meet. */
+/*
+ * What is mapped already stays: ranges rounded to large pages may meet, and the image's pages have rights of their own.
+ * Where such small pages are, the rest of a large page is mapped by small ones too.
+ */
 static void map_range(const struct mapping *map)
 {
 	for (uint64_t done = 0; done < map->len;) {
 		unsigned leaf = page_level(map, done), level = TOP_LEVEL;
 		uint64_t *entry = &tables.pml4[pt_index(map->virt + done, level)];
 
-		while (level > leaf && !(level < TOP_LEVEL && (*entry & PTE_PS))) {
+		while (level > 1 && !(level < TOP_LEVEL && (*entry & PTE_PS)) && (level > leaf || (*entry & PTE_P))) {
 			uint64_t *table = next_table(entry);
 
 			level--;
 			entry = &table[pt_index(map->virt + done, level)];
 		}
 		if (!(*entry & PTE_P))
-			*entry = (map->phys + done) | map->flags | (leaf > 1 ? PTE_PS : 0);
-		done += pt_span(leaf);
+			*entry = (map->phys + done) | map->flags | (level > 1 ? PTE_PS : 0);
+		done += pt_span(level < leaf ? level : leaf);
 	}
 }
 
 static uint64_t nx_flag(void)
 {
 	return cpu_features.has_nx ? PTE_NX : 0;
+}
+
+/* Before the rest of the direct map: a stray write through it must not reach what nothing writes to. */
+static void map_image_alias(const struct handoff *handoff)
+{
+	uint64_t start = (uint64_t)(uintptr_t)__text_start, end = (uint64_t)(uintptr_t)__rodata_end;
+	uint64_t phys = handoff->hv_start + (start - handoff->hv_link);
+
+	map_range(&(struct mapping){ DIRECT_MAP_BASE + phys, phys, end - start, PAGE_FLAGS, 1 });
 }
 
 static void map_image(const struct handoff *handoff)
@@ -183,45 +184,54 @@ static void map_region(const struct handoff_region *region)
 		map_direct(start, end, 0, cpu_features.has_1g ? 3 : 2);
 }
 
-/* Give the identity map what the direct map has gained, and keep the direct map from being executed. */
-static void share_top_entries(void)
+/* Keep the direct map from being executed, also where it has grown. */
+static void forbid_execution(void)
 {
-	for (unsigned i = 0; i < HALF - 1; i++) {
-		uint64_t entry = tables.pml4[HALF + i];
-
-		if (!(entry & PTE_P))
-			continue;
-		tables.identity_pml4[i] = entry & ~PTE_NX;
-		tables.identity_pml4[HALF + i] = entry | nx_flag();
-		tables.pml4[HALF + i] = entry | nx_flag();
-	}
-	tables.identity_pml4[LAST] = tables.pml4[LAST];
+	for (unsigned i = HALF; i < PT_ENTRIES - 1; i++)
+		if (tables.pml4[i] & PTE_P)
+			tables.pml4[i] |= nx_flag();
 }
 
-static uint64_t make_root(uint64_t *pml4)
+static uint64_t find_leaf(uint64_t virt, uint64_t *span)
 {
-	uint64_t *pml5;
+	const uint64_t *table = tables.pml4;
 
-	if (!is_la57())
-		return ptr_hpa(pml4).raw;
-	pml5 = new_table();
-	pml5[0] = pml5[LAST] = ptr_hpa(pml4).raw | TABLE_FLAGS;
-	return ptr_hpa(pml5).raw;
+	for (unsigned level = TOP_LEVEL; ; level--) {
+		uint64_t entry = table[pt_index(virt, level)];
+
+		*span = pt_span(level);
+		if (!(entry & PTE_P))
+			return 0;
+		if (level == 1 || (level < TOP_LEVEL && (entry & PTE_PS)))
+			return entry;
+		table = entry_table(entry);
+	}
+}
+
+/* No second way to write to the code that guards guests from each other. */
+static void check_alias(const struct handoff *handoff)
+{
+	uint64_t span, start = DIRECT_MAP_BASE + handoff->hv_start - handoff->hv_link;
+
+	for (const uint8_t *at = __text_start; at < __rodata_end; at += PAGE_SIZE)
+		if (find_leaf(start + (uint64_t)(uintptr_t)at, &span) & PTE_W)
+			panic("our own code or constants at %p are writable through the direct map", (const void *)at);
 }
 
 void paging_init(const struct handoff *handoff)
 {
 	tables.pml4 = new_table();
-	tables.identity_pml4 = new_table();
+	tables.last_top = new_table();
 	map_image(handoff);
 	unmap_guards();
+	map_image_alias(handoff);
 	map_direct(0, LARGE_SIZE, 0, 1);
 	map_direct(LARGE_SIZE, LOW_4G, 0, 2);
 	for (uint32_t i = 0; i < min_u64(handoff->region_count, HANDOFF_REGIONS_MAX); i++)
 		map_region(&handoff->regions[i]);
-	share_top_entries();
-	tables.root = make_root(tables.pml4);
-	tables.identity_root = make_root(tables.identity_pml4);
+	forbid_execution();
+	check_alias(handoff);
+	tables.root = ptr_hpa(tables.pml4).raw;
 	tables.efi_reset_system = handoff->efi_reset_system;
 	write_cr3(tables.root);
 }
@@ -233,26 +243,9 @@ void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining)
 
 	if (last > LOW_4G) {
 		map_direct(max_u64(first, LOW_4G), last, PTE_PCD | (is_write_combining ? 0 : PTE_PWT), 2);
-		share_top_entries();
+		forbid_execution();
 	}
 	return hpa_ptr(start);
-}
-
-static bool is_page_mapped(uint64_t virt, uint64_t *span)
-{
-	const uint64_t *table = tables.pml4;
-
-	for (unsigned level = TOP_LEVEL; level >= 1; level--) {
-		uint64_t entry = table[pt_index(virt, level)];
-
-		*span = pt_span(level);
-		if (!(entry & PTE_P))
-			return false;
-		if (level == 1 || (level < TOP_LEVEL && (entry & PTE_PS)))
-			break;
-		table = entry_table(entry);
-	}
-	return true;
 }
 
 bool paging_is_mapped(hpa_t start, uint64_t len)
@@ -262,7 +255,7 @@ bool paging_is_mapped(hpa_t start, uint64_t len)
 	if (!range_fits(start.raw, len, limit))
 		return false;
 	for (uint64_t at = start.raw; at < start.raw + len; at = align_down(at, span) + span)
-		if (!is_page_mapped(DIRECT_MAP_BASE + at, &span))
+		if (!(find_leaf(DIRECT_MAP_BASE + at, &span) & PTE_P))
 			return false;
 	return true;
 }
@@ -281,13 +274,15 @@ bool paging_populate(uint64_t virt, uint64_t len)
 			return false;
 		*leaf_entry(at) = ptr_hpa(page).raw | PAGE_FLAGS | PTE_W | nx_flag();
 	}
-	share_top_entries();
+	forbid_execution();
 	return true;
 }
 
-void paging_copy_identity(void *page)
+void paging_make_identity(uint64_t *top)
 {
-	memcpy(page, hpa_ptr(hpa(tables.identity_root)), PAGE_SIZE);
+	memcpy(top, tables.pml4, PAGE_SIZE);
+	for (unsigned i = 0; i < HALF - 1; i++)
+		top[i] = tables.pml4[HALF + i] & ~PTE_NX;
 }
 
 /* ---- The way back to the firmware, taken once ---- */
@@ -325,13 +320,14 @@ void firmware_reset(uint64_t efi_reset_system, uint32_t type)
 	uint64_t addr = efi_reset_system ? efi_reset_system : tables.efi_reset_system;
 
 	cpu_cli();
-	if (addr && tables.identity_root && !is_tried) {
+	if (addr && tables.root && !is_tried) {
 		efi_reset_fn *reset = (efi_reset_fn *)(uintptr_t)addr;
 
 		is_tried = true;
 		write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
 		write_cr0(read_cr0() & ~(CR0_EM | CR0_TS));
-		write_cr3(tables.identity_root);
+		paging_make_identity(tables.last_top);
+		write_cr3(ptr_hpa(tables.last_top).raw);
 		__asm__ volatile("cld; fninit" : : : "memory");
 		reset(type, 0, 0, NULL);
 	}

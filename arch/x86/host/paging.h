@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Our own page tables: the image at its link address with W^X per section, all RAM and the low 4 GiB in the
- * direct map (never executable), null unmapped. Built once; the firmware's tables are gone afterwards.
+ * direct map (never executable, and no second way to write to our code and constants), null unmapped. Built once;
+ * the firmware's tables are gone afterwards.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,10 +28,10 @@ uint64_t paging_root(void);				/* CR3 */
 bool paging_populate(uint64_t virt, uint64_t len);
 
 /*
- * For a processor that starts: into a page it can reach, a top table with everything of ours and physical memory at
- * its own address too, executable.
+ * For a processor that starts, and for the firmware's last call: into a page, a top table with everything of ours and
+ * physical memory at its own address too, executable. Whoever has it made clears it when it is no longer needed.
  */
-void paging_copy_identity(void *page);
+void paging_make_identity(uint64_t *top);
 
 /* A device window, outside the direct map's RAM too; its direct-map address. */
 void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining);

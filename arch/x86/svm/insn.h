@@ -10,5 +10,3 @@ static inline void vmsave(uint64_t vmcb_pa) { __asm__ volatile("vmsave" : : "a"(
 static inline void stgi(void) { __asm__ volatile("stgi" : : : "memory"); }
 static inline void clgi(void) { __asm__ volatile("clgi" : : : "memory"); }
 
-/* Forget one linear address of one ASID. */
-static inline void invlpga(uint64_t addr, uint32_t asid) { __asm__ volatile("invlpga" : : "a"(addr), "c"(asid) : "memory"); }

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct fake_svm { unsigned vmsaves, invlpgas; bool gif; };
+struct fake_svm { unsigned vmsaves; bool gif; };
 
 static inline struct fake_svm *fake_svm(void)
 {
-	static struct fake_svm state = { 0, 0, true };
+	static struct fake_svm state = { 0, true };
 
 	return &state;
 }
@@ -17,4 +17,3 @@ static inline struct fake_svm *fake_svm(void)
 static inline void vmsave(uint64_t vmcb_pa) { assert(vmcb_pa % 4096 == 0); fake_svm()->vmsaves++; }
 static inline void stgi(void) { assert(!fake_svm()->gif); fake_svm()->gif = true; }
 static inline void clgi(void) { assert(fake_svm()->gif); fake_svm()->gif = false; }
-static inline void invlpga(uint64_t addr, uint32_t asid) { (void)addr; assert(asid); fake_svm()->invlpgas++; }
