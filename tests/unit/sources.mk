@@ -87,6 +87,7 @@ UNIT_format := hv/lib/format.c
 UNIT_string :=
 UNIT_page := hv/page.c tests/unit/fake/log_fake.c
 UNIT_paging :=
+UNIT_speculation := hv/lib/format.c
 UNIT_log := hv/log.c hv/lib/format.c
 UNIT_dump := hv/dump.c $(VCPU_FAKE)
 UNIT_terminal := hv/terminal.c

@@ -12,6 +12,7 @@
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/idt.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
@@ -57,6 +58,13 @@ static const struct feature_row features[] = {
 	FEATURE(has_xsaves, "xsaves", CPUID_XSAVE, 1, EAX, CPUIDD1_XSAVES),
 	FEATURE(has_hybrid, "hybrid", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_HYBRID),
 	FEATURE(has_arch_capabilities, "arch-capabilities", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_ARCH_CAPABILITIES),
+	FEATURE(has_spec_ctrl, "spec-ctrl", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_SPEC_CTRL),
+	FEATURE(has_l1d_flush, "l1d-flush", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_L1D_FLUSH),
+	FEATURE(has_md_clear, "md-clear", CPUID_EXT_FEATURES, 0, EDX, CPUID7_D_MD_CLEAR),
+	FEATURE(has_ibpb, "ibpb", CPUID_ADDR, 0, EBX, CPUIDE8_B_IBPB),
+	FEATURE(has_ibrs, "ibrs", CPUID_ADDR, 0, EBX, CPUIDE8_B_IBRS),
+	FEATURE(has_ibrs_always, "ibrs-always", CPUID_ADDR, 0, EBX, CPUIDE8_B_IBRS_ALWAYS),
+	FEATURE(has_auto_ibrs, "auto-ibrs", CPUID_EXT_FEATURES_2, 0, EAX, CPUIDE21_A_AUTO_IBRS),
 	FEATURE(has_svm, "svm", CPUID_EXT_INFO, 0, ECX, CPUIDE1_C_SVM),
 	FEATURE(has_nx, "nx", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_NX),
 	FEATURE(has_1g, "1g", CPUID_EXT_INFO, 0, EDX, CPUIDE1_D_1G),
@@ -139,9 +147,7 @@ static bool *feature_flag(struct cpu_features *has, const struct feature_row *ro
 /* Intel's, until IA32_ARCH_CAPABILITIES says otherwise ("Machine Check Error on Page Size Change", INTEL-SA-00210). */
 static bool has_page_size_erratum(const struct cpu_features *has)
 {
-	if (!has->is_intel)
-		return false;
-	return !has->has_arch_capabilities || !(rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_IF_PSCHANGE_MC_NO);
+	return has->is_intel && !(has->arch_capabilities & ARCH_CAP_IF_PSCHANGE_MC_NO);
 }
 
 static void read_features(struct cpu_features *has)
@@ -152,6 +158,7 @@ static void read_features(struct cpu_features *has)
 		*feature_flag(has, &features[i]) = has_feature(has, &features[i]);
 	read_hypervisor(has);
 	read_sizes(has);
+	has->arch_capabilities = has->has_arch_capabilities ? rdmsr(MSR_IA32_ARCH_CAPABILITIES) : 0;
 	has->has_page_size_erratum = has_page_size_erratum(has);
 }
 
@@ -167,7 +174,9 @@ static void set_control_registers(void)
 	cr4 |= has->has_umip ? CR4_UMIP : 0;
 	write_cr4(cr4);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
-	wrmsr(MSR_EFER, EFER_LME | EFER_LMA | (has->has_nx ? EFER_NXE : 0));
+	wrmsr(MSR_EFER, EFER_LME | EFER_LMA | (has->has_nx ? EFER_NXE : 0) |
+	      (has->has_auto_ibrs ? EFER_AIBRSE : 0));
+	speculation_init();
 	if (has->has_xsave)
 		xsetbv(0, fpu_guest_xcr0_mask());
 	write_dr7(DR7_RESET);
@@ -225,6 +234,8 @@ static const char *find_difference(struct cpu_features *own)
 	for (size_t i = 0; i < countof(features); i++)
 		if (*feature_flag(&cpu_features, &features[i]) && !*feature_flag(own, &features[i]))
 			return features[i].name;
+	if (cpu_features.arch_capabilities & ~own->arch_capabilities)
+		return "what IA32_ARCH_CAPABILITIES says it is safe from";
 	if (own->phys_bits != cpu_features.phys_bits)
 		return "the number of address bits";
 	if (own->has_page_size_erratum && !cpu_features.has_page_size_erratum)
@@ -272,6 +283,8 @@ void cpu_report(void)
 		 cpu_features.has_hypervisor ? " under " : "", cpu_features.hypervisor, cpu_features.phys_bits,
 		 time_hz() / HZ_PER_MHZ);
 	log_debug("processor offers%s", text);
+	speculation_words(text, sizeof(text));
+	log_debug("against speculation between VMs: %s", text);
 }
 
 void cpu_take_interrupts(void)

@@ -20,6 +20,7 @@ struct cpu {
 	bool         attention;
 	bool         in_panic;
 	struct vcpu *loaded;		/* whose lazily switched state is in the registers */
+	uint32_t     last_vm;		/* id of the VM that ran here last; 0: none (speculation.c) */
 	uint64_t     guest_nmis;	/* NMIs that arrived while in the hypervisor */
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
 	uint16_t     gdt_limit, idt_limit;
@@ -80,6 +81,8 @@ struct cpu_features {
 	bool     has_rdrand, has_rdseed, has_rdtscp, has_invpcid, has_pcid, has_nx, has_1g, has_smep, has_smap;
 	bool     has_umip, has_fsgsbase, has_hypervisor, has_invariant_tsc, has_pku, has_hybrid;
 	bool     has_arch_capabilities, has_page_size_erratum;
+	bool     has_spec_ctrl, has_ibpb, has_ibrs, has_ibrs_always, has_auto_ibrs, has_l1d_flush, has_md_clear;
+	uint64_t arch_capabilities;	/* the MSR; 0 where there is none */
 	uint8_t  phys_bits;
 	uint32_t max_leaf, max_ext_leaf;
 	uint32_t xsave_size;		/* bytes for everything in xcr0_all */

@@ -27,6 +27,7 @@
 #define CPUID_APM	0x80000007U
 #define CPUID_ADDR	0x80000008U
 #define CPUID_SVM	0x8000000aU
+#define CPUID_EXT_FEATURES_2 0x80000021U
 #define CPUID_AMD_CACHE	0x8000001dU
 #define CPUID_AMD_TOPOLOGY 0x8000001eU
 
@@ -116,7 +117,10 @@
 #define CPUID7_C_RDPID		BIT(22)
 
 /* Leaf 7 subleaf 0 EDX */
+#define CPUID7_D_MD_CLEAR	BIT(10)
 #define CPUID7_D_HYBRID		BIT(15)
+#define CPUID7_D_SPEC_CTRL	BIT(26)	/* IBRS and IBPB */
+#define CPUID7_D_L1D_FLUSH	BIT(28)
 #define CPUID7_D_ARCH_CAPABILITIES BIT(29)
 
 /* Leaf 0xD subleaf 1 EAX */
@@ -138,5 +142,11 @@
 #define CPUIDE1_D_1G		BIT(26)
 #define CPUIDE1_D_RDTSCP	BIT(27)
 #define CPUIDE1_D_LM		BIT(29)
+
+/* Leaf 8000_0008 EBX, leaf 8000_0021 EAX */
+#define CPUIDE8_B_IBPB		BIT(12)
+#define CPUIDE8_B_IBRS		BIT(14)
+#define CPUIDE8_B_IBRS_ALWAYS	BIT(16)	/* IBRS is meant to be set once and left on */
+#define CPUIDE21_A_AUTO_IBRS	BIT(8)
 
 #define CPUID_APM_D_INVARIANT_TSC BIT(8)

@@ -46,6 +46,7 @@
 #define EFER_LMSLE	BIT(13)
 #define EFER_FFXSR	BIT(14)
 #define EFER_TCE	BIT(15)
+#define EFER_AIBRSE	BIT(21)	/* automatic IBRS */
 
 #define RFLAGS_CF	BIT(0)
 #define RFLAGS_ONE	BIT(1)	/* always set */

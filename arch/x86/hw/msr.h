@@ -84,8 +84,15 @@ enum msr {
 #define FEATURE_CONTROL_VMX_IN_SMX	2ULL
 #define FEATURE_CONTROL_VMX		4ULL
 
-/* IA32_ARCH_CAPABILITIES: the processor does not have the erratum of page-size changes */
-#define ARCH_CAP_IF_PSCHANGE_MC_NO	(1ULL << 6)
+/* IA32_ARCH_CAPABILITIES: what the processor need not be protected from */
+#define ARCH_CAP_RDCL_NO		(1ULL << 0)	/* Meltdown and L1TF */
+#define ARCH_CAP_IBRS_ALL		(1ULL << 1)	/* "enhanced" IBRS: set once */
+#define ARCH_CAP_SKIP_L1DFL_VMENTRY	(1ULL << 3)
+#define ARCH_CAP_IF_PSCHANGE_MC_NO	(1ULL << 6)	/* the erratum of page-size changes */
+
+#define SPEC_CTRL_IBRS			(1ULL << 0)
+#define PRED_CMD_IBPB			(1ULL << 0)
+#define FLUSH_CMD_L1D			(1ULL << 0)
 
 /* VM_CR, APM vol. 2, 15.30.1 */
 #define VM_CR_SVM_LOCK		(1ULL << 3)

@@ -5,9 +5,11 @@
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fpu.h"
+#include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/vcpu.h"
+#include "hv/vm.h"
 
 void vcpu_unload(struct vcpu *vcpu)
 {
@@ -32,6 +34,7 @@ void vcpu_load(struct vcpu *vcpu)
 	fpu_restore(vcpu->fpu, vcpu->xcr0, vcpu->xss);
 	dr_load(vcpu);
 	write_cr2(vcpu->cr2);
+	speculation_leave_vm(vcpu->vm->id);	/* behind the last touch of the old one's state */
 	virt->load(vcpu);	/* last: it may take them from us */
 	cpu->loaded = vcpu;
 }

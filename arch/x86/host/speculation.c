@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Barriers against speculation across VMs, see speculation.h. Intel, "Speculative Execution Side Channel Mitigations"
+ * and "Affected Processors"; SDM vol. 4, table 2-2 (IA32_SPEC_CTRL, IA32_PRED_CMD, IA32_FLUSH_CMD, IA32_ARCH_CAPABILITIES);
+ * AMD, "Software Techniques for Managing Speculation on AMD Processors"; APM vol. 2, 3.2.9 "Speculation Control MSRs".
+ */
+#include "arch/x86/host/speculation.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/hw/msr.h"
+#include "hv/lib/format.h"
+#include "hv/lib/util.h"
+
+static struct speculation plan;
+
+struct speculation speculation_plan(const struct cpu_features *has)
+{
+	const uint64_t caps = has->arch_capabilities;
+
+	return (struct speculation){
+		.ibrs = (has->has_spec_ctrl && caps & ARCH_CAP_IBRS_ALL) ||
+			(has->has_ibrs && has->has_ibrs_always && !has->has_auto_ibrs),
+		.auto_ibrs = has->has_auto_ibrs,
+		.ibpb = has->has_spec_ctrl || has->has_ibpb,
+		.flush_l1d = has->has_l1d_flush && !(caps & (ARCH_CAP_RDCL_NO | ARCH_CAP_SKIP_L1DFL_VMENTRY)),
+		.clear_buffers = has->has_md_clear,
+	};
+}
+
+/*
+ * Return predictions that a guest left would send our next RETs to places of its choice, speculatively. 32 calls fill the
+ * largest return stack buffer; the traps behind them are where a prediction would now lead.
+ */
+static void fill_return_stack(void)
+{
+	__asm__ volatile("mov $16, %%ecx\n"
+			 "1: call 2f\n\tint3\n"
+			 "2: call 3f\n\tint3\n"
+			 "3: dec %%ecx\n\tjnz 1b\n"
+			 "add $(32 * 8), %%rsp\n\tlfence" : : : "rcx", "memory", "cc");
+}
+
+/* VERW's test is of no interest; what it clears on the way is (Intel, "Microarchitectural Data Sampling"). */
+static void clear_buffers(void)
+{
+	const uint16_t selector = HOST_DS;
+
+	__asm__ volatile("verw %0" : : "m"(selector) : "cc", "memory");
+}
+
+void speculation_init(void)
+{
+	plan = speculation_plan(&cpu_features);
+	if (plan.ibrs)
+		wrmsr(MSR_IA32_SPEC_CTRL, SPEC_CTRL_IBRS);
+}
+
+void speculation_leave_vm(uint32_t next_vm)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->last_vm == next_vm)
+		return;
+	cpu->last_vm = next_vm;
+	fill_return_stack();
+	if (plan.ibpb)
+		wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	if (plan.flush_l1d)
+		wrmsr(MSR_IA32_FLUSH_CMD, FLUSH_CMD_L1D);
+	if (plan.clear_buffers)
+		clear_buffers();
+}
+
+void speculation_words(char *text, size_t size)
+{
+	const struct { bool is_done; const char *name; } rows[] = {
+		{ plan.ibrs, "IBRS" }, { plan.auto_ibrs, "automatic IBRS" }, { plan.ibpb, "IBPB" },
+		{ plan.flush_l1d, "L1D flush" }, { plan.clear_buffers, "VERW" },
+	};
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < countof(rows); i++)
+		if (rows[i].is_done && len < size)
+			len += format_buf(text + len, size - len, "%s%s", len ? ", " : "", rows[i].name);
+	if (!len)
+		format_buf(text, size, "nothing that CPUID offers");
+}
