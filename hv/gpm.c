@@ -9,6 +9,7 @@
 #include "hv/gpm.h"
 
 #include "hv/account.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
@@ -21,11 +22,12 @@ static uint64_t chunk_offset(gpa_t addr) { return addr.raw & (LARGE_SIZE - 1); }
 
 static uint64_t *chunk_slot(const struct gpm *gpm, gpa_t addr)
 {
-	uint64_t gib = addr.raw >> GIB_SHIFT;
+	uint64_t  gib = addr.raw >> GIB_SHIFT;
+	uint64_t *dir = gpm->dir[index_nospec(gib, GPM_GIB_MAX)];
 
-	if (gib >= GPM_GIB_MAX || !gpm->dir[gib])
+	if (gib >= GPM_GIB_MAX || !dir)
 		return NULL;
-	return &gpm->dir[gib][(addr.raw >> LARGE_SHIFT) % CHUNKS_PER_GIB];
+	return &dir[(addr.raw >> LARGE_SHIFT) % CHUNKS_PER_GIB];
 }
 
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len)

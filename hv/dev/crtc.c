@@ -2,6 +2,7 @@
 /* An index, a data port and bytes that stay (crtc.h). */
 #include "hv/dev/crtc.h"
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 #define INDEX_PORT	0x3d4U
@@ -32,7 +33,7 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
 
 	(void)offset;
 	(void)size;
-	return crtc->s.index < CRTC_REGISTERS ? crtc->s.regs[crtc->s.index] : NO_REGISTER;
+	return crtc->s.index < CRTC_REGISTERS ? crtc->s.regs[index_nospec(crtc->s.index, CRTC_REGISTERS)] : NO_REGISTER;
 }
 
 static void data_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
@@ -42,7 +43,7 @@ static void data_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
 	(void)offset;
 	(void)size;
 	if (crtc->s.index < CRTC_REGISTERS)
-		crtc->s.regs[crtc->s.index] = (uint8_t)value;
+		crtc->s.regs[index_nospec(crtc->s.index, CRTC_REGISTERS)] = (uint8_t)value;
 }
 
 static const struct bus_range crtc_ranges[] = {

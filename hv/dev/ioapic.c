@@ -5,6 +5,7 @@
  */
 #include "hv/dev/ioapic.h"
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 #define VERSION		(0x20U | (IOAPIC_PINS - 1) << 16)
@@ -88,6 +89,7 @@ static uint32_t ioapic_read_register(const struct ioapic *ioapic, unsigned index
 		return VERSION;
 	if (index < IOAPIC_REG_REDIR || half >= 2 * IOAPIC_PINS)
 		return 0;
+	half = (unsigned)index_nospec(half, 2 * IOAPIC_PINS);
 	return (uint32_t)(half & 1 ? ioapic->s.redir[half / 2] >> 32 : ioapic->s.redir[half / 2]);
 }
 
@@ -113,7 +115,7 @@ static void ioapic_write_register(struct ioapic *ioapic, unsigned index, uint32_
 	if (index == IOAPIC_REG_ID)
 		ioapic->s.id = (uint8_t)(value >> ID_SHIFT & ID_MASK);
 	else if (index >= IOAPIC_REG_REDIR && half < 2 * IOAPIC_PINS)
-		ioapic_write_redir(ioapic, half, value);
+		ioapic_write_redir(ioapic, (unsigned)index_nospec(half, 2 * IOAPIC_PINS), value);
 }
 
 static uint64_t ioapic_read(void *dev, uint64_t offset, unsigned size)

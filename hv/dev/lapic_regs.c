@@ -8,6 +8,7 @@
  */
 #include "hv/dev/lapic_regs.h"
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 #define MSR_FIRST	0x800U
@@ -277,13 +278,19 @@ void lapic_regs_after_load(struct lapic *lapic)
 		}
 }
 
+/* A row of the table for any number; whether it is that of the register is the caller's question. */
+static unsigned register_of(uint64_t number)
+{
+	return (unsigned)index_nospec(number, APIC_REGS);
+}
+
 /* ---- x2APIC: MSRs ---- */
 
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 {
-	unsigned index = msr - MSR_FIRST;
+	unsigned index = register_of(msr - MSR_FIRST);
 
-	if (!lapic_is_x2apic(lapic) || index >= APIC_REGS || !(regs[index].access & R_BOTH))
+	if (!lapic_is_x2apic(lapic) || msr - MSR_FIRST >= APIC_REGS || !(regs[index].access & R_BOTH))
 		return false;
 	*value = index == APIC_ICR ? lapic->s.icr : regs[index].read(lapic, index);
 	return true;
@@ -291,9 +298,9 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 
 bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 {
-	unsigned index = msr - MSR_FIRST;
+	unsigned index = register_of(msr - MSR_FIRST);
 
-	if (!lapic_is_x2apic(lapic) || index >= APIC_REGS)
+	if (!lapic_is_x2apic(lapic) || msr - MSR_FIRST >= APIC_REGS)
 		return false;
 	if (index == APIC_EOI && !value) {
 		lapic_eoi(lapic);
@@ -322,12 +329,12 @@ static bool has_page(const struct lapic *lapic)
 uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct lapic *lapic = dev;
-	uint64_t index = offset >> MMIO_SHIFT, within = offset & MMIO_IN_REG;
+	uint64_t index = register_of(offset >> MMIO_SHIFT), within = offset & MMIO_IN_REG;
 
 	(void)size;
 	if (!has_page(lapic))
 		return UINT64_MAX;
-	if (index >= APIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC))) {
+	if (offset >> MMIO_SHIFT >= APIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC))) {
 		lapic_error(lapic, ESR_REGISTER_ILLEGAL);
 		return 0;
 	}
@@ -339,12 +346,12 @@ uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
 void lapic_mmio_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct lapic *lapic = dev;
-	uint64_t index = offset >> MMIO_SHIFT;
+	uint64_t index = register_of(offset >> MMIO_SHIFT);
 
 	/* Anything but an aligned doubleword is undefined for the chip and nothing for us. */
 	if (!has_page(lapic) || size != sizeof(uint32_t) || (offset & MMIO_IN_REG))
 		return;
-	if (index >= APIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC)))
+	if (offset >> MMIO_SHIFT >= APIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC)))
 		lapic_error(lapic, ESR_REGISTER_ILLEGAL);
 	else if (regs[index].access & WRITABLE_XAPIC)
 		regs[index].write(lapic, (unsigned)index, (uint32_t)value & regs[index].bits);

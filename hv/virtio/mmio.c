@@ -10,6 +10,7 @@
  */
 #include "hv/virtio/mmio.h"
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 
@@ -200,7 +201,7 @@ static struct vq *selected_queue(const struct virtio_mmio *mmio)
 {
 	struct virtio_dev *dev = mmio->dev;
 
-	return mmio->s.queue_sel < dev->queue_count ? &dev->queues[mmio->s.queue_sel] : NULL;
+	return mmio->s.queue_sel < dev->queue_count ? &dev->queues[index_nospec(mmio->s.queue_sel, dev->queue_count)] : NULL;
 }
 
 /* ... and only while its size and addresses may be changed: they freeze when it is made ready. */

@@ -27,6 +27,7 @@
 #undef strncmp
 #undef strchr
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 #define SIZE	80U
@@ -128,11 +129,24 @@ static void test_text_copy(void **state)
 	}
 }
 
+/* hv/lib/nospec.h */
+static void test_index(void **unused)
+{
+	static const struct { size_t index, size, expected; } rows[] = {
+		{ 0, 1, 0 }, { 1, 1, 0 }, { 4, 5, 4 }, { 5, 5, 0 }, { 6, 5, 0 }, { SIZE_MAX, 5, 0 },
+		{ 1ULL << 32, 5, 0 }, { (1ULL << 32) + 4, 5, 0 }, { SIZE_MAX - 1, SIZE_MAX, SIZE_MAX - 1 }, { 3, 0, 0 },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(index_nospec(rows[i].index, rows[i].size), rows[i].expected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_copy_and_set), cmocka_unit_test(test_move), cmocka_unit_test(test_compare),
-		cmocka_unit_test(test_find), cmocka_unit_test(test_text_copy),
+		cmocka_unit_test(test_find), cmocka_unit_test(test_text_copy), cmocka_unit_test(test_index),
 	};
 
 	return cmocka_run_group_tests_name("string", tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/dev/lapic.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
@@ -285,7 +286,7 @@ static inline const struct cpuid_entry *find(const struct cpuid_table *table, ui
 
 	if (low >= CPUID_INDEX_MAX)
 		return search(table, 0, leaf, subleaf);
-	first = (leaf & CPUID_EXT_BASE ? table->ext : table->basic)[low];
+	first = (leaf & CPUID_EXT_BASE ? table->ext : table->basic)[index_nospec(low, CPUID_INDEX_MAX)];
 	if (!first)
 		return NULL;
 	entry = &table->entries[first - 1];

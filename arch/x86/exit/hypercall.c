@@ -18,6 +18,7 @@
 #include "arch/x86/emulate/walk.h"
 #include "hv/count.h"
 #include "hv/dev/debugcon.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/timer.h"
@@ -91,7 +92,7 @@ enum exit_result exit_hypercall(struct vcpu *vcpu)
 	int64_t  answer = HC_UNKNOWN;
 
 	if (number < countof(hypercalls))
-		answer = hypercalls[number](vcpu);
+		answer = hypercalls[index_nospec(number, countof(hypercalls))](vcpu);
 	vcpu->gpr[GPR_RAX] = (uint64_t)answer;
 	return EXIT_SKIP;
 }
