@@ -99,7 +99,7 @@ __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 		cpu_stop();
 	if (failed && is_only_on_screen())
 		let_read();
-	firmware_reset(handoff.efi_reset_system, 2);
+	firmware_power_off(handoff.efi_reset_system);
 }
 
 static void start_machine(void)

@@ -15,7 +15,6 @@ enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector)
 /* A physical NMI is the host's; guests only get the ones their own APIC sends. */
 enum exit_result exit_host_nmi(struct vcpu *vcpu)
 {
-	this_cpu()->guest_nmis++;
 	exit_progress(vcpu);
 	return EXIT_RESUME;
 }

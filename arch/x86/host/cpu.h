@@ -21,7 +21,6 @@ struct cpu {
 	bool         in_panic;
 	struct vcpu *loaded;		/* whose lazily switched state is in the registers */
 	uint32_t     last_vm;		/* id of the VM that ran here last; 0: none (speculation.c) */
-	uint64_t     guest_nmis;	/* NMIs that arrived while in the hypervisor */
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
 	uint16_t     gdt_limit, idt_limit;
 	void        *arch;		/* VMXON region, host save area */

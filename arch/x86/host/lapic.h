@@ -6,7 +6,6 @@
 
 #define VECTOR_TIMER	0xf0U
 #define VECTOR_SERIAL	0xf1U
-#define VECTOR_KICK	0xf2U
 #define VECTOR_SPURIOUS	0xffU
 
 void     host_lapic_init(void);	/* after paging_init; masks the 8259 pair for good */

@@ -285,36 +285,22 @@ void paging_make_identity(uint64_t *top)
 		top[i] = tables.pml4[HALF + i] & ~PTE_NX;
 }
 
-/* ---- The way back to the firmware, taken once ---- */
+/* ---- Off ---- */
+
+#define EFI_RESET_SHUTDOWN	2U	/* UEFI specification, "ResetSystem()" */
 
 typedef void __attribute__((ms_abi)) efi_reset_fn(uint32_t type, uint64_t status, size_t size, const void *data);
 
-struct port_write { uint16_t port, val; bool is_byte; };
+struct port_write { uint16_t port, val; };
 
 /* Sleep state S5 of emulated chip sets, where the firmware gave us nothing better; harmless elsewhere. */
 static const struct port_write power_off_ports[] = {
-	{ 0x604, 0x2000, false },	/* QEMU q35 */
-	{ 0xb004, 0x2000, false },	/* QEMU and Bochs, i440FX */
+	{ 0x604, 0x2000 },	/* QEMU q35 */
+	{ 0xb004, 0x2000 },	/* QEMU and Bochs, i440FX */
 };
-
-static const struct port_write reset_ports[] = {
-	{ 0xcf9, 0x02, true },		/* reset control register: choose hard reset, */
-	{ 0xcf9, 0x06, true },		/* then pull the line */
-	{ 0x64, 0xfe, true },		/* keyboard controller: pulse the reset pin */
-};
-
-static void write_ports(const struct port_write *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (rows[i].is_byte)
-			outb(rows[i].port, (uint8_t)rows[i].val);
-		else
-			outw(rows[i].port, rows[i].val);
-	}
-}
 
 /* The second try, after a fault inside the firmware brought us back here through panic, goes straight to the ports. */
-void firmware_reset(uint64_t efi_reset_system, uint32_t type)
+void firmware_power_off(uint64_t efi_reset_system)
 {
 	static bool is_tried;
 	uint64_t addr = efi_reset_system ? efi_reset_system : tables.efi_reset_system;
@@ -329,11 +315,9 @@ void firmware_reset(uint64_t efi_reset_system, uint32_t type)
 		paging_make_identity(tables.last_top);
 		write_cr3(ptr_hpa(tables.last_top).raw);
 		__asm__ volatile("cld; fninit" : : : "memory");
-		reset(type, 0, 0, NULL);
+		reset(EFI_RESET_SHUTDOWN, 0, 0, NULL);
 	}
-	if (type == RESET_SHUTDOWN)
-		write_ports(power_off_ports, countof(power_off_ports));
-	else
-		write_ports(reset_ports, countof(reset_ports));
+	for (size_t i = 0; i < countof(power_off_ports); i++)
+		outw(power_off_ports[i].port, power_off_ports[i].val);
 	cpu_stop();
 }

@@ -76,5 +76,5 @@ void panic_stop(bool stay_on)
 	if (stay_on)
 		cpu_stop();
 	(void)ap_stop_all();
-	firmware_reset(0, RESET_SHUTDOWN);
+	firmware_power_off(0);
 }

@@ -67,7 +67,7 @@ static const struct trap_row traps[TRAP_EXCEPTIONS] = {
 #define VECTORS	256U
 
 static void (*handlers[VECTORS])(uint8_t vector);
-static uint64_t unknown_interrupts;
+static bool is_unknown_told;
 
 const char *trap_name(uint64_t vector)
 {
@@ -85,10 +85,10 @@ static void trap_fixup(struct trap_frame *frame)
 	frame->rip = landing;
 }
 
+/* Whoever sends one wants a processor to leave HLT, which it has. */
 static void trap_nmi(struct trap_frame *frame)
 {
 	(void)frame;
-	this_cpu()->guest_nmis++;
 }
 
 /*
@@ -150,10 +150,12 @@ void cpu_dispatch_interrupt(uint8_t vector)
 {
 	if (vector == VECTOR_SPURIOUS)
 		return;
-	if (handlers[vector])
+	if (handlers[vector]) {
 		handlers[vector](vector);
-	else if (unknown_interrupts++ == 0)
-		log_warn("interrupt %02x came and nobody asked for it; further ones are only counted", vector);
+	} else if (!is_unknown_told) {
+		is_unknown_told = true;
+		log_warn("interrupt %02x came and nobody asked for it; further ones are not told", vector);
+	}
 	host_lapic_eoi();
 }
 
