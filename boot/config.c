@@ -182,6 +182,8 @@ static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 /* ---- The keys --------------------------------------------------------------------------------------- */
 
 #define HOST(field)	.offset = offsetof(struct config_host, field)
+#define TEST_RESTORE_MAX 1000000U
+
 #define VM(field)	.offset = offsetof(struct config_vm, field)
 #define RECORD(field)	.offset = offsetof(struct config_vm, record.field)
 
@@ -213,6 +215,7 @@ static const struct ini_key vm_keys[] = {
 	{ "console",   ini_set_word,   RECORD(console),    .words = consoles },
 	{ "on_crash",  ini_set_word,   RECORD(on_crash),   .words = actions },
 	{ "on_reboot", ini_set_word,   RECORD(on_reboot),  .words = actions },
+	{ "test_restore", ini_set_number, RECORD(test_restore), .max = TEST_RESTORE_MAX },
 	{ "autostart", ini_set_word,   VM(autostart),  .words = no_yes },
 };
 _Static_assert(countof(vm_keys) <= INI_KEYS_MAX, "the INI reader has one mark a key");

@@ -89,6 +89,7 @@ struct handoff_vm {
 	uint32_t modules[HANDOFF_MODULES_MAX];
 	uint32_t console;		/* enum handoff_console: which of the guest's consoles gets the input */
 	uint32_t on_crash, on_reboot;	/* enum handoff_action */
+	uint32_t test_restore;		/* for tests: saved, wiped and restored at so many random exits (hv/restore_test.h) */
 	char cmdline[HANDOFF_CMDLINE_MAX];
 };
 

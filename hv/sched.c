@@ -303,7 +303,8 @@ static void run_vcpu(struct vcpu *vcpu, uint64_t left)
 	else
 		timer_disarm(&turn_end);
 	if (run_work(vcpu->vm, end) && vcpu->state == VCPU_READY)
-		vcpu_run(vcpu, end);
+		vcpu_run(vcpu, restore_test_turn(vcpu, end));
+	restore_test_step(vcpu->vm);
 }
 
 /* All that is done for it is its own time: what its exits make us do, its start, its end. */

@@ -177,6 +177,7 @@ struct vm *vm_create(const struct handoff_vm *config)
 	vm->id = ++next_id;
 	vm->exit_code = -1;
 	vm->vcpu_count = config->vcpus;
+	vm->restore_test.left = config->test_restore;
 	text_copy(vm->name, config->name, sizeof(vm->name));
 	bus_init(&vm->pio, "ports");
 	bus_init(&vm->mmio, "memory");
@@ -232,6 +233,7 @@ bool vm_dismantle(struct vm *vm)
 		return false;
 	account_close(&vm->account);
 	page_free(vm->start);
+	restore_test_end(vm);
 	page_free(vm->cpuid);
 	page_free_contiguous(vm, pages_for(sizeof(*vm)));
 	return true;

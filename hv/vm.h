@@ -13,6 +13,7 @@
 #include "hv/account.h"
 #include "hv/bus.h"
 #include "hv/gpm.h"
+#include "hv/restore_test.h"
 #include "hv/vm_clock.h"
 #include "hv/work.h"
 
@@ -50,6 +51,7 @@ struct vm {
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
 	struct vm_start *start;			/* what a start needs; NULL once it runs */
 	struct vm_clock clock;			/* stands until vm_start; 0 there */
+	struct restore_test restore_test;
 	uint64_t       overhead;		/* bytes beyond the guest's own RAM */
 };
 

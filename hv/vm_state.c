@@ -3,6 +3,9 @@
 #include "hv/vm_state.h"
 
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/fpu_area.h"
+#include "arch/x86/virt/load.h"
+#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/vcpu.h"
@@ -16,7 +19,11 @@ static const struct state_section vm_sections[] = {
 /* One object for each vCPU. */
 static const struct state_section vcpu_sections[] = {
 	STATE_SECTION(struct vcpu, lapic, 1, lapic_after_load),
+	STATE_SECTION(struct vcpu, saved, 1, NULL),	/* vcpu_restore follows, when all else is settled */
 };
+
+/* Extended state: how large it is, the processor says. */
+static struct state_section fpu_section = { .name = "fpu", .version = 1, .after_load = fpu_area_bound };
 
 /* Controllers before those whose lines end there. The debug console and the BIOS trap have no registers. */
 static const struct state_section machine_sections[] = {
@@ -31,7 +38,7 @@ static const struct state_section machine_sections[] = {
 };
 
 struct object_list {
-	struct state_object objects[2 + VM_VCPUS_MAX + VIRTIO_DEVS_MAX * VIRTIO_MMIO_OBJECTS];
+	struct state_object objects[2 + 2 * VM_VCPUS_MAX + VIRTIO_DEVS_MAX * VIRTIO_MMIO_OBJECTS];
 	size_t              count;
 };
 
@@ -44,9 +51,12 @@ static void add(struct object_list *list, void *base, const struct state_section
 static void list_objects(struct vm *vm, struct object_list *list)
 {
 	list->count = 0;
+	fpu_section.size = fpu_area_size();
 	add(list, vm, vm_sections, countof(vm_sections), 0);
-	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		add(list, vm->vcpus[i], vcpu_sections, countof(vcpu_sections), i);
+		add(list, vm->vcpus[i]->fpu, &fpu_section, 1, i);
+	}
 	add(list, vm->machine, machine_sections, countof(machine_sections), 0);
 	for (uint32_t i = 0; i < vm->machine->virtio_count; i++)
 		list->count += virtio_mmio_objects(&vm->machine->virtio[i], i, &list->objects[list->count]);
@@ -86,17 +96,43 @@ size_t vm_save(struct vm *vm, void *buffer, size_t room)
 {
 	struct object_list list;
 
+	if (vm->clock.is_running)
+		return 0;
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		vcpu_save(vm->vcpus[i]);
 	list_objects(vm, &list);
-	return vm->clock.is_running ? 0 : state_save(list.objects, list.count, buffer, room);
+	return state_save(list.objects, list.count, buffer, room);
+}
+
+static void restore_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		vcpu_restore(vm->vcpus[i]);
 }
 
 bool vm_load(struct vm *vm, const void *buffer, size_t len, struct state_error *error)
 {
 	struct object_list list;
 
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		vcpu_unload(vm->vcpus[i]);
 	list_objects(vm, &list);
 	if (!state_load(list.objects, list.count, buffer, len, error))
 		return false;
 	settle(vm);
+	restore_vcpus(vm);
 	return true;
+}
+
+void vm_wipe(struct vm *vm)
+{
+	struct object_list list;
+
+	list_objects(vm, &list);
+	for (size_t i = 0; i < list.count; i++)
+		for (size_t k = 0; k < list.objects[i].count; k++)
+			memset((char *)list.objects[i].base + list.objects[i].sections[k].offset, 0,
+			       list.objects[i].sections[k].size);
+	settle(vm);
+	restore_vcpus(vm);
 }

@@ -18,6 +18,9 @@ void vm_stop_clock(struct vm *vm);
 size_t vm_state_size(struct vm *vm);
 /* The clock stands. Bytes written, or 0: no room, or the clock runs. */
 size_t vm_save(struct vm *vm, void *buffer, size_t room);
+/* All zero, so that only what a saved state brings back is there again: for tests. The clock stands, no vCPU is loaded. */
+void vm_wipe(struct vm *vm);
+
 /* The clock stands. False: nothing has changed, *error says why. */
 __attribute__((warn_unused_result))
 bool vm_load(struct vm *vm, const void *buffer, size_t len, struct state_error *error);

@@ -44,6 +44,7 @@ static void pit_arm(struct pit *pit, uint64_t now)
 
 	if (pit_counter_is_periodic(counter))
 		rise = max_u64(rise, now + time_hz() / RATE_MAX);
+	pit->s.next_rise = rise;
 	vm_clock_arm(pit->clock, &pit->timer, rise);
 }
 
@@ -258,7 +259,7 @@ void pit_after_load(void *dev)
 		pit->s.counter[i].access &= CONTROL_ACCESS;
 	}
 	pit->s.speaker &= SPEAKER_WRITABLE;
-	pit_arm(pit, now);
+	vm_clock_arm(pit->clock, &pit->timer, pit->s.next_rise);	/* it may have passed while the clock was stopped */
 }
 
 void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_line *irq)

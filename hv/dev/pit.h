@@ -21,6 +21,7 @@
 
 struct pit_state {
 	struct pit_counter counter[3];
+	uint64_t           next_rise;	/* VM time of the next interrupt, which may have passed while the clock was stopped */
 	uint8_t            speaker;	/* port 61h, the writable bits */
 };
 

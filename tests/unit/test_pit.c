@@ -294,6 +294,28 @@ static void test_random(void **state)
 	}
 }
 
+/* The moment of the interrupt passes, the VM is saved before anybody looked, and loaded: the interrupt is not lost. */
+static void test_saved_at_its_interrupt(void **state)
+{
+	struct fixture *f = *state;
+	struct pit_state saved;
+
+	program(f, 0, 0x30, 1000);
+	f->line.rises = 0;
+	fake_now += ticks(1001);
+	vm_clock_stop(&fake_clock);
+	pit_after_load(&f->pit);
+	saved = f->pit.s;
+	pit_reset(&f->pit);
+	f->line = (struct line_fake){ 0 };
+	f->pit.s = saved;
+	pit_after_load(&f->pit);
+	vm_clock_start(&fake_clock);
+	pit_after_load(&f->pit);
+	timer_run_due();
+	assert_int_equal(f->line.rises, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -302,6 +324,7 @@ int main(void)
 		TEST(test_reset_runs), TEST(test_rates), TEST(test_no_drift), TEST(test_missed_ticks_coalesce),
 		TEST(test_one_shot_interrupt), TEST(test_values), TEST(test_gate), TEST(test_latches),
 		TEST(test_new_count), TEST(test_calibration), TEST(test_refresh_toggles), TEST(test_random),
+		TEST(test_saved_at_its_interrupt),
 	};
 
 	return cmocka_run_group_tests_name("pit", tests, NULL, NULL);

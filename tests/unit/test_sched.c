@@ -171,6 +171,8 @@ static const struct virt_backend fake_backend = { .limit_turn = limit_turn };
 const struct virt_backend *virt = &fake_backend;
 
 const char *exit_name(uint32_t reason) { (void)reason; return ""; }
+uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return end; }
+void restore_test_step(struct vm *vm) { (void)vm; }
 void vcpu_load(struct vcpu *vcpu) { cpu_fake.loaded = vcpu; }
 void cpu_take_interrupts(void) { fake_now += 10; }
 void cpu_idle(void) { fake_now = max_u64(fake_now, timer_next()); }

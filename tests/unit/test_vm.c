@@ -47,6 +47,8 @@ static struct {
 struct cpu_features cpu_features;
 static const struct npt_format format = { .read = 1, .write = 2, .exec = 4, .large = 1 << 7, .table = 7,
 					  .addr_mask = 0xffffffffff000 };
+void restore_test_end(struct vm *vm) { (void)vm; }
+
 void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
 	(void)vcpu;

@@ -15,11 +15,13 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/fpu_area.h"
 #include "hv/addr.h"
 #include "hv/lib/string.h"
 
 #define FCW_INIT	0x037fU
 #define MXCSR_INIT	0x1f80U
+#define MXCSR_BITS	0xffffU
 
 /* The first 576 bytes of an area: legacy region and XSAVE header. */
 struct fpu_area {
@@ -49,13 +51,25 @@ uint64_t fpu_guest_xcr0_mask(void)
 	return mask;
 }
 
+size_t fpu_area_size(void)
+{
+	return cpu_features.has_xsave ? cpu_features.xsave_size : sizeof(struct fpu_area);
+}
+
 size_t fpu_area_pages(void)
 {
-	uint64_t size = sizeof(struct fpu_area);
+	return (size_t)(align_up(fpu_area_size(), PAGE_SIZE) / PAGE_SIZE);
+}
 
-	if (cpu_features.has_xsave)
-		size = cpu_features.xsave_size;
-	return align_up(size, PAGE_SIZE) / PAGE_SIZE;
+/* SDM vol. 1, 13.8.1 "Standard Form of XRSTOR", 10.5.1.2 "SSE State": reserved bits of MXCSR and of the header. */
+void fpu_area_bound(void *area)
+{
+	struct fpu_area *fpu = area;
+
+	fpu->mxcsr &= MXCSR_BITS;
+	fpu->xstate_bv &= fpu_guest_xcr0_mask();
+	fpu->xcomp_bv = 0;
+	memset(fpu->reserved1, 0, sizeof(fpu->reserved1));
 }
 
 void fpu_area_init(void *area)

@@ -96,6 +96,7 @@ void pc_build(struct pc *pc)
 	vm->vcpus[0] = &pc->vcpu;
 	vm->vcpu_count = 1;
 	pc->vcpu.vm = vm;
+	pc->vcpu.fpu = pc->fpu;
 	bus_init(&vm->pio, "ports");
 	bus_init(&vm->mmio, "memory");
 	vm_clock_start(&vm->clock);

@@ -12,6 +12,7 @@
 struct pc {
 	struct vm      vm;
 	struct vcpu    vcpu;
+	uint8_t        fpu[64];
 	struct machine machine;
 	unsigned       kicks, nmis, ipis, resets, offs, exits;
 	size_t         room;	/* what the serial port's other end takes still */
