@@ -6,6 +6,7 @@
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
+#include "hv/vga_text.h"
 #include "hv/vm.h"
 
 static const char *const gpr_names[GPR_COUNT] = {
@@ -156,6 +157,7 @@ void vcpu_dump(struct vcpu *vcpu)
 	vm_log(vcpu->vm, "vcpu %u, its %s:", vcpu->id, virt->block_name);
 	virt->dump(vcpu);
 	dump_trace(vcpu);
+	vga_text_dump(&vcpu->vm->gpm, vcpu->vm->name);
 	vm_log(vcpu->vm, "vcpu %u:", vcpu->id);
 	dump_registers(vcpu);
 	dump_mode(vcpu);

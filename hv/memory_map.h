@@ -6,7 +6,7 @@
  *
  *   00000000-0009fbff  RAM                     00100000-bfffffff  RAM, as far as it goes
  *   0009fc00-0009ffff  RAM, reserved (EBDA)    c0000000-ffffffff  devices (hv/machine.h)
- *   000a0000-000bffff  hole (VGA on a PC)      100000000-         the rest of the RAM
+ *   000a0000-000bffff  RAM (VGA), unannounced  100000000-         the rest of the RAM
  *   000c0000-000dffff  RAM, not announced
  *   000e0000-000fffff  RAM, reserved (ACPI and MP tables, stubs)
  */
@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 #define MEMORY_EBDA		0x9fc00ULL
-#define MEMORY_VGA_HOLE		0xa0000ULL
-#define MEMORY_ROM		0xc0000ULL
+#define MEMORY_VGA		0xa0000ULL	/* to bffff: a PC has its screen there; kernels write to it unasked */
+#define MEMORY_VGA_TEXT		0xb8000ULL
 /* Filled by guestboot/: acpi_tables.c, mp_table.c, bios_data.c. */
 #define MEMORY_FIRMWARE		0xe0000ULL
 #define MEMORY_MP_TABLE		0xf0000ULL
@@ -42,7 +42,7 @@ struct memory_map {
 
 /*
  * What is RAM: one range for each slot of the VM's struct gpm. A VM of `size` bytes has its last byte at
- * size-1, or at size-1 + 1 GiB when it reaches past the device hole; the VGA hole is taken out, not moved.
+ * size-1, or at size-1 + 1 GiB when it reaches past the device hole.
  */
 void memory_map_slots(struct memory_map *map, uint64_t size);
 

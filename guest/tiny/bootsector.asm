@@ -49,11 +49,12 @@ start:
 	mov	word [0], 0x4321
 	cmp	word [fs:0x10], 0x1234
 	CHECK	e, "sector.a20"
-	mov	ax, 0xa000		; the VGA hole, in real mode
+	mov	ax, 0xb800		; the text screen that is none: plain memory
 	mov	fs, ax
-	mov	ax, [fs:0]
-	cmp	ax, 0xffff
-	CHECK	e, "sector.mmio"
+	mov	word [fs:0x20], 0x0741
+	inc	word [fs:0x20]
+	cmp	word [fs:0x20], 0x0742
+	CHECK	e, "sector.screen"
 	mov	word [0x80 * 4], handler
 	mov	word [0x80 * 4 + 2], 0
 	xor	bx, bx

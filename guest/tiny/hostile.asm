@@ -35,7 +35,7 @@ main:
 attacks:
 	dq	name_triple, triple
 	dq	name_hole, hole
-	dq	name_vga, vga
+	dq	name_screen, screen
 	dq	name_tables, tables
 	dq	name_sse, sse
 	dq	name_push, push_mmio
@@ -51,7 +51,7 @@ attacks:
 	dq	0
 name_triple:	db "triple-fault", 0
 name_hole:	db "jump-into-hole", 0
-name_vga:	db "jump-into-vga", 0
+name_screen:	db "text-screen", 0
 name_tables:	db "tables-outside-ram", 0
 name_sse:	db "sse-to-device", 0
 name_push:	db "stack-on-device", 0
@@ -75,9 +75,19 @@ hole:
 	mov	eax, NOT_A_DEVICE
 	jmp	rax
 
-vga:
-	mov	eax, 0xa0000
+; A kernel that only knows the text screen, and dies.
+screen:
+	mov	edi, 0xb8000 + 3 * 160 + 4 * 2
+	mov	rsi, .text
+.next:	lodsb
+	test	al, al
+	jz	.said
+	mov	ah, 0x0f
+	stosw
+	jmp	.next
+.said:	mov	eax, NOT_A_DEVICE
 	jmp	rax
+.text:	db "HALTED: no BIOS here", 1, 0
 
 tables:
 	mov	eax, NOT_A_DEVICE

@@ -83,7 +83,8 @@ ROWS = [
     # What only an enemy does: each VM ends, or lives on, as its row says; the witness works on beside and after them.
     hostile("triple-fault", end="crashed: triple fault", log=DUMP, only=NO_SHUTDOWN_EXIT),
     hostile("jump-into-hole", end="crashed: the guest executes where there is no memory: 0xe0000000", log=DUMP),
-    hostile("jump-into-vga", end="crashed: the guest executes where there is no memory: 0xa0000", log=DUMP),
+    hostile("text-screen", end="crashed: the guest executes where there is no memory", log=(
+        *DUMP, "screen attack.text-screen:     HALTED: no BIOS here.")),
     hostile("tables-outside-ram", end="crashed: the guest's page tables are not in memory: 0xe0000000", log=DUMP),
     hostile("sse-to-device", end="crashed: instruction not emulated, device address 0xfec00000", log=DUMP),
     hostile("stack-on-device", end="crashed: ", log=DUMP),

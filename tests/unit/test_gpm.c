@@ -157,7 +157,7 @@ static void test_populate(void **unused)
 	assert_true(is_whole);
 	assert_int_equal(gpm_populate(&gpm, gpa(0x200000), &is_whole).raw, chunk.raw);
 	assert_true(gpm_populate(&gpm, gpa(0x1000), &is_whole).raw);
-	assert_false(is_whole);			/* the VGA hole is in it */
+	assert_false(is_whole);			/* a hole is in it */
 	assert_true(gpm_populate(&gpm, gpa(RAM_END - 1), &is_whole).raw);
 	assert_false(is_whole);
 	assert_int_equal(gpm_populate(&gpm, gpa(HOLE_START), &is_whole).raw, 0);

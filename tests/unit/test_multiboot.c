@@ -247,7 +247,7 @@ static const struct {
 	{ "segment larger in the file", make_elf32, 52 + 20, TEXT_SIZE - 1, 4, false },
 	{ "segment without bss", make_elf32, 52 + 20, TEXT_SIZE, 4, true },
 	{ "segment outside RAM", make_elf32, 52 + 12, 0xfffff000, 4, false },
-	{ "segment in the VGA hole", make_elf32, 52 + 12, 0xa0000, 4, false },
+	{ "segment in the VGA window", make_elf32, 52 + 12, 0xa0000, 4, false },
 	{ "segment over the ACPI tables", make_elf32, 52 + 12, 0xe0000, 4, false },
 	{ "segment ends in the EBDA", make_elf32, 52 + 12, 0x9f800, 4, false },
 	{ "segments overlap", make_elf32, 52 + 12, 0x200800, 4, false },

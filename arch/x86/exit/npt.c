@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A nested page fault (EPT violation, #NPF): RAM touched for the first time gets memory, everything else is
- * a device or a hole. RAM is mapped in 2 MiB pages; the chunks at the edge of RAM (below 1 MiB, the end of
- * an odd memory size) in 4 KiB pages, all of the chunk at once, so that each chunk faults once.
+ * a device or a hole. RAM is mapped in 2 MiB pages; the chunk at the end of an odd memory size in 4 KiB
+ * pages, all of the chunk at once, so that each chunk faults once.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"

@@ -26,7 +26,7 @@
 #define BDA_EQUIPMENT		0x410U
 #define BDA_MEMORY_KIB		0x413U
 #define EQUIPMENT		0x0202U	/* one serial port, a math coprocessor */
-#define EBDA_KIB		((MEMORY_VGA_HOLE - MEMORY_EBDA) / KIB)	/* the EBDA begins with its size */
+#define EBDA_KIB		((MEMORY_VGA - MEMORY_EBDA) / KIB)	/* the EBDA begins with its size */
 
 static const uint8_t stub[STUB_SIZE] = {
 	0x66, 0xc1, 0xe0, 16,		/* shl eax, 16 */
