@@ -94,16 +94,14 @@ static uint64_t segment_base(struct vcpu *vcpu, const struct insn *insn)
 	return seg.base;
 }
 
-enum located { LOCATED, ELSEWHERE, FAULTED };
-
 /*
  * Where the ModRM operand is. Within one page the low twelve bits, which no paging mode translates,
  * must equal those of the reported address; then the reported address is the operand's. That is
  * safe without a walk, whatever the guest did to its instruction or tables: what we touch is the
  * address at which the processor stopped this guest, in the direction it said, with the guest's own
- * registers.
+ * registers. EXIT_GO_ON: there it is; else how the exit ends without it.
  */
-static enum located locate(struct mmio *mmio, enum exit_result *result)
+static enum exit_result locate(struct mmio *mmio)
 {
 	const struct insn   *insn = mmio->insn;
 	uint64_t             offset = operand_offset(mmio->vcpu, insn);
@@ -122,15 +120,13 @@ static enum located locate(struct mmio *mmio, enum exit_result *result)
 			 mmio->is_write == insn->is_store;
 	mmio->operand = operand_at(mmio->addr, insn->size);
 	if (mmio->is_plain)
-		return linear % PAGE_SIZE == mmio->addr.raw % PAGE_SIZE ? LOCATED : ELSEWHERE;
+		return linear % PAGE_SIZE == mmio->addr.raw % PAGE_SIZE ? EXIT_GO_ON : EXIT_RESUME;
 
 	operand_cpu_of(mmio->vcpu, &cpu);
 	if (!operand_map(&cpu, insn->seg, offset, insn->size,
-			 insn->is_store ? WALK_WRITE : WALK_READ, &mmio->operand, &fault)) {
-		*result = operand_inject(mmio->vcpu, &fault);
-		return FAULTED;
-	}
-	return operand_touches(&mmio->operand, mmio->addr) ? LOCATED : ELSEWHERE;
+			 insn->is_store ? WALK_WRITE : WALK_READ, &mmio->operand, &fault))
+		return operand_inject(mmio->vcpu, &fault);
+	return operand_touches(&mmio->operand, mmio->addr) ? EXIT_GO_ON : EXIT_RESUME;
 }
 
 static bool has_bus_size(const struct insn *insn)
@@ -142,7 +138,7 @@ static enum exit_result emulate(struct mmio *mmio)
 {
 	const struct insn *insn = mmio->insn;
 	struct mmio_form   form = mmio_form_of(insn->kind);
-	enum exit_result   result = EXIT_RESUME;
+	enum exit_result   result;
 
 	if (!form.run || (!form.is_wide && !has_bus_size(insn)))
 		return mmio_not_emulated(mmio->vcpu, mmio->addr);
@@ -151,7 +147,8 @@ static enum exit_result emulate(struct mmio *mmio)
 	/* No such operand, or not this direction: the instruction is not the one that trapped. */
 	if (!insn->has_mem || !(mmio->is_write ? insn->is_store : insn->is_load))
 		return EXIT_RESUME;
-	return locate(mmio, &result) == LOCATED ? form.run(mmio) : result;
+	result = locate(mmio);
+	return result == EXIT_GO_ON ? form.run(mmio) : result;
 }
 
 /*

@@ -21,22 +21,24 @@ static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
 	return 0;
 }
 
-/* Nothing is mapped there: RAM that is touched for the first time, or no RAM. Out of line, for the devices' sake. */
-__attribute__((noinline)) static bool touch(struct vcpu *vcpu, gpa_t addr, enum exit_result *result)
+/*
+ * Nothing is mapped there: RAM that is touched for the first time, or no RAM (EXIT_GO_ON). Out of line, for the
+ * devices' sake.
+ */
+__attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t addr)
 {
 	struct vm *vm = vcpu->vm;
 	bool       is_whole;
 	hpa_t      chunk = gpm_populate(&vm->gpm, addr, &is_whole);
 
-	exit_progress(vcpu);
-	*result = EXIT_RESUME;
-	if (chunk.raw && !map_chunk(vm, gpa(align_down(addr.raw, LARGE_SIZE)), chunk, is_whole))
-		return true;
+	if (chunk.raw && !map_chunk(vm, gpa(align_down(addr.raw, LARGE_SIZE)), chunk, is_whole)) {
+		exit_progress(vcpu);
+		return EXIT_RESUME;
+	}
 	if (!chunk.raw && !gpm_is_ram(&vm->gpm, addr, 1))
-		return false;
+		return EXIT_GO_ON;
 	/* Overcommitted: this guest pays, nobody else (design rule 3). */
-	*result = exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
-	return true;
+	return exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
 }
 
 /*
@@ -44,26 +46,27 @@ __attribute__((noinline)) static bool touch(struct vcpu *vcpu, gpa_t addr, enum 
  * machine with a machine check (CVE-2018-12207, XSA-304). Its code runs from small nested pages there, of which
  * the size never changes; data stays in large ones.
  */
-__attribute__((noinline)) static bool run_from_small_pages(struct vcpu *vcpu, gpa_t addr, enum exit_result *result)
+__attribute__((noinline)) static enum exit_result run_from_small_pages(struct vcpu *vcpu, gpa_t addr)
 {
 	int split = npt_split_code(&vcpu->vm->npt, addr);
 
 	if (!split)
-		return false;
+		return EXIT_GO_ON;
 	virt->flush(vcpu);
 	exit_progress(vcpu);
-	*result = split > 0 ? EXIT_RESUME :
-			      exit_fatal(vcpu, "the host is out of memory for page tables at", addr.raw);
-	return true;
+	return split > 0 ? EXIT_RESUME :
+			   exit_fatal(vcpu, "the host is out of memory for page tables at", addr.raw);
 }
 
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
 {
-	enum exit_result result;
+	enum exit_result result = EXIT_GO_ON;
 
-	if (!fault->was_mapped && touch(vcpu, fault->addr, &result))
-		return result;
-	if (fault->is_fetch && run_from_small_pages(vcpu, fault->addr, &result))
+	if (!fault->was_mapped)
+		result = touch(vcpu, fault->addr);
+	if (result == EXIT_GO_ON && fault->is_fetch)
+		result = run_from_small_pages(vcpu, fault->addr);
+	if (result != EXIT_GO_ON)
 		return result;
 	if (fault->is_fetch)
 		return exit_fatal(vcpu, "the guest executes where there is no memory:", fault->addr.raw);

@@ -47,34 +47,31 @@ static bool fits_access(const struct insn *insn, const struct pio_access *access
 	       (!access->addr_size || insn->addr_size == access->addr_size);
 }
 
-/* What hardware left open comes from the instruction. False: resume, or stop as *result says. */
-static bool complete_access(struct vcpu *vcpu, struct pio_access *access, enum exit_result *result)
+/* What hardware left open comes from the instruction. EXIT_GO_ON, or how the exit ends without it. */
+static enum exit_result complete_access(struct vcpu *vcpu, struct pio_access *access)
 {
 	const struct insn *insn;
 	enum fetch_result  fetched;
 
 	if (access->addr_size && (access->is_in || access->seg != SEG_UNKNOWN))
-		return true;
-	*result = EXIT_RESUME;
+		return EXIT_GO_ON;
 	fetched = fetch_insn(vcpu, &insn);
-	if (fetched != FETCH_OK) {
-		*result = fetch_failed(vcpu, fetched, "no instruction can be read for port", access->port);
-		return false;
-	}
+	if (fetched != FETCH_OK)
+		return fetch_failed(vcpu, fetched, "no instruction can be read for port", access->port);
 	if (!fits_access(insn, access))
-		return false;
+		return EXIT_RESUME;
 	vcpu->exit.insn_len = insn->len;
 	access->addr_size = insn->addr_size;
 	access->seg = insn->seg;
-	return true;
+	return EXIT_GO_ON;
 }
 
 static enum exit_result pio_string(struct vcpu *vcpu, struct pio_access access)
 {
-	enum exit_result  result;
+	enum exit_result  result = complete_access(vcpu, &access);
 	struct pio_string run;
 
-	if (!complete_access(vcpu, &access, &result))
+	if (result != EXIT_GO_ON)
 		return result;
 	run = (struct pio_string){
 		.op = {
