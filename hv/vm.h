@@ -44,6 +44,8 @@ struct vm {
 	struct gpm     gpm;
 	struct npt     npt;
 	struct bus     pio, mmio;
+	uint32_t       hole_pages;		/* mapped where nothing is: exit/mmio_hole.c */
+	bool           hole_noted;		/* the log has a line about it */
 	struct work_list work;			/* put off by its devices; the scheduler runs it in this VM's turn */
 	struct machine *machine;
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */

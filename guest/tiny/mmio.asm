@@ -324,6 +324,26 @@ rarer_forms:
 	CHECK_IF nz, "mmio.cmpxchg16b"
 	and	rax, rdx
 	CHECK_EQ rax, -1, "mmio.cmpxchg16b-read"
+	; what no form is for: the processor itself reads ones, and a write is stepped over
+	mov	rdi, NOBODY + 4 * PAGE
+	xor	eax, eax
+	popcnt	rax, [rdi]
+	CHECK_EQ rax, 64, "mmio.unknown-read"
+	sgdt	[rdi]
+	mov	rax, [rdi]
+	CHECK_EQ rax, -1, "mmio.unknown-write"
+	; the page may become the local APIC's all the same
+	READ_MSR MSR_APIC_BASE
+	mov	r8, rax
+	lea	rbx, [rdi + 0x800]
+	WRITE_MSR MSR_APIC_BASE, rbx
+	mov	eax, [rdi + 0x30]
+	and	eax, 0xf0
+	CHECK_EQ rax, 0x10, "mmio.hole-becomes-apic"
+	WRITE_MSR MSR_APIC_BASE, r8
+	mov	eax, [rdi + 0x30]
+	inc	eax
+	CHECK_EQ rax, 0, "mmio.hole-again"
 	ret
 
 strings:

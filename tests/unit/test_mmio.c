@@ -27,6 +27,8 @@
 #define DEV_PAGES	2U
 #define RAM_AFTER	(DEV + DEV_PAGES * PAGE_SIZE)
 #define RAM_AFTER_AT	0xa000ULL
+#define HOLE		0xffffc98000000000ULL
+#define HOLE_AT		0xe0000000ULL
 #define SPOT		0x10U			/* where the rows' operand is */
 #define OLD		0x8877665544332211ULL
 #define RAM_WORD	0x0123456789abcdefULL
@@ -476,6 +478,84 @@ static void stops_for_what_it_cannot_do(void **state)
 	}
 }
 
+/* ---- Where nothing is, any instruction: reads give ones, writes vanish ---- */
+
+static bool is_ones_page(uint64_t physical)
+{
+	hpa_t    page;
+	unsigned rights;
+	uint64_t size;
+
+	if (!npt_lookup(&fake.vm.npt, gpa(physical), &page, &rights, &size))
+		return false;
+	for (unsigned i = 0; i < PAGE_SIZE; i++)
+		assert_int_equal(((const uint8_t *)hpa_ptr(page))[i], 0xff);
+	assert_int_equal(rights, NPT_R);
+	assert_int_equal(size, PAGE_SIZE);
+	return true;
+}
+
+static enum exit_result at_hole(const char *hex, uint64_t physical, bool is_write)
+{
+	fake.injected = 0;
+	fake.progress = 0;
+	fake.is_killed = false;
+	fake.vcpu.gpr[GPR_RBX] = HOLE + physical % PAGE_SIZE;
+	put_code(CODE_AT, hex);
+	return exit_mmio(&fake.vcpu, gpa(physical), is_write);
+}
+
+static void holes_answer_anything(void **state)
+{
+	(void)state;
+	fake.vm.vcpus[fake.vm.vcpu_count++] = &fake.vcpu;
+	/* Nobody decodes a read: the processor does it, on ones. Newer than the decoder: likewise. */
+	assert_int_equal(at_hole("f7 33", HOLE_AT, false), EXIT_RESUME);		/* div dword [rbx] */
+	assert_true(is_ones_page(HOLE_AT));
+	assert_int_equal(fake.progress, 1);
+	assert_int_equal(at_hole("62 f1 7c 48 10 03", HOLE_AT + PAGE_SIZE, false), EXIT_RESUME);	/* vmovups zmm0 */
+	assert_true(is_ones_page(HOLE_AT + PAGE_SIZE));
+	assert_int_equal(fake.vm.hole_pages, 2);
+	/* A write is stepped over... */
+	assert_int_equal(at_hole("0f 01 03", HOLE_AT, true), EXIT_SKIP);		/* sgdt [rbx] */
+	assert_int_equal(fake.vcpu.exit.insn_len, 3);
+	/* ...but not one that also goes on elsewhere, nor the processor's own, nor what is no instruction. */
+	assert_int_equal(at_hole("ff 13", HOLE_AT, true), EXIT_STOP);			/* call [rbx] */
+	fake.vcpu.pending.is_valid = true;
+	assert_int_equal(at_hole("0f 01 03", HOLE_AT, true), EXIT_STOP);
+	fake.vcpu.pending.is_valid = false;
+	assert_int_equal(at_hole("06", HOLE_AT, true), EXIT_RESUME);
+	assert_int_equal(fake.vector, VEC_UD);
+	/* The page becomes a local APIC's. */
+	mmio_hole_forget(&fake.vcpu, HOLE_AT | BIT(11));
+	assert_false(is_ones_page(HOLE_AT));
+	assert_int_equal(fake.flushes, 1);
+	mmio_hole_forget(&fake.vcpu, DEV_AT);
+	assert_int_equal(fake.flushes, 1);
+	fake.vcpu.lapic.s.base_msr = HOLE_AT | BIT(11);
+	assert_int_equal(at_hole("f7 33", HOLE_AT + 8, false), EXIT_STOP);
+	assert_int_equal(at_hole("06", HOLE_AT + 8, false), EXIT_RESUME);
+	assert_int_equal(fake.vector, VEC_UD);
+}
+
+/* A page of which a device has a part stays the device's; page tables are bounded. */
+static void holes_are_whole_pages_and_few(void **state)
+{
+	const struct bus_range small = { .name = "small", .start = HOLE_AT + PAGE_SIZE + 0x800, .length = 16, .sizes = 4 };
+	uint64_t page = HOLE_AT + 2 * PAGE_SIZE;
+
+	(void)state;
+	assert_int_equal(bus_add(&fake.vm.mmio, &small), 0);
+	assert_int_equal(at_hole("f7 33", HOLE_AT + PAGE_SIZE, false), EXIT_STOP);
+	assert_int_equal(at_hole("0f 01 03", HOLE_AT + PAGE_SIZE + 0xff0, true), EXIT_STOP);
+	assert_int_equal(at_hole("f7 33", DEV_AT + PAGE_SIZE, false), EXIT_STOP);
+	while (at_hole("f7 33", page, false) == EXIT_RESUME)
+		page += PAGE_SIZE;
+	assert_true(fake.is_killed);
+	assert_int_equal(page, HOLE_AT + 66 * PAGE_SIZE);
+	assert_false(is_ones_page(page));
+}
+
 /* The bytes could be read and are no instruction, or not with LOCK: the guest's own #UD, never its end. */
 static void raises_undefined(void **state)
 {
@@ -689,6 +769,7 @@ int main(void)
 		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
 		CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device), CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
+		CASE(holes_answer_anything), CASE(holes_are_whole_pages_and_few),
 		CASE(fetch_faults),
 		CASE(protected_mode), CASE(real_mode), CASE(stack_widths), CASE(stores_of_system_registers),
 		CASE(segment_bases_in_64_bit_mode), CASE(apic_page_first),

@@ -212,6 +212,8 @@ static void take_access(struct insn *insn, const ZydisDecodedOperand *op)
 		return;
 	insn->is_load |= (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
 	insn->is_store |= (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+	if (op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+		insn->writes_operand = (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
 	if (op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT || !insn->has_mem)
 		insn->size = (uint8_t)(op->size / BITS_PER_BYTE);
 	if (kind_is_string(insn->kind) && address_gpr(op->mem.base) == GPR_RSI)

@@ -48,6 +48,7 @@ struct insn {
 	uint8_t  addr_size;		/* 2, 4, 8 */
 	bool     is_store;		/* memory is (also) written */
 	bool     is_load;		/* memory is (also) read */
+	bool     writes_operand;	/* it writes its ModRM operand, and no other memory */
 	bool     has_rep, is_repne, has_lock;
 	bool     is_plain_mov;		/* 64-bit MOV, operands in the vCPU: see exit/mmio.c */
 

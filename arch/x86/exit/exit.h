@@ -122,6 +122,9 @@ void dr_end_task(struct vcpu *vcpu);			/* local breakpoints are the old task's *
  */
 void exit_progress(struct vcpu *vcpu);
 
+/* Before a local APIC takes this page: it may be mapped as one where nothing is (mmio_hole.c). */
+void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base);
+
 bool xcr0_is_valid(uint64_t val, uint64_t mask);	/* pure part of XSETBV */
 
 /* Stop this VM with a full dump by name; `what` and code explain. Returns EXIT_STOP. */

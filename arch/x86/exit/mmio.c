@@ -22,16 +22,6 @@
 
 #define BITS_PER_BYTE	8U
 
-enum exit_result mmio_not_emulated(struct vcpu *vcpu, gpa_t addr)
-{
-	bool has_device = bus_find(&vcpu->vm->mmio, addr.raw);
-
-	fetch_log(vcpu, has_device ? "cannot emulate a device access" : "no RAM and no device for an access");
-	if (!has_device)
-		return exit_fatal(vcpu, "the guest uses memory where there is neither RAM nor a device:", addr.raw);
-	return exit_fatal(vcpu, "instruction not emulated, device address", addr.raw);
-}
-
 uint64_t mmio_read(struct mmio *mmio)
 {
 	uint64_t val = 0;
@@ -141,7 +131,7 @@ static enum exit_result emulate(struct mmio *mmio)
 	enum exit_result   result;
 
 	if (!form.run || (!form.is_wide && !has_bus_size(insn)))
-		return mmio_not_emulated(mmio->vcpu, mmio->addr);
+		return mmio_unknown(mmio->vcpu, insn, mmio->addr, mmio->is_write);
 	if (form.finds_operands)
 		return form.run(mmio);
 	/* No such operand, or not this direction: the instruction is not the one that trapped. */
@@ -192,6 +182,9 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 	enum fetch_result  fetched = fetch_insn(vcpu, &insn);
 
 	trace_touch(&vcpu->trace, is_write ? TOUCH_STORE : TOUCH_LOAD, addr.raw);
+	/* An instruction newer than the decoder reads ones, too; if it is none at all, the processor will say so. */
+	if (fetched == FETCH_UNDEFINED && !is_write && mmio_is_hole(vcpu->vm, addr))
+		return mmio_unknown(vcpu, NULL, addr, is_write);
 	if (fetched != FETCH_OK)
 		return fetch_failed(vcpu, fetched, "no instruction can be read for the access to", addr.raw);
 	vcpu->exit.insn_len = insn->len;

@@ -7,6 +7,8 @@
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/emulate/operand.h"
 
+struct vm;
+
 struct mmio {
 	struct vcpu       *vcpu;
 	const struct insn *insn;
@@ -32,8 +34,9 @@ void     mmio_write(struct mmio *mmio, uint64_t val);
 uint64_t mmio_register(const struct mmio *mmio);
 void     mmio_set_register(const struct mmio *mmio, uint64_t val);
 
-/* An instruction for which there is no form, or not in this variant. */
-enum exit_result mmio_not_emulated(struct vcpu *vcpu, gpa_t addr);
+/* An instruction for which there is no form, or not in this variant: mmio_hole.c. */
+bool mmio_is_hole(struct vm *vm, gpa_t addr);	/* nothing in the whole page of addr? */
+enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write);
 
 mmio_fn mmio_string;
 mmio_fn mmio_push, mmio_pop, mmio_enter, mmio_leave;

@@ -125,7 +125,7 @@ enum exit_result mmio_enter(struct mmio *mmio)
 	uint64_t     top;
 
 	if (mmio->insn->level)
-		return mmio_not_emulated(vcpu, mmio->addr);
+		return mmio_unknown(vcpu, mmio->insn, mmio->addr, mmio->is_write);
 	prepare(mmio, &stack);
 	top = pointer(mmio, &stack, GPR_RSP) - size;
 	if (!map_top(mmio, &stack, top, WALK_WRITE))

@@ -102,7 +102,10 @@ static bool write_tsc_adjust(struct vcpu *vcpu, uint64_t val)
 
 static bool write_apic_base(struct vcpu *vcpu, uint64_t val)
 {
-	return val < BIT(cpu_features.phys_bits) && lapic_base_write(&vcpu->lapic, val);
+	if (val >= BIT(cpu_features.phys_bits) || !lapic_base_write(&vcpu->lapic, val))
+		return false;
+	mmio_hole_forget(vcpu, val);
+	return true;
 }
 
 static bool write_x2apic(struct vcpu *vcpu, uint64_t val)

@@ -52,6 +52,17 @@ static uint64_t leaf_entry(const struct npt *npt, hpa_t addr, unsigned level, un
 	return entry | (level > 1 ? format->large : 0);
 }
 
+static unsigned leaf_rights(const struct npt_format *format, uint64_t entry)
+{
+	unsigned rights = 0;
+
+	rights |= entry & format->read ? NPT_R : 0;
+	rights |= entry & format->write ? NPT_W : 0;
+	if (format->no_exec ? !(entry & format->no_exec) : (entry & format->exec) != 0)
+		rights |= NPT_X;
+	return rights;
+}
+
 static uint64_t *new_table(struct npt *npt)
 {
 	uint64_t *table;
@@ -182,4 +193,44 @@ int npt_split_code(struct npt *npt, gpa_t gpa)
 		table = table_of(npt, *entry);
 	}
 	return 0;
+}
+
+bool npt_unmap(struct npt *npt, gpa_t gpa, uint64_t size)
+{
+	unsigned  leaf = size == LARGE_SIZE ? 2 : 1;
+	uint64_t *table = hpa_ptr(npt->root);
+
+	for (unsigned level = LEVELS; level > leaf; level--) {
+		uint64_t *entry = &table[level_index(gpa, level)];
+
+		if (!is_present(npt->format, *entry))
+			return false;
+		table = descend(npt, entry, level);
+		if (!table)
+			return false;
+	}
+	if (!is_present(npt->format, table[level_index(gpa, leaf)]))
+		return false;
+	table[level_index(gpa, leaf)] = 0;
+	return true;
+}
+
+bool npt_lookup(const struct npt *npt, gpa_t gpa, hpa_t *hpa_out, unsigned *rights, uint64_t *size)
+{
+	const uint64_t *table = hpa_ptr(npt->root);
+
+	for (unsigned level = LEVELS; level; level--) {
+		uint64_t entry = table[level_index(gpa, level)];
+
+		if (!is_present(npt->format, entry))
+			return false;
+		if (is_leaf(npt->format, entry, level)) {
+			*size = level_size(level);
+			*hpa_out = hpa((entry & npt->format->addr_mask & ~(*size - 1)) + (gpa.raw & (*size - 1)));
+			*rights = leaf_rights(npt->format, entry);
+			return true;
+		}
+		table = table_of(npt, entry);
+	}
+	return false;
 }

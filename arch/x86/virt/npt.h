@@ -6,7 +6,7 @@
  * struct npt; leaf pages belong to whoever mapped them (gpm).
  *
  * Rights are only ever added while a vCPU runs, so mapping needs no invalidation (SDM vol. 3, 29.4.3.3
- * "Guidelines for Use of the INVEPT Instruction"); npt_split_code tells its caller to flush.
+ * "Guidelines for Use of the INVEPT Instruction"); npt_unmap and npt_split_code tell their caller to flush.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,3 +49,9 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned right
  * must flush; 0: no such page there; -1: no memory.
  */
 __attribute__((warn_unused_result)) int npt_split_code(struct npt *npt, gpa_t gpa);
+
+/* True when something was removed or restricted: every CPU that ran the VM must flush. */
+bool npt_unmap(struct npt *npt, gpa_t gpa, uint64_t size);
+
+/* Walk: the leaf entry's host address, rights and page size; false when not mapped. */
+bool npt_lookup(const struct npt *npt, gpa_t gpa, hpa_t *hpa, unsigned *rights, uint64_t *size);

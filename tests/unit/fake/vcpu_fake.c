@@ -7,6 +7,7 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/svm/svm.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
 
@@ -57,6 +58,7 @@ void vcpu_fake_init(struct vcpu_fake *fake)
 {
 	memset(fake, 0, sizeof(*fake));
 	assert(!gpm_add_slot(&fake->vm.gpm, gpa(0), FAKE_RAM));
+	assert(!npt_init(&fake->vm.npt, &svm_npt_format));
 	bus_init(&fake->vm.pio, "port");
 	bus_init(&fake->vm.mmio, "memory");
 	fake->vm.state = VM_RUNNING;
@@ -90,6 +92,7 @@ void vcpu_fake_long(struct vcpu_fake *fake)
 
 void vcpu_fake_free(struct vcpu_fake *fake)
 {
+	npt_destroy(&fake->vm.npt);
 	gpm_destroy(&fake->vm.gpm);
 }
 

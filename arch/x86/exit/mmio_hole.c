@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An instruction for which there is no form, at an address where there is neither RAM nor a device. What a PC does
+ * there needs no knowledge of the instruction: reads give ones, writes vanish.
+ *
+ * A read is left to the processor: a page full of ones is mapped there, readable only, and the instruction runs
+ * again. One page serves all VMs, because nobody can write to it. A write is stepped over if all that
+ * the instruction does in memory is to write its ModRM operand. At a device nothing may be guessed: that VM stops, and
+ * the instruction is named.
+ */
+#include "arch/x86/exit/mmio.h"
+
+#include "arch/x86/emulate/fetch.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/npt.h"
+#include "hv/lib/string.h"
+#include "hv/page.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+/* A guest could make us build page tables for its whole address space: so many pages of ones, and not more. */
+#define HOLE_PAGES_MAX	64U
+
+static hpa_t ones;		/* never freed; one processor: no lock */
+
+static hpa_t page_of_ones(void)
+{
+	void *page = ones.raw ? NULL : page_alloc();
+
+	if (page) {
+		memset(page, 0xff, PAGE_SIZE);
+		ones = ptr_hpa(page);
+	}
+	return ones;
+}
+
+static gpa_t page_start(gpa_t addr) { return gpa(align_down(addr.raw, PAGE_SIZE)); }
+
+static bool holds_an_apic(const struct vm *vm, gpa_t page)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		if (page_start(gpa(vm->vcpus[i]->lapic.s.base_msr)).raw == page.raw)
+			return true;
+	return false;
+}
+
+bool mmio_is_hole(struct vm *vm, gpa_t addr)
+{
+	gpa_t page = page_start(addr);
+
+	for (size_t i = 0; i < vm->mmio.count; i++) {
+		const struct bus_range *range = &vm->mmio.ranges[i];
+
+		if (range->start - page.raw < PAGE_SIZE || page.raw - range->start < range->length)
+			return false;
+	}
+	return !gpm_is_ram(&vm->gpm, page, PAGE_SIZE) && !holds_an_apic(vm, page);
+}
+
+static enum exit_result let_read_ones(struct vcpu *vcpu, gpa_t page)
+{
+	struct vm *vm = vcpu->vm;
+
+	if (vm->hole_pages == HOLE_PAGES_MAX)
+		return exit_fatal(vcpu, "the guest reads everywhere where nothing is, last at", page.raw);
+	if (!page_of_ones().raw || npt_map(&vm->npt, page, ones, PAGE_SIZE, NPT_R, false))
+		return exit_fatal(vcpu, "the host is out of memory for page tables at", page.raw);
+	vm->hole_pages++;
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
+{
+	struct vm *vm = vcpu->vm;
+	gpa_t      page = page_start(gpa(apic_base));
+	hpa_t      mapped;
+	unsigned   rights;
+	uint64_t   size;
+
+	if (!vm->hole_pages || !npt_lookup(&vm->npt, page, &mapped, &rights, &size) || mapped.raw != ones.raw)
+		return;
+	(void)npt_unmap(&vm->npt, page, PAGE_SIZE);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		virt->flush(vm->vcpus[i]);
+}
+
+/* insn is NULL when the bytes are none that the decoder knows. */
+enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
+{
+	gpa_t page = page_start(addr);
+
+	if (!mmio_is_hole(vcpu->vm, addr)) {
+		fetch_log(vcpu, "cannot emulate a device access");
+		return exit_fatal(vcpu, "instruction not emulated, device address", addr.raw);
+	}
+	if (!vcpu->vm->hole_pages && !vcpu->vm->hole_noted) {
+		vcpu->vm->hole_noted = true;
+		fetch_log(vcpu, "no RAM and no device: reads give ones, writes vanish");
+	}
+	/* While an exception is being delivered it is the processor that writes, not the instruction. */
+	if (vcpu->pending.is_valid)
+		return exit_fatal(vcpu, "the guest's stack is where there is neither RAM nor a device:", addr.raw);
+	if (!is_write)
+		return let_read_ones(vcpu, page);
+	if (insn && insn->writes_operand)
+		return EXIT_SKIP;
+	return exit_fatal(vcpu, "the guest uses memory where there is neither RAM nor a device:", addr.raw);
+}
