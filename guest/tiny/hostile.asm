@@ -97,7 +97,7 @@ tables:
 
 sse:
 	mov	eax, 0xfec00000
-	movaps	xmm0, [rax]
+	addps	xmm0, [rax]		; more than a move
 	jmp	$
 
 push_mmio:				; the processor itself writes there, while it delivers an exception

@@ -324,6 +324,27 @@ rarer_forms:
 	CHECK_IF nz, "mmio.cmpxchg16b"
 	and	rax, rdx
 	CHECK_EQ rax, -1, "mmio.cmpxchg16b-read"
+	; vector registers, to a device and where nothing is
+	mov	dword [r12], START
+	mov	eax, 0x5555
+	movd	xmm3, eax
+	movd	xmm3, [r12]
+	movq	rax, xmm3
+	CHECK_EQ rax, START, "mmio.movd-load"
+	mov	eax, START + 0x11
+	movd	xmm9, eax
+	movd	[r12], xmm9
+	mov	eax, [r12]
+	CHECK_EQ rax, START + 0x11, "mmio.movd-store"
+	movups	xmm1, [rdi]
+	movups	[rdi], xmm3
+	movhlps	xmm2, xmm1
+	movq	rax, xmm1
+	movq	rbx, xmm2
+	and	rax, rbx
+	CHECK_EQ rax, -1, "mmio.movups-nobody"
+	movq	rax, xmm3
+	CHECK_EQ rax, START, "mmio.movups-kept-others"
 	; what no form is for: the processor itself reads ones, and a write is stepped over
 	mov	rdi, NOBODY + 4 * PAGE
 	xor	eax, eax

@@ -460,8 +460,8 @@ static void acts_on_nothing_else(void **state)
 static void stops_for_what_it_cannot_do(void **state)
 {
 	static const char *const unsupported[] = {
-		"0f 29 03",			/* movaps [rbx], xmm0 */
-		"f2 0f 11 03",			/* movsd [rbx], xmm0: not the string form */
+		"0f 58 03",			/* addps xmm0, [rbx] */
+		"c5 f0 12 03",			/* vmovlps xmm0, xmm1, [rbx] */
 		"0f 01 03",			/* sgdt [rbx] */
 		"c8 10 00 01",			/* enter 16, 1: with a copy of the outer frame's pointer */
 		"0f 0b",			/* ud2 */

@@ -20,6 +20,8 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/host/fpu_area.h"
 #include "arch/x86/hw/cr.h"
 #include "hv/lib/util.h"
 #include "native_cpu.h"
@@ -67,7 +69,9 @@ struct form {
 	uint8_t        imm;		/* bytes of an immediate; 4: two with operand size 2 */
 	enum undefined undefined;
 	enum place     place;
-	bool           may_lock, may_repeat, is_64_by_default;
+	uint8_t        prefix;		/* 66, F2 or F3 of a vector instruction */
+	uint8_t        vex;		/* VEX form: 0, or 128 or 256 bits */
+	bool           may_lock, may_repeat, is_64_by_default, is_vector, is_aligned;
 };
 
 #define WIDE	(2 | 4 | 8)
@@ -97,6 +101,15 @@ struct form {
 #define STRING(name, byte)											\
 	{ name "b", OP(byte), NO_MODRM, 1, 0, NOTHING, .place = STRINGS, .may_repeat = true },				\
 	{ name, OP(byte + 1), NO_MODRM, WIDE, 0, NOTHING, .place = STRINGS, .may_repeat = true }
+
+#define VECTOR(name, byte, size, p)											\
+	{ name, OP(0x0f, byte), ANY_REG, size, 0, NOTHING, .place = MODRM, .prefix = p, .is_vector = true }
+#define ALIGNED(name, byte, p)											\
+	{ name, OP(0x0f, byte), ANY_REG, 4, 0, NOTHING, .place = MODRM, .prefix = p, .is_vector = true, .is_aligned = true }
+#define VEX(name, byte, p, bits, aligned)									\
+	{ "v" name, OP(byte), ANY_REG, 4, 0, NOTHING, .place = MODRM, .prefix = p, .vex = bits, .is_vector = true,	\
+	  .is_aligned = aligned }
+#define VEX_BOTH(name, byte, p, aligned) VEX(name, byte, p, 128, aligned), VEX(name, byte, p, 255, aligned)
 
 static const struct form forms[] = {
 	{ "mov m8, r8", OP(0x88), ANY_REG, 1, 0, NOTHING, .place = MODRM }, { "mov m, r", OP(0x89), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
@@ -154,6 +167,24 @@ static const struct form forms[] = {
 	{ "pop rsi", OP(0x5e), NO_MODRM, 2 | 8, 0, NOTHING, .place = POPS, .is_64_by_default = true },
 	{ "pop rsp", OP(0x5c), NO_MODRM, 2 | 8, 0, NOTHING, .place = POPS, .is_64_by_default = true },
 	{ "leave", OP(0xc9), NO_MODRM, 8, 0, NOTHING, .place = LEAVES, .is_64_by_default = true },
+	VECTOR("movups x, m", 0x10, 4, 0), VECTOR("movups m, x", 0x11, 4, 0), VECTOR("movupd x, m", 0x10, 4, 0x66),
+	VECTOR("movupd m, x", 0x11, 4, 0x66), VECTOR("movss x, m", 0x10, 4, 0xf3), VECTOR("movss m, x", 0x11, 4, 0xf3),
+	VECTOR("movsd x, m", 0x10, 4, 0xf2), VECTOR("movsd m, x", 0x11, 4, 0xf2), VECTOR("movlps x, m", 0x12, 4, 0),
+	VECTOR("movlps m, x", 0x13, 4, 0), VECTOR("movlpd x, m", 0x12, 4, 0x66), VECTOR("movlpd m, x", 0x13, 4, 0x66),
+	VECTOR("movhps x, m", 0x16, 4, 0), VECTOR("movhps m, x", 0x17, 4, 0), VECTOR("movhpd x, m", 0x16, 4, 0x66),
+	VECTOR("movhpd m, x", 0x17, 4, 0x66), VECTOR("movdqu x, m", 0x6f, 4, 0xf3), VECTOR("movdqu m, x", 0x7f, 4, 0xf3),
+	VECTOR("lddqu x, m", 0xf0, 4, 0xf2), VECTOR("movd/q x, m", 0x6e, 4 | 8, 0x66), VECTOR("movd/q m, x", 0x7e, 4 | 8, 0x66),
+	VECTOR("movq x, m", 0x7e, 4, 0xf3), VECTOR("movq m, x", 0xd6, 4, 0x66),
+	ALIGNED("movaps x, m", 0x28, 0), ALIGNED("movaps m, x", 0x29, 0), ALIGNED("movapd x, m", 0x28, 0x66),
+	ALIGNED("movapd m, x", 0x29, 0x66), ALIGNED("movdqa x, m", 0x6f, 0x66), ALIGNED("movdqa m, x", 0x7f, 0x66),
+	ALIGNED("movntps m, x", 0x2b, 0), ALIGNED("movntpd m, x", 0x2b, 0x66), ALIGNED("movntdq m, x", 0xe7, 0x66),
+	{ "movntdqa x, m", OP(0x0f, 0x38, 0x2a), ANY_REG, 4, 0, NOTHING, .place = MODRM, .prefix = 0x66, .is_vector = true,
+	  .is_aligned = true },
+	VEX_BOTH("movups x, m", 0x10, 0, false), VEX_BOTH("movups m, x", 0x11, 0, false), VEX_BOTH("movdqu x, m", 0x6f, 2, false),
+	VEX_BOTH("movdqu m, x", 0x7f, 2, false), VEX_BOTH("movdqa x, m", 0x6f, 1, true), VEX_BOTH("movaps m, x", 0x29, 0, true),
+	VEX_BOTH("movntdq m, x", 0xe7, 1, true), VEX_BOTH("lddqu x, m", 0xf0, 3, false), VEX("movss x, m", 0x10, 2, 128, false),
+	VEX("movss m, x", 0x11, 2, 128, false), VEX("movsd x, m", 0x10, 3, 128, false), VEX("movd x, m", 0x6e, 1, 128, false),
+	VEX("movq x, m", 0x7e, 2, 128, false), VEX("movq m, x", 0xd6, 1, 128, false), VEX("movhps m, x", 0x17, 0, 128, false),
 	STRING("movs", 0xa4), STRING("cmps", 0xa6), STRING("stos", 0xaa), STRING("lods", 0xac), STRING("scas", 0xae),
 };
 
@@ -168,7 +199,12 @@ struct input {
 	uint64_t touched;		/* linear address of the device access */
 };
 
+#define AREA_SIZE	4096U
+#define MXCSR_INIT	0x1f80U
+#define VECTOR_COMPONENTS (XCR0_SSE | XCR0_AVX | XCR0_AVX512)
+
 static struct vcpu_fake fake;
+static uint8_t native_area[AREA_SIZE] __attribute__((aligned(64)));
 static uint8_t device[2 * PAGE_SIZE] __attribute__((aligned(8)));
 static uint8_t *ram_before, *ram_after;
 static uint8_t *const arena = (uint8_t *)ARENA;
@@ -278,6 +314,20 @@ static unsigned pick_register(const struct input *in, bool has_rex)
 	return reg;
 }
 
+/* Two-byte VEX: inverted R and vvvv, the vector length, and one of 66, F3, F2 as a number. */
+static void encode_vex(struct input *in)
+{
+	const struct form *form = in->form;
+	unsigned reg = pick_register(in, true);
+
+	add_byte(in, 0xc5);
+	add_byte(in, (reg >= 8 ? 0 : 0x80U) | 0x78 | (form->vex > 128 ? 4 : 0) | form->prefix);
+	add_byte(in, form->opcode[0]);
+	add_byte(in, 0x40 | (reg % 8) << 3 | GPR_RBX);
+	add_byte(in, (unsigned)below(256));
+	memset(in->code + in->len, 0x90, sizeof(in->code) - in->len);
+}
+
 static void encode(struct input *in)
 {
 	const struct form *form = in->form;
@@ -290,6 +340,12 @@ static void encode(struct input *in)
 		add_byte(in, 0xf0);
 	if (form->may_repeat && below(4))
 		add_byte(in, below(2) ? 0xf3 : 0xf2);
+	if (form->vex) {
+		encode_vex(in);
+		return;
+	}
+	if (form->prefix)
+		add_byte(in, form->prefix);
 	if (in->size == 2)
 		add_byte(in, 0x66);
 	if (form->reg == ANY_REG)
@@ -358,7 +414,7 @@ static void place_modrm(struct input *in, unsigned size)
 	bool is_bit_string = in->form->undefined == BIT_TESTED && in->insn.src == SRC_REG;
 
 	/* CMPXCHG16B wants its operand aligned; and the host does not like a lock across cache lines. */
-	if (in->insn.has_lock || in->insn.kind == INSN_XCHG || size == 16)
+	if (in->insn.has_lock || in->insn.kind == INSN_XCHG || in->insn.kind == INSN_CMPXCHG_WIDE || in->form->is_aligned)
 		at = DEV + at % PAGE_SIZE / size * size;
 	if (is_bit_string)
 		gpr[in->insn.reg] &= 0xff;
@@ -567,6 +623,37 @@ static void compare(const struct input *in, const struct native_cpu *native)
 		compare_memory(in, in->insn.kind == INSN_LODS ? in->before.gpr[GPR_RDI] : in->before.gpr[GPR_RSI]);
 }
 
+/* Random registers; exceptions are masked, and half of the time a component is in its initial state. */
+static void new_vectors(struct native_cpu *native)
+{
+	struct fpu_area *area = (struct fpu_area *)native_area;
+	uint64_t mask = fpu_guest_xcr0_mask() & VECTOR_COMPONENTS;
+
+	for (unsigned i = 0; i < sizeof(native_area); i += 8)
+		memcpy(native_area + i, &(uint64_t){ random64() }, 8);
+	area->mxcsr = MXCSR_INIT;
+	area->mxcsr_mask = 0;
+	memset(&area->xstate_bv, 0, sizeof(*area) - offsetof(struct fpu_area, xstate_bv));
+	area->xstate_bv = mask & (below(2) ? mask : random64() | XCR0_SSE);
+	if (!(area->xstate_bv & XCR0_AVX))
+		area->xstate_bv &= ~(uint64_t)XCR0_AVX512;
+	memcpy(fake.vcpu.fpu, native_area, sizeof(native_area));
+	native->fpu = native_area;
+	native->fpu_mask = mask;
+}
+
+static void compare_component(const struct input *in, const char *name, unsigned component, unsigned size)
+{
+	uint64_t mask = fpu_guest_xcr0_mask();
+	const uint8_t *native = fpu_component((struct fpu_area *)native_area, component, mask);
+	const uint8_t *emulated = fpu_component(fake.vcpu.fpu, component, mask);
+
+	if (native && memcmp(native, emulated, size)) {
+		describe(in);
+		fail_msg("%s of a vector register differs from the processor's", name);
+	}
+}
+
 static void run_both(struct input *in)
 {
 	struct native_cpu native;
@@ -575,9 +662,16 @@ static void run_both(struct input *in)
 	if (has_undefined_result(in))
 		return;
 	native = in->before;
+	if (in->form->is_vector)
+		new_vectors(&native);
 	native_run(&native);
 	emulate(in);
 	compare(in, &native);
+	if (!in->form->is_vector)
+		return;
+	compare_component(in, "the XMM part", FPU_COMPONENT_SSE, 16 * 16);
+	compare_component(in, "the upper half of YMM", FPU_COMPONENT_AVX, 16 * 16);
+	compare_component(in, "the upper half of ZMM", FPU_COMPONENT_ZMM_HIGH, 16 * 32);
 }
 
 static void on_refusal(int number)

@@ -73,6 +73,46 @@ static const struct { ZydisMnemonic mnemonic; enum insn_kind kind; } kinds[] = {
 	{ ZYDIS_MNEMONIC_CLTS, INSN_CLTS },
 };
 
+/* Moves of vector registers, with the name of their VEX form, and what becomes of the rest of the register. */
+#define VECTOR_MOVES(X)								\
+	X(MOVUPS, 0, VECTOR_KEEP) X(MOVUPD, 0, VECTOR_KEEP)			\
+	X(MOVAPS, 0, VECTOR_KEEP) X(MOVAPD, 0, VECTOR_KEEP)			\
+	X(MOVDQU, 0, VECTOR_KEEP) X(MOVDQA, 0, VECTOR_KEEP)			\
+	X(LDDQU, 0, VECTOR_KEEP) X(MOVNTDQA, 0, VECTOR_KEEP)			\
+	X(MOVNTPS, 0, VECTOR_KEEP) X(MOVNTPD, 0, VECTOR_KEEP)			\
+	X(MOVNTDQ, 0, VECTOR_KEEP)						\
+	X(MOVSS, 0, VECTOR_CLEAR_XMM) X(MOVSD, 0, VECTOR_CLEAR_XMM)		\
+	X(MOVD, 0, VECTOR_CLEAR_XMM) X(MOVQ, 0, VECTOR_CLEAR_XMM)		\
+	X(MOVLPS, 0, VECTOR_KEEP) X(MOVLPD, 0, VECTOR_KEEP)			\
+	X(MOVHPS, 8, VECTOR_KEEP) X(MOVHPD, 8, VECTOR_KEEP)
+
+static const struct { ZydisMnemonic mnemonic, vex; uint8_t at, rest; } vector_moves[] = {
+#define ROW(name, at, rest) { ZYDIS_MNEMONIC_##name, ZYDIS_MNEMONIC_V##name, at, rest },
+	VECTOR_MOVES(ROW)
+#undef ROW
+};
+
+/* VEX forms with a third register (VMOVLPS x, y, m) are not taken. */
+static void take_vector_move(struct insn *insn, const ZydisDecodedInstruction *decoded)
+{
+	bool is_vex = decoded->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+
+	if (insn->kind != INSN_OTHER || decoded->operand_count_visible != 2 ||
+	    decoded->meta.category == ZYDIS_CATEGORY_STRINGOP)
+		return;
+	for (size_t i = 0; i < countof(vector_moves); i++)
+		if (decoded->mnemonic == (is_vex ? vector_moves[i].vex : vector_moves[i].mnemonic)) {
+			insn->kind = INSN_VECTOR;
+			insn->vector_at = vector_moves[i].at;
+			insn->vector_rest = is_vex ? VECTOR_CLEAR : vector_moves[i].rest;
+		}
+}
+
+static bool is_vector(ZydisRegisterClass class)
+{
+	return class == ZYDIS_REGCLASS_XMM || class == ZYDIS_REGCLASS_YMM;
+}
+
 static bool kind_is_string(enum insn_kind kind)
 {
 	return (kind >= INSN_STOS && kind <= INSN_CMPS) || kind == INSN_INS || kind == INSN_OUTS;
@@ -167,6 +207,10 @@ static enum insn_src take_register(struct insn *insn, const ZydisDecodedOperand 
 	if (class == ZYDIS_REGCLASS_SEGMENT && insn->kind == INSN_MOV && !is_first) {
 		insn->kind = INSN_STORE_SEG;
 		insn->reg = seg_of(op->reg.value);
+		return SRC_REG;
+	}
+	if (insn->kind == INSN_VECTOR && is_vector(class)) {
+		insn->reg = (uint8_t)ZydisRegisterGetId(op->reg.value);
 		return SRC_REG;
 	}
 	if (!gpr_of(op->reg.value, &gpr, &is_high)) {
@@ -303,6 +347,7 @@ enum insn_result insn_decode(struct insn *insn, enum insn_mode mode, const uint8
 	if (result != INSN_OK)
 		return result;
 	insn->kind = kind_of(&decoded);
+	take_vector_move(insn, &decoded);
 	insn->condition = decoded.opcode & CONDITION_MASK;
 	insn->len = decoded.length;
 	insn->addr_size = decoded.address_width / BITS_PER_BYTE;

@@ -33,8 +33,16 @@ enum insn_kind {
 	INSN_STORE_SEG,	/* MOV m, Sreg; reg is the enum guest_seg */
 	INSN_PUSH, INSN_POP, INSN_PUSHF, INSN_ENTER, INSN_LEAVE,
 	INSN_CMPXCHG_WIDE,		/* CMPXCHG8B, CMPXCHG16B */
+	INSN_VECTOR,	/* a move between memory and a vector register, reg */
 	INSN_INS, INSN_OUTS, INSN_IN, INSN_OUT,
 	INSN_MOV_CR, INSN_MOV_DR, INSN_LMSW, INSN_CLTS, INSN_SMSW,
+};
+
+/* What a load does to the bits of a vector register that it does not write. */
+enum vector_rest {
+	VECTOR_KEEP,
+	VECTOR_CLEAR_XMM,	/* cleared up to bit 127 */
+	VECTOR_CLEAR,		/* all cleared: VEX forms */
 };
 
 enum insn_src { SRC_NONE, SRC_REG, SRC_IMM, SRC_MEM };
@@ -57,6 +65,8 @@ struct insn {
 	bool     is_high;		/* it is AH, CH, DH or BH (reg holds RAX..RBX) */
 	uint8_t  condition;		/* SETcc, CMOVcc: as alu_condition wants it */
 	uint64_t imm;			/* sign-extended to 64 bits */
+	uint8_t  vector_at;		/* INSN_VECTOR: byte of the register at which memory's part begins */
+	uint8_t  vector_rest;		/* enum vector_rest */
 	uint8_t  level;			/* ENTER: its second immediate */
 
 	bool     has_mem;		/* a ModRM or moffs memory operand: fields below */

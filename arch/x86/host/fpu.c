@@ -12,6 +12,7 @@
 #include "arch/x86/host/fpu.h"
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fpu_area.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
@@ -23,16 +24,7 @@
 #define MXCSR_INIT	0x1f80U
 #define MXCSR_BITS	0xffffU
 
-/* The first 576 bytes of an area: legacy region and XSAVE header. */
-struct fpu_area {
-	uint16_t fcw, fsw;
-	uint8_t  reserved0[20];
-	uint32_t mxcsr, mxcsr_mask;
-	uint8_t  registers[480];
-	uint64_t xstate_bv, xcomp_bv;
-	uint8_t  reserved1[48];
-};
-_Static_assert(offsetof(struct fpu_area, xstate_bv) == 512, "XSAVE header");
+bool fpu_has_xsave(void) { return cpu_features.has_xsave; }
 
 static uint64_t feature_group(uint64_t group)
 {

@@ -6,6 +6,7 @@
  * Eager at that point: the whole of the old one's state is stored and the whole of the new one's loaded, so
  * nothing leaks from guest to guest. XCR0 and XSS belong to the state: loaded with it.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,5 +14,6 @@ size_t   fpu_area_pages(void);			/* pages to allocate for one area */
 void     fpu_area_init(void *area);		/* architectural initial state: FCW 037f, MXCSR 1f80 */
 void     fpu_save(void *area, uint64_t xcr0, uint64_t xss);
 void     fpu_restore(const void *area, uint64_t xcr0, uint64_t xss);
+bool     fpu_has_xsave(void);			/* else areas are FXSAVE64's */
 uint64_t fpu_live_xcr0(void);			/* what the loaded vCPU has there: asked of the processor, see fpu.c */
 uint64_t fpu_guest_xcr0_mask(void);		/* bits a guest may set on this host: x87, SSE, AVX, AVX-512 */

@@ -22,6 +22,13 @@ __asm__(
 	"native_enter:\n"
 	"	push %rbx\n	push %rbp\n	push %r12\n	push %r13\n	push %r14\n	push %r15\n"
 	"	mov %rsp, native_host_rsp(%rip)\n"
+	"	mov native_cpu_now+136(%rip), %rdi\n"
+	"	test %rdi, %rdi\n"
+	"	jz 1f\n"
+	"	mov native_cpu_now+144(%rip), %rax\n"
+	"	xor %edx, %edx\n"
+	"	xrstor64 (%rdi)\n"
+	"1:\n"
 	"	pushq native_cpu_now+128(%rip)\n"
 	"	popfq\n"
 	"	mov native_cpu_now(%rip), %rax\n	mov native_cpu_now+8(%rip), %rcx\n"
@@ -47,10 +54,19 @@ __asm__(
 	"	pushfq\n"
 	"	popq native_cpu_now+128(%rip)\n"
 	"	cld\n"
+	"	mov native_cpu_now+136(%rip), %rdi\n"
+	"	test %rdi, %rdi\n"
+	"	jz 1f\n"
+	"	mov native_cpu_now+144(%rip), %rax\n"
+	"	xor %edx, %edx\n"
+	"	xsave64 (%rdi)\n"
+	"	fninit\n"
+	"1:\n"
 	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop %rbp\n	pop %rbx\n"
 	"	ret\n");
 
-_Static_assert(offsetof(struct native_cpu, rflags) == 128, "the assembly counts on it");
+_Static_assert(offsetof(struct native_cpu, rflags) == 128 && offsetof(struct native_cpu, fpu) == 136 &&
+	       offsetof(struct native_cpu, fpu_mask) == 144, "the assembly counts on it");
 
 void native_prepare(void)
 {

@@ -12,6 +12,8 @@
 struct native_cpu {
 	uint64_t gpr[GPR_COUNT];	/* by enum gpr */
 	uint64_t rflags;
+	void    *fpu;			/* XSAVE area with the components `fpu_mask`; NULL: not looked at */
+	uint64_t fpu_mask;
 };
 
 void native_prepare(void);			/* once, before the others */

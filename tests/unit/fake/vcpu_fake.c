@@ -13,6 +13,7 @@
 
 #define DATA_RIGHTS	(SEG_P | SEG_S | 3U)
 #define CODE_RIGHTS	(SEG_P | SEG_S | 0xbU)
+#define FPU_AREA	4096U		/* XSAVE without AMX */
 #define ENTRY_TABLE	7U		/* present, writable, user */
 #define LEVELS		4
 
@@ -54,9 +55,13 @@ static const struct virt_backend fake_backend = {
 };
 const struct virt_backend *virt = &fake_backend;
 
+static uint8_t fpu_area[FPU_AREA] __attribute__((aligned(64)));
+
 void vcpu_fake_init(struct vcpu_fake *fake)
 {
 	memset(fake, 0, sizeof(*fake));
+	memset(fpu_area, 0, sizeof(fpu_area));
+	fake->vcpu.fpu = fpu_area;
 	assert(!gpm_add_slot(&fake->vm.gpm, gpa(0), FAKE_RAM));
 	assert(!npt_init(&fake->vm.npt, &svm_npt_format));
 	bus_init(&fake->vm.pio, "port");
