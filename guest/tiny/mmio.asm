@@ -345,6 +345,15 @@ rarer_forms:
 	CHECK_EQ rax, -1, "mmio.movups-nobody"
 	movq	rax, xmm3
 	CHECK_EQ rax, START, "mmio.movups-kept-others"
+	; x87: the processor computes, on the guest's registers
+	fninit
+	mov	dword [r12], START
+	fild	dword [r12]
+	fiadd	dword [r12]
+	fistp	dword [r12]
+	mov	eax, [r12]
+	and	eax, 0xff
+	CHECK_EQ rax, 0x8e, "mmio.x87"
 	; what no form is for: the processor itself reads ones, and a write is stepped over
 	mov	rdi, NOBODY + 4 * PAGE
 	xor	eax, eax

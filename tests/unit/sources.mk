@@ -9,8 +9,8 @@ VCPU_FAKE := tests/unit/fake/vcpu_fake.c $(PAGE_FAKE) tests/unit/fake/log_fake.c
 VCPU_FAKE += arch/x86/virt/npt.c arch/x86/svm/npt_format.c
 UNIT_walk := $(VCPU_FAKE)
 OPERANDS := arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
-MMIO := $(addprefix arch/x86/exit/,mmio.c mmio_forms.c mmio_stack.c mmio_string.c mmio_hole.c mmio_vector.c) \
-        arch/x86/host/fpu_area.c tests/unit/fake/fpu_fake.c $(OPERANDS)
+MMIO := $(addprefix arch/x86/exit/,mmio.c mmio_forms.c mmio_stack.c mmio_string.c mmio_hole.c mmio_vector.c mmio_x87.c) \
+        arch/x86/host/fpu_area.c arch/x86/host/x87.c tests/unit/fake/fpu_fake.c $(OPERANDS)
 UNIT_mmio := $(MMIO)
 UNIT_native := tests/unit/fake/native_cpu.c $(MMIO)
 UNIT_pio := arch/x86/exit/pio.c $(OPERANDS)

@@ -71,7 +71,7 @@ struct form {
 	enum place     place;
 	uint8_t        prefix;		/* 66, F2 or F3 of a vector instruction */
 	uint8_t        vex;		/* VEX form: 0, or 128 or 256 bits */
-	bool           may_lock, may_repeat, is_64_by_default, is_vector, is_aligned;
+	bool           may_lock, may_repeat, is_64_by_default, is_vector, is_aligned, is_x87;
 };
 
 #define WIDE	(2 | 4 | 8)
@@ -110,6 +110,8 @@ struct form {
 	{ "v" name, OP(byte), ANY_REG, 4, 0, NOTHING, .place = MODRM, .prefix = p, .vex = bits, .is_vector = true,	\
 	  .is_aligned = aligned }
 #define VEX_BOTH(name, byte, p, aligned) VEX(name, byte, p, 128, aligned), VEX(name, byte, p, 255, aligned)
+
+#define X87(name, byte, digit) { name, OP(byte), digit, 4, 0, NOTHING, .place = MODRM, .is_x87 = true }
 
 static const struct form forms[] = {
 	{ "mov m8, r8", OP(0x88), ANY_REG, 1, 0, NOTHING, .place = MODRM }, { "mov m, r", OP(0x89), ANY_REG, WIDE, 0, NOTHING, .place = MODRM },
@@ -185,6 +187,16 @@ static const struct form forms[] = {
 	VEX_BOTH("movntdq m, x", 0xe7, 1, true), VEX_BOTH("lddqu x, m", 0xf0, 3, false), VEX("movss x, m", 0x10, 2, 128, false),
 	VEX("movss m, x", 0x11, 2, 128, false), VEX("movsd x, m", 0x10, 3, 128, false), VEX("movd x, m", 0x6e, 1, 128, false),
 	VEX("movq x, m", 0x7e, 2, 128, false), VEX("movq m, x", 0xd6, 1, 128, false), VEX("movhps m, x", 0x17, 0, 128, false),
+	X87("fadd m32", 0xd8, 0), X87("fmul m32", 0xd8, 1), X87("fcom m32", 0xd8, 2), X87("fcomp m32", 0xd8, 3),
+	X87("fsub m32", 0xd8, 4), X87("fsubr m32", 0xd8, 5), X87("fdiv m32", 0xd8, 6), X87("fdivr m32", 0xd8, 7),
+	X87("fld m32", 0xd9, 0), X87("fst m32", 0xd9, 2), X87("fstp m32", 0xd9, 3), X87("fnstcw", 0xd9, 7),
+	X87("fiadd m32", 0xda, 0), X87("fidivr m32", 0xda, 7), X87("fild m32", 0xdb, 0), X87("fisttp m32", 0xdb, 1),
+	X87("fist m32", 0xdb, 2), X87("fistp m32", 0xdb, 3), X87("fld m80", 0xdb, 5), X87("fstp m80", 0xdb, 7),
+	X87("fadd m64", 0xdc, 0), X87("fmul m64", 0xdc, 1), X87("fcomp m64", 0xdc, 3), X87("fdiv m64", 0xdc, 6),
+	X87("fld m64", 0xdd, 0), X87("fisttp m64", 0xdd, 1), X87("fst m64", 0xdd, 2), X87("fstp m64", 0xdd, 3),
+	X87("fnstsw", 0xdd, 7), X87("fiadd m16", 0xde, 0), X87("fisubr m16", 0xde, 5), X87("fild m16", 0xdf, 0),
+	X87("fisttp m16", 0xdf, 1), X87("fist m16", 0xdf, 2), X87("fistp m16", 0xdf, 3), X87("fbld", 0xdf, 4),
+	X87("fild m64", 0xdf, 5), X87("fbstp", 0xdf, 6), X87("fistp m64", 0xdf, 7),
 	STRING("movs", 0xa4), STRING("cmps", 0xa6), STRING("stos", 0xaa), STRING("lods", 0xac), STRING("scas", 0xae),
 };
 
@@ -201,6 +213,7 @@ struct input {
 
 #define AREA_SIZE	4096U
 #define MXCSR_INIT	0x1f80U
+#define FCW_MASKS	0x7fU
 #define VECTOR_COMPONENTS (XCR0_SSE | XCR0_AVX | XCR0_AVX512)
 
 static struct vcpu_fake fake;
@@ -578,7 +591,11 @@ static void emulate(const struct input *in)
 	fake.injected = 0;
 	fake.is_killed = false;
 	fake.vm.end = VM_END_NONE;
+	if (in->form->is_x87)
+		__asm__ volatile("fxrstor64 (%0)" : : "r"(fake.vcpu.fpu) : "memory");	/* guest's, in the processor */
 	result = exit_mmio(&fake.vcpu, addr, writes);
+	if (in->form->is_x87)
+		__asm__ volatile("fxsave64 (%0)\n\tfninit" : : "r"(fake.vcpu.fpu) : "memory");
 	if (result != EXIT_SKIP || fake.vcpu.exit.insn_len != in->len || fake.injected || fake.is_killed)
 		fail_msg("%s, size %u: result %d, length %u, %u exceptions, at %#lx", in->form->text, in->size, result,
 			 fake.vcpu.exit.insn_len, fake.injected, in->touched);
@@ -642,6 +659,41 @@ static void new_vectors(struct native_cpu *native)
 	native->fpu_mask = mask;
 }
 
+/* All exceptions masked, any rounding, any top of stack, any registers empty. */
+static void new_x87(struct native_cpu *native)
+{
+	struct fpu_area *area = (struct fpu_area *)native_area;
+
+	memset(native_area, 0, sizeof(*area));
+	area->fcw = (uint16_t)(FCW_MASKS | below(2) << 9 | 1 << 8 | below(4) << 10);
+	area->fcw = area->fcw & 1 << 9 ? area->fcw : area->fcw & (uint16_t)~(1U << 8);	/* a precision that exists */
+	area->fsw = (uint16_t)(below(8) << 11);
+	area->ftw = (uint8_t)(below(4) ? 0xff : below(256));
+	area->mxcsr = MXCSR_INIT;
+	for (unsigned i = 0; i < countof(area->st); i++) {
+		uint64_t words[] = { random_operand() | BIT(63), below(4) ? 0x3fffU + below(80) - 20 : random64() & 0xffff };
+
+		memcpy(area->st[i], words, 10);
+	}
+	area->xstate_bv = XCR0_X87 | XCR0_SSE;
+	memcpy(fake.vcpu.fpu, native_area, sizeof(native_area));
+	native->fpu = native_area;
+	native->fpu_mask = XCR0_X87;
+}
+
+/* The last instruction's address must be the guest's, or never have been stored. */
+static void compare_x87(const struct input *in)
+{
+	const struct fpu_area *native = (const struct fpu_area *)native_area, *emulated = fake.vcpu.fpu;
+
+	if (native->fcw == emulated->fcw && native->fsw == emulated->fsw && native->ftw == emulated->ftw &&
+	    !memcmp(native->st, emulated->st, sizeof(native->st)) && (!emulated->fip || emulated->fip == CODE))
+		return;
+	describe(in);
+	fail_msg("x87: fsw %#x ftw %#x fip %#lx, processor fsw %#x ftw %#x", emulated->fsw, emulated->ftw,
+		 emulated->fip, native->fsw, native->ftw);
+}
+
 static void compare_component(const struct input *in, const char *name, unsigned component, unsigned size)
 {
 	uint64_t mask = fpu_guest_xcr0_mask();
@@ -664,9 +716,13 @@ static void run_both(struct input *in)
 	native = in->before;
 	if (in->form->is_vector)
 		new_vectors(&native);
+	if (in->form->is_x87)
+		new_x87(&native);
 	native_run(&native);
 	emulate(in);
 	compare(in, &native);
+	if (in->form->is_x87)
+		compare_x87(in);
 	if (!in->form->is_vector)
 		return;
 	compare_component(in, "the XMM part", FPU_COMPONENT_SSE, 16 * 16);

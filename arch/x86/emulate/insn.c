@@ -20,6 +20,9 @@
 #define TEXT_MAX	96U
 #define PREFIX_REPNE	0xf2U
 #define PREFIX_REP	0xf3U
+#define X87_FIRST	0xd8U
+#define X87_LAST	0xdfU
+#define X87_SIZE_MAX	10U
 #define CONDITION_MASK	0xfU	/* of the opcode of SETcc and CMOVcc */
 
 static const struct { ZydisMachineMode machine; ZydisStackWidth stack; } modes[] = {
@@ -106,6 +109,16 @@ static void take_vector_move(struct insn *insn, const ZydisDecodedInstruction *d
 			insn->vector_at = vector_moves[i].at;
 			insn->vector_rest = is_vex ? VECTOR_CLEAR : vector_moves[i].rest;
 		}
+}
+
+/* FLDENV, FNSTENV, FRSTOR and FNSAVE have larger operands, and stay INSN_OTHER. */
+static void take_x87(struct insn *insn, const ZydisDecodedInstruction *decoded)
+{
+	if (decoded->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || decoded->opcode < X87_FIRST ||
+	    decoded->opcode > X87_LAST || !insn->has_mem || insn->size > X87_SIZE_MAX)
+		return;
+	insn->kind = INSN_X87;
+	insn->x87_number = (uint8_t)((decoded->opcode - X87_FIRST) << 3 | decoded->raw.modrm.reg);
 }
 
 static bool is_vector(ZydisRegisterClass class)
@@ -353,6 +366,7 @@ enum insn_result insn_decode(struct insn *insn, enum insn_mode mode, const uint8
 	insn->addr_size = decoded.address_width / BITS_PER_BYTE;
 	take_operands(insn, &decoded, ops);
 	take_prefixes(insn, &decoded);
+	take_x87(insn, &decoded);
 	insn->is_plain_mov = is_plain_mov(insn);
 	return INSN_OK;
 }

@@ -33,6 +33,7 @@ enum insn_kind {
 	INSN_STORE_SEG,	/* MOV m, Sreg; reg is the enum guest_seg */
 	INSN_PUSH, INSN_POP, INSN_PUSHF, INSN_ENTER, INSN_LEAVE,
 	INSN_CMPXCHG_WIDE,		/* CMPXCHG8B, CMPXCHG16B */
+	INSN_X87,	/* with a memory operand of at most 10 bytes */
 	INSN_VECTOR,	/* a move between memory and a vector register, reg */
 	INSN_INS, INSN_OUTS, INSN_IN, INSN_OUT,
 	INSN_MOV_CR, INSN_MOV_DR, INSN_LMSW, INSN_CLTS, INSN_SMSW,
@@ -67,6 +68,7 @@ struct insn {
 	uint64_t imm;			/* sign-extended to 64 bits */
 	uint8_t  vector_at;		/* INSN_VECTOR: byte of the register at which memory's part begins */
 	uint8_t  vector_rest;		/* enum vector_rest */
+	uint8_t  x87_number;		/* INSN_X87: opcode and reg field, as host/x87.h counts */
 	uint8_t  level;			/* ENTER: its second immediate */
 
 	bool     has_mem;		/* a ModRM or moffs memory operand: fields below */

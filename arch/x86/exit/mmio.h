@@ -38,5 +38,5 @@ void     mmio_set_register(const struct mmio *mmio, uint64_t val);
 bool mmio_is_hole(struct vm *vm, gpa_t addr);	/* nothing in the whole page of addr? */
 enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write);
 
-mmio_fn mmio_string, mmio_vector;
+mmio_fn mmio_string, mmio_vector, mmio_x87;
 mmio_fn mmio_push, mmio_pop, mmio_enter, mmio_leave;

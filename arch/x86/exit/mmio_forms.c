@@ -232,6 +232,7 @@ static const struct mmio_form forms[] = {
 	[INSN_XCHG] = OF(xchg), [INSN_CMPXCHG] = OF(cmpxchg),
 	[INSN_CMPXCHG_WIDE] = WIDE(cmpxchg_wide),
 	[INSN_VECTOR] = WIDE(mmio_vector),
+	[INSN_X87] = WIDE(mmio_x87),
 	[INSN_STORE_SEG] = OF(store_segment), [INSN_SMSW] = OF(smsw),
 	[INSN_STOS] = OWN(mmio_string), [INSN_MOVS] = OWN(mmio_string),
 	[INSN_LODS] = OWN(mmio_string), [INSN_SCAS] = OWN(mmio_string),

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The x87 instructions with a memory operand (contract in x87.h): all 64 combinations of opcode and reg field, each
+ * with the operand at [RDI] and a return behind it, four bytes in all. The decoder lets none through that does
+ * not exist. The assembly is here because the hypervisor's C is compiled without these registers.
+ */
+#include "arch/x86/host/x87.h"
+
+#define STUB_SIZE	4U
+#define FSW_ES		0x80U	/* an unmasked exception is pending (SDM vol. 1, 8.1.3 "x87 FPU Status Register") */
+
+typedef void stub_fn(uint8_t *operand);
+extern const uint8_t x87_stubs[];
+
+__asm__(
+	".pushsection .text.x87_stubs, \"ax\"\n"
+	".globl x87_stubs\n"
+	"x87_stubs:\n"
+	".set number, 0\n"
+	".rept 64\n"
+	"	.byte 0xd8 + number / 8, number % 8 * 8 + 7\n"
+	"	ret\n"
+	"	.byte 0x90\n"
+	"	.set number, number + 1\n"
+	".endr\n"
+	".popsection\n");
+
+static void save(struct fpu_area *area) { __asm__ volatile("fxsave64 %0" : "=m"(*area)); }
+static void load(const struct fpu_area *area) { __asm__ volatile("fxrstor64 %0" : : "m"(*area)); }
+
+static stub_fn *stub_of(unsigned number)
+{
+	return (stub_fn *)(uintptr_t)(x87_stubs + (number & 63) * STUB_SIZE);
+}
+
+bool x87_execute(struct fpu_area *scratch, unsigned number, uint8_t operand[X87_OPERAND_MAX], uint64_t rip,
+		 uint64_t addr)
+{
+	uint64_t fip, fdp;
+
+	save(scratch);
+	if (scratch->fsw & FSW_ES)
+		return false;
+	fip = scratch->fip;
+	fdp = scratch->fdp;
+	stub_of(number)(operand);
+	save(scratch);
+	/* Some processors remember them only with an exception, some never store what did not change. */
+	if (scratch->fip == fip && scratch->fdp == fdp)
+		return true;
+	if (scratch->fip != fip)
+		scratch->fip = rip;
+	if (scratch->fdp != fdp)
+		scratch->fdp = addr;
+	load(scratch);
+	return true;
+}
