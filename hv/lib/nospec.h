@@ -7,11 +7,19 @@
  */
 #include <stddef.h>
 
-/* index when it is below size, else 0: CMP sets the carry flag to "below", SBB makes a mask of it. */
+/*
+ * index when it is below size, else any number below size. A size that is a known power of two is a mask by itself; for
+ * others CMP sets the carry flag to "below" and SBB makes a mask of it. Assembly, because the compiler knows from the
+ * branch before that the index is small, and would leave the arithmetic out.
+ */
 static inline size_t index_nospec(size_t index, size_t size)
 {
 	size_t mask;
 
+	if (__builtin_constant_p(size) && size && !(size & (size - 1))) {
+		__asm__ volatile("and %1, %0" : "+r"(index) : "re"(size - 1) : "cc");
+		return index;
+	}
 	__asm__ volatile("cmp %2, %1\n\tsbb %0, %0" : "=r"(mask) : "r"(index), "re"(size) : "cc");
 	return index & mask;
 }

@@ -24,7 +24,8 @@ void virtio_serve(struct virtio_dev *dev, unsigned queue, struct vq_req *req, vi
 	enum virtio_answer answer = VIRTIO_DONE;
 	bool is_new;
 
-	if (!vq_begin(vq))
+	/* A round that finds nothing is the last one after a budget was used up: it asks for the next kick. */
+	if (!vq_begin(vq) && (!vq->s.is_ready || vq->s.is_broken))
 		return;
 	vq_disable_notify(vq);
 	while (answer == VIRTIO_DONE && vq->budget > 0 && next_request(vq, req, &is_new)) {

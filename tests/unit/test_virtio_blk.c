@@ -481,6 +481,30 @@ static void large_requests_are_done_a_piece_at_a_time(void **state)
 	}
 }
 
+/* A request may use up the budget with its last byte: the driver is still asked to kick for the next one. */
+static void whatever_a_request_costs_the_next_one_is_seen(void **state)
+{
+	const struct virtio_blk_header header = { VIRTIO_BLK_T_OUT, 0, 0 };
+	const uint32_t most = 2U << 20, step = 4096;
+
+	(void)state;
+	create_big();
+	drv_write_mem(&b.drv, HEADER, &header, sizeof(header));
+	for (uint32_t bytes = step; bytes <= most; bytes += step) {
+		uint32_t id, len;
+
+		drv_desc(&b.drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
+		drv_desc(&b.drv, 0, 1, (struct drv_desc){ 0x400000, bytes, DESC_NEXT, 2 });
+		drv_desc(&b.drv, 0, 2, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });
+		drv_offer(&b.drv, 0, 0);
+		drv_kick_if_wanted(&b.drv, 0);
+		(void)drv_work(&b.drv);
+		if (!drv_take(&b.drv, 0, &id, &len))
+			fail_msg("nobody served the request of %u bytes: the kick before it was not asked for", bytes);
+	}
+	drv_destroy(&b.drv);
+}
+
 static void a_reset_in_the_middle_of_a_request_ends_it(void **state)
 {
 	uint64_t total;
@@ -561,6 +585,7 @@ int main(void)
 		cmocka_unit_test(framing_is_the_drivers_choice),
 		cmocka_unit_test(requests_without_header_or_status_are_given_back),
 		cmocka_unit_test(a_full_ring_is_served_with_one_kick_and_one_interrupt),
+		cmocka_unit_test(whatever_a_request_costs_the_next_one_is_seen),
 		cmocka_unit_test(large_requests_are_done_a_piece_at_a_time),
 		cmocka_unit_test(a_reset_in_the_middle_of_a_request_ends_it),
 		cmocka_unit_test(a_queue_that_feeds_itself_takes_only_its_own_turns),

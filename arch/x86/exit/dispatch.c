@@ -20,6 +20,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
 /* The same exit at the same RIP this often, with nothing to show for it, is a bug in a handler or an attack. */
@@ -94,18 +95,25 @@ static inline void handle(struct vcpu *vcpu, const struct virt_backend *backend)
  * Half a time stamp is enough for a difference: 2^32 ticks are more than a second, and no exit may take that long.
  * Returns the clock behind the exit, which the run loop needs as well.
  */
-static inline uint64_t dispatch(struct vcpu *vcpu, const struct virt_backend *backend)
+static inline uint32_t dispatch(struct vcpu *vcpu, const struct virt_backend *backend)
 {
-	uint32_t start = rdtsc32(), ticks;
-	uint64_t now;
+	uint32_t start = rdtsc32(), now, ticks;
 
 	trace_exit(&vcpu->trace, &vcpu->exit);
 	handle(vcpu, backend);
-	now = rdtsc();
-	ticks = (uint32_t)now - start;
+	now = rdtsc32();
+	ticks = now - start;
 	if (__builtin_expect(ticks > vcpu->longest.ticks, 0))
 		note_longest(vcpu, ticks);
 	return now;
+}
+
+/* The end of the turn on the half clock. A turn that is longer than half of what it can show ends there. */
+static uint32_t turn_end32(uint64_t turn_end)
+{
+	uint64_t now = rdtsc();
+
+	return (uint32_t)(turn_end > now ? now + min_u64(turn_end - now, INT32_MAX) : now);
 }
 
 /*
@@ -118,13 +126,12 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 {
 	const struct cpu *cpu = this_cpu();
 	const struct virt_backend *const backend = virt;	/* const, but the compiler cannot know */
-
-	uint64_t now;
+	uint32_t end = turn_end32(turn_end), now;
 
 	do {
 		if (vcpu->irq_check)
 			backend->deliver(vcpu);		/* pending events, windows */
 		backend->enter(vcpu);			/* looks like a call, returns at the exit */
 		now = dispatch(vcpu, backend);		/* one row of one table */
-	} while (!cpu->attention && now < turn_end);
+	} while (!cpu->attention && (int32_t)(now - end) < 0);
 }
