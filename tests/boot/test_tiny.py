@@ -16,7 +16,7 @@ MODULE = b"MODULE01 a module of 40 bytes, for all I know."
 FEED_SECTORS = 256      # guest/tiny/attack_devices.asm, feed: the ring's index, the header of the next request
 FEED = b"".join(((n + 2) * 256 % 65536 << 16 if n + 2 <= FEED_SECTORS else 0x7fff << 16).to_bytes(4, "little") + bytes(8) +
                 (n + 1).to_bytes(8, "little") + bytes(492) for n in range(FEED_SECTORS))
-BATCH_MAX = 32
+BATCH_MAX = 32          # VMs of one boot; rows that do not fit are in the batch "second"
 BATCH_BACKSTOP = 600    # seconds; a batch takes 10 to 20
 
 
@@ -68,10 +68,10 @@ ROWS = [
     Row("xsetbv-b", "xsetbv"),      # a second one, at the same time: state must not be shared
     Row("timers"),
     Row("smp", conf="vcpus = 2"),
-    Row("bootsector", conf="protocol = bootsector"),
-    Row("linux32", conf="cmdline = alpha"),
-    Row("mpkernel", conf="vcpus = 2"),
-    Row("multiboot", conf="cmdline = alpha beta=2\nmodule0 = module.txt"),
+    Row("bootsector", conf="protocol = bootsector", batch="second"),
+    Row("linux32", conf="cmdline = alpha", batch="second"),
+    Row("mpkernel", conf="vcpus = 2", batch="second"),
+    Row("multiboot", conf="cmdline = alpha beta=2\nmodule0 = module.txt", batch="second"),
     Row("pae"),
     Row("sysenter"),
     Row("int1", only=(VMX_AND_RYZEN, "QEMU 7.2 stops at INT1 and waits for its own debugger")),
@@ -127,10 +127,10 @@ ROWS = [
 # Saved, wiped and restored in place at up to 1,000 random exits each (hv/restore_test.h), and none the wiser.
 RESTORED = {"cr": "", "dr": "", "irq": "", "mmio": "", "msr": "", "smp": "vcpus = 2\n", "step": "", "timers": "", "user": "",
             "virtio_rng": "", "xsetbv": ""}
-ROWS += [Row(f"restored.{guest}", guest, conf + "test_restore = 1000", batch="restored",
+ROWS += [Row(f"restored.{guest}", guest, conf + "test_restore = 1000", batch="second",
              log=("test_restore: saved, wiped and restored 1000 times",) if guest == "timers" else ())
          for guest, conf in RESTORED.items()]
-OVERCOMMITTED = ("tiny", "hostile")     # too many VMs for the machine, but none of them touches all it may
+OVERCOMMITTED = ("tiny", "second", "hostile")     # too many VMs for the machine, but none of them touches all it may
 
 
 def description(row):
