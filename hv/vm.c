@@ -129,8 +129,8 @@ static int create_cpuid(struct vm *vm)
 		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vm->vcpu_count,
 		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
 		.host_components = cpu_features.has_xsave ? xgetbv(0) : 0,
-		.can_rdtscp = cpu_features.has_rdtscp, .can_invpcid = cpu_features.has_invpcid,
-		.can_xsaves = cpu_features.has_xsaves,
+		.can_rdtscp = virt->caps->rdtscp, .can_invpcid = virt->caps->invpcid,
+		.can_xsaves = virt->caps->xsaves,
 	};
 
 	vm->cpuid = page_alloc();

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/cpuid.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
@@ -29,6 +30,14 @@ char vmx_exit_landing[1];
 void vmx_io_bitmap_fill(uint8_t *bitmaps) { (void)bitmaps; }
 void vmx_msr_bitmap_fill(uint8_t *bitmap) { (void)bitmap; }
 uint64_t paging_root(void) { return 0; }
+struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+{
+	(void)table;
+	(void)leaf;
+	(void)subleaf;
+	return (struct cpuid_regs){ 0 };
+}
+
 uint64_t cr4_guest_owned(const struct vcpu *vcpu) { (void)vcpu; return 0; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }

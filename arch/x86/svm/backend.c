@@ -49,6 +49,7 @@ const struct virt_backend svm_backend = {
 	.set_tsc_offset = svm_set_tsc_offset,
 	.flush = svm_flush,
 	.dump = svm_dump,
+	.caps = &svm_guest_caps,
 	.npt = &svm_npt_format,
 	.exits = { svm_rows, SVM_ROW_COUNT },
 };

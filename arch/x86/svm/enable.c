@@ -60,10 +60,15 @@ static void read_features(struct svm_features *features)
 	svm_features_from(features, regs.eax, regs.ebx, regs.edx);
 }
 
-/* NULL when they suffice. */
+struct guest_caps svm_guest_caps;
+
+/* NULL when they suffice. AMD-V has no control for single instructions: a guest may execute what the processor has. */
 static const char *take_features(void)
 {
 	read_features(&svm_features);
+	svm_guest_caps = (struct guest_caps){
+		.rdtscp = cpu_features.has_rdtscp, .invpcid = cpu_features.has_invpcid, .xsaves = cpu_features.has_xsaves,
+	};
 	if (svm_features.has_np && svm_features.asid_count >= 2)
 		return NULL;
 	return "TZ-E011 this CPU's AMD-V has no nested paging (CPUID 8000_000A, EDX bit 0): "

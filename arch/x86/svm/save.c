@@ -22,7 +22,7 @@ void svm_load(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 
-	if (cpu_features.has_rdtscp)
+	if (svm_guest_caps.rdtscp)
 		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
 	vmcb->save.cr2 = vcpu->cr2;
 	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
@@ -30,7 +30,7 @@ void svm_load(struct vcpu *vcpu)
 
 void svm_put(struct vcpu *vcpu)
 {
-	if (cpu_features.has_rdtscp)
+	if (svm_guest_caps.rdtscp)
 		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
 	write_cr2(svm_of(vcpu)->vmcb->save.cr2);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/virt/guest_caps.h"
 #include "hv/lib/bits.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "hv/addr.h"
@@ -443,6 +444,7 @@ struct svm_features {
 	bool     has_np, has_nrips, has_decode_assists, has_flush_by_asid, has_clean_bits, has_pause_filter;
 };
 extern struct svm_features svm_features;
+extern struct guest_caps svm_guest_caps;
 void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx, uint32_t edx);
 /* The first thing that two processors do not have in common, by name; NULL: none. Pure, in controls.c. */
 const char *svm_features_difference(const struct svm_features *one, const struct svm_features *other);

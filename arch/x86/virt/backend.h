@@ -13,6 +13,7 @@
 
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/virt/guest_caps.h"
 #include "arch/x86/virt/npt.h"
 
 struct vcpu;
@@ -63,7 +64,8 @@ struct virt_backend {
 	void (*flush)(struct vcpu *);		/* translations of this guest, nested and its own */
 	void (*dump)(struct vcpu *);		/* every field by name, to the log */
 
-	const struct npt_format *npt;		/* data, not functions */
+	const struct guest_caps *caps;		/* data, not functions */
+	const struct npt_format *npt;		/* likewise */
 	struct exit_table exits;		/* likewise: a row for each reason */
 };
 

@@ -62,5 +62,5 @@ const struct virt_backend vmx_backend = {
 	.get = vmx_get, .set = vmx_set, .get_seg = vmx_get_seg, .set_seg = vmx_set_seg,
 	.limit_turn = vmx_limit_turn, .end_shadow = vmx_end_shadow, .set_tsc_offset = vmx_set_tsc_offset,
 	.flush = vmx_flush, .dump = vmx_dump,
-	.npt = &vmx_npt_format, .exits = { vmx_rows, VMX_ROW_COUNT },
+	.caps = &vmx_guest_caps, .npt = &vmx_npt_format, .exits = { vmx_rows, VMX_ROW_COUNT },
 };

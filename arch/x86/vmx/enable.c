@@ -110,6 +110,18 @@ static const char *check_ept(const struct vmx_caps *caps)
 	return NULL;
 }
 
+struct guest_caps vmx_guest_caps;
+
+/* What a guest may execute follows from the controls we got, so that CPUID never promises more. */
+static void fill_guest_caps(void)
+{
+	vmx_guest_caps = (struct guest_caps){
+		.rdtscp = cpu_features.has_rdtscp && (vmx_controls.proc2 & PROC2_RDTSCP),
+		.invpcid = cpu_features.has_invpcid && (vmx_controls.proc2 & PROC2_INVPCID),
+		.xsaves = cpu_features.has_xsaves && (vmx_controls.proc2 & PROC2_XSAVES),
+	};
+}
+
 static char refusal[256];
 
 /* NULL when they suffice. From them the controls of all processors follow. */
@@ -118,8 +130,10 @@ static const char *take_caps(void)
 	const char *missing;
 
 	vmx_caps_read(&vmx_caps);
-	if (vmx_controls_init(&vmx_caps, &vmx_controls, &missing))
+	if (vmx_controls_init(&vmx_caps, &vmx_controls, &missing)) {
+		fill_guest_caps();
 		return check_ept(&vmx_caps);
+	}
 	format_buf(refusal, sizeof(refusal), "TZ-E011 this CPU's VT-x is too old: it lacks %s", missing);
 	return refusal;
 }
@@ -153,11 +167,6 @@ void vmx_cpu_on(void)
 
 	if (!cpu || !region)
 		panic("no memory for the VMXON region");
-	/* What a guest may execute follows from the controls we got, so that CPUID never promises more. */
-	cpu_features.has_rdtscp &= !!(vmx_controls.proc2 & PROC2_RDTSCP);
-	cpu_features.has_invpcid &= !!(vmx_controls.proc2 & PROC2_INVPCID);
-	cpu_features.has_xsaves &= !!(vmx_controls.proc2 & PROC2_XSAVES);
-
 	write_cr0((read_cr0() | vmx_caps.cr0_fixed0) & vmx_caps.cr0_fixed1);
 	write_cr4((read_cr4() | vmx_caps.cr4_fixed0 | CR4_VMXE) & vmx_caps.cr4_fixed1);
 	*region = vmx_caps.revision;

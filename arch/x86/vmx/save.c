@@ -26,7 +26,7 @@ void vmx_load(struct vcpu *vcpu)
 	wrmsr(MSR_CSTAR, vmx->cstar);
 	wrmsr(MSR_SFMASK, vmx->sfmask);
 	wrmsr(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
-	if (cpu_features.has_rdtscp)
+	if (vmx_guest_caps.rdtscp)
 		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
 }
 
@@ -39,7 +39,7 @@ void vmx_put(struct vcpu *vcpu)
 	vmx->cstar = rdmsr(MSR_CSTAR);
 	vmx->sfmask = rdmsr(MSR_SFMASK);
 	vmx->kernel_gs = rdmsr(MSR_KERNEL_GS_BASE);
-	if (cpu_features.has_rdtscp)
+	if (vmx_guest_caps.rdtscp)
 		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
 }
 

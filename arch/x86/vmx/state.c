@@ -3,8 +3,10 @@
  * Host and guest state into the VMCS, and neutral names to its fields: SDM vol. 3, 25.4 "Guest-State Area",
  * 25.5 "Host-State Area".
  */
+#include "arch/x86/exit/cpuid.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
@@ -57,13 +59,24 @@ static void write_host_state(void)
 
 /* ---- Controls ---- */
 
+/*
+ * XSAVES executes where the control is set, whatever CPUID says: off for a guest that is not shown it (exit/cpuid.c hides it
+ * where the processor's compacted format is wrong).
+ */
+static uint64_t proc2_of(const struct vcpu *vcpu)
+{
+	bool is_shown = cpuid_lookup(vcpu->vm->cpuid, CPUID_XSAVE, 1).eax & CPUIDD1_XSAVES;
+
+	return vmx_controls.proc2 & ~(is_shown ? 0 : PROC2_XSAVES);
+}
+
 static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {
 	/* #DB and #AC: delivery loops (exception.c); #MC: the host's. */
 	const uint64_t exceptions = BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC);
 	const struct { enum vmcs_field field; uint64_t val; } state[] = {
 		{ VMCS_PIN_CONTROLS, vmx_controls.pin },	{ VMCS_PROC_CONTROLS, vmx->proc_controls },
-		{ VMCS_PROC_CONTROLS2, vmx_controls.proc2 },	{ VMCS_EXIT_CONTROLS, vmx_controls.exit },
+		{ VMCS_PROC_CONTROLS2, proc2_of(vcpu) },	{ VMCS_EXIT_CONTROLS, vmx_controls.exit },
 		{ VMCS_ENTRY_CONTROLS, vmx->entry_controls },	{ VMCS_EXCEPTION_BITMAP, exceptions },
 		{ VMCS_PF_ERROR_MASK, 0 },			{ VMCS_PF_ERROR_MATCH, 0 },
 		{ VMCS_CR3_TARGET_COUNT, 0 },			{ VMCS_EXIT_MSR_STORE_COUNT, 0 },

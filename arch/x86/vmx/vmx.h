@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/virt/guest_caps.h"
 #include "hv/lib/bits.h"
 #include "arch/x86/virt/caps.h"
 #include "arch/x86/virt/npt.h"
@@ -345,6 +346,7 @@ extern struct vmx_caps vmx_caps;
 /* The control words this processor gets; computed once from the caps (controls.c). */
 struct vmx_controls { uint64_t pin, proc, proc2, exit, entry; };
 extern struct vmx_controls vmx_controls;
+extern struct guest_caps vmx_guest_caps;
 
 /*
  * Reconcile wanted controls with a capability MSR: required must be possible, wished are taken when they
