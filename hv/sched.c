@@ -261,8 +261,8 @@ static bool reap_all(void)
 /* ---- The loop ---- */
 
 /*
- * A processor leaves the guest for an interrupt that came while we ran. Bochs' do not while the guest has IF clear,
- * so what is pending is let in here as well.
+ * An interrupt that came while the hypervisor ran is pending now. Real processors leave the guest for it at once. Bochs
+ * does not while the guest has IF clear, so it is taken here, before the next entry.
  */
 static void do_host_work(void)
 {

@@ -51,7 +51,7 @@ struct vcpu {
 	uint64_t     tsc_adjust, tsc_aux;
 	uint64_t     misc_enable;
 	uint64_t     pv_time, pv_wall;	/* exit/pvclock.c */
-	uint64_t     mtrr[MTRR_REGS];	/* see exit/msr.c for the order */
+	uint64_t     mtrr[MTRR_REGS];	/* see exit/mtrr.c for the order */
 
 	uint64_t     dr[4], dr6, dr7;	/* debug registers as the guest sees them: exit/dr.c */
 
@@ -63,7 +63,7 @@ struct vcpu {
 
 	struct { struct guest_state s; } saved;	/* where vcpu_save puts what the guest can see, and vcpu_restore takes it */
 
-	struct insn_cache insn_cache[INSN_CACHE_SLOTS];	/* virt/fetch.c */
+	struct insn_cache insn_cache[INSN_CACHE_SLOTS];	/* emulate/fetch.c */
 	struct trace trace;
 };
 

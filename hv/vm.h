@@ -75,7 +75,7 @@ bool vm_dismantle(struct vm *vm);
 /* Ask for an end; vCPUs leave their run loops. The first reason wins. */
 __attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);
 
-/* The guest did something it may not: stop this VM with a complete dump by name. */
+/* Stop this VM as crashed, with the reason in one line. Exits use exit_fatal, which adds the dump of their vCPU. */
 __attribute__((format(printf, 2, 3))) void vm_kill(struct vm *vm, const char *fmt, ...);
 
 /* The VM's own time in ticks, from which its TSC, its paravirtual clock and all devices derive. */

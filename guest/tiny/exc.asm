@@ -52,6 +52,7 @@ refused:
 	mov	rax, [fault_flags]
 	bt	rax, 16
 	CHECK_IF c, "exc.rdpmc-rf"
+	xor	ecx, ecx		; MONITOR knows no extensions: anything else in ECX would be #GP
 	EXPECT_FAULT 6, "exc.monitor-again", {db 0x0f, 0x01, 0xc8}
 	mov	rax, [fault_flags]
 	bt	rax, 16

@@ -124,11 +124,11 @@ ROWS = [
 ]
 
 
-# Saved, wiped and restored in place at up to 1,000 random exits each (hv/restore_test.h), and none the wiser.
+# Saved, wiped and restored in place at up to 500 random exits each (hv/restore_test.h), and none the wiser.
 RESTORED = {"cr": "", "dr": "", "irq": "", "mmio": "", "msr": "", "smp": "vcpus = 2\n", "step": "", "timers": "", "user": "",
             "virtio_rng": "", "xsetbv": ""}
-ROWS += [Row(f"restored.{guest}", guest, conf + "test_restore = 1000", batch="second",
-             log=("test_restore: saved, wiped and restored 1000 times",) if guest == "timers" else ())
+ROWS += [Row(f"restored.{guest}", guest, conf + "test_restore = 500", batch="second",
+             log=("test_restore: saved, wiped and restored 500 times",) if guest == "timers" else ())
          for guest, conf in RESTORED.items()]
 OVERCOMMITTED = ("tiny", "second", "hostile")     # too many VMs for the machine, but none of them touches all it may
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/load.h"
 #include "arch/x86/virt/reset.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/lib/util.h"
@@ -52,6 +53,9 @@ void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 	(void)fmt;
 	stopped->end = end;
 }
+
+static unsigned leaves;
+void vcpu_leave(void) { leaves++; }
 
 void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
@@ -224,6 +228,16 @@ static void test_init_others(void **unused)
 	assert_int_equal(vm.end, VM_END_NONE);
 }
 
+/* A processor that sends INIT to itself leaves its run loop, or its next instruction could be HLT, which forgets that it is parked. */
+static void test_init_to_oneself(void **unused)
+{
+	(void)unused;
+	leaves = 0;
+	apic_bus_ipi(&vm, &vcpus[1].lapic, 0x0100000000004500ULL);
+	assert_int_equal(vcpus[1].state, VCPU_PARKED);
+	assert_int_equal(leaves, 1);
+}
+
 static void test_init_boot_processor(void **unused)
 {
 	(void)unused;
@@ -243,6 +257,7 @@ int main(void)
 		cmocka_unit_test_setup(test_init_sipi_sipi, set_up),
 		cmocka_unit_test_setup(test_init_others, set_up),
 		cmocka_unit_test_setup(test_init_boot_processor, set_up),
+		cmocka_unit_test_setup(test_init_to_oneself, set_up),
 	};
 
 	return cmocka_run_group_tests_name("apic_bus", tests, NULL, NULL);

@@ -55,7 +55,8 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 	fake.entry = state->rip;
 }
 
-static const struct virt_backend fake_backend = { .npt = &format };
+static const struct guest_caps no_caps;
+static const struct virt_backend fake_backend = { .npt = &format, .caps = &no_caps };
 const struct virt_backend *virt = &fake_backend;
 
 size_t text_copy(char *to, const char *from, size_t size) { return (size_t)snprintf(to, size, "%s", from); }

@@ -35,7 +35,7 @@ bool walk_gva(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk
 
 /*
  * The aligned words of the page tables a walk went through, as they were when it ended. As long as
- * CR3, the paging mode and these words are the same, so is the translation (virt/fetch.c remembers
+ * CR3, the paging mode and these words are the same, so is the translation (fetch.c remembers
  * walks by them).
  */
 #define WALK_LEVELS_MAX	4

@@ -44,16 +44,21 @@ static enum exit_result resume(struct vcpu *vcpu)
 	struct exit_loop *loop = &vcpu->loop;
 	const struct exit_record *exit = &vcpu->exit;
 
-	if (loop->made_progress || exit->rip != loop->rip || exit->reason != loop->reason) {
-		*loop = (struct exit_loop){ .rip = exit->rip, .reason = exit->reason };
+	if (loop->made_progress || exit->rip != loop->rip || exit->reason != loop->reason ||
+	    vcpu->trace.total != loop->next) {	/* an exit of another kind came between: that was progress */
+		*loop = (struct exit_loop){ .rip = exit->rip, .reason = exit->reason, .next = vcpu->trace.total + 1 };
 		return EXIT_RESUME;
 	}
+	loop->next++;
 	if (++loop->count < EXIT_LOOP_MAX)
 		return EXIT_RESUME;
 	return exit_fatal(vcpu, "RIP did not move: the same exit, again and again, at rip", exit->rip);
 }
 
-/* Every answer but the plain "emulated, go on", and every mistake. Out of line, for the short path's sake. */
+/*
+ * Every answer but the plain "emulated, go on", and every mistake; EXIT_SKIP comes here only with an unknown length. Out of
+ * line, for the short path's sake.
+ */
 __attribute__((noinline)) static enum exit_result settle(struct vcpu *vcpu, enum exit_result result)
 {
 	if (result == EXIT_RESUME)
@@ -64,7 +69,7 @@ __attribute__((noinline)) static enum exit_result settle(struct vcpu *vcpu, enum
 		return exit_fatal(vcpu, "a handler gave an answer that the dispatcher does not know:", result);
 	if (!vcpu->exit.insn_len)
 		return exit_fatal(vcpu, "a handler skips an instruction of unknown length, at rip", vcpu->exit.rip);
-	virt->step_over(vcpu);
+	virt->step_over(vcpu);		/* EXIT_SKIP_STOP */
 	return EXIT_STOP;
 }
 

@@ -7,9 +7,10 @@
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/exit/record.h"
 
-/* The exit-loop detector: how often the same exit came at the same RIP while no handler said exit_progress. */
+/* The exit-loop detector: how often in a row the same exit came at the same RIP while no handler said exit_progress. */
 struct exit_loop {
 	uint64_t rip;
+	uint64_t next;		/* number of the exit that would be the next in a row */
 	uint32_t reason, count;
 	bool     made_progress;
 };

@@ -11,6 +11,7 @@
 #include "arch/x86/emulate/walk.h"
 #include "hv/panic.h"
 #include "hv/vcpu.h"
+#include "hv/vm.h"
 
 /* Deliveries that raised the very exception they deliver, in a row, before we call it a loop. */
 #define DELIVERY_LOOP_MAX 32U
@@ -50,7 +51,7 @@ static bool is_delivery_loop(struct vcpu *vcpu, uint8_t vector)
 enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info)
 {
 	if (info->vector == VEC_MC)
-		panic("machine check while guest %u ran", vcpu->id);
+		panic("machine check while vCPU %u of %s ran", vcpu->id, vcpu->vm->name);
 	if (is_delivery_loop(vcpu, info->vector))
 		return exit_fatal(vcpu, "endless loop delivering exception", info->vector);
 	if (info->int1_len)

@@ -5,7 +5,7 @@
  * The processor reports a guest-physical address and a direction; everything else comes from the
  * instruction, which the guest may have replaced meanwhile (CVE-2011-1780). So the operand is
  * computed again and must fit the report; when it does not, the guest resumes, faults again and
- * nothing was done. The loop detector (exit/fatal.c) bounds that. SDM vol. 3, 28.2.1 "Basic VM-Exit
+ * nothing was done. The loop detector (dispatch.c) bounds that. SDM vol. 3, 28.2.1 "Basic VM-Exit
  * Information" (EPT violations); APM vol. 2, 15.25.6 "Nested versus Guest Page Faults".
  *
  * The common case, a MOV between a register and a device register, takes the short way: no decoding

@@ -85,7 +85,7 @@ static const char *join(const struct cpu *cpu)
 	return NULL;
 }
 
-/* Halt until asked to leave; other NMIs are only counted (trap.c). */
+/* Halt until asked to leave; other NMIs do nothing (trap.c). */
 __attribute__((noreturn)) static void park(struct cpu *cpu)
 {
 	while (get_state(cpu) != CPU_LEAVING)

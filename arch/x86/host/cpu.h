@@ -5,7 +5,7 @@
  *
  * `attention` is the one flag between interrupt handlers and the run loop: a handler sets it, vcpu_run sees
  * it after the exit and returns to the scheduler, which clears it before it looks at timers and input. Only
- * this processor reads and writes it, interrupts are off outside cpu_wait_irq, so plain accesses suffice.
+ * this processor reads and writes it, interrupts are off outside cpu_idle, cpu_take_interrupts and cpu_open_irq, so plain accesses suffice.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ struct cpu {
 	uint8_t     *stack, *stack_top;
 };
 
-/* Of the other processors; the boot processor is on and says nothing. */
+/* State of each other processor. The boot processor has none: it runs. */
 enum cpu_state {
 	CPU_OFF,		/* not there, not started, or it never answered */
 	CPU_RUNNING,		/* our code runs on it, on its way to one of the next two */

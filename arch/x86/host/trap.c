@@ -3,8 +3,8 @@
  * Exceptions and interrupts that reach the hypervisor itself. A guest's never come here: they are exits. So
  * every exception below is ours: expected and listed in the fixup table, an NMI, or a bug.
  *
- * An NMI is only counted. It may strike between any two instructions, also in the middle of a VMCS update,
- * so it is given to the guest later by the vendor's deliver(), on the vCPU entered next.
+ * An NMI wakes a processor from HLT and does nothing else: it may strike between any two instructions, also in the
+ * middle of a VMCS update, so its handler touches nothing. Guests get only the NMIs that their own APICs send.
  */
 #include "arch/x86/host/trap.h"
 

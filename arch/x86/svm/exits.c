@@ -54,15 +54,14 @@ void svm_step_over(struct vcpu *vcpu)
 
 /* ---- The instruction ---- */
 
-/* The bytes at RIP, privately copied, and what they decode to. False: *result says how to go on. */
-static bool fetch(struct vcpu *vcpu, const struct insn **insn, enum exit_result *result)
+/* The bytes at RIP, privately copied, and what they decode to. EXIT_GO_ON: *insn is there. */
+static enum exit_result fetch(struct vcpu *vcpu, const struct insn **insn)
 {
 	enum fetch_result got = fetch_insn(vcpu, insn);
 
 	if (got == FETCH_OK)
-		return true;
-	*result = fetch_failed(vcpu, got, "no instruction can be read at rip", vcpu->exit.rip);
-	return false;
+		return EXIT_GO_ON;
+	return fetch_failed(vcpu, got, "no instruction can be read at rip", vcpu->exit.rip);
 }
 
 /* ---- VMRUN refused ---- */
@@ -114,7 +113,7 @@ static enum exit_result svm_exit_npf(struct vcpu *vcpu)
 }
 
 /* LMSW's source, a register or two bytes of memory. */
-static bool read_lmsw(struct vcpu *vcpu, const struct insn *insn, uint16_t *val, enum exit_result *result)
+static enum exit_result read_lmsw(struct vcpu *vcpu, const struct insn *insn, uint16_t *val)
 {
 	struct operand_fault fault;
 	struct operand_cpu cpu;
@@ -122,15 +121,13 @@ static bool read_lmsw(struct vcpu *vcpu, const struct insn *insn, uint16_t *val,
 
 	if (!insn->has_mem) {
 		*val = (uint16_t)vcpu_gpr_sized(vcpu, insn->reg, sizeof(*val), false);
-		return true;
+		return EXIT_GO_ON;
 	}
 	operand_cpu_of(vcpu, &cpu);
-	if (!operand_map(&cpu, insn->seg, operand_offset(vcpu, insn), sizeof(*val), WALK_READ, &source, &fault)) {
-		*result = operand_inject(vcpu, &fault);
-		return false;
-	}
+	if (!operand_map(&cpu, insn->seg, operand_offset(vcpu, insn), sizeof(*val), WALK_READ, &source, &fault))
+		return operand_inject(vcpu, &fault);
 	*val = (uint16_t)operand_read(vcpu, &source);
-	return true;
+	return EXIT_GO_ON;
 }
 
 /* SMSW exits only while CR0's cache bits are hidden (state.c): show the guest its own view. */
@@ -163,14 +160,17 @@ static enum exit_result svm_exit_cr(struct vcpu *vcpu)
 	if (svm_features.has_decode_assists && vcpu->exit.insn_len &&
 	    svm_decode_cr(control->exitcode, control->exitinfo1, &access))
 		return exit_cr(vcpu, &access);
-	if (!fetch(vcpu, &insn, &result))
+	result = fetch(vcpu, &insn);
+	if (result != EXIT_GO_ON)
 		return result;
 	if (insn->kind == INSN_SMSW && control->exitcode == SVM_EXIT_CR0_READ)
 		return store_msw(vcpu, insn);
 	if (!svm_decode_cr_insn(control->exitcode, insn, &access))
 		return EXIT_RESUME;	/* another instruction by now: the guest executes that */
 	vcpu->exit.insn_len = insn->len;
-	if (access.op == CR_LMSW && !read_lmsw(vcpu, insn, &access.lmsw, &result))
+	if (access.op == CR_LMSW)
+		result = read_lmsw(vcpu, insn, &access.lmsw);
+	if (result != EXIT_GO_ON)
 		return result;		/* its exception is queued */
 	return exit_cr(vcpu, &access);
 }
@@ -185,7 +185,8 @@ static enum exit_result svm_exit_dr(struct vcpu *vcpu)
 	if (svm_features.has_decode_assists && vcpu->exit.insn_len &&
 	    svm_decode_dr(control->exitcode, control->exitinfo1, &access))
 		return exit_dr(vcpu, &access);
-	if (!fetch(vcpu, &insn, &result))
+	result = fetch(vcpu, &insn);
+	if (result != EXIT_GO_ON)
 		return result;
 	if (!svm_decode_dr_insn(control->exitcode, insn, &access))
 		return EXIT_RESUME;
@@ -240,7 +241,8 @@ static enum exit_result svm_exit_task_switch(struct vcpu *vcpu)
 		svm_block_nmi(vcpu);
 	if (!how.is_event) {
 		vcpu->pending.is_valid = false;		/* nothing was being delivered, whatever EXITINTINFO says */
-		if (!fetch(vcpu, &insn, &result))
+		result = fetch(vcpu, &insn);
+		if (result != EXIT_GO_ON)
 			return result;
 		vcpu->exit.insn_len = insn->len;
 	}

@@ -28,11 +28,18 @@ void svm_load(struct vcpu *vcpu)
 	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
 }
 
+static bool is_page_fault(const struct vevent *event)
+{
+	return event->is_valid && event->type == VEVENT_EXCEPTION && event->vector == VEC_PF;
+}
+
 void svm_put(struct vcpu *vcpu)
 {
 	if (svm_guest_caps.rdtscp)
 		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
-	write_cr2(svm_of(vcpu)->vmcb->save.cr2);
+	if (!is_page_fault(&vcpu->pending))	/* else vcpu->cr2 is newer: it reaches the VMCB with the injection */
+		vcpu->cr2 = svm_of(vcpu)->vmcb->save.cr2;
+	write_cr2(vcpu->cr2);
 }
 
 /* ---- Saved and restored ---- */

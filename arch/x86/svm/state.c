@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's state in its VMCB: created, reset, loaded, entered, read and written by name.
+ * A guest's VMCB: created; its registers read and written by name. It is entered in backend.c, loaded and saved in save.c.
  *
  * get and set speak of what the guest sees. Two registers differ from that in the VMCB: EFER.SVME must be
  * set there (APM vol. 2, 15.5.1) and the guest is not shown it; CR0.CD and NW would really switch the

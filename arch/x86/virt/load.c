@@ -11,11 +11,16 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
+void vcpu_leave(void)
+{
+	this_cpu()->attention = true;
+}
+
 void vcpu_unload(struct vcpu *vcpu)
 {
 	if (this_cpu()->loaded != vcpu)
 		return;
-	virt->put(vcpu);	/* first: it may hand us registers that its control block holds */
+	virt->put(vcpu);	/* first: AMD-V moves CR2 from its VMCB into the register that is read below */
 	vcpu->xcr0 = fpu_live_xcr0();
 	fpu_save(vcpu->fpu, vcpu->xcr0, vcpu->xss);
 	vcpu->cr2 = read_cr2();
@@ -35,6 +40,6 @@ void vcpu_load(struct vcpu *vcpu)
 	dr_load(vcpu);
 	write_cr2(vcpu->cr2);
 	speculation_leave_vm(vcpu->vm->id);	/* behind the last touch of the old one's state */
-	virt->load(vcpu);	/* last: it may take them from us */
+	virt->load(vcpu);	/* last: AMD-V copies vcpu->cr2 into its VMCB */
 	cpu->loaded = vcpu;
 }

@@ -7,4 +7,5 @@
 struct vcpu;
 
 void vcpu_load(struct vcpu *vcpu);	/* this processor's registers become its, another's are saved first */
+void vcpu_leave(void);			/* the vCPU that runs here leaves its run loop behind this exit */
 void vcpu_unload(struct vcpu *vcpu);	/* if this processor has its registers, they go back into struct vcpu */
