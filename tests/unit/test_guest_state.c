@@ -122,7 +122,7 @@ static int set_up(void **unused)
 /* Registers that are derived, or that a segment brings, need not come back by themselves. */
 static bool is_same(const struct guest_state *a, const struct guest_state *b)
 {
-	static const enum guest_reg derived[] = { REG_FS_BASE, REG_GS_BASE, REG_CS_RIGHTS, REG_SS_RIGHTS };
+	static const enum guest_reg derived[] = { REG_DR7, REG_FS_BASE, REG_GS_BASE, REG_CS_RIGHTS, REG_SS_RIGHTS };
 	struct guest_state one = *a, other = *b;
 
 	for (size_t i = 0; i < sizeof(derived) / sizeof(derived[0]); i++)
@@ -157,6 +157,18 @@ static void test_there_and_back(void **unused)
 	assert_true(vcpu.irq_check);
 }
 
+/* A state that lies about DR7 gets what the guest would read, never breakpoints at another guest's addresses. */
+static void test_one_dr7(void **unused)
+{
+	(void)unused;
+	random_state(&vcpu.saved.s);
+	vcpu.saved.s.reg[REG_DR7] = 0xff;
+	vcpu.saved.s.dr7 = 0x2401;
+	vcpu_restore(&vcpu);
+	assert_int_equal(regs[REG_DR7], 0x401);
+	assert_int_equal(vcpu.dr7, 0x2401);
+}
+
 static void test_bound(void **unused)
 {
 	static const struct { uint64_t xcr0, want; } rows[] = {
@@ -173,6 +185,8 @@ static void test_bound(void **unused)
 		assert_false(hi32(state.sfmask) || hi32(state.tsc_aux) || state.xss);
 		assert_true(state.run_state <= VCPU_HALTED);
 		assert_true(state.in_shadow <= SHADOW_MOV_SS);
+		assert_int_equal(state.dr7 & ~0xffff23ffULL, 0x400);
+		assert_int_equal(state.dr6 & ~0xe00fULL, 0xffff0ff0);
 		assert_true(!state.pending.is_valid || (state.pending.type <= VEVENT_SOFT_EXC && state.pending.type != 1));
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -211,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_there_and_back, set_up),
+		cmocka_unit_test_setup(test_one_dr7, set_up),
 		cmocka_unit_test_setup(test_bound, set_up),
 		cmocka_unit_test_setup(test_reset, set_up),
 	};

@@ -110,19 +110,25 @@ static void test_exit(void **state)
 
 static void test_print(void **state)
 {
+	static char lines[256];
+
 	(void)state;
 	assert_int_equal(call(PRINT, TEXT, 17), 17);
 	assert_int_equal(printed_len, 17);
 	assert_memory_equal(printed, "hello, hypervisor", 17);
-	assert_int_equal(call(PRINT, TEXT, 4096), 4096);
+	assert_int_equal(call(PRINT, TEXT, 4096), 256);		/* the caller prints the rest */
+	memset(lines, '\n', sizeof(lines));
+	vcpu_fake_put(&fake, 0x20000, lines, sizeof(lines));
+	assert_int_equal(call(PRINT, TEXT, 4096), 16);		/* each line costs */
+	vcpu_fake_put(&fake, 0x20000, "hello, hypervisor", 17);
 	assert_int_equal(call(PRINT, TEXT, 4097), BAD_LENGTH);
 	assert_int_equal(call(PRINT, TEXT, UINT64_MAX), BAD_LENGTH);
-	assert_int_equal(call(PRINT, TEXT + 1, 4096), BAD_ADDRESS);	/* its last byte is not mapped */
+	assert_int_equal(call(PRINT, TEXT + 4096 - 255, 256), BAD_ADDRESS);	/* its last byte is not mapped */
 	assert_int_equal(call(PRINT, 1ULL << 63, 8), BAD_ADDRESS);
 	assert_int_equal(call(PRINT, 1ULL << 63, 0), 0);		/* nothing is read */
 	printed_len = 0;
 	room = 100;			/* then the console is full: the guest prints the rest again */
-	assert_in_range(call(PRINT, TEXT, 200), 64, 100);
+	assert_in_range(call(PRINT, TEXT, 200), 16, 100);
 	fake.segs[SEG_SS].rights |= 0x60;
 	assert_int_equal(call(PRINT, TEXT, 17), DENIED);
 }

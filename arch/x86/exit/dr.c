@@ -19,7 +19,6 @@
 #include "hv/lib/string.h"
 #include "hv/vcpu.h"
 
-#define DR7_WRITABLE	(DR7_ENABLED | DR7_EXACT | DR7_GD | DR7_CONDITIONS)
 
 enum { DR4 = DR_ADDRESSES, DR5, DR6, DR7 };
 

@@ -27,6 +27,9 @@
 
 #define HC_INTERFACE	1
 #define HC_PRINT_MAX	4096U
+/* One call prints no more than this: a line moves a whole screen, and a call is one exit. */
+#define HC_PRINT_BYTES	256U
+#define HC_PRINT_LINES	16U
 
 enum { HC_UNKNOWN = -1, HC_DENIED = -2, HC_BAD_ADDRESS = -3, HC_BAD_LENGTH = -4 };
 
@@ -50,7 +53,8 @@ static int64_t hc_print(struct vcpu *vcpu)
 {
 	uint64_t len = vcpu->gpr[GPR_RCX];
 	gva_t    addr = gva(vcpu->gpr[GPR_RBX]), fault;
-	uint8_t  text[64];
+	uint8_t  text[HC_PRINT_LINES];
+	unsigned lines = 0;
 	uint32_t error;
 	const struct char_back *out = &vcpu->vm->machine->debugcon.out;
 
@@ -58,14 +62,19 @@ static int64_t hc_print(struct vcpu *vcpu)
 		return HC_DENIED;
 	if (len > HC_PRINT_MAX)
 		return HC_BAD_LENGTH;
+	len = min_u64(len, HC_PRINT_BYTES);
 	for (uint64_t done = 0; done < len;) {
 		size_t part = (size_t)min_u64(sizeof(text), len - done);
 
+		if (lines >= HC_PRINT_LINES)
+			return (int64_t)done;
 		if (!gva_read(vcpu, gva_add(addr, done), text, part, &fault, &error))
 			return HC_BAD_ADDRESS;
 		if (out->write(out->ctx, text, part) < part)
 			return (int64_t)done;	/* the console is full: the caller prints the rest again */
 		done += part;
+		for (size_t i = 0; i < part; i++)
+			lines += text[i] == '\n';
 	}
 	return (int64_t)len;
 }

@@ -19,4 +19,5 @@
 #define DR7_EXACT	FIELD(9, 8)	/* LE, GE */
 #define DR7_GD		BIT(13)
 #define DR7_CONDITIONS	FIELD(31, 16)	/* R/W0, LEN0 to R/W3, LEN3 */
+#define DR7_WRITABLE	(DR7_ENABLED | DR7_EXACT | DR7_GD | DR7_CONDITIONS)
 #define DR7_RESET	0x400ULL	/* the bit that is always one; nothing is enabled */

@@ -57,7 +57,7 @@ static void save_registers(struct vcpu *vcpu, struct guest_state *state)
 static void restore_registers(struct vcpu *vcpu, const struct guest_state *state)
 {
 	static const enum guest_reg order[] = {
-		REG_EFER, REG_CR4, REG_CR3, REG_CR0, REG_RIP, REG_RSP, REG_RFLAGS, REG_DR7, REG_SYSENTER_CS,
+		REG_EFER, REG_CR4, REG_CR3, REG_CR0, REG_RIP, REG_RSP, REG_RFLAGS, REG_SYSENTER_CS,
 		REG_SYSENTER_ESP, REG_SYSENTER_EIP, REG_PAT, REG_DEBUGCTL,
 	};
 
@@ -67,6 +67,8 @@ static void restore_registers(struct vcpu *vcpu, const struct guest_state *state
 		virt->set(vcpu, order[i], state->reg[order[i]]);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		virt->set_seg(vcpu, i, &state->seg[i]);
+	/* What the processor holds follows from what the guest reads (exit/dr.c), or it could enable another guest's addresses. */
+	virt->set(vcpu, REG_DR7, state->dr7 & ~DR7_GD);
 }
 
 void vcpu_save(struct vcpu *vcpu)
@@ -117,7 +119,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start)
 	const struct { enum guest_reg reg; uint64_t val; } regs[] = {
 		{ REG_EFER, start->efer },	{ REG_CR0, start->cr0 },	{ REG_CR3, start->cr3 },
 		{ REG_CR4, start->cr4 },	{ REG_RIP, start->rip },	{ REG_RSP, start->rsp },
-		{ REG_RFLAGS, start->rflags | RFLAGS_ONE }, { REG_DR7, DR7_RESET }, { REG_PAT, PAT_RESET },
+		{ REG_RFLAGS, start->rflags | RFLAGS_ONE }, { REG_PAT, PAT_RESET },
 		{ REG_DEBUGCTL, 0 },		{ REG_SYSENTER_CS, 0 },		{ REG_SYSENTER_ESP, 0 },
 		{ REG_SYSENTER_EIP, 0 },
 	};
@@ -130,6 +132,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start)
 	for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
 		state->reg[regs[i].reg] = regs[i].val;
 	state->cr2 = 0;
+	state->dr7 = DR7_RESET;
 	state->pending.is_valid = state->nmi_pending = state->nmi_blocked = state->in_shadow = state->step_due = 0;
 	vcpu_restore(vcpu);
 	dr_reset(vcpu);
@@ -151,6 +154,8 @@ void guest_state_bound(struct guest_state *state, uint64_t xcr0_mask)
 		*addresses[i] = canonical_or_zero(*addresses[i]);	/* WRMSR would fault */
 	state->sfmask &= SFMASK_BITS;
 	state->tsc_aux = lo32(state->tsc_aux);
+	state->dr6 = DR6_RESET | (state->dr6 & DR6_STATUS);
+	state->dr7 = DR7_RESET | (state->dr7 & DR7_WRITABLE);
 	if (!xcr0_is_valid(state->xcr0, xcr0_mask))			/* XSETBV would */
 		state->xcr0 = XCR0_X87;
 	state->xss = 0;

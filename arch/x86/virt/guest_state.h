@@ -25,7 +25,7 @@ struct guest_state {
 	struct segment seg[SEG_COUNT];
 	uint64_t       pdpte[4];			/* in PAE paging they are registers */
 	uint64_t       star, lstar, cstar, sfmask, kernel_gs_base;
-	uint64_t       cr2, dr[4], dr6, dr7;		/* dr7 as the guest reads it; reg has the processor's */
+	uint64_t       cr2, dr[4], dr6, dr7;		/* as the guest reads them; the processor's DR7 follows from it */
 	uint64_t       xcr0, xss;
 	uint64_t       tsc_offset, tsc_adjust, tsc_aux;
 	uint64_t       misc_enable, pv_time, pv_wall;
