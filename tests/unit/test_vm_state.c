@@ -13,8 +13,6 @@
 #include <cmocka.h>
 
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/fpu_area.h"
-#include "arch/x86/virt/load.h"
 #include "clock_fake.h"
 #include "hv/vm_state.h"
 #include "pc_fake.h"
@@ -36,14 +34,6 @@ static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
 
 static const struct virt_backend fake_backend = { .set_tsc_offset = set_tsc_offset };
 const struct virt_backend *virt = &fake_backend;
-
-/* arch/x86/virt/guest_state.c has a test of its own. */
-static unsigned vcpu_saves, vcpu_restores;
-void vcpu_save(struct vcpu *vcpu) { (void)vcpu; vcpu_saves++; }
-void vcpu_restore(struct vcpu *vcpu) { (void)vcpu; vcpu_restores++; }
-void vcpu_unload(struct vcpu *vcpu) { (void)vcpu; }
-size_t fpu_area_size(void) { return sizeof(pc.fpu); }
-void fpu_area_bound(void *area) { (void)area; }
 
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu)
 {
