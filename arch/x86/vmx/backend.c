@@ -22,7 +22,11 @@ static uint32_t odd_row(uint64_t reason)
 	return reason & EXIT_REASON_ENTRY_FAIL ? VMX_ROW_REFUSED : VMX_ROW_UNKNOWN;
 }
 
-/* The VMCS' words about the exit. The length means something only where an instruction caused it (exits.c). */
+/*
+ * The VMCS' words about the exit, four VMREADs: why, where, how long the instruction is, and whether the exit cut the
+ * delivery of an event short, which must not be lost. What else an exit says (the qualification, addresses) its adapter asks
+ * for. The length means something only where an instruction caused the exit (exits.c).
+ */
 static inline void read_exit(struct vcpu *vcpu)
 {
 	uint64_t reason = vmread(VMCS_EXIT_REASON), vectoring;

@@ -28,10 +28,24 @@ struct control_set {
 	uint64_t    required, wished, forbidden;
 };
 
+/*
+ * What happens to the machine while a guest runs is the host's: interrupts and NMIs leave the guest. With virtual NMIs the
+ * processor tracks whether the guest is inside an NMI handler of its own, and can tell when it has left it. The preemption
+ * timer ends a turn without the help of an interrupt.
+ */
 static const struct control_set pin_set = {
 	"pin-based", PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI, PIN_PREEMPTION_TIMER, 0,
 };
 
+/*
+ * Required. TSC offsetting gives each guest a clock that starts at 0. HLT, MWAIT and MONITOR exit, so that a guest that
+ * waits gives the processor to others. RDPMC exits, because a guest has no counters. CR8 is the task priority of the
+ * local APIC that we emulate. MOV DR exits, so that no guest finds the debug registers of another (exit/dr.c). The two
+ * bitmaps name the few MSRs that a guest may touch itself, and stop every port.
+ *
+ * Forbidden. CR3, INVLPG and RDTSC are harmless with EPT, VPID and the offset, and frequent: an exit would only cost.
+ * Unconditional I/O exiting would take the place of the bitmaps.
+ */
 static const struct control_set proc_set = {
 	"primary processor-based",
 	PROC_TSC_OFFSETTING | PROC_HLT | PROC_MWAIT | PROC_MONITOR | PROC_RDPMC | PROC_CR8_LOAD | PROC_CR8_STORE |
@@ -40,6 +54,11 @@ static const struct control_set proc_set = {
 	PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG | PROC_RDTSC | PROC_UNCONDITIONAL_IO,
 };
 
+/*
+ * EPT gives a guest physical memory of its own. An unrestricted guest may run without paging and in real mode, where it
+ * starts; without it we would have to emulate every instruction of that time. The wished instructions raise #UD in a guest
+ * unless their control is set, so CPUID offers them only then (struct guest_caps). VPID keeps translations across exits.
+ */
 static const struct control_set proc2_set = {
 	"secondary processor-based",
 	PROC2_EPT | PROC2_UNRESTRICTED,
@@ -47,6 +66,11 @@ static const struct control_set proc2_set = {
 	0,
 };
 
+/*
+ * Both sides have an EFER and a PAT of their own, switched by the processor at each exit and entry, so that neither can see
+ * or change the other's. An exit for an interrupt acknowledges it: the vector is in a field, and no second interrupt
+ * through our IDT follows. The timer's rest is saved, or an exit would begin the guest's turn anew.
+ */
 static const struct control_set exit_set = {
 	"VM-exit",
 	EXITC_HOST_64 | EXITC_ACK_INTERRUPT | EXITC_SAVE_DEBUG | EXITC_SAVE_EFER | EXITC_LOAD_EFER | EXITC_SAVE_PAT |
@@ -54,6 +78,7 @@ static const struct control_set exit_set = {
 	EXITC_SAVE_TIMER, 0,
 };
 
+/* The bit "IA-32e mode guest" follows the guest's EFER.LMA (state.c, set_efer): it starts clear. */
 static const struct control_set entry_set = {
 	"VM-entry", ENTRYC_LOAD_DEBUG | ENTRYC_LOAD_EFER | ENTRYC_LOAD_PAT, 0, ENTRYC_IA32E_GUEST,
 };

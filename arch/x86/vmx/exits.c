@@ -18,6 +18,10 @@ static inline void no_instruction(struct vcpu *vcpu)
 	vcpu->exit.insn_len = 0;
 }
 
+/*
+ * An interrupt of the host. "Acknowledge interrupt on exit" is set, so the processor has already asked the local APIC for
+ * the vector, as it would before it goes through an IDT: the handler is called from here.
+ */
 static enum exit_result vmx_exit_irq(struct vcpu *vcpu)
 {
 	uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
@@ -29,6 +33,11 @@ static enum exit_result vmx_exit_irq(struct vcpu *vcpu)
 	return exit_external_irq(vcpu, (uint8_t)field_get(info, INTR_VECTOR));
 }
 
+/*
+ * An exception that controls.c and state.c ask for, or an NMI, which shares the reason. The qualification means what the
+ * vector makes it mean: for #DB the bits that the processor would have put into DR6, for #PF the address (SDM vol. 3,
+ * 28.2.1 "Basic VM-Exit Information"). INT1 is an instruction of known length, whose #DB is delivered behind it.
+ */
 static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 {
 	uint32_t info = (uint32_t)vmread(VMCS_EXIT_INTR_INFO);
@@ -46,6 +55,7 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 	return exit_exception(vcpu, &exc);
 }
 
+/* The guest could take what waits for it: the control that asked for this exit would ask again at the next entry. */
 static enum exit_result vmx_exit_irq_window(struct vcpu *vcpu)
 {
 	no_instruction(vcpu);

@@ -22,6 +22,10 @@
 #include "hv/timer.h"
 #include "hv/vm.h"
 
+/*
+ * Bits of CR0 whose change exits, and which the guest reads from the shadow: PE and PG switch modes (exit/cr.c), CD and NW
+ * would switch the caches off for everybody, NE has to be 1 in VMX operation whatever the guest wants.
+ */
 #define CR0_TRAPPED	(CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
 #define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
 
@@ -36,6 +40,11 @@ struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx)
 
 /* ---- The host's side ---- */
 
+/*
+ * What the processor loads at each exit (SDM vol. 3, 28.5 "Loading Host State"): all that our code relies on, whatever the
+ * guest did to its own. GS leads to this processor's struct cpu; FS and SYSENTER we do not use. RSP is written by
+ * switch.asm, at the entry, because it is the stack of whoever called that.
+ */
 static void write_host_state(void)
 {
 	const struct cpu *cpu = this_cpu();
@@ -111,6 +120,13 @@ static uint16_t next_vpid(void)
 	return last;
 }
 
+/*
+ * A VMCS is memory that the processor keeps to itself: its first word says which layout (the revision of this processor),
+ * VMCLEAR makes it a new one, and from VMPTRLD on only VMREAD and VMWRITE reach it (SDM vol. 3, 25.1 "Overview").
+ *
+ * PAUSE exits only where siblings can be waited for. In the CR4 mask is every bit that the guest may not change by itself:
+ * those it may not have at all, and those whose change needs us.
+ */
 int vmx_vcpu_create(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = page_alloc();
@@ -190,7 +206,7 @@ bool vmx_limit_turn(struct vcpu *vcpu, uint64_t ticks)
 	return true;
 }
 
-/* The field's other bits are about NMIs and SMIs. */
+/* STI and MOV SS hold interrupts back for one instruction; it is over. The field's other bits are about NMIs and SMIs. */
 void vmx_end_shadow(struct vcpu *vcpu)
 {
 	vmx_use(vcpu);
@@ -203,6 +219,10 @@ void vmx_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
 	vmwrite(VMCS_TSC_OFFSET, offset);
 }
 
+/*
+ * What the guest would read. For most registers that is the field; of CR0 and CR4 the processor holds other values in the
+ * bits that we keep from the guest.
+ */
 uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
 {
 	const struct vmx_vcpu *vmx = vmx_use(vcpu);
@@ -241,6 +261,11 @@ static void set_efer(struct vmx_vcpu *vmx, uint64_t val)
 	vmwrite(VMCS_GUEST_IA32_EFER, val);
 }
 
+/*
+ * What the guest shall read from now on. The values were checked (exit/cr.c, exit/msr.c): here they become what VMX
+ * operation allows. Bits that IA32_VMX_CR0_FIXED0 and CR4_FIXED0 want are set, those that FIXED1 forbids are clear (SDM
+ * vol. 3, appendix A.7 and A.8), and the shadows show the guest its own.
+ */
 void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 {
 	struct vmx_vcpu *vmx = vmx_use(vcpu);
