@@ -366,7 +366,7 @@ static void register_write(struct virtio_mmio *mmio, uint64_t offset, unsigned s
 	/* 4.2.2.2: registers take aligned words only. */
 	if (offset % REG_BYTES || size != REG_BYTES)
 		return;
-	reg = &mmio_regs[offset / REG_BYTES];
+	reg = &mmio_regs[index_nospec(offset / REG_BYTES, countof(mmio_regs))];
 	if (reg->set)
 		reg->set(mmio, (uint32_t)value);
 	else if (reg->area)

@@ -516,6 +516,8 @@ static void holes_answer_anything(void **state)
 	assert_int_equal(at_hole("62 f1 7c 48 10 03", HOLE_AT + PAGE_SIZE, false), EXIT_RESUME);	/* vmovups zmm0 */
 	assert_true(is_ones_page(HOLE_AT + PAGE_SIZE));
 	assert_int_equal(fake.vm.hole_pages, 2);
+	assert_int_equal(at_hole("f7 33", BIT(48), false), EXIT_STOP);		/* its translation would be that of address 0 */
+	assert_int_equal(fake.vm.hole_pages, 2);
 	/* A write is stepped over... */
 	assert_int_equal(at_hole("0f 01 03", HOLE_AT, true), EXIT_SKIP);		/* sgdt [rbx] */
 	assert_int_equal(fake.vcpu.exit.insn_len, 3);

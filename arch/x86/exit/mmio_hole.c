@@ -18,6 +18,8 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
+#define NESTED_BITS	48U
+
 /* A guest could make us build page tables for its whole address space: so many pages of ones, and not more. */
 #define HOLE_PAGES_MAX	64U
 
@@ -85,6 +87,12 @@ void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
 		virt->flush(vm->vcpus[i]);
 }
 
+/* Four levels translate 48 bits; a processor may have more, and then a higher address would be taken for a lower one. */
+static bool is_beyond_tables(gpa_t page)
+{
+	return page.raw >> NESTED_BITS;
+}
+
 /* insn is NULL when the bytes are none that the decoder knows. */
 enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
 {
@@ -101,6 +109,8 @@ enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t 
 	/* While an exception is being delivered it is the processor that writes, not the instruction. */
 	if (vcpu->pending.is_valid)
 		return exit_fatal(vcpu, "the guest's stack is where there is neither RAM nor a device:", addr.raw);
+	if (is_beyond_tables(page))
+		return exit_fatal(vcpu, "the guest uses an address that four levels of nested tables cannot name:", addr.raw);
 	if (!is_write)
 		return let_read_ones(vcpu, page);
 	if (insn && insn->writes_operand)
