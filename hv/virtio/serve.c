@@ -24,8 +24,7 @@ void virtio_serve(struct virtio_dev *dev, unsigned queue, struct vq_req *req, vi
 	enum virtio_answer answer = VIRTIO_DONE;
 	bool is_new;
 
-	/* A round that finds nothing is the last one after a budget was used up: it asks for the next kick. */
-	if (!vq_begin(vq) && (!vq->s.is_ready || vq->s.is_broken))
+	if (!vq_begin(vq))
 		return;
 	vq_disable_notify(vq);
 	while (answer == VIRTIO_DONE && vq->budget > 0 && next_request(vq, req, &is_new)) {
@@ -35,8 +34,11 @@ void virtio_serve(struct virtio_dev *dev, unsigned queue, struct vq_req *req, vi
 			vq_push(vq, req);
 		}
 	}
-	/* When all is served, the driver is asked to kick again; what it added before it was asked is noticed here. */
-	if (answer == VIRTIO_LATER || (answer == VIRTIO_DONE && (vq->budget <= 0 || vq_enable_notify(vq))))
+	/*
+	 * Every round that leaves no request half done asks the driver to kick again, also one whose budget is used up: the
+	 * next round may find nothing, and then nobody would ask. What is in the ring already is noticed here.
+	 */
+	if (answer == VIRTIO_LATER || (answer == VIRTIO_DONE && vq_enable_notify(vq)))
 		dev->later(dev->ctx, queue);
 	if (vq_should_interrupt(vq))
 		dev->interrupt(dev->ctx);
