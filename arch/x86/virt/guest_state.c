@@ -12,6 +12,7 @@
 #include "arch/x86/virt/reset.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/string.h"
+#include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -63,7 +64,7 @@ static void restore_registers(struct vcpu *vcpu, const struct guest_state *state
 
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		vcpu->gpr[i] = state->gpr[i];
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+	for (size_t i = 0; i < countof(order); i++)
 		virt->set(vcpu, order[i], state->reg[order[i]]);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		virt->set_seg(vcpu, i, &state->seg[i]);
@@ -129,7 +130,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start)
 	memcpy(state->gpr, start->gpr, sizeof(state->gpr));
 	memcpy(state->seg, start->seg, sizeof(state->seg));
 	memset(state->pdpte, 0, sizeof(state->pdpte));
-	for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
+	for (size_t i = 0; i < countof(regs); i++)
 		state->reg[regs[i].reg] = regs[i].val;
 	state->cr2 = 0;
 	state->dr7 = DR7_RESET;
@@ -150,7 +151,7 @@ void guest_state_bound(struct guest_state *state, uint64_t xcr0_mask)
 	uint64_t *const addresses[] = { &state->lstar, &state->cstar, &state->kernel_gs_base };
 	struct guest_event *event = &state->pending;
 
-	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+	for (size_t i = 0; i < countof(addresses); i++)
 		*addresses[i] = canonical_or_zero(*addresses[i]);	/* WRMSR would fault */
 	state->sfmask &= SFMASK_BITS;
 	state->tsc_aux = lo32(state->tsc_aux);
