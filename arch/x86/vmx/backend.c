@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Intel VT-x as a struct virt_backend, and the entry itself. */
+/*
+ * Intel VT-x as a struct virt_backend, and the entry itself: vmx_enter runs the guest and turns the exit into
+ * vcpu->exit. What follows is neutral: arch/x86/exit/dispatch.c looks up the row and calls its handler.
+ */
 #include "arch/x86/virt/backend.h"
 
 #include <stddef.h>
@@ -8,24 +11,34 @@
 #include "arch/x86/vmx/state.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 
-/* switch.asm: returns 0 at the exit; 1 or 2 when there was no entry. */
+/*
+ * switch.asm: returns 0 after an exit; 1 (VMfailInvalid) or 2 (VMfailValid) when no guest instruction was
+ * executed.
+ */
 unsigned vmx_switch(struct vcpu *vcpu, struct vmx_vcpu *vmx);
 
-/* What switch.asm takes for granted. */
+/* Offsets that switch.asm writes as numbers. */
 _Static_assert(offsetof(struct vcpu, gpr) == 0 && offsetof(struct vcpu, arch) == 128, "switch.asm: GPR, ARCH");
 _Static_assert(offsetof(struct vmx_vcpu, host_rsp) == 0 && offsetof(struct vmx_vcpu, launched) == 8,
 	       "switch.asm: host_rsp, LAUNCHED");
 
-/* A reason that is not in the list: a newer processor's, or an entry that failed on the guest's state. */
+/*
+ * A reason beyond the list. Bit 31 marks an entry that failed after the controls had been accepted, because
+ * the guest state is not valid (SDM vol. 3, 27.8 "VM-Entry Failures During or After Loading Guest State"):
+ * such a failure arrives like an exit, with the host state loaded, but no guest instruction was executed.
+ * Other values are reasons of a newer processor.
+ */
 static uint32_t odd_row(uint64_t reason)
 {
 	return reason & EXIT_REASON_ENTRY_FAIL ? VMX_ROW_REFUSED : VMX_ROW_UNKNOWN;
 }
 
 /*
- * The VMCS' words about the exit, four VMREADs: why, where, how long the instruction is, and whether the exit cut the
- * delivery of an event short, which must not be lost. What else an exit says (the qualification, addresses) its adapter asks
- * for. The length means something only where an instruction caused the exit (exits.c).
+ * Fill vcpu->exit from four VMREADs: why the guest stopped, at which RIP, how long the instruction is, and
+ * whether the exit cut the delivery of an event short. That last one is read at every exit, because such an
+ * event is lost unless we deliver it again (SDM vol. 3, 28.2.4 "Information for VM Exits That Occur During
+ * Event Delivery"). The qualification and the addresses are read by the adapter that needs them (exits.c).
+ * The length is valid only where an instruction caused the exit; adapters of other exits set it to 0.
  */
 static inline void read_exit(struct vcpu *vcpu)
 {
@@ -39,6 +52,10 @@ static inline void read_exit(struct vcpu *vcpu)
 		vmx_take_vectoring(vcpu, (uint32_t)vectoring);
 }
 
+/*
+ * VMLAUNCH or VMRESUME failed: there was no exit, and the exit fields still describe an older one. Do not
+ * read them.
+ */
 __attribute__((noinline)) static void refused(struct vcpu *vcpu, unsigned failed)
 {
 	struct vmx_vcpu *vmx = vcpu->arch;
@@ -47,6 +64,7 @@ __attribute__((noinline)) static void refused(struct vcpu *vcpu, unsigned failed
 	vcpu->exit = (struct exit_record){ .reason = VMX_ROW_REFUSED };
 }
 
+/* vmx_use first: VMRESUME enters whichever VMCS is current on this processor. */
 void vmx_enter(struct vcpu *vcpu)
 {
 	unsigned failed = vmx_switch(vcpu, vmx_use(vcpu));

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardware words to neutral structs. Pure. SDM vol. 3, 28.2.1 "Basic VM-Exit Information", tables 28-3
- * (control registers), 28-2 (task switches), 28-4 (MOV DR), 28-5 (I/O instructions), 28-7 (EPT violations); 28.2.5 and table 28-9
- * (INS and OUTS).
+ * Hardware words to neutral structs: SDM vol. 3, 28.2.1 "Basic VM-Exit Information", table 28-2 (task
+ * switches), 28-3 (control registers), 28-4 (MOV DR), 28-5 (I/O instructions); 28.2.5 and table 28-9 (INS
+ * and OUTS). EPT violations (table 28-7) are decoded in exits.h.
+ *
+ * Every function here is pure: words in, struct out, no VMREAD. So a host test can feed it literal words
+ * from the manual (tests/unit/test_vmx_decode.c). Bits that the manual leaves undefined are masked here,
+ * once.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx.h"
 
+/* VM-exit instruction information of INS and OUTS. */
 #define INSN_ADDR_SIZE	FIELD(9, 7)	/* 0: 16 bits, 1: 32, 2: 64 */
-#define INSN_SEGMENT	FIELD(17, 15)	/* in the order of enum guest_seg */
+#define INSN_SEGMENT	FIELD(17, 15)	/* of OUTS, overrides included; in the order of enum guest_seg */
 
+/* INS always writes through ES, whatever prefix it has: its segment field is undefined. */
 struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info)
 {
 	struct pio_access access = {
@@ -29,9 +35,10 @@ struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info)
 	return access;
 }
 
+/* Which fields mean something depends on the access type: CLTS has none, LMSW only the source data. */
 #define CRQ_NUMBER	FIELD(3, 0)
-#define CRQ_TYPE	FIELD(5, 4)
-#define CRQ_GPR		FIELD(11, 8)
+#define CRQ_TYPE	FIELD(5, 4)	/* indexes ops[] below */
+#define CRQ_GPR		FIELD(11, 8)	/* in the order of enum gpr, as instructions encode it */
 #define CRQ_LMSW	FIELD(31, 16)
 
 struct cr_access vmx_decode_cr(uint64_t qual)
@@ -46,7 +53,11 @@ struct cr_access vmx_decode_cr(uint64_t qual)
 	};
 }
 
-#define DRQ_NUMBER	FIELD(3, 0)	/* bit 3 is undefined; Bochs exits for DR8 to DR15, and has it set */
+/*
+ * The manual has the number in bits 2:0 and calls bit 3 undefined, because MOV to DR8 to DR15 is #UD. Bochs
+ * exits for those as well, with bit 3 set: it is kept here, and exit/dr.c answers such a number with #UD.
+ */
+#define DRQ_NUMBER	FIELD(3, 0)
 #define DRQ_READ	BIT(4)
 #define DRQ_GPR		FIELD(11, 8)
 
@@ -60,9 +71,14 @@ struct dr_access vmx_decode_dr(uint64_t qual)
 }
 
 #define TSQ_SELECTOR	FIELD(15, 0)
-#define TSQ_SOURCE	FIELD(31, 30)
+#define TSQ_SOURCE	FIELD(31, 30)	/* in the order of enum task_source */
 
-/* `event` is what was being delivered, if anything was: a gate's reason is nowhere else. */
+/*
+ * `event` is the event whose delivery the exit cut short (vcpu->pending). A task gate in the IDT is
+ * reported as source "task gate" only; which event went through it, and with which error code, is in the
+ * IDT-vectoring information. INT n, INT3 and INTO through a gate are the old task's own instructions, after
+ * which it goes on: they do not count as events.
+ */
 struct task_switch vmx_decode_task_switch(uint64_t qual, const struct vevent *event)
 {
 	struct task_switch how = {
@@ -76,7 +92,13 @@ struct task_switch vmx_decode_task_switch(uint64_t qual, const struct vevent *ev
 	return how;
 }
 
-/* IDT-vectoring and VM-exit interruption information share their layout with what an entry injects. */
+/*
+ * One layout serves three fields: the VM-exit interruption information (what caused the exit), the
+ * IDT-vectoring information (what the exit interrupted) and the VM-entry interruption information (what the
+ * entry shall deliver): SDM vol. 3, 28.2.2, 28.2.4 and 25.8.3. Only bit 12 differs: undefined or "NMI
+ * unblocking" in the first two, reserved in the third, where a set bit fails the entry. A struct vevent has
+ * no place for it, so nobody can copy it by accident.
+ */
 struct vevent vmx_decode_event(uint32_t info, uint32_t error, uint32_t insn_len)
 {
 	struct vevent event = {
@@ -87,7 +109,7 @@ struct vevent vmx_decode_event(uint32_t info, uint32_t error, uint32_t insn_len)
 		.error = info & INTR_HAS_ERROR ? error : 0,
 	};
 
-	if (event.type >= VEVENT_SOFT_INT)	/* the three that push RIP behind the instruction */
+	if (event.type >= VEVENT_SOFT_INT)	/* INT n, INT1, INT3, INTO: their handlers return behind the instruction */
 		event.insn_len = insn_len;
 	return event;
 }

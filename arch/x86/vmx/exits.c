@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exit table and its adapters, and what exit/dispatch.c asks of VT-x: read the exit, step over an instruction. A
- * row's handler is neutral where it can be; one that needs decoded facts has five lines here.
+ * The exit table and its adapters, and how VT-x steps over an emulated instruction. A row's handler is
+ * neutral where it can be (`exit_cpuid`); a handler that needs decoded facts has an adapter of about five
+ * lines here, which reads the VMCS fields, lets decode.c turn them into a neutral struct, and calls the
+ * handler in arch/x86/exit/.
+ *
+ * When an adapter runs, backend.c has stored the reason, RIP and the instruction length in vcpu->exit, and
+ * an event whose delivery the exit cut short in vcpu->pending. Every field of the exit stays readable until
+ * the next entry, so an adapter reads only those that its reason defines: SDM vol. 3, 28.2 "Recording
+ * VM-Exit Information and Updating VM-Entry Control Fields".
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
@@ -12,15 +19,21 @@
 #include "hv/lib/util.h"
 #include "hv/vm.h"
 
-/* The length field holds what an earlier exit left there (SDM vol. 3, 28.2.5): a handler that skips would be wrong. */
+/*
+ * No instruction caused this exit, so the length field means nothing (SDM vol. 3, 28.2.5 "Information for
+ * VM Exits Due to Instruction Execution"). With length 0 a handler that answers EXIT_SKIP all the same is
+ * named by the dispatcher, instead of moving RIP by a stale number.
+ */
 static inline void no_instruction(struct vcpu *vcpu)
 {
 	vcpu->exit.insn_len = 0;
 }
 
 /*
- * An interrupt of the host. "Acknowledge interrupt on exit" is set, so the processor has already asked the local APIC for
- * the vector, as it would before it goes through an IDT: the handler is called from here.
+ * An interrupt of the host arrived while the guest ran. "Acknowledge interrupt on exit" is set
+ * (controls.c), so the processor has already taken the vector from the local APIC, as it does before it
+ * goes through an IDT. No interrupt is pending any more, and our IDT will not see this one: the handler is
+ * called from here, and sends the EOI.
  */
 static enum exit_result vmx_exit_irq(struct vcpu *vcpu)
 {
@@ -34,9 +47,15 @@ static enum exit_result vmx_exit_irq(struct vcpu *vcpu)
 }
 
 /*
- * An exception that controls.c and state.c ask for, or an NMI, which shares the reason. The qualification means what the
- * vector makes it mean: for #DB the bits that the processor would have put into DR6, for #PF the address (SDM vol. 3,
- * 28.2.1 "Basic VM-Exit Information"). INT1 is an instruction of known length, whose #DB is delivered behind it.
+ * An exception that the exception bitmap asks for (state.c), or an NMI of the host: both have reason 0, and
+ * the interruption information tells them apart. The vector decides what the qualification means: for #DB
+ * the bits that the processor would have put into DR6, for #PF the linear address (SDM vol. 3, 28.2.1
+ * "Basic VM-Exit Information"). The exit comes before the processor delivers anything: DR6 and CR2 of the
+ * guest are still the old ones.
+ *
+ * INT1 (opcode F1h) reports #DB too, but as a privileged software exception with a length of its own. Its
+ * handler returns behind the instruction; injected like a hardware #DB it would return to INT1 and execute
+ * it for ever.
  */
 static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 {
@@ -55,7 +74,13 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 	return exit_exception(vcpu, &exc);
 }
 
-/* The guest could take what waits for it: the control that asked for this exit would ask again at the next entry. */
+/*
+ * Interrupt-window exiting makes the processor exit as soon as RFLAGS.IF is 1 and no shadow of STI or MOV
+ * SS holds interrupts back; NMI-window exiting does the same for NMIs (SDM vol. 3, 26.2 "Other Causes of VM
+ * Exits"). The controls stay set, and would exit again before the guest executes one instruction: close the
+ * windows first. vmx_deliver then injects what waited, and opens a window again if more than one event
+ * waits.
+ */
 static enum exit_result vmx_exit_irq_window(struct vcpu *vcpu)
 {
 	no_instruction(vcpu);
@@ -70,12 +95,18 @@ static enum exit_result vmx_exit_nmi_window(struct vcpu *vcpu)
 	return exit_nmi_window(vcpu);
 }
 
+/* The VMX-preemption timer, which the scheduler set through limit_turn, has counted down to 0. */
 static enum exit_result vmx_exit_turn_over(struct vcpu *vcpu)
 {
 	no_instruction(vcpu);
 	return exit_turn_over(vcpu);
 }
 
+/*
+ * IN and OUT need nothing but the qualification, and are the exit that guests make most: port, size and
+ * direction travel in registers. INS and OUTS also need the address size and the segment, from the
+ * instruction information.
+ */
 static enum exit_result vmx_exit_io(struct vcpu *vcpu)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
@@ -88,6 +119,11 @@ static enum exit_result vmx_exit_io(struct vcpu *vcpu)
 	return exit_pio(vcpu, &access);
 }
 
+/*
+ * MOV to CR0 or CR4 exits when it would change a bit of the guest/host mask relative to the read shadow,
+ * CR8 always (state.c, controls.c). LMSW has this reason too; CLTS does not exit, because TS is the guest's
+ * own. MOV from CR0 and CR4 never exits: the processor composes the value from the register and the shadow.
+ */
 static enum exit_result vmx_exit_cr(struct vcpu *vcpu)
 {
 	struct cr_access access = vmx_decode_cr(vmread(VMCS_EXIT_QUALIFICATION));
@@ -95,6 +131,10 @@ static enum exit_result vmx_exit_cr(struct vcpu *vcpu)
 	return exit_cr(vcpu, &access);
 }
 
+/*
+ * MOV DR exits before the processor checks the CPL, CR4.DE or DR7.GD (SDM vol. 3, 26.1.3): exit_dr checks
+ * all three.
+ */
 static enum exit_result vmx_exit_dr(struct vcpu *vcpu)
 {
 	struct dr_access access = vmx_decode_dr(vmread(VMCS_EXIT_QUALIFICATION));
@@ -102,7 +142,12 @@ static enum exit_result vmx_exit_dr(struct vcpu *vcpu)
 	return exit_dr(vcpu, &access);
 }
 
-/* The delivery of an NMI begins the blocking of others, IRET ends it, whether or not it changes tasks (26.3). */
+/*
+ * VMX non-root operation has no task switches: each attempt exits, and exit/task_switch.c carries it out
+ * (SDM vol. 3, 26.4.2 "Treatment of Task Switches"). What the processor would have done to NMI blocking on
+ * the way is done here: delivering an NMI blocks further NMIs, and IRET unblocks them, also an IRET that
+ * returns to another task (26.3).
+ */
 static enum exit_result vmx_exit_task_switch(struct vcpu *vcpu)
 {
 	struct task_switch how = vmx_decode_task_switch(vmread(VMCS_EXIT_QUALIFICATION), &vcpu->pending);
@@ -116,25 +161,38 @@ static enum exit_result vmx_exit_task_switch(struct vcpu *vcpu)
 	return exit_task_switch(vcpu, &how);
 }
 
+/*
+ * The guest touched a guest-physical address whose EPT entry is absent or forbids the access: a first
+ * touch, a device's register, or an address where nothing is. The instruction length is not among what this
+ * exit reports (28.2.5), so whoever emulates the instruction fetches and decodes it.
+ */
 static enum exit_result vmx_exit_ept_violation(struct vcpu *vcpu)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
 	struct npt_fault fault = vmx_decode_ept(qual, vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
 
-	no_instruction(vcpu);		/* whoever emulates decodes */
-	/* The fault hit an IRET that had already lifted NMI blocking: it will run again, so block again (28.2.3). */
+	no_instruction(vcpu);
+	/*
+	 * The access belonged to an IRET that had already unblocked NMIs. That IRET will execute again, so
+	 * NMIs must be blocked again (28.2.3 "Information About NMI Unblocking Due to IRET"). When the exit
+	 * cut the delivery of an event short, the bit is undefined.
+	 */
 	if ((qual & EPTQ_NMI_UNBLOCK) && !vcpu->pending.is_valid)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
 	return exit_npt(vcpu, &fault);
 }
 
+/*
+ * An EPT entry holds a combination that the manual forbids (29.3.3.1): only we write them, so the mistake
+ * is ours.
+ */
 static enum exit_result vmx_exit_ept_misconfig(struct vcpu *vcpu)
 {
 	return exit_fatal(vcpu, "EPT misconfiguration (a bug in the hypervisor's tables) at",
 			  vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
 }
 
-/* An exit that this table does not know, on a processor that is newer than it. */
+/* A reason beyond the end of VMX_EXITS: the processor is newer than the table. */
 static enum exit_result vmx_exit_unknown(struct vcpu *vcpu)
 {
 	return exit_fatal(vcpu, "exit that this program does not know, reason", vmread(VMCS_EXIT_REASON));
@@ -150,9 +208,11 @@ const struct exit_row vmx_rows[VMX_ROW_COUNT] = {
 _Static_assert(VMX_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");
 
 /*
- * What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after
- * it. That is raised as an exception, because pending debug exceptions are lost when another event is injected with the
- * same entry (27.7.3 "Delivery of Pending Debug Exceptions after VM Entry").
+ * What the end of an instruction changes besides RIP: RF becomes 0, the shadow of an earlier STI or MOV SS
+ * ends, and with TF set a single step is due. The step is injected as an exception and not left in the
+ * pending-debug field, because pending debug exceptions are lost when another event is injected with the
+ * same entry (SDM vol. 3, 27.7.3 "Delivery of Pending Debug Exceptions after VM Entry"): a timer interrupt
+ * would swallow it.
  */
 __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu, uint64_t flags, uint64_t shadow)
 {
@@ -162,11 +222,18 @@ __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu,
 		dr_raise(vcpu, DR6_BS);
 }
 
+/*
+ * The instruction of vcpu->exit has been emulated: do what its retirement would have done. Called for every
+ * EXIT_SKIP, so the common case (no TF, no RF, no shadow) must stay short: two VMREADs and one VMWRITE.
+ */
 void vmx_step_over(struct vcpu *vcpu)
 {
 	uint64_t rip = vcpu->exit.rip, next = rip + vcpu->exit.insn_len, flags, shadow;
 
-	/* Only code outside 64-bit mode wraps at 4 GiB, and only there does the upper half change from 0. */
+	/*
+	 * Outside 64-bit mode EIP wraps at 4 GiB. The upper halves differ only when the sum crosses 4 GiB:
+	 * CS is read for that case alone.
+	 */
 	if (hi32(rip ^ next) && !(vmread(VMCS_GUEST_CS_RIGHTS) & SEG_L))
 		next = lo32(next);
 	vmwrite(VMCS_GUEST_RIP, next);

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events into the guest: SDM vol. 3, 27.6 "Event Injection", 25.6.5 windows, 28.2.4 "Information for VM Exits
- * That Occur During Event Delivery". The decision is virt/inject.c's; here are the fields.
+ * Events into the guest: SDM vol. 3, 27.6 "Event Injection", 26.2 "Other Causes of VM Exits" (the two
+ * windows), 28.2.4 "Information for VM Exits That Occur During Event Delivery".
+ *
+ * Injecting is asking the entry to deliver: vmx_deliver writes an event into the VM-entry interruption
+ * information, and the processor, after it has loaded the guest's state, delivers the event through the
+ * guest's IDT as if it had happened at the guest's RIP. One entry delivers one event. The processor clears
+ * the valid bit of the field at the next exit, so an event is not delivered twice.
+ *
+ * Which event goes first, and whether the guest can take it, is decided in virt/inject.c for both vendors.
+ * This file collects the facts for the decision from VMCS fields, and writes the result into others.
  */
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
@@ -9,6 +17,7 @@
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 
+/* Most calls change nothing: the copy in struct vmx_vcpu saves a VMREAD always and a VMWRITE mostly. */
 static void set_proc_controls(struct vmx_vcpu *vmx, uint64_t val)
 {
 	if (val != vmx->proc_controls)
@@ -16,6 +25,7 @@ static void set_proc_controls(struct vmx_vcpu *vmx, uint64_t val)
 	vmx->proc_controls = val;
 }
 
+/* Ask for an exit as soon as the guest can take an interrupt, or an NMI; or no longer ask. */
 static void want_windows(struct vmx_vcpu *vmx, bool irq, bool nmi)
 {
 	uint64_t val = vmx->proc_controls & ~(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW);
@@ -28,16 +38,25 @@ void vmx_close_windows(struct vcpu *vcpu)
 	want_windows(vmx_use(vcpu), false, false);
 }
 
+/*
+ * Three fields describe an event. The error code counts only when the information says that there is one.
+ * The length counts only for INT n, INT1, INT3 and INTO: delivery adds it to RIP, so that the handler
+ * returns behind the instruction.
+ */
 static void inject(const struct vevent *event)
 {
 	vmwrite(VMCS_ENTRY_INTR_INFO, vmx_encode_event(event));
-	/* No error code in real mode (27.2.1.3: the entry would fail). */
 	if (event->has_error)
 		vmwrite(VMCS_ENTRY_EXCEPTION_ERROR, event->error);
 	if (event->type >= VEVENT_SOFT_INT)
 		vmwrite(VMCS_ENTRY_INSN_LENGTH, event->insn_len);
 }
 
+/*
+ * Asking the interrupt controller for the vector is a promise to deliver it: the local APIC moves it from
+ * its request to its in-service register. So the vector is taken here, at the last moment, and injected at
+ * once. It is -1 when no request is left.
+ */
 static void inject_irq(struct vcpu *vcpu)
 {
 	int vector = vcpu_ack_irq(vcpu);
@@ -48,8 +67,10 @@ static void inject_irq(struct vcpu *vcpu)
 }
 
 /*
- * In the shadow of STI or MOV SS with TF set an entry wants a single step pending (27.3.1.5), even when the event that is
- * injected makes it void. The processor says so itself at every exit but that of a #DB.
+ * While the shadow of STI or MOV SS lasts and TF is set, the entry fails unless the pending-debug field
+ * says that a single step is due (SDM vol. 3, 27.3.1.5 "Checks on Guest Non-Register State"), even though
+ * injecting an event then discards that step. Other exits leave the field as the entry wants it; the exit
+ * for #DB leaves it clear (28.3.4 "Saving Non-Register State"), and #DB is what we give back to the guest.
  */
 static void mend_pending_debug(struct vcpu *vcpu)
 {
@@ -59,15 +80,24 @@ static void mend_pending_debug(struct vcpu *vcpu)
 		vmwrite(VMCS_GUEST_PENDING_DEBUG, pending | PENDING_DEBUG_BS);
 }
 
+/* vcpu->pending: an exception that a handler raised, or an event whose delivery the last exit cut short. */
 static void inject_pending(struct vcpu *vcpu)
 {
 	struct vevent *event = &vcpu->pending;
 
+	/* In real mode no exception has an error code, and an entry that says otherwise fails (27.2.1.3). */
 	if (!(vmread(VMCS_GUEST_CR0) & CR0_PE))
 		event->has_error = false;
-	/* An NMI whose delivery was cut short: the blocking it began must not stop its second start (28.2.4). */
+	/*
+	 * An NMI whose delivery was cut short has already blocked NMIs. The entry refuses to inject an NMI
+	 * while they are blocked (27.3.1.5), so unblock them; the delivery blocks them again.
+	 */
 	if (event->type == VEVENT_NMI)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
+	/*
+	 * Delivery pushes RFLAGS as the field has it; for a fault the processor would push RF = 1
+	 * (virt/inject.h).
+	 */
 	if (vevent_is_fault(event))
 		vmwrite(VMCS_GUEST_RFLAGS, vmread(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 	mend_pending_debug(vcpu);
@@ -76,8 +106,10 @@ static void inject_pending(struct vcpu *vcpu)
 }
 
 /*
- * Before an entry, when irq_check says that something may have changed. What cannot be delivered now has its
- * window opened, which tells us when to look again.
+ * Called before an entry when irq_check says that something may have changed. An event that the guest
+ * cannot take now (RFLAGS.IF is 0, a shadow, an NMI handler runs, another event goes first) has its window
+ * opened: the exit at the window sets irq_check again. Without a window the guest would get the event at
+ * its next exit, which may be never.
  */
 void vmx_deliver(struct vcpu *vcpu)
 {
@@ -111,7 +143,13 @@ void vmx_deliver(struct vcpu *vcpu)
 	vcpu->irq_check = false;
 }
 
-/* The first thing after an exit that cut a delivery short: the event is not lost. */
+/*
+ * The exit happened while the processor delivered an event: a page of the guest's stack or IDT was not
+ * mapped yet, for instance. The processor has forgotten the event; it becomes vcpu->pending and is injected
+ * with the next entry, unless the handler of the exit raises an exception, which then combines with it
+ * (#DF, triple fault). The length is that of the INT instruction, and valid here although no instruction
+ * caused the exit (SDM vol. 3, 28.2.5).
+ */
 void vmx_take_vectoring(struct vcpu *vcpu, uint32_t info)
 {
 	vcpu->irq_check = true;
