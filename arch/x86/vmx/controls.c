@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What we want of VT-x, in five lists, reconciled once with what the processor can do. Pure.
+ * What we want of VT-x, reconciled once with what the processor can do. Pure.
  *
- * required: without it this hypervisor does not work      wished: taken where it exists
- * forbidden: would send us exits nobody handles
+ * Five control words of the VMCS decide what a guest may do without us and what happens at entries and
+ * exits. Which bits a processor lets us choose differs from model to model, and a single wrong bit makes
+ * every entry fail with "invalid control field(s)". So for each word we say what we want, in three sets of
+ * bits, and compute the word from that:
+ *
+ *   required   without it this hypervisor does not work; a processor that lacks it is refused, by name
+ *   wished     taken where it exists; the rest of the code looks at the result
+ *   forbidden  must be clear: it would send us exits that no row of the exit table handles
+ *
+ * All other bits stay as the processor wants them: clear, or set where it insists. Some reserved bits must
+ * be 1 for historical reasons ("default1", SDM vol. 3, appendix A.2), which is why a control word is never
+ * written as a constant.
  */
 #include <stddef.h>
 
@@ -11,7 +21,11 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-/* SDM vol. 3, appendix A.3: low half = bits that must be 1, high half = bits that may be 1. */
+/*
+ * A capability MSR (SDM vol. 3, appendix A.3 to A.5) has two halves of 32 bits: a bit that is 1 in the low
+ * half must be 1 in the control word, a bit that is 0 in the high half must be 0. When wishes cannot be
+ * had, the lowest such bit is reported: one name suffices for a message.
+ */
 bool vmx_reconcile(uint64_t cap, uint64_t required, uint64_t wished, uint64_t forbidden,
 		   uint64_t *result, uint64_t *missing)
 {
@@ -29,22 +43,23 @@ struct control_set {
 };
 
 /*
- * What happens to the machine while a guest runs is the host's: interrupts and NMIs leave the guest. With virtual NMIs the
- * processor tracks whether the guest is inside an NMI handler of its own, and can tell when it has left it. The preemption
- * timer ends a turn without the help of an interrupt.
+ * What happens to the machine while a guest runs is the host's: interrupts and NMIs leave the guest. With
+ * virtual NMIs the processor tracks whether the guest is inside an NMI handler of its own, and can tell
+ * when it has left it. The preemption timer ends a turn without the help of an interrupt.
  */
 static const struct control_set pin_set = {
 	"pin-based", PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI, PIN_PREEMPTION_TIMER, 0,
 };
 
 /*
- * Required. TSC offsetting gives each guest a clock that starts at 0. HLT, MWAIT and MONITOR exit, so that a guest that
- * waits gives the processor to others. RDPMC exits, because a guest has no counters. CR8 is the task priority of the
- * local APIC that we emulate. MOV DR exits, so that no guest finds the debug registers of another (exit/dr.c). The two
- * bitmaps name the few MSRs that a guest may touch itself, and stop every port.
+ * Required. TSC offsetting gives each guest a clock that starts at 0. HLT, MWAIT and MONITOR exit, so that
+ * a guest that waits gives the processor to others. RDPMC exits, because a guest has no counters. CR8 is
+ * the task priority of the local APIC that we emulate. MOV DR exits, so that no guest finds the debug
+ * registers of another (exit/dr.c). The two bitmaps name the few MSRs that a guest may touch itself, and
+ * stop every port.
  *
- * Forbidden. CR3, INVLPG and RDTSC are harmless with EPT, VPID and the offset, and frequent: an exit would only cost.
- * Unconditional I/O exiting would take the place of the bitmaps.
+ * Forbidden. CR3, INVLPG and RDTSC are harmless with EPT, VPID and the offset, and frequent: an exit would
+ * only cost. Unconditional I/O exiting would take the place of the bitmaps.
  */
 static const struct control_set proc_set = {
 	"primary processor-based",
@@ -55,9 +70,10 @@ static const struct control_set proc_set = {
 };
 
 /*
- * EPT gives a guest physical memory of its own. An unrestricted guest may run without paging and in real mode, where it
- * starts; without it we would have to emulate every instruction of that time. The wished instructions raise #UD in a guest
- * unless their control is set, so CPUID offers them only then (struct guest_caps). VPID keeps translations across exits.
+ * EPT gives a guest physical memory of its own. An unrestricted guest may run without paging and in real
+ * mode, where it starts; without it we would have to emulate every instruction of that time. The wished
+ * instructions raise #UD in a guest unless their control is set, so CPUID offers them only then (struct
+ * guest_caps). VPID keeps translations across exits.
  */
 static const struct control_set proc2_set = {
 	"secondary processor-based",
@@ -67,9 +83,11 @@ static const struct control_set proc2_set = {
 };
 
 /*
- * Both sides have an EFER and a PAT of their own, switched by the processor at each exit and entry, so that neither can see
- * or change the other's. An exit for an interrupt acknowledges it: the vector is in a field, and no second interrupt
- * through our IDT follows. The timer's rest is saved, or an exit would begin the guest's turn anew.
+ * Both sides have an EFER and a PAT of their own, switched by the processor at each exit and entry, so that
+ * neither can see or change the other's. DR7 and IA32_DEBUGCTL are saved by the exit, which sets DR7 to 400h
+ * (28.5.1), and loaded by the entry: a guest's breakpoints count in the guest only. An exit for an interrupt
+ * acknowledges it: the vector is in a field, and no second interrupt through our IDT follows. What is left
+ * in the preemption timer is saved, or each exit would begin the guest's turn anew.
  */
 static const struct control_set exit_set = {
 	"VM-exit",
@@ -78,7 +96,11 @@ static const struct control_set exit_set = {
 	EXITC_SAVE_TIMER, 0,
 };
 
-/* The bit "IA-32e mode guest" follows the guest's EFER.LMA (state.c, set_efer): it starts clear. */
+/*
+ * "IA-32e mode guest" must equal the guest's EFER.LMA at each entry. A guest starts in real mode, so the
+ * bit starts clear, and state.c (set_efer) moves it when the guest switches long mode on or off: it must be
+ * possible to clear it.
+ */
 static const struct control_set entry_set = {
 	"VM-entry", ENTRYC_LOAD_DEBUG | ENTRYC_LOAD_EFER | ENTRYC_LOAD_PAT, 0, ENTRYC_IA32E_GUEST,
 };
@@ -126,6 +148,10 @@ static const struct { const struct control_set *set; uint64_t bit; const char *n
 	{ &entry_set, ENTRYC_IA32E_GUEST, "clearing IA-32e mode guest", NULL },
 };
 
+/*
+ * Rows for the "optional" lines of the log at start: each wished control, whether we got it, and what is
+ * done without.
+ */
 size_t vmx_wished_rows(const struct vmx_controls *controls, struct cap_row *rows, size_t max)
 {
 	const struct { const struct control_set *set; uint64_t word; } words[] = {
@@ -150,6 +176,10 @@ static const char *name_of(const struct control_set *set, uint64_t bit)
 	return set->word;
 }
 
+/*
+ * The five words for this processor. On a failure *missing is the name of a control that it lacks, for the
+ * message that tells the user why his processor does not suffice.
+ */
 bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, const char **missing)
 {
 	const struct { const struct control_set *set; uint64_t cap; uint64_t *result; } words[] = {
@@ -175,6 +205,10 @@ bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, co
 
 #define CAP_ROW(name, field) { name, offsetof(struct vmx_caps, field), sizeof(((struct vmx_caps *)NULL)->field) }
 
+/*
+ * vmx_controls is computed once, on the boot processor, and a vCPU may be entered on any processor: another
+ * one must have exactly the same capabilities, or an entry could fail there that worked here.
+ */
 const char *vmx_caps_difference(const struct vmx_caps *one, const struct vmx_caps *other)
 {
 	static const struct { const char *name; size_t offset, size; } rows[] = {

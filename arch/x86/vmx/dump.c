@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Every VMCS field by name, from the list in vmx.h, grouped as the manual groups them. */
+/*
+ * Every VMCS field by name, from the list in vmx.h, grouped as the manual groups them. This is the only way
+ * to look at a VMCS: its memory has a layout that only the processor knows. A field that this processor
+ * lacks reads as 0.
+ */
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/vmx/vmx_cpu.h"

@@ -30,6 +30,12 @@ static uint64_t cap(uint32_t msr)
 	return rdmsr_safe(msr, &val) ? val : 0;
 }
 
+/*
+ * Four of the five control words have two capability MSRs: an old one, which reports the default1 bits as
+ * fixed to 1, and a newer "TRUE" one, which says which of them may be cleared after all (SDM vol. 3,
+ * appendix A.2 to A.5). Bit 55 of IA32_VMX_BASIC says whether the TRUE ones exist. Later MSRs exist only
+ * where an earlier one says so: reading an MSR that is not there is #GP.
+ */
 void vmx_caps_read(struct vmx_caps *caps)
 {
 	uint64_t basic = cap(MSR_IA32_VMX_BASIC);
@@ -38,7 +44,6 @@ void vmx_caps_read(struct vmx_caps *caps)
 	*caps = (struct vmx_caps){
 		.revision = (uint32_t)field_get(basic, VMX_BASIC_REVISION),
 		.has_true = has_true,
-		/* The TRUE ones say which default-1 bits may be cleared after all. */
 		.pin = cap(has_true ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS),
 		.proc = cap(has_true ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS),
 		.exit = cap(has_true ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS),
@@ -73,7 +78,11 @@ void vmx_caps_report(const struct vmx_caps *caps)
 		  vmx_controls.proc2, vmx_controls.exit, vmx_controls.entry);
 }
 
-/* NULL when the firmware's lock lets us in (taking it when it was left open). */
+/*
+ * IA32_FEATURE_CONTROL decides whether VMXON is allowed, and firmware locks it until the next reset (24.7).
+ * Firmware that left it unlocked left VMXON forbidden, too: then we allow it and lock it ourselves. Returns
+ * NULL when VMXON is allowed, else what the user can do about it.
+ */
 static const char *unlock(void)
 {
 	uint64_t control = cap(MSR_IA32_FEATURE_CONTROL);
@@ -124,7 +133,7 @@ static void fill_guest_caps(void)
 
 static char refusal[256];
 
-/* NULL when they suffice. From them the controls of all processors follow. */
+/* On the boot processor. NULL when its capabilities suffice; the controls of all processors follow from them. */
 static const char *take_caps(void)
 {
 	const char *missing;
@@ -138,7 +147,7 @@ static const char *take_caps(void)
 	return refusal;
 }
 
-/* NULL when this processor is like the boot processor. */
+/* On every other processor. NULL when it is like the boot processor. */
 static const char *compare_caps(void)
 {
 	struct vmx_caps caps;
@@ -160,6 +169,12 @@ bool vmx_supported(const char **why_not)
 	return !*why_not;
 }
 
+/*
+ * Into VMX operation (24.7). VMXON wants three things: CR0 and CR4 with the bits that the FIXED MSRs
+ * prescribe (24.8 "Restrictions on VMX Operation"), CR4.VMXE among them; a 4 KiB page for the processor's
+ * own use; and the VMCS revision in the first word of that page. From then on INIT is held back, and
+ * CR4.VMXE cannot be cleared before VMXOFF.
+ */
 void vmx_cpu_on(void)
 {
 	struct vmx_cpu *cpu = page_alloc();
@@ -174,7 +189,11 @@ void vmx_cpu_on(void)
 	this_cpu()->arch = cpu;
 	if (!vmxon(cpu->vmxon.raw))
 		panic("VMXON failed");
-	/* Translations of an earlier user of these tags (a firmware, a hypervisor before us) must be gone. */
+	/*
+	 * VMXON does not forget translations that an earlier user of VMX (firmware, a hypervisor before us)
+	 * left behind under tags that we will use as well (29.4.3.3 "Guidelines for Use of the INVVPID
+	 * Instruction").
+	 */
 	invept(INVEPT_ALL, 0);
 	if (vmx_controls.proc2 & PROC2_VPID)
 		invvpid(INVVPID_ALL, 0);
@@ -182,6 +201,7 @@ void vmx_cpu_on(void)
 		vmx_caps_report(&vmx_caps);
 }
 
+/* In this order: inside VMX operation, MOV to CR4 that clears VMXE is #GP. */
 void vmx_cpu_off(void)
 {
 	vmxoff();

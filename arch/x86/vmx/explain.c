@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why a VM entry fails: the checks of SDM vol. 3, chapter 27 ("VM Entries") done in software, so that a wrong
- * field is named instead of "error 7". Sections: 27.2.1 "Checks on VMX Controls", 27.2.2 and 27.2.3 host
- * state, 27.3.1 "Checks on the Guest State Area". Pure: it sees the fields through a function.
+ * Why a VM entry fails: the checks of SDM vol. 3, chapter 27 ("VM Entries") done in software, so that a
+ * wrong field is named instead of "error 7". Sections: 27.2.1 "Checks on VMX Controls", 27.2.2 and 27.2.3
+ * host state, 27.3.1 "Checks on the Guest State Area". Pure: it sees the fields through a function.
  *
- * Each rule is one row: the field to blame, the rule in words, and a predicate that is true when it is broken.
- * Not checked, because our set-up never uses them: VM-entry MSR areas, SMM, posted interrupts, virtual APIC.
+ * The processor checks controls and host state first: a wrong control ends in VM-instruction error 7, a
+ * wrong host field in error 8, nothing was loaded, and execution goes on behind VMLAUNCH. A wrong guest
+ * field is found while the guest is loaded, and comes as an exit with reason 33. None of the three names
+ * the field, and every beginner's first VMCS has one: hence this file. It runs only after an entry has
+ * failed, so it may be slow.
+ *
+ * Each rule is one row: the field to blame, the rule in words, and a predicate that is true when it is
+ * broken. Not checked, because our set-up never uses them: VM-entry MSR areas, SMM, posted interrupts,
+ * virtual APIC.
  */
 #include <stddef.h>
 
@@ -24,11 +31,13 @@ struct check {
 
 static uint64_t rd(const struct check *c, enum vmcs_field field) { return c->read(c->ctx, field); }
 
+/* In a capability MSR the low half says which bits must be 1, the high half which may be 1 (appendix A.3). */
 static bool control_breaks(uint64_t val, uint64_t cap)
 {
 	return (lo32(cap) & ~val) || (lo32(val) & ~hi32(cap));
 }
 
+/* The mode of the guest decides which rules apply to segments, RIP and paging. */
 static bool is_long_guest(const struct check *c) { return rd(c, VMCS_ENTRY_CONTROLS) & ENTRYC_IA32E_GUEST; }
 static bool is_v86(const struct check *c) { return rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_VM; }
 static bool is_unrestricted(const struct check *c)
@@ -49,6 +58,7 @@ static bool bad_proc2(const struct check *c)
 	       control_breaks(rd(c, VMCS_PROC_CONTROLS2), c->caps->proc2);
 }
 
+/* An address field counts only while the control that uses it is set. */
 static bool bad_page(const struct check *c, uint64_t when, enum vmcs_field field)
 {
 	return (rd(c, VMCS_PROC_CONTROLS) & when) && (rd(c, field) & (PAGE_SIZE - 1));
@@ -70,6 +80,7 @@ static bool bad_nmi_window(const struct check *c)
 	return (rd(c, VMCS_PROC_CONTROLS) & PROC_NMI_WINDOW) && !(rd(c, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMI);
 }
 
+/* The secondary controls as the processor sees them: all 0 unless the primary ones switch them on. */
 static uint64_t secondary(const struct check *c)
 {
 	return rd(c, VMCS_PROC_CONTROLS) & PROC_SECONDARY ? rd(c, VMCS_PROC_CONTROLS2) : 0;
@@ -92,6 +103,7 @@ static bool bad_unrestricted(const struct check *c)
 	return (secondary(c) & PROC2_UNRESTRICTED) && !(secondary(c) & PROC2_EPT);
 }
 
+/* Type 1 is reserved; an NMI has vector 2; hardware exceptions have vectors below 32. */
 static bool bad_event_type(const struct check *c)
 {
 	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), type = field_get(info, INTR_TYPE);
@@ -101,7 +113,10 @@ static bool bad_event_type(const struct check *c)
 				       (type == VEVENT_EXCEPTION && vector > 31));
 }
 
-/* An error code goes with #DF, #TS, #NP, #SS, #GP, #PF and #AC as hardware exceptions in protected mode, and only then. */
+/*
+ * An error code goes with #DF, #TS, #NP, #SS, #GP, #PF and #AC as hardware exceptions in protected mode,
+ * and only then.
+ */
 static bool bad_event_error(const struct check *c)
 {
 	const uint64_t with_error = BIT(VEC_DF) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) | BIT(VEC_GP) | BIT(VEC_PF) |
@@ -113,6 +128,7 @@ static bool bad_event_error(const struct check *c)
 	return (info & INTR_VALID) && expects != !!(info & INTR_HAS_ERROR);
 }
 
+/* INT n, INT1, INT3 and INTO are delivered with RIP behind the instruction: the processor must know its length. */
 static bool bad_event_length(const struct check *c)
 {
 	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), len = rd(c, VMCS_ENTRY_INSN_LENGTH);
@@ -120,8 +136,9 @@ static bool bad_event_length(const struct check *c)
 	return (info & INTR_VALID) && field_get(info, INTR_TYPE) >= VEVENT_SOFT_INT && (len < 1 || len > 15);
 }
 
-/* ---- 27.2.2, 27.2.3 host state ---- */
+/* ---- 27.2.2, 27.2.3 host state: what an exit could not load must not be promised ---- */
 
+/* FIXED0 has the bits that must be 1 in VMX operation, FIXED1 those that may be (appendix A.7, A.8). */
 static bool bad_host_cr0(const struct check *c)
 {
 	uint64_t cr0 = rd(c, VMCS_HOST_CR0);
@@ -178,6 +195,7 @@ static bool bad_host_pat(const struct check *c)
 
 /* ---- 27.3.1.1 guest control registers ---- */
 
+/* As for the host; an unrestricted guest may have PE and PG clear. */
 static bool bad_cr0_fixed(const struct check *c)
 {
 	uint64_t free = is_unrestricted(c) ? CR0_PE | CR0_PG : 0, cr0 = rd(c, VMCS_GUEST_CR0);
@@ -209,8 +227,13 @@ static bool bad_pcid(const struct check *c)
 	return !is_long_guest(c) && (rd(c, VMCS_GUEST_CR4) & CR4_PCIDE);
 }
 
+/*
+ * Bits above the processor's physical-address width must be 0 as well; those between it and bit 52 are not
+ * checked here.
+ */
 static bool bad_cr3(const struct check *c) { return rd(c, VMCS_GUEST_CR3) & FIELD(63, 52); }
 
+/* LMA is said twice, in EFER and in the entry controls. While paging is on, LME must equal it. */
 static bool bad_efer(const struct check *c)
 {
 	uint64_t efer = rd(c, VMCS_GUEST_IA32_EFER);
@@ -244,8 +267,15 @@ static bool bad_sysenter(const struct check *c)
 	return !is_canonical(rd(c, VMCS_GUEST_SYSENTER_ESP)) || !is_canonical(rd(c, VMCS_GUEST_SYSENTER_EIP));
 }
 
-/* ---- 27.3.1.2, 27.3.1.3 segments and descriptor tables ---- */
+/*
+ * ---- 27.3.1.2, 27.3.1.3 segments and descriptor tables ----
+ *
+ * An exit saves and an entry loads the hidden parts of segment registers, without reading a descriptor: so
+ * a guest may have contents that no table of its own describes, and the entry must check what loading a
+ * descriptor would have checked. Virtual-8086 mode has rules of its own, which are not checked here.
+ */
 
+/* Type: bit 3 code, bit 0 accessed. */
 static bool bad_cs_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_CS_RIGHTS), type = rights & SEG_TYPE_MASK;
@@ -255,6 +285,7 @@ static bool bad_cs_type(const struct check *c)
 			      !(data_allowed || (type & 9) == 9));
 }
 
+/* L and D/B both set is reserved: neither 64-bit nor compatibility mode. */
 static bool bad_cs_l_db(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_CS_RIGHTS);
@@ -262,6 +293,7 @@ static bool bad_cs_l_db(const struct check *c)
 	return is_long_guest(c) && (rights & SEG_L) && (rights & SEG_DB);
 }
 
+/* Types 3 and 7: writable data, accessed; 7 expands down. */
 static bool bad_ss_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_SS_RIGHTS), type = rights & SEG_TYPE_MASK;
@@ -269,6 +301,10 @@ static bool bad_ss_type(const struct check *c)
 	return !is_v86(c) && !(rights & SEG_UNUSABLE) && ((type != 3 && type != 7) || !(rights & SEG_S) || !(rights & SEG_P));
 }
 
+/*
+ * The field holds the limit in bytes. With G set it was counted in pages, so the low 12 bits are ones; with
+ * G clear it has 20 bits at most.
+ */
 static bool limit_breaks(uint64_t limit, uint64_t rights)
 {
 	const uint64_t low = FIELD(11, 0), high = FIELD(31, 20);
@@ -287,6 +323,7 @@ static bool bad_limits(const struct check *c)
 	return false;
 }
 
+/* Busy TSS: type 11 (32 or 64 bits), or 3 (16 bits), which long mode does not know. TR cannot be unusable. */
 static bool bad_tr_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_TR_RIGHTS), type = rights & SEG_TYPE_MASK;
@@ -297,6 +334,7 @@ static bool bad_tr_type(const struct check *c)
 
 static bool bad_tr_selector(const struct check *c) { return rd(c, VMCS_GUEST_TR_SELECTOR) & 4; }
 
+/* Type 2: LDT. A guest without one has an unusable LDTR. */
 static bool bad_ldtr_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_LDTR_RIGHTS);
@@ -328,6 +366,7 @@ static bool bad_idtr(const struct check *c)
 
 /* ---- 27.3.1.4 RIP and RFLAGS, 27.3.1.5 non-register state ---- */
 
+/* CS.L decides: only in 64-bit mode may RIP have an upper half. */
 static bool bad_rip(const struct check *c)
 {
 	bool code64 = is_long_guest(c) && (rd(c, VMCS_GUEST_CS_RIGHTS) & SEG_L);
@@ -349,6 +388,7 @@ static bool bad_v86(const struct check *c)
 	return is_v86(c) && (is_long_guest(c) || !(rd(c, VMCS_GUEST_CR0) & CR0_PE));
 }
 
+/* An interrupt cannot be injected where the guest could not take one: inject.c must wait for the window. */
 static bool bad_if(const struct check *c)
 {
 	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO);
@@ -357,6 +397,7 @@ static bool bad_if(const struct check *c)
 	       !(rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 }
 
+/* Bits 8:6 of IA32_VMX_MISC say which of the activity states 1 to 3 exist; 0, active, always does. */
 static bool bad_activity(const struct check *c)
 {
 	enum { HLT = 1, SHUTDOWN = 2, WAIT_SIPI = 3 };
@@ -372,11 +413,13 @@ static bool bad_interruptibility(const struct check *c)
 	return (val & ~FIELD(4, 0)) || ((val & BLOCK_STI) && (val & BLOCK_MOV_SS));
 }
 
+/* The shadow of STI exists only when STI has set IF. */
 static bool bad_sti(const struct check *c)
 {
 	return (rd(c, VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_STI) && !(rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 }
 
+/* MOV SS holds both back, STI interrupts, an NMI handler NMIs (with virtual NMIs, as ours are). */
 static bool bad_blocked_event(const struct check *c)
 {
 	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), type = field_get(info, INTR_TYPE);
@@ -397,6 +440,12 @@ static bool bad_pending_debug(const struct check *c)
 	       is_due != !!(rd(c, VMCS_GUEST_PENDING_DEBUG) & PENDING_DEBUG_BS);
 }
 
+/*
+ * ---- 27.3.1.6 page-directory-pointer-table entries ----
+ *
+ * PAE paging without long mode: the processor keeps the four top entries in registers, and with EPT loads
+ * those from the VMCS. An entry that is present must have its reserved bits clear.
+ */
 static bool bad_pointer(const struct check *c, unsigned index)
 {
 	const uint64_t present = BIT(0), reserved = FIELD(8, 5) | FIELD(2, 1) | FIELD(63, cpu_features.phys_bits);
@@ -418,6 +467,7 @@ static bool bad_link(const struct check *c)
 	return link != ~0ULL && (link & (PAGE_SIZE - 1));
 }
 
+/* All rules, about in the order of the manual. The section in the text is where to read on. */
 struct rule { enum vmcs_field field; bool (*is_broken)(const struct check *); const char *text; };
 
 static const struct rule rules[] = {

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* EPT entries: SDM vol. 3, 29.3.2, tables 29-1 to 29-6. Memory type in bits 5:3 of a leaf; PAT is honoured (bit 6 clear). */
+/*
+ * EPT entries as data for virt/npt.c, which walks and fills the tables of both vendors: SDM vol. 3, 29.3.2
+ * "EPT Translation Mechanism", tables 29-1 to 29-6.
+ *
+ * An EPT entry resembles a page-table entry, but is none: rights are three positive bits (an entry without
+ * any is absent), and a leaf names its memory type in bits 5:3. Bit 6, "ignore PAT", stays clear, so that
+ * the guest's PAT and the type given here combine, as a processor combines PAT and MTRRs. Writable without
+ * readable is a misconfiguration (29.3.3.1).
+ */
 #include "arch/x86/vmx/vmx.h"
 
 #define EPT_READ	BIT(0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What of a vCPU is not a register of the VMCS that get and get_seg know: the MSRs that stay in the processor while it
- * is loaded, and the non-register state (SDM vol. 3, 25.4.2 "Guest Non-Register State") that save and restore carry.
+ * What of a vCPU is not a register of the VMCS that get and get_seg know: the MSRs that stay in the
+ * processor while it is loaded, and the non-register state (SDM vol. 3, 25.4.2 "Guest Non-Register State")
+ * that save and restore carry.
  */
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/insn.h"
@@ -17,6 +18,11 @@
 
 /* ---- Loaded and put ---- */
 
+/*
+ * These MSRs belong to SYSCALL, SWAPGS and RDTSCP. Neither the hypervisor nor the processor at an exit uses
+ * them, so the guest's values stay in the processor across exits and change only when another vCPU comes.
+ * The guest reads and writes them without an exit (MSR bitmap).
+ */
 void vmx_load(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_use(vcpu);
@@ -30,6 +36,7 @@ void vmx_load(struct vcpu *vcpu)
 		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
 }
 
+/* The guest may have written them since the load: read them back. */
 void vmx_put(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vcpu->arch;
@@ -45,6 +52,10 @@ void vmx_put(struct vcpu *vcpu)
 
 /* ---- Saved and restored ---- */
 
+/*
+ * VT-x tells the shadow of MOV SS, which holds NMIs and #DB back as well, from that of STI. Never both
+ * (27.3.1.5).
+ */
 static uint32_t shadow_of(uint64_t blocking)
 {
 	if (blocking & BLOCK_MOV_SS)
@@ -76,6 +87,11 @@ void vmx_save(struct vcpu *vcpu, struct guest_state *state)
 		state->pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + PDPTE_STEP * i);
 }
 
+/*
+ * The activity state is 0, active: a vCPU that is halted or waits for its SIPI is not entered at all (enum
+ * vcpu_state). What the VMCS held of the vCPU's life before goes: an event to inject, open windows, the
+ * rest of a turn.
+ */
 void vmx_restore(struct vcpu *vcpu, const struct guest_state *state)
 {
 	struct vmx_vcpu *vmx = vmx_use(vcpu);

@@ -2,6 +2,10 @@
 /*
  * Host and guest state into the VMCS, and neutral names to its fields: SDM vol. 3, 25.4 "Guest-State Area",
  * 25.5 "Host-State Area".
+ *
+ * The rest of the tree says `virt->get(vcpu, REG_CR0)` and means what the guest would read. This file knows
+ * which field that is, and where the value that hardware needs differs from the value that the guest shall
+ * see.
  */
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/host/cpu.h"
@@ -23,14 +27,20 @@
 #include "hv/vm.h"
 
 /*
- * Bits of CR0 whose change exits, and which the guest reads from the shadow: PE and PG switch modes (exit/cr.c), CD and NW
- * would switch the caches off for everybody, NE has to be 1 in VMX operation whatever the guest wants.
+ * Bits of CR0 whose change exits, and which the guest reads from the shadow: PE and PG switch modes
+ * (exit/cr.c), CD and NW would switch the caches off for everybody, NE has to be 1 in VMX operation
+ * whatever the guest wants.
  */
 #define CR0_TRAPPED	(CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
 #define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
 
 extern char vmx_exit_landing[];		/* switch.asm */
 
+/*
+ * VMREAD, VMWRITE, VMLAUNCH and VMRESUME have no operand that names a VMCS: they use the one that VMPTRLD
+ * made current on this processor. this_cpu()->current says which that is, so that VMPTRLD is needed only
+ * when another vCPU comes.
+ */
 struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx)
 {
 	(void)vmptrld(vmx->vmcs.raw);
@@ -41,9 +51,9 @@ struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx)
 /* ---- The host's side ---- */
 
 /*
- * What the processor loads at each exit (SDM vol. 3, 28.5 "Loading Host State"): all that our code relies on, whatever the
- * guest did to its own. GS leads to this processor's struct cpu; FS and SYSENTER we do not use. RSP is written by
- * switch.asm, at the entry, because it is the stack of whoever called that.
+ * What the processor loads at each exit (SDM vol. 3, 28.5 "Loading Host State"): all that our code relies
+ * on, whatever the guest did to its own. GS leads to this processor's struct cpu; FS and SYSENTER we do not
+ * use. RSP is written by switch.asm, at the entry, because it is the stack of whoever called that.
  */
 static void write_host_state(void)
 {
@@ -69,8 +79,8 @@ static void write_host_state(void)
 /* ---- Controls ---- */
 
 /*
- * XSAVES executes where the control is set, whatever CPUID says: off for a guest that is not shown it (exit/cpuid.c hides it
- * where the processor's compacted format is wrong).
+ * XSAVES executes where the control is set, whatever CPUID says: off for a guest that is not shown it
+ * (exit/cpuid.c hides it where the processor's compacted format is wrong).
  */
 static uint64_t proc2_of(const struct vcpu *vcpu)
 {
@@ -79,9 +89,17 @@ static uint64_t proc2_of(const struct vcpu *vcpu)
 	return vmx_controls.proc2 & ~(is_shown ? 0 : PROC2_XSAVES);
 }
 
+/*
+ * All control fields. The contents of a new VMCS are undefined, so also those that we do not use are written:
+ *
+ *   the error-code mask and match are 0, so that bit 14 of the exception bitmap alone decides about #PF (25.6.3)
+ *   no MSR lists and no CR3 targets
+ *   no event to inject at the first entry
+ *   the link pointer is all ones: there is no shadow VMCS, and any other value fails the entry (27.3.1.5)
+ */
 static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {
-	/* #DB and #AC: delivery loops (exception.c); #MC: the host's. */
+	/* #DB and #AC could be delivered in an endless loop (exit/exception.c); #MC is the host's. */
 	const uint64_t exceptions = BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC);
 	const struct { enum vmcs_field field; uint64_t val; } state[] = {
 		{ VMCS_PIN_CONTROLS, vmx_controls.pin },	{ VMCS_PROC_CONTROLS, vmx->proc_controls },
@@ -107,12 +125,16 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 		vmwrite(VMCS_XSS_EXITING_BITMAP, 0);	/* XSS is always 0: XSAVES needs no exit */
 }
 
-/* Tags are given out once and never again: a guest's stale translations can then not meet another's. */
+/*
+ * The processor tags translations with the VPID of the vCPU that made them, and uses those with the current
+ * VPID only (SDM vol. 3, 29.4 "Caching Translation Information"). VPID 0 is the host's. A VPID is given to
+ * one vCPU and never again, so that a new guest cannot meet translations of one that is gone.
+ */
 static uint16_t next_vpid(void)
 {
 	static uint16_t last;
 
-	if (++last == 0) {	/* all 65,535 used up: start over with a clean slate */
+	if (++last == 0) {	/* all 65,535 are used up: forget every translation, then begin again at 1 */
 		if (vmx_controls.proc2 & PROC2_VPID)
 			invvpid(INVVPID_ALL, 0);
 		last = 1;
@@ -121,11 +143,12 @@ static uint16_t next_vpid(void)
 }
 
 /*
- * A VMCS is memory that the processor keeps to itself: its first word says which layout (the revision of this processor),
- * VMCLEAR makes it a new one, and from VMPTRLD on only VMREAD and VMWRITE reach it (SDM vol. 3, 25.1 "Overview").
+ * A VMCS is memory that the processor keeps to itself: its first word says which layout (the revision of
+ * this processor), VMCLEAR makes it a new one, and from VMPTRLD on only VMREAD and VMWRITE reach it (SDM
+ * vol. 3, 25.1 "Overview").
  *
- * PAUSE exits only where siblings can be waited for. In the CR4 mask is every bit that the guest may not change by itself:
- * those it may not have at all, and those whose change needs us.
+ * PAUSE exits only where siblings can be waited for. In the CR4 mask is every bit that the guest may not
+ * change by itself: those it may not have at all, and those whose change needs us.
  */
 int vmx_vcpu_create(struct vcpu *vcpu)
 {
@@ -138,6 +161,7 @@ int vmx_vcpu_create(struct vcpu *vcpu)
 		return -1;
 	}
 	vmx->vmcs = ptr_hpa(vmcs);
+	/* From here on a failure returns at once: vmx_vcpu_destroy accepts what is half built. */
 	vmx->io_bitmaps = page_alloc_contiguous(IO_BITMAP_BYTES / PAGE_SIZE);
 	vmx->msr_bitmap = page_alloc();
 	if (!vmx->io_bitmaps || !vmx->msr_bitmap)
@@ -150,6 +174,7 @@ int vmx_vcpu_create(struct vcpu *vcpu)
 	vmx->cr0_mask = CR0_TRAPPED;
 	vmx->cr4_mask = ~cr4_guest_owned(vcpu);
 
+	/* In this order: the revision, VMCLEAR, VMPTRLD (by vmx_use), and only then VMWRITE. */
 	*vmcs = vmx_caps.revision;
 	if (!vmclear(vmx->vmcs.raw))
 		return -1;
@@ -167,7 +192,8 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 	if (!vmx)
 		return;
 	if (vmx->vmcs.raw) {
-		(void)vmclear(vmx->vmcs.raw);	/* the processor may still cache it */
+		/* The processor may hold parts of the VMCS and write them back later: into somebody else's page. */
+		(void)vmclear(vmx->vmcs.raw);
 		page_free(hpa_ptr(vmx->vmcs));
 	}
 	if (this_cpu()->current == vmx)
@@ -193,7 +219,12 @@ static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
 	[REG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,
 };
 
-/* The VMX-preemption timer, in units of 2^n ticks. It counts in the guest only, and its value is saved at exits. */
+/*
+ * The VMX-preemption timer counts down while the guest runs, one step for 2^n ticks of the TSC (n from
+ * IA32_VMX_MISC), and exits at 0 even when the guest holds interrupts back (SDM vol. 3, 26.5.1
+ * "VMX-Preemption Timer"). It has 32 bits: "never" becomes the longest count, and the scheduler asks again
+ * after that.
+ */
 bool vmx_limit_turn(struct vcpu *vcpu, uint64_t ticks)
 {
 	const uint64_t longest = 0xffffffffULL;
@@ -206,7 +237,10 @@ bool vmx_limit_turn(struct vcpu *vcpu, uint64_t ticks)
 	return true;
 }
 
-/* STI and MOV SS hold interrupts back for one instruction; it is over. The field's other bits are about NMIs and SMIs. */
+/*
+ * STI and MOV SS hold interrupts back for one instruction; it is over. The field's other bits are about
+ * NMIs and SMIs.
+ */
 void vmx_end_shadow(struct vcpu *vcpu)
 {
 	vmx_use(vcpu);
@@ -220,8 +254,8 @@ void vmx_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
 }
 
 /*
- * What the guest would read. For most registers that is the field; of CR0 and CR4 the processor holds other values in the
- * bits that we keep from the guest.
+ * What the guest would read. For most registers that is the field; of CR0 and CR4 the processor holds other
+ * values in the bits that we keep from the guest.
  */
 uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
 {
@@ -253,18 +287,21 @@ static void reload_pdptes(struct vcpu *vcpu)
 		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pointers[i]);
 }
 
+/*
+ * The entry control "IA-32e mode guest" and EFER.LMA say the same thing twice, and the entry fails when they differ
+ * (27.3.1.1): so they are written together.
+ */
 static void set_efer(struct vmx_vcpu *vmx, uint64_t val)
 {
-	/* The entry control must agree with LMA. */
 	vmx->entry_controls = (vmx->entry_controls & ~ENTRYC_IA32E_GUEST) | (val & EFER_LMA ? ENTRYC_IA32E_GUEST : 0);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx->entry_controls);
 	vmwrite(VMCS_GUEST_IA32_EFER, val);
 }
 
 /*
- * What the guest shall read from now on. The values were checked (exit/cr.c, exit/msr.c): here they become what VMX
- * operation allows. Bits that IA32_VMX_CR0_FIXED0 and CR4_FIXED0 want are set, those that FIXED1 forbids are clear (SDM
- * vol. 3, appendix A.7 and A.8), and the shadows show the guest its own.
+ * What the guest shall read from now on. The values were checked (exit/cr.c, exit/msr.c): here they become
+ * what VMX operation allows. Bits that IA32_VMX_CR0_FIXED0 and CR4_FIXED0 want are set, those that FIXED1
+ * forbids are clear (SDM vol. 3, appendix A.7 and A.8), and the shadows show the guest its own.
  */
 void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 {
@@ -273,14 +310,20 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 	switch (reg) {
 	case REG_CR0:
 		vmwrite(VMCS_CR0_SHADOW, val);
-		/* Fixed bits, less PE and PG; caches stay on whatever the guest says. */
+		/*
+		 * PE and PG are fixed to 1 in IA32_VMX_CR0_FIXED0, but free for an unrestricted guest. CD
+		 * and NW stay clear: the caches are shared with the host and other guests.
+		 */
 		val = (val | (vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG))) & vmx_caps.cr0_fixed1 & ~(CR0_CD | CR0_NW);
 		vmwrite(VMCS_GUEST_CR0, val);
 		reload_pdptes(vcpu);
 		break;
 	case REG_CR4:
 		vmwrite(VMCS_CR4_SHADOW, val);
-		/* A machine check while the guest runs must reach us: without MCE it would shut the processor down. */
+		/*
+		 * A machine check while the guest runs must reach us: without MCE it would shut the
+		 * processor down.
+		 */
 		vmwrite(VMCS_GUEST_CR4, (val | CR4_MCE | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
 		reload_pdptes(vcpu);
 		break;
@@ -297,7 +340,10 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 	}
 }
 
-/* Segment fields of one kind lie two apart, in our enum's order (appendix B). */
+/*
+ * The fields of one kind (selectors, bases, limits, access rights) have encodings that lie two apart, in
+ * the order of enum guest_seg (appendix B). GDTR and IDTR have base and limit only.
+ */
 #define SEG_STEP	2U
 
 void vmx_get_seg(struct vcpu *vcpu, enum guest_seg index, struct segment *seg)
@@ -327,6 +373,13 @@ void vmx_set_seg(struct vcpu *vcpu, enum guest_seg index, const struct segment *
 	vmwrite(VMCS_GUEST_ES_RIGHTS + step, seg->rights);
 }
 
+/*
+ * Forget the translations of this guest. The processor caches two kinds that matter here: through the EPT
+ * tables, tagged with the EPT pointer, which INVEPT removes, and through the guest's own page tables,
+ * tagged with the VPID, which INVVPID removes (SDM vol. 3, 29.4.3 "Invalidating Cached Translation
+ * Information"). The caller may have changed either: an EPT entry, or a control register whose change
+ * flushes on a processor without a hypervisor. Only this processor forgets.
+ */
 void vmx_flush(struct vcpu *vcpu)
 {
 	const struct vmx_vcpu *vmx = vcpu->arch;

@@ -2,10 +2,20 @@
 ;
 ; unsigned vmx_switch(struct vcpu *vcpu /* rdi */, struct vmx_vcpu *vmx /* rsi */)
 ;
-; Enter the guest and come back at the exit: to its C caller this is a function call. It returns 0 after an exit. When
-; the entry itself fails, it returns 1 for VMfailInvalid, 2 for VMfailValid (SDM vol. 3, 31.2 "Conventions"). Only the
-; general registers change hands here; RSP, RIP, RFLAGS, control registers and segments are the VMCS's, the rest is not
-; ours to touch.
+; Enter the guest and come back at the exit: to its C caller this is a function call. It returns 0 after an
+; exit. When the entry itself fails, it returns 1 for VMfailInvalid, 2 for VMfailValid (SDM vol. 3, 31.2
+; "Conventions").
+;
+; The processor switches RIP, RSP, RFLAGS, control registers, segments and some MSRs by itself, from and to
+; the VMCS. It does not touch the other fifteen general registers: at an exit they still hold the guest's
+; values, and at an entry the guest finds there what we left. Exchanging those is all that happens here.
+; Vector registers and the SYSCALL MSRs keep the guest's values while we run (virt/load.c).
+;
+; No interrupt can come in between: interrupts are off in the hypervisor, and each exit clears RFLAGS.
+;
+; The stack while the guest runs, downwards from HOST_RSP + 56:
+;
+;	return address, RBP, RBX, R12, R13, R14, R15, and at HOST_RSP itself the pointer to the vCPU
 ;
 ; struct vcpu begins with the sixteen general registers in encoding order, RSP's slot unused, then arch;
 ; struct vmx_vcpu begins with host_rsp and launched. vmx/backend.c asserts these offsets.
@@ -30,6 +40,8 @@ global vmx_switch
 global vmx_exit_landing
 
 vmx_switch:
+	; What the C calling convention says a function must preserve; the caller expects nothing of the
+	; other registers.
 	push	rbp
 	push	rbx
 	push	r12
@@ -38,13 +50,18 @@ vmx_switch:
 	push	r15
 	push	rdi			; the exit finds the vCPU here
 
-	cmp	rsp, [rsi]		; the same depth as last time: the field still holds it
+	; At the exit the processor loads RSP from HOST_RSP. The run loop calls from the same depth each
+	; time, so the field mostly holds the right value already; host_rsp is our copy of it, and saves a
+	; VMWRITE.
+	cmp	rsp, [rsi]
 	je	.host_rsp_known
 	mov	[rsi], rsp
 	mov	eax, VMCS_HOST_RSP
 	vmwrite	rax, rsp
 .host_rsp_known:
-	cmp	qword [rsi + LAUNCHED], 0	; the flags live until the branch below: MOV leaves them alone
+	; Which of the two instructions enters is decided before the guest's registers arrive, because
+	; afterwards none is free. The answer waits in ZF until the branch below: MOV does not change flags.
+	cmp	qword [rsi + LAUNCHED], 0
 	mov	rax, [rdi + RAX_]
 	mov	rcx, [rdi + RCX_]
 	mov	rdx, [rdi + RDX_]
@@ -59,27 +76,39 @@ vmx_switch:
 	mov	r13, [rdi + 104]
 	mov	r14, [rdi + 112]
 	mov	r15, [rdi + 120]
-	mov	rdi, [rdi + RDI_]
+	mov	rdi, [rdi + RDI_]	; last: it was the pointer
 	jz	.launch
-	vmresume
+	vmresume			; on success execution goes on at vmx_exit_landing, after the exit
 	jmp	.failed
+
+	; A VMCS that was cleared is entered with VMLAUNCH once, from then on with VMRESUME (SDM vol. 3,
+	; 25.1 "Overview"). "Launched" is noted before it is true, for after the exit we would have to note
+	; it each time. Should the launch fail, the VM ends, and nobody reads the note. RDX is borrowed; the
+	; vCPU lies above it on the stack.
 .launch:
-	push	rdx			; a failed launch ends the VM, so "launched" may be said before it is true
+	push	rdx
 	mov	rdx, [rsp + 8]
 	mov	rdx, [rdx + ARCH]
 	mov	qword [rdx + LAUNCHED], 1
 	pop	rdx
 	vmlaunch
 
-.failed:				; no guest ran: our own registers were overwritten, nothing else
+	; The next instruction is reached only when the entry failed: CF is set for VMfailInvalid (no
+	; current VMCS), ZF for VMfailValid (the VM-instruction error field says why). No guest ran, and
+	; vcpu->gpr is unchanged. The guest's values in our registers do no harm: the pops below restore
+	; those that matter to the caller.
+.failed:
 	pop	rdi
-	mov	eax, 1			; MOV leaves the flags alone
+	mov	eax, 1			; POP and MOV do not change flags
 	jc	vmx_exit_landing.return
 	mov	eax, 2
 	jmp	vmx_exit_landing.return
 
+	; The exit lands here: HOST_RIP points to this label, HOST_RSP to the frame that the entry built.
+	; All fifteen registers are the guest's, so the first instruction must get hold of the vCPU without
+	; losing one: it exchanges RDI with the pointer on the stack.
 align 16
-vmx_exit_landing:			; RSP is what HOST_RSP said: our frame, the vCPU on top
+vmx_exit_landing:
 	xchg	rdi, [rsp]
 	mov	[rdi + RAX_], rax
 	mov	[rdi + RCX_], rcx
@@ -96,7 +125,7 @@ vmx_exit_landing:			; RSP is what HOST_RSP said: our frame, the vCPU on top
 	mov	[rdi + 112], r14
 	mov	[rdi + 120], r15
 	pop	qword [rdi + RDI_]	; the guest's RDI, exchanged above
-	xor	eax, eax
+	xor	eax, eax		; 0: the guest ran and exited
 .return:
 	pop	r15
 	pop	r14

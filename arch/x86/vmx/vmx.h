@@ -14,7 +14,15 @@
 #include "arch/x86/virt/npt.h"
 #include "hv/addr.h"
 
-/* X(encoding, identifier, "text", kind): kind G guest state, H host state, C control, R read-only data. */
+/*
+ * The fields that we use. X(encoding, identifier, "text", kind): kind G guest state, H host state, C
+ * control, R read-only data (what an exit reports).
+ *
+ * An encoding is not an address: VMREAD and VMWRITE take it as a name. It is built from bits (SDM vol. 3,
+ * 25.11.2 "VMREAD, VMWRITE, and Encodings of VMCS Fields"): 14:13 the width (0: 16 bits, 1: 64, 2: 32, 3:
+ * natural, that is 64 for us), 11:10 the type (0: control, 1: read-only data, 2: guest state, 3: host
+ * state), 9:1 a running number, bit 0 the upper half of a 64-bit field in 32-bit code.
+ */
 #define VMX_FIELDS(X)									\
 	X(0x0000, VPID,				"virtual-processor identifier",		C)	\
 	X(0x0800, GUEST_ES_SELECTOR,		"guest ES selector",			G)	\
@@ -145,7 +153,12 @@ struct vmcs_field_info { uint32_t encoding; char kind; const char *name; };
 extern const struct vmcs_field_info vmcs_fields[];
 extern const uint32_t vmcs_field_count;
 
-/* Exit reasons, appendix C. X(number, identifier, "text", handler); NULL: our controls never ask for it. */
+/*
+ * Exit reasons, appendix C. X(number, identifier, "text", handler): the one place that says who handles
+ * which exit on Intel's processors. NULL: our controls never ask for it. A vmx_ handler is an adapter in
+ * exits.c, the others are neutral. exit_undefined injects #UD: instructions that the guest has not been
+ * told about (the VMX instructions, GETSEC, and others), and for which the processor exits unasked.
+ */
 #define VMX_EXITS(X)									\
 	X(0,  EXCEPTION_NMI,		"Exception or NMI",		vmx_exit_exception)	\
 	X(1,  EXTERNAL_INTERRUPT,	"External interrupt",		vmx_exit_irq)		\
@@ -225,13 +238,15 @@ enum vmx_exit_reason {
 #define EXIT_REASON_BASIC	FIELD(15, 0)
 #define EXIT_REASON_ENTRY_FAIL	BIT(31)
 
-/* Pin-based controls, 25.6.1 */
+/* ---- Bits of the five control words; which of them we set, and why, is in controls.c ---- */
+
+/* Pin-based controls, 25.6.1: events that do not come from the guest's instructions. */
 #define PIN_EXTERNAL_INTERRUPT	BIT(0)
 #define PIN_NMI			BIT(3)
 #define PIN_VIRTUAL_NMI		BIT(5)
 #define PIN_PREEMPTION_TIMER	BIT(6)
 
-/* Primary processor-based controls, 25.6.2 */
+/* Primary processor-based controls, 25.6.2: most bits make the instruction that they are named after exit. */
 #define PROC_INTERRUPT_WINDOW	BIT(2)
 #define PROC_TSC_OFFSETTING	BIT(3)
 #define PROC_HLT		BIT(7)
@@ -252,7 +267,7 @@ enum vmx_exit_reason {
 #define PROC_PAUSE		BIT(30)
 #define PROC_SECONDARY		BIT(31)
 
-/* Secondary processor-based controls, 25.6.2 */
+/* Secondary processor-based controls, 25.6.2: features. They count only while PROC_SECONDARY is set. */
 #define PROC2_EPT		BIT(1)
 #define PROC2_RDTSCP		BIT(3)
 #define PROC2_VPID		BIT(5)
@@ -261,7 +276,7 @@ enum vmx_exit_reason {
 #define PROC2_INVPCID		BIT(12)
 #define PROC2_XSAVES		BIT(20)
 
-/* VM-exit controls, 25.7.1 */
+/* VM-exit controls, 25.7.1: what an exit saves of the guest and loads of the host. */
 #define EXITC_SAVE_DEBUG	BIT(2)
 #define EXITC_HOST_64		BIT(9)
 #define EXITC_ACK_INTERRUPT	BIT(15)
@@ -271,20 +286,20 @@ enum vmx_exit_reason {
 #define EXITC_LOAD_EFER		BIT(21)
 #define EXITC_SAVE_TIMER	BIT(22)
 
-/* VM-entry controls, 25.8.1 */
+/* VM-entry controls, 25.8.1: what an entry loads of the guest. */
 #define ENTRYC_LOAD_DEBUG	BIT(2)
 #define ENTRYC_IA32E_GUEST	BIT(9)
 #define ENTRYC_LOAD_PAT		BIT(14)
 #define ENTRYC_LOAD_EFER	BIT(15)
 
-/* Interruption-information fields, 25.8.3 and 25.9.2 */
+/* One layout for an event, whether an exit reports it or an entry delivers it: 25.8.3, 25.9.2 and 25.9.3. */
 #define INTR_VECTOR		FIELD(7, 0)
 #define INTR_TYPE		FIELD(10, 8)
 #define INTR_HAS_ERROR		BIT(11)
 #define INTR_NMI_UNBLOCK	BIT(12)
 #define INTR_VALID		BIT(31)
 
-/* Interruptibility state, 25.4.2 */
+/* Interruptibility state, 25.4.2: what holds interrupts or NMIs back at this moment, apart from RFLAGS.IF. */
 #define BLOCK_STI		BIT(0)
 #define BLOCK_MOV_SS		BIT(1)
 #define BLOCK_SMI		BIT(2)
@@ -316,16 +331,22 @@ enum vmx_exit_reason {
 #define EPT_CAP_INVVPID		BIT(32)
 #define EPT_CAP_INVVPID_SINGLE	BIT(41)
 
+/*
+ * EPT pointer, 25.6.11: below the root's address, the memory type of the tables and the length of the walk
+ * less 1.
+ */
 #define EPTP_WB			6ULL
 #define EPTP_WALK4		(3ULL << 3)
 
+/* What VT-x keeps for each vCPU: struct vcpu's `arch`. */
 struct vmx_vcpu {
 	uint64_t host_rsp;			/* switch.asm: what HOST_RSP holds; rewritten only when it changes */
-	uint64_t launched;			/* switch.asm: VMRESUME it, the first VMLAUNCH is done */
+	uint64_t launched;			/* switch.asm: not 0 once VMLAUNCH was executed; from then on VMRESUME */
 	hpa_t    vmcs;
 	uint16_t vpid;
-	uint8_t  failed;			/* why VMLAUNCH or VMRESUME did not enter: 1 VMfailInvalid, 2 VMfailValid */
-	uint64_t proc_controls;			/* copy of PROC_CONTROLS */
+	uint8_t  failed;			/* VMLAUNCH or VMRESUME failed: 1 VMfailInvalid, 2 VMfailValid */
+	/* Copies of fields that we alone change: they are written when they change, and never read. */
+	uint64_t proc_controls;
 	uint64_t entry_controls;
 	uint64_t cr0_mask, cr4_mask;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs;	/* while another vCPU is loaded */
@@ -383,7 +404,10 @@ void vmx_enter(struct vcpu *vcpu);
 void vmx_flush(struct vcpu *vcpu);
 void vmx_dump(struct vcpu *vcpu);
 
-/* After an exit with valid IDT-vectoring information: the event it cut short becomes vcpu->pending again (inject.c). */
+/*
+ * After an exit with valid IDT-vectoring information: the event it cut short becomes vcpu->pending again
+ * (inject.c).
+ */
 void vmx_take_vectoring(struct vcpu *vcpu, uint32_t info);
 
 void vmx_io_bitmap_fill(uint8_t *bitmaps);
