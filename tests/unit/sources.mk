@@ -2,6 +2,7 @@
 # UNIT_name := the sources that tests/unit/test_name.c links. A test that needs half the tree tests something that knows too much.
 
 PAGE_FAKE := tests/unit/fake/page_fake.c hv/account.c
+INSN_FAKE := tests/unit/fake/insn_fake.c
 UNIT_insn := arch/x86/emulate/insn.c hv/lib/format.c
 UNIT_alu := arch/x86/emulate/alu.c
 VCPU_FAKE := tests/unit/fake/vcpu_fake.c $(PAGE_FAKE) tests/unit/fake/log_fake.c hv/gpm.c hv/bus.c \
@@ -10,7 +11,7 @@ VCPU_FAKE += arch/x86/virt/npt.c arch/x86/svm/npt_format.c
 UNIT_walk := $(VCPU_FAKE)
 OPERANDS := arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
 MMIO := $(addprefix arch/x86/exit/,mmio.c mmio_forms.c mmio_stack.c mmio_string.c mmio_hole.c mmio_vector.c mmio_x87.c) \
-        arch/x86/host/fpu_area.c arch/x86/host/x87.c tests/unit/fake/fpu_fake.c $(OPERANDS)
+        arch/x86/host/fpu_area.c arch/x86/host/x87.c tests/unit/fake/fpu_fake.c $(INSN_FAKE) $(OPERANDS)
 UNIT_mmio := $(MMIO)
 UNIT_native := tests/unit/fake/native_cpu.c $(MMIO)
 UNIT_pio := arch/x86/exit/pio.c $(OPERANDS)
@@ -23,7 +24,7 @@ UNIT_state := hv/state.c
 UNIT_turn := hv/turn.c
 UNIT_restart := hv/restart.c
 UNIT_vm := hv/vm.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
-           hv/memdisk.c tests/unit/fake/cpu_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
+           hv/memdisk.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
 UNIT_sched := hv/sched.c hv/turn.c hv/restart.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c tests/unit/fake/cpu_fake.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
@@ -62,14 +63,14 @@ UNIT_virtio_mmio := $(VIO_TEST)
 UNIT_virtio_state := hv/virtio/blk.c hv/virtio/console.c hv/virtio/rng.c $(VIO_TEST)
 UNIT_virtio_console := hv/virtio/console.c $(VIO_TEST)
 UNIT_virtio_blk := hv/virtio/blk.c $(VIO_TEST)
-UNIT_virtio_rng := hv/virtio/rng.c $(VIO_TEST)
+UNIT_virtio_rng := hv/virtio/rng.c $(INSN_FAKE) $(VIO_TEST)
 UNIT_pvclock := arch/x86/exit/pvclock.c
 UNIT_mtrr := arch/x86/exit/mtrr.c $(VCPU_FAKE)
 UNIT_cpuid := arch/x86/exit/cpuid.c $(VCPU_FAKE)
-POLICY := arch/x86/exit/cpuid.c arch/x86/exit/msr.c arch/x86/exit/mtrr.c arch/x86/exit/cr.c arch/x86/exit/xsetbv.c
+POLICY := arch/x86/exit/cpuid.c arch/x86/exit/msr.c arch/x86/exit/mtrr.c arch/x86/exit/cr.c arch/x86/exit/xsetbv.c $(INSN_FAKE)
 UNIT_policy := $(POLICY) arch/x86/exit/mmio_hole.c $(VCPU_FAKE)
 UNIT_guest_state := arch/x86/virt/guest_state.c
-UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c
+UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_hypercall := arch/x86/exit/hypercall.c hv/timer.c hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c) arch/x86/virt/inject.c $(OPERANDS)
@@ -78,13 +79,15 @@ UNIT_gpm := hv/gpm.c $(PAGE_FAKE)
 UNIT_account := hv/gpm.c hv/memdisk.c arch/x86/virt/npt.c arch/x86/vmx/npt_format.c $(PAGE_FAKE)
 UNIT_caps := arch/x86/virt/caps.c hv/lib/format.c
 UNIT_inject := arch/x86/virt/inject.c
+VMCS_FAKE := tests/unit/fake/vmcs_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_vmx_explain := arch/x86/vmx/explain.c
 UNIT_vmx_decode := arch/x86/vmx/decode.c
 UNIT_vmx_inject := $(addprefix arch/x86/vmx/,inject.c decode.c state.c) arch/x86/virt/inject.c arch/x86/exit/dr.c \
-                   tests/unit/fake/vmcs_fake.c tests/unit/fake/cpu_fake.c $(VCPU_FAKE)
+                   $(VMCS_FAKE) $(VCPU_FAKE)
+UNIT_vmx_exits := arch/x86/vmx/exits.c arch/x86/vmx/decode.c tests/unit/fake/exits_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
 UNIT_vmx_controls := arch/x86/vmx/controls.c arch/x86/vmx/bitmaps.c
 UNIT_svm_decode := arch/x86/svm/decode.c arch/x86/emulate/insn.c hv/lib/format.c
-UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c decode.c state.c controls.c quirks.c) arch/x86/virt/inject.c arch/x86/exit/dr.c $(VCPU_FAKE)
+UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c decode.c state.c controls.c quirks.c) arch/x86/virt/inject.c arch/x86/exit/dr.c $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_svm_explain := arch/x86/svm/explain.c
 UNIT_svm_layout := arch/x86/svm/bitmaps.c arch/x86/svm/controls.c
 UNIT_format := hv/lib/format.c
