@@ -134,7 +134,8 @@ static void test_codes(void **unused)
 {
 	static const struct { uint64_t code; uint32_t row; } rows[] = {
 		{ 0xa4, 0xa4 }, { 0xa5, SVM_ROW_UNKNOWN }, { 0x3ff, SVM_ROW_UNKNOWN }, { 0x400, SVM_ROW_HIGH },
-		{ 0x403, SVM_ROW_HIGH + 3 }, { 0x404, SVM_ROW_UNKNOWN }, { 0xfffffffe, SVM_ROW_UNKNOWN },
+		{ 0x403, SVM_ROW_HIGH + 3 }, { 0x404, SVM_ROW_UNKNOWN }, { 0x405, SVM_ROW_UNKNOWN },
+		{ 0x4a5, SVM_ROW_UNKNOWN }, { 0xfffffffe, SVM_ROW_UNKNOWN },
 		{ 0xffffffff, SVM_ROW_REFUSED }, { ~0ULL, SVM_ROW_REFUSED },
 	};
 
@@ -153,11 +154,18 @@ static void test_refused(void **unused)
 {
 	(void)unused;
 	*fake_vm_log = '\0';
-	vmcb.save.cr0 = CR0_NW;		/* NW without CD */
+	vmcb.save.efer = EFER_SVME | EFER_LME;
+	vmcb.control.intercept_vector4 = INTERCEPT_VMRUN;
+	vmcb.control.guest_asid = 1;
+	vmcb.save.cr0 = CR0_NW;		/* NW without CD: the one thing that is wrong */
 	leave(~0ULL, 0, 0, 0);
 	assert_int_equal(handle(), EXIT_STOP);
 	assert_true(fake.is_killed);
 	assert_non_null(strstr(fake_vm_log, "cr0 = 0x20000000"));
+	assert_non_null(strstr(fake_vm_log, ": 1 rule broken (APM"));
+	memset(&vmcb, 0xff, sizeof(vmcb));	/* more than are told one by one */
+	leave(~0ULL, 0, 0, 0);
+	assert_int_equal(handle(), EXIT_STOP);
 	assert_non_null(strstr(fake_vm_log, "rules broken (APM"));
 }
 
@@ -203,6 +211,22 @@ static void test_length_by_bytes(void **unused)
 		assert_int_equal(handle(), EXIT_RESUME);	/* the guest executes what is there now */
 		assert_int_equal(fake.injected, 0);
 	}
+}
+
+/* REX is a prefix in 64-bit mode, and INC or DEC elsewhere. */
+static void test_length_in_64_bit_mode(void **unused)
+{
+	static const uint8_t rex_cpuid[] = { 0x48, 0x0f, 0xa2 };
+
+	(void)unused;
+	svm_features = (struct svm_features){ 0 };
+	put_code(rex_cpuid, sizeof(rex_cpuid));
+	leave(0x72, 0, 0, 0);
+	assert_int_equal(fake.vcpu.exit.reason, SVM_ROW_CHANGED);
+	fake.regs[REG_EFER] = EFER_LMA | EFER_LME;
+	fake.segs[SEG_CS].rights |= SEG_L;
+	leave(0x72, 0, 0, 0);
+	assert_int_equal(fake.vcpu.exit.insn_len, 3);
 }
 
 /* Bytes that are no instruction, or that are not there: what the processor would do when it fetches them. */
@@ -337,6 +361,7 @@ static void test_cr(void **unused)
 static void test_cr_by_bytes(void **unused)
 {
 	static const uint8_t mov_to_cr4[] = { 0x0f, 0x22, 0xe3 }, mov_from_cr4[] = { 0x0f, 0x20, 0xe3 };
+	static const uint8_t smsw[] = { 0x0f, 0x01, 0xe1 };
 
 	(void)unused;
 	svm_features = (struct svm_features){ 0 };
@@ -348,6 +373,9 @@ static void test_cr_by_bytes(void **unused)
 	assert_int_equal(fake.vcpu.exit.insn_len, 3);
 	put_code(mov_from_cr4, sizeof(mov_from_cr4));
 	assert_int_equal(leave_and_handle(0x14, 0, 0, 0), EXIT_RESUME);
+	assert_null(exits_fake.name);
+	put_code(smsw, sizeof(smsw));		/* a read of CR0, but CR4 was read */
+	assert_int_equal(leave_and_handle(0x04, 0, 0, 0), EXIT_RESUME);
 	assert_null(exits_fake.name);
 	fake.segs[SEG_CS].base = FAKE_RAM;
 	assert_int_equal(leave_and_handle(0x14, 0, 0, 0), EXIT_STOP);
@@ -585,6 +613,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_rows), TEST(test_codes), TEST(test_refused), TEST(test_length_by_next_rip), TEST(test_length_by_bytes),
+		TEST(test_length_in_64_bit_mode),
 		TEST(test_no_bytes), TEST(test_interrupted), TEST(test_ports), TEST(test_msr_direction), TEST(test_npf),
 		TEST(test_cr), TEST(test_cr_by_bytes), TEST(test_msw_in_memory), TEST(test_smsw_register), TEST(test_dr),
 		TEST(test_exceptions), TEST(test_debug), TEST(test_host_events), TEST(test_iret), TEST(test_task_switch),

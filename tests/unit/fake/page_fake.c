@@ -8,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/lib/util.h"
 #include "hv/page.h"
 
 uint64_t page_fake_limit = UINT64_MAX;
 uint64_t page_fake_used;
+
+static struct { void *page; size_t size; } last[4];	/* taken and not given back, of the last few */
+static unsigned next;
 
 static void *take(size_t align, size_t size)
 {
@@ -23,6 +27,9 @@ static void *take(size_t align, size_t size)
 	if (!page)
 		return NULL;
 	page_fake_used += size;
+	last[next].page = page;
+	last[next].size = size;
+	next = (next + 1) % countof(last);
 	return memset(page, 0, size);
 }
 
@@ -30,7 +37,16 @@ static void give(void *page, size_t size)
 {
 	if (page)
 		page_fake_used -= size;
+	for (unsigned i = 0; i < countof(last); i++)
+		if (last[i].page == page)
+			last[i].page = NULL;
 	free(page);
+}
+
+void page_fake_free_all(void)
+{
+	for (unsigned i = 0; i < countof(last); i++)
+		give(last[i].page, last[i].size);
 }
 
 uint64_t page_free_large_bytes(void) { return page_fake_limit - page_fake_used; }

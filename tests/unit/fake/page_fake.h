@@ -5,3 +5,4 @@
 
 extern uint64_t page_fake_limit;	/* bytes there are; UINT64_MAX by default */
 extern uint64_t page_fake_used;		/* 0 again when everything was freed */
+void page_fake_free_all(void);		/* what a panic left behind: at most the last few pages that were taken */

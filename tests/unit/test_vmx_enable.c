@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* May we, can we: VT-x on processors whose firmware or silicon says yes, no and not like this. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/msr.h"
+#include "arch/x86/vmx/vmx.h"
+#include "arch/x86/vmx/vmx_cpu.h"
+#include "cpu_fake.h"
+#include "hv/lib/util.h"
+#include "hv/page.h"
+#include "insn_fake.h"
+#include "log_fake.h"
+#include "page_fake.h"
+#include "panic_fake.h"
+#include "vmcs_fake.h"
+
+#define LOCKED	1ULL	/* IA32_FEATURE_CONTROL, SDM vol. 4: bit 0 lock, 1 VMX in SMX, 2 VMX outside it */
+#define IN_TXT	2ULL
+#define OUTSIDE	4ULL
+
+struct cpu_features cpu_features;
+
+/* A Skylake: SDM vol. 3, appendix A, and what such a machine reports. */
+static const struct { uint32_t msr; uint64_t val; } skylake[] = {
+	{ 0x480, 0x00da040000000004 }, { 0x481, 0x0000007f00000016 }, { 0x482, 0xfff9fffe0401e172 },
+	{ 0x483, 0x01ffffff00036dff }, { 0x484, 0x0003ffff000011ff }, { 0x485, 0x000000007004c1e7 },
+	{ 0x486, 0x80000021 }, { 0x487, 0xffffffff }, { 0x488, 0x2000 }, { 0x489, 0x003767ff },
+	{ 0x48b, 0x02177fff00000000 }, { 0x48c, 0x00000f0106734141 },
+	{ 0x48d, 0x0000007f00000016 }, { 0x48e, 0xfff9fffe04006172 }, { 0x48f, 0x01ffffff00036dfb },
+	{ 0x490, 0x0003ffff000011fb },
+};
+
+static void set_msr(uint32_t msr, uint64_t val) { insn_fake_msr(msr)->val = val; }
+
+static int set_up(void **unused)
+{
+	(void)unused;
+	insn_fake_init();
+	cpu_fake_install();
+	for (size_t i = 0; i < countof(skylake); i++)
+		set_msr(skylake[i].msr, skylake[i].val);
+	set_msr(MSR_IA32_FEATURE_CONTROL, LOCKED | OUTSIDE);
+	cpu_features = (struct cpu_features){ .has_vmx = true, .is_intel = true, .has_rdtscp = true, .has_invpcid = true };
+	page_fake_limit = UINT64_MAX;
+	log_fake_lines = 0;
+	*log_fake_last = '\0';
+	return 0;
+}
+
+static const char *refused(void)
+{
+	const char *why_not = "";
+
+	return vmx_supported(&why_not) ? NULL : why_not;
+}
+
+/* ---- The firmware's lock: SDM vol. 3, 24.7 ---- */
+
+static void test_lock(void **unused)
+{
+	static const struct { uint64_t control, want; const char *refusal; } rows[] = {
+		{ LOCKED | OUTSIDE, LOCKED | OUTSIDE, NULL },
+		{ LOCKED | OUTSIDE | IN_TXT, LOCKED | OUTSIDE | IN_TXT, NULL },
+		{ 0, LOCKED | OUTSIDE, NULL },				/* left open: we switch it on, and lock */
+		{ 0xff00, 0xff00 | LOCKED | OUTSIDE, NULL },		/* SENTER's bits stay */
+		{ LOCKED, LOCKED, "TZ-E002 VT-x is disabled and locked" },
+		{ LOCKED | IN_TXT, LOCKED | IN_TXT, "TZ-E004" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		set_msr(MSR_IA32_FEATURE_CONTROL, rows[i].control);
+		if (rows[i].refusal)
+			assert_non_null(strstr(refused(), rows[i].refusal));
+		else
+			assert_null(refused());
+		assert_int_equal(insn_fake_msr(MSR_IA32_FEATURE_CONTROL)->val, rows[i].want);
+	}
+}
+
+/* It is each processor's own, but a user is told once. */
+static void test_lock_is_told_once(void **unused)
+{
+	(void)unused;
+	set_msr(MSR_IA32_FEATURE_CONTROL, 0);
+	assert_null(refused());
+	assert_int_equal(log_fake_lines, 1);
+	assert_non_null(strstr(log_fake_last, "TZ-I003"));
+	cpu_fake.index = 1;
+	set_msr(MSR_IA32_FEATURE_CONTROL, 0);
+	assert_null(refused());
+	assert_int_equal(log_fake_lines, 1);
+	assert_int_equal(insn_fake_msr(MSR_IA32_FEATURE_CONTROL)->val, LOCKED | OUTSIDE);
+}
+
+/* Under some hypervisors the MSR can be read and not written, or is not there at all. */
+static void test_lock_refuses(void **unused)
+{
+	(void)unused;
+	set_msr(MSR_IA32_FEATURE_CONTROL, 0);
+	insn_fake_msr(MSR_IA32_FEATURE_CONTROL)->is_locked = true;
+	assert_non_null(strstr(refused(), "refuses writes"));
+	insn_fake_init();
+	assert_non_null(strstr(refused(), "refuses writes"));
+}
+
+static void test_absent(void **unused)
+{
+	(void)unused;
+	cpu_features.has_vmx = false;
+	assert_non_null(strstr(refused(), "TZ-E001"));
+	assert_int_equal(insn_fake_msr(MSR_IA32_FEATURE_CONTROL)->reads, 0);	/* no such MSR without VT-x */
+}
+
+/* ---- What the processor can do ---- */
+
+/* A.2: bit 55 of IA32_VMX_BASIC says that the TRUE registers are there, and they count. */
+static void test_caps(void **unused)
+{
+	struct vmx_caps caps;
+
+	(void)unused;
+	vmx_caps_read(&caps);
+	assert_int_equal(caps.revision, 4);
+	assert_true(caps.has_true);
+	assert_int_equal(caps.proc, 0xfff9fffe04006172);
+	assert_int_equal(caps.exit, 0x01ffffff00036dfb);
+	assert_int_equal(caps.entry, 0x0003ffff000011fb);
+	assert_int_equal(caps.proc2, 0x02177fff00000000);
+	assert_int_equal(caps.ept_vpid, 0x00000f0106734141);
+	assert_int_equal(caps.misc, 0x7004c1e7);
+	assert_int_equal(caps.cr0_fixed0, 0x80000021);
+	assert_int_equal(caps.cr4_fixed1, 0x003767ff);
+	set_msr(0x480, 0x005a040080000004);	/* bit 31 is always 0 by the manual, and no part of the revision */
+	vmx_caps_read(&caps);
+	assert_int_equal(caps.revision, 4);
+	assert_false(caps.has_true);
+	assert_int_equal(caps.proc, 0xfff9fffe0401e172);
+}
+
+/* A.3.3 and A.10: these two MSRs exist only where controls say so. */
+static void test_caps_of_old_processors(void **unused)
+{
+	struct vmx_caps caps;
+
+	(void)unused;
+	set_msr(0x48e, 0x7ff9fffe04006172);	/* no secondary controls */
+	vmx_caps_read(&caps);
+	assert_int_equal(caps.proc2, 0);
+	assert_int_equal(caps.ept_vpid, 0);
+	assert_int_equal(insn_fake_msr(0x48b)->reads, 0);
+	assert_int_equal(insn_fake_msr(0x48c)->reads, 0);
+	set_msr(0x48e, 0xfff9fffe04006172);
+	set_msr(0x48b, 0x0000000100000000);	/* neither EPT nor VPID */
+	vmx_caps_read(&caps);
+	assert_int_equal(insn_fake_msr(0x48c)->reads, 0);
+}
+
+static void test_ept(void **unused)
+{
+	static const struct { uint64_t lacks; const char *refusal; } rows[] = {
+		{ BIT(6), "four-level" }, { BIT(14), "write-back" }, { BIT(16), "2 MiB" }, { BIT(20), "INVEPT" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		set_msr(0x48c, 0x00000f0106734141 & ~rows[i].lacks);
+		assert_non_null(strstr(refused(), "TZ-E011"));
+		assert_non_null(strstr(refused(), rows[i].refusal));
+	}
+	set_msr(0x48c, BIT(6) | BIT(14) | BIT(16) | BIT(20));	/* nothing else is needed */
+	assert_null(refused());
+}
+
+/* Before Westmere: the missing control is named. */
+static void test_too_old(void **unused)
+{
+	(void)unused;
+	set_msr(0x48b, 0x0000006f00000000);
+	assert_non_null(strstr(refused(), "TZ-E011"));
+	assert_non_null(strstr(refused(), "unrestricted guest"));
+}
+
+/* A guest is offered what the processor has and the controls let it execute: both. */
+static void test_guest_caps(void **unused)
+{
+	(void)unused;
+	assert_null(refused());
+	assert_true(vmx_guest_caps.rdtscp && vmx_guest_caps.invpcid);
+	assert_false(vmx_guest_caps.xsaves);			/* CPUID has none */
+	cpu_features.has_rdtscp = false;
+	cpu_features.has_xsaves = true;
+	set_msr(0x48b, 0x02176fff00000000);			/* no control for INVPCID */
+	assert_null(refused());
+	assert_false(vmx_guest_caps.rdtscp || vmx_guest_caps.invpcid);
+	assert_true(vmx_guest_caps.xsaves);
+}
+
+/* Another processor must be like the first: a vCPU may run on any. */
+static void test_others_must_be_alike(void **unused)
+{
+	(void)unused;
+	assert_null(refused());
+	cpu_fake.index = 1;
+	assert_null(refused());
+	set_msr(0x48c, 0x00000f0106714141);		/* no 1 GiB pages */
+	assert_non_null(strstr(refused(), "differs"));
+	assert_non_null(strstr(refused(), "EPT"));
+	cpu_fake.index = 0;				/* the first would do without */
+	assert_null(refused());
+}
+
+/* ---- On and off ---- */
+
+/* 24.8: CR0 and CR4 have the bits that VMXON asks for; the region begins with the revision, bit 31 clear. */
+static void test_on_and_off(void **unused)
+{
+	struct vmx_cpu *cpu;
+
+	(void)unused;
+	assert_null(refused());
+	insn_fake.cr0 = CR0_PE | CR0_ET | CR0_WP | CR0_PG;
+	insn_fake.cr4 = CR4_PAE;
+	vmx_cpu_on();
+	cpu = cpu_fake.arch;
+	assert_int_equal(insn_fake.cr0, CR0_PE | CR0_ET | CR0_WP | CR0_PG | CR0_NE);
+	assert_int_equal(insn_fake.cr4, CR4_PAE | BIT(13));
+	assert_int_equal(*(uint32_t *)hpa_ptr(cpu->vmxon), 4);
+	vmx_cpu_off();
+	assert_int_equal(insn_fake.cr4, CR4_PAE);
+	page_free(hpa_ptr(cpu->vmxon));
+	page_free(cpu);
+}
+
+static void test_no_memory(void **unused)
+{
+	(void)unused;
+	assert_null(refused());
+	for (uint64_t pages = 0; pages < 2; pages++) {
+		page_fake_limit = pages * PAGE_SIZE;
+		assert_true(PANICS(vmx_cpu_on()));
+		assert_non_null(strstr(panic_fake_text, "no memory"));
+		page_fake_free_all();
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_lock), TEST(test_lock_is_told_once), TEST(test_lock_refuses), TEST(test_absent), TEST(test_caps),
+		TEST(test_caps_of_old_processors), TEST(test_ept), TEST(test_too_old), TEST(test_guest_caps),
+		TEST(test_others_must_be_alike), TEST(test_on_and_off), TEST(test_no_memory),
+	};
+
+	return cmocka_run_group_tests_name("vmx_enable", tests, NULL, NULL);
+}
