@@ -49,8 +49,7 @@ static int set_up(void **unused)
 	set_msr(MSR_IA32_FEATURE_CONTROL, LOCKED | OUTSIDE);
 	cpu_features = (struct cpu_features){ .has_vmx = true, .is_intel = true, .has_rdtscp = true, .has_invpcid = true };
 	page_fake_limit = UINT64_MAX;
-	log_fake_lines = 0;
-	*log_fake_last = '\0';
+	log_fake_init();
 	return 0;
 }
 
@@ -92,7 +91,7 @@ static void test_lock_is_told_once(void **unused)
 	set_msr(MSR_IA32_FEATURE_CONTROL, 0);
 	assert_null(refused());
 	assert_int_equal(log_fake_lines, 1);
-	assert_non_null(strstr(log_fake_last, "TZ-I003"));
+	assert_non_null(strstr(log_fake_text, "TZ-I003"));
 	cpu_fake.index = 1;
 	set_msr(MSR_IA32_FEATURE_CONTROL, 0);
 	assert_null(refused());
@@ -201,6 +200,11 @@ static void test_guest_caps(void **unused)
 	assert_null(refused());
 	assert_false(vmx_guest_caps.rdtscp || vmx_guest_caps.invpcid);
 	assert_true(vmx_guest_caps.xsaves);
+	cpu_features.has_rdtscp = true;
+	set_msr(0x48b, 0x02077ff700000000);			/* none for RDTSCP and XSAVES */
+	assert_null(refused());
+	assert_false(vmx_guest_caps.rdtscp || vmx_guest_caps.xsaves);
+	assert_true(vmx_guest_caps.invpcid);
 }
 
 /* Another processor must be like the first: a vCPU may run on any. */
@@ -225,18 +229,37 @@ static void test_on_and_off(void **unused)
 	struct vmx_cpu *cpu;
 
 	(void)unused;
+	set_msr(0x488, 0x2040);		/* a later processor might ask for more */
 	assert_null(refused());
 	insn_fake.cr0 = CR0_PE | CR0_ET | CR0_WP | CR0_PG;
 	insn_fake.cr4 = CR4_PAE;
 	vmx_cpu_on();
 	cpu = cpu_fake.arch;
 	assert_int_equal(insn_fake.cr0, CR0_PE | CR0_ET | CR0_WP | CR0_PG | CR0_NE);
-	assert_int_equal(insn_fake.cr4, CR4_PAE | BIT(13));
+	assert_int_equal(insn_fake.cr4, CR4_PAE | BIT(13) | BIT(6));
 	assert_int_equal(*(uint32_t *)hpa_ptr(cpu->vmxon), 4);
 	vmx_cpu_off();
-	assert_int_equal(insn_fake.cr4, CR4_PAE);
+	assert_int_equal(insn_fake.cr4, CR4_PAE | BIT(6));
 	page_free(hpa_ptr(cpu->vmxon));
 	page_free(cpu);
+}
+
+/* A user's report says what is there: A.10 of a processor that has little. */
+static void test_report(void **unused)
+{
+	struct vmx_caps caps = { .ept_vpid = BIT(17) | BIT(25) };
+
+	(void)unused;
+	vmx_controls.proc2 = BIT(7);
+	vmx_caps_report(&caps);
+	assert_non_null(strstr(log_fake_text, "caps: VT-x: unrestricted guest yes, EPT no, 2 MiB pages no, 1 GiB pages yes, "
+			       "execute-only pages no, INVEPT of one guest yes, TRUE control registers no\n"));
+	log_fake_init();
+	caps = (struct vmx_caps){ .ept_vpid = BIT(0) | BIT(16), .has_true = true };
+	vmx_controls.proc2 = BIT(1);
+	vmx_caps_report(&caps);
+	assert_non_null(strstr(log_fake_text, "caps: VT-x: unrestricted guest no, EPT yes, 2 MiB pages yes, 1 GiB pages no, "
+			       "execute-only pages yes, INVEPT of one guest no (all are flushed), TRUE control registers yes\n"));
 }
 
 static void test_no_memory(void **unused)
@@ -245,7 +268,7 @@ static void test_no_memory(void **unused)
 	assert_null(refused());
 	for (uint64_t pages = 0; pages < 2; pages++) {
 		page_fake_limit = pages * PAGE_SIZE;
-		assert_true(PANICS(vmx_cpu_on()));
+		assert_true(panics(vmx_cpu_on));
 		assert_non_null(strstr(panic_fake_text, "no memory"));
 		page_fake_free_all();
 	}
@@ -258,7 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lock), TEST(test_lock_is_told_once), TEST(test_lock_refuses), TEST(test_absent), TEST(test_caps),
 		TEST(test_caps_of_old_processors), TEST(test_ept), TEST(test_too_old), TEST(test_guest_caps),
-		TEST(test_others_must_be_alike), TEST(test_on_and_off), TEST(test_no_memory),
+		TEST(test_others_must_be_alike), TEST(test_on_and_off), TEST(test_report), TEST(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("vmx_enable", tests, NULL, NULL);

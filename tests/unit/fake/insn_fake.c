@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "arch/x86/host/fixup.h"
+#include "arch/x86/svm/insn.h"
 #include "hv/lib/util.h"
 
 struct insn_fake insn_fake;
+struct fake_svm fake_svm;
 
 void insn_fake_init(void)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Lines logged so far, for tests that count complaints, and the last one of them. */
+/* Lines logged so far, for tests that count complaints, and the last of them, each with its newline. */
 extern unsigned log_fake_lines;
-extern char log_fake_last[512];
+extern char log_fake_text[4096];
+
+void log_fake_init(void);	/* none */

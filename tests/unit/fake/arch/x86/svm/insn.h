@@ -5,15 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct fake_svm { unsigned vmsaves; bool gif; };
+extern struct fake_svm { unsigned vmsaves; bool is_gif_clear; } fake_svm;	/* insn_fake.c */
 
-static inline struct fake_svm *fake_svm(void)
-{
-	static struct fake_svm state = { 0, true };
-
-	return &state;
-}
-
-static inline void vmsave(uint64_t vmcb_pa) { assert(vmcb_pa % 4096 == 0); fake_svm()->vmsaves++; }
-static inline void stgi(void) { assert(!fake_svm()->gif); fake_svm()->gif = true; }
-static inline void clgi(void) { assert(fake_svm()->gif); fake_svm()->gif = false; }
+static inline void vmsave(uint64_t vmcb_pa) { assert(vmcb_pa % 4096 == 0); fake_svm.vmsaves++; }
+static inline void stgi(void) { assert(fake_svm.is_gif_clear); fake_svm.is_gif_clear = false; }
+static inline void clgi(void) { assert(!fake_svm.is_gif_clear); fake_svm.is_gif_clear = true; }
