@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* AMD-V as the neutral code sees it. */
+/*
+ * AMD-V as a struct virt_backend, and the entry itself: svm_enter runs the guest and turns the exit into
+ * vcpu->exit. What follows is neutral: arch/x86/exit/dispatch.c looks up the row and calls its handler.
+ */
 #include "arch/x86/svm/svm.h"
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/virt/backend.h"
 
-/* RAX is the VMCB's inside the guest and ours outside; everything else in it stays there. */
+/*
+ * Before VMRUN the vCPU needs a valid ASID on this processor, and RAX goes into the VMCB: VMRUN takes the
+ * VMCB's address in RAX, so the guest's RAX cannot wait in the register (APM vol. 2, 15.5.1).
+ *
+ * After #VMEXIT, EVENTINJ and TLB_CONTROL are orders that have been carried out; the processor leaves them
+ * in the VMCB, and would carry them out again. All clean bits are set: from here on whoever changes a field
+ * clears its bit.
+ */
 void svm_enter(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);

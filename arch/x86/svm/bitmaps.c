@@ -21,6 +21,7 @@ static const uint32_t msrpm_ranges[] = { 0x00000000U, 0xc0000000U, 0xc0010000U }
 #define MSRS_A_BYTE	4U
 #define BITS_AN_MSR	2U
 
+/* Let the guest's own RDMSR, WRMSR or both of this MSR through, if the map has bits for it. */
 static void msrpm_pass(uint8_t *map, uint32_t msr, unsigned rights)
 {
 	for (size_t i = 0; i < countof(msrpm_ranges); i++) {
@@ -46,7 +47,10 @@ void svm_msrpm_build(uint8_t *map, const struct msr_policy *rows, size_t count)
 	}
 }
 
-/* Built when the first vCPU is created, kept for good: 20 KiB. False: no memory. */
+/*
+ * Built when the first vCPU is created, kept for good, shared by all: policy is the same for each. 20 KiB.
+ * False: no memory.
+ */
 bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa)
 {
 	static uint8_t *iopm, *msrpm;

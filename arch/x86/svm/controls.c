@@ -3,8 +3,11 @@
  * What we intercept, as lists in prose order, and which address-space identifier (ASID) a vCPU runs under.
  * Everything not listed runs in the guest at full speed: CR3, page faults, INVLPG, RDTSC, segment loads.
  *
- * APM vol. 2, 15.7 "Intercept Operation" to 15.14 "Shutdown Intercept", 15.16 "TLB Control",
- * 15.21 "Interrupt and Local APIC Support", 15.25 "Nested Paging".
+ * An intercept is one bit, and the processor accepts any choice of them: unlike on Intel's, nothing must be
+ * reconciled with capability MSRs. Only the intercept of VMRUN is required (15.5.1).
+ *
+ * APM vol. 2, 15.7 "Intercept Operation" to 15.14 "Shutdown Intercept", 15.16 "TLB Control", 15.21
+ * "Interrupt and Local APIC Support", 15.25 "Nested Paging".
  */
 #include "arch/x86/svm/svm.h"
 
@@ -105,9 +108,11 @@ void svm_controls_init(struct vmcb_control *control, const struct svm_features *
 }
 
 /*
- * An ASID is valid on one processor until its generation ends. A flush of one guest is either asked of
- * the processor (flush by ASID) or had by taking a fresh number: what the old one tagged is never looked
- * up again. When the numbers run out, everything is flushed and a new generation begins (15.16.1).
+ * The processor tags translations with the ASID of the guest that made them, and uses those with the
+ * current ASID only. An ASID is valid on one processor until its generation ends. A flush of one guest is
+ * either asked of the processor (flush by ASID) or had by taking a fresh number: what the old one tagged is
+ * never looked up again. When the numbers run out, everything is flushed and a new generation begins
+ * (15.16.1).
  */
 void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_features *features)
 {
@@ -136,6 +141,10 @@ void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_f
 #define FEATURE_ROW(name, field) \
 	{ name, offsetof(struct svm_features, field), sizeof(((struct svm_features *)NULL)->field) }
 
+/*
+ * A vCPU may be entered on any processor, and svm_features was filled on the boot processor: others must be
+ * like it.
+ */
 const char *svm_features_difference(const struct svm_features *one, const struct svm_features *other)
 {
 	static const struct { const char *name; size_t offset, size; } rows[] = {

@@ -15,7 +15,12 @@
 #include "arch/x86/emulate/insn.h"
 #include "hv/lib/util.h"
 
-/* ---- Segment attributes: VMX' layout is the neutral one ---- */
+/*
+ * ---- Segment attributes ----
+ *
+ * Both vendors keep bits 55:52 and 47:40 of a descriptor. Intel leaves the gap between them, AMD pushes
+ * them together. The neutral form (struct segment) is Intel's.
+ */
 
 #define RIGHTS_HIGH	FIELD(15, 12)	/* AVL, L, D/B, G */
 
@@ -41,6 +46,7 @@ uint32_t svm_rights_of(uint16_t attrib)
 
 /* ---- EXITINFO words ---- */
 
+/* Segment 0xff: the processor does not say. exit_pio then reads the prefixes of the instruction. */
 void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access)
 {
 	bool is_string = info1 & IOIO_STR;
@@ -56,6 +62,7 @@ void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access
 	};
 }
 
+/* The low bits are those of an ordinary page-fault error code, about the nested tables. */
 void svm_decode_npf(uint64_t info1, uint64_t info2, struct npt_fault *fault)
 {
 	*fault = (struct npt_fault){
@@ -67,6 +74,7 @@ void svm_decode_npf(uint64_t info1, uint64_t info2, struct npt_fault *fault)
 	};
 }
 
+/* Codes 0 to 15 are reads of CR0 to CR15, 16 to 31 writes; the selective write of CR0 has a code of its own. */
 static bool is_cr_write(uint64_t code)
 {
 	return code == SVM_EXIT_CR0_SEL_WRITE || code >= SVM_EXIT_CR0_WRITE;
@@ -114,6 +122,7 @@ bool svm_decode_cr_insn(uint64_t code, const struct insn *insn, struct cr_access
 	}
 }
 
+/* The code names the debug register and the direction, EXITINFO1 the general register (with decode assists). */
 bool svm_decode_dr(uint64_t code, uint64_t info1, struct dr_access *access)
 {
 	bool is_read = code < SVM_EXIT_DR0_WRITE;
@@ -126,6 +135,7 @@ bool svm_decode_dr(uint64_t code, uint64_t info1, struct dr_access *access)
 	return true;
 }
 
+/* The same from the instruction; false when it is not the one that the code speaks of. */
 bool svm_decode_dr_insn(uint64_t code, const struct insn *insn, struct dr_access *access)
 {
 	svm_decode_dr(code, 0, access);
@@ -170,6 +180,10 @@ bool svm_decode_event(uint64_t word, struct vevent *event)
 	return true;
 }
 
+/*
+ * The word for EVENTINJ. INT1, INT3 and INTO are exceptions here: of the software events AMD's types tell only
+ * INT n apart. The word has no place for an instruction length.
+ */
 uint64_t svm_encode_event(const struct vevent *event)
 {
 	static const uint8_t types[] = {
@@ -213,7 +227,11 @@ void svm_decode_task_switch(const struct vmcb *vmcb, struct task_switch *how)
 
 /* ---- Instruction length without next-RIP save ---- */
 
-/* Instructions of one form: prefixes, these bytes, nothing more. X(exit, EXITINFO1, bytes) */
+/*
+ * Instructions of one form: prefixes, these bytes, nothing more. X(exit, EXITINFO1, bytes). Whoever adds an
+ * exit of such an instruction adds a row here too: without it, a handler's EXIT_SKIP has no length on a
+ * processor without next-RIP save, and the dispatcher ends the VM for it.
+ */
 #define INSN_FORMS(X)							\
 	X(SVM_EXIT_CPUID,	0, 0x0f, 0xa2)				\
 	X(SVM_EXIT_HLT,		0, 0xf4)				\

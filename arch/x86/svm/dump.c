@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The VMCB in words: every field by the manual's name, from the list in svm.h. */
+/*
+ * The VMCB in words: every field by the manual's name, from the list in svm.h. The VMCB is memory, so
+ * offsets and sizes suffice to print it, also when VMRUN has refused it.
+ */
 #include "arch/x86/svm/svm.h"
 
 #include "hv/lib/format.h"
@@ -16,6 +19,7 @@ static const struct { const char *name; uint16_t offset, size; } fields[] = {
 #undef ROW
 };
 
+/* Up to eight bytes, little-endian; of longer fields (the instruction's bytes) the first eight. */
 static uint64_t field_value(const struct vmcb *vmcb, size_t i)
 {
 	const uint8_t *bytes = (const uint8_t *)vmcb + fields[i].offset;

@@ -22,6 +22,10 @@
 
 struct svm_features svm_features;
 
+/*
+ * CPUID 8000_000A as a struct. Each feature is optional but nested paging; where one is missing, another
+ * file does its work in software (README.md beside this file). Pure.
+ */
 void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx, uint32_t edx)
 {
 	*features = (struct svm_features){
@@ -38,7 +42,10 @@ void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx
 
 static char refusal[256];
 
-/* NULL when the firmware's lock lets us in; VM_CR is each processor's own. */
+/*
+ * VM_CR.SVMDIS forbids EFER.SVME, and VM_CR.LOCK keeps SVMDIS as firmware set it (15.30.1). Returns NULL
+ * when SVM is allowed or can be, else what the user can do about it. Each processor has a VM_CR of its own.
+ */
 static const char *check_lock(void)
 {
 	uint64_t vm_cr;
@@ -62,7 +69,11 @@ static void read_features(struct svm_features *features)
 
 struct guest_caps svm_guest_caps;
 
-/* NULL when they suffice. AMD-V has no control for single instructions: a guest may execute what the processor has. */
+/*
+ * On the boot processor. NULL when its features suffice. AMD-V has no control that lets a guest execute
+ * RDTSCP, INVPCID or XSAVES: it may execute what the processor has. ASID 0 is the host's, so there must be
+ * two.
+ */
 static const char *take_features(void)
 {
 	read_features(&svm_features);
@@ -75,7 +86,7 @@ static const char *take_features(void)
 	       "a processor of 2007 (\"Barcelona\") or later has it";
 }
 
-/* NULL when this processor is like the boot processor. */
+/* On every other processor. NULL when it is like the boot processor. */
 static const char *compare_features(void)
 {
 	struct svm_features features;
@@ -115,6 +126,11 @@ static void log_features(void)
 	log_debug("caps: AMD-V revision %u, %u ASIDs", svm_features.revision, svm_features.asid_count);
 }
 
+/*
+ * Two registers switch SVM on: EFER.SVME allows its instructions, VM_HSAVE_PA names a page in which VMRUN
+ * keeps what it needs of the host until #VMEXIT. Its layout is the processor's own, and we do not look at
+ * it (15.30.4).
+ */
 void svm_cpu_on(void)
 {
 	struct cpu *cpu = this_cpu();
@@ -128,7 +144,10 @@ void svm_cpu_on(void)
 	if (!svm->hsave || !svm->host)
 		panic("no memory for the host save area of CPU %u", cpu->index);
 
-	/* Disabled but not locked: the firmware left the decision to us. */
+	/*
+	 * Disabled but not locked: the firmware left the decision to us. Setting EFER.SVME while SVMDIS is
+	 * set is #GP.
+	 */
 	if (rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS)) {
 		if (cpu_is_boot())
 			log_info("TZ-I005 firmware left SVM disabled but unlocked; enabling it");
@@ -145,6 +164,7 @@ void svm_cpu_on(void)
 		log_features();
 }
 
+/* The pages may be freed only after SVME is clear: until then the processor may write to VM_HSAVE_PA. */
 void svm_cpu_off(void)
 {
 	struct cpu *cpu = this_cpu();

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exit table and its adapters, and what exit/dispatch.c asks of AMD-V: read the exit, step over an instruction. A
- * row's handler is neutral where it can be; one that needs decoded facts has an adapter here.
+ * The exit table and its adapters, and what exit/dispatch.c asks of AMD-V: read the exit, step over an
+ * instruction. A row's handler is neutral where it can be; one that needs decoded facts has an adapter
+ * here.
  *
- * Without next-RIP save the length of the instruction comes from its bytes, read *before* the handler
- * runs: if they are no longer the instruction that caused the exit, the guest executes what is there now
- * and nothing was emulated by mistake (the class of CVE-2016-9377).
+ * The processor has written the exit into the VMCB: EXITCODE says why, EXITINFO1 and EXITINFO2 mean what
+ * the code makes them mean, EXITINTINFO holds an event whose delivery the exit cut short. All of it is
+ * plain memory, read without an instruction of its own, and stays until the next VMRUN.
+ *
+ * Without next-RIP save the length of the instruction comes from its bytes, read *before* the handler runs:
+ * if they are no longer the instruction that caused the exit, the guest executes what is there now and
+ * nothing was emulated by mistake (the class of CVE-2016-9377).
  *
  * APM vol. 2, appendix C "SVM Intercept Exit Codes"; 15.7.1 "State Saved on Exit".
  */
@@ -30,7 +35,11 @@ static exit_fn svm_exit_ioio, svm_exit_msr, svm_exit_npf, svm_exit_resume, svm_e
 
 /* ---- Stepping over ---- */
 
-/* What an emulated instruction leaves behind besides RIP: no RF, no interrupt shadow, and the single step due after it. */
+/*
+ * What the end of an instruction changes besides RIP: RF becomes 0, the shadow of an earlier STI or MOV SS
+ * ends, and with TF set a single step is due. The VMCB has no field for a pending step, so #DB is queued as
+ * an exception.
+ */
 __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 {
 	svm_of(vcpu)->vmcb->save.rflags &= ~RFLAGS_RF;
@@ -39,12 +48,16 @@ __attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 		dr_raise(vcpu, DR6_BS);
 }
 
+/* The instruction of vcpu->exit has been emulated: do what its retirement would have done. */
 void svm_step_over(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 	uint64_t rip = vcpu->exit.rip, next = rip + vcpu->exit.insn_len;
 
-	/* Only code outside 64-bit mode wraps at 4 GiB, and only there does the upper half change from 0. */
+	/*
+	 * Outside 64-bit mode EIP wraps at 4 GiB. The upper halves differ only when the sum crosses 4 GiB:
+	 * CS is looked at for that case alone.
+	 */
 	if (hi32(rip ^ next) && !(vmcb->save.cs.attrib & ATTRIB_L))
 		next = lo32(next);
 	vmcb->save.rip = next;
@@ -54,7 +67,11 @@ void svm_step_over(struct vcpu *vcpu)
 
 /* ---- The instruction ---- */
 
-/* The bytes at RIP, privately copied, and what they decode to. EXIT_GO_ON: *insn is there. */
+/*
+ * The instruction at RIP, decoded from a copy of its bytes: the guest may change them while we look.
+ * EXIT_GO_ON: *insn is valid. Any other result is the handler's answer: the guest has got a page fault, or
+ * the VM ends.
+ */
 static enum exit_result fetch(struct vcpu *vcpu, const struct insn **insn)
 {
 	enum fetch_result got = fetch_insn(vcpu, insn);
@@ -66,6 +83,10 @@ static enum exit_result fetch(struct vcpu *vcpu, const struct insn **insn)
 
 /* ---- VMRUN refused ---- */
 
+/*
+ * VMRUN checked the VMCB and did not enter the guest (15.5.1 "Basic Operation", "Canonicalization and
+ * Consistency Checks"). The processor does not say which rule was broken: explain.c checks them again.
+ */
 static enum exit_result svm_exit_refused(struct vcpu *vcpu)
 {
 	const struct svm_limits limits = {
@@ -83,13 +104,18 @@ static enum exit_result svm_exit_refused(struct vcpu *vcpu)
 
 /* ---- Adapters ---- */
 
+/*
+ * IN, OUT, INS and OUTS: EXITINFO1 describes the access, EXITINFO2 is the RIP behind the instruction (15.10.2). The
+ * segment of OUTS is given with decode assists only; else exit_pio reads the prefix.
+ */
 static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
 {
 	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
 	uint64_t info1 = control->exitinfo1;
 	struct pio_access access;
 
-	vcpu->exit.insn_len = (uint32_t)(control->exitinfo2 - vcpu->exit.rip);	/* the next RIP, on every processor */
+	/* Every processor gives the next RIP here, also those without next-RIP save. */
+	vcpu->exit.insn_len = (uint32_t)(control->exitinfo2 - vcpu->exit.rip);
 	if (!(info1 & IOIO_STR))
 		return exit_pio_plain(vcpu, (uint16_t)field_get(info1, IOIO_PORT),
 				      (unsigned)field_get(info1, IOIO_SIZE), info1 & IOIO_TYPE_IN);
@@ -97,22 +123,28 @@ static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
 	return exit_pio(vcpu, &access);
 }
 
+/* One exit code for both instructions. */
 static enum exit_result svm_exit_msr(struct vcpu *vcpu)
 {
 	return svm_of(vcpu)->vmcb->control.exitinfo1 & MSR_INFO_WRITE ? exit_wrmsr(vcpu) : exit_rdmsr(vcpu);
 }
 
+/*
+ * A nested page fault: the guest touched a guest-physical address whose nested entry is absent or forbids
+ * the access. EXITINFO1 is an error code as #PF has it, with bits of its own; EXITINFO2 is the address
+ * (15.25.6).
+ */
 static enum exit_result svm_exit_npf(struct vcpu *vcpu)
 {
 	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
 	struct npt_fault fault;
 
 	svm_decode_npf(control->exitinfo1, control->exitinfo2, &fault);
-	vcpu->exit.insn_len = 0;	/* next-RIP save says nothing about a fault */
+	vcpu->exit.insn_len = 0;	/* no next RIP is saved for a fault: whoever emulates the access decodes */
 	return exit_npt(vcpu, &fault);
 }
 
-/* LMSW's source, a register or two bytes of memory. */
+/* Read the source of LMSW: a register or two bytes of memory. EXIT_GO_ON: *val is valid. */
 static enum exit_result read_lmsw(struct vcpu *vcpu, const struct insn *insn, uint16_t *val)
 {
 	struct operand_fault fault;
@@ -150,6 +182,12 @@ static enum exit_result store_msw(struct vcpu *vcpu, const struct insn *insn)
 	return EXIT_SKIP;
 }
 
+/*
+ * An access to CR0, CR4 or CR8. With decode assists EXITINFO1 names the register of a MOV, and next-RIP
+ * save its length: the bytes are not needed. LMSW and SMSW exit with the codes of CR0 but have other
+ * operands; for them, and on a processor without assists, the instruction is fetched and must be one that
+ * causes this exit.
+ */
 static enum exit_result svm_exit_cr(struct vcpu *vcpu)
 {
 	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
@@ -166,7 +204,7 @@ static enum exit_result svm_exit_cr(struct vcpu *vcpu)
 	if (insn->kind == INSN_SMSW && control->exitcode == SVM_EXIT_CR0_READ)
 		return store_msw(vcpu, insn);
 	if (!svm_decode_cr_insn(control->exitcode, insn, &access))
-		return EXIT_RESUME;	/* another instruction by now: the guest executes that */
+		return EXIT_RESUME;	/* the bytes have changed since the exit: let the guest execute what is there now */
 	vcpu->exit.insn_len = insn->len;
 	if (access.op == CR_LMSW)
 		result = read_lmsw(vcpu, insn, &access.lmsw);
@@ -175,6 +213,7 @@ static enum exit_result svm_exit_cr(struct vcpu *vcpu)
 	return exit_cr(vcpu, &access);
 }
 
+/* MOV DR, in the same two ways. */
 static enum exit_result svm_exit_dr(struct vcpu *vcpu)
 {
 	const struct vmcb_control *control = &svm_of(vcpu)->vmcb->control;
@@ -208,7 +247,11 @@ static uint64_t take_debug_status(struct vmcb *vmcb)
 	return !bits && (vmcb->save.rflags & RFLAGS_TF) ? DR6_BS : bits;
 }
 
-/* #DB, #AC and #MC always come here, the others only while inject.c steps over an IRET. */
+/*
+ * #DB, #AC and #MC always exit (controls.c), the others only while inject.c steps over an IRET. EXITINFO1
+ * is the error code, EXITINFO2 the address of #PF. The exit comes before the delivery: CR2 of the guest is
+ * still the old one (15.12).
+ */
 static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 {
 	const uint64_t with_error = BIT(VEC_DF) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) | BIT(VEC_GP) | BIT(VEC_PF) | BIT(VEC_AC);
@@ -229,7 +272,12 @@ static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 	return exit_exception(vcpu, &info);
 }
 
-/* The delivery of an NMI begins the blocking of others, IRET ends it, whether or not it changes tasks. */
+/*
+ * The guest attempted a hardware task switch, which exit/task_switch.c carries out. What the processor
+ * would have done to NMI blocking on the way is done here: delivering an NMI blocks further NMIs, and IRET
+ * unblocks them, also an IRET that returns to another task. CALL, JMP, IRET, INT n, INT3 and INTO are
+ * instructions, behind which the old task goes on: their length comes from their bytes.
+ */
 static enum exit_result svm_exit_task_switch(struct vcpu *vcpu)
 {
 	enum exit_result result;
@@ -252,7 +300,11 @@ static enum exit_result svm_exit_task_switch(struct vcpu *vcpu)
 	return result;
 }
 
-/* The host's interrupt is still pending, behind GIF until VMRUN returned and behind IF until here. */
+/*
+ * An interrupt of the host ended the guest, and is still pending: #VMEXIT clears GIF, which switch.asm sets
+ * again, and IF has been clear since then. With IF set for a moment the interrupt goes through our IDT like
+ * any other.
+ */
 static enum exit_result svm_exit_intr(struct vcpu *vcpu)
 {
 	cpu_open_irq();
@@ -260,12 +312,18 @@ static enum exit_result svm_exit_intr(struct vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
+/* The guest could take an interrupt now: inject.c keeps a virtual one pending for nothing but this exit. */
 static enum exit_result svm_exit_vintr(struct vcpu *vcpu)
 {
 	return exit_irq_window(vcpu);
 }
 
-/* An NMI handler is about to end; inject.c unblocks once this IRET has run. */
+/*
+ * IRET is intercepted while an NMI handler runs: this one probably ends it. The exit comes before the IRET
+ * is executed, and NMIs stay blocked until it is, so only note where it is and let it run.
+ * svm_take_interrupted unblocks at the first exit with another RIP; svm_deliver steps over the IRET when
+ * another NMI waits.
+ */
 static enum exit_result svm_exit_iret(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -274,12 +332,16 @@ static enum exit_result svm_exit_iret(struct vcpu *vcpu)
 	svm->iret_rip = vcpu->exit.rip;
 	svm->vmcb->control.intercept_vector3 &= ~INTERCEPT_IRET;
 	svm->vmcb->control.clean_bits &= ~CLEAN_I;
-	vcpu->irq_check = true;		/* if another waits, deliver steps over this one */
+	vcpu->irq_check = true;
 	exit_progress(vcpu);
 	return EXIT_RESUME;
 }
 
-/* SMI, INIT: the processor handles them now that GIF is set again. FERR_FREEZE: the guest's #MF is not wired. */
+/*
+ * SMI and INIT of the host are still pending, and the processor took them when switch.asm set GIF again.
+ * FERR_FREEZE: the guest waits for the external interrupt of an x87 error as a PC of 1985 had it; no guest
+ * of ours is wired like that.
+ */
 static enum exit_result svm_exit_resume(struct vcpu *vcpu)
 {
 	exit_progress(vcpu);
@@ -288,7 +350,10 @@ static enum exit_result svm_exit_resume(struct vcpu *vcpu)
 
 /* ---- The table ---- */
 
-/* What stands at RIP is not what caused the exit, or is no instruction: as if the guest executed it now. */
+/*
+ * The bytes at RIP are not an instruction that causes this exit, or could not be read. Nothing is emulated:
+ * the guest executes what is there now, or gets the fault that reading it raised.
+ */
 static enum exit_result svm_exit_changed(struct vcpu *vcpu)
 {
 	enum fetch_result fetched = (enum fetch_result)svm_of(vcpu)->fetched;
@@ -298,7 +363,7 @@ static enum exit_result svm_exit_changed(struct vcpu *vcpu)
 	return fetch_failed(vcpu, fetched, "no instruction can be read at rip", vcpu->exit.rip);
 }
 
-/* A code that is not in the list, on a processor that is newer than it. */
+/* A code that is not in the lists: the processor is newer than they are. */
 static enum exit_result svm_exit_unknown(struct vcpu *vcpu)
 {
 	return exit_fatal(vcpu, "exit that this program does not know, code", svm_of(vcpu)->vmcb->control.exitcode);
@@ -317,6 +382,7 @@ const struct exit_row svm_rows[SVM_ROW_COUNT] = {
 };
 _Static_assert(SVM_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");
 
+/* Exit codes come in two runs, from 0 and from 400h; the table has them one behind the other. */
 uint32_t svm_row_of(uint32_t code)
 {
 	if (code < SVM_ROW_HIGH)
@@ -328,7 +394,10 @@ uint32_t svm_row_of(uint32_t code)
 
 /* ---- Reading the exit ---- */
 
-/* The length by the bytes, for exits whose instruction has one form. Other handlers decode for themselves. */
+/*
+ * The length from the bytes, for exits that have a form in decode.c. The handlers of others decode for
+ * themselves.
+ */
 static uint32_t length_by_bytes(struct vcpu *vcpu, uint32_t code)
 {
 	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit.rip % INSN_CACHE_SLOTS];
@@ -342,6 +411,10 @@ static uint32_t length_by_bytes(struct vcpu *vcpu, uint32_t code)
 			       (const uint8_t *)slot->bytes, insn->len);
 }
 
+/*
+ * Without next-RIP save. An exit whose instruction has one form gets its length now, before its handler
+ * does anything; if the bytes do not fit, the exit goes to svm_exit_changed instead of its handler.
+ */
 __attribute__((noinline)) static void find_length(struct vcpu *vcpu, uint32_t code)
 {
 	vcpu->exit.insn_len = 0;
@@ -352,13 +425,17 @@ __attribute__((noinline)) static void find_length(struct vcpu *vcpu, uint32_t co
 		vcpu->exit.reason = SVM_ROW_CHANGED;
 }
 
-/* QEMU stores 32 bits of VMEXIT_INVALID, hence the cast of the code. */
+/*
+ * The VMCB's words about the exit into vcpu->exit. A next RIP that is not 1 to 15 bytes ahead is none: nRIP
+ * is 0 at exits that no instruction causes. Of the code 32 bits are looked at, because QEMU stores -1
+ * (VMEXIT_INVALID) as 32 bits.
+ */
 void svm_read_exit(struct vcpu *vcpu)
 {
 	const struct svm_vcpu *svm = svm_of(vcpu);
 	const struct vmcb *vmcb = svm->vmcb;
 	uint32_t code = (uint32_t)vmcb->control.exitcode;
-	uint64_t length = vmcb->control.nrip - vmcb->save.rip;	/* nRIP is 0 at exits that no instruction causes */
+	uint64_t length = vmcb->control.nrip - vmcb->save.rip;
 
 	vcpu->exit = (struct exit_record){
 		.rip = vmcb->save.rip, .reason = svm_row_of(code),

@@ -28,6 +28,7 @@ static bool is_long_paging(const struct vmcb *vmcb)
 	return (vmcb->save.efer & EFER_LME) && (vmcb->save.cr0 & CR0_PG);
 }
 
+/* One predicate for each rule: true when it is broken. The macro writes the signature that all have in common. */
 #define BROKEN(name, condition)								\
 static bool broken_##name(const struct vmcb *vmcb, const struct svm_limits *limits)	\
 {											\
@@ -40,6 +41,7 @@ static bool broken_##name(const struct vmcb *vmcb, const struct svm_limits *limi
 	return (condition);								\
 }
 
+/* EVENTINJ knows types 0 (INTR), 2 (NMI), 3 (exception) and 4 (software interrupt). */
 static bool event_type_is_reserved(uint64_t event)
 {
 	uint64_t type = field_get(event, EVENT_TYPE);
@@ -47,6 +49,7 @@ static bool event_type_is_reserved(uint64_t event)
 	return (event & EVENT_V) && (type == 1 || type > EVENT_TYPE_SOFT);
 }
 
+/* An exception has a vector below 32; vector 2 is the NMI's, which has a type of its own. */
 static bool event_is_no_exception(uint64_t event)
 {
 	uint64_t vector = field_get(event, EVENT_VECTOR);

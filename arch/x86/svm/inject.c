@@ -5,9 +5,9 @@
  *
  * An interrupt window is a virtual interrupt that is never delivered: V_IRQ pending with the VINTR
  * intercept set exits the moment the guest could take it (APM vol. 2, 15.21.4 "Injecting Virtual (INTR)
- * Interrupts"). An NMI ends with IRET, which is intercepted while one is handled; the exit comes before
- * the IRET has run, so NMIs stay blocked until RIP has left it. If another is waiting for that, the IRET is run as a
- * single step, of which the guest notices nothing.
+ * Interrupts"). An NMI ends with IRET, which is intercepted while one is handled; the exit comes before the
+ * IRET has run, so NMIs stay blocked until RIP has left it. If another is waiting for that, the IRET is run
+ * as a single step, of which the guest notices nothing.
  */
 #include "arch/x86/svm/svm.h"
 
@@ -21,6 +21,7 @@
 #define SHADOW_LOOKS_PER_SECOND	10000U
 #define SHADOW_EXITS_MAX	64U
 
+/* Changes of the VMCB cost something only when a clean bit goes: so nothing is written that is there already. */
 static void set_intercept(struct vmcb_control *control, uint32_t bit, bool is_wanted)
 {
 	uint32_t now = is_wanted ? control->intercept_vector3 | bit : control->intercept_vector3 & ~bit;
@@ -31,6 +32,11 @@ static void set_intercept(struct vmcb_control *control, uint32_t bit, bool is_wa
 	control->clean_bits &= ~CLEAN_I;
 }
 
+/*
+ * Open or close the interrupt window. V_IRQ makes a virtual interrupt pending, VINTR intercepts it before
+ * it is delivered: the guest exits the moment RFLAGS.IF and its shadow would let it in. Its vector is never
+ * used.
+ */
 static void set_window(struct vmcb_control *control, bool is_wanted)
 {
 	uint32_t now = is_wanted ? control->vintr | V_IRQ : control->vintr & ~V_IRQ;
@@ -42,7 +48,7 @@ static void set_window(struct vmcb_control *control, bool is_wanted)
 	control->clean_bits &= ~CLEAN_TPR;
 }
 
-/* An NMI's handler begins: no other until its IRET. */
+/* An NMI's handler begins: no other NMI until its IRET, which must be seen. */
 void svm_block_nmi(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -55,8 +61,8 @@ void svm_block_nmi(struct vcpu *vcpu)
 /* ---- One step over the IRET of an NMI's handler ---- */
 
 /*
- * An NMI waits for an IRET that is the next instruction. With NT set it changes tasks, which exits by itself; where it
- * does not (QEMU), the step would leave TF in the flags of the old task.
+ * An NMI waits for an IRET that is the next instruction. With NT set it changes tasks, which exits by
+ * itself; where it does not (QEMU), the step would leave TF in the flags of the old task.
  */
 static bool wants_step(const struct vcpu *vcpu)
 {
@@ -82,8 +88,9 @@ static void begin_step(struct vcpu *vcpu)
 }
 
 /*
- * At the next exit, whatever it is. A #DB with BS, or without any reason (Bochs gives none), came behind the IRET, and
- * its flags are those that IRET loaded; everything else came before, and the IRET has yet to run.
+ * At the next exit, whatever it is. A #DB with BS, or without any reason (Bochs gives none), came behind
+ * the IRET, and its flags are those that IRET loaded; everything else came before, and the IRET has yet to
+ * run.
  */
 static void end_step(struct vcpu *vcpu)
 {
@@ -106,7 +113,10 @@ static void end_step(struct vcpu *vcpu)
 	}
 }
 
-/* A #DB exit: true when it is our step and nothing else. If the guest has its own reasons, they are left in *dr6_bits. */
+/*
+ * A #DB exit: true when it is our step and nothing else. If the guest has its own reasons, they are left in
+ * *dr6_bits.
+ */
 bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -119,6 +129,11 @@ bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits)
 	return !*dr6_bits;
 }
 
+/*
+ * One event into EVENTINJ: VMRUN delivers it through the guest's IDT before the first instruction (15.20
+ * "Event Injection"). What delivery by the processor would do besides is done here: RF in the RFLAGS that a
+ * fault pushes, CR2 for #PF, and the blocking of NMIs.
+ */
 static void write_event(struct vcpu *vcpu, struct vevent *event)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -134,12 +149,20 @@ static void write_event(struct vcpu *vcpu, struct vevent *event)
 	}
 	if (event->type == VEVENT_NMI) {
 		svm_block_nmi(vcpu);
-	} else if (svm->iret_seen) {	/* the event goes before the IRET: wait for it anew */
+	} else if (svm->iret_seen) {
+		/*
+		 * This event is delivered before the IRET, and its handler has an IRET of its own: wait for
+		 * the next.
+		 */
 		svm->iret_seen = false;
 		set_intercept(&svm->vmcb->control, INTERCEPT_IRET, true);
 	}
 }
 
+/*
+ * Take the event that virt/inject.c chose from where it waits. The vector of an interrupt is asked for
+ * last, because the local APIC then moves it to its in-service register: it must be delivered.
+ */
 static void inject(struct vcpu *vcpu, enum inject_what what)
 {
 	struct vevent event = { .is_valid = true, .type = VEVENT_IRQ };
@@ -167,6 +190,10 @@ static void inject(struct vcpu *vcpu, enum inject_what what)
 	write_event(vcpu, &event);
 }
 
+/*
+ * Called before an entry when irq_check says that something may have changed: collect the facts, let virt/inject.c
+ * decide, write the event, and arrange for an exit when the guest can take what is left.
+ */
 void svm_deliver(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
@@ -185,12 +212,18 @@ void svm_deliver(struct vcpu *vcpu)
 	inject(vcpu, plan.what);
 	if (plan.what == INJECT_NOTHING && wants_step(vcpu))
 		begin_step(vcpu);
-	/* It waits behind something else: the handler of that ends with IRET, if nothing makes the guest leave before. */
+	/*
+	 * An NMI waits behind another event, and none of its own handlers runs. That event's handler ends
+	 * with IRET: look again there at the latest.
+	 */
 	if (plan.want_nmi_window && !vcpu->nmi_blocked)
 		set_intercept(&vmcb->control, INTERCEPT_IRET, true);
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
-	/* As svm_keep_shadow says, an open window would exit inside the shadow: it waits, the host's timer looks again. */
+	/*
+	 * As svm_keep_shadow says, an open window would exit inside the shadow: it waits, the host's timer
+	 * looks again.
+	 */
 	set_window(&vmcb->control, plan.want_irq_window && !facts.in_shadow);
 	if (plan.want_irq_window && facts.in_shadow)
 		host_lapic_arm(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
@@ -223,7 +256,11 @@ void svm_keep_shadow(struct vcpu *vcpu)
 	}
 }
 
-/* First after an exit that cut a delivery short, or while an NMI's IRET is awaited: nothing is lost, NMIs unblock. */
+/*
+ * Called first after an exit that cut the delivery of an event short, or that came while the IRET of an NMI
+ * handler was awaited. The event becomes vcpu->pending again. NMIs are unblocked when RIP has left the
+ * IRET.
+ */
 void svm_take_interrupted(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* One inline function for each SVM instruction we use from C; VMRUN and VMLOAD are in switch.asm. APM vol. 3. */
+/*
+ * One inline function for each SVM instruction that is used from C; VMRUN and VMLOAD are in switch.asm. APM
+ * vol. 3, "System Instruction Reference". All take a physical address in RAX, where they take one.
+ */
 #include <stdint.h>
 
 /* FS, GS, TR, LDTR, KERNEL_GS_BASE, STAR, LSTAR, CSTAR, SFMASK and SYSENTER_* into a VMCB. */

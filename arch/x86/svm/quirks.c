@@ -3,8 +3,8 @@
 #include "arch/x86/svm/svm.h"
 
 /*
- * QEMU 7.2 lets SYSENTER run in compatibility mode, where an AMD processor raises #UD, and leaves a CS with both L and
- * D set, which its VMRUN then refuses. The code that it enters is 64-bit code: D goes.
+ * QEMU 7.2 lets SYSENTER run in compatibility mode, where an AMD processor raises #UD, and leaves a CS with
+ * both L and D set, which its VMRUN then refuses. The code that it enters is 64-bit code: D goes.
  */
 void svm_mend_cs(struct vmcb *vmcb)
 {

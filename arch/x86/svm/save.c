@@ -28,6 +28,7 @@ void svm_load(struct vcpu *vcpu)
 	vmcb->control.clean_bits = 0;	/* this processor may hold another VMCB's copies */
 }
 
+/* CR2 of a queued #PF is in vcpu->cr2 only, until write_event in inject.c puts it into the VMCB. */
 static bool is_page_fault(const struct vevent *event)
 {
 	return event->is_valid && event->type == VEVENT_EXCEPTION && event->vector == VEC_PF;
@@ -58,7 +59,11 @@ void svm_save(struct vcpu *vcpu, struct guest_state *state)
 	state->in_shadow = vmcb->control.interrupt_shadow & INTERRUPT_SHADOW ? SHADOW_STI : SHADOW_NONE;
 }
 
-/* A single step that is due is an exception here, among the pending events. */
+/*
+ * A single step that is due has no field of its own here: it is a #DB among the pending events. The window,
+ * the intercept of IRET and the event of the vCPU's life before go; the ASID is flushed, because memory has
+ * been replaced.
+ */
 void svm_restore(struct vcpu *vcpu, const struct guest_state *state)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's VMCB: created; its registers read and written by name. It is entered in backend.c, loaded and saved in save.c.
+ * A guest's VMCB: created; its registers read and written by name. It is entered in backend.c, loaded and
+ * saved in save.c.
  *
  * get and set speak of what the guest sees. Two registers differ from that in the VMCB: EFER.SVME must be
  * set there (APM vol. 2, 15.5.1) and the guest is not shown it; CR0.CD and NW would really switch the
@@ -27,6 +28,10 @@
 
 /* ---- Life ---- */
 
+/*
+ * A VMCB is plain memory, zeroed by page_alloc: fields that we do not name are 0, and mean "not used". On a failure
+ * svm_vcpu_destroy accepts what is half built.
+ */
 int svm_vcpu_create(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = page_alloc();
@@ -57,12 +62,13 @@ void svm_vcpu_destroy(struct vcpu *vcpu)
 	vcpu->arch = NULL;
 }
 
+/* Nothing is flushed now: the next entry asks the processor for it, or takes a fresh ASID (svm_asid_pick). */
 void svm_flush(struct vcpu *vcpu)
 {
 	svm_of(vcpu)->want_flush = true;
 }
 
-/* AMD-V has no timer of its own: the scheduler uses the host's. */
+/* AMD-V has no timer that ends a guest: the scheduler uses the host's. */
 bool svm_limit_turn(struct vcpu *vcpu, uint64_t ticks)
 {
 	(void)vcpu;
@@ -70,6 +76,7 @@ bool svm_limit_turn(struct vcpu *vcpu, uint64_t ticks)
 	return false;
 }
 
+/* One bit stands for the shadows of STI, MOV SS and POP SS (15.21.5 "Interrupt Shadows"). */
 void svm_end_shadow(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -88,6 +95,10 @@ void svm_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
 
 /* ---- Registers by name ---- */
 
+/*
+ * Where a register is in the VMCB, and which clean bit covers it. 0: the processor loads the field at every
+ * VMRUN or VMLOAD and keeps no copy of it (15.15.3).
+ */
 #define FIELD_OF(member, clean) { offsetof(struct vmcb, member), (clean) }
 
 static const struct { uint16_t offset; uint32_t clean; } reg_fields[GUEST_REG_COUNT] = {
@@ -115,7 +126,10 @@ static uint64_t *reg_ptr(struct vmcb *vmcb, enum guest_reg reg)
 	return (uint64_t *)(void *)((char *)vmcb + reg_fields[reg].offset);
 }
 
-/* The attributes are a converted field; the privilege level is SS's by the neutral rule, a field of its own here. */
+/*
+ * The attributes are a converted field; the privilege level is SS's by the neutral rule, a field of its own
+ * here.
+ */
 static uint64_t segment_rights(struct vcpu *vcpu, enum guest_seg index)
 {
 	struct segment seg;
@@ -137,6 +151,7 @@ static uint64_t efer_of_guest(const struct vmcb *vmcb)
 	return (efer & EFER_LME) && (vmcb->save.cr0 & CR0_PG) ? efer | EFER_LMA : efer;
 }
 
+/* What the guest would read: the field, less what we set in hardware, plus what we keep from it. */
 uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -154,7 +169,12 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 	return val;
 }
 
-/* While CD or NW is hidden, every access to CR0 exits: the selective intercept compares with the real CR0. */
+/*
+ * CD and NW would switch the caches off for everybody: they are kept beside, and clear in the VMCB. While
+ * the guest has one of them set, reads of CR0 exit, so that it sees them, and so do all writes: the
+ * selective intercept compares the new value with the CR0 in the VMCB, and would miss a write that clears
+ * the hidden bits.
+ */
 static uint64_t hide_cr0(struct svm_vcpu *svm, uint64_t val)
 {
 	struct vmcb_control *control = &svm->vmcb->control;
@@ -171,7 +191,10 @@ static uint64_t hide_cr0(struct svm_vcpu *svm, uint64_t val)
 	return val & ~CR0_HIDDEN;
 }
 
-/* Without MCE a machine check while the guest runs would shut the processor down: it stays set, and reads exit if need be. */
+/*
+ * Without MCE a machine check while the guest runs would shut the processor down: it stays set, and reads
+ * exit if need be.
+ */
 static uint64_t hide_cr4(struct svm_vcpu *svm, uint64_t val)
 {
 	struct vmcb_control *control = &svm->vmcb->control;
@@ -185,6 +208,7 @@ static uint64_t hide_cr4(struct svm_vcpu *svm, uint64_t val)
 	return val | CR4_MCE;
 }
 
+/* What the guest shall read from now on. The values were checked (exit/cr.c, exit/msr.c). */
 void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
@@ -234,6 +258,7 @@ void svm_get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *out)
 		out->rights = (uint32_t)field_set(out->rights, SEG_DPL_MASK, vmcb->save.cpl);
 }
 
+/* Real mode runs at privilege level 0, virtual-8086 mode at 3, whatever SS holds. */
 static uint8_t cpl_of(const struct vmcb_save *save, uint32_t ss_rights)
 {
 	if (!(save->cr0 & CR0_PE))

@@ -27,6 +27,7 @@ struct vmcb_seg {
 	uint64_t base;
 };
 
+/* The control area: what we ask of VMRUN, and below it what #VMEXIT reports. Appendix B, table B-1. */
 struct vmcb_control {
 	uint16_t intercept_cr_read, intercept_cr_write;
 	uint16_t intercept_dr_read, intercept_dr_write;
@@ -57,6 +58,7 @@ struct vmcb_control {
 	uint8_t  reserved_0e0[0x400 - 0xe0];
 };
 
+/* The state save area: the guest's registers, less the general ones but RSP and RAX. Appendix B, table B-2. */
 struct vmcb_save {
 	struct vmcb_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	uint8_t  reserved_0a0[0xcb - 0xa0];
@@ -171,7 +173,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 
 /* ---- Bits of the control area ------------------------------------------------------------------------ */
 
-/* Intercept vector 3, offset 00ch. */
+/* Intercept vector 3, offset 00ch: events of the machine, and instructions. Set: it exits (15.9, 15.13). */
 #define INTERCEPT_INTR		((uint32_t)BIT(0))
 #define INTERCEPT_NMI		((uint32_t)BIT(1))
 #define INTERCEPT_SMI		((uint32_t)BIT(2))
@@ -192,7 +194,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 #define INTERCEPT_FERR_FREEZE	((uint32_t)BIT(30))
 #define INTERCEPT_SHUTDOWN	((uint32_t)BIT(31))
 
-/* Intercept vector 4, offset 010h. */
+/* Intercept vector 4, offset 010h: the instructions of SVM itself, and later ones. */
 #define INTERCEPT_VMRUN		((uint32_t)BIT(0))
 #define INTERCEPT_VMMCALL	((uint32_t)BIT(1))
 #define INTERCEPT_VMLOAD	((uint32_t)BIT(2))
@@ -219,7 +221,10 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 #define TLB_CONTROL_FLUSH_ALL	1U
 #define TLB_CONTROL_FLUSH_ASID	3U
 
-/* Virtual interrupts, offset 060h. */
+/*
+ * Virtual interrupts, offset 060h, 15.21. V_IRQ: one is pending. V_INTR_MASKING: the guest's IF does not
+ * mask the host's.
+ */
 #define V_IRQ			((uint32_t)BIT(8))
 #define V_INTR_PRIO		((uint32_t)FIELD(19, 16))
 #define V_IGN_TPR		((uint32_t)BIT(20))
@@ -300,6 +305,12 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 #define SVM_EDX_VGIF		((uint32_t)BIT(16))
 
 /* ---- Exit codes: X(code, identifier, name, handler); NULL: not intercepted, so it must not happen ------ */
+
+/*
+ * The one place that says who handles which exit on AMD's processors. An svm_ handler is an adapter in
+ * exits.c, the others are neutral. The codes follow from the bits of the intercept vectors, in the same
+ * order.
+ */
 
 #define SVM_EXITS_CR(X)								\
 	X(0x000, CR0_READ,	"CR0_READ",		svm_exit_cr)		\
@@ -466,16 +477,16 @@ struct svm_vcpu {
 	struct svm_cpu *cpu;		/* where that ASID is valid */
 	bool     want_flush;
 	uint64_t cr0_hidden;		/* CD and NW as the guest set them; the processor's own stay clear */
-	uint32_t clean_after;	/* clean bits of an unchanged VMCB: all, or none where there are none */
+	uint32_t clean_after;		/* clean bits after an exit: all, or 0 on a processor without them */
 	uint8_t  fetched;		/* enum fetch_result of the bytes at RIP, where the length comes from them */
 	uint64_t iret_rip;		/* the IRET that will end an NMI handler */
 	bool     iret_seen;
 	bool     is_stepping;		/* the next entry lasts for that IRET only: inject.c */
-	bool     step_tf;		/* and this was its RFLAGS.TF */
+	bool     step_tf;		/* RFLAGS.TF as the guest had it before that step */
 	bool     is_stepped;		/* this exit is the end of such a step */
 	uint64_t cr4_hidden;		/* CR4 bits that hardware has set and the guest has not */
-	uint64_t shadow_rip;		/* the instruction an interrupt shadow covers, if it exited before it ran */
-	uint32_t shadow_exits;		/* how often it has since */
+	uint64_t shadow_rip;		/* the instruction that an interrupt shadow covers, if it exited before it ran */
+	uint32_t shadow_exits;		/* how often that instruction has exited since */
 };
 
 #define SVM_NO_SHADOW	(~0ULL)		/* not canonical: no RIP */
@@ -497,7 +508,7 @@ void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_f
 /* state.c */
 int  svm_vcpu_create(struct vcpu *vcpu);
 void svm_vcpu_destroy(struct vcpu *vcpu);
-void svm_enter(struct vcpu *vcpu);
+void svm_enter(struct vcpu *vcpu);	/* backend.c */
 void svm_flush(struct vcpu *vcpu);
 bool svm_limit_turn(struct vcpu *vcpu, uint64_t ticks);
 void svm_end_shadow(struct vcpu *vcpu);
@@ -524,7 +535,7 @@ unsigned svm_insn_length(uint64_t code, uint64_t info1, bool is_64, const uint8_
 /* exits.c */
 void svm_read_exit(struct vcpu *vcpu);		/* the VMCB's words about the exit into vcpu->exit */
 void svm_step_over(struct vcpu *vcpu);
-uint32_t svm_row_of(uint32_t code);		/* a row of svm_exits for any exit code */
+uint32_t svm_row_of(uint32_t code);		/* a row of svm_rows for any exit code */
 extern const struct exit_row svm_rows[SVM_ROW_COUNT];
 /* inject.c */
 void svm_deliver(struct vcpu *vcpu);

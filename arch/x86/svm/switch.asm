@@ -2,14 +2,21 @@
 ;
 ; Guest entry and return: void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa)
 ;
-; Called like a function, returns like one, at the exit. RAX, RSP, RIP and RFLAGS travel in the VMCB.
-; gpr[] is in the order of instruction encodings (cpu_state.h); slots 0 and 4 are not touched here.
+; Called like a function, returns like one, at the exit. VMRUN is not a jump: execution goes on behind it
+; after the exit, with our RSP and RIP, which VMRUN saved in the page that VM_HSAVE_PA names.
+;
+; Three parties switch registers. VMRUN and #VMEXIT: RAX, RSP, RIP, RFLAGS, control registers, CS, SS, DS,
+; ES, GDTR and IDTR. VMLOAD and VMSAVE: FS, GS, TR, LDTR and the MSRs of SYSCALL and SYSENTER. We, here: the
+; other fourteen general registers.
+;
+; gpr[] is in the order of instruction encodings (cpu_state.h); slots 0 and 4 (RAX, RSP) are not touched
+; here.
 ;
 ; From CLGI to STGI nothing can interrupt us, not even an NMI: in between FS, GS, TR, LDTR and the syscall
-; MSRs are the guest's, and our handlers find their data through GS and their stacks through TR.
-; RFLAGS.IF is set at VMRUN so that physical interrupts end the guest (V_INTR_MASKING); it takes effect
-; only inside, because GIF is clear outside. APM vol. 2, 15.17 "Global Interrupt Flag, STGI and CLGI
-; Instructions", 15.21.1 "Physical (INTR) Interrupt Masking in EFLAGS", 15.5.2 "VMSAVE and VMLOAD".
+; MSRs are the guest's, and our handlers find their data through GS and their stacks through TR. RFLAGS.IF
+; is set at VMRUN so that physical interrupts end the guest (V_INTR_MASKING); it takes effect only inside,
+; because GIF is clear outside. APM vol. 2, 15.17 "Global Interrupt Flag, STGI and CLGI Instructions",
+; 15.21.1 "Physical (INTR) Interrupt Masking in EFLAGS", 15.5.2 "VMSAVE and VMLOAD".
 
 bits 64
 default rel
@@ -34,10 +41,14 @@ svm_vmrun:
 	push	rdx			; host_pa
 	push	rdi			; gpr
 
+	; The three instructions below take the VMCB's physical address in RAX. VMRUN gives RAX back, so it
+	; is loaded once.
 	clgi
-	mov	rax, rsi		; vmcb_pa: operand of VMLOAD, VMRUN and, since VMRUN keeps it, VMSAVE
+	mov	rax, rsi		; vmcb_pa
 	vmload
-	sti				; not right before VMRUN: its shadow would cover the guest's first instruction
+	; IF becomes 1 here and not right before VMRUN: the shadow of STI would cover VMRUN and, in its place, the
+	; guest's first instruction. No interrupt comes in between, because GIF is clear.
+	sti
 	mov	rcx, GPR(RCX_)
 	mov	rdx, GPR(RDX_)
 	mov	rbx, GPR(RBX_)
@@ -51,11 +62,14 @@ svm_vmrun:
 	mov	r13, GPR(13)
 	mov	r14, GPR(14)
 	mov	r15, GPR(15)
-	mov	rdi, GPR(RDI_)
+	mov	rdi, GPR(RDI_)		; last: it was the pointer
 	vmrun
+	; After the exit: GIF is clear, RFLAGS are ours from before VMRUN (IF is 1), RAX and RSP are ours,
+	; the rest is the guest's.
 	cli
-	vmsave				; rax is ours again
+	vmsave				; the guest's FS, GS, TR, LDTR and MSRs into its VMCB
 
+	; No register is free. RDI is borrowed: the guest's value waits on the stack, above the pointer to gpr[].
 	push	rdi
 	mov	rdi, [rsp + 8]		; gpr
 	mov	GPR(RCX_), rcx
@@ -73,6 +87,8 @@ svm_vmrun:
 	mov	GPR(15), r15
 	pop	qword GPR(RDI_)
 
+	; Our own FS, GS and TR are back before GIF is set: an NMI that waited comes at STGI, and its
+	; handler needs them.
 	mov	rax, [rsp + 8]		; host_pa
 	vmload
 	stgi
