@@ -9,9 +9,9 @@
  */
 #include "hv/machine.h"
 
-#include "arch/x86/host/tsc.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/files.h"
+#include "hv/host.h"
 #include "hv/lib/pc.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"

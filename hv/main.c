@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* From the first C function to the last: what starts, in which order, and why. */
-#include "arch/x86/host/ap.h"
-#include "arch/x86/host/cpu.h"
-#include "arch/x86/host/lapic.h"
-#include "arch/x86/host/paging.h"
-#include "arch/x86/host/tsc.h"
-#include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "drivers/keyboard.h"
 #include "drivers/uart16550.h"
 #include "hv/console.h"
 #include "hv/end.h"
 #include "hv/files.h"
+#include "hv/host.h"
 #include "hv/lib/format.h"
-#include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/page.h"
 #include "hv/panic.h"
@@ -21,8 +15,6 @@
 #include "hv/timer.h"
 
 #define READING_SECONDS	60U
-
-const struct virt_backend *virt;
 
 void hv_main(uint64_t handoff_address);
 
@@ -38,22 +30,6 @@ static void check_handoff(const struct handoff *from)
 		panic("the loader's handoff is damaged");
 }
 
-/* The first back end that this processor supports; otherwise each one's reason, which names the remedy. */
-static bool choose_backend(void)
-{
-	static const struct virt_backend *const backends[] = { &vmx_backend, &svm_backend };
-	const char *why_not[countof(backends)] = { 0 };
-
-	for (size_t i = 0; i < countof(backends); i++) {
-		if (backends[i]->supported(&why_not[i])) {
-			virt = backends[i];
-			return true;
-		}
-	}
-	log_error("%s", why_not[cpu_features.is_amd ? 1 : 0]);
-	return false;
-}
-
 static void give_back_loader_memory(void)
 {
 	for (uint32_t i = 0; i < handoff.region_count; i++)
@@ -64,7 +40,7 @@ static void give_back_loader_memory(void)
 /* On a real machine the last words are on a screen that is about to go dark; emulators and tests keep a log. */
 static bool is_only_on_screen(void)
 {
-	return handoff.framebuffer.base && !cpu_features.has_hypervisor;
+	return handoff.framebuffer.base && !host_is_virtual();
 }
 
 /* What was typed before is not meant: it is taken away first. */
@@ -87,7 +63,7 @@ static void let_read(void)
 	log_flush();
 	(void)is_key_pressed();
 	while (time_now() < end && !is_key_pressed())
-		cpu_pause();
+		host_pause();
 }
 
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
@@ -96,21 +72,19 @@ __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 	end_say(failed ? 1U : 0U, text);
 	log_flush();
 	if (handoff.stay_on)
-		cpu_stop();
+		host_halt();
 	if (failed && is_only_on_screen())
 		let_read();
-	firmware_power_off(handoff.efi_reset_system);
+	host_power_off(handoff.efi_reset_system);
 }
 
 static void start_machine(void)
 {
 	page_init(&handoff);			/* memory first: everything else asks for pages */
-	paging_init(&handoff);			/* then our own tables: the firmware's may vanish */
+	host_init_memory(&handoff);		/* then our own tables: the firmware's may vanish */
 	give_back_loader_memory();		/* nothing points into it any more */
 	console_init(&handoff.framebuffer);	/* from here on the log is visible */
-	tsc_init();				/* the clock: the local APIC's timer is measured against it */
-	host_lapic_init();
-	host_ioapic_init(handoff.rsdp);
+	host_init_clock(&handoff);
 	serial_enable_interrupts();		/* output no longer waits for the wire */
 	files_init(&handoff);
 }
@@ -122,37 +96,41 @@ static void say_ready(void)
 
 	if (count)
 		format_buf(warnings, sizeof(warnings), ", %u warning%s above", count, count == 1 ? "" : "s");
-	log_say("trapeze: READY (%s, %u CPU%s, %lu MiB free)%s", virt->name, ap_count(), ap_count() == 1 ? "" : "s",
+	log_say("trapeze: READY (%s, %u CPU%s, %lu MiB free)%s", virt->name, host_cpu_count(), host_cpu_count() == 1 ? "" : "s",
 		page_free_bytes() >> 20, warnings);
 }
 
 static void leave_virtualization(void)
 {
-	unsigned others = ap_count() - 1;
+	unsigned others = host_cpu_count() - 1;
 
 	if (others)
-		log_debug("%u of %u other processors have left %s", ap_stop_all(), others, virt->name);
+		log_debug("%u of %u other processors have left %s", host_stop_others(), others, virt->name);
 	virt->cpu_off();
 }
 
 void hv_main(uint64_t handoff_address)
 {
 	const struct handoff *from = hpa_ptr(hpa(handoff_address));
+	const char *why_not;
 	uint32_t failed;
 
-	cpu_init_boot(0);			/* GDT, IDT: before anything can fault */
+	host_init();				/* before anything can fault */
 	check_handoff(from);
 	handoff = *from;
 	panic_set_stay_on(handoff.stay_on || is_only_on_screen());
 	end_init(handoff.run_id);
 	log_set_level((enum log_level)handoff.log_level);
 	start_machine();
-	cpu_report();
-	if (!choose_backend())
+	host_report();
+	why_not = virt_choose();
+	if (why_not) {
+		log_error("%s", why_not);
 		finish(1, "no usable hardware virtualization");
-	cpu_warn();				/* of use only to who can go on */
+	}
+	host_warn();				/* of use only to who can go on */
 	virt->cpu_on();
-	ap_start_all(&handoff);			/* the first decides what the others must be able to do */
+	host_start_others(&handoff);			/* the first decides what the others must be able to do */
 	say_ready();
 
 	sched_init(handoff.attach, handoff.vm_count);

@@ -2,12 +2,11 @@
 /* The scheduler (contract in sched.h). One processor, so no lock; `attention` is its only interrupt. */
 #include "hv/sched.h"
 
-#include "arch/x86/host/cpu.h"
-#include "arch/x86/host/lapic.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/load.h"
 #include "boot/handoff.h"
 #include "hv/console.h"
+#include "hv/host.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -90,7 +89,7 @@ void sched_init(const char *attach, uint32_t count)
 	crashed = 0;
 	turns.length = time_hz() / TURNS_PER_SECOND;
 	timer_init(&turn_end, turn_is_over, NULL);
-	timer_set_hook(host_lapic_arm);
+	timer_set_hook(host_wake_at);
 	console_on_where(say_all_where);
 }
 
@@ -266,11 +265,11 @@ static bool reap_all(void)
  */
 static void do_host_work(void)
 {
-	cpu_take_interrupts();
+	host_take_interrupts();
 	timer_run_due();
-	host_lapic_arm(timer_next());	/* it may have fired early, for a deadline that is gone */
+	host_wake_at(timer_next());	/* it may have fired early, for a deadline that is gone */
 	console_poll();
-	this_cpu()->attention = false;	/* no interrupt has come since the first line, and whoever woke is seen by pick */
+	host_attention_clear();	/* no interrupt has come since the first line, and whoever woke is seen by pick */
 }
 
 /*
@@ -281,8 +280,8 @@ static bool run_work(struct vm *vm, uint64_t end)
 {
 	while (work_is_pending(&vm->work)) {
 		work_run_one(&vm->work);
-		cpu_take_interrupts();
-		if (this_cpu()->attention || time_now() >= end)
+		host_take_interrupts();
+		if (host_attention_is_set() || time_now() >= end)
 			return false;
 	}
 	return true;
@@ -334,10 +333,10 @@ uint32_t sched_run(void)
 		if (party) {
 			run(party);
 		} else if (page_idle_work()) {
-			cpu_take_interrupts();		/* a little at a time, so that nobody waits for it */
+			host_take_interrupts();		/* a little at a time, so that nobody waits for it */
 		} else {
 			timer_disarm(&turn_end);
-			cpu_idle();
+			host_idle();
 		}
 	}
 }

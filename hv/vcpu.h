@@ -69,6 +69,8 @@ struct vcpu {
 
 __attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
 void vcpu_destroy(struct vcpu *vcpu);
+__attribute__((warn_unused_result)) int vcpu_registers_init(struct vcpu *vcpu);	/* virt/registers.c: its part of vcpu_init... */
+void vcpu_registers_free(struct vcpu *vcpu);		/* ...and of vcpu_destroy, which accepts half-built ones */
 
 /* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or the host's TSC says so. */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end);

@@ -3,10 +3,8 @@
 #include "hv/vm.h"
 
 #include "arch/x86/exit/cpuid.h"
-#include "arch/x86/host/cpu.h"
-#include "arch/x86/host/fpu.h"
-#include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/host.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -17,7 +15,6 @@
 #include "hv/vcpu.h"
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "a VM fits into the pages vm_create asks for");
-_Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
 
 #define TABLES_SPARE	32U	/* nested tables: the upper levels, device windows, the edges of RAM */
 
@@ -44,7 +41,7 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 	if (vm->end != VM_END_NONE)
 		return;		/* the first reason is the one that matters */
 	vm->end = end;
-	this_cpu()->attention = true;	/* its vCPU leaves the run loop, whoever asked */
+	host_attention_set();	/* its vCPU leaves the run loop, whoever asked */
 	va_start(args, fmt);
 	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	va_end(args);
@@ -57,7 +54,7 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 	if (vm->end != VM_END_NONE)
 		return;
 	vm->end = VM_END_CRASHED;
-	this_cpu()->attention = true;
+	host_attention_set();
 	va_start(args, fmt);
 	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	va_end(args);
@@ -68,7 +65,7 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 static void wake_for_work(void *ctx)
 {
 	(void)ctx;
-	this_cpu()->attention = true;
+	host_attention_set();
 }
 
 static int create_memory(struct vm *vm)
@@ -81,7 +78,7 @@ static int create_memory(struct vm *vm)
 			return -1;
 	if (npt_init(&vm->npt, virt->npt))
 		return -1;
-	vm->npt.small_code = cpu_features.has_page_size_erratum;
+	vm->npt.small_code = virt->caps->small_code;
 	return 0;
 }
 
@@ -121,23 +118,6 @@ static bool promise_memory(struct vm *vm)
 		log_warn("TZ-W021 %s may need %lu MiB, %lu MiB are free and promised to nobody: it stops when it finds none left",
 			 vm->name, need >> 20, account_unclaimed() >> 20);
 	return true;
-}
-
-static int create_cpuid(struct vm *vm)
-{
-	const struct cpuid_facts facts = {
-		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vm->vcpu_count,
-		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
-		.host_components = cpu_features.has_xsave ? xgetbv(0) : 0,
-		.can_rdtscp = virt->caps->rdtscp, .can_invpcid = virt->caps->invpcid,
-		.can_xsaves = virt->caps->xsaves,
-	};
-
-	vm->cpuid = page_alloc();
-	if (!vm->cpuid)
-		return -1;
-	cpuid_build(vm->cpuid, &facts, cpuid);
-	return 0;
 }
 
 static int create_vcpus(struct vm *vm)
@@ -186,7 +166,8 @@ struct vm *vm_create(const struct handoff_vm *config)
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))
 		return vm_fail(vm, "no memory for its page tables");
-	if (create_cpuid(vm))
+	vm->cpuid = cpuid_create(vm->vcpu_count);
+	if (!vm->cpuid)
 		return vm_fail(vm, "no memory for its CPUID table");
 	vm->machine = page_alloc_contiguous(pages_for(sizeof(*vm->machine)));
 	if (!vm->machine || create_vcpus(vm))

@@ -9,11 +9,11 @@
  */
 #include "hv/virtio/entropy.h"
 
-#include "arch/x86/host/cpu.h"
-#include "arch/x86/hw/insn.h"
+#include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
+#include "hv/timer.h"
 
 #define HW_TRIES	10U	/* what the manual recommends for RDRAND */
 #define WORD_BITS	32U
@@ -23,17 +23,25 @@
 #define COUNTER_WORD	12U
 #define JITTER_SAMPLES	64U	/* time-stamp differences per key word */
 
-typedef bool hw_random_fn(uint64_t *val);
-
-static bool hw_random(struct entropy *entropy, hw_random_fn *generate, uint64_t *val)
+static bool try_source(struct entropy *entropy, host_random_fn *generate, uint64_t *val)
 {
 	for (unsigned i = 0; i < HW_TRIES; i++) {
 		if (generate(val) && *val != UINT64_MAX && *val != entropy->last) {
 			entropy->last = *val;
 			return true;
 		}
-		cpu_pause();
+		host_pause();
 	}
+	return false;
+}
+
+static bool hw_random(struct entropy *entropy, uint64_t *val)
+{
+	host_random_fn *source;
+
+	for (unsigned n = 0; (source = host_random_source(n)); n++)
+		if (try_source(entropy, source, val))
+			return true;
 	return false;
 }
 
@@ -71,14 +79,14 @@ static void chacha_block(const uint32_t state[ENTROPY_WORDS], uint32_t out[ENTRO
  */
 static uint32_t jitter_word(void)
 {
-	uint64_t last = rdtsc();
+	uint64_t last = time_now();
 	uint32_t word = (uint32_t)last;
 
 	for (unsigned i = 0; i < JITTER_SAMPLES; i++) {
 		uint64_t now;
 
-		cpu_pause();
-		now = rdtsc();
+		host_pause();
+		now = time_now();
 		word = rotate(word, 5) ^ (uint32_t)(now - last);
 		last = now;
 	}
@@ -110,7 +118,7 @@ static size_t fallback_bytes(struct entropy *entropy, uint8_t *to, size_t len)
 	if (!entropy->is_seeded)
 		seed_fallback(entropy);
 	entropy->state[COUNTER_WORD]++;
-	entropy->state[COUNTER_WORD + 1] ^= (uint32_t)rdtsc();
+	entropy->state[COUNTER_WORD + 1] ^= (uint32_t)time_now();
 	chacha_block(entropy->state, block);
 	memcpy(&entropy->state[KEY_FIRST], block, KEY_WORDS * sizeof(block[0]));
 	len = min_size(len, KEY_WORDS * sizeof(block[0]));
@@ -127,8 +135,7 @@ size_t entropy_fill(void *ctx, uint8_t *to, size_t len)
 		uint64_t val;
 		size_t part = min_size(len - done, sizeof(val));
 
-		if ((cpu_features.has_rdseed && hw_random(entropy, rdseed64, &val)) ||
-		    (cpu_features.has_rdrand && hw_random(entropy, rdrand64, &val)))
+		if (hw_random(entropy, &val))
 			memcpy(to + done, &val, part);
 		else
 			part = fallback_bytes(entropy, to + done, len - done);

@@ -24,8 +24,8 @@ UNIT_state := hv/state.c
 UNIT_turn := hv/turn.c
 UNIT_restart := hv/restart.c
 UNIT_vm := hv/vm.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
-           hv/memdisk.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
-UNIT_sched := hv/sched.c hv/turn.c hv/restart.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c tests/unit/fake/cpu_fake.c \
+           hv/memdisk.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
+UNIT_sched := hv/sched.c hv/turn.c hv/restart.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
 UNIT_pit := hv/dev/pit.c hv/dev/pit_counter.c $(DEV_TEST)
@@ -55,7 +55,7 @@ UNIT_loader := arch/x86/guestboot/loader.c arch/x86/guestboot/linux.c arch/x86/g
 UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
-UNIT_apic_bus := hv/dev/apic_bus.c hv/init_sipi.c arch/x86/virt/reset.c
+UNIT_apic_bus := hv/dev/apic_bus.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c
 VIO_TEST := hv/work.c hv/state.c $(VIO_TRANSPORT) \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
 UNIT_queue := $(VIO_TEST)
@@ -104,7 +104,7 @@ UNIT_page := hv/page.c tests/unit/fake/log_fake.c
 UNIT_paging :=
 UNIT_speculation := hv/lib/format.c
 UNIT_log := hv/log.c hv/lib/format.c
-UNIT_dump := hv/dump.c hv/vga_text.c $(VCPU_FAKE)
+UNIT_dump := arch/x86/exit/dump.c hv/vga_text.c $(VCPU_FAKE)
 UNIT_terminal := hv/terminal.c
 UNIT_partial := hv/partial.c
 UNIT_serial :=

@@ -12,6 +12,7 @@
 #include "arch/x86/virt/reset.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/lib/util.h"
+#include "hv/host.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -55,7 +56,7 @@ void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 }
 
 static unsigned leaves;
-void vcpu_leave(void) { leaves++; }
+void host_attention_set(void) { leaves++; }
 
 void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {

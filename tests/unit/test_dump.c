@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/dump.c: what a stranger reads about a vCPU, in one line or in a hundred. */
+/* exit/dump.c: what a stranger reads about a vCPU, in one line or in a hundred. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -10,13 +10,12 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/host/cpu.h"
-#include "arch/x86/host/tsc.h"
 #include "arch/x86/virt/npt.h"
 #include "hv/dev/apic_bus.h"
 #include "clock_fake.h"
 #include "hv/console.h"
 #include "hv/files.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/page.h"
@@ -46,7 +45,13 @@ static struct fixture fixture;
 
 /* ---- The rest of the hypervisor ---- */
 
-struct cpu_features cpu_features;
+host_random_fn *host_random_source(unsigned n)
+{
+	(void)n;
+	return NULL;
+}
+
+void host_pause(void) { }
 
 uint64_t host_rtc_seconds(void)
 {

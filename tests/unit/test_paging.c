@@ -138,7 +138,7 @@ static void boot(bool has_1g)
 	boot_at(IMAGE_PHYS, has_1g);
 }
 
-/* The top table that firmware_power_off would make now. */
+/* The top table that host_power_off would make now. */
 static uint64_t identity_root(void)
 {
 	static uint64_t top[PT_ENTRIES] __attribute__((aligned(PAGE_SIZE)));

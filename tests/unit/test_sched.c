@@ -12,12 +12,11 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/host/lapic.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/load.h"
 #include "clock_fake.h"
-#include "cpu_fake.h"
 #include "hv/console.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
 #include "hv/sched.h"
@@ -129,12 +128,17 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 	player_of(vm)->log_lines++;
 }
 
+static bool attention;
+void host_attention_set(void) { attention = true; }
+void host_attention_clear(void) { attention = false; }
+bool host_attention_is_set(void) { return attention; }
+
 static void wake(void *ctx)
 {
 	struct vcpu *vcpu = ctx;
 
 	vcpu->state = VCPU_READY;
-	cpu_fake.attention = true;
+	host_attention_set();
 }
 
 /* Until its life ends, it sleeps, its turn is over, or a timer of anybody's interrupts. */
@@ -173,10 +177,11 @@ const struct virt_backend *virt = &fake_backend;
 const char *exit_name(uint32_t reason) { (void)reason; return ""; }
 uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return end; }
 void restore_test_step(struct vm *vm) { (void)vm; }
-void vcpu_load(struct vcpu *vcpu) { cpu_fake.loaded = vcpu; }
-void cpu_take_interrupts(void) { fake_now += 10; }
-void cpu_idle(void) { fake_now = max_u64(fake_now, timer_next()); }
-void host_lapic_arm(uint64_t tsc) { (void)tsc; }
+static struct vcpu *loaded;
+void vcpu_load(struct vcpu *vcpu) { loaded = vcpu; }
+void host_take_interrupts(void) { fake_now += 10; }
+void host_idle(void) { fake_now = max_u64(fake_now, timer_next()); }
+void host_wake_at(uint64_t tsc) { (void)tsc; }
 bool page_idle_work(void) { return false; }
 void console_attach(struct vm *vm) { (void)vm; }
 bool console_has_heard(const struct vm *vm) { return player_of(vm)->is_heard; }
@@ -197,7 +202,7 @@ void console_poll(void)
 /* Registers can only be read of the vCPU that is loaded. */
 void vcpu_where(struct vcpu *vcpu)
 {
-	assert_ptr_equal(cpu_fake.loaded, vcpu);
+	assert_ptr_equal(loaded, vcpu);
 	player_of(vcpu->vm)->wheres++;
 }
 
@@ -206,7 +211,6 @@ void vcpu_where(struct vcpu *vcpu)
 static int setup(void **state)
 {
 	(void)state;
-	cpu_fake_install();
 	memset(players, 0, sizeof(players));
 	for (size_t i = 0; i < PLAYERS; i++) {
 		strcpy(players[i].config.name, "player");
@@ -334,8 +338,8 @@ static void put_off(void *ctx)
 	static struct work work;
 
 	(void)ctx;
-	work = (struct work){ .run = do_work, .ctx = cpu_fake.loaded->vm };
-	work_add(&cpu_fake.loaded->vm->work, &work);
+	work = (struct work){ .run = do_work, .ctx = loaded->vm };
+	work_add(&loaded->vm->work, &work);
 }
 
 /* A VM whose processors all sleep has its devices' work done all the same. */

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/host/lapic.h"
+#include "hv/host.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/svm/svm.h"
@@ -28,7 +28,7 @@ struct svm_features svm_features;
 /* What the tests do not reach, and exit/irq.c. */
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 int vcpu_ack_irq(struct vcpu *vcpu) { (void)vcpu; fake.has_irq = false; return 0x30; }
-void host_lapic_arm(uint64_t deadline) { (void)deadline; }
+void host_wake_at(uint64_t deadline) { (void)deadline; }
 uint64_t time_now(void) { return 0; }
 uint64_t time_hz(void) { return 1000000; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }

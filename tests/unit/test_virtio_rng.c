@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The entropy device with a source the test controls, and the default source with RDSEED and RDRAND that run
- * dry, stick, or are missing. entropy.c is included, so that its two instructions can be replaced here and its
+ * dry, stick, or are missing. entropy.c is included, so that its
  * ChaCha block compared with RFC 8439.
  */
 #include <setjmp.h>
@@ -12,13 +12,9 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/host/cpu.h"
-#include "arch/x86/hw/insn.h"
 #include "hv/virtio/rng.h"
 #include "log_fake.h"
 #include "virtio_driver.h"
-
-struct cpu_features cpu_features;
 
 /* What an instruction does: fails this often, then gives a counter, or one value for ever. */
 struct fake_insn { unsigned failures, calls; bool is_stuck; uint64_t value; };
@@ -39,9 +35,26 @@ static bool fake_random(struct fake_insn *insn, uint64_t *val)
 
 static bool fake_rdseed64(uint64_t *val) { return fake_random(&fake_rdseed, val); }
 static bool fake_rdrand64(uint64_t *val) { return fake_random(&fake_rdrand, val); }
-#define rdseed64 fake_rdseed64
-#define rdrand64 fake_rdrand64
 #include "hv/virtio/entropy.c"
+
+static bool has_rdseed, has_rdrand;
+
+host_random_fn *host_random_source(unsigned n)
+{
+	if (has_rdseed && n == 0)
+		return fake_rdseed64;
+	return has_rdrand && n == has_rdseed ? fake_rdrand64 : NULL;
+}
+
+void host_pause(void) { }
+
+/* A clock that ticks whenever it is read. */
+uint64_t time_now(void)
+{
+	static uint64_t now;
+
+	return ++now;
+}
 
 /* ---- The device -------------------------------------------------------------------------------------- */
 
@@ -172,9 +185,10 @@ static void buffers_that_cannot_be_written_come_back_empty(void **state)
 
 /* ---- The default source --------------------------------------------------------------------------------- */
 
-static void processor(bool has_rdseed, bool has_rdrand)
+static void processor(bool with_rdseed, bool with_rdrand)
 {
-	cpu_features = (struct cpu_features){ .has_rdseed = has_rdseed, .has_rdrand = has_rdrand };
+	has_rdseed = with_rdseed;
+	has_rdrand = with_rdrand;
 	fake_rdseed = (struct fake_insn){ .value = 0x1000 };
 	fake_rdrand = (struct fake_insn){ .value = 0x2000 };
 	log_fake_lines = 0;

@@ -15,11 +15,10 @@
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/guestboot/copies.h"
 #include "arch/x86/guestboot/loader.h"
-#include "arch/x86/host/fpu.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
 #include "clock_fake.h"
-#include "cpu_fake.h"
+#include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
@@ -39,12 +38,12 @@ static struct {
 	bool     machine_fails, loader_fails;
 	unsigned zeroed, most_zeroed, stops, releases, vcpus;
 	uint64_t copy_to, entry;
-	bool     clock_runs;
+	bool     clock_runs, attention;
 } fake;
 
 /* ---- What they call ---- */
 
-struct cpu_features cpu_features;
+void host_attention_set(void) { fake.attention = true; }
 static const struct npt_format format = { .read = 1, .write = 2, .exec = 4, .large = 1 << 7, .table = 7,
 					  .addr_mask = 0xffffffffff000 };
 void restore_test_end(struct vm *vm) { (void)vm; }
@@ -60,12 +59,10 @@ static const struct virt_backend fake_backend = { .npt = &format, .caps = &no_ca
 const struct virt_backend *virt = &fake_backend;
 
 size_t text_copy(char *to, const char *from, size_t size) { return (size_t)snprintf(to, size, "%s", from); }
-uint64_t fpu_guest_xcr0_mask(void) { return 0; }
-void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)
+struct cpuid_table *cpuid_create(uint32_t vcpu_count)
 {
-	(void)table;
-	(void)host;
-	assert_int_equal(facts->vcpu_count, 2);
+	assert_int_equal(vcpu_count, 2);
+	return page_alloc();
 }
 
 uint64_t page_free_bytes(void) { return page_fake_limit - page_fake_used; }
@@ -128,7 +125,6 @@ static struct handoff_vm config;
 static int setup(void **state)
 {
 	(void)state;
-	cpu_fake_install();
 	memset(&fake, 0, sizeof(fake));
 	fake.copy_to = 1 << 20;
 	page_fake_limit = 64ULL << 20;
@@ -230,9 +226,9 @@ static void test_first_reason_wins(void **state)
 
 	(void)state;
 	(void)start(vm);
-	cpu_fake.attention = false;
+	fake.attention = false;
 	vm_stop(vm, VM_END_REBOOT, "reset by %s", "the guest");
-	assert_true(cpu_fake.attention);
+	assert_true(fake.attention);
 	assert_false(vm_is_alive(vm));
 	vm_kill(vm, "too late");
 	vm_stop(vm, VM_END_SHUTDOWN, "too late");

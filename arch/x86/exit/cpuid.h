@@ -44,6 +44,8 @@ struct cpuid_facts {
 
 void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host);
 
+struct cpuid_table *cpuid_create(uint32_t vcpu_count);	/* for a VM on this machine: a page; NULL: no memory */
+
 uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, bool is_compacted);
 
 /* Pure part of the exit: the table's answer; zeros where it has none. */

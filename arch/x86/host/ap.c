@@ -7,7 +7,7 @@
  * One that does not answer in time is sent another INIT, so that it cannot come late and take the next one's stack.
  * From VMXON on an INIT no longer reaches it, but by then it has all its pages and uses nothing that is shared.
  */
-#include "arch/x86/host/ap.h"
+#include "hv/host.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -214,7 +214,7 @@ static void start_listed(const struct handoff *handoff, struct low_pages *low)
 	}
 }
 
-void ap_start_all(const struct handoff *handoff)
+void host_start_others(const struct handoff *handoff)
 {
 	struct low_pages *low;
 
@@ -234,7 +234,7 @@ void ap_start_all(const struct handoff *handoff)
 	memset(low, 0, sizeof(*low));	/* nothing is left that maps memory at its own address and executable */
 }
 
-unsigned ap_count(void)
+unsigned host_cpu_count(void)
 {
 	unsigned count = 1;
 
@@ -255,7 +255,7 @@ static bool stop(struct cpu *cpu)
 	return get_state(cpu) == CPU_GONE;
 }
 
-unsigned ap_stop_all(void)
+unsigned host_stop_others(void)
 {
 	unsigned count = 0;
 

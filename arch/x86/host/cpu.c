@@ -18,6 +18,7 @@
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
+#include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -260,7 +261,7 @@ const char *cpu_join(void)
 }
 
 /* What a user should know about the machine although it works. */
-void cpu_warn(void)
+void host_warn(void)
 {
 	if (cpu_features.has_hybrid)
 		log_warn("TZ-W008 this processor has P and E cores: guests run on those like the boot processor");
@@ -270,7 +271,7 @@ void cpu_warn(void)
 		log_warn("TZ-W020 the TSC of this processor may change its rate (CPUID 8000_0007): guests' time may drift");
 }
 
-void cpu_report(void)
+void host_report(void)
 {
 	char text[256];
 	size_t len = 0;
@@ -285,15 +286,4 @@ void cpu_report(void)
 	log_debug("processor offers%s", text);
 	speculation_words(text, sizeof(text));
 	log_debug("against speculation between VMs: %s", text);
-}
-
-void cpu_take_interrupts(void)
-{
-	cpu_open_irq();
-}
-
-void cpu_idle(void)
-{
-	if (!this_cpu()->attention)
-		cpu_wait_irq();
 }

@@ -5,7 +5,8 @@
  *
  * `attention` is the one flag between interrupt handlers and the run loop: a handler sets it, vcpu_run sees
  * it after the exit and returns to the scheduler, which clears it before it looks at timers and input. Only
- * this processor reads and writes it, interrupts are off outside cpu_idle, cpu_take_interrupts and cpu_open_irq, so plain accesses suffice.
+ * this processor reads and writes it, interrupts are off outside host_idle, host_take_interrupts and
+ * cpu_open_irq, so plain accesses suffice.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -97,8 +98,4 @@ const char *cpu_join(void);		/* then CR0, CR4, EFER, XCR0; or what it lacks that
 /* Handlers run with interrupts off and must EOI nothing: cpu_dispatch_interrupt does. */
 void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector));
 void cpu_dispatch_interrupt(uint8_t vector);	/* by trap.c and by "acknowledge interrupt on exit"; sends the EOI */
-void cpu_take_interrupts(void);		/* those that are pending; off again afterwards */
-void cpu_idle(void);			/* halt until an interrupt; returns at once when attention is set */
 void cpu_set_breakpoints(const uint64_t addr[4]);	/* DR0 to DR3; DR7 has them enabled in a guest only */
-void cpu_report(void);			/* one log line: which processor, what it offers us */
-void cpu_warn(void);			/* log lines about what guests may feel of this processor */

@@ -4,7 +4,7 @@
  * 32-bit accesses. Its timer is the only one the hypervisor uses. SDM vol. 3, chapter 11 "Advanced
  * Programmable Interrupt Controller (APIC)".
  *
- * host_lapic_arm is called after nearly every exit that concerns time, so it writes as seldom as it may: a
+ * host_wake_at is called after nearly every exit that concerns time, so it writes as seldom as it may: a
  * deadline that is armed and not later than the new one stays. It fires early, the scheduler looks, finds
  * nothing due and arms the right one: one interrupt in exchange for a register write at each exit.
  */
@@ -14,6 +14,7 @@
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/addr.h"
+#include "hv/host.h"
 #include "hv/lib/apic.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -210,7 +211,7 @@ static uint64_t one_shot_count(uint64_t tsc)
 	return min_u64(count, COUNT_MAX - 1) + 1;
 }
 
-void host_lapic_arm(uint64_t tsc)
+void host_wake_at(uint64_t tsc)
 {
 	if (lapic.armed <= tsc)
 		return;

@@ -14,11 +14,6 @@ uint32_t host_lapic_id(void);
 bool     host_lapic_reaches(uint32_t apic_id);
 void     host_lapic_send(uint32_t apic_id, uint64_t command);	/* ICR_... of hv/lib/apic.h, to another processor */
 void     host_lapic_eoi(void);
-/*
- * Interrupt (VECTOR_TIMER, sets attention) when the TSC reaches this. TIMER_NEVER asks for none; one armed before
- * may still come, early. TSC-deadline mode or the calibrated one-shot.
- */
-void     host_lapic_arm(uint64_t tsc);
 
 void host_ioapic_init(uint64_t rsdp);	/* finds the I/O APICs; 0 = no ACPI: one at fec00000 */
 void host_ioapic_route(uint32_t gsi, uint8_t vector);	/* edge-triggered, to this processor, unmasked */

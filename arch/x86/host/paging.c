@@ -21,6 +21,7 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/pte.h"
+#include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
@@ -300,7 +301,7 @@ static const struct port_write power_off_ports[] = {
 };
 
 /* The second try, after a fault inside the firmware brought us back here through panic, goes straight to the ports. */
-void firmware_power_off(uint64_t efi_reset_system)
+void host_power_off(uint64_t efi_reset_system)
 {
 	static bool is_tried;
 	uint64_t addr = efi_reset_system ? efi_reset_system : tables.efi_reset_system;

@@ -36,10 +36,3 @@ void paging_make_identity(uint64_t *top);
 /* A device window, outside the direct map's RAM too; its direct-map address. */
 void *paging_map_device(hpa_t start, uint64_t len, int is_write_combining);
 bool paging_is_mapped(hpa_t start, uint64_t len);	/* in the direct map: may hpa_ptr(start) be followed? */
-
-/*
- * Switch the machine off: call the firmware's ResetSystem on the identity map; efi_reset_system 0: the one paging_init was told. Falls
- * back on the ports of known chip sets. Best after virt->cpu_off: INIT is blocked in VMX operation, and some
- * firmware resets by it.
- */
-__attribute__((noreturn)) void firmware_power_off(uint64_t efi_reset_system);

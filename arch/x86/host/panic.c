@@ -3,13 +3,13 @@
  * The processor's half of a panic (contract in hv/panic.h): who reports, what the registers hold, how the machine
  * goes off. No file includes more than hv/panic.h to panic, so the log and the console need nothing of this room.
  */
-#include "arch/x86/host/ap.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/trap.h"
 #include "arch/x86/hw/insn.h"
 #include "hv/console.h"
+#include "hv/host.h"
 #include "hv/log.h"
 #include "hv/panic.h"
 #include "hv/vcpu.h"
@@ -75,6 +75,6 @@ void panic_stop(bool stay_on)
 {
 	if (stay_on)
 		cpu_stop();
-	(void)ap_stop_all();
-	firmware_power_off(0);
+	(void)host_stop_others();
+	host_power_off(0);
 }

@@ -14,6 +14,7 @@
 #include "hv/lib/bits.h"
 #include "arch/x86/hw/insn.h"
 #include "hv/dev/calendar.h"
+#include "hv/host.h"
 #include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"

@@ -4,4 +4,3 @@
 #include <stdint.h>
 
 void tsc_init(void);		/* measures, in 30 ms; the first time_hz() does it if nobody did before */
-uint64_t host_rtc_seconds(void);	/* the clock of the machine, seconds since 1970, taken as UTC */

@@ -11,10 +11,10 @@
  */
 #include "arch/x86/svm/svm.h"
 
-#include "arch/x86/host/lapic.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/inject.h"
+#include "hv/host.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 
@@ -226,7 +226,7 @@ void svm_deliver(struct vcpu *vcpu)
 	 */
 	set_window(&vmcb->control, plan.want_irq_window && !facts.in_shadow);
 	if (plan.want_irq_window && facts.in_shadow)
-		host_lapic_arm(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
+		host_wake_at(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
 	/*
 	 * An NMI waits for IRET, or for the next exit when only another event went first. An open window is looked
 	 * at after every exit: Bochs finds out late that a virtual interrupt has become possible.

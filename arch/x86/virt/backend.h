@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The vendor cut: everything the rest of the tree may ask of Intel VT-x or AMD-V, and nothing else.
- * arch/x86/vmx/ and arch/x86/svm/ each supply one const struct; hv_main picks it once, before any VM.
+ * arch/x86/vmx/ and arch/x86/svm/ each supply one const struct; virt_choose picks it once, before any VM.
  * Policy (CPUID, MSR, CR) is not here: it exists once, in arch/x86/exit/, and each vendor's bitmaps.c
  * computes its bitmaps from those tables.
  *
@@ -70,4 +70,7 @@ struct virt_backend {
 };
 
 extern const struct virt_backend vmx_backend, svm_backend;
-extern const struct virt_backend *virt;	/* the chosen one; set once in hv_main */
+extern const struct virt_backend *virt;	/* the chosen one; set once by virt_choose */
+
+/* The first that this processor supports. NULL: done; else why there is none, with the remedy, in the words of its vendor. */
+__attribute__((warn_unused_result)) const char *virt_choose(void);

@@ -9,4 +9,5 @@
 
 struct guest_caps {
 	bool rdtscp, invpcid, xsaves;	/* instructions that need a control of VT-x; CPUID offers them only with it */
+	bool small_code;		/* code from large pages could hang this processor: a guest gets none */
 };

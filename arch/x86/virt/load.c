@@ -11,9 +11,10 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-void vcpu_leave(void)
+void vcpu_set_cr2(struct vcpu *vcpu, uint64_t addr)
 {
-	this_cpu()->attention = true;
+	vcpu->cr2 = addr;
+	write_cr2(addr);
 }
 
 void vcpu_unload(struct vcpu *vcpu)

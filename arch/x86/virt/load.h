@@ -4,8 +4,10 @@
  * Which vCPU's registers are in this processor. Extended state, CR2, DR0 to DR3 and the MSRs of SYSCALL stay there
  * across exits, and change hands only when another vCPU comes.
  */
+#include <stdint.h>
+
 struct vcpu;
 
 void vcpu_load(struct vcpu *vcpu);	/* this processor's registers become its, another's are saved first */
-void vcpu_leave(void);			/* the vCPU that runs here leaves its run loop behind this exit */
 void vcpu_unload(struct vcpu *vcpu);	/* if this processor has its registers, they go back into struct vcpu */
+void vcpu_set_cr2(struct vcpu *vcpu, uint64_t addr);	/* of the loaded one; SVM takes it from vcpu->cr2 at the entry */

@@ -128,6 +128,7 @@ static void fill_guest_caps(void)
 		.rdtscp = cpu_features.has_rdtscp && (vmx_controls.proc2 & PROC2_RDTSCP),
 		.invpcid = cpu_features.has_invpcid && (vmx_controls.proc2 & PROC2_INVPCID),
 		.xsaves = cpu_features.has_xsaves && (vmx_controls.proc2 & PROC2_XSAVES),
+		.small_code = cpu_features.has_page_size_erratum,
 	};
 }
 

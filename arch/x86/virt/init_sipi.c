@@ -3,6 +3,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/load.h"
 #include "arch/x86/virt/reset.h"
+#include "hv/host.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -23,7 +24,7 @@ void vcpu_take_init(struct vcpu *vcpu)
 	vcpu->nmi_pending = vcpu->nmi_blocked = false;
 	vcpu->start_is_due = false;
 	vcpu->state = VCPU_PARKED;
-	vcpu_leave();	/* who sent it to itself must not execute another instruction */
+	host_attention_set();	/* who sent it to itself must not execute another instruction */
 }
 
 bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The facts of this machine for the CPUID policy, which is pure (contract in cpuid.h). */
+#include "arch/x86/exit/cpuid.h"
+
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/fpu.h"
+#include "arch/x86/virt/backend.h"
+#include "hv/dev/lapic.h"
+#include "hv/page.h"
+#include "hv/timer.h"
+
+_Static_assert(sizeof(struct cpuid_table) <= PAGE_SIZE, "one page");
+
+struct cpuid_table *cpuid_create(uint32_t vcpu_count)
+{
+	const struct cpuid_facts facts = {
+		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vcpu_count,
+		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
+		.host_components = cpu_features.has_xsave ? xgetbv(0) : 0,
+		.can_rdtscp = virt->caps->rdtscp, .can_invpcid = virt->caps->invpcid,
+		.can_xsaves = virt->caps->xsaves,
+	};
+	struct cpuid_table *table = page_alloc();
+
+	if (table)
+		cpuid_build(table, &facts, cpuid);
+	return table;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The machine we run on, in the words that hv/ needs of it: nothing else of arch/x86/host and arch/x86/hw is seen from
+ * here. arch/x86/host implements it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "boot/handoff.h"
+
+/* ---- The start, in the order in which hv_main calls them ---- */
+
+void host_init(void);					/* features and traps of this processor: before anything can fault */
+void host_init_memory(const struct handoff *handoff);	/* our own page tables; after page_init */
+void host_init_clock(const struct handoff *handoff);	/* the clock, then the timer that is measured against it; interrupts */
+void host_report(void);					/* one log line: which processor, what it offers us */
+void host_warn(void);					/* log lines about what guests may feel of this processor */
+bool host_is_virtual(void);				/* an emulator or a hypervisor is below us */
+
+/*
+ * The other processors: started one after the other, each checked against this one, virtualization switched on, then
+ * halted. They run no guests yet: the scheduler knows one processor. One that cannot be used is named in the log and
+ * left out. While one starts, this processor waits and does nothing else, so pages and log need no lock. A halted one
+ * touches nothing: it bears NMIs, and has no other interrupt.
+ */
+void     host_start_others(const struct handoff *handoff);	/* after virt->cpu_on of this one */
+unsigned host_cpu_count(void);				/* processors that are on, this one included */
+
+/* ---- The end ---- */
+
+/*
+ * Before the machine is switched off: all others leave VMX operation or switch SVM off. INIT is blocked in VMX root
+ * operation, and with it what a firmware may do to them in ResetSystem. How many did.
+ */
+unsigned host_stop_others(void);
+
+__attribute__((noreturn)) void host_halt(void);		/* this processor, for ever */
+
+/*
+ * Call the firmware's ResetSystem on an identity map; efi_reset_system 0: the one host_init_memory was told. Falls back
+ * on the ports of known chip sets. Best after virt->cpu_off, for the reason that host_stop_others has.
+ */
+__attribute__((noreturn)) void host_power_off(uint64_t efi_reset_system);
+
+/* ---- This processor while it runs ---- */
+
+/*
+ * Attention: the scheduler has something to do, so the run loop ends behind the exit that is being handled. Interrupt
+ * handlers set it too. Only this processor reads and writes it.
+ */
+void host_attention_set(void);
+void host_attention_clear(void);
+bool host_attention_is_set(void);
+
+void host_take_interrupts(void);	/* those that are pending; off again afterwards */
+void host_idle(void);			/* halt until an interrupt; returns at once when attention is set */
+void host_pause(void);			/* between two looks at something that is waited for */
+
+/* Interrupt, and set attention, when the TSC reaches this. TIMER_NEVER asks for none; one armed before may still come, early. */
+void host_wake_at(uint64_t tsc);
+
+/* ---- What the machine knows ---- */
+
+uint64_t host_rtc_seconds(void);	/* its clock, seconds since 1970, taken as UTC */
+
+/* This processor's generators of random numbers, the better one first; NULL behind the last. False: dry for a moment. */
+typedef bool host_random_fn(uint64_t *val);
+host_random_fn *host_random_source(unsigned n);
