@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CPUID (contract in cpuid.h). A guest sees: its host's vendor, family and brand; features from the allow
- * list that the host has and we virtualize; itself as one of vcpu_count cores of one package, of one
- * thread; our signature at 0x4000_0000, and KVM's clock at 0x4000_0100 (pvclock.h). Everything else reads zero.
+ * list that the host has and we virtualize; one package of vcpu_count cores with one thread each; our signature at
+ * 0x4000_0000, and KVM's clock at 0x4000_0100 (pvclock.h). Everything else reads zero.
  *
- * Why an allow list: a bit we never heard of stands for state we do not switch.
- * Hidden on purpose: VMX and SVM (no nesting), MONITOR (we stop MWAIT), PMU, thermal, RTM, MPX,
- * SGX, PT, CET, PKU (its register is not in our XCR0 mask), speculation-control MSRs, LA57, PCID on hosts
- * without INVPCID, TSC_ADJUST kept: it is emulated.
+ * Why an allow list: a feature that we do not know may have state that we do not switch between guests.
+ * Hidden on purpose: VMX and SVM (no nesting), MONITOR (MWAIT exits and is #UD), PMU, thermal, RTM, MPX,
+ * SGX, PT, CET, PKU (its register is not in our XCR0 mask), speculation-control MSRs, LA57, and PCID on hosts
+ * without INVPCID. TSC_ADJUST is shown on every host, because it is emulated.
  */
 #include "arch/x86/exit/cpuid.h"
 
@@ -113,7 +113,7 @@ static void add_rules(struct cpuid_table *table, cpuid_host_fn *host)
 	}
 }
 
-/* Features whose controls or state this back end lacks: shown but not enabled is #UD in the guest. */
+/* Hide features that the back end cannot enable: an instruction that CPUID offers would be #UD in the guest. */
 static void hide_unsupported(struct cpuid_table *table, const struct cpuid_facts *facts)
 {
 	for (uint32_t i = 0; i < table->count; i++) {

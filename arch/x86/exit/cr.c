@@ -18,7 +18,10 @@
 #define LMSW_BITS	(CR0_PE | CR0_MP | CR0_EM | CR0_TS)
 #define CR4_ALWAYS	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE |	\
 			 CR4_OSFXSR | CR4_OSXMMEXCPT)
-/* Changes of these need our hand: paging mode, address-space tags, what hardware keeps set, what may never be set. */
+/*
+ * Changes of these need our hand: paging mode, address-space tags, what hardware keeps set, what may never
+ * be set.
+ */
 #define CR4_TRAPPED	(CR4_PAE | CR4_MCE | CR4_PCIDE | CR4_LA57 | CR4_VMXE | CR4_SMXE)
 #define CR3_PCID	FIELD(11, 0)
 #define TSS_BUSY_16	0x3U	/* a type of TR: SDM vol. 3, table 3-2 */

@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The run loop, and how any exit goes, for both vendors: the one place where a row is looked up, its answer is obeyed,
- * RIP moves and time is measured.
+ * The run loop, and how any exit goes, for both vendors: the one place where a row is looked up, its answer
+ * is obeyed, RIP moves and time is measured. vcpu_run, at the end of the file, repeats three steps:
  *
- *   deliver (vendor)  gives the guest what is due, if there may be something
- *   enter (vendor)    runs the guest, and fills vcpu->exit: where, why, how long the instruction is if hardware says so
- *   dispatch          notes the exit in the trace, calls the row's handler, and does what the handler answers:
+ *   deliver (vendor)  inject an interrupt, NMI or exception that waits for the guest; only when one may be waiting
+ *   enter (vendor)    run the guest until it exits, then fill vcpu->exit: why it stopped (the number of a row in the
+ *                     vendor's exit table), at which RIP, and how long the instruction is, if the processor says
+ *   dispatch          note the exit in the trace, call the handler of that row, and do what the handler answers:
  *
- *     EXIT_SKIP       the instruction was emulated: step over it, run on
+ *     EXIT_SKIP       the handler has emulated the instruction: step over it (RIP and what goes with it), run on
  *     EXIT_RESUME     run on at the same RIP; the same exit again and again without progress ends the VM
- *     EXIT_SKIP_STOP  step over it, leave the run loop
- *     EXIT_STOP       leave the run loop
+ *     EXIT_SKIP_STOP  step over the instruction, then leave the run loop
+ *     EXIT_STOP       leave the run loop; RIP stays
  *
- * A handler that makes one of the classic mistakes ends its VM by name. Without that, an instruction that is skipped
- * by zero bytes executes for ever, and the guest looks as if it hung by itself.
+ * Three examples:
+ *
+ *   CPUID             exit_cpuid stores the answer in the registers: EXIT_SKIP, and the guest goes on behind it
+ *   first touch       exit_npt maps memory at the address: EXIT_RESUME, and the guest executes the instruction again
+ *   HLT               exit_hlt marks the vCPU as halted: EXIT_SKIP_STOP, and the scheduler picks another one
+ *
+ * A row's handler is either neutral (arch/x86/exit/) or an adapter of the vendor (vmx/exits.c,
+ * svm/exits.c), which decodes what the exit says and calls a neutral one. Where a vendor's row has no
+ * handler the controls never ask for that exit.
+ *
+ * A handler that makes one of the classic mistakes ends its VM by name. Without that, an instruction that
+ * is skipped by zero bytes executes for ever, and the guest looks as if it hung by itself.
  */
 #include "arch/x86/exit/dispatch.h"
 
@@ -23,7 +34,7 @@
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
-/* The same exit at the same RIP this often, with nothing to show for it, is a bug in a handler or an attack. */
+/* The same exit at the same RIP this often, without progress in between, is a bug in a handler or an attack. */
 #define EXIT_LOOP_MAX	64U
 
 const char *exit_name(uint32_t reason)
@@ -38,14 +49,18 @@ void exit_progress(struct vcpu *vcpu)
 	vcpu->loop.made_progress = true;
 }
 
-/* The guest runs on where it stopped: is that going anywhere? */
+/*
+ * EXIT_RESUME: the guest executes the same instruction again. That is in order while something has changed
+ * since: a handler said exit_progress, or this exit differs from the one before. When the same exit comes
+ * EXIT_LOOP_MAX times in a row and nothing has changed, nothing ever will, and the VM ends.
+ */
 static enum exit_result resume(struct vcpu *vcpu)
 {
 	struct exit_loop *loop = &vcpu->loop;
 	const struct exit_record *exit = &vcpu->exit;
 
 	if (loop->made_progress || exit->rip != loop->rip || exit->reason != loop->reason ||
-	    vcpu->trace.total != loop->next) {	/* an exit of another kind came between: that was progress */
+	    vcpu->trace.total != loop->next) {	/* an exit with another answer came in between: the guest went on */
 		*loop = (struct exit_loop){ .rip = exit->rip, .reason = exit->reason, .next = vcpu->trace.total + 1 };
 		return EXIT_RESUME;
 	}
@@ -56,8 +71,9 @@ static enum exit_result resume(struct vcpu *vcpu)
 }
 
 /*
- * Every answer but the plain "emulated, go on", and every mistake; EXIT_SKIP comes here only with an unknown length. Out of
- * line, for the short path's sake.
+ * Every answer but the plain "emulated, go on", and every mistake: EXIT_SKIP arrives here only when nobody
+ * knows the length of the instruction. Returns EXIT_STOP when the run loop must end. A function of its own,
+ * so that the short path in handle stays short.
  */
 __attribute__((noinline)) static enum exit_result settle(struct vcpu *vcpu, enum exit_result result)
 {
@@ -69,11 +85,11 @@ __attribute__((noinline)) static enum exit_result settle(struct vcpu *vcpu, enum
 		return exit_fatal(vcpu, "a handler gave an answer that the dispatcher does not know:", result);
 	if (!vcpu->exit.insn_len)
 		return exit_fatal(vcpu, "a handler skips an instruction of unknown length, at rip", vcpu->exit.rip);
-	virt->step_over(vcpu);		/* EXIT_SKIP_STOP */
+	virt->step_over(vcpu);		/* only EXIT_SKIP_STOP with a known length is left */
 	return EXIT_STOP;
 }
 
-/* Rows without a handler: our controls never ask for these exits. */
+/* A row without a handler: our controls never ask for this exit, so either they are wrong or the processor is. */
 static enum exit_result unexpected(struct vcpu *vcpu)
 {
 	return exit_fatal(vcpu, "unexpected exit, row of the exit table", vcpu->exit.reason);
@@ -85,6 +101,7 @@ __attribute__((noinline)) static void note_longest(struct vcpu *vcpu, uint32_t t
 	vcpu->longest = (struct longest_exit){ .ticks = ticks, .exit = vcpu->exit };
 }
 
+/* One exit: look up its row, call the handler, obey its answer. */
 static inline void handle(struct vcpu *vcpu, const struct virt_backend *backend)
 {
 	exit_fn *handler = backend->exits.rows[vcpu->exit.reason].handle;
@@ -97,8 +114,9 @@ static inline void handle(struct vcpu *vcpu, const struct virt_backend *backend)
 }
 
 /*
- * Half a time stamp is enough for a difference: 2^32 ticks are more than a second, and no exit may take that long.
- * Returns the clock behind the exit, which the run loop needs as well.
+ * One exit with its trace entry and its time. The lower half of the time stamp is enough for a difference:
+ * 2^32 ticks are about a second or more, and no exit may take that long. Returns the clock after the exit,
+ * which the run loop needs as well.
  */
 static inline uint32_t dispatch(struct vcpu *vcpu, const struct virt_backend *backend)
 {
@@ -113,7 +131,10 @@ static inline uint32_t dispatch(struct vcpu *vcpu, const struct virt_backend *ba
 	return now;
 }
 
-/* The end of the turn on the half clock. A turn that is longer than half of what it can show ends there. */
+/*
+ * The end of the turn in the lower half of the time stamp, which wraps. Differences up to 2^31 ticks are
+ * unambiguous, so a longer turn ends after that many.
+ */
 static uint32_t turn_end32(uint64_t turn_end)
 {
 	uint64_t now = rdtsc();
@@ -122,21 +143,24 @@ static uint32_t turn_end32(uint64_t turn_end)
 }
 
 /*
- * `attention` says that the scheduler has something to do: a host interrupt came, a handler answered EXIT_STOP, or the
- * VM ended. `irq_check` says that there may be something to deliver; most exits change nothing about it.
- * No interrupt need come when the turn is over: the timer of a turn may count only what the guest itself runs, or
- * the guest may hold interrupts back. So the clock is looked at as well, at each exit, for one may take half a turn.
+ * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a
+ * handler has answered EXIT_STOP, or the VM has ended. `irq_check` says that something may be waiting to be
+ * delivered; most exits do not set it.
+ *
+ * The turn also ends by the clock, which is looked at after each exit. No interrupt need come when the turn
+ * is over: the VMX-preemption timer counts only the time in which the guest runs, and an emulated processor
+ * may hold the host's interrupts back while the guest has RFLAGS.IF clear.
  */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 {
 	const struct cpu *cpu = this_cpu();
-	const struct virt_backend *const backend = virt;	/* const, but the compiler cannot know */
+	const struct virt_backend *const backend = virt;	/* never changes: load it once */
 	uint32_t end = turn_end32(turn_end), now;
 
 	do {
 		if (vcpu->irq_check)
-			backend->deliver(vcpu);		/* pending events, windows */
-		backend->enter(vcpu);			/* looks like a call, returns at the exit */
-		now = dispatch(vcpu, backend);		/* one row of one table */
+			backend->deliver(vcpu);		/* inject what waits, or open a window */
+		backend->enter(vcpu);			/* the guest runs; the call returns after the exit */
+		now = dispatch(vcpu, backend);		/* the handler of the exit, and its answer */
 	} while (!cpu->attention && (int32_t)(now - end) < 0);
 }

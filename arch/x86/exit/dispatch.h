@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What a vCPU keeps for the dispatcher (dispatch.c). */
+/* What a vCPU keeps for the dispatcher (dispatch.c) from one exit to the next. */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/exit/record.h"
 
-/* The exit-loop detector: how often in a row the same exit came at the same RIP while no handler said exit_progress. */
+/*
+ * The exit-loop detector: how often in a row the same exit came at the same RIP while no handler said
+ * exit_progress.
+ */
 struct exit_loop {
 	uint64_t rip;
-	uint64_t next;		/* number of the exit that would be the next in a row */
+	uint64_t next;		/* trace.total at an exit that follows directly on the last one counted here */
 	uint32_t reason, count;
 	bool     made_progress;
 };

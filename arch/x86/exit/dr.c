@@ -2,14 +2,16 @@
 /*
  * Debug registers: SDM vol. 3, 18.2 "Debug Registers"; APM vol. 2, 13.1 "Software-Debug Resources".
  *
- * Every MOV DR exits, and what a guest reads is what struct vcpu holds, never the processor. Two things go to
- * hardware: DR7, without GD, into the control block, where it counts only while the guest runs; and DR0 to DR3
- * into the processor while that DR7 enables a breakpoint, at dr_load. A guest that sets none costs a switch of
- * vCPUs nothing, and finds nothing of another's. (Letting go of the registers after the first use would save the
- * exits of a debugger, and cost every switch a save: few guests debug themselves.)
+ * Every MOV DR exits, and what a guest reads is what struct vcpu holds, never the processor. Two things go
+ * to hardware: DR7, without GD, into the control block, where it counts only while the guest runs; and DR0
+ * to DR3 into the processor, by dr_load, while that DR7 enables a breakpoint. A guest without breakpoints
+ * makes a switch of vCPUs no slower, and cannot read another guest's addresses. (A hypervisor could stop
+ * intercepting MOV DR after a guest's first use. That would save a debugger in the guest its exits, and
+ * every switch of vCPUs would have to save the registers: few guests debug themselves.)
  *
- * An exit of MOV DR comes before its faults on VT-x (SDM vol. 3, 26.1.3), in QEMU after the check of the CPL, in
- * Bochs' AMD-V after all: each is checked here. Not done: breakpoints on ports and device memory that we emulate.
+ * Whether the processor checks the faults of MOV DR (CPL, CR4.DE, DR7.GD) before the exit differs: VT-x
+ * checks none (SDM vol. 3, 26.1.3), QEMU's AMD-V the CPL, Bochs' AMD-V all. So all are checked here. Not
+ * done: breakpoints on ports and device memory that we emulate.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/host/cpu.h"
@@ -36,8 +38,9 @@ void dr_load(const struct vcpu *vcpu)
 }
 
 /*
- * B0 to B3 are of this exception alone, the rest stays until the guest clears it. The processor may report
- * conditions that DR7 does not enable: with none enabled those would be about the addresses of another guest.
+ * In DR6 a #DB replaces B0 to B3; the other bits stay set until the guest clears them. The processor may
+ * report B0 to B3 for breakpoints that DR7 does not enable (SDM vol. 3, 18.2.3). When the guest enables
+ * none, DR0 to DR3 may still hold another guest's addresses, so those bits are dropped.
  */
 void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits)
 {
@@ -47,11 +50,14 @@ void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits)
 		news &= ~DR6_B;
 	if (news)
 		vcpu->dr6 = (vcpu->dr6 & ~DR6_B) | news;
-	vcpu->dr7 &= ~DR7_GD;	/* so that the handler can read them */
+	vcpu->dr7 &= ~DR7_GD;	/* as the processor does, so that the guest's handler can use MOV DR */
 	vcpu_inject(vcpu, VEC_DB, false, 0);
 }
 
-/* An event of a type of its own: unlike other #DB it pushes the RIP behind itself, and DR6 says nothing. */
+/*
+ * INT1 delivers #DB as an event type of its own: it pushes the RIP behind the instruction, and leaves DR6
+ * as it is.
+ */
 void dr_raise_int1(struct vcpu *vcpu, uint32_t insn_len)
 {
 	const struct vevent event = { .is_valid = true, .type = VEVENT_PRIV_SOFT, .vector = VEC_DB, .insn_len = insn_len };
@@ -60,7 +66,7 @@ void dr_raise_int1(struct vcpu *vcpu, uint32_t insn_len)
 	vcpu_inject_event(vcpu, &event);
 }
 
-/* With BTF set TF stops behind branches only (SDM vol. 3, 18.4.3), and none of those is emulated. */
+/* With DEBUGCTL.BTF set, TF traps after branches only (SDM vol. 3, 18.4.3), and we emulate no branch. */
 bool dr_step_due(struct vcpu *vcpu)
 {
 	return (virt->get(vcpu, REG_RFLAGS) & RFLAGS_TF) && !(virt->get(vcpu, REG_DEBUGCTL) & DEBUGCTL_BTF);

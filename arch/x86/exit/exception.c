@@ -2,8 +2,9 @@
 /*
  * Intercepted exceptions. #DB and #AC always exit, because a guest can make their delivery raise themselves
  * again for ever, with no instruction in between and no interrupt getting through (CVE-2015-5307,
- * CVE-2015-8104). We hand each one back; one that strikes while the same vector is being delivered, again and
- * again, stops the VM. #MC is the host's: a machine check on our watch is fatal for everybody (we panic).
+ * CVE-2015-8104). We inject each one into the guest again; an exception that is raised while the same vector is
+ * being delivered, again and again, ends the VM. #MC is the host's: after a machine check nothing in the machine
+ * can be trusted, so we panic.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
@@ -13,10 +14,13 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-/* Deliveries that raised the very exception they deliver, in a row, before we call it a loop. */
+/* So many deliveries in a row that raised the exception which they deliver: then it is a loop. */
 #define DELIVERY_LOOP_MAX 32U
 
-/* Where the guest's gate for a vector leads, outside real mode; all ones when it has none. */
+/*
+ * The address of the guest's handler for a vector, from its IDT; all ones in real mode, or when the gate
+ * cannot be read.
+ */
 static uint64_t handler_of(struct vcpu *vcpu, uint8_t vector)
 {
 	enum { OFFSET_0, OFFSET_16 = 3, OFFSET_32, OFFSET_48, GATE_WORDS = 8 };
@@ -36,8 +40,9 @@ static uint64_t handler_of(struct vcpu *vcpu, uint8_t vector)
 }
 
 /*
- * Raised while it was being delivered (#AC on the handler's stack), or before the handler's first instruction
- * (#DB by a watchpoint on that stack, a trap that goes before any interrupt).
+ * Was this exception raised while the same exception was being delivered (#AC: the handler's stack is
+ * misaligned), or before the handler's first instruction (#DB: a watchpoint on that stack; the trap comes
+ * before any interrupt)?
  */
 static bool is_delivery_loop(struct vcpu *vcpu, uint8_t vector)
 {

@@ -97,7 +97,7 @@ exit_fn exit_nmi_window, exit_turn_over;
 
 /* ---- Families that need decoded facts: a five-line adapter in vmx/exits.c or svm/exits.c calls them ---- */
 enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access);
-/* IN and OUT: the exit a guest makes most, with its facts in registers. */
+/* IN and OUT, the exit that guests make most: its facts are passed in registers, without a struct. */
 enum exit_result exit_pio_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool is_in);
 enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access);
 enum exit_result exit_dr(struct vcpu *vcpu, const struct dr_access *access);
@@ -108,9 +108,9 @@ enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info);
 enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector);
 enum exit_result exit_host_nmi(struct vcpu *vcpu);
 
-/* ---- Debug registers (dr.c): also for those who switch vCPUs, and for those who step over instructions ---- */
+/* ---- Debug registers (dr.c); called from virt/load.c when vCPUs change, and from both step_over ---- */
 void dr_reset(struct vcpu *vcpu);
-void dr_load(const struct vcpu *vcpu);			/* this vCPU is the one that runs here now */
+void dr_load(const struct vcpu *vcpu);			/* its breakpoints into the processor, if DR7 enables one */
 void dr_raise(struct vcpu *vcpu, uint64_t dr6_bits);	/* #DB, with its reason in DR6 */
 void dr_raise_int1(struct vcpu *vcpu, uint32_t insn_len);	/* #DB by INT1: returns behind it */
 bool dr_step_due(struct vcpu *vcpu);			/* must #DB follow the instruction that is being emulated? */

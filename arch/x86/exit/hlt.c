@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Instructions by which a guest waits: HLT, PAUSE, MONITOR and MWAIT; and cache control, which is similar in doing nothing. */
+/*
+ * Instructions by which a guest waits: HLT, PAUSE, MONITOR and MWAIT. And cache control, INVD and WBINVD:
+ * nothing to do.
+ */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
@@ -19,8 +22,8 @@ static bool halted_for_good(const struct vm *vm)
 }
 
 /*
- * HLT: the vCPU leaves the run queue and the processor halts when no other has work. The instruction counts
- * as executed, so that the interrupt that wakes it returns behind it.
+ * HLT: the vCPU leaves the run queue, and the processor halts when no other vCPU has work. The instruction counts
+ * as executed, so that the handler of the interrupt that wakes the vCPU returns behind HLT.
  */
 enum exit_result exit_hlt(struct vcpu *vcpu)
 {
@@ -40,7 +43,7 @@ enum exit_result exit_pause(struct vcpu *vcpu)
 	return EXIT_SKIP_STOP;
 }
 
-/* CPUID does not offer them. */
+/* CPUID does not offer MONITOR and MWAIT: #UD. */
 enum exit_result exit_monitor(struct vcpu *vcpu) { return exit_undefined(vcpu); }
 enum exit_result exit_mwait(struct vcpu *vcpu) { return exit_undefined(vcpu); }
 

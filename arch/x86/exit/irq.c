@@ -19,7 +19,7 @@ enum exit_result exit_host_nmi(struct vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
-/* Its turn is over (VMX-preemption timer): the scheduler picks the next one. */
+/* The vCPU's turn is over (VMX-preemption timer): leave the run loop, and the scheduler picks the next vCPU. */
 enum exit_result exit_turn_over(struct vcpu *vcpu)
 {
 	exit_progress(vcpu);

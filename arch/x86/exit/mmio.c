@@ -59,8 +59,8 @@ void mmio_set_register(const struct mmio *mmio, uint64_t val)
 static bool is_bit_test(enum insn_kind kind) { return kind >= INSN_BT && kind <= INSN_BTC; }
 
 /*
- * BT with a register counts bits from the operand on, in both directions: the bytes to the word it
- * means.
+ * With the bit number in a register, BT and its relatives reach beyond their operand, in both directions
+ * (SDM vol. 2, "BT"). Returns the distance in bytes from the operand to the element that holds the bit.
  */
 static uint64_t bit_string_offset(const struct mmio *mmio)
 {
@@ -89,7 +89,7 @@ static uint64_t segment_base(struct vcpu *vcpu, const struct insn *insn)
  * must equal those of the reported address; then the reported address is the operand's. That is
  * safe without a walk, whatever the guest did to its instruction or tables: what we touch is the
  * address at which the processor stopped this guest, in the direction it said, with the guest's own
- * registers. EXIT_GO_ON: there it is; else how the exit ends without it.
+ * registers. EXIT_GO_ON: mmio->operand is valid; any other result is the handler's answer.
  */
 static enum exit_result locate(struct mmio *mmio)
 {
@@ -103,8 +103,9 @@ static enum exit_result locate(struct mmio *mmio)
 		offset = (offset + bit_string_offset(mmio)) & size_mask(insn->addr_size);
 	linear = segment_base(mmio->vcpu, insn) + offset;
 	/*
-	 * A read that goes on to write, reported as a read (QEMU's processor does the one after the
-	 * other): nobody has looked yet whether the guest's page allows the write.
+	 * An instruction that reads and then writes may be reported as a read (QEMU reads and writes in two
+	 * steps). Nobody has checked then whether the guest's own page tables allow the write: such an
+	 * access is not plain, and is walked.
 	 */
 	mmio->is_plain = linear % PAGE_SIZE <= PAGE_SIZE - insn->size &&
 			 mmio->is_write == insn->is_store;
@@ -134,7 +135,7 @@ static enum exit_result emulate(struct mmio *mmio)
 		return mmio_unknown(mmio->vcpu, insn, mmio->addr, mmio->is_write);
 	if (form.finds_operands)
 		return form.run(mmio);
-	/* No such operand, or not this direction: the instruction is not the one that trapped. */
+	/* An instruction without a memory operand, or of the other direction, is not the one that exited. */
 	if (!insn->has_mem || !(mmio->is_write ? insn->is_store : insn->is_load))
 		return EXIT_RESUME;
 	result = locate(mmio);
@@ -142,8 +143,9 @@ static enum exit_result emulate(struct mmio *mmio)
 }
 
 /*
- * mov [base + index * scale + disp], register or immediate, and the load: the same as `mov`
- * in mmio_forms.c after locate, flat. False: not this time, the general way decides.
+ * The short way for mov [base + index * scale + disp], register or immediate, and for the load: what locate
+ * and `mov` in mmio_forms.c do together. False: the operand does not fit the report, and nothing was done;
+ * the general way decides.
  */
 static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
 {
@@ -166,7 +168,7 @@ static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bo
 	return true;
 }
 
-/* Out of line: its struct is not set up on the short way. */
+/* A function of its own, so that the short way does not set up its struct. */
 __attribute__((noinline))
 static enum exit_result general_form(struct vcpu *vcpu, const struct insn *insn, gpa_t addr,
 				     bool is_write)
@@ -182,7 +184,11 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 	enum fetch_result  fetched = fetch_insn(vcpu, &insn);
 
 	trace_touch(&vcpu->trace, is_write ? TOUCH_STORE : TOUCH_LOAD, addr.raw);
-	/* An instruction newer than the decoder reads ones, too; if it is none at all, the processor will say so. */
+	/*
+	 * Bytes that the decoder does not know may be an instruction newer than it: at a hole that
+	 * instruction reads ones, too. If they are no instruction at all, the processor raises #UD when it
+	 * executes them again.
+	 */
 	if (fetched == FETCH_UNDEFINED && !is_write && mmio_is_hole(vcpu->vm, addr))
 		return mmio_unknown(vcpu, NULL, addr, is_write);
 	if (fetched != FETCH_OK)

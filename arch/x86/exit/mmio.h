@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Inside exit/: one trapped access being carried out. mmio.c finds the instruction and its operand,
- * a form does what the instruction does: mmio_forms.c (integers), mmio_stack.c, mmio_string.c.
+ * Between the files of exit/ that carry out one access to a device's memory: mmio.c finds the instruction
+ * and its operand, a form does what the instruction does. Forms are in mmio_forms.c (integers),
+ * mmio_stack.c, mmio_string.c, mmio_vector.c and mmio_x87.c.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/emulate/operand.h"
@@ -23,7 +24,7 @@ typedef enum exit_result mmio_fn(struct mmio *mmio);
 struct mmio_form {
 	mmio_fn *run;		/* NULL: there is no form for this instruction */
 	bool     is_wide;	/* the operand may have any size, not only that of a bus access */
-	bool     finds_operands; /* it has others than the ModRM operand, or none there */
+	bool     finds_operands; /* the form finds its operands itself: on the stack, at RSI and RDI */
 };
 
 struct mmio_form mmio_form_of(enum insn_kind kind);

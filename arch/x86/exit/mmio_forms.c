@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each integer instruction does with its memory operand when that is a device or nobody's. The
+ * What each integer instruction does when its memory operand is a device's, or at an address where nothing is. The
  * arithmetic is in emulate/alu.c. tests/unit/test_native.c compares every form with the host's processor.
  */
 #include "arch/x86/exit/mmio.h"
@@ -90,7 +90,7 @@ static enum exit_result alu(struct mmio *mmio)
 	return EXIT_SKIP;
 }
 
-/* A zero leaves the register alone, with 32 bits its upper half too. */
+/* BSF and BSR of zero leave the register alone, the upper half too when the operand has 32 bits. */
 static enum exit_result bit_scan(struct mmio *mmio)
 {
 	uint64_t rflags = virt->get(mmio->vcpu, REG_RFLAGS);
@@ -148,7 +148,7 @@ static enum exit_result setcc(struct mmio *mmio)
 	return EXIT_SKIP;
 }
 
-/* Memory is read in either case, and a 32-bit register loses its upper half in either case. */
+/* CMOVcc reads memory, and clears the upper half of a 32-bit register, whether or not the condition holds. */
 static enum exit_result cmovcc(struct mmio *mmio)
 {
 	uint64_t memory = mmio_read(mmio);

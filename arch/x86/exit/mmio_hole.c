@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An instruction for which there is no form, at an address where there is neither RAM nor a device. What a PC does
- * there needs no knowledge of the instruction: reads give ones, writes vanish.
+ * An instruction for which there is no form, at an address where there is neither RAM nor a device. What a
+ * PC does there needs no knowledge of the instruction: reads give ones, writes vanish.
  *
- * A read is left to the processor: a page full of ones is mapped there, readable only, and the instruction runs
- * again. One page serves all VMs, because nobody can write to it. A write is stepped over if all that
- * the instruction does in memory is to write its ModRM operand. At a device nothing may be guessed: that VM stops, and
- * the instruction is named.
+ * A read is left to the processor: a page full of ones is mapped there, readable only, and the instruction
+ * runs again. One page serves all VMs, because nobody can write to it. A write is stepped over if all that
+ * the instruction does in memory is to write its ModRM operand. At a device nothing may be guessed: that VM
+ * stops, and the instruction is named.
  */
 #include "arch/x86/exit/mmio.h"
 
@@ -20,7 +20,10 @@
 
 #define NESTED_BITS	48U
 
-/* A guest could make us build page tables for its whole address space: so many pages of ones, and not more. */
+/*
+ * Each page of ones may need nested tables of its own: so many, or a guest could fill the host's memory
+ * with tables.
+ */
 #define HOLE_PAGES_MAX	64U
 
 static hpa_t ones;		/* never freed; one processor: no lock */
@@ -87,13 +90,16 @@ void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
 		virt->flush(vm->vcpus[i]);
 }
 
-/* Four levels translate 48 bits; a processor may have more, and then a higher address would be taken for a lower one. */
+/*
+ * Four levels translate 48 bits; a processor may have more, and then a higher address would be taken for a
+ * lower one.
+ */
 static bool is_beyond_tables(gpa_t page)
 {
 	return page.raw >> NESTED_BITS;
 }
 
-/* insn is NULL when the bytes are none that the decoder knows. */
+/* insn is NULL when the decoder does not know the instruction. */
 enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
 {
 	gpa_t page = page_start(addr);
@@ -106,7 +112,10 @@ enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t 
 		vcpu->vm->hole_noted = true;
 		fetch_log(vcpu, "no RAM and no device: reads give ones, writes vanish");
 	}
-	/* While an exception is being delivered it is the processor that writes, not the instruction. */
+	/*
+	 * While an exception is being delivered, the access is the processor's own, not one of the
+	 * instruction at RIP.
+	 */
 	if (vcpu->pending.is_valid)
 		return exit_fatal(vcpu, "the guest's stack is where there is neither RAM nor a device:", addr.raw);
 	if (is_beyond_tables(page))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PUSH, POP, PUSHF, ENTER and LEAVE when the stack, or the operand beside it, is no RAM. Both sides
- * are translated before either is touched. SDM vol. 1, 6.2 "Stacks"; vol. 2 for each instruction.
+ * PUSH, POP, PUSHF, ENTER and LEAVE when the stack, or the other operand, is not in RAM. Both addresses are
+ * translated before either is touched, so that a fault finds nothing half done. SDM vol. 1, 6.2 "Stacks";
+ * vol. 2 for each instruction.
  */
 #include "arch/x86/exit/mmio.h"
 
@@ -116,7 +117,10 @@ enum exit_result mmio_pop(struct mmio *mmio)
 	return EXIT_SKIP;
 }
 
-/* ENTER with nesting levels copies pointers of outer frames; no compiler makes it. */
+/*
+ * ENTER with a nesting level copies frame pointers of outer functions. No compiler generates it, so it is
+ * not done here.
+ */
 enum exit_result mmio_enter(struct mmio *mmio)
 {
 	struct vcpu *vcpu = mmio->vcpu;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moves between a vector register and a device: MOVUPS, MOVDQA, MOVQ, MOVHPS and their relatives, VEX forms too. The
- * guest's registers are in the processor; they are saved, one is read or changed in the saved area, and they are
- * loaded again. SDM vol. 1, 14.1.1 "256-Bit Wide SIMD Register Support" for what happens to the upper part.
+ * Moves between a vector register and a device: MOVUPS, MOVDQA, MOVQ, MOVHPS and their relatives, VEX forms
+ * too. The guest's registers are in the processor; they are saved, one is read or changed in the saved
+ * area, and they are loaded again. SDM vol. 1, 14.1.1 "256-Bit Wide SIMD Register Support" for what happens
+ * to the upper part.
  */
 #include "arch/x86/exit/mmio.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x87 loads, stores and arithmetic with a device as their operand. The bytes are carried by us, the instruction
- * itself is executed by the processor (host/x87.h) on the guest's registers, which are still in it.
+ * x87 loads, stores and arithmetic with a device as their operand. We move the bytes between the device and
+ * a buffer; the processor executes the instruction on that buffer (host/x87.h), with the guest's x87
+ * registers, which it still holds.
  */
 #include "arch/x86/exit/mmio.h"
 

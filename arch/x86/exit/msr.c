@@ -2,8 +2,8 @@
 /*
  * RDMSR and WRMSR: one policy table, sorted, from which the vendors compute their bitmaps too.
  *
- *   PASS     the register is the guest's own while it runs: part of the control block, or switched with the
- *            vCPU; the hypervisor never relies on its value (compiled without SYSCALL, SWAPGS or RDTSCP)
+ *   PASS     the guest reads and writes the processor's register without an exit. The register is part of the control
+ *            block, or switched with the vCPU, and the hypervisor does not use it (no SYSCALL, SWAPGS or RDTSCP)
  *   EMULATE  a constant, a field of struct vcpu, a register of the control block, or a function here, which may
  *            refuse with #GP
  *   absent   #GP(0) and the VM lives: Linux probes with exception fix-ups
@@ -62,7 +62,10 @@ static bool read_mtrr(struct vcpu *vcpu, uint64_t *val)
 	return true;
 }
 
-/* The TSC's rate as a multiple of 100 MHz, as maximum without turbo and as minimum: SDM vol. 4, MSR_PLATFORM_INFO. */
+/*
+ * The TSC's rate as a multiple of 100 MHz, as maximum without turbo and as minimum: SDM vol. 4,
+ * MSR_PLATFORM_INFO.
+ */
 static bool read_platform_info(struct vcpu *vcpu, uint64_t *val)
 {
 	uint64_t ratio = max_u64(time_hz() / PLATFORM_BUS_HZ, 1);

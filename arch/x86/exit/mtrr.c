@@ -50,7 +50,7 @@ bool mtrr_is_valid(uint32_t msr, uint64_t val, unsigned phys_bits)
 	return has_type && !(val & ~(page | MTRR_TYPE));
 }
 
-/* Everything write-back and switched on: a guest that believes its RAM uncached turns it so. */
+/* All write-back and enabled. With the reset values of hardware a guest would believe that its RAM is uncached. */
 void mtrr_reset(struct vcpu *vcpu)
 {
 	for (size_t i = 0; i < countof(vcpu->mtrr); i++)

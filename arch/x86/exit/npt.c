@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A nested page fault (EPT violation, #NPF): RAM touched for the first time gets memory, everything else is
- * a device or a hole. RAM is mapped in 2 MiB pages; the chunk at the end of an odd memory size in 4 KiB
- * pages, all of the chunk at once, so that each chunk faults once.
+ * A nested page fault (EPT violation, #NPF): RAM that is touched for the first time gets memory; any other
+ * address is a device's or nobody's. RAM comes in chunks of 2 MiB, each mapped as one large page. The last
+ * chunk of a RAM whose size is no multiple of 2 MiB is mapped in 4 KiB pages, all of them at once, so that
+ * it faults only once as well.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
@@ -22,8 +23,8 @@ static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
 }
 
 /*
- * Nothing is mapped there: RAM that is touched for the first time, or no RAM (EXIT_GO_ON). Out of line, for the
- * devices' sake.
+ * Nothing is mapped at this address: map it if it is RAM. EXIT_GO_ON: it is not. A function of its own, so
+ * that the way to a device stays short.
  */
 __attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t addr)
 {
@@ -37,7 +38,7 @@ __attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t
 	}
 	if (!chunk.raw && !gpm_is_ram(&vm->gpm, addr, 1))
 		return EXIT_GO_ON;
-	/* Overcommitted: this guest pays, nobody else (design rule 3). */
+	/* More RAM was promised than there is: the guest that needs it now pays, nobody else. */
 	return exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
 }
 

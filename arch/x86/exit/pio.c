@@ -37,8 +37,8 @@ static enum string_verdict pio_step(struct string_op *op, const struct operand *
 }
 
 /*
- * Is this the instruction the exit is about, as far as the exit says? It may have been replaced
- * meanwhile.
+ * Is the instruction at RIP one that makes this exit? Another vCPU may have replaced it since. Compared is what the
+ * exit tells.
  */
 static bool fits_access(const struct insn *insn, const struct pio_access *access)
 {
@@ -47,7 +47,10 @@ static bool fits_access(const struct insn *insn, const struct pio_access *access
 	       (!access->addr_size || insn->addr_size == access->addr_size);
 }
 
-/* What hardware left open comes from the instruction. EXIT_GO_ON, or how the exit ends without it. */
+/*
+ * Fill in what the exit did not tell from the instruction. EXIT_GO_ON: *access is complete; any other result is the
+ * handler's answer.
+ */
 static enum exit_result complete_access(struct vcpu *vcpu, struct pio_access *access)
 {
 	const struct insn *insn;

@@ -66,8 +66,9 @@ bool pvclock_write_time(struct vcpu *vcpu, uint64_t val)
 }
 
 /*
- * Wall-clock time at the origin, in ns: a guest adds its system time. The RTC shows base_seconds at base_time, which
- * lies behind the origin as soon as the guest has set its RTC. Before 1970 the interface has no words for it: 0.
+ * Wall-clock time in ns at which the VM's clock was 0: a guest adds its system time to it. The RTC shows
+ * base_seconds at base_time of the VM's clock, which is later than 0 once the guest has set its RTC. The
+ * interface cannot express times before 1970: they become 0.
  */
 static uint64_t wall_at_origin(const struct rtc_state *rtc)
 {

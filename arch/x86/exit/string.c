@@ -46,7 +46,7 @@ static bool is_finished(const struct string_op *op, enum string_verdict verdict)
 	return !op->has_rep || verdict == STRING_LAST || !read_reg(op, GPR_RCX);
 }
 
-/* RFLAGS.TF traps behind each repetition, with RIP still on the instruction (SDM vol. 3, 18.3.1.4). */
+/* With RFLAGS.TF set, #DB follows each repetition, with RIP still at the instruction (SDM vol. 3, 18.3.1.4). */
 static enum exit_result single_step(struct vcpu *vcpu)
 {
 	dr_raise(vcpu, DR6_BS);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The loop of a string instruction, with or without REP: map what the step reads and writes, do the
- * step, advance RSI, RDI and RCX (SDM vol. 1, 7.3.9 "String Operations").
+ * The loop of a string instruction, with or without REP: map what the step reads and writes, do the step,
+ * advance RSI, RDI and RCX (SDM vol. 1, 7.3.9 "String Operations").
  *
- * An exit does a bounded number of steps and then resumes the guest at the same RIP with its
- * registers updated, as an interrupted REP would stand, so that interrupts get in. A fault at a
- * later step does the same: the processor then meets it by itself. Only a fault at the first step
- * is injected from here.
+ * An exit does a bounded number of steps. Then the guest resumes at the same RIP with RSI, RDI and RCX
+ * updated, as after an interrupt in the middle of REP, so that interrupts get in. A fault at a later step
+ * ends the exit in the same way: when the guest executes the instruction again, that step is the first.
+ * Only a fault at the first step is injected from here.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/emulate/operand.h"

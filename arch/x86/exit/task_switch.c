@@ -62,7 +62,7 @@ static bool find_old(struct task_change *change)
 	return true;
 }
 
-/* In PAE mode a CR3 is good only with the four entries it points to. */
+/* In PAE paging loading CR3 also loads the four entries that it points to, and is #GP when one of them is bad. */
 static bool is_cr3_good(struct task_change *change)
 {
 	uint64_t pointers[PAE_POINTERS];
@@ -75,8 +75,9 @@ static bool is_cr3_good(struct task_change *change)
 }
 
 /*
- * Steps 6 to 8. A task that can be returned to stays busy; one that is left by JMP or IRET does not. RF is pushed,
- * and saved, set for a fault, so that an instruction breakpoint does not strike twice (SDM vol. 3, 18.3.1.1).
+ * Steps 6 to 8. A task that the new task can return to stays busy; a task that is left by JMP or IRET does
+ * not. When a fault causes the switch, RF is saved as 1, so that an instruction breakpoint does not strike
+ * twice (SDM vol. 3, 18.3.1.1).
  */
 static bool leave_old(struct task_change *change)
 {
@@ -155,8 +156,8 @@ static bool push_error(struct task_change *change)
 }
 
 /*
- * The event that asked for the switch stays pending until all is done: an exception on the way counts as one during
- * its delivery, which may make a double fault of it.
+ * The event that caused the switch stays pending until the switch is complete: an exception before that is
+ * raised during the delivery of the event, and the two may combine into a double fault.
  */
 enum exit_result exit_task_switch(struct vcpu *vcpu, const struct task_switch *how)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The two layouts of a task-state segment, read and written. SDM vol. 3, 8.2.1 and 8.6 "16-Bit Task-State Segment (TSS)". */
+/*
+ * The two layouts of a task-state segment, read and written. SDM vol. 3, 8.2.1 and 8.6 "16-Bit Task-State
+ * Segment (TSS)".
+ */
 #include "arch/x86/exit/task_switch.h"
 
 #include "arch/x86/virt/backend.h"
