@@ -24,7 +24,7 @@ UNIT_state := hv/state.c
 UNIT_turn := hv/turn.c
 UNIT_restart := hv/restart.c
 UNIT_vm := hv/vm.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
-           hv/memdisk.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
+           hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
 UNIT_sched := hv/sched.c hv/turn.c hv/restart.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
@@ -117,3 +117,7 @@ UNIT_elf := boot/elf.c
 UNIT_memmap := boot/memmap.c
 UNIT_boot_acpi := boot/acpi.c
 UNIT_boot_paging := boot/paging.c
+BOOT_EFI := boot/file.c boot/firmware.c boot/print.c tests/unit/fake/efi_fake.c tests/unit/fake/text_fake.c $(INSN_FAKE) hv/lib/format.c
+UNIT_boot_vms := boot/vms.c boot/config.c boot/ini.c $(BOOT_EFI)
+UNIT_boot_story := $(addprefix boot/,entry.c leave.c elf.c cpus.c acpi.c gop.c memmap.c paging.c vms.c config.c ini.c) $(BOOT_EFI)
+UNIT_boot_firmware := boot/cpus.c boot/acpi.c boot/gop.c boot/firmware.c boot/print.c $(BOOT_EFI)

@@ -58,7 +58,6 @@ static const struct guest_caps no_caps;
 static const struct virt_backend fake_backend = { .npt = &format, .caps = &no_caps };
 const struct virt_backend *virt = &fake_backend;
 
-size_t text_copy(char *to, const char *from, size_t size) { return (size_t)snprintf(to, size, "%s", from); }
 struct cpuid_table *cpuid_create(uint32_t vcpu_count)
 {
 	assert_int_equal(vcpu_count, 2);
