@@ -35,6 +35,8 @@ struct vcpu {
 	bool         start_is_due;	/* a SIPI came: sipi_vector says where */
 	uint8_t      sipi_vector;
 	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake it */
+	bool         yields;		/* it spins and left the run loop for a sibling */
+	uint32_t     pauses;		/* exits of it for PAUSE, modulo 2^32 */
 
 	struct exit_record exit;	/* the exit that is being handled, and nothing older */
 

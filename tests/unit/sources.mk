@@ -70,6 +70,7 @@ UNIT_cpuid := arch/x86/exit/cpuid.c $(VCPU_FAKE)
 POLICY := arch/x86/exit/cpuid.c arch/x86/exit/msr.c arch/x86/exit/mtrr.c arch/x86/exit/cr.c arch/x86/exit/xsetbv.c $(INSN_FAKE)
 UNIT_policy := $(POLICY) arch/x86/exit/mmio_hole.c $(VCPU_FAKE)
 UNIT_guest_state := arch/x86/virt/guest_state.c
+UNIT_hlt := arch/x86/exit/hlt.c
 UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_hypercall := arch/x86/exit/hypercall.c hv/timer.c hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)

@@ -134,14 +134,21 @@ static void msrpm(void **state)
 static void controls(void **state)
 {
 	struct vmcb_control control = { 0 };
-	const struct svm_features none = { .asid_count = 16, .has_np = true };
+	const struct svm_features none = { .asid_count = 16, .has_np = true }, filter = { .has_pause_filter = true };
 
 	(void)state;
+	svm_controls_init(&control, &none, false);
+	assert_false(control.intercept_vector3 & INTERCEPT_PAUSE);	/* there is nobody to wait for */
+	svm_controls_init(&control, &filter, true);
+	assert_true(control.intercept_vector3 & INTERCEPT_PAUSE);
+	assert_in_range(control.pause_filter_count, 50, 5000);
+	memset(&control, 0, sizeof(control));
 	svm_controls_init(&control, &none, true);
+	assert_true(control.intercept_vector3 & INTERCEPT_PAUSE);
+	assert_int_equal(control.pause_filter_count, 0);		/* each of them exits */
 	assert_true(control.intercept_vector4 & INTERCEPT_VMRUN);
 	assert_true(control.intercept_vector3 & INTERCEPT_INTR);
 	assert_true(control.intercept_vector3 & INTERCEPT_SHUTDOWN);
-	assert_false(control.intercept_vector3 & INTERCEPT_PAUSE);
 	assert_int_equal(control.intercept_exceptions, BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC));
 	assert_int_equal(control.intercept_cr_write, BIT(4) | BIT(8));
 	assert_int_equal(control.intercept_dr_read, 0xff);	/* none may be missing: hardware has no guest's values */

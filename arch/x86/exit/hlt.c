@@ -9,6 +9,8 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
+#define PAUSES_TO_YIELD	16U
+
 /* Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt. */
 static bool halted_for_good(const struct vm *vm)
 {
@@ -36,10 +38,24 @@ enum exit_result exit_hlt(struct vcpu *vcpu)
 	return EXIT_SKIP_STOP;
 }
 
-/* A hint that this vCPU spins. The exit is only asked for where several vCPUs share the processor. */
+static bool has_ready_sibling(const struct vcpu *vcpu)
+{
+	for (uint32_t i = 0; i < vcpu->vm->vcpu_count; i++)
+		if (vcpu->vm->vcpus[i] != vcpu && vcpu->vm->vcpus[i]->state == VCPU_READY)
+			return true;
+	return false;
+}
+
+/*
+ * This vCPU spins. An exit stands for some thousand ticks of that: the hardware has counted PAUSEs, or, where it cannot, the
+ * exit itself took so long. The first ones are let pass, for most locks are held shortly. Then a sibling goes in
+ * its place, if one has no processor.
+ */
 enum exit_result exit_pause(struct vcpu *vcpu)
 {
-	(void)vcpu;
+	if (++vcpu->pauses % PAUSES_TO_YIELD || !has_ready_sibling(vcpu))
+		return EXIT_SKIP;
+	vcpu->yields = true;
 	return EXIT_SKIP_STOP;
 }
 

@@ -79,10 +79,13 @@ uint32_t svm_exceptions_wanted(void)
 }
 
 /* A spin loop of this many PAUSEs, each less than THRESHOLD ticks after the one before, leaves the guest. */
-#define PAUSE_COUNT	3000
+#define PAUSE_COUNT	100
 #define PAUSE_THRESHOLD	128
 
-/* PAUSE is worth an exit only where another vCPU of the VM may be what is waited for. */
+/*
+ * PAUSE is worth an exit only where another vCPU of the VM may be what is waited for. Without the filter the count stays 0
+ * and each PAUSE exits: exit_pause counts (15.14.4 "PAUSE Intercept Filtering").
+ */
 void svm_controls_init(struct vmcb_control *control, const struct svm_features *features, bool has_siblings)
 {
 	control->intercept_cr_read = (uint16_t)bits_of(cr_reads_wanted, countof(cr_reads_wanted));
@@ -92,8 +95,9 @@ void svm_controls_init(struct vmcb_control *control, const struct svm_features *
 	control->intercept_vector3 = or_all(vector3_wanted, countof(vector3_wanted));
 	control->intercept_vector4 = or_all(vector4_wanted, countof(vector4_wanted));
 	control->intercept_vector5 = or_all(vector5_wanted, countof(vector5_wanted));
-	if (features->has_pause_filter && has_siblings) {
+	if (has_siblings)
 		control->intercept_vector3 |= INTERCEPT_PAUSE;
+	if (features->has_pause_filter && has_siblings) {
 		control->pause_filter_count = PAUSE_COUNT;
 		control->pause_filter_threshold = PAUSE_THRESHOLD;
 	}

@@ -115,7 +115,7 @@ static void log_features(void)
 		{ "decode assists", svm_features.has_decode_assists, "operands are decoded" },
 		{ "flush by ASID", svm_features.has_flush_by_asid, "a fresh ASID is taken" },
 		{ "VMCB clean bits", svm_features.has_clean_bits, "all is reloaded" },
-		{ "PAUSE filter", svm_features.has_pause_filter, "spinning guests keep the processor" },
+		{ "PAUSE filter", svm_features.has_pause_filter, "each PAUSE exits" },
 	};
 	const struct cap_row needs[] = {
 		{ "nested paging", svm_features.has_np, NULL }, { "1 GiB pages", cpu_features.has_1g, NULL },

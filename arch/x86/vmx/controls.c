@@ -73,12 +73,13 @@ static const struct control_set proc_set = {
  * EPT gives a guest physical memory of its own. An unrestricted guest may run without paging and in real
  * mode, where it starts; without it we would have to emulate every instruction of that time. The wished
  * instructions raise #UD in a guest unless their control is set, so CPUID offers them only then (struct
- * guest_caps). VPID keeps translations across exits.
+ * guest_caps). VPID keeps translations across exits. PAUSE-loop exiting ends a spin loop of the guest's
+ * kernel without an exit at each PAUSE.
  */
 static const struct control_set proc2_set = {
 	"secondary processor-based",
 	PROC2_EPT | PROC2_UNRESTRICTED,
-	PROC2_RDTSCP | PROC2_VPID | PROC2_INVPCID | PROC2_WBINVD | PROC2_XSAVES,
+	PROC2_RDTSCP | PROC2_VPID | PROC2_INVPCID | PROC2_WBINVD | PROC2_PAUSE_LOOP | PROC2_XSAVES,
 	0,
 };
 
@@ -132,6 +133,7 @@ static const struct { const struct control_set *set; uint64_t bit; const char *n
 	{ &proc2_set, PROC2_VPID, "VPID", "every entry flushes" },
 	{ &proc2_set, PROC2_RDTSCP, "RDTSCP", "guests have none" },
 	{ &proc2_set, PROC2_INVPCID, "INVPCID", "guests have none" },
+	{ &proc2_set, PROC2_PAUSE_LOOP, "PAUSE-loop exiting", "each PAUSE exits" },
 	{ &proc2_set, PROC2_XSAVES, "XSAVES", "guests have none" },
 	{ &proc2_set, PROC2_WBINVD, "WBINVD exiting", "guests flush the caches themselves" },
 	{ &exit_set, EXITC_HOST_64, "host address-space size", NULL },

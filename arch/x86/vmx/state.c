@@ -32,6 +32,9 @@
  * whatever the guest wants.
  */
 #define CR0_TRAPPED	(CR0_PE | CR0_PG | CR0_CD | CR0_NW | CR0_NE)
+/* A spin loop: PAUSEs that are at most a gap of ticks apart, for as long as the window (SDM vol. 3, 25.6.13). */
+#define PAUSE_GAP	128U
+#define PAUSE_WINDOW	4096U
 #define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
 
 extern char vmx_exit_landing[];		/* switch.asm */
@@ -78,6 +81,12 @@ static void write_host_state(void)
 
 /* ---- Controls ---- */
 
+/* PAUSE exits only where a sibling can be waited for. */
+static bool has_siblings(const struct vcpu *vcpu)
+{
+	return vcpu->vm->vcpu_count > 1;
+}
+
 /*
  * XSAVES executes where the control is set, whatever CPUID says: off for a guest that is not shown it
  * (exit/cpuid.c hides it where the processor's compacted format is wrong).
@@ -86,7 +95,15 @@ static uint64_t proc2_of(const struct vcpu *vcpu)
 {
 	bool is_shown = cpuid_lookup(vcpu->vm->cpuid, CPUID_XSAVE, 1).eax & CPUIDD1_XSAVES;
 
-	return vmx_controls.proc2 & ~(is_shown ? 0 : PROC2_XSAVES);
+	return vmx_controls.proc2 & ~(is_shown ? 0 : PROC2_XSAVES) & ~(has_siblings(vcpu) ? 0 : PROC2_PAUSE_LOOP);
+}
+
+/* Where the processor does not find spin loops by itself each PAUSE exits, and exit_pause counts. */
+static uint64_t proc_of(const struct vcpu *vcpu)
+{
+	bool must_count = has_siblings(vcpu) && !(vmx_controls.proc2 & PROC2_PAUSE_LOOP);
+
+	return vmx_controls.proc | (must_count ? PROC_PAUSE & hi32(vmx_caps.proc) : 0);
 }
 
 /*
@@ -121,6 +138,10 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 		vmwrite(state[i].field, state[i].val);
 	if (vmx_controls.proc2 & PROC2_VPID)
 		vmwrite(VMCS_VPID, vmx->vpid);
+	if (vmx_controls.proc2 & PROC2_PAUSE_LOOP) {
+		vmwrite(VMCS_PLE_GAP, PAUSE_GAP);
+		vmwrite(VMCS_PLE_WINDOW, PAUSE_WINDOW);
+	}
 	if (vmx_controls.proc2 & PROC2_XSAVES)
 		vmwrite(VMCS_XSS_EXITING_BITMAP, 0);	/* XSS is always 0: XSAVES needs no exit */
 }
@@ -147,8 +168,8 @@ static uint16_t next_vpid(void)
  * this processor), VMCLEAR makes it a new one, and from VMPTRLD on only VMREAD and VMWRITE reach it (SDM
  * vol. 3, 25.1 "Overview").
  *
- * PAUSE exits only where siblings can be waited for. In the CR4 mask is every bit that the guest may not
- * change by itself: those it may not have at all, and those whose change needs us.
+ * In the CR4 mask is every bit that the guest may not change by itself: those it may not have at all, and
+ * those whose change needs us.
  */
 int vmx_vcpu_create(struct vcpu *vcpu)
 {
@@ -169,7 +190,7 @@ int vmx_vcpu_create(struct vcpu *vcpu)
 	vmx_io_bitmap_fill(vmx->io_bitmaps);
 	vmx_msr_bitmap_fill(vmx->msr_bitmap);
 	vmx->vpid = next_vpid();
-	vmx->proc_controls = vmx_controls.proc | (vcpu->vm->vcpu_count > 1 ? PROC_PAUSE & hi32(vmx_caps.proc) : 0);
+	vmx->proc_controls = proc_of(vcpu);
 	vmx->entry_controls = vmx_controls.entry;
 	vmx->cr0_mask = CR0_TRAPPED;
 	vmx->cr4_mask = ~cr4_guest_owned(vcpu);

@@ -72,6 +72,8 @@
 	X(0x4018, ENTRY_EXCEPTION_ERROR,	"VM-entry exception error code",	C)	\
 	X(0x401a, ENTRY_INSN_LENGTH,		"VM-entry instruction length",		C)	\
 	X(0x401e, PROC_CONTROLS2,		"secondary processor-based controls",	C)	\
+	X(0x4020, PLE_GAP,			"PLE gap",				C)	\
+	X(0x4022, PLE_WINDOW,			"PLE window",				C)	\
 	X(0x4400, VM_INSTRUCTION_ERROR,		"VM-instruction error",			R)	\
 	X(0x4402, EXIT_REASON,			"exit reason",				R)	\
 	X(0x4404, EXIT_INTR_INFO,		"VM-exit interruption information",	R)	\
@@ -273,6 +275,7 @@ enum vmx_exit_reason {
 #define PROC2_VPID		BIT(5)
 #define PROC2_WBINVD		BIT(6)
 #define PROC2_UNRESTRICTED	BIT(7)
+#define PROC2_PAUSE_LOOP	BIT(10)
 #define PROC2_INVPCID		BIT(12)
 #define PROC2_XSAVES		BIT(20)
 

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* arch/x86/exit/hlt.c: a guest that waits sleeps, ends or gives way, whichever is right. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/virt/backend.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define PAUSES_ENOUGH	1000U
+
+static struct vm vm;
+static struct vcpu vcpus[2];
+static struct { uint64_t rflags; bool has_irq, has_step; unsigned stops; } fake;
+
+static uint64_t get(struct vcpu *vcpu, enum guest_reg reg)
+{
+	(void)vcpu;
+	assert_int_equal(reg, REG_RFLAGS);
+	return fake.rflags;
+}
+
+static const struct virt_backend backend = { .get = get };
+const struct virt_backend *virt = &backend;
+
+bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
+bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return fake.has_step; }
+enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_RESUME; }
+
+void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
+{
+	(void)fmt;
+	stopped->end = end;
+	fake.stops++;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&fake, 0, sizeof(fake));
+	memset(vcpus, 0, sizeof(vcpus));
+	vm = (struct vm){ .vcpu_count = 2, .vcpus = { &vcpus[0], &vcpus[1] } };
+	vcpus[0].vm = vcpus[1].vm = &vm;
+	vcpus[0].state = VCPU_READY;
+	vcpus[1].state = VCPU_PARKED;
+	return 0;
+}
+
+static void test_hlt(void **state)
+{
+	(void)state;
+	fake.rflags = RFLAGS_IF;
+	fake.has_irq = true;
+	assert_int_equal(exit_hlt(&vcpus[0]), EXIT_SKIP);		/* it would wake at once */
+	fake.has_irq = false;
+	fake.has_step = true;
+	assert_int_equal(exit_hlt(&vcpus[0]), EXIT_SKIP);
+	fake.has_step = false;
+	assert_int_equal(exit_hlt(&vcpus[0]), EXIT_SKIP_STOP);
+	assert_int_equal(vcpus[0].state, VCPU_HALTED);
+	assert_int_equal(fake.stops, 0);
+}
+
+/* The end of a VM in which nothing can run again: not while another one runs, or sleeps with interrupts on. */
+static void test_halted_for_good(void **state)
+{
+	(void)state;
+	vcpus[1].state = VCPU_READY;
+	(void)exit_hlt(&vcpus[0]);
+	assert_int_equal(fake.stops, 0);
+	vcpus[1].state = VCPU_HALTED;
+	vcpus[1].halted_if = true;
+	(void)exit_hlt(&vcpus[0]);
+	assert_int_equal(fake.stops, 0);
+	vcpus[1].halted_if = false;
+	(void)exit_hlt(&vcpus[0]);
+	assert_int_equal(fake.stops, 1);
+	assert_int_equal(vm.end, VM_END_SHUTDOWN);
+}
+
+/* Alone it spins on. With a sibling that could run it gives way, but not at each PAUSE. */
+static void test_pause(void **state)
+{
+	unsigned skipped = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < PAUSES_ENOUGH; i++)
+		assert_int_equal(exit_pause(&vcpus[0]), EXIT_SKIP);
+	assert_false(vcpus[0].yields);
+	vcpus[1].state = VCPU_READY;
+	while (exit_pause(&vcpus[0]) == EXIT_SKIP && skipped < PAUSES_ENOUGH)
+		skipped++;
+	assert_true(vcpus[0].yields);
+	assert_in_range(skipped, 4, 64);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_hlt, setup), cmocka_unit_test_setup(test_halted_for_good, setup),
+		cmocka_unit_test_setup(test_pause, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
