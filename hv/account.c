@@ -26,8 +26,7 @@ bool account_open(struct account *account, uint64_t bytes)
 	if (bytes > account_unclaimed())
 		return false;
 	account->promise = bytes;
-	account->used = 0;
-	claims += bytes;
+	claims += claim_of(account);
 	return true;
 }
 

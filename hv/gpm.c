@@ -88,9 +88,12 @@ bool gpm_release(struct gpm *gpm)
 
 		if (!dir)
 			continue;
-		for (size_t i = 0; i < CHUNKS_PER_GIB; i++)
-			if (dir[i] & ~CHUNK_WHOLE)
-				page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
+		for (size_t i = 0; i < CHUNKS_PER_GIB; i++) {
+			if (!(dir[i] & ~CHUNK_WHOLE))
+				continue;
+			page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
+			account_give(gpm->account, LARGE_SIZE);
+		}
 		page_free(dir);
 		gpm->dir[gib] = NULL;
 		return false;

@@ -95,6 +95,7 @@ static void destroy_table(struct npt *npt, uint64_t *table, unsigned level)
 		if (is_present(npt->format, table[i]) && !is_leaf(npt->format, table[i], level))
 			destroy_table(npt, table_of(npt, table[i]), level - 1);
 	page_free(table);
+	account_give(npt->account, PAGE_SIZE);
 }
 
 /* The tables below the first entry that has some. False: this table has none below it (any more). */
@@ -117,7 +118,7 @@ bool npt_release(struct npt *npt)
 	if (npt->root.raw && release_some(npt, hpa_ptr(npt->root), LEVELS))
 		return false;
 	if (npt->root.raw)
-		page_free(hpa_ptr(npt->root));
+		destroy_table(npt, hpa_ptr(npt->root), 1);	/* it is empty now, but for leaves */
 	*npt = (struct npt){ 0 };
 	return true;
 }
