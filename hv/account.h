@@ -6,7 +6,8 @@
  * A VM gets its memory as its guest touches it, so what it will need is promised when it is created: its RAM, private
  * copies of its disks, page tables. The promise is kept back from everybody else until it is used. A VM that was promised
  * nothing (overcommit = yes), or that needs more than it was promised, takes from what nobody has a claim to; when
- * that is used up it has to stop, and no other VM.
+ * that is used up it has to stop, and no other VM. A VM that ends gives back what it used and keeps the promise until
+ * it is known that it does not start again.
  *
  * Only whole 2 MiB pages count as free here, for only they can become guest RAM; and a little is kept for our own
  * structures. One processor: no lock.

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 static struct timer *timer_list;	/* the earliest deadline first; owned by the one processor that runs VMs */
-static void (*timer_on_change)(uint64_t deadline);
+static struct timer_hooks timer_hooks;
 
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c)
 {
@@ -37,9 +37,9 @@ uint64_t timer_next(void)
 	return timer_list ? timer_list->deadline : TIMER_NEVER;
 }
 
-void timer_set_hook(void (*on_change)(uint64_t deadline))
+void timer_set_hooks(const struct timer_hooks *hooks)
 {
-	timer_on_change = on_change;
+	timer_hooks = *hooks;
 }
 
 static void timer_unlink(struct timer *timer)
@@ -61,8 +61,8 @@ static void timer_tell(uint64_t before)
 {
 	uint64_t after = timer_next();
 
-	if (after != before && timer_on_change)
-		timer_on_change(after);
+	if (after != before && timer_hooks.on_change)
+		timer_hooks.on_change(after);
 }
 
 void timer_disarm(struct timer *timer)
@@ -97,6 +97,11 @@ void timer_arm(struct timer *timer, uint64_t deadline)
 	timer_tell(before);
 }
 
+static uint64_t bill(struct turn *payer, uint64_t since)
+{
+	return payer && timer_hooks.bill ? timer_hooks.bill(payer, since) : 0;
+}
+
 void timer_run_due(void)
 {
 	uint64_t now = time_now();
@@ -104,8 +109,15 @@ void timer_run_due(void)
 	/* `now` is read once: a timer that re-arms itself waits for the next round whatever its period. */
 	while (timer_list && timer_list->deadline <= now) {
 		struct timer *timer = timer_list;
+		struct turn *payer = timer->payer;
+		uint64_t wait = bill(payer, timer->deadline);
 
+		if (wait) {
+			timer_arm(timer, now + wait);
+			continue;
+		}
 		timer_disarm(timer);
-		timer->fire(timer->ctx);
+		timer->fire(timer->ctx);	/* it may free the timer */
+		(void)bill(payer, time_now());
 	}
 }

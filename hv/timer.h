@@ -7,17 +7,22 @@
  * A deadline's callback runs in the scheduler loop of the processor that owns the list, never in an
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
  * their embedding struct; timer_disarm before freeing it. Nothing here takes a lock: one list, one CPU.
+ *
+ * What a timer costs, the interrupt included, is time of its payer (turn.h), and who is in debt is called late.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #define TIMER_NEVER	UINT64_MAX
 
+struct turn;
+
 struct timer {
 	uint64_t      deadline;		/* host TSC; TIMER_NEVER when not armed */
 	struct timer *next;		/* in deadline order */
 	void        (*fire)(void *ctx);
 	void         *ctx;
+	struct turn  *payer;		/* NULL: a timer of ours */
 };
 
 uint64_t time_now(void);	/* host TSC */
@@ -26,11 +31,17 @@ uint64_t time_hz(void);		/* its rate, measured at start */
 /* a * b / c without overflow of the product; c != 0; saturates at UINT64_MAX. */
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c);
 
-/*
- * Called with the earliest deadline whenever it changes (TIMER_NEVER: none left), so that the processor's
- * own timer follows at once and nobody has to look at each exit.
- */
-void timer_set_hook(void (*on_change)(uint64_t deadline));
+struct timer_hooks {
+	/*
+	 * The earliest deadline has changed (TIMER_NEVER: none left): the processor's own timer follows at once, and nobody
+	 * has to look at each exit.
+	 */
+	void     (*on_change)(uint64_t deadline);
+	/* The time since then is the payer's. Returns in how many ticks it may be called; 0: now. */
+	uint64_t (*bill)(struct turn *payer, uint64_t since);
+};
+
+void timer_set_hooks(const struct timer_hooks *hooks);
 
 void timer_init(struct timer *timer, void (*fire)(void *), void *ctx);
 void timer_arm(struct timer *timer, uint64_t deadline);	/* re-arming moves it */

@@ -23,6 +23,8 @@ void turn_leave(struct turns *turns, struct turn *turn)
 	if (*link)
 		*link = turn->next;
 	turn->is_ready = false;
+	if (turns->payer == turn)
+		turns->payer = NULL;
 }
 
 /* Of two that began at the same time, one that has already run ends its turn first. */
@@ -33,11 +35,27 @@ static bool goes_before(const struct turn *a, const struct turn *b)
 	return a->is_begun != b->is_begun ? a->is_begun : a->ended < b->ended;
 }
 
+/* Nobody who has wanted the processor since the last time waits for a turn that began earlier. */
+static void advance_clock(struct turns *turns)
+{
+	uint64_t earliest = UINT64_MAX;
+
+	for (struct turn *turn = turns->list; turn; turn = turn->next) {
+		if (turn->is_ready && turn->was_ready)
+			earliest = min_u64(earliest, turn->start);
+		turn->was_ready = turn->is_ready;
+	}
+	if (earliest != UINT64_MAX)
+		turns->clock = max_u64(turns->clock, earliest);
+}
+
 struct turn *turn_next(struct turns *turns)
 {
-	uint64_t credit = turns->length / 2, earliest = turns->clock > credit ? turns->clock - credit : 0;
+	uint64_t credit = turns->length / 2, earliest;
 	struct turn *first = NULL;
 
+	advance_clock(turns);
+	earliest = turns->clock > credit ? turns->clock - credit : 0;
 	for (struct turn *turn = turns->list; turn; turn = turn->next) {
 		turn->start = max_u64(turn->start, earliest);
 		if (turn->is_ready && (!first || goes_before(turn, first)))
@@ -53,8 +71,9 @@ uint64_t turn_left(const struct turns *turns, const struct turn *turn)
 	return turns->length - turn->spent;
 }
 
-void turn_charge(struct turns *turns, struct turn *turn, uint64_t ticks)
+static void charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 {
+	turn->used += ticks;
 	turn->spent += ticks;
 	turn->is_begun = true;
 	if (turn->spent < turns->length)
@@ -63,4 +82,37 @@ void turn_charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 	turn->spent %= turns->length;
 	turn->is_begun = false;
 	turn->ended = ++turns->ended;
+}
+
+void turn_bill(struct turns *turns, struct turn *payer, uint64_t now)
+{
+	uint64_t ticks = now > turns->mark ? now - turns->mark : 0;
+
+	if (turns->payer) {
+		charge(turns, turns->payer, ticks);
+	} else {
+		turns->idle += ticks;
+		turns->clock += ticks;
+	}
+	turns->payer = payer;
+	turns->mark += ticks;
+}
+
+void turn_swap(struct turn *one, struct turn *other)
+{
+	struct turn old = *one;
+
+	one->start = other->start;
+	one->spent = other->spent;
+	one->is_begun = other->is_begun;
+	one->ended = other->ended;
+	other->start = old.start;
+	other->spent = old.spent;
+	other->is_begun = old.is_begun;
+	other->ended = old.ended;
+}
+
+uint64_t turn_debt(const struct turns *turns, const struct turn *turn)
+{
+	return turn->start > turns->clock + 2 * turns->length ? turn->start - turns->clock : 0;
 }

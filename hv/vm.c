@@ -88,7 +88,7 @@ static void out_of_memory(void *ctx)
 	struct vm *vm = ctx;
 
 	vm_kill(vm, "out of memory: it has %lu MiB of the host's, the rest is promised to others",
-		vm->account.used >> 20);
+		vm->account->used >> 20);
 }
 
 /* All tables that its RAM can need: one for each GiB, one for each chunk that is mapped in small pages, and a few more. */
@@ -99,24 +99,32 @@ static uint64_t table_bytes(const struct vm *vm, uint64_t ram)
 	return align_up((TABLES_SPARE + (ram >> 30) + small) * PAGE_SIZE, LARGE_SIZE);
 }
 
-/* From here on the host has the memory it will need, or it was told that it may get none. */
+/* An earlier life of it may have been promised all of it. */
+static bool open_account(const struct vm *vm, uint64_t need)
+{
+	if (vm->account->promise)
+		return true;
+	if (!vm->config->overcommit)
+		return account_open(vm->account, need);
+	if (need > account_unclaimed())
+		log_warn("TZ-W021 %s may need %lu MiB, %lu MiB are free and promised to nobody: it stops when it finds none left",
+			 vm->name, need >> 20, account_unclaimed() >> 20);
+	return true;
+}
+
+/* From here on the host has the memory it will need, or it was told that it may get none. Some tables are there already. */
 static bool promise_memory(struct vm *vm)
 {
 	const uint64_t ram = gpm_chunk_bytes(&vm->gpm);
 	uint64_t need = ram + table_bytes(vm, ram);
 
-	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++) {
+	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
 		need += memdisk_copy_bytes(&vm->machine->disks[n]);
-		vm->machine->disks[n].account = &vm->account;
-	}
-	vm->gpm.account = vm->npt.account = &vm->account;
-	vm->account.exceeded = out_of_memory;
-	vm->account.ctx = vm;
-	if (!vm->config->overcommit)
-		return account_open(&vm->account, need);
-	if (need > account_unclaimed())
-		log_warn("TZ-W021 %s may need %lu MiB, %lu MiB are free and promised to nobody: it stops when it finds none left",
-			 vm->name, need >> 20, account_unclaimed() >> 20);
+	if (!open_account(vm, need) || !account_take(vm->account, vm->npt.tables * PAGE_SIZE))
+		return false;
+	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
+		vm->machine->disks[n].account = vm->account;
+	vm->gpm.account = vm->npt.account = vm->account;
 	return true;
 }
 
@@ -143,7 +151,7 @@ static struct vm *vm_fail(struct vm *vm, const char *what)
 _Static_assert(HANDOFF_MEMORY_MAX + MEMORY_4GIB - MEMORY_DEVICE_HOLE <= (uint64_t)GPM_GIB_MAX << 30,
 	       "the largest VM that a configuration may ask for lies below GPM's end");
 
-struct vm *vm_create(const struct handoff_vm *config)
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
 {
 	static uint32_t next_id;
 	uint64_t   before = page_free_bytes();
@@ -154,6 +162,10 @@ struct vm *vm_create(const struct handoff_vm *config)
 		return NULL;
 	}
 	vm->config = config;
+	vm->account = account;
+	account->exceeded = out_of_memory;
+	account->ctx = vm;
+	vm->clock.payer = payer;
 	vm->id = ++next_id;
 	vm->exit_code = -1;
 	vm->vcpu_count = config->vcpus;
@@ -212,7 +224,6 @@ bool vm_dismantle(struct vm *vm)
 	}
 	if (!npt_release(&vm->npt) || !gpm_release(&vm->gpm))
 		return false;
-	account_close(&vm->account);
 	page_free(vm->start);
 	restore_test_end(vm);
 	page_free(vm->cpuid);

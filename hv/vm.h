@@ -40,7 +40,7 @@ struct vm {
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 
-	struct account account;			/* host memory: what it was promised, what it has */
+	struct account *account;		/* host memory: what it was promised, what it has; outlives it */
 	struct gpm     gpm;
 	struct npt     npt;
 	struct bus     pio, mmio;
@@ -57,7 +57,11 @@ struct vm {
 	uint64_t       overhead;		/* bytes beyond the guest's own RAM */
 };
 
-struct vm *vm_create(const struct handoff_vm *config);	/* NULL: logged why */
+/*
+ * NULL: logged why. Memory goes on the account, which may be open from an earlier life and stays open behind the end;
+ * what its timers cost is the payer's time.
+ */
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer);
 
 /*
  * A piece of its start, short enough that nobody minds: zero memory, load the guest, copy its files, and at last

@@ -30,6 +30,12 @@ void vm_clock_stop(struct vm_clock *clock)
 	clock->is_running = false;
 }
 
+void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fire)(void *), void *ctx)
+{
+	timer_init(timer, fire, ctx);
+	timer->payer = clock->payer;
+}
+
 void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t deadline)
 {
 	uint64_t host_now, now, left;

@@ -135,7 +135,7 @@ void acpi_pm_init(struct acpi_pm *pm, const struct vm_clock *clock, const struct
 		  void (*power_off)(void *), void *ctx)
 {
 	*pm = (struct acpi_pm){ .clock = clock, .sci = *sci, .power_off = power_off, .ctx = ctx };
-	timer_init(&pm->timer, pm_fire, pm);
+	vm_clock_timer(clock, &pm->timer, pm_fire, pm);
 	acpi_pm_reset(pm);
 }
 

@@ -181,5 +181,5 @@ void lapic_timer_after_load(struct lapic *lapic)
 
 void lapic_timer_init(struct lapic *lapic)
 {
-	timer_init(&lapic->timer, lapic_timer_fire, lapic);
+	vm_clock_timer(lapic->clock, &lapic->timer, lapic_timer_fire, lapic);
 }

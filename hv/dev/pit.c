@@ -265,7 +265,7 @@ void pit_after_load(void *dev)
 void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_line *irq)
 {
 	*pit = (struct pit){ .clock = clock, .irq = *irq };
-	timer_init(&pit->timer, pit_fire, pit);
+	vm_clock_timer(clock, &pit->timer, pit_fire, pit);
 	pit_reset(pit);
 }
 

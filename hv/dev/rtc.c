@@ -386,7 +386,7 @@ void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g
 	rtc->s.base_seconds = rtc->s.seen_second = (int64_t)min_u64(seconds, SECONDS_MAX);
 	rtc->s.bytes[REG_A] = A_RESET;
 	rtc->s.bytes[REG_B] = B_24H;
-	timer_init(&rtc->timer, rtc_fire, rtc);
+	vm_clock_timer(clock, &rtc->timer, rtc_fire, rtc);
 	cmos_fill(rtc->s.bytes, low, above_4g);
 	rtc_reset(rtc);
 }

@@ -20,6 +20,7 @@
 #include "hv/lib/util.h"
 #include "hv/page.h"
 #include "hv/sched.h"
+#include "hv/slots.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -30,6 +31,8 @@
 #define TURN		(10 * MS)
 #define PIECE		10000U		/* ticks of one call of vm_start or vm_dismantle */
 #define PLAYERS		3U
+#define HOST_MEMORY	(200ULL << 20)
+#define TIMERS_PER_SECOND 20000U
 
 /* What a VM does in each of its lives, and what became of it. */
 struct player {
@@ -40,9 +43,13 @@ struct player {
 	unsigned     start_pieces, end_pieces;
 	uint64_t     sleeps_every, sleeps_for;
 	bool         is_refused;
+	unsigned     refusals;		/* so many of its restarts fail */
+	uint64_t     exits_every;	/* it leaves the run loop so often */
+	uint64_t     ticker_cost;	/* of its devices' timer, TIMERS_PER_SECOND times; 0: it has none */
+	bool         spins;		/* its first vCPU waits for the second */
 	bool         is_heard;		/* has said something on a console */
 
-	struct timer alarm;
+	struct timer alarm, ticker;
 	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
 	unsigned     starts, pieces, log_lines;
 	unsigned     wheres;		/* lines that say where a vCPU of it is */
@@ -50,6 +57,8 @@ struct player {
 
 static struct player players[PLAYERS];
 static bool has_turn_timer;
+static uint64_t loop_cost;	/* ticks once round the scheduler's loop, beside what it does for somebody */
+static bool in_host_work;
 
 static struct player *player_with(const struct handoff_vm *config)
 {
@@ -67,15 +76,22 @@ static struct player *player_of(const struct vm *vm)
 
 /* ---- What the scheduler calls ---- */
 
-struct vm *vm_create(const struct handoff_vm *config)
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
 {
 	struct player *player = player_with(config);
 	struct vm *vm;
 
-	if (player->is_refused)
+	assert_false(in_host_work);
+	assert_ptr_equal(turns.payer, payer);
+	fake_now += PIECE;
+	if (player->is_refused || (player->starts && player->refusals && player->refusals--))
+		return NULL;
+	if (!account->promise && !account_open(account, config->memory))
 		return NULL;
 	vm = calloc(1, sizeof(*vm));
 	vm->config = config;
+	vm->account = account;
+	vm->clock.payer = payer;
 	vm->vcpu_count = config->vcpus;
 	strcpy(vm->name, config->name);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
@@ -89,6 +105,14 @@ struct vm *vm_create(const struct handoff_vm *config)
 	return vm;
 }
 
+static void tick(void *ctx)
+{
+	struct player *player = ctx;
+
+	timer_arm(&player->ticker, fake_now + FAKE_HZ / TIMERS_PER_SECOND);
+	fake_now += player->ticker_cost;
+}
+
 void vm_start(struct vm *vm)
 {
 	struct player *player = player_of(vm);
@@ -98,12 +122,19 @@ void vm_start(struct vm *vm)
 		return;
 	vm->state = VM_RUNNING;
 	vm->vcpus[0]->state = VCPU_READY;
+	if (player->spins)
+		vm->vcpus[1]->state = VCPU_READY;
 	vm_clock_start(&vm->clock);
+	if (!player->ticker_cost)
+		return;
+	vm_clock_timer(&vm->clock, &player->ticker, tick, player);
+	timer_arm(&player->ticker, fake_now);
 }
 
 void vm_take_down(struct vm *vm)
 {
 	timer_disarm(&player_of(vm)->alarm);
+	timer_disarm(&player_of(vm)->ticker);
 	player_of(vm)->pieces = 0;
 	vm->state = VM_ENDING;
 }
@@ -125,6 +156,7 @@ bool vm_dismantle(struct vm *vm)
 void vm_log(const struct vm *vm, const char *fmt, ...)
 {
 	(void)fmt;
+	assert_ptr_equal(turns.payer, vm->clock.payer);
 	player_of(vm)->log_lines++;
 }
 
@@ -149,6 +181,13 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 
 	player->longest_gap = max_u64(player->longest_gap, fake_now - player->last_seen);
 	until = min_u64(until, fake_now + player->life - player->ran);
+	if (player->exits_every)
+		until = min_u64(until, fake_now + player->exits_every);
+	if (player->spins && vcpu == vcpu->vm->vcpus[0]) {
+		fake_now = until;
+		vcpu->yields = true;
+		return;
+	}
 	if (player->sleeps_every)
 		until = min_u64(until, fake_now + player->sleeps_every - player->awake);
 	player->ran += until - fake_now;
@@ -179,7 +218,13 @@ uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return
 void restore_test_step(struct vm *vm) { (void)vm; }
 static struct vcpu *loaded;
 void vcpu_load(struct vcpu *vcpu) { loaded = vcpu; }
-void host_take_interrupts(void) { fake_now += 10; }
+void host_take_interrupts(void)
+{
+	in_host_work = true;
+	fake_now += 10 + loop_cost;
+}
+
+uint64_t page_free_large_bytes(void) { return HOST_MEMORY; }
 void host_idle(void) { fake_now = max_u64(fake_now, timer_next()); }
 void host_wake_at(uint64_t tsc) { (void)tsc; }
 bool page_idle_work(void) { return false; }
@@ -193,6 +238,7 @@ void console_on_where(void (*where)(void)) { press_where = where; }
 
 void console_poll(void)
 {
+	in_host_work = false;
 	if (fake_now < press_at)
 		return;
 	press_at = TIMER_NEVER;
@@ -203,6 +249,7 @@ void console_poll(void)
 void vcpu_where(struct vcpu *vcpu)
 {
 	assert_ptr_equal(loaded, vcpu);
+	assert_ptr_equal(turns.payer, vcpu->vm->clock.payer);
 	player_of(vcpu->vm)->wheres++;
 }
 
@@ -216,20 +263,35 @@ static int setup(void **state)
 		strcpy(players[i].config.name, "player");
 		players[i].config.vcpus = 1;
 		players[i].config.on_reboot = ACTION_RESTART;
+		players[i].config.memory = 32ULL << 20;
 		players[i].start_pieces = players[i].end_pieces = 1;
 		players[i].life = SECOND;
 		players[i].last_seen = fake_now;
 	}
 	press_at = TIMER_NEVER;
+	loop_cost = 0;
+	in_host_work = false;
 	sched_init("none", PLAYERS);
 	return 0;
 }
 
+/* All time that passes is charged to somebody, or was idle. */
 static uint32_t play(unsigned count)
 {
+	uint64_t begin = turns.mark, idle = turns.idle, sum;
+	uint32_t crashed;
+
 	for (unsigned i = 0; i < count; i++)
 		(void)sched_add(&players[i].config);
-	return sched_run();
+	crashed = sched_run();
+	sum = turns.idle - idle;
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned n = 0; n < players[i].config.vcpus; n++)
+			sum += slots[i].parties[n].turn.used;
+	assert_int_equal(sum, turns.mark - begin);
+	assert_true(fake_now - turns.mark <= PIECE);	/* the last thing that was done */
+	assert_int_equal(account_unclaimed(), HOST_MEMORY - ACCOUNT_OUR_OWN);
+	return crashed;
 }
 
 /* One that resets at once, for ever: its neighbour notices nothing, and the log hardly. */
@@ -325,6 +387,105 @@ static void test_sleepers(void **state)
 	}
 }
 
+/* The way round the loop is the time of whoever goes it: many short exits are worth no more than a long run. */
+static void test_short_exits(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	loop_cost = 2000;
+	players[0].exits_every = 100;
+	players[0].life = SECOND;
+	players[1].life = 2 * SECOND;
+	assert_int_equal(play(2), 0);
+	assert_in_range(players[1].ended_at - begin, 4 * SECOND - SECOND / 20, 4 * SECOND + SECOND / 20);
+	assert_true(players[1].longest_gap < TURN + MS);
+}
+
+/* So are its timers, whether it sleeps or not: 45 of every 50 us would be 9 tenths of the processor. */
+static void test_timers_of_a_sleeper(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].ticker_cost = 45 * (MS / 1000);
+	players[0].sleeps_every = MS;
+	players[0].sleeps_for = 3 * SECOND;
+	players[1].life = SECOND;
+	assert_int_equal(play(2), 0);
+	assert_in_range(players[1].ended_at - begin, SECOND, 2 * SECOND + SECOND / 10);
+}
+
+/* Nobody wants the processor, so the timers of one that sleeps take it from nobody, and are not late. */
+static void test_timers_alone(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].ticker_cost = 25 * (MS / 1000);
+	players[0].life = SECOND / 10;
+	players[0].sleeps_every = MS;
+	players[0].sleeps_for = 9 * MS;
+	assert_int_equal(play(1), 0);
+	assert_in_range(players[0].ended_at - begin, SECOND - SECOND / 20, SECOND + SECOND / 10);
+}
+
+/* Whoever spins gives its place to the sibling that it waits for, and takes nothing from the neighbour. */
+static void test_spinner(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].spins = true;
+	players[0].exits_every = MS / 10;
+	players[0].config.vcpus = 2;
+	players[1].life = SECOND;
+	players[0].life = 2 * SECOND - SECOND / 10;
+	assert_int_equal(play(2), 0);
+	assert_in_range(players[0].ended_at - begin, 0, 3 * SECOND + SECOND / 10);
+	assert_in_range(players[1].ended_at - begin, 3 * SECOND - SECOND / 5, 3 * SECOND + SECOND / 10);
+}
+
+static uint64_t unclaimed;
+
+static void look_at_memory(void *ctx)
+{
+	(void)ctx;
+	unclaimed = account_unclaimed();
+}
+
+/* What it was promised stays so while it waits for its next start. */
+static void test_promise_while_it_waits(void **state)
+{
+	struct timer timer;
+
+	(void)state;
+	players[0].life = MS;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 2;
+	timer_init(&timer, look_at_memory, NULL);
+	timer_arm(&timer, fake_now + SECOND / 2);
+	assert_int_equal(play(1), 0);
+	assert_int_equal(unclaimed, HOST_MEMORY - ACCOUNT_OUR_OWN - players[0].config.memory);
+}
+
+/* A restart that fails is tried again, later each time, and says so. */
+static void test_restart_fails(void **state)
+{
+	uint64_t begin = fake_now;
+	unsigned before = log_fake_lines;
+
+	(void)state;
+	players[0].life = MS;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 2;
+	players[0].refusals = 2;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(players[0].starts, 2);
+	assert_int_equal(log_fake_lines, before + 2);
+	assert_in_range(fake_now - begin, 7 * SECOND, 7 * SECOND + TURN);	/* 1 + 2 + 4 */
+}
+
 static unsigned works_done;
 
 static void do_work(void *ctx)
@@ -388,6 +549,9 @@ int main(void)
 		cmocka_unit_test_setup(test_reboot_loop, setup), cmocka_unit_test_setup(test_big_reset, setup),
 		cmocka_unit_test_setup(test_crashes, setup), cmocka_unit_test_setup(test_ends_that_are_final, setup),
 		cmocka_unit_test_setup(test_long_life, setup), cmocka_unit_test_setup(test_sleepers, setup),
+		cmocka_unit_test_setup(test_short_exits, setup), cmocka_unit_test_setup(test_timers_of_a_sleeper, setup),
+		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
+		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
 	};
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -69,6 +70,7 @@ static void run(struct world *world, struct actor *actor, bool is_new)
 	uint64_t until = world->now + turn_left(&world->turns, &actor->turn) + actor->overrun;
 	uint64_t start = world->now;
 
+	turn_bill(&world->turns, &actor->turn, start);
 	until = min_u64(until, next_event(world, actor, is_new));
 	if (actor->to_do != NEVER)
 		until = min_u64(until, start + actor->to_do);
@@ -76,7 +78,7 @@ static void run(struct world *world, struct actor *actor, bool is_new)
 		actor->longest_gap = start - actor->last_ran;
 	world->now = actor->last_ran = until;
 	actor->used += until - start;
-	turn_charge(&world->turns, &actor->turn, until - start);
+	turn_bill(&world->turns, NULL, until);
 	if (actor->to_do == NEVER)
 		return;
 	actor->to_do -= until - start;
@@ -145,7 +147,7 @@ static void test_shares(void **state)
 		{ "one that computes beside a sleeper",
 		  { HOG, { .turn.is_ready = true, .work = 100, .sleep = 900 } }, 90, 91, 200 },
 		{ "one that computes beside one that slept long",
-		  { HOG, { .turn.is_ready = true, .work = 50 * TURN, .sleep = 500 * TURN } }, 90, 96, 2 * TURN },
+		  { HOG, { .turn.is_ready = true, .work = 50 * TURN, .sleep = 500 * TURN } }, 90, 96, TURN },
 	};
 
 	(void)state;
@@ -167,6 +169,12 @@ static void test_shares(void **state)
 	}
 }
 
+static void use(struct turns *turns, struct turn *turn, uint64_t ticks)
+{
+	turn_bill(turns, turn, turns->mark);
+	turn_bill(turns, NULL, turns->mark + ticks);
+}
+
 /* An interrupt in the middle of a turn gives the processor to nobody else. */
 static void test_continues(void **state)
 {
@@ -182,10 +190,10 @@ static void test_continues(void **state)
 	a.is_ready = b.is_ready = true;
 	assert_ptr_equal(turn_next(&turns), &a);
 	assert_int_equal(turn_left(&turns, &a), TURN);
-	turn_charge(&turns, &a, TURN - 1);
+	use(&turns, &a, TURN - 1);
 	assert_ptr_equal(turn_next(&turns), &a);
 	assert_int_equal(turn_left(&turns, &a), 1);
-	turn_charge(&turns, &a, 1);
+	use(&turns, &a, 1);
 	assert_ptr_equal(turn_next(&turns), &b);
 	b.is_ready = false;
 	assert_ptr_equal(turn_next(&turns), &a);
@@ -209,7 +217,7 @@ static void test_newcomers(void **state)
 
 		hog.is_ready = loopers[0].is_ready = loopers[1].is_ready = true;
 		next = turn_next(&turns);
-		turn_charge(&turns, next, TURN);
+		use(&turns, next, TURN);
 		used += next == &hog;
 		if (next != &hog) {
 			turn_leave(&turns, next);
@@ -225,12 +233,96 @@ static void test_newcomers(void **state)
 	assert_null(turns.list);
 }
 
+/* Whoever the payer is, and whatever is said twice or too late: all time is charged once. */
+static void test_all_time_is_charged(void **state)
+{
+	struct turns turns = { .length = TURN, .mark = 1000 };
+	struct turn people[ACTORS];
+	uint64_t now = turns.mark, sum;
+
+	(void)state;
+	srand(1);
+	for (size_t i = 0; i < ACTORS; i++)
+		turn_join(&turns, &people[i]);
+	for (unsigned round = 0; round < 100000; round++) {
+		unsigned who = (unsigned)rand() % (ACTORS + 1);
+
+		now += (unsigned)rand() % (TURN / 3);
+		turn_bill(&turns, who < ACTORS ? &people[who] : NULL, now - (unsigned)rand() % 50);
+		(void)turn_next(&turns);
+		sum = turns.idle;
+		for (size_t i = 0; i < ACTORS; i++)
+			sum += people[i].used;
+		assert_int_equal(sum, turns.mark - 1000);
+		assert_true(turns.mark <= now && now - turns.mark < 50);
+	}
+	assert_true(turns.idle > now / 10);
+	turn_bill(&turns, &people[0], now);
+	turn_leave(&turns, &people[0]);
+	assert_null(turns.payer);		/* nobody pays for what is left of somebody's time */
+}
+
+/* Who used more than its share while others waited is in debt until they have caught up, or nobody wants the processor. */
+static void test_debt(void **state)
+{
+	struct turns turns = { .length = TURN };
+	struct turn hog, other;
+
+	(void)state;
+	turn_join(&turns, &hog);
+	turn_join(&turns, &other);
+	hog.is_ready = false;
+	other.is_ready = true;
+	(void)turn_next(&turns);
+	use(&turns, &hog, 2 * TURN);
+	assert_int_equal(turn_debt(&turns, &hog), 0);		/* it runs next to nobody's harm, or nearly */
+	use(&turns, &hog, 3 * TURN);
+	assert_int_equal(turn_debt(&turns, &hog), 5 * TURN);
+	assert_int_equal(turn_debt(&turns, &other), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_ptr_equal(turn_next(&turns), &other);
+		use(&turns, &other, TURN);
+	}
+	assert_int_equal(turn_debt(&turns, &hog), 0);
+	use(&turns, &hog, 5 * TURN);
+	assert_true(turn_debt(&turns, &hog) > 5 * TURN);
+	turn_bill(&turns, NULL, turns.mark + 5 * TURN);
+	assert_int_equal(turn_debt(&turns, &hog), 0);
+}
+
+/* Two of one owner swap places; a neighbour goes when it would have gone. */
+static void test_swap(void **state)
+{
+	struct turns turns = { .length = TURN };
+	struct turn spinner, holder, neighbour;
+
+	(void)state;
+	turn_join(&turns, &spinner);
+	turn_join(&turns, &neighbour);
+	turn_join(&turns, &holder);
+	spinner.is_ready = neighbour.is_ready = holder.is_ready = true;
+	assert_ptr_equal(turn_next(&turns), &spinner);
+	use(&turns, &spinner, TURN / 4);
+	turn_swap(&spinner, &holder);
+	assert_ptr_equal(turn_next(&turns), &holder);
+	assert_int_equal(turn_left(&turns, &holder), TURN - TURN / 4);
+	use(&turns, &holder, TURN - TURN / 4);
+	assert_ptr_equal(turn_next(&turns), &spinner);		/* of two that waited as long the one in the list first */
+	use(&turns, &spinner, TURN);
+	assert_ptr_equal(turn_next(&turns), &neighbour);
+	assert_int_equal(spinner.used, TURN / 4 + TURN);
+	assert_int_equal(holder.used, TURN - TURN / 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_continues),
 		cmocka_unit_test(test_newcomers),
+		cmocka_unit_test(test_all_time_is_charged),
+		cmocka_unit_test(test_debt),
+		cmocka_unit_test(test_swap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,12 @@ int loader_load(struct vm *vm, struct reset_state *state, struct guest_copies *c
 /* ---- The tests ---- */
 
 static struct handoff_vm config;
+static struct account account;
+
+static struct vm *create(void)
+{
+	return vm_create(&config, &account, NULL);
+}
 
 static int setup(void **state)
 {
@@ -134,6 +140,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	if (account.used)
+		return -1;
+	account_close(&account);
 	return page_fake_used != 0 || fake.vcpus != 0 ? -1 : 0;
 }
 
@@ -165,7 +174,7 @@ static unsigned start(struct vm *vm)
 
 static void test_life(void **state)
 {
-	struct vm *vm = vm_create(&config);
+	struct vm *vm = create();
 	unsigned lines = log_fake_lines;
 
 	(void)state;
@@ -183,9 +192,30 @@ static void test_life(void **state)
 	assert_int_equal(fake.stops, 1);
 }
 
+/* Of its memory nothing is used behind its end, and all of it still promised: to its next life, and nobody else. */
+static void test_promise_outlives_it(void **state)
+{
+	const uint64_t all = account_unclaimed();
+	struct vm *vm = create();
+	bool is_whole;
+
+	(void)state;
+	(void)start(vm);
+	assert_int_not_equal(gpm_populate(&vm->gpm, gpa(0), &is_whole).raw, 0);
+	assert_true(account.used > LARGE_SIZE);		/* a table or two as well */
+	assert_in_range(all - account_unclaimed(), MEMORY, MEMORY + 2 * LARGE_SIZE);
+	(void)destroy(vm);
+	assert_int_equal(account.used, 0);
+	assert_in_range(all - account_unclaimed(), MEMORY, MEMORY + 2 * LARGE_SIZE);
+	page_fake_limit = page_fake_used + ACCOUNT_OUR_OWN + account.promise;	/* nothing that is promised to nobody */
+	vm = create();
+	assert_non_null(vm);
+	(void)destroy(vm);
+}
+
 static void test_restart_is_silent(void **state)
 {
-	struct vm *vm = vm_create(&config);
+	struct vm *vm = create();
 	unsigned lines = log_fake_lines;
 
 	(void)state;
@@ -202,7 +232,7 @@ static void test_starts_that_fail(void **state)
 
 	(void)state;
 	fake.loader_fails = true;
-	vm = vm_create(&config);
+	vm = create();
 	(void)start(vm);
 	assert_int_equal(vm->end, VM_END_CRASHED);
 	assert_int_equal(vm->state, VM_STARTING);
@@ -210,7 +240,7 @@ static void test_starts_that_fail(void **state)
 
 	fake.loader_fails = false;
 	fake.zeroed = 0;
-	vm = vm_create(&config);
+	vm = create();
 	page_fake_limit = page_fake_used;		/* none left for the file */
 	(void)start(vm);
 	assert_int_equal(vm->end, VM_END_CRASHED);
@@ -221,7 +251,7 @@ static void test_starts_that_fail(void **state)
 
 static void test_first_reason_wins(void **state)
 {
-	struct vm *vm = vm_create(&config);
+	struct vm *vm = create();
 
 	(void)state;
 	(void)start(vm);
@@ -246,9 +276,9 @@ static void test_out_of_memory(void **state)
 	config.memory = 1 << 20;
 	while (!vm) {
 		page_fake_limit = pages++ * PAGE_SIZE;
-		vm = vm_create(&config);
+		vm = create();
 		if (!vm)
-			assert_true(page_fake_used == 0 && fake.vcpus == 0);
+			assert_true(page_fake_used == 0 && fake.vcpus == 0 && account.promise == 0);
 	}
 	assert_true(pages > 10);
 	(void)destroy(vm);
@@ -258,22 +288,22 @@ static void test_refusals(void **state)
 {
 	(void)state;
 	fake.machine_fails = true;
-	assert_null(vm_create(&config));
+	assert_null(create());
 	fake.machine_fails = false;
 	config.memory = 1ULL << 30;		/* more than there is */
-	assert_null(vm_create(&config));
+	assert_null(create());
 	config.memory = MEMORY;
 	config.vcpus = 0;
-	assert_null(vm_create(&config));
+	assert_null(create());
 	config.vcpus = VM_VCPUS_MAX + 1;
-	assert_null(vm_create(&config));
+	assert_null(create());
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_life), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
+		TEST(test_life), TEST(test_promise_outlives_it), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
 		TEST(test_out_of_memory), TEST(test_refusals),
 	};
 

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* What becomes of a VM that ended, and who starts it again (contract in slots.h). */
+#include "hv/slots.h"
+
+#include "arch/x86/virt/load.h"
+#include "hv/console.h"
+#include "hv/lib/format.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/sched.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define SILENCE_SECONDS		20U	/* of a guest, after its start: then the log says where it is */
+
+struct slot  slots[HANDOFF_VMS_MAX];
+struct turns turns;
+
+static uint32_t crashed;
+static const char *attach_name;
+static bool attach_only;	/* no name given and just one VM: that one */
+
+/* What we do from here on is done for this VM. */
+static void work_for(struct slot *slot)
+{
+	turn_bill(&turns, &slot->parties[0].turn, time_now());
+}
+
+/* ---- Where is my guest? ---- */
+
+/* One line for each vCPU, in the VM's own time. Each is loaded first, for only then can its registers be read. */
+static void say_where(struct slot *slot)
+{
+	work_for(slot);
+	for (uint32_t i = 0; i < slot->vm->vcpu_count; i++) {
+		vcpu_load(slot->vm->vcpus[i]);
+		vcpu_where(slot->vm->vcpus[i]);
+	}
+}
+
+static void say_all_where(void)
+{
+	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
+		if (slot->vm && vm_is_alive(slot->vm))
+			say_where(slot);
+}
+
+/* A guest that says nothing at all after its start is a riddle to whoever wrote it. */
+static void look_for_silence(void *ctx)
+{
+	struct slot *slot = ctx;
+
+	if (!slot->vm || !vm_is_alive(slot->vm) || console_has_heard(slot->vm))
+		return;
+	vm_log(slot->vm, "has said nothing for %u s, on any console; now", SILENCE_SECONDS);
+	say_where(slot);
+}
+
+/* ---- Starts ---- */
+
+uint32_t party_count(const struct slot *slot)
+{
+	return (uint32_t)min_u64(slot->config->vcpus, HANDOFF_VCPUS_MAX);
+}
+
+static void slot_leave(struct slot *slot)
+{
+	for (uint32_t i = 0; i < party_count(slot); i++)
+		turn_leave(&turns, &slot->parties[i].turn);
+	account_close(&slot->account);
+	slot->config = NULL;
+}
+
+static int slot_start(struct slot *slot)
+{
+	slot->is_due = false;
+	slot->vm = vm_create(slot->config, &slot->account, &slot->parties[0].turn);
+	if (!slot->vm)
+		return -1;
+	slot->vm->is_restart = slot->was_started;
+	slot->was_started = true;
+	if (attach_only || !strcmp(attach_name, slot->vm->name))
+		console_attach(slot->vm);
+	timer_arm(&slot->silence, time_now() + SILENCE_SECONDS * time_hz());
+	return 0;
+}
+
+/* The timer only says so: the VM is created in a turn of its own. */
+static void wait_is_over(void *ctx)
+{
+	struct slot *slot = ctx;
+
+	slot->is_due = true;
+}
+
+static void slot_wait(struct slot *slot)
+{
+	timer_arm(&slot->again, time_now() + slot->wait * time_hz());
+}
+
+/* What was there for its earlier life and is missing now may be there later. */
+static void start_again(struct slot *slot)
+{
+	if (!slot_start(slot))
+		return;
+	slot->wait = restart_wait(&slot->restarts, false, 0);
+	log_error("%s: could not be started again; the next try is in %u s", slot->config->name, slot->wait);
+	slot_wait(slot);
+}
+
+/* A timer that the VM of this slot pays for. */
+static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void *))
+{
+	timer_init(timer, fire, slot);
+	timer->payer = &slot->parties[0].turn;
+}
+
+int sched_add(const struct handoff_vm *config)
+{
+	struct slot *slot = slots;
+
+	while (slot < slots + HANDOFF_VMS_MAX && slot->config)
+		slot++;
+	if (slot == slots + HANDOFF_VMS_MAX)
+		return -1;
+	*slot = (struct slot){ .config = config };
+	slot_timer(slot, &slot->again, wait_is_over);
+	slot_timer(slot, &slot->silence, look_for_silence);
+	for (uint32_t i = 0; i < party_count(slot); i++) {
+		slot->parties[i].slot = slot;
+		turn_join(&turns, &slot->parties[i].turn);
+	}
+	work_for(slot);
+	if (!slot_start(slot))
+		return 0;
+	crashed++;
+	slot_leave(slot);
+	return -1;
+}
+
+/* ---- Ends ---- */
+
+static const struct longest_exit *longest_exit(const struct vm *vm)
+{
+	const struct longest_exit *longest = &vm->vcpus[0]->longest;
+
+	for (uint32_t i = 1; i < vm->vcpu_count; i++)
+		if (vm->vcpus[i]->longest.ticks > longest->ticks)
+			longest = &vm->vcpus[i]->longest;
+	return longest;
+}
+
+static void report_end(const struct vm *vm, uint32_t wait)
+{
+	const struct longest_exit *longest = longest_exit(vm);
+	char again[40] = "";
+	static const char *const words[] = {
+		[VM_END_SHUTDOWN] = "shut off (shutdown)", [VM_END_REBOOT] = "rebooting",
+		[VM_END_CRASHED] = "crashed", [VM_END_DESTROYED] = "shut off (destroyed)",
+	};
+	uint64_t exits = 0;
+
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		exits += vm->vcpus[i]->trace.total;
+	if (wait != RESTART_NEVER)
+		format_buf(again, sizeof(again), "; starts again in %u s", wait);
+	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",
+	       words[vm->end], vm->end_reason, exits, longest->ticks, exit_name(longest->exit.reason),
+	       vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
+}
+
+/*
+ * In how many seconds it starts again, or RESTART_NEVER. One that could not be started would fail again at once, so
+ * it is not tried again.
+ */
+static uint32_t wait_after(struct slot *slot)
+{
+	const struct vm *vm = slot->vm;
+	bool has_crashed = vm->end == VM_END_CRASHED;
+	uint32_t wait;
+
+	if (has_crashed ? slot->config->on_crash != ACTION_RESTART || vm->state != VM_RUNNING
+			: vm->end != VM_END_REBOOT || slot->config->on_reboot != ACTION_RESTART)
+		return RESTART_NEVER;
+	wait = restart_wait(&slot->restarts, has_crashed, vm_now(vm) / time_hz());
+	if (wait == RESTART_NEVER)
+		log_error("%s: crashed %u times in a row, each within %u s of its start: not started again", vm->name,
+			  RESTART_CRASHES_MAX, RESTART_CRASH_LIFE);
+	return wait;
+}
+
+static void reap(struct slot *slot)
+{
+	slot->wait = wait_after(slot);
+	report_end(slot->vm, slot->wait);
+	crashed += slot->vm->end == VM_END_CRASHED && slot->wait == RESTART_NEVER;
+	vm_take_down(slot->vm);
+}
+
+/* Nothing is left of it. */
+static void slot_is_empty(struct slot *slot)
+{
+	slot->vm = NULL;
+	timer_disarm(&slot->silence);
+	if (slot->wait == RESTART_NEVER)
+		slot_leave(slot);
+	else
+		slot_wait(slot);
+}
+
+void slot_work(struct slot *slot)
+{
+	struct vm *vm = slot->vm;
+
+	if (!vm)
+		start_again(slot);
+	else if (vm->end != VM_END_NONE && vm->state != VM_ENDING)
+		reap(slot);
+	else if (vm->state == VM_STARTING)
+		vm_start(vm);
+	else if (vm_dismantle(vm))
+		slot_is_empty(slot);
+}
+
+/* ---- All of them ---- */
+
+bool slots_in_use(void)
+{
+	for (const struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
+		if (slot->config)
+			return true;
+	return false;
+}
+
+uint32_t slots_crashed(void)
+{
+	return crashed;
+}
+
+void slots_init(const char *attach, uint32_t count)
+{
+	attach_name = attach;
+	attach_only = !*attach && count == 1;
+	crashed = 0;
+	console_on_where(say_all_where);
+}

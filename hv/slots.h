@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * VMs from their first start to their last end, restarts (restart.h) included; of use to the scheduler only. A slot keeps
+ * what outlives a restart: whose turn it is, what memory was promised, how long to wait.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "boot/handoff.h"
+#include "hv/account.h"
+#include "hv/restart.h"
+#include "hv/timer.h"
+#include "hv/turn.h"
+
+struct vm;
+
+/* One that may want the processor: a vCPU of the VM in its slot. The first also stands for work on the VM as a whole. */
+struct party {
+	struct turn  turn;
+	struct slot *slot;
+	uint64_t     yielded;	/* number of the latest time that it gave up its place, of all there were */
+};
+
+struct slot {
+	const struct handoff_vm *config;	/* NULL: the slot is free */
+	struct vm      *vm;			/* NULL: waits for its next start */
+	struct account  account;		/* the memory that it was promised stays so while it waits */
+	bool            was_started;
+	bool            is_due;			/* the wait is over */
+	struct restarts restarts;
+	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
+	struct timer    again;			/* ends that wait */
+	struct timer    silence;		/* looks whether it has said anything */
+	struct party    parties[HANDOFF_VCPUS_MAX];
+};
+
+extern struct slot slots[HANDOFF_VMS_MAX];
+extern struct turns turns;			/* of all parties of all slots */
+
+void slots_init(const char *attach, uint32_t count);	/* sched_init */
+bool slots_in_use(void);				/* a VM is left, or one that waits for its next start */
+uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, for good */
+
+uint32_t party_count(const struct slot *slot);
+
+/* A piece of the work on the VM as a whole: its restart, its start, its end. While it is not alive. */
+void slot_work(struct slot *slot);
