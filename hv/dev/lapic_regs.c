@@ -155,6 +155,7 @@ static void write_svr(struct lapic *lapic, unsigned index, uint32_t value)
 	lapic->s.svr = value;
 	if (value & SVR_ENABLE)
 		return;
+	lapic_timer_set_lvt(lapic, lapic->s.lvt[LVT_TIMER] | LVT_MASKED);
 	for (unsigned i = 0; i < LVT_COUNT; i++)
 		lapic->s.lvt[i] |= LVT_MASKED;
 }

@@ -40,10 +40,13 @@ static uint64_t timer_period(const struct lapic *lapic)
 	return max_u64(counts_to_time(lapic, lapic->s.timer_initial), time_hz() / PERIODS_PER_SECOND_MAX);
 }
 
-/* One-shot or periodic, from timer_start. */
+/*
+ * One-shot or periodic, from timer_start. While its interrupt is masked nobody notices when it fires, so it does not: a
+ * periodic one would cost the host's time for ever, for nothing.
+ */
 static void arm_count(struct lapic *lapic)
 {
-	if (!lapic->s.timer_counts)
+	if (!lapic->s.timer_counts || (lapic->s.lvt[LVT_TIMER] & LVT_MASKED))
 		timer_disarm(&lapic->timer);
 	else if (is_mode(lapic, LVT_PERIODIC))
 		vm_clock_arm(lapic->clock, &lapic->timer, lapic->s.timer_start + timer_period(lapic));
@@ -52,14 +55,13 @@ static void arm_count(struct lapic *lapic)
 			     lapic->s.timer_start + counts_to_time(lapic, lapic->s.timer_initial));
 }
 
-/* Whole periods that went by unseen are one interrupt, and the phase stays. */
-static void next_period(struct lapic *lapic)
+/* Whole periods are over, and the phase stays. */
+static void skip_periods(struct lapic *lapic)
 {
 	uint64_t period = timer_period(lapic);
-	uint64_t passed = (vm_clock_now(lapic->clock) - lapic->s.timer_start) / period;
 
-	lapic->s.timer_start += max_u64(passed, 1) * period;
-	arm_count(lapic);
+	if (lapic->s.timer_counts && is_mode(lapic, LVT_PERIODIC))
+		lapic->s.timer_start += (vm_clock_now(lapic->clock) - lapic->s.timer_start) / period * period;
 }
 
 static void lapic_timer_fire(void *ctx)
@@ -67,12 +69,14 @@ static void lapic_timer_fire(void *ctx)
 	struct lapic *lapic = ctx;
 	uint32_t lvt = lapic->s.lvt[LVT_TIMER];
 
-	if (is_mode(lapic, LVT_DEADLINE))
+	if (is_mode(lapic, LVT_DEADLINE)) {
 		lapic->s.tsc_deadline = 0;
-	else if (is_mode(lapic, LVT_PERIODIC))
-		next_period(lapic);
-	else
+	} else if (is_mode(lapic, LVT_PERIODIC)) {
+		skip_periods(lapic);	/* those that went by unseen are one interrupt */
+		arm_count(lapic);
+	} else {
 		lapic->s.timer_counts = false;
+	}
 	if (!(lvt & LVT_MASKED))
 		lapic_post(lapic, (uint8_t)lvt, false);
 }
@@ -89,6 +93,13 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
 	return (uint32_t)(counts < initial ? initial - counts : 0);
 }
 
+/* A one-shot that has run out is over, whether its interrupt was masked or is only late: it must not count on otherwise. */
+static void settle(struct lapic *lapic)
+{
+	if (lapic->s.timer_counts && !lapic_timer_current(lapic))
+		lapic_timer_fire(lapic);
+}
+
 void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)
 {
 	if (is_mode(lapic, LVT_DEADLINE))
@@ -102,8 +113,10 @@ void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)
 /* What is left of a running count goes on at the new speed. */
 void lapic_timer_set_divide(struct lapic *lapic, uint32_t value)
 {
-	uint32_t left = lapic_timer_current(lapic);
+	uint32_t left;
 
+	settle(lapic);
+	left = lapic_timer_current(lapic);
 	lapic->s.timer_divide = value & DIVIDE_BITS;
 	if (!left)
 		return;
@@ -113,19 +126,22 @@ void lapic_timer_set_divide(struct lapic *lapic, uint32_t value)
 
 void lapic_timer_set_lvt(struct lapic *lapic, uint32_t lvt)
 {
-	uint32_t changed = (lapic->s.lvt[LVT_TIMER] ^ lvt) & LVT_TIMER_MODE;
+	uint32_t old = lapic->s.lvt[LVT_TIMER], changed = old ^ lvt;
 
-	/* A one-shot that has run out, and of which the interrupt is only late, does not go on as a periodic one. */
-	if (changed && lapic->s.timer_counts && !lapic_timer_current(lapic))
-		lapic_timer_fire(lapic);
+	settle(lapic);
+	if (old & LVT_MASKED)
+		skip_periods(lapic);	/* nobody is told of those that went by under the mask */
 	lapic->s.lvt[LVT_TIMER] = lvt;
 	if (changed & LVT_DEADLINE)
 		lapic_timer_reset(lapic);	/* into or out of TSC-deadline mode: disarmed */
-	else if (changed)
+	else if (changed & (LVT_TIMER_MODE | LVT_MASKED))
 		arm_count(lapic);
 }
 
-/* A deadline that has passed fires here and now, before the guest's next instruction. */
+/*
+ * A deadline that has passed fires here and now, before the guest's next instruction. It is armed though its interrupt be
+ * masked: its MSR reads 0 from then on, and the guest pays an exit for each.
+ */
 static void arm_deadline(struct lapic *lapic)
 {
 	uint64_t deadline = lapic->s.tsc_deadline, now = vm_clock_now(lapic->clock);

@@ -495,6 +495,46 @@ static void test_expired_one_shot(void **state)
 	assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 1);
 }
 
+/* Under the mask the timer counts and costs nothing: no timer of the host is armed. Unmasked it goes on in phase. */
+static void test_masked_timer(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t tick = FAKE_HZ / LAPIC_TIMER_HZ;
+
+	write_msr(f, 0x83e, 0x0b);
+	write_msr(f, 0x832, 0x30040);			/* periodic, masked */
+	write_msr(f, 0x838, 1000);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	clock_advance(5300 * tick);
+	assert_int_equal(read_msr(f, 0x839), 700);
+	write_msr(f, 0x832, 0x20040);
+	assert_int_equal(f->lapic.irr_count, 0);	/* none for the periods that went by */
+	assert_int_equal(read_msr(f, 0x839), 700);
+	assert_int_equal(timer_next(), fake_now + 700 * tick);
+	assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 5);
+	write_msr(f, 0x832, 0x30040);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	clock_advance(3300 * tick);
+	write_msr(f, 0x832, 0x40);			/* one-shot now: what is left of the period */
+	assert_int_equal(read_msr(f, 0x839), 400);
+	assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 1);
+
+	write_msr(f, 0x832, 0x10040);			/* one-shot, masked: over when it is over */
+	write_msr(f, 0x838, 1000);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	clock_advance(1001 * tick);
+	write_msr(f, 0x83e, 0x00);			/* slower would be more left, were it not over */
+	assert_int_equal(read_msr(f, 0x839), 0);
+	write_msr(f, 0x832, 0x40);
+	assert_int_equal(read_msr(f, 0x839), 0);
+	assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 0);
+
+	write_msr(f, 0x832, 0x20040);
+	write_msr(f, 0x838, 1000);
+	write_msr(f, 0x80f, 0xff);			/* switched off by software: all entries are masked */
+	assert_int_equal(timer_next(), TIMER_NEVER);
+}
+
 /* The 8259's wire in each mode of LINT0; the level-triggered one with Remote IRR. */
 static void test_lint0(void **state)
 {
@@ -635,7 +675,7 @@ int main(void)
 		TEST(test_priorities), TEST(test_level_eoi), TEST(test_x2apic_faults),
 		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr),
 		TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
-		TEST(test_expired_one_shot), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
+		TEST(test_expired_one_shot), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);
