@@ -188,8 +188,8 @@ void console_port_remove(struct console_port *port)
 	}
 	console_streams.count = kept;
 	console.next_writer = 0;
-	if (console_streams.attached != port->vm || siblings > 0)
-		return;
+	if (!console_streams.attached || console_streams.attached != port->vm || siblings > 0)
+		return;			/* the port of a machine that was never finished has no VM */
 	end_partial();
 	console_streams.attached = NULL;	/* the VM goes away: its address may come back as another one's */
 	format_buf(console.ended, sizeof(console.ended), "%s", port->vm_name);

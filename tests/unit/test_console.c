@@ -495,6 +495,21 @@ static void test_end_offers_next(void **state)
 	assert_string_equal(fronts[2].got, "?");
 }
 
+/* A machine that could not be built has ports that were never added: nobody was attached to them. */
+static void test_port_of_nobody(void **state)
+{
+	struct console_port port = { 0 };
+
+	(void)state;
+	console_port_remove(&ports[0]);
+	console_port_remove(&ports[1]);
+	console_poll();
+	check_wire("trapeze: VM \"web\", to which you typed, has ended; Ctrl-A n types to the next, \"db\"\r\n");
+	console_port_remove(&port);
+	console_poll();
+	check_wire("");
+}
+
 /* The window's size is taken out of what is typed and told to whoever is attached, now or later. */
 static void test_window(void **state)
 {
@@ -543,7 +558,7 @@ int main(void)
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window),
 		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_scheduler), TEST(test_key_help),
-		TEST(test_end_offers_next),
+		TEST(test_end_offers_next), TEST(test_port_of_nobody),
 	};
 
 	return cmocka_run_group_tests_name("console", tests, NULL, NULL);
