@@ -31,6 +31,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
@@ -110,7 +111,7 @@ static inline void handle(struct vcpu *vcpu, const struct virt_backend *backend)
 	if (__builtin_expect(result == EXIT_SKIP && vcpu->exit.insn_len, 1))
 		backend->step_over(vcpu);
 	else if (settle(vcpu, result) == EXIT_STOP)
-		this_cpu()->attention = true;
+		host_attention_set();
 }
 
 /*

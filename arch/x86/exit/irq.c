@@ -2,6 +2,7 @@
 /* Exits that are not the guest's doing: host interrupts, NMIs, and the windows we asked for. */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/host/cpu.h"
+#include "hv/host.h"
 #include "hv/vcpu.h"
 
 /* The host's own interrupt, already acknowledged: run its handler, which sets `attention` if the loop must end. */
@@ -23,7 +24,7 @@ enum exit_result exit_host_nmi(struct vcpu *vcpu)
 enum exit_result exit_turn_over(struct vcpu *vcpu)
 {
 	exit_progress(vcpu);
-	this_cpu()->attention = true;
+	host_attention_set();
 	return EXIT_RESUME;
 }
 
