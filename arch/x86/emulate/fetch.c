@@ -47,8 +47,8 @@ static uint64_t entry_change(const struct insn_cache *slot, size_t level)
 }
 
 /*
- * Does the slot hold what stands at RIP now? No right is checked again: the processor has just
- * executed from there, and the words that grant the rights are unchanged.
+ * Is the slot valid: the same RIP, CR3, page-table entries and bytes? Rights are not checked again: the processor
+ * has just executed from there, and the entries that grant them are unchanged.
  */
 static bool slot_is_current(struct vcpu *vcpu, const struct insn_cache *slot)
 {
@@ -137,8 +137,8 @@ static enum fetch_result fetch_fault(struct vcpu *vcpu, enum insn_mode mode, siz
 }
 
 /*
- * Fetch anew; decode only if the bytes are not those decoded before. Out of line, for the short
- * way.
+ * The slot is not valid: fetch the bytes again, and decode them unless the slot holds the same bytes
+ * decoded. A function of its own, so that the short way stays short.
  */
 __attribute__((noinline))
 static enum fetch_result fill_slot(struct vcpu *vcpu, struct insn_cache *slot)
@@ -180,9 +180,9 @@ enum exit_result fetch_failed(struct vcpu *vcpu, enum fetch_result fetched, cons
 		return exit_fatal(vcpu, what, code);
 	}
 	/*
-	 * A processor that let this exit happen was wrong about LOCK (QEMU's is), or another one has
-	 * changed the bytes since. Either way this is what stands there now. SDM vol. 2, 2.1.1
-	 * "Instruction Prefixes".
+	 * The bytes are no instruction, and yet they caused an exit: the processor ignored a LOCK prefix
+	 * that is not allowed (QEMU does), or another vCPU has changed the bytes since. The guest gets what
+	 * a processor does with these bytes: #UD (SDM vol. 2, 2.1.1 "Instruction Prefixes").
 	 */
 	if (fetched == FETCH_UNDEFINED)
 		vcpu_inject_ud(vcpu);

@@ -2,8 +2,7 @@
 #pragma once
 /*
  * The instruction that caused this exit, decoded: read through the guest's page tables into a
- * private copy and decoded from the copy only, so that another processor can change neither under
- * our hands.
+ * private copy and decoded from the copy only, because another vCPU may change the guest's bytes at any time.
  *
  * What was found at a RIP is remembered, and never trusted: the translation holds only while CR3
  * and every page-table word the walk went through are unchanged, the decoding only while the very

@@ -15,10 +15,13 @@
 #define PAE_ROOT		FIELD(31, 5)	/* CR3 */
 #define PAE_POINTER_P		BIT(0)
 #define PAE_POINTER_RESERVED	(FIELD(2, 1) | FIELD(8, 6))
-/* Reserved too (APM vol. 2, 5.2.3), and a VM entry on VT-x fails with it; but QEMU's processor sets it, as if accessed. */
+/*
+ * Bit 5 of a PAE pointer is reserved (APM vol. 2, 5.2.3), and VM entry on VT-x fails when it is set. QEMU's
+ * processor sets it, as if it were an accessed bit.
+ */
 #define PAE_POINTER_ACCESSED	BIT(5)
 
-/* Each get may be a VMREAD: without paging none but CR0 matters, without SMAP no flags. */
+/* Each virt->get may be a VMREAD, so only what matters is read: without paging only CR0, without SMAP no RFLAGS. */
 void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu)
 {
 	*cpu = (struct walk_cpu){ .cr0 = virt->get(vcpu, REG_CR0) };
@@ -42,7 +45,7 @@ struct gva_copy {
 	struct walk_cpu  cpu;
 	enum walk_access access;
 	void            *to;		/* NULL when writing */
-	const void      *from;		/* neither: only a look */
+	const void      *from;		/* both NULL: check whether a write would be allowed, copy nothing */
 	bool             is_system;
 };
 

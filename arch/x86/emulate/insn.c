@@ -343,7 +343,7 @@ static enum insn_result decode(ZydisDecodedInstruction *decoded, ZydisDecodedOpe
 	status = ZydisDecoderDecodeFull(&decoder, bytes, avail, decoded, ops);
 	if (ZYAN_SUCCESS(status))
 		return INSN_OK;
-	/* Behind fifteen bytes nothing goes on. */
+	/* An instruction has at most 15 bytes: with so many, "more data needed" means that it is none. */
 	return status == ZYDIS_STATUS_NO_MORE_DATA && avail < INSN_MAX ? INSN_CUT : INSN_BAD;
 }
 

@@ -49,10 +49,7 @@ uint64_t operand_offset(struct vcpu *vcpu, const struct insn *insn)
 	return offset & size_mask(insn->addr_size);
 }
 
-/*
- * Outside 64-bit mode: presence, type and limit. Real mode's segments pass as the writable data
- * they are.
- */
+/* Outside 64-bit mode: presence, type and limit. In real mode every segment is present, writable data. */
 static bool segment_allows(const struct segment *seg, uint64_t offset, unsigned size, bool is_write)
 {
 	uint64_t last = offset + size - 1;
@@ -146,8 +143,9 @@ static unsigned bus_unit(unsigned len)
 }
 
 /*
- * What a page border or a wide register made odd reaches the bus as 1, 2, 4 or 8 bytes at a time.
- * The bytes are read into `to`, or written from `from` when `to` is NULL.
+ * Access a device in units of 1, 2, 4 or 8 bytes, which is what a bus carries: an operand may have another
+ * length because it crosses a page or belongs to a wide register. The bytes are read into `to`, or written
+ * from `from` when `to` is NULL.
  */
 static void device_bytes(struct vcpu *vcpu, gpa_t addr, unsigned len, uint8_t *to,
 			 const uint8_t *from)

@@ -70,7 +70,7 @@ void     operand_write(struct vcpu *vcpu, const struct operand *operand, uint64_
 void     operand_load(struct vcpu *vcpu, const struct operand *operand, void *to);
 void     operand_store(struct vcpu *vcpu, const struct operand *operand, const void *from);
 
-/* Queue the fault (or stop the VM); what the handler returns. */
+/* Queue the fault in the guest, or stop the VM when it is none of the guest's. Returns what the handler answers. */
 enum exit_result operand_inject(struct vcpu *vcpu, const struct operand_fault *fault);
 
 /*

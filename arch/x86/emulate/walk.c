@@ -263,8 +263,8 @@ bool walk_gva_trail(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr,
 	if (result == WALK_FAULT)
 		return false;
 	/*
-	 * Still WALK_AGAIN: the guest rewrites its own entries in a loop; it forgoes its accessed
-	 * bits.
+	 * Still WALK_AGAIN: the guest rewrites its own entries all the time. The translation is used, and
+	 * accessed and dirty bits stay as the guest wrote them.
 	 */
 	*out = leaf_address(&walk);
 	*trail = walk.trail;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What a PC's firmware leaves in low memory for whoever comes next, without being there any more: the interrupt vectors
- * at 0, the BIOS data area at 400h, and code at the addresses where kernels jump into a BIOS. A guest owns all of it from
- * its first instruction on.
+ * What a PC's firmware leaves in low memory for the program that it starts: the interrupt vectors at 0, the
+ * BIOS data area at 400h, and code at the addresses where kernels jump into a BIOS. Here it is data only,
+ * without firmware behind it. It is the guest's own memory from its first instruction on.
  */
 #include <stdbool.h>
 

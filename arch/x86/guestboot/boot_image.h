@@ -7,8 +7,8 @@
  * be started.
  *
  * The bytes come from a user and are hostile: every offset, size and address in them is an unsigned number
- * that is checked against the file or the memory map before it is used (image parsers). RAM is fresh
- * when a load function is called: all zeros.
+ * that is checked against the file or the memory map before it is used. RAM is all zeros when a load function is
+ * called.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 
 #include "hv/lib/util.h"
 
-#define PIECE	65536U	/* some 8,000 ticks: nobody notices */
+#define PIECE	65536U	/* some 8,000 ticks: too short for another VM to notice */
 
 bool guest_copies_add(struct guest_copies *copies, uint64_t to, const uint8_t *from, uint64_t len)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Copying whole files into a guest takes long, so a boot protocol only lists these copies; the VM makes them in turns
- * of its own, a piece at a time, before its first instruction.
+ * Copying whole files into a guest takes long, so a boot protocol only lists these copies; the VM makes
+ * them in turns of its own, a piece at a time, before its first instruction.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,5 +21,5 @@ struct guest_copies {
 __attribute__((warn_unused_result))
 bool guest_copies_add(struct guest_copies *copies, uint64_t to, const uint8_t *from, uint64_t len);
 
-/* One piece; nothing when none is left. False: the host is out of memory, or it is no RAM. */
+/* Copy one piece, if one is left. False: the host is out of memory, or the address is not RAM. */
 __attribute__((warn_unused_result)) bool guest_copies_step(struct guest_copies *copies, struct gpm *gpm);

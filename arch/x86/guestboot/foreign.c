@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a file is that no boot protocol knows: the first bytes of kinds that users have given for a kernel, each with what
- * to do instead. Only ever a hint behind a refusal, so a wrong guess costs nothing.
+ * Kinds of files that users have given for a kernel and that no boot protocol starts: how each begins, and
+ * what to do instead. The text only follows a refusal, so a wrong guess does no harm.
  */
 #include "arch/x86/guestboot/boot_image.h"
 

@@ -104,7 +104,7 @@ bool linux_probe(const struct image *image)
 	return image_u16(image, HDR_BOOT_FLAG) == BOOT_FLAG && image_u32(image, HDR_MAGIC) == HEADER_MAGIC;
 }
 
-/* A field of the header; an older image has code or nothing at its place. */
+/* A field of the header; `before` when the image is older than the field and has something else in its place. */
 static uint64_t field(const struct image *kernel, unsigned since, enum header at, size_t size, uint64_t before)
 {
 	return image_u16(kernel, HDR_VERSION) >= since ? image_number(kernel, at, size) : before;
@@ -148,8 +148,8 @@ static bool is_loadable(const struct guest_boot *boot, uint64_t addr, uint64_t s
 }
 
 /*
- * Below its preferred address nothing is gained: a relocatable kernel moves itself up to there before it unpacks
- * (the boot protocol's "init_size" has the formula).
+ * Not below its preferred address: a relocatable kernel that was loaded lower moves itself up to that
+ * address before it unpacks itself (the formula is with "init_size" in the boot protocol).
  */
 static const char *place_kernel(const struct guest_boot *boot, struct linux_image *linux_image)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starting the other processors: INIT, then one or two SIPIs with the page of ap_start.asm. What a processor has to
- * say is in its struct cpu; it never writes to the log. SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization" with
- * "MP Initialization Protocol Algorithm for MP Systems"; APM vol. 2, 16.5 "Interprocessor Interrupts".
+ * Starting the other processors: INIT, then one or two SIPIs with the page of ap_start.asm. A started
+ * processor reports through its struct cpu and never writes to the log. SDM vol. 3, 9.4 "Multiple-Processor
+ * (MP) Initialization" with "MP Initialization Protocol Algorithm for MP Systems"; APM vol. 2, 16.5
+ * "Interprocessor Interrupts".
  *
- * One that does not answer in time is sent another INIT, so that it cannot come late and take the next one's stack.
- * From VMXON on an INIT no longer reaches it, but by then it has all its pages and uses nothing that is shared.
+ * A processor that does not answer in time is sent another INIT, so that it cannot start late and use the
+ * stack that is meant for the next processor. After its VMXON a processor ignores INIT, but by then it has
+ * memory of its own and uses nothing that is shared.
  */
 #include "hv/host.h"
 
@@ -35,7 +37,7 @@
 #define SIPI_PER_SECOND		5000U		/* 200 us before the second */
 #define ANSWER_SECONDS		5U		/* a backstop: it takes milliseconds */
 #define STOP_PER_SECOND		5U		/* likewise, when the machine is about to go off */
-#define NMI_PER_SECOND		1000U		/* one that strikes between a look and its HLT is lost: again */
+#define NMI_PER_SECOND		1000U		/* repeated: an NMI between a look at the state and HLT wakes nobody */
 
 /* ap_start.asm, in this order */
 struct start_params {
@@ -45,7 +47,10 @@ struct start_params {
 
 extern const uint8_t ap_start[], ap_start_params[], ap_start_end[];
 
-/* Two pages below 1 MiB: code, and the top page table, which must lie below 4 GiB for CR3 is written in 32-bit mode. */
+/*
+ * Two pages below 1 MiB: code, and the top page table, which must lie below 4 GiB for CR3 is written in
+ * 32-bit mode.
+ */
 struct low_pages {
 	uint8_t  code[PAGE_SIZE];
 	uint64_t top_table[PAGE_SIZE / sizeof(uint64_t)];
@@ -55,7 +60,7 @@ static uint64_t boot_pat;	/* IA32_PAT of the boot processor */
 
 /* ---- What both sides see ---- */
 
-/* Release: what a processor wrote before is seen by whoever reads the state by get_state. */
+/* A release store: who reads the new state with get_state also sees what this processor wrote before. */
 static void set_state(struct cpu *cpu, enum cpu_state state)
 {
 	__atomic_store_n(&cpu->state, state, __ATOMIC_RELEASE);
@@ -112,7 +117,7 @@ void ap_main(struct cpu *cpu)
 
 /* ---- On the boot processor ---- */
 
-/* Below 1 MiB page.c hands out nothing, so what the firmware left free there is still free. */
+/* The page allocator manages no memory below 1 MiB, so pages that the firmware left free there are still free. */
 static struct low_pages *find_low_pages(const struct handoff *handoff)
 {
 	for (uint32_t i = 0; i < handoff->region_count; i++) {
@@ -144,14 +149,14 @@ static void prepare(struct low_pages *low)
 	boot_pat = rdmsr(MSR_IA32_PAT);
 }
 
-/* Until the processor has got further than `from`, or the time is over. */
+/* Wait until the processor has left the state `from`, or the time is over. */
 static bool wait_beyond(const struct cpu *cpu, enum cpu_state from, uint64_t ticks)
 {
 	uint64_t start = time_now();
 
 	while (get_state(cpu) <= from && time_now() - start < ticks) {
 		if (cpu->in_panic)
-			cpu_stop();	/* it has the last word, and switches off */
+			cpu_stop();	/* that processor panics: it reports and switches the machine off */
 		cpu_pause();
 	}
 	return get_state(cpu) > from;
@@ -177,7 +182,7 @@ static void send_start(const struct cpu *cpu, const struct low_pages *low)
 		host_lapic_send(cpu->apic_id, sipi);
 }
 
-/* NULL when it is on. */
+/* NULL when the processor is on; else why it is left out. */
 static const char *start(struct cpu *cpu, struct low_pages *low)
 {
 	struct start_params *params = params_of(low);

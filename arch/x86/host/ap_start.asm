@@ -3,7 +3,7 @@
 ; Where another processor begins: ap.c copies this into a page below 1 MiB and names that page in a SIPI. From real
 ; mode it goes by way of protected mode to long mode, on a copy of our tables in which this page lies at its own
 ; address, takes the stack it was given and calls ap_main. The code does not know its address: CS tells.
-; SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization", 9.8.5 "Initializing IA-32e Mode".
+; SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization", 10.8.5 "Initializing IA-32e Mode".
 
 extern ap_main
 
@@ -48,7 +48,7 @@ protected_mode:
 	mov	ds, ax
 	mov	es, ax
 	mov	ss, ax
-	mov	eax, EXT_INFO		; a bit of EFER that it does not know would reset the whole machine
+	mov	eax, EXT_INFO		; an EFER bit that this processor lacks is #GP: without an IDT, a reset
 	cpuid
 	and	edx, [edi + AT(params.needs)]
 	cmp	edx, [edi + AT(params.needs)]

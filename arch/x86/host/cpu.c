@@ -82,7 +82,7 @@ static bool has_leaf(const struct cpu_features *has, uint32_t leaf)
 	return leaf <= (leaf >= CPUID_EXT_BASE ? has->max_ext_leaf : has->max_leaf);
 }
 
-/* Intel answers a leaf beyond the last with the data of the last one: never ask. */
+/* Intel's processors answer a leaf beyond the last one with the data of the last one: such leaves are not asked. */
 static bool has_feature(const struct cpu_features *has, const struct feature_row *row)
 {
 	struct cpuid_regs regs;
@@ -114,7 +114,7 @@ static void read_names(struct cpu_features *has)
 		has->brand[len - 1] = '\0';
 }
 
-/* Leaf 4000_0000 by the convention of all hypervisors; an empty name would be of no use in a message. */
+/* By convention leaf 4000_0000 holds the name of the hypervisor whose guest we are. */
 static void read_hypervisor(struct cpu_features *has)
 {
 	struct cpuid_regs regs;
@@ -145,7 +145,10 @@ static bool *feature_flag(struct cpu_features *has, const struct feature_row *ro
 	return (bool *)((uint8_t *)has + row->flag);
 }
 
-/* Intel's, until IA32_ARCH_CAPABILITIES says otherwise ("Machine Check Error on Page Size Change", INTEL-SA-00210). */
+/*
+ * Intel's, until IA32_ARCH_CAPABILITIES says otherwise ("Machine Check Error on Page Size Change",
+ * INTEL-SA-00210).
+ */
 static bool has_page_size_erratum(const struct cpu_features *has)
 {
 	return has->is_intel && !(has->arch_capabilities & ARCH_CAP_IF_PSCHANGE_MC_NO);
@@ -163,7 +166,7 @@ static void read_features(struct cpu_features *has)
 	has->has_page_size_erratum = has_page_size_erratum(has);
 }
 
-/* A set bit of CR4 that the processor does not know is a #GP: only what CPUID shows. */
+/* Setting a bit of CR4 that the processor does not know is #GP: only bits that CPUID shows are set. */
 static void set_control_registers(void)
 {
 	const struct cpu_features *has = &cpu_features;
@@ -227,7 +230,10 @@ void cpu_init_other(struct cpu *cpu)
 	idt_load(cpu);
 }
 
-/* More than the boot processor has does no harm: nobody uses it. */
+/*
+ * The first feature that the boot processor has and this one lacks. Additional features do no harm: nobody
+ * uses them.
+ */
 static const char *find_difference(struct cpu_features *own)
 {
 	if (strcmp(own->vendor, cpu_features.vendor) != 0)

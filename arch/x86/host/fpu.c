@@ -31,7 +31,10 @@ static uint64_t feature_group(uint64_t group)
 	return (cpu_features.xcr0_all & group) == group ? group : 0;
 }
 
-/* All of a group or none of it: XSETBV refuses halves, and AVX-512 without AVX. */
+/*
+ * Components that belong together are offered together: XSETBV refuses a part of AVX-512, and AVX-512
+ * without AVX.
+ */
 uint64_t fpu_guest_xcr0_mask(void)
 {
 	uint64_t mask = XCR0_X87 | XCR0_SSE;
@@ -71,13 +74,17 @@ void fpu_area_init(void *area)
 	memset(area, 0, fpu_area_pages() * PAGE_SIZE);
 	fpu->fcw = FCW_INIT;
 	fpu->mxcsr = MXCSR_INIT;
-	/* Both in use, so that MXCSR is loaded from here in every format; the rest takes its initial state. */
+	/*
+	 * x87 and SSE are marked as in use, so that MXCSR is loaded from the area; the rest takes its
+	 * initial state.
+	 */
 	fpu->xstate_bv = XCR0_X87 | XCR0_SSE;
 }
 
 /*
- * Not what exit_xsetbv noted: QEMU 7.2's software mode lets a guest's XSETBV through although it is intercepted.
- * With a note that is out of date, leaf 0xD would lie and the next guest of this processor find AVX switched off.
+ * XCR0 is read from the processor. vcpu->xcr0 may be out of date: in QEMU 7.2's software mode a guest's
+ * XSETBV does not exit although it is intercepted. With an old value CPUID leaf 0xD would be wrong, and AVX
+ * state would not be saved.
  */
 uint64_t fpu_live_xcr0(void)
 {
@@ -91,7 +98,7 @@ static void set_masks(uint64_t xcr0, uint64_t xss)
 		wrmsr(MSR_IA32_XSS, xss);
 }
 
-/* The instructions want the mask of components in EDX:EAX; they save what it, XCR0 and XSS have in common. */
+/* EDX:EAX is a mask of components; the instructions work on those that are in the mask and in XCR0 or XSS. */
 #define XSTATE(insn, area, mask)						\
 	__asm__ volatile(insn " (%0)" : : "r"(area), "a"((uint32_t)lo32(mask)),	\
 			 "d"((uint32_t)hi32(mask)) : "memory")

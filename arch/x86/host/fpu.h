@@ -3,8 +3,8 @@
 /*
  * Extended state (x87, SSE, AVX, AVX-512, PKRU...). The hypervisor is compiled without it, so a guest's
  * registers may stay in the processor across exits; they are switched only when another vCPU runs here.
- * Eager at that point: the whole of the old one's state is stored and the whole of the new one's loaded, so
- * nothing leaks from guest to guest. XCR0 and XSS belong to the state: loaded with it.
+ * Then the whole state of the old vCPU is stored and the whole state of the new one loaded, used or not, so
+ * that nothing of one guest is left for another. XCR0 and XSS are part of that state.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -28,7 +28,8 @@ _Static_assert(offsetof(struct fpu_area, xstate_bv) == 512, "XSAVE header");
 #define FPU_COMPONENT_ZMM_HIGH	6U	/* bits 256 to 511 of them */
 
 /*
- * A component's bytes, from now on in use: all zero if it was in its initial state. `components` is XCR0 as the
- * area was saved with, 0 for FXSAVE64. NULL: not in this area.
+ * Where a component's bytes are in the area. The component is marked as in use; if it was in its initial
+ * state, its bytes are set to zero first. `components` is XCR0 at the time of the save, 0 for FXSAVE64.
+ * NULL: not in this area.
  */
 uint8_t *fpu_component(struct fpu_area *area, unsigned component, uint64_t components);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GDT and TSS. In long mode segments say little: one code and one data segment, and a task state segment
- * that exists only for its interrupt stack table (SDM vol. 3, 7.7 "Task Management in 64-bit Mode"). NMI,
- * double fault, machine check and debug exceptions get stacks of their own, each with an unmapped page
- * below. Both vendors need TR: VT-x refuses a null host TR and loads its limit as 67h.
+ * GDT and TSS. In long mode segments say little: one code and one data segment, and a task-state segment
+ * that exists only for its interrupt stack table (SDM vol. 3, 8.7 "Task Management in 64-bit Mode"). NMI,
+ * double fault and machine check get stacks of their own, each with an unmapped page below; #DB does not
+ * (trap.c says why). Both vendors need TR: VT-x refuses a null host TR, and an exit sets its limit to 67h.
  */
 #include "arch/x86/host/gdt.h"
 
@@ -24,7 +24,7 @@
 #define IST_STACK_SIZE	(8U << 10)
 #define STACK_SIZE	(32U << 10)	/* as in start.asm */
 
-/* SDM vol. 3, figure 7-11 "64-Bit TSS Format". Packed: its 64-bit fields lie on 4-byte borders. */
+/* SDM vol. 3, figure 8-11 "64-Bit TSS Format". Packed: its 64-bit fields lie on 4-byte borders. */
 struct tss {
 	uint32_t reserved0;
 	uint64_t rsp[3];
@@ -45,7 +45,7 @@ struct table_register {
 	uint64_t base;
 } __attribute__((packed));
 
-/* Of one processor. */
+/* The tables and stacks of one processor. */
 struct cpu_tables {
 	struct guarded_stack ist[IST_COUNT - 1];
 	uint64_t             gdt[GDT_ENTRIES] __attribute__((aligned(16)));
@@ -170,7 +170,7 @@ bool gdt_on_stack(uint64_t addr, uint64_t len)
 	return false;
 }
 
-/* IST_COUNT stacks each: the one it runs on, and those of the interrupt stack table. */
+/* Each processor has IST_COUNT stacks: the one it runs on, and those of the interrupt stack table. */
 uint64_t gdt_guard_page(unsigned i)
 {
 	const struct cpu *cpu = &cpus[i / IST_COUNT];

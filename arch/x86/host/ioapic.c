@@ -67,7 +67,10 @@ static void chip_write(const struct ioapic *chip, uint32_t index, uint64_t val)
 	*chip_reg(chip, IOAPIC_DATA) = (uint32_t)val;
 }
 
-/* High half first when opening, low half first when masking: the entry is never live with half its words. */
+/*
+ * An entry has two words, written one after the other. The high one is written first when the pin is
+ * unmasked and last when it is masked: the pin is never unmasked with a wrong destination.
+ */
 static void set_pin(const struct ioapic *chip, uint32_t pin, uint64_t entry)
 {
 	uint32_t index = IOAPIC_REG_REDIR + 2 * pin;

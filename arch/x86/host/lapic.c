@@ -88,9 +88,9 @@ static void mask_legacy_pic(void)
 }
 
 /*
- * LINT0 is where the 8259 comes in: masked. LINT1 is the NMI pin of all processors: kept on one of them, for a memory
- * error should be seen, but once. The performance and thermal entries belong to the firmware; whatever they deliver
- * would be unknown to us.
+ * LINT0 is connected to the 8259: masked. LINT1 is connected to NMI on every processor: it stays open on
+ * one of them, so that a memory error is reported, and once. The performance and thermal entries were set
+ * up by the firmware: masked, because we have no handler for what they deliver.
  */
 static void set_local_vectors(void)
 {
@@ -126,7 +126,7 @@ static uint64_t measure_window(void)
 	return mul_div64(counted, time_hz(), elapsed);
 }
 
-/* The highest of a few: an SMI or a busy emulator host lowers some. */
+/* The highest of a few windows: an SMI or a busy host of an emulator can only lower the result. */
 static uint64_t measure_hz(void)
 {
 	uint64_t hz = 1;
@@ -160,7 +160,10 @@ void host_lapic_init(void)
 		  lapic.hz ? lapic.hz : time_hz());
 }
 
-/* INIT has masked its entries; nothing is to be delivered here but NMIs, INIT and SIPI, which have no mask. */
+/*
+ * INIT has masked all entries of its vector table. NMI, INIT and SIPI cannot be masked, and nothing else is
+ * to arrive.
+ */
 void host_lapic_init_other(void)
 {
 	enable_mode();
@@ -203,7 +206,10 @@ void host_lapic_eoi(void)
 		reg_write(APIC_EOI, 0);
 }
 
-/* One-shot: rounded up, so that the deadline has passed when it fires. Far ones fire early and are armed again. */
+/*
+ * Rounded up, so that the deadline has passed when the timer fires. A deadline beyond the counter's range
+ * fires early; the scheduler then arms the timer again.
+ */
 static uint64_t one_shot_count(uint64_t tsc)
 {
 	uint64_t now = time_now(), count = tsc > now ? mul_div64(tsc - now, lapic.hz, time_hz()) : 0;

@@ -38,7 +38,7 @@ extern const uint8_t __text_start[], __text_end[], __rodata_start[], __rodata_en
 
 static struct {
 	uint64_t *pml4;
-	uint64_t *last_top;			/* empty until the machine goes off */
+	uint64_t *last_top;			/* top table for the firmware's ResetSystem; empty until then */
 	uint64_t  root;				/* CR3 */
 	uint64_t  efi_reset_system;
 } tables;
@@ -102,8 +102,9 @@ static unsigned page_level(const struct mapping *map, uint64_t done)
 }
 
 /*
- * What is mapped already stays: ranges rounded to large pages may meet, and the image's pages have rights of their own.
- * Where such small pages are, the rest of a large page is mapped by small ones too.
+ * An address that is mapped already keeps its entry: ranges that were rounded to large pages may overlap,
+ * and the image's pages have rights of their own. Where a large page would cover such small pages, its
+ * other parts are mapped in small pages too.
  */
 static void map_range(const struct mapping *map)
 {
@@ -128,7 +129,10 @@ static uint64_t nx_flag(void)
 	return cpu_features.has_nx ? PTE_NX : 0;
 }
 
-/* Before the rest of the direct map: a stray write through it must not reach what nothing writes to. */
+/*
+ * Our own code and constants, read-only in the direct map. Mapped before the rest of it, because what is
+ * mapped first stays.
+ */
 static void map_image_alias(const struct handoff *handoff)
 {
 	uint64_t start = (uint64_t)(uintptr_t)__text_start, end = (uint64_t)(uintptr_t)__rodata_end;
@@ -209,7 +213,7 @@ static uint64_t find_leaf(uint64_t virt, uint64_t *span)
 	}
 }
 
-/* No second way to write to the code that guards guests from each other. */
+/* Panic if the direct map could write to our code or constants. */
 static void check_alias(const struct handoff *handoff)
 {
 	uint64_t span, start = DIRECT_MAP_BASE + handoff->hv_start - handoff->hv_link;
@@ -300,7 +304,10 @@ static const struct port_write power_off_ports[] = {
 	{ 0xb004, 0x2000 },	/* QEMU and Bochs, i440FX */
 };
 
-/* The second try, after a fault inside the firmware brought us back here through panic, goes straight to the ports. */
+/*
+ * The second try, after a fault inside the firmware brought us back here through panic, goes straight to
+ * the ports.
+ */
 void host_power_off(uint64_t efi_reset_system)
 {
 	static bool is_tried;

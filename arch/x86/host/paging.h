@@ -20,16 +20,17 @@ void paging_init(const struct handoff *handoff);	/* builds and switches CR3 */
 uint64_t paging_root(void);				/* CR3 */
 
 /*
- * Memory of the other processors, at addresses of its own so that the pages below stacks can be left out: an area of
- * CPU_AREA_STRIDE for each. paging_populate maps fresh pages there; false when there are none.
+ * Memory of the other processors, at addresses of its own so that the pages below stacks can be left out:
+ * an area of CPU_AREA_STRIDE for each. paging_populate maps fresh pages there; false when there are none.
  */
 #define CPU_AREA	0xffffffffc0000000ULL
 #define CPU_AREA_STRIDE	(128ULL << 10)
 bool paging_populate(uint64_t virt, uint64_t len);
 
 /*
- * For a processor that starts, and for the firmware's last call: into a page, a top table with everything of ours and
- * physical memory at its own address too, executable. Whoever has it made clears it when it is no longer needed.
+ * Fill a page with a top table that maps all that ours maps, and physical memory at its own address as
+ * well, executable. For processors that start, and for the firmware's ResetSystem. The caller clears the
+ * page when it is no longer needed.
  */
 void paging_make_identity(uint64_t *top);
 

@@ -15,7 +15,10 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-/* One processor reports, the first: machine checks may strike all at once, and two reports on one wire are none. */
+/*
+ * Only the first processor that panics reports. A machine check may reach all of them at once, and two
+ * reports mixed on one serial line cannot be read.
+ */
 static void stop_if_second(void)
 {
 	static struct cpu *reporter;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Barriers against speculation across VMs, see speculation.h. Intel, "Speculative Execution Side Channel Mitigations"
- * and "Affected Processors"; SDM vol. 4, table 2-2 (IA32_SPEC_CTRL, IA32_PRED_CMD, IA32_FLUSH_CMD, IA32_ARCH_CAPABILITIES);
- * AMD, "Software Techniques for Managing Speculation on AMD Processors"; APM vol. 2, 3.2.9 "Speculation Control MSRs".
+ * Barriers against speculation across VMs, see speculation.h. Intel, "Speculative Execution Side Channel
+ * Mitigations" and "Affected Processors"; SDM vol. 4, table 2-2 (IA32_SPEC_CTRL, IA32_PRED_CMD,
+ * IA32_FLUSH_CMD, IA32_ARCH_CAPABILITIES); AMD, "Software Techniques for Managing Speculation on AMD
+ * Processors"; APM vol. 2, 3.2.9 "Speculation Control MSRs".
  */
 #include "arch/x86/host/speculation.h"
 
@@ -29,8 +30,9 @@ struct speculation speculation_plan(const struct cpu_features *has)
 }
 
 /*
- * Return predictions that a guest left would send our next RETs to places of its choice, speculatively. 32 calls fill the
- * largest return stack buffer; the traps behind them are where a prediction would now lead.
+ * A guest can leave return predictions that send our next RETs to addresses of its choice, speculatively.
+ * 32 calls replace all entries of the largest return stack buffer. Behind each call is a trap: a prediction
+ * now leads there.
  */
 static void fill_return_stack(void)
 {
@@ -41,7 +43,7 @@ static void fill_return_stack(void)
 			 "add $(32 * 8), %%rsp\n\tlfence" : : : "rcx", "memory", "cc");
 }
 
-/* VERW's test is of no interest; what it clears on the way is (Intel, "Microarchitectural Data Sampling"). */
+/* Where CPUID has MD_CLEAR, VERW also clears internal buffers (Intel, "Microarchitectural Data Sampling"). */
 static void clear_buffers(void)
 {
 	const uint16_t selector = HOST_DS;

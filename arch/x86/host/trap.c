@@ -85,16 +85,17 @@ static void trap_fixup(struct trap_frame *frame)
 	frame->rip = landing;
 }
 
-/* Whoever sends one wants a processor to leave HLT, which it has. */
+/* An NMI is sent to wake a processor from HLT, which has happened when this runs: nothing is left to do. */
 static void trap_nmi(struct trap_frame *frame)
 {
 	(void)frame;
 }
 
 /*
- * We never single-step ourselves. A step that belonged to a guest reaches us in Bochs 2.7 when the stepped
- * instruction left the guest for another reason than #DB: right behind VMRUN, while TR and GS are still the
- * guest's. So this vector has no stack of its own (the TSS would be the guest's), and the step is dropped.
+ * We never single-step ourselves. In Bochs 2.7's AMD-V a guest's single step is raised in the host when the
+ * stepped instruction caused an exit: right behind VMRUN, while TR and GS are still the guest's. So this
+ * vector has no stack of its own (the processor would look for it in the guest's TSS), and the step is
+ * dropped.
  */
 static void trap_debug(struct trap_frame *frame)
 {
@@ -122,7 +123,7 @@ static void trap_page_fault(struct trap_frame *frame)
 		   frame->error & PF_PRESENT ? "which is mapped without that right" : "where nothing is mapped");
 }
 
-/* An overflowing stack ends here: the page fault itself finds no stack to be reported on. */
+/* A stack overflow ends here: the page fault cannot be delivered, because it would push onto the same stack. */
 static void trap_double_fault(struct trap_frame *frame)
 {
 	panic_trap(frame, "#DF double fault%s", is_guard_page(read_cr2()) ? ": stack overflow" : "");

@@ -1,9 +1,10 @@
 ; SPDX-License-Identifier: MIT
 ;
-; The 256 doors of the IDT. Each stub makes the stack look the same (an error code, then the vector) and joins
-; trap_common, which completes struct trap_frame (trap.h, same order) and calls trap_handle. Everything runs in
-; ring 0 from ring 0, so there is no SWAPGS; RBP is left alone until it is saved, so that backtraces begin in
-; the interrupted function. SDM vol. 3, 6.14 "Exception and Interrupt Handling in 64-bit Mode".
+; One stub for each of the 256 gates of the IDT. A stub makes the stack look the same (an error code, then
+; the vector) and joins trap_common, which completes struct trap_frame (trap.h, same order) and calls
+; trap_handle. Everything runs in ring 0 from ring 0, so there is no SWAPGS; RBP is left alone until it is
+; saved, so that backtraces begin in the interrupted function. SDM vol. 3, 6.14 "Exception and Interrupt
+; Handling in 64-bit Mode".
 
 bits 64
 

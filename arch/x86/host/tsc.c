@@ -4,8 +4,8 @@
  * figures of real silicon there while their TSC runs at another rate. Measured instead against
  * channel 2 of the 8254 through the speaker gate, in several short windows of which the shortest counts: an
  * SMI or a busy emulator host can only stretch a window, because the TSC is read before the gate opens and
- * after the output is seen. Some new chip sets gate the 8254's
- * clock off; then two seconds of the real-time clock serve.
+ * after the output is seen. Some new chip sets switch the 8254's clock off; then two seconds of the real-time clock
+ * are measured.
  */
 #include "arch/x86/host/tsc.h"
 
@@ -57,7 +57,7 @@ uint64_t time_now(void)
 uint64_t time_hz(void)
 {
 	if (!tsc_hz)
-		tsc_init();	/* whoever asks first pays for the measuring */
+		tsc_init();	/* the first caller waits for the measurement */
 	return tsc_hz;
 }
 
@@ -79,7 +79,7 @@ static uint64_t measure_window(void)
 			return 0;
 	end = rdtsc();
 	outb(PORT_B, port_b);
-	return polls > 1 ? end - start : 0;	/* high at once: nothing was counted */
+	return polls > 1 ? end - start : 0;	/* the output was high at the first look: the 8254 does not count */
 }
 
 static void insert_sorted(uint64_t *vals, size_t count, uint64_t val)
@@ -89,7 +89,7 @@ static void insert_sorted(uint64_t *vals, size_t count, uint64_t val)
 	vals[count] = val;
 }
 
-/* One undisturbed window may be luck; a second one within a percent of it is not. */
+/* The shortest window counts only when a second one is within a percent of it: then neither was disturbed. */
 static bool windows_agree(const uint64_t *vals)
 {
 	return vals[1] - vals[0] <= vals[0] * AGREE_PERCENT / 100;
@@ -203,7 +203,7 @@ void tsc_init(void)
 
 	if (tsc_hz)
 		return;
-	tsc_hz = HZ_GUESS;	/* our own log lines may ask for it, by way of the screen */
+	tsc_hz = HZ_GUESS;	/* while we measure: a log line on the screen may ask for the rate */
 	hz = hz_from_pit();
 	if (!hz) {
 		log_warn("the 8254 timer does not count; measuring the TSC against the real-time clock");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The x87 instructions with a memory operand (contract in x87.h): all 64 combinations of opcode and reg field, each
- * with the operand at [RDI] and a return behind it, four bytes in all. The decoder lets none through that does
- * not exist. The assembly is here because the hypervisor's C is compiled without these registers.
+ * The x87 instructions with a memory operand (contract in x87.h): all 64 combinations of opcode and reg
+ * field, each a stub of four bytes that executes the instruction with its operand at [RDI] and returns.
+ * Combinations that are no instruction do not get past the decoder. Assembly, because the hypervisor's C is
+ * compiled without these registers.
  */
 #include "arch/x86/host/x87.h"
 
@@ -45,7 +46,7 @@ bool x87_execute(struct fpu_area *scratch, unsigned number, uint8_t operand[X87_
 	fdp = scratch->fdp;
 	stub_of(number)(operand);
 	save(scratch);
-	/* Some processors remember them only with an exception, some never store what did not change. */
+	/* Some processors update the two addresses only with an exception: compare what the area holds first. */
 	if (scratch->fip == fip && scratch->fdp == fdp)
 		return true;
 	if (scratch->fip != fip)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* One inline function per instruction we use; the only place for them besides vmx/insn.h, svm/insn.h and *.S. */
+/* One inline function per instruction we use; the only place for them besides vmx/insn.h, svm/insn.h and *.asm. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -118,10 +118,13 @@ static inline uint32_t inl(uint16_t port)
 static inline void cpu_cli(void) { __asm__ volatile("cli" : : : "memory"); }
 static inline void cpu_pause(void) { __asm__ volatile("pause" : : : "memory"); }
 
-/* Wait for an interrupt with none lost in between: STI holds interrupts off for one instruction. Returns with them off. */
+/*
+ * Wait for an interrupt with none lost in between: STI holds interrupts off for one instruction. Returns
+ * with them off.
+ */
 static inline void cpu_wait_irq(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }
 
-/* Let interrupts that are already pending through, then shut the door again. */
+/* Take the interrupts that are already pending. NOP, because STI holds interrupts back for one instruction. */
 static inline void cpu_open_irq(void) { __asm__ volatile("sti; nop; cli" : : : "memory"); }
 
 /* Only an NMI (or a machine check, INIT, SMI) ends it. */

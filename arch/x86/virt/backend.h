@@ -25,8 +25,8 @@ struct virt_backend {
 	const char *block_name;			/* "VMCS", "VMCB" */
 
 	/*
-	 * Asked on each processor, the boot processor first: others must also be like it, for a vCPU may run on any.
-	 * false: *why_not is a TZ-Exxx line with the remedy, or on others what differs.
+	 * Asked on each processor, the boot processor first: others must also be like it, for a vCPU may
+	 * run on any. false: *why_not is a TZ-Exxx line with the remedy, or on others what differs.
 	 */
 	bool (*supported)(const char **why_not);
 	void (*cpu_on)(void);			/* once per processor */
@@ -35,28 +35,37 @@ struct virt_backend {
 	int  (*vcpu_create)(struct vcpu *);
 	void (*vcpu_destroy)(struct vcpu *);	/* accepts half-built vCPUs */
 
-	/* The vCPU becomes this processor's, and stops being it: the MSRs that stay in the processor across exits. */
+	/*
+	 * MSRs that stay in the processor across exits: load puts the vCPU's into this processor, put takes
+	 * them back.
+	 */
 	void (*load)(struct vcpu *);
 	void (*put)(struct vcpu *);
 
 	/*
-	 * What get and get_seg do not reach, of a vCPU that is not loaded: MSRs, blocking, shadow, PDPTEs. restore comes
-	 * last, and leaves nothing of an earlier life: no event, no window.
+	 * What get and get_seg do not reach, of a vCPU that is not loaded: MSRs, blocking, shadow, PDPTEs.
+	 * restore comes last, and leaves nothing of an earlier life: no event, no window.
 	 */
 	void (*save)(struct vcpu *, struct guest_state *);
 	void (*restore)(struct vcpu *, const struct guest_state *);
 
-	/* Give the guest what is due, enter it, come back at the exit. inject decides, this writes the fields. */
+	/*
+	 * deliver: inject what waits for the guest; virt/inject.c decides, the vendor writes the fields.
+	 * enter: until the exit.
+	 */
 	void (*deliver)(struct vcpu *);
 	void (*enter)(struct vcpu *);		/* fills vcpu->exit; an entry that failed is a row of its own */
-	void (*step_over)(struct vcpu *);	/* the instruction of vcpu->exit has been emulated: RIP, RF, shadow, TF */
+	void (*step_over)(struct vcpu *);	/* the instruction of vcpu->exit was emulated: move RIP; RF, shadow, TF */
 
 	uint64_t (*get)(struct vcpu *, enum guest_reg);
 	void (*set)(struct vcpu *, enum guest_reg, uint64_t);
 	void (*get_seg)(struct vcpu *, enum guest_seg, struct segment *);
 	void (*set_seg)(struct vcpu *, enum guest_seg, const struct segment *);
 
-	/* The vCPU leaves the guest after so many ticks of guest time. false: this processor has no timer that does it. */
+	/*
+	 * The vCPU leaves the guest after so many ticks of guest time. false: this processor has no timer
+	 * that does it.
+	 */
 	bool (*limit_turn)(struct vcpu *, uint64_t ticks);
 	void (*end_shadow)(struct vcpu *);	/* the interrupt shadow of STI, MOV SS and POP SS is over */
 	void (*set_tsc_offset)(struct vcpu *, uint64_t offset);	/* what hardware adds to the host's TSC for this guest */
@@ -72,5 +81,8 @@ struct virt_backend {
 extern const struct virt_backend vmx_backend, svm_backend;
 extern const struct virt_backend *virt;	/* the chosen one; set once by virt_choose */
 
-/* The first that this processor supports. NULL: done; else why there is none, with the remedy, in the words of its vendor. */
+/*
+ * The first that this processor supports. NULL: done; else why there is none, with the remedy, in the words
+ * of its vendor.
+ */
 __attribute__((warn_unused_result)) const char *virt_choose(void);

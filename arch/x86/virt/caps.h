@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What the hardware has for us, one line of the log a group: "caps: EPT: 2 MiB pages yes, 1 GiB pages no". */
+/* What the hardware offers, as log lines, one for each group: "caps: EPT: 2 MiB pages yes, 1 GiB pages no". */
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -10,7 +10,7 @@ struct cap_row {
 	const char *instead;	/* what is done without it; NULL: nothing has to be */
 };
 
-/* Why this processor offers no virtualization: the silicon, or a hypervisor we run in. The same text whoever asks. */
+/* Why CPUID shows no virtualization: the processor has none, or a hypervisor that we run in hides it. */
 const char *caps_absent(void);
 
 void caps_log(const char *group, const struct cap_row *rows, size_t count);

@@ -2,13 +2,13 @@
 #pragma once
 /*
  * A guest processor's state in neutral words: general registers (which live in the vCPU itself, so that
- * switch.S can reach them), the registers that live in the control block (by name, through the backend's
+ * switch.asm can reach them), the registers that live in the control block (by name, through the backend's
  * get and set), segments, and events.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
-/* In the order of their encoding in instructions; switch.S knows the offsets. Slot 4 (RSP) is unused here. */
+/* In the order of their encoding in instructions; switch.asm knows the offsets. Slot 4 (RSP) is unused here. */
 enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
 	   GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPR_COUNT };
 
@@ -42,7 +42,10 @@ enum guest_reg {
 /* In the order of their encoding in instructions (SDM vol. 2, 2.1.5 and MOV sreg), then the system ones. */
 enum guest_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_GDTR, SEG_IDTR, SEG_COUNT };
 
-/* Access rights in the layout of VMX (SDM vol. 3, 25.4.1 "Guest Register State"): type, S, DPL, P, AVL, L, D/B, G, unusable. */
+/*
+ * Access rights in the layout of VMX (SDM vol. 3, 25.4.1 "Guest Register State"): type, S, DPL, P, AVL, L,
+ * D/B, G, unusable.
+ */
 struct segment {
 	uint64_t base;
 	uint32_t limit;		/* in bytes, granularity already applied */

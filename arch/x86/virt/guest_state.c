@@ -54,7 +54,10 @@ static void save_registers(struct vcpu *vcpu, struct guest_state *state)
 		virt->get_seg(vcpu, i, &state->seg[i]);
 }
 
-/* The order matters to both vendors: EFER and CR4 before CR0, whose arrival settles the paging mode; then CPL. */
+/*
+ * In this order for both vendors: EFER and CR4 before CR0, because setting CR0 settles the paging mode;
+ * then the CPL.
+ */
 static void restore_registers(struct vcpu *vcpu, const struct guest_state *state)
 {
 	static const enum guest_reg order[] = {
@@ -68,7 +71,10 @@ static void restore_registers(struct vcpu *vcpu, const struct guest_state *state
 		virt->set(vcpu, order[i], state->reg[order[i]]);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		virt->set_seg(vcpu, i, &state->seg[i]);
-	/* What the processor holds follows from what the guest reads (exit/dr.c), or it could enable another guest's addresses. */
+	/*
+	 * What the processor holds follows from what the guest reads (exit/dr.c), or it could enable
+	 * another guest's addresses.
+	 */
 	virt->set(vcpu, REG_DR7, state->dr7 & ~DR7_GD);
 }
 
@@ -108,7 +114,7 @@ void vcpu_restore(struct vcpu *vcpu)
 	vcpu->halted_if = state->halted_if;
 	vcpu->nmi_pending = state->nmi_pending;
 	vcpu->irq_check = true;
-	memset(vcpu->insn_cache, 0, sizeof(vcpu->insn_cache));	/* what was decoded in another life */
+	memset(vcpu->insn_cache, 0, sizeof(vcpu->insn_cache));	/* decoded from memory that has been replaced */
 	restore_registers(vcpu, state);
 	virt->restore(vcpu, state);
 	virt->set_tsc_offset(vcpu, vcpu_host_tsc_offset(vcpu));
@@ -152,12 +158,12 @@ void guest_state_bound(struct guest_state *state, uint64_t xcr0_mask)
 	struct guest_event *event = &state->pending;
 
 	for (size_t i = 0; i < countof(addresses); i++)
-		*addresses[i] = canonical_or_zero(*addresses[i]);	/* WRMSR would fault */
+		*addresses[i] = canonical_or_zero(*addresses[i]);	/* or our WRMSR would be #GP */
 	state->sfmask &= SFMASK_BITS;
 	state->tsc_aux = lo32(state->tsc_aux);
 	state->dr6 = DR6_RESET | (state->dr6 & DR6_STATUS);
 	state->dr7 = DR7_RESET | (state->dr7 & DR7_WRITABLE);
-	if (!xcr0_is_valid(state->xcr0, xcr0_mask))			/* XSETBV would */
+	if (!xcr0_is_valid(state->xcr0, xcr0_mask))			/* or our XSETBV would be #GP */
 		state->xcr0 = XCR0_X87;
 	state->xss = 0;
 	if (event->type > VEVENT_SOFT_EXC || !(EVENT_TYPES & BIT(event->type)) || event->vector >= EVENT_VECTORS)

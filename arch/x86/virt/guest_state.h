@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * All of a virtual processor that its guest can see, in neutral words: what is saved, sent, and restored. Extended
- * state and the local APIC are sections of their own (hv/vm_state.c).
+ * All of a virtual processor that its guest can see, in neutral words: what is saved, sent, and restored.
+ * Extended state and the local APIC are sections of their own (hv/vm_state.c).
  *
- * It is plain data and may come from anywhere. guest_state_bound makes it harmless to us: what would fault when we load
- * it into the processor becomes zero. A state that the guest could not have, but that harms nobody else, is left to
- * the entry, which refuses it and ends that VM by name.
+ * It is plain data and may come from anywhere. guest_state_bound makes it harmless to us: what would fault
+ * when we load it into the processor becomes zero. A state that the guest could not have, but that harms
+ * nobody else, is left to the entry, which refuses it and ends that VM by name.
  */
 #include <stdint.h>
 
@@ -40,11 +40,17 @@ struct guest_state {
 /* AMD-V does not say which instruction cast the shadow: there it is always SHADOW_STI. */
 enum shadow_kind { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
 
-/* Between vcpu and vcpu->saved, both ways. The vCPU does not run; the processor forgets it first if it has it loaded. */
+/*
+ * Copy between the vCPU and vcpu->saved, one function for each direction. If the vCPU is loaded, it is
+ * unloaded first.
+ */
 void vcpu_save(struct vcpu *vcpu);
 void vcpu_restore(struct vcpu *vcpu);
 
-/* Put it at the start of a program: general registers, segments, control registers; MSRs and extended state stay. */
+/*
+ * Let the vCPU begin at a start state: general registers, segments, control registers. MSRs and extended
+ * state stay.
+ */
 void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start);
 
 /* Pure: xcr0_mask says which bits of XCR0 a guest may set here. */

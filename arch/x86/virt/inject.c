@@ -25,7 +25,7 @@ struct inject_plan inject_decide(const struct inject_facts *facts)
 	return plan;
 }
 
-/* Exceptions of class "fault" in table 6-1 of SDM vol. 3, less #DB, which is a trap as often as not. */
+/* Exceptions of class "fault" in table 6-1 of SDM vol. 3, less #DB, which may be a fault or a trap. */
 #define FAULTS	(BIT(VEC_DE) | BIT(VEC_BR) | BIT(VEC_UD) | BIT(VEC_NM) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) |	\
 		 BIT(VEC_GP) | BIT(VEC_PF) | BIT(VEC_MF) | BIT(VEC_AC) | BIT(VEC_XM))
 

@@ -40,7 +40,7 @@ void vcpu_load(struct vcpu *vcpu)
 	fpu_restore(vcpu->fpu, vcpu->xcr0, vcpu->xss);
 	dr_load(vcpu);
 	write_cr2(vcpu->cr2);
-	speculation_leave_vm(vcpu->vm->id);	/* behind the last touch of the old one's state */
+	speculation_leave_vm(vcpu->vm->id);	/* after the last access to the old vCPU's state */
 	virt->load(vcpu);	/* last: AMD-V copies vcpu->cr2 into its VMCB */
 	cpu->loaded = vcpu;
 }

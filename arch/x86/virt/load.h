@@ -8,6 +8,6 @@
 
 struct vcpu;
 
-void vcpu_load(struct vcpu *vcpu);	/* this processor's registers become its, another's are saved first */
+void vcpu_load(struct vcpu *vcpu);	/* its registers into this processor; unloads another vCPU first */
 void vcpu_unload(struct vcpu *vcpu);	/* if this processor has its registers, they go back into struct vcpu */
 void vcpu_set_cr2(struct vcpu *vcpu, uint64_t addr);	/* of the loaded one; SVM takes it from vcpu->cr2 at the entry */

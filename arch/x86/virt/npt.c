@@ -13,7 +13,7 @@
 #define ENTRIES		512U
 #define LEVEL_BITS	9U
 #define RELEASE_LEVEL	2U	/* npt_release frees one table of this level and what is below it: 1 GiB of the guest */
-#define LATER_EXEC	BIT(52)	/* ours, no processor looks: executable once split (npt.small_code) */
+#define LATER_EXEC	BIT(52)	/* ignored by processors, used by us: executable once split (npt.small_code) */
 
 static uint64_t level_shift(unsigned level) { return PAGE_SHIFT + LEVEL_BITS * (level - 1); }
 static uint64_t level_size(unsigned level) { return 1ULL << level_shift(level); }
@@ -98,7 +98,7 @@ static void destroy_table(struct npt *npt, uint64_t *table, unsigned level)
 	account_give(npt->account, PAGE_SIZE);
 }
 
-/* The tables below the first entry that has some. False: this table has none below it (any more). */
+/* Free the tables below the first entry that has some. False: no entry of this table has one (any more). */
 static bool release_some(struct npt *npt, uint64_t *table, unsigned level)
 {
 	for (unsigned i = 0; i < ENTRIES; i++) {
@@ -123,7 +123,7 @@ bool npt_release(struct npt *npt)
 	return true;
 }
 
-/* Replace a large leaf by a table of smaller ones that say the same. */
+/* Replace a large leaf by a table of smaller leaves with the same translation and rights. */
 static uint64_t *split(struct npt *npt, uint64_t *entry, unsigned level)
 {
 	uint64_t *table = new_table(npt);

@@ -5,8 +5,9 @@
  * format of an entry is data the backend supplies. Tables come from the page allocator and belong to the
  * struct npt; leaf pages belong to whoever mapped them (gpm).
  *
- * Rights are only ever added while a vCPU runs, so mapping needs no invalidation (SDM vol. 3, 29.4.3.3
- * "Guidelines for Use of the INVEPT Instruction"); npt_unmap and npt_split_code tell their caller to flush.
+ * While a vCPU runs, npt_map only adds rights. A translation that the processor has cached with fewer rights
+ * causes one more fault, at which the processor forgets it: no invalidation is needed (SDM vol. 3, 29.4.3.4
+ * "Guidelines for Use of the INVEPT Instruction"). npt_unmap and npt_split_code tell their caller to flush.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,17 +31,23 @@ struct npt {
 	const struct npt_format *format;
 	hpa_t    root;
 	uint64_t tables;	/* pages used for tables */
-	struct account *account;	/* they are charged to; NULL: nobody counts */
+	struct account *account;	/* who is charged for these pages; NULL: nobody counts them */
 	bool     small_code;	/* a guest could hang this processor by executing from large pages: none is executable */
 };
 
 __attribute__((warn_unused_result)) int npt_init(struct npt *npt, const struct npt_format *format);
 
-/* Frees a part, so that nobody waits long; true when nothing is left. Nobody may run on these tables any more. */
+/*
+ * Free some of the tables, at most those of 1 GiB of the guest, so that no call takes long; true when
+ * nothing is left. No vCPU may run on these tables any more.
+ */
 __attribute__((warn_unused_result)) bool npt_release(struct npt *npt);
 static inline void npt_destroy(struct npt *npt) { while (!npt_release(npt)) continue; }
 
-/* size is PAGE_SIZE or LARGE_SIZE; both addresses aligned to it. Replaces what was there; splits a large page in the way. 0 or -1 (no memory). */
+/*
+ * size is PAGE_SIZE or LARGE_SIZE; both addresses aligned to it. Replaces what was there; splits a large
+ * page in the way. 0 or -1 (no memory).
+ */
 __attribute__((warn_unused_result))
 int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned rights, bool is_uncached);
 
