@@ -2,10 +2,10 @@
 /*
  * Which device answers an address: a sorted array, the last hit tried first, else a binary search.
  *
- * An access belongs to the range that holds its first byte, as a chip decodes the address lines. What
- * sticks out beyond that range's end is offered to the neighbours; an access that begins in a hole is
- * unclaimed as a whole (a dword for PCI's port 0xcf8 must not reset the machine through 0xcf9).
- * No guest value can do more here than be counted.
+ * An access belongs to the range that holds its first byte, as a chip decodes the address lines. Bytes
+ * beyond the end of that range are offered to the neighbours. An access that begins where no range is has
+ * no device as a whole: a dword for PCI's port 0xcf8 must not reset the machine through 0xcf9. Whatever a
+ * guest accesses here, the worst that happens is that the access is counted.
  */
 #include "hv/bus.h"
 
@@ -126,7 +126,7 @@ static bool bus_split(struct bus *bus, uint64_t addr, unsigned size, unsigned un
 	return is_claimed;
 }
 
-/* Not the range of the last access, or not an access as that device takes it. */
+/* The slow way: another range than that of the last access, or a size that the range's device does not take. */
 __attribute__((noinline))
 static bool bus_access_slow(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
 {
@@ -137,7 +137,7 @@ static bool bus_access_slow(struct bus *bus, uint64_t addr, unsigned size, bool 
 	if (size > range->length - (addr - range->start))
 		return bus_split(bus, addr, size, size / 2, is_write, value);
 	if (range->sizes & size)
-		return bus_access(bus, addr, size, is_write, value);	/* it is the last one now */
+		return bus_access(bus, addr, size, is_write, value);	/* bus->last is this range now: the quick path */
 	for (unsigned unit = size / 2; unit; unit /= 2)
 		if (range->sizes & unit)
 			return bus_split(bus, addr, size, unit, is_write, value);
@@ -150,7 +150,7 @@ bool bus_access(struct bus *bus, uint64_t addr, unsigned size, bool is_write, ui
 	const struct bus_range *range = &bus->ranges[bus->last];
 	uint64_t offset = addr - range->start;
 
-	/* BUS_SIZE_n is n: the size is its own bit. */
+	/* BUS_SIZE_n has the value n, so the size of the access is its bit in `sizes`. */
 	if (offset >= range->length || size > range->length - offset || !(range->sizes & size))
 		return bus_access_slow(bus, addr, size, is_write, value);
 

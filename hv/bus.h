@@ -5,8 +5,8 @@
  *
  * Ranges are added while the VM is built and never after it starts, so look-ups take no lock.
  * An access that no range claims reads all ones and loses its write (PC convention); it is counted and
- * traced once per address. An access of a size a device does not list is split into the largest listed
- * size that divides it, or, when there is none, treated as unclaimed: never the device's problem.
+ * traced once per address. An access of a size that a device does not list is split into the largest listed
+ * size that divides it, or, when there is none, treated as unclaimed: a device sees only sizes that it lists.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * VMs' output as whole lines. Rules:
  *   - a line of ours or of another VM never lands in the middle of the attached VM's: it is printed above, and the
  *     attached VM's unfinished line is drawn again behind it (partial.h). One that cannot be drawn again is ended;
- *   - nobody waits for the wire while guests may run. A quarter of the transmit ring is kept for the log: a few
- *     dumps fit. A log line that finds no room even there is left out, and how many were is said afterwards;
+ *   - nobody waits for the serial port while guests may run. A quarter of the transmit ring is kept for the log: a few
+ *     dumps fit. A log line that finds no room even there is dropped, and a later line says how many were;
  *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room. While
  *     several wait, each VM may write SHARE bytes in its turn;
  *   - in another VM's line, control characters are shown as '.': they cannot move the cursor of a terminal
@@ -29,10 +29,10 @@
 #define SHARE		4096U		/* bytes of a VM before the next one's turn, while several wait */
 
 static struct {
-	bool                 is_patient;	/* no guest runs any more: wait for the wire, lose nothing */
+	bool                 is_patient;	/* no guest runs any more: wait for the serial port, lose nothing */
 	struct partial       partial;		/* the attached VM's unfinished line... */
 	bool                 is_hidden;		/* ...which other lines have covered */
-	unsigned             lost;		/* log lines left out and not yet owned up to */
+	unsigned             lost;		/* log lines that were dropped since the last line that said so */
 	size_t               waiting;		/* ports that were refused */
 	size_t               next_writer;	/* index of the port whose turn it is */
 	char                 ended[HANDOFF_NAME_MAX];	/* the VM that was attached until it went away, or "" */
@@ -42,7 +42,7 @@ struct console_streams console_streams;
 
 /* ---- Output ---- */
 
-/* Callers have looked for room; only a console that waits may be given more than there is. */
+/* Callers have checked that there is room, except when is_patient is set. */
 static void emit(enum fb_speaker speaker, const char *text, size_t len)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
@@ -103,7 +103,7 @@ static void show_partial(void)
 	emit(FB_ATTACHED, console.partial.text, console.partial.len);
 }
 
-/* Nobody, or somebody else, goes on with the line. */
+/* End the attached VM's unfinished line: another VM is attached now, or none. */
 static void end_partial(void)
 {
 	if (is_partial_shown())
@@ -112,7 +112,7 @@ static void end_partial(void)
 	console.is_hidden = false;
 }
 
-/* Only when there is room for more than this one line: otherwise it would be the next one lost. */
+/* Say how many log lines were dropped, once there is room for more than that one line. */
 static void own_up(void)
 {
 	char text[80];
@@ -163,7 +163,7 @@ void console_port_add(struct console_port *port)
 	console_input_tell_window(port);
 }
 
-/* Not by way of the log: a talkative guest must not push our own words out of its ring. */
+/* Print a VM's line. It does not go through the log: a guest's output must not push log lines out of the log's ring. */
 static void end_line(struct console_port *port)
 {
 	char text[HANDOFF_NAME_MAX + sizeof(port->line) + 4];
@@ -191,7 +191,7 @@ void console_port_remove(struct console_port *port)
 	if (!console_streams.attached || console_streams.attached != port->vm || siblings > 0)
 		return;			/* the port of a machine that was never finished has no VM */
 	end_partial();
-	console_streams.attached = NULL;	/* the VM goes away: its address may come back as another one's */
+	console_streams.attached = NULL;	/* the VM is freed, and another one may get its address */
 	format_buf(console.ended, sizeof(console.ended), "%s", port->vm_name);
 }
 
@@ -264,7 +264,7 @@ void console_attach(struct vm *vm)
 
 /* ---- The scheduler's turn ---- */
 
-/* A VM with several streams has as much as one with a single stream. */
+/* How much each stream of a VM may write in a turn: all streams of a VM together have one share. */
 static size_t fair_share(const struct vm *vm)
 {
 	size_t streams = 0;
@@ -283,8 +283,9 @@ static void wake(struct console_port *port)
 }
 
 /*
- * In a circle, and a turn lasts until the share is used: one that is cut short for want of room goes on when there is
- * some. The first in the list is not always the first. Twice around, because a share may be used up already.
+ * Let waiting ports write, in a circle that begins where it last stopped. A port's turn lasts until its
+ * share is used; when the room ends before that, the turn is continued when there is room again. The loop
+ * goes around twice, because a share may be used up already.
  */
 static void wake_writers(void)
 {
@@ -300,7 +301,10 @@ static void wake_writers(void)
 	}
 }
 
-/* In the scheduler's turn and not at once: a VM that starts again is attached again, and nothing needs saying. */
+/*
+ * The attached VM has ended: say so, and which VM can be attached next. Done later, from console_poll,
+ * because a VM that starts again is attached again, and then nothing must be said.
+ */
 static void offer_next(void)
 {
 	const struct console_port *next = console.ended[0] ? console_next() : NULL;

@@ -17,7 +17,7 @@
 static struct {
 	uint8_t         text[INPUT_SIZE];
 	size_t          head, tail;
-	bool            owes_go;	/* the sender was told to wait */
+	bool            owes_go;	/* the sender was told to wait, and must be told when it may go on */
 	uint8_t         key;		/* pressed behind Ctrl-A, to be obeyed in the scheduler's turn; 0: none */
 	struct terminal terminal;
 } input;
@@ -148,7 +148,7 @@ static void answer_mark(void)
 	serial_answer(answer, sizeof(answer));
 }
 
-/* Not at the first free byte: once there is room for a while. */
+/* Tell a waiting sender to go on, but only when there is room for more than a few bytes. */
 static void let_go_on(void)
 {
 	static const uint8_t go[] = { TELNET_IAC, TELNET_GA };
@@ -195,7 +195,7 @@ static void feed_guest(void)
 	let_go_on();
 }
 
-/* Stops at a key: what is behind it may be for another VM. */
+/* Stops at a key of the hypervisor: after it another VM may be attached, and gets the text that follows. */
 static void move_input(void)
 {
 	uint8_t byte;
@@ -215,7 +215,10 @@ void console_input_poll(void)
 	}
 }
 
-/* In the middle of a guest's access to its device: no time to obey keys, which look at other VMs too. */
+/*
+ * Called in the middle of a guest's access to its device. Text is moved, but keys must wait for
+ * console_poll: obeying them looks at other VMs.
+ */
 void console_port_readable(void *port)
 {
 	if (port == input_port())

@@ -201,7 +201,7 @@ bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len)
 
 bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len)
 {
-	/* The cast only hands the pointer through the shared walk; piece_write reads from it. */
+	/* The walk's parameter is not const because reads use it too; piece_write only reads from `from`. */
 	return gpm_walk(gpm, addr, (void *)(uintptr_t)from, len, 1, piece_write);
 }
 

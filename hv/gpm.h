@@ -27,14 +27,17 @@ struct gpm {
 	uint64_t       *dir[GPM_GIB_MAX];	/* per GiB: 512 chunk entries (a page), gpm.c */
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
-	struct account *account;	/* they are charged to; NULL: nobody counts */
+	struct account *account;	/* who is charged for them; NULL: nobody counts */
 	bool            is_looked_at;	/* what nobody has touched is not there: looking must not populate it (hv/dump.c) */
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
 uint64_t gpm_chunk_bytes(const struct gpm *gpm);	/* host memory when all of it has been touched */
 
-/* Frees a part, at most 1 GiB, so that nobody waits long; true when nothing is left. Accepts a half-built one. */
+/*
+ * Free a part, at most 1 GiB, so that no call takes long; true when nothing is left. Accepts a half-built
+ * struct gpm.
+ */
 __attribute__((warn_unused_result)) bool gpm_release(struct gpm *gpm);
 static inline void gpm_destroy(struct gpm *gpm) { while (!gpm_release(gpm)) continue; }
 

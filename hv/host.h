@@ -16,13 +16,14 @@ void host_init_memory(const struct handoff *handoff);	/* our own page tables; af
 void host_init_clock(const struct handoff *handoff);	/* the clock, then the timer that is measured against it; interrupts */
 void host_report(void);					/* one log line: which processor, what it offers us */
 void host_warn(void);					/* log lines about what guests may feel of this processor */
-bool host_is_virtual(void);				/* an emulator or a hypervisor is below us */
+bool host_is_virtual(void);				/* we run in an emulator or on another hypervisor */
 
 /*
- * The other processors: started one after the other, each checked against this one, virtualization switched on, then
- * halted. They run no guests yet: the scheduler knows one processor. One that cannot be used is named in the log and
- * left out. While one starts, this processor waits and does nothing else, so pages and log need no lock. A halted one
- * touches nothing: it bears NMIs, and has no other interrupt.
+ * The other processors: started one after the other, each checked against this one, virtualization switched
+ * on, then halted. They run no guests: the scheduler knows one processor. A processor that cannot be used
+ * is named in the log and left out. While one starts, this processor waits and does nothing else, so pages
+ * and log need no lock. A halted processor touches nothing: it takes NMIs, whose handler does nothing, and
+ * no other interrupt.
  */
 void     host_start_others(const struct handoff *handoff);	/* after virt->cpu_on of this one */
 unsigned host_cpu_count(void);				/* processors that are on, this one included */
@@ -30,8 +31,9 @@ unsigned host_cpu_count(void);				/* processors that are on, this one included *
 /* ---- The end ---- */
 
 /*
- * Before the machine is switched off: all others leave VMX operation or switch SVM off. INIT is blocked in VMX root
- * operation, and with it what a firmware may do to them in ResetSystem. How many did.
+ * Before the machine is switched off: all other processors leave VMX operation or switch SVM off. VMX root
+ * operation blocks INIT, with which the firmware may stop or start them in ResetSystem. Returns how many
+ * have left it.
  */
 unsigned host_stop_others(void);
 
@@ -57,13 +59,16 @@ void host_take_interrupts(void);	/* those that are pending; off again afterwards
 void host_idle(void);			/* halt until an interrupt; returns at once when attention is set */
 void host_pause(void);			/* between two looks at something that is waited for */
 
-/* Interrupt, and set attention, when the TSC reaches this. TIMER_NEVER asks for none; one armed before may still come, early. */
+/*
+ * Interrupt, and set attention, when the TSC reaches this. TIMER_NEVER asks for none; one armed before may
+ * still come, early.
+ */
 void host_wake_at(uint64_t tsc);
 
 /* ---- What the machine knows ---- */
 
 uint64_t host_rtc_seconds(void);	/* its clock, seconds since 1970, taken as UTC */
 
-/* This processor's generators of random numbers, the better one first; NULL behind the last. False: dry for a moment. */
+/* This processor's generators of random numbers, the better one first; NULL behind the last. False: none ready now. */
 typedef bool host_random_fn(uint64_t *val);
 host_random_fn *host_random_source(unsigned n);

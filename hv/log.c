@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The log: one line a call, kept in a ring for the panic report and given to the sinks. The ring is
- * written first, so that a line that dies on its way to a sink can still be found in memory.
- * Single processor, never called with a half-written ring: no lock.
+ * written first: if a sink crashes the line can still be found in memory. One processor, and interrupt handlers do not
+ * log while a line is being written: no lock.
  */
 #include "hv/log.h"
 
@@ -102,7 +102,7 @@ void log_tail(size_t bytes, format_sink *sink, void *ctx)
 	size_t held = min_size(log_state.total, RING_SIZE - 1);	/* the byte before the first is looked at */
 	size_t at = log_state.total - min_size(bytes, held);
 
-	/* Unless it is the very first byte ever written, begin behind a newline: half a line misleads. */
+	/* Begin behind a newline, unless the ring begins with the first byte ever written: no half lines. */
 	if (at > 0)
 		while (at < log_state.total && log_state.ring[(at - 1) % RING_SIZE] != '\n')
 			at++;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The small PC of machine.h, put together: who is on which bus, where each wire ends, what a device's wish to
- * reset, power off or exit means for the VM. Nothing here is a device.
+ * The small PC of machine.h, put together: which device is on which bus, where each wire ends, and what
+ * happens to the VM when a device is told to reset, power off or exit. Nothing here is a device.
  *
  * Wires: ISA line n goes to input n of the 8259 pair and of the I/O APIC, except that line 0 (the timer) is
- * input 2 there, where the 8259 would be cascaded. Virtio window n has line 16 + n of the I/O APIC for itself.
- * The 8259's INT goes to LINT0 of the boot processor's local APIC.
+ * input 2 there, where the 8259 would be cascaded. Virtio window n has line 16 + n of the I/O APIC for
+ * itself. The 8259's INT goes to LINT0 of the boot processor's local APIC.
  */
 #include "hv/machine.h"
 
@@ -158,7 +158,7 @@ static void create_chips(struct vm *vm)
 	struct char_back serial = port_back(&machine->ttyS0), debug = port_back(&machine->e9);
 	uint64_t low = min_u64(vm->config->memory, MEMORY_DEVICE_HOLE);
 
-	/* The controllers first: the others' lines have a level from the start. */
+	/* The interrupt controllers first: the other chips set the levels of their lines when they are initialized. */
 	pic_init(&machine->pic, &int_output);
 	ioapic_init(&machine->ioapic, ioapic_message, vm);
 	pit_init(&machine->pit, &vm->clock, &timer);

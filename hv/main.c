@@ -37,13 +37,13 @@ static void give_back_loader_memory(void)
 			page_give(hpa(handoff.regions[i].start), handoff.regions[i].length);
 }
 
-/* On a real machine the last words are on a screen that is about to go dark; emulators and tests keep a log. */
+/* On a real machine the report is only on the screen, which goes dark at the end; emulators and tests keep a log. */
 static bool is_only_on_screen(void)
 {
 	return handoff.framebuffer.base && !host_is_virtual();
 }
 
-/* What was typed before is not meant: it is taken away first. */
+/* Keys that were typed before the question do not count: they are removed first. */
 static bool is_key_pressed(void)
 {
 	uint8_t byte;
@@ -82,10 +82,10 @@ static void start_machine(void)
 {
 	page_init(&handoff);			/* memory first: everything else asks for pages */
 	host_init_memory(&handoff);		/* then our own tables: the firmware's may vanish */
-	give_back_loader_memory();		/* nothing points into it any more */
+	give_back_loader_memory();		/* nothing points into the loader's memory any more */
 	console_init(&handoff.framebuffer);	/* from here on the log is visible */
 	host_init_clock(&handoff);
-	serial_enable_interrupts();		/* output no longer waits for the wire */
+	serial_enable_interrupts();		/* from here on output no longer waits for the serial port */
 	files_init(&handoff);
 }
 
@@ -128,7 +128,7 @@ void hv_main(uint64_t handoff_address)
 		log_error("%s", why_not);
 		finish(1, "no usable hardware virtualization");
 	}
-	host_warn();				/* of use only to who can go on */
+	host_warn();				/* only where virtualization works: else these warnings are of no use */
 	virt->cpu_on();
 	host_start_others(&handoff);			/* the first decides what the others must be able to do */
 	say_ready();

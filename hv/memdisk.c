@@ -71,7 +71,7 @@ static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill
 		return old;
 	if (!account_take(disk->account, CHUNK_MEMORY))
 		return NULL;
-	copy = page_alloc_contiguous(CHUNK_PAGES);	/* comes zeroed */
+	copy = page_alloc_contiguous(CHUNK_PAGES);	/* zeroed by the allocator */
 	if (!copy) {
 		account_give(disk->account, CHUNK_MEMORY);
 		return NULL;
@@ -142,7 +142,7 @@ static int memdisk_write(struct block *block, uint64_t offset, const void *from,
 static int memdisk_flush(struct block *block)
 {
 	(void)block;
-	return 0;	/* memory is all there is */
+	return 0;	/* there is nothing behind the memory to write it to */
 }
 
 static int discard_cow(struct memdisk *disk, uint64_t offset, uint64_t len)

@@ -26,7 +26,7 @@ struct memdisk {
 	uint8_t    **chunks;		/* DISK_COW: private copies; NULL = as in the file */
 	size_t       chunk_count, table_pages;
 	uint64_t     private_bytes;	/* memory taken for copies */
-	struct account *account;	/* copies are charged to; NULL: nobody counts */
+	struct account *account;	/* who is charged for the copies; NULL: nobody counts them */
 };
 
 /*
@@ -37,6 +37,6 @@ __attribute__((warn_unused_result))
 int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct handoff_disk *config);
 uint64_t memdisk_copy_bytes(const struct memdisk *disk);	/* memory when every chunk has been written */
 
-/* Frees some of the copies, so that nobody waits long; true when none is left. Accepts a zeroed or half-built one. */
+/* Free some of the copies, so that no call takes long; true when none is left. Accepts a zeroed or half-built disk. */
 __attribute__((warn_unused_result)) bool memdisk_release(struct memdisk *disk);
 static inline void memdisk_destroy(struct memdisk *disk) { while (!memdisk_release(disk)) continue; }

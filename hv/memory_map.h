@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define MEMORY_EBDA		0x9fc00ULL
-#define MEMORY_VGA		0xa0000ULL	/* to bffff: a PC has its screen there; kernels write to it unasked */
+#define MEMORY_VGA		0xa0000ULL	/* to bffff: a PC's screen memory; kernels write to it without a check */
 #define MEMORY_VGA_TEXT		0xb8000ULL
 /* Filled by guestboot/: acpi_tables.c, mp_table.c, bios_data.c. */
 #define MEMORY_FIRMWARE		0xe0000ULL

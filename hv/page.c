@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Host-physical memory. Large pages (2 MiB) live in three places: extents never touched since boot, a list
- * of zeroed ones, a list of freed, dirty ones; the lists link through the pages themselves. Small pages come
- * from blocks: a large page, or an odd piece of memory at the edge of one, whose first 4 KiB hold a bitmap
- * of the rest. Pieces at the edges are used first, for they can never serve a guest; a large page whose
- * small pages have all come back becomes a large page again, so a VM that is built and destroyed a thousand
- * times leaves nothing behind.
+ * of zeroed ones, a list of freed, dirty ones; the lists link through the pages themselves. Small pages
+ * come from blocks: a large page, or an odd piece of memory at the edge of one, whose first 4 KiB hold a
+ * bitmap of the rest. Pieces at the edges are used first, for they can never serve a guest; a large page
+ * whose small pages have all been freed becomes a large page again, so memory does not fragment when a VM
+ * is built and destroyed a thousand times.
  *
  * Invariants: extents and list members are 2 MiB aligned; page.free counts every byte that could be handed
  * out. Pages are reached through the direct map, which start-up makes work before page_init.
@@ -24,7 +24,7 @@
 #define IDLE_PIECE	(4 * PAGE_SIZE)	/* zeroed at a time, ahead of need */
 #define BLOCK_MAGIC	0x6b636f6c62656761ULL
 
-/* The first MiB is left alone: firmware scribbles there, and other processors will start from it. */
+/* The first MiB is not managed here: firmware may write to it, and the other processors start in it (host/ap.c). */
 #define LOW_MEMORY_END	(1ULL << 20)
 
 struct large { struct large *next; };
@@ -188,7 +188,10 @@ static struct large *extent_pop(void)
 	return NULL;
 }
 
-/* A large page whose content nobody vouches for: dirty ones first, so that idle work is not wasted. */
+/*
+ * A large page whose contents may be anything. Dirty ones first, so that pages zeroed in idle time stay for
+ * who needs them.
+ */
 static struct large *take_dirty(void)
 {
 	struct large *large = list_pop(&page.dirty);
@@ -210,7 +213,7 @@ static struct large *take_zeroed(void)
 	if (!large)
 		return NULL;
 	page.zeroed_bytes -= LARGE_SIZE;
-	large->next = NULL;	/* the link was the one word that was not zero */
+	large->next = NULL;	/* the list's link was the only word of the page that was not zero */
 	return large;
 }
 
@@ -238,7 +241,7 @@ void page_free_large(hpa_t addr)
 	page.free_large += LARGE_SIZE;
 }
 
-/* A piece at a time: interrupts are off meanwhile, and a serial port's FIFO is 16 characters deep. */
+/* Zero a piece, a small one: interrupts are off meanwhile, and a serial port holds 16 characters. */
 static bool zero_piece(void)
 {
 	if (!page.idle)

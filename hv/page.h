@@ -5,7 +5,7 @@
  *
  * Everything handed out is zero. 2 MiB pages come from a pool that page_prepare() zeroes ahead, so that a
  * guest's first touch costs a list operation and not 262,144 stores; freed ones are zeroed again when the
- * processor is idle (page_idle_work). Single CPU for now: no lock.
+ * processor is idle (page_idle_work). One processor: no lock.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,5 +30,5 @@ bool  page_prepare(uint64_t bytes);		/* until so much is zeroed, or all there is
 bool  page_idle_work(void);			/* pages that were freed */
 
 uint64_t page_free_bytes(void);
-uint64_t page_free_large_bytes(void);	/* of them, in whole 2 MiB pages */
+uint64_t page_free_large_bytes(void);	/* of the free bytes, those in whole 2 MiB pages */
 uint64_t page_total_bytes(void);

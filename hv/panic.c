@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last words: everything by name, then the machine goes off. Nothing here allocates, and every source of
- * information is treated as possibly broken: the backtrace follows only pointers into our own stacks, a
- * second panic (from a fault while reporting the first) skips what is not said yet and switches off. This is the
+ * The panic report: everything by name, then the machine goes off. Nothing here allocates, and every source of
+ * information is treated as possibly broken: the backtrace follows only pointers into our own stacks, and a
+ * second panic (a fault while reporting the first) leaves out the rest of the report and switches off. This is the
  * half that prints; the half that knows the processor is arch/x86/host/panic.c.
  */
 #include "hv/panic.h"
@@ -46,7 +46,10 @@ static const struct hv_symbol *find_symbol(uint64_t addr)
 	return low > 0 ? &hv_symtab[low - 1] : NULL;
 }
 
-/* A return address may lie behind the end of its function, when the call never returns: look before it. */
+/*
+ * A call that never returns may be the last instruction of its function: its return address then lies in
+ * the next function. So the byte before a return address is looked up.
+ */
 static void log_place(uint64_t addr, bool is_return)
 {
 	const struct hv_symbol *symbol = find_symbol(is_return ? addr - 1 : addr);
@@ -58,7 +61,10 @@ static void log_place(uint64_t addr, bool is_return)
 		log_say("  %016llx", (unsigned long long)addr);
 }
 
-/* Frames must lie on our stacks and climb, so a damaged chain ends instead of looping. */
+/*
+ * Each frame must lie on our stacks, at a higher address than the one before: a damaged chain ends instead
+ * of looping.
+ */
 static void log_backtrace(uint64_t rip, uint64_t rbp, bool is_return)
 {
 	log_say("backtrace:");
@@ -128,7 +134,7 @@ __attribute__((noreturn)) static void report(const struct trap_frame *frame, uin
 		log_say("PANIC again: %s", reason);
 		finish();
 	}
-	log_flush();		/* from here on lines wait for the wire */
+	log_flush();		/* from here on each line waits until it is sent */
 	log_tail(TAIL_BYTES, tail_sink, NULL);
 	log_say("PANIC %s", reason);
 	panic_log_machine(frame);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* We are wrong: print everything by name and stop the machine. Never for anything a guest can cause. */
+/* The hypervisor has a bug or the machine is broken: report and stop. Never for anything that a guest can cause. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -74,7 +74,7 @@ static void end_control(struct partial *partial, char final)
 
 static void take_text(struct partial *partial, char c)
 {
-	bool is_inside = ((unsigned char)c & 0xc0) == 0x80;	/* of a UTF-8 character that is counted already */
+	bool is_inside = ((unsigned char)c & 0xc0) == 0x80;	/* a later byte of a UTF-8 character: counted already */
 
 	if (c == ANSI_ESCAPE) {
 		partial->start = partial->len;
@@ -102,7 +102,7 @@ static void take(struct partial *partial, char c)
 			keep(partial, c);
 		else
 			partial->len = partial->start;
-		partial->is_lost |= partial->state == IN_TEXT;	/* ESC 7, ESC M: all of them leave the line */
+		partial->is_lost |= partial->state == IN_TEXT;	/* ESC 7, ESC M and the like leave the line */
 		break;
 	case IN_CONTROL:
 		if (c >= '@' && c <= '~')

@@ -18,15 +18,15 @@
 static uint64_t     yields;
 static struct timer turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 
-/* The turn is over when the host's timer interrupts: attention is what ends it, there is nothing to do here. */
+/* Nothing to do: the timer's interrupt has set attention, which makes the vCPU leave its run loop. */
 static void turn_is_over(void *ctx)
 {
 	(void)ctx;
 }
 
 /*
- * A timer is due. It may have interrupted somebody else, who does not pay for that: what has passed since its deadline is the
- * timer's, up to the time that an interrupt can take.
+ * A timer is due. It may have interrupted another party, which does not pay for that: the time since the deadline is
+ * charged to the timer's owner, up to the time that an interrupt can take.
  */
 static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
 {
@@ -70,8 +70,8 @@ static struct party *pick(void)
 }
 
 /*
- * It spins: whoever it waits for may be a sibling that is ready and has no processor. That one gets its place, of several
- * the one that gave up its own longest ago. What other VMs get stays the same.
+ * The party's vCPU spins: it may wait for a sibling that is ready and has no processor. A ready sibling takes over its
+ * place in the order, of several the one that gave up its own place longest ago. The share of other VMs stays the same.
  */
 static void yield(struct party *party)
 {
@@ -101,14 +101,14 @@ static void do_host_work(void)
 {
 	host_take_interrupts();
 	timer_run_due();
-	host_wake_at(timer_next());	/* it may have fired early, for a deadline that is gone */
+	host_wake_at(timer_next());	/* the host's timer may have fired early, for a deadline that is gone */
 	console_poll();
-	host_attention_clear();	/* no interrupt has come since the first line, and whoever woke is seen by pick */
+	host_attention_clear();	/* interrupts are off since the first line; a vCPU that woke is found by turn_next */
 }
 
 /*
- * What the VM's devices put off comes first and uses up its turn. Each step is short (virtio/queue.h), and between two of
- * them interrupts come in. False: the turn is over, or something else wants the processor.
+ * What the VM's devices put off comes first and uses up its turn. Each step is short (virtio/queue.h), and
+ * between two of them interrupts come in. False: the turn is over, or something else wants the processor.
  */
 static bool run_work(struct vm *vm, uint64_t end)
 {
@@ -141,8 +141,8 @@ static void run_vcpu(struct vcpu *vcpu, uint64_t left)
 }
 
 /*
- * From here to the next call of turn_bill all is its own time: what its exits make us do, its start, its end, and our way
- * round the loop.
+ * From here to the next call of turn_bill all is its own time: what its exits make us do, its start, its
+ * end, and our way round the loop.
  */
 static void run(struct party *party)
 {
@@ -174,7 +174,7 @@ uint32_t sched_run(void)
 		}
 		turn_bill(&turns, NULL, time_now());
 		if (page_idle_work()) {
-			host_take_interrupts();		/* a little at a time, so that nobody waits for it */
+			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */
 		} else {
 			timer_disarm(&turn_end);
 			host_idle();

@@ -170,7 +170,7 @@ static bool check_complete(const struct state_object *objects, size_t count, uin
 			if (!find_data(&objects[i], &objects[i].sections[k], at, left))
 				return fail(error, "the section is missing", objects[i].sections[k].name,
 					    objects[i].instance);
-	/* None is missing and none is unknown: more records than sections means that one is there twice. */
+	/* No section is missing and no record is unknown: with more records than sections one must be there twice. */
 	return records == section_count(objects, count) ? true : fail(error, "a section is there twice", "", 0);
 }
 

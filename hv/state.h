@@ -65,5 +65,8 @@ bool state_load(const struct state_object *objects, size_t count, const void *bu
 /* Call every after_load, in the order of the objects and sections. */
 void state_settle(const struct state_object *objects, size_t count);
 
-/* A loaded flag may be any byte, and a bool that is neither 0 nor 1 is undefined: for after_load functions. */
+/*
+ * Make a loaded bool 0 or 1, for after_load functions: a saved state may hold any byte, and C leaves
+ * undefined what a bool with another value does.
+ */
 void state_fix_bool(bool *flag);

@@ -6,7 +6,10 @@
 
 enum { STATE_TEXT, STATE_KEY, STATE_COMMAND, STATE_DO, STATE_OPTION, STATE_SIZE, STATE_SIZE_IAC };
 
-/* A fifth byte: this is no size. What follows is text again, so that noise on a wire costs a few keys, not all. */
+/*
+ * A byte of the window's size. A fifth byte means that this was not a size: what follows is text again, so
+ * that noise on a serial line swallows a few keys and not all that come after it.
+ */
 static void take_size(struct terminal *terminal, uint8_t byte)
 {
 	terminal->state = terminal->len < sizeof(terminal->size) ? STATE_SIZE : STATE_TEXT;
@@ -14,7 +17,10 @@ static void take_size(struct terminal *terminal, uint8_t byte)
 		terminal->size[terminal->len++] = byte;
 }
 
-/* Inside the size, IAC IAC is one byte 255 and IAC SE is the end. A size has exactly four bytes. */
+/*
+ * Inside the size sub-option, IAC IAC is one data byte 255; IAC SE ends it. Accept the size only if exactly
+ * four bytes came.
+ */
 static enum terminal_event end_size(struct terminal *terminal, uint8_t byte)
 {
 	if (byte == TELNET_IAC) {
@@ -29,7 +35,7 @@ static enum terminal_event end_size(struct terminal *terminal, uint8_t byte)
 	return TERMINAL_RESIZED;
 }
 
-/* Behind IAC. A byte below SE is no command: the IAC before it was noise, and the byte is text. */
+/* The byte after IAC. Commands begin at SE (240): for a smaller byte the IAC was noise, and the byte is text. */
 static enum terminal_event take_command(struct terminal *terminal, uint8_t byte)
 {
 	terminal->state = byte == TELNET_SB ? STATE_OPTION : byte == TELNET_DO ? STATE_DO : STATE_TEXT;

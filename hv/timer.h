@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Time and one-shot deadlines. The unit is the tick of the host's time-stamp counter, everywhere: it is
- * the one clock (design rule 8). Devices convert with time_hz() and mul_div64().
+ * Time and one-shot deadlines. The unit is the tick of the host's time-stamp counter, everywhere: there is no
+ * other clock. Devices convert with time_hz() and mul_div64().
  *
  * A deadline's callback runs in the scheduler loop of the processor that owns the list, never in an
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
@@ -33,8 +33,8 @@ uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c);
 
 struct timer_hooks {
 	/*
-	 * The earliest deadline has changed (TIMER_NEVER: none left): the processor's own timer follows at once, and nobody
-	 * has to look at each exit.
+	 * The earliest deadline has changed (TIMER_NEVER: none left): the processor's own timer follows at
+	 * once, and nobody has to look at each exit.
 	 */
 	void     (*on_change)(uint64_t deadline);
 	/* The time since then is the payer's. Returns in how many ticks it may be called; 0: now. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What a vCPU did lately: the last exits in a ring, what each of them was about, and how often each reason came. It only
- * observes: the dispatcher and the handlers of accesses write it, dumps and counters read it, nothing else depends on it.
+ * What a vCPU did lately: the last exits in a ring, what each of them was about, and how often each reason
+ * came. It only observes: the dispatcher and the handlers of accesses write it, dumps and counters read it,
+ * nothing else depends on it.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -14,10 +15,10 @@
 
 enum touch_kind { TOUCH_OUT, TOUCH_IN, TOUCH_LOAD, TOUCH_STORE, TOUCH_RDMSR, TOUCH_WRMSR, TOUCH_KINDS };
 
-/* A port, a guest-physical address or an MSR that a handler was asked for; in the slot behind that of its exit in the ring. */
+/* The port, guest-physical address or MSR that an exit was about; kept beside that exit in the ring. */
 struct touch {
 	uint64_t exit;		/* trace.total at that time: an older one means that the exit touched nothing */
-	uint64_t what;		/* the address, with enum touch_kind in the topmost byte: two stores at each access */
+	uint64_t what;		/* the address, with enum touch_kind in the topmost byte */
 };
 
 #define TOUCH_SHIFT	56

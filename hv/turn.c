@@ -27,7 +27,7 @@ void turn_leave(struct turns *turns, struct turn *turn)
 		turns->payer = NULL;
 }
 
-/* Of two that began at the same time, one that has already run ends its turn first. */
+/* Of two turns that began at the same time, one that has already run goes first, until it is used up. */
 static bool goes_before(const struct turn *a, const struct turn *b)
 {
 	if (a->start != b->start)

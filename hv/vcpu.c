@@ -92,7 +92,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	if (vcpu->state != VCPU_HALTED || !(vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
 		return;
 	vcpu->state = VCPU_READY;
-	host_attention_set();	/* it slept and may go first: the scheduler looks */
+	host_attention_set();	/* a vCPU that slept may go before the running one: the scheduler decides */
 }
 
 void vcpu_inject_event(struct vcpu *vcpu, const struct vevent *event)

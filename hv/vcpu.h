@@ -34,17 +34,17 @@ struct vcpu {
 	enum vcpu_state state;
 	bool         start_is_due;	/* a SIPI came: sipi_vector says where */
 	uint8_t      sipi_vector;
-	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake it */
+	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake the vCPU */
 	bool         yields;		/* it spins and left the run loop for a sibling */
 	uint32_t     pauses;		/* exits of it for PAUSE, modulo 2^32 */
 
 	struct exit_record exit;	/* the exit that is being handled, and nothing older */
 
 	/* Events */
-	struct vevent pending;		/* interrupted by the exit, or an exception to inject: goes first */
+	struct vevent pending;		/* cut short by the exit, or an exception to inject: goes first */
 	bool         nmi_pending;
 	bool         nmi_blocked;	/* an NMI handler runs (backends that track it themselves ignore this) */
-	bool         irq_check;		/* there is something to deliver, or may be: deliver must look */
+	bool         irq_check;		/* an event may be waiting: virt->deliver looks before the next entry */
 	struct lapic lapic;
 
 	/* MSRs we keep for the guest */
@@ -94,7 +94,7 @@ bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector);
  */
 void vcpu_start_if_due(struct vcpu *vcpu);
 
-/* Queue an exception; error codes for the vectors that have one. A second one escalates (double, triple fault). */
+/* Queue an exception. If one is queued already, the two combine (double fault), or the VM ends (triple fault). */
 void vcpu_inject(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
 void vcpu_inject_event(struct vcpu *vcpu, const struct vevent *event);
 static inline void vcpu_inject_ud(struct vcpu *vcpu) { vcpu_inject(vcpu, VEC_UD, false, 0); }
@@ -107,7 +107,7 @@ void vcpu_set_gpr(struct vcpu *vcpu, enum gpr reg, uint64_t val);
 void vcpu_set_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high, uint64_t val);
 uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high);
 
-/* Is an interrupt waiting that the local APIC or the 8259 would hand over now? And hand it over. */
+/* Has the local APIC or the 8259 an interrupt for the vCPU? vcpu_ack_irq takes it, and must then be injected. */
 bool vcpu_has_irq(struct vcpu *vcpu);
 int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
 
@@ -116,6 +116,9 @@ enum insn_mode vcpu_mode(struct vcpu *vcpu);	/* from CS.L, CS.D, EFER.LMA */
 uint64_t vcpu_tsc(const struct vcpu *vcpu);	/* the guest's time-stamp counter now */
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu);	/* what hardware adds to the host's */
 
-/* One line: state, mode, where its last exit was, and what it asks for again and again. Only while it is loaded, like vcpu_dump. */
+/*
+ * One log line: state, mode, where the last exit was, and which port, address or MSR the last exits had in common. Like
+ * vcpu_dump only while the vCPU is loaded.
+ */
 void vcpu_where(struct vcpu *vcpu);
 void vcpu_dump(struct vcpu *vcpu);	/* registers, last exits, exit counts, control block: by name, to the log */

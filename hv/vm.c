@@ -41,7 +41,7 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 	if (vm->end != VM_END_NONE)
 		return;		/* the first reason is the one that matters */
 	vm->end = end;
-	host_attention_set();	/* its vCPU leaves the run loop, whoever asked */
+	host_attention_set();	/* the vCPU that runs leaves its run loop: it may be one of this VM */
 	va_start(args, fmt);
 	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	va_end(args);
@@ -61,7 +61,7 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 	log_error("%s: stopped: %s", vm->name, vm->end_reason);
 }
 
-/* A device put work off: leave the run loop, for it comes before the next entry. */
+/* A device has put work off, which is done before the VM's next entry: leave the run loop. */
 static void wake_for_work(void *ctx)
 {
 	(void)ctx;
@@ -82,7 +82,7 @@ static int create_memory(struct vm *vm)
 	return 0;
 }
 
-/* It took all that was promised to nobody: it pays itself, for nobody else touched too much. */
+/* The VM needs more memory than it was promised, and no unpromised memory is left: it ends, no other VM does. */
 static void out_of_memory(void *ctx)
 {
 	struct vm *vm = ctx;
@@ -91,7 +91,10 @@ static void out_of_memory(void *ctx)
 		vm->account->used >> 20);
 }
 
-/* All tables that its RAM can need: one for each GiB, one for each chunk that is mapped in small pages, and a few more. */
+/*
+ * All tables that its RAM can need: one for each GiB, one for each chunk that is mapped in small pages, and
+ * a few more.
+ */
 static uint64_t table_bytes(const struct vm *vm, uint64_t ram)
 {
 	const uint64_t small = vm->npt.small_code ? ram / LARGE_SIZE : 2 * vm->gpm.slot_count;
@@ -112,7 +115,10 @@ static bool open_account(const struct vm *vm, uint64_t need)
 	return true;
 }
 
-/* From here on the host has the memory it will need, or it was told that it may get none. Some tables are there already. */
+/*
+ * From here on the host has the memory it will need, or it was told that it may get none. Some tables are
+ * there already.
+ */
 static bool promise_memory(struct vm *vm)
 {
 	const uint64_t ram = gpm_chunk_bytes(&vm->gpm);

@@ -36,7 +36,7 @@ struct vm {
 	enum vm_state  state;
 	enum vm_end    end;			/* requested or reached end */
 	char           end_reason[256];
-	bool           is_restart;		/* its predecessor has said what there is to say of its start */
+	bool           is_restart;		/* the same VM ran before: log lines about its start need not come again */
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 
@@ -64,14 +64,14 @@ struct vm {
 struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer);
 
 /*
- * A piece of its start, short enough that nobody minds: zero memory, load the guest, copy its files, and at last
- * ready its first vCPU. While it is VM_STARTING and has not ended.
+ * One short piece of a VM's start: zero memory, load the guest, copy its files, and at last make its first
+ * vCPU ready. To be called again and again while the VM is VM_STARTING and has not ended.
  */
 void vm_start(struct vm *vm);
 
 /*
- * Its end, in as short pieces: leave the console and the timers, then free everything a part at a time. vm_dismantle
- * is true when all is freed, the VM itself too.
+ * The end of a VM, in pieces as short: vm_take_down leaves the console and the timers, vm_dismantle frees a
+ * part at each call, and is true when all is freed, the struct vm itself too.
  */
 void vm_take_down(struct vm *vm);
 bool vm_dismantle(struct vm *vm);

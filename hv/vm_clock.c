@@ -46,7 +46,7 @@ void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t de
 	}
 	host_now = time_now();
 	now = host_now + clock->offset;
-	/* By what is left and not by the moment: a guest may ask for one that the host's counter never reaches. */
+	/* The time left is added, with a bound: a guest may ask for a moment that the host's counter never reaches. */
 	left = deadline > now ? deadline - now : 0;
 	timer_arm(timer, left < TIMER_NEVER - host_now ? host_now + left : TIMER_NEVER);
 }

@@ -22,7 +22,7 @@ struct vm_start {
 
 _Static_assert(sizeof(struct vm_start) <= PAGE_SIZE, "vm_create gives it one page");
 
-/* Guests find their memory zeroed ahead, so that the first touch is cheap (page.h). */
+/* Zero some large pages for the guest's memory ahead, so that a first touch is cheap (page.h). */
 static bool zero_some(const struct vm *vm)
 {
 	bool is_more = true;

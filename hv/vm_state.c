@@ -22,7 +22,7 @@ static const struct state_section vcpu_sections[] = {
 	STATE_SECTION(struct vcpu, saved, 1, NULL),	/* vcpu_restore follows, when all else is settled */
 };
 
-/* Extended state: how large it is, the processor says. */
+/* Extended state. Its size depends on the processor and is filled in at run time. */
 static struct state_section fpu_section = { .name = "fpu", .version = 1, .after_load = fpu_area_bound };
 
 /* Controllers before those whose lines end there. The debug console and the BIOS trap have no registers. */

@@ -18,7 +18,10 @@ void vm_stop_clock(struct vm *vm);
 size_t vm_state_size(struct vm *vm);
 /* The clock stands. Bytes written, or 0: no room, or the clock runs. */
 size_t vm_save(struct vm *vm, void *buffer, size_t room);
-/* All zero, so that only what a saved state brings back is there again: for tests. The clock stands, no vCPU is loaded. */
+/*
+ * For tests: set all state to zero, so that afterwards only what a saved state holds is there. The clock
+ * stands, no vCPU is loaded.
+ */
 void vm_wipe(struct vm *vm);
 
 /* The clock stands. False: nothing has changed, *error says why. */

@@ -17,7 +17,7 @@ void work_add(struct work_list *list, struct work *work)
 	else
 		list->last->next = work;
 	list->last = work;
-	/* Whoever runs the list looks at it again by himself. */
+	/* While the list is being run its runner looks at it again: nobody must be woken. */
 	if (was_empty && !list->is_running && list->wake)
 		list->wake(list->ctx);
 }
