@@ -322,29 +322,6 @@ uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, 
 	return size;
 }
 
-/* Leaves that depend on which vCPU asks, and on what it has switched on. */
-static void patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *regs)
-{
-	enum { APIC_ID_SHIFT = 24, COUNT_SHIFT = 16 };
-
-	if (leaf == CPUID_FEATURES) {
-		regs->ebx |= vcpu->id << APIC_ID_SHIFT;
-		if (vcpu->vm->vcpu_count > 1) {
-			regs->ebx = (regs->ebx & ~0x00ff0000U) | vcpu->vm->vcpu_count << COUNT_SHIFT;
-			regs->edx |= (uint32_t)CPUID1_D_HTT;
-		}
-		if (virt->get(vcpu, REG_CR4) & CR4_OSXSAVE)
-			regs->ecx |= (uint32_t)CPUID1_C_OSXSAVE;
-		if (!(vcpu->lapic.s.base_msr & APIC_BASE_ENABLE))
-			regs->edx &= (uint32_t)~CPUID1_D_APIC;
-	} else if (leaf == CPUID_TOPOLOGY) {
-		regs->edx = vcpu->id;		/* in every subleaf */
-		regs->ecx |= subleaf & 0xffU;
-	} else if (leaf == CPUID_XSAVE && subleaf <= 1 && regs->eax) {
-		regs->ebx = cpuid_xsave_size(vcpu->vm->cpuid, fpu_live_xcr0() | vcpu->xss, subleaf == 1);
-	}
-}
-
 /* Above the last basic leaf Intel processors answer with that leaf (SDM vol. 2, CPUID), AMD's with zeros. */
 static uint32_t effective_leaf(const struct cpuid_table *table, uint32_t leaf)
 {
@@ -353,22 +330,56 @@ static uint32_t effective_leaf(const struct cpuid_table *table, uint32_t leaf)
 	return is_beyond && table->repeats_last ? table->max_basic : leaf;
 }
 
+/* Leaves that depend on which vCPU asks, and on what it has switched on. */
+static struct cpuid_regs patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs regs)
+{
+	enum { APIC_ID_SHIFT = 24, COUNT_SHIFT = 16 };
+
+	if (leaf == CPUID_FEATURES) {
+		regs.ebx |= vcpu->id << APIC_ID_SHIFT;
+		if (vcpu->vm->vcpu_count > 1) {
+			regs.ebx = (regs.ebx & ~0x00ff0000U) | vcpu->vm->vcpu_count << COUNT_SHIFT;
+			regs.edx |= (uint32_t)CPUID1_D_HTT;
+		}
+		if (virt->get(vcpu, REG_CR4) & CR4_OSXSAVE)
+			regs.ecx |= (uint32_t)CPUID1_C_OSXSAVE;
+		if (!(vcpu->lapic.s.base_msr & APIC_BASE_ENABLE))
+			regs.edx &= (uint32_t)~CPUID1_D_APIC;
+	} else if (leaf == CPUID_TOPOLOGY) {
+		regs.edx = vcpu->id;		/* in every subleaf */
+		regs.ecx |= subleaf & 0xffU;
+	} else if (leaf == CPUID_XSAVE && subleaf <= 1 && regs.eax) {
+		regs.ebx = cpuid_xsave_size(vcpu->vm->cpuid, fpu_live_xcr0() | vcpu->xss, subleaf == 1);
+	}
+	return regs;
+}
+
+/* 32-bit results: the upper halves become zero in every mode. */
+static inline enum exit_result answer(struct vcpu *vcpu, struct cpuid_regs regs)
+{
+	vcpu->gpr[GPR_RAX] = regs.eax;
+	vcpu->gpr[GPR_RBX] = regs.ebx;
+	vcpu->gpr[GPR_RCX] = regs.ecx;
+	vcpu->gpr[GPR_RDX] = regs.edx;
+	return EXIT_SKIP;
+}
+
+/* Out of line: the quick way saves no registers. The topology leaf has an answer also where the host has no such leaf. */
+__attribute__((noinline))
+static enum exit_result answer_dynamic(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
+				       const struct cpuid_entry *entry)
+{
+	return answer(vcpu, patch(vcpu, leaf, subleaf, entry ? entry->regs : (struct cpuid_regs){ 0 }));
+}
+
 enum exit_result exit_cpuid(struct vcpu *vcpu)
 {
 	const struct cpuid_table *table = vcpu->vm->cpuid;
 	uint32_t leaf = effective_leaf(table, (uint32_t)vcpu->gpr[GPR_RAX]);
 	uint32_t subleaf = (uint32_t)vcpu->gpr[GPR_RCX];
 	const struct cpuid_entry *entry = find(table, leaf, subleaf);
-	struct cpuid_regs regs = { 0 };
 
-	if (entry)
-		regs = entry->regs;
 	if (entry ? entry->is_dynamic : leaf == CPUID_TOPOLOGY)
-		patch(vcpu, leaf, subleaf, &regs);
-	/* 32-bit results: the upper halves become zero in every mode. */
-	vcpu->gpr[GPR_RAX] = regs.eax;
-	vcpu->gpr[GPR_RBX] = regs.ebx;
-	vcpu->gpr[GPR_RCX] = regs.ecx;
-	vcpu->gpr[GPR_RDX] = regs.edx;
-	return EXIT_SKIP;
+		return answer_dynamic(vcpu, leaf, subleaf, entry);
+	return answer(vcpu, entry ? entry->regs : (struct cpuid_regs){ 0 });
 }

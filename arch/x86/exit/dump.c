@@ -117,7 +117,7 @@ static void dump_instruction(struct vcpu *vcpu)
 }
 
 /* "reads port 3fd"; an empty text when there is nothing to say. */
-static const char *touch_text(char *text, size_t size, const struct touch *touch)
+static const char *touch_text(char *text, size_t size, uint64_t touch)
 {
 	static const char *const words[TOUCH_KINDS] = {
 		[TOUCH_IN] = "reads port", [TOUCH_OUT] = "writes port", [TOUCH_LOAD] = "reads memory at",
@@ -126,8 +126,8 @@ static const char *touch_text(char *text, size_t size, const struct touch *touch
 
 	*text = '\0';
 	if (touch)
-		format_buf(text, size, "%s %lx", words[touch->what >> TOUCH_SHIFT],
-			   touch->what << (64 - TOUCH_SHIFT) >> (64 - TOUCH_SHIFT));
+		format_buf(text, size, "%s %lx", words[touch >> TOUCH_SHIFT],
+			   touch << (64 - TOUCH_SHIFT) >> (64 - TOUCH_SHIFT));
 	return text;
 }
 
@@ -147,7 +147,7 @@ static void dump_trace(struct vcpu *vcpu)
 		char text[48];
 
 		vm_log(vcpu->vm, "    #%lu rip %016lx %-24s %s", i, entry->rip, exit_name(entry->reason),
-		       touch_text(text, sizeof(text), trace_touched(trace, i)));
+		       touch_text(text, sizeof(text), trace->touched[i % TRACE_RING]));
 	}
 }
 
@@ -169,21 +169,17 @@ void vcpu_dump(struct vcpu *vcpu)
 /* ---- One line: where is it, and what does it wait for? ---- */
 
 /* The access that its last exits had most often; of equals the latest. How often goes to *count. */
-static const struct touch *most_touched(const struct trace *trace, unsigned *count)
+static uint64_t most_touched(const struct trace *trace, unsigned *count)
 {
-	uint64_t first = trace->total > TRACE_RING ? trace->total - TRACE_RING : 0;
-	const struct touch *most = NULL;
+	uint64_t first = trace->total > TRACE_RING ? trace->total - TRACE_RING : 0, most = 0;
 
 	*count = 0;
 	for (uint64_t i = first; i < trace->total; i++) {
-		const struct touch *touch = trace_touched(trace, i);
+		uint64_t touch = trace->touched[i % TRACE_RING];
 		unsigned same = 0;
 
-		for (uint64_t j = first; touch && j < trace->total; j++) {
-			const struct touch *other = trace_touched(trace, j);
-
-			same += other && other->what == touch->what;
-		}
+		for (uint64_t j = first; touch && j < trace->total; j++)
+			same += trace->touched[j % TRACE_RING] == touch;
 		if (same > 0 && same >= *count) {
 			most = touch;
 			*count = same;
