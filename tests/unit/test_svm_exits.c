@@ -270,9 +270,9 @@ static void test_interrupted(void **unused)
 static void test_ports(void **unused)
 {
 	static const struct { uint64_t info1; const char *handler; struct pio_access want; } rows[] = {
-		{ 0x03f80010, "pio_plain", { .port = 0x3f8, .size = 1 } },
-		{ 0x0cf80041, "pio_plain", { .port = 0xcf8, .size = 4, .is_in = true } },
-		{ 0xffff0020, "pio_plain", { .port = 0xffff, .size = 2 } },
+		{ 0x03f80010, "out", { .port = 0x3f8, .size = 1 } },
+		{ 0x0cf80041, "in", { .port = 0xcf8, .size = 4, .is_in = true } },
+		{ 0xffff0020, "out", { .port = 0xffff, .size = 2 } },
 		{ 0x00e9109c, "pio", { .port = 0xe9, .size = 1, .is_string = true, .is_rep = true, .addr_size = 2, .seg = SEG_FS } },
 		{ 0x00e90225, "pio", { .port = 0xe9, .size = 2, .is_in = true, .is_string = true, .addr_size = 8, .seg = SEG_ES } },
 	};

@@ -117,10 +117,10 @@ static void test_ends(void **unused)
 static void test_ports(void **unused)
 {
 	static const struct { uint64_t qual; uint32_t info; const char *handler; struct pio_access want; } rows[] = {
-		{ 0x03f80000, 0, "pio_plain", { .port = 0x3f8, .size = 1 } },
-		{ 0x03f80008, 0, "pio_plain", { .port = 0x3f8, .size = 1, .is_in = true } },
-		{ 0xffff0041, 0, "pio_plain", { .port = 0xffff, .size = 2 } },	/* the port is an immediate: no matter */
-		{ 0x0cf8000b, 0, "pio_plain", { .port = 0xcf8, .size = 4, .is_in = true } },
+		{ 0x03f80000, 0, "out", { .port = 0x3f8, .size = 1 } },
+		{ 0x03f80008, 0, "in", { .port = 0x3f8, .size = 1, .is_in = true } },
+		{ 0xffff0041, 0, "out", { .port = 0xffff, .size = 2 } },	/* the port is an immediate: no matter */
+		{ 0x0cf8000b, 0, "in", { .port = 0xcf8, .size = 4, .is_in = true } },
 		/* table 28-9: address size in bits 9:7, segment in 17:15 */
 		{ 0x00e90010, 0x00018000, "pio", { .port = 0xe9, .size = 1, .is_string = true, .addr_size = 2, .seg = SEG_DS } },
 		{ 0x00e90031, 0x00010080, "pio", { .port = 0xe9, .size = 2, .is_string = true, .is_rep = true,

@@ -97,8 +97,9 @@ exit_fn exit_nmi_window, exit_turn_over;
 
 /* ---- Families that need decoded facts: a five-line adapter in vmx/exits.c or svm/exits.c calls them ---- */
 enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access);
-/* IN and OUT, the exit that guests make most: its facts are passed in registers, without a struct. */
-enum exit_result exit_pio_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool is_in);
+/* IN and OUT of one value, the exits that guests make most: their facts are passed in registers, without a struct. */
+enum exit_result exit_in(struct vcpu *vcpu, uint16_t port, unsigned size);
+enum exit_result exit_out(struct vcpu *vcpu, uint16_t port, unsigned size);
 enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access);
 enum exit_result exit_dr(struct vcpu *vcpu, const struct dr_access *access);
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault);

@@ -88,16 +88,22 @@ static enum exit_result pio_string(struct vcpu *vcpu, struct pio_access access)
 	return string_run(&run.op);
 }
 
-enum exit_result exit_pio_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool is_in)
+enum exit_result exit_out(struct vcpu *vcpu, uint16_t port, unsigned size)
 {
-	uint64_t *rax = &vcpu->gpr[GPR_RAX];
-	uint64_t  val = *rax;			/* the bus cuts it to size */
+	uint64_t val = vcpu->gpr[GPR_RAX];	/* the bus cuts it to size */
 
-	trace_touch(&vcpu->trace, is_in ? TOUCH_IN : TOUCH_OUT, port);
-	bus_access(&vcpu->vm->pio, port, size, !is_in, &val);
-	if (!is_in)
-		return EXIT_SKIP;
-	/* AL and AX keep the bits above them; EAX clears the upper half of RAX. */
+	trace_touch(&vcpu->trace, TOUCH_OUT, port);
+	bus_access(&vcpu->vm->pio, port, size, true, &val);
+	return EXIT_SKIP;
+}
+
+/* AL and AX keep the bits above them; EAX clears the upper half of RAX. */
+enum exit_result exit_in(struct vcpu *vcpu, uint16_t port, unsigned size)
+{
+	uint64_t *rax = &vcpu->gpr[GPR_RAX], val;
+
+	trace_touch(&vcpu->trace, TOUCH_IN, port);
+	bus_access(&vcpu->vm->pio, port, size, false, &val);
 	*rax = size == sizeof(uint32_t) ? val : (*rax & ~size_mask(size)) | val;
 	return EXIT_SKIP;
 }
@@ -106,5 +112,5 @@ enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access)
 {
 	if (access->is_string)
 		return pio_string(vcpu, *access);
-	return exit_pio_plain(vcpu, access->port, access->size, access->is_in);
+	return (access->is_in ? exit_in : exit_out)(vcpu, access->port, access->size);
 }

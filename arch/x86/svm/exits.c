@@ -117,8 +117,8 @@ static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
 	/* Every processor gives the next RIP here, also those without next-RIP save. */
 	vcpu->exit.insn_len = (uint32_t)(control->exitinfo2 - vcpu->exit.rip);
 	if (!(info1 & IOIO_STR))
-		return exit_pio_plain(vcpu, (uint16_t)field_get(info1, IOIO_PORT),
-				      (unsigned)field_get(info1, IOIO_SIZE), info1 & IOIO_TYPE_IN);
+		return (info1 & IOIO_TYPE_IN ? exit_in : exit_out)(vcpu, (uint16_t)field_get(info1, IOIO_PORT),
+								   (unsigned)field_get(info1, IOIO_SIZE));
 	svm_decode_ioio(info1, svm_features.has_decode_assists, &access);
 	return exit_pio(vcpu, &access);
 }

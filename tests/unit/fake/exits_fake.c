@@ -41,11 +41,18 @@ TOLD(npt, struct npt_fault, npt)
 TOLD(task_switch, struct task_switch, task)
 TOLD(exception, struct exc_info, exc)
 
-enum exit_result exit_pio_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool is_in)
+enum exit_result exit_in(struct vcpu *vcpu, uint16_t port, unsigned size)
 {
 	(void)vcpu;
-	exits_fake.pio = (struct pio_access){ .port = port, .size = (uint8_t)size, .is_in = is_in };
-	return note("pio_plain");
+	exits_fake.pio = (struct pio_access){ .port = port, .size = (uint8_t)size, .is_in = true };
+	return note("in");
+}
+
+enum exit_result exit_out(struct vcpu *vcpu, uint16_t port, unsigned size)
+{
+	(void)vcpu;
+	exits_fake.pio = (struct pio_access){ .port = port, .size = (uint8_t)size };
+	return note("out");
 }
 
 enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector)
