@@ -22,6 +22,7 @@ void bus_init(struct bus *bus, const char *name)
 	memset(bus, 0, sizeof(*bus));
 	bus->name = name;
 	bus->unclaimed_last = UINT64_MAX;
+	bus->last = bus->ranges;
 }
 
 static bool ranges_overlap(const struct bus_range *a, const struct bus_range *b)
@@ -46,7 +47,7 @@ int bus_add(struct bus *bus, const struct bus_range *range)
 	memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->count - at) * sizeof(bus->ranges[0]));
 	bus->ranges[at] = *range;
 	bus->count++;
-	bus->last = 0;
+	bus->last = bus->ranges;
 	return 0;
 }
 
@@ -74,7 +75,7 @@ static const struct bus_range *bus_search(struct bus *bus, uint64_t addr)
 		const struct bus_range *range = &bus->ranges[middle];
 
 		if (addr - range->start < range->length) {
-			bus->last = middle;
+			bus->last = range;
 			return range;
 		}
 		if (addr < range->start)
@@ -87,7 +88,7 @@ static const struct bus_range *bus_search(struct bus *bus, uint64_t addr)
 
 const struct bus_range *bus_find(struct bus *bus, uint64_t addr)
 {
-	const struct bus_range *range = &bus->ranges[bus->last];
+	const struct bus_range *range = bus->last;
 
 	/* An empty slot has length 0 and matches nothing: no test for an empty bus. */
 	if (addr - range->start < range->length)
@@ -147,7 +148,7 @@ static bool bus_access_slow(struct bus *bus, uint64_t addr, unsigned size, bool 
 /* The quick path is one range deep: guests poll and print in runs. */
 bool bus_access(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
 {
-	const struct bus_range *range = &bus->ranges[bus->last];
+	const struct bus_range *range = bus->last;
 	uint64_t offset = addr - range->start;
 
 	/* BUS_SIZE_n has the value n, so the size of the access is its bit in `sizes`. */

@@ -35,7 +35,7 @@ struct bus {
 	const char       *name;
 	struct bus_range  ranges[BUS_RANGES_MAX];	/* sorted by start */
 	size_t            count;
-	size_t            last;		/* the range hit last: guests poll and print in runs */
+	const struct bus_range *last;	/* the range hit last: guests poll and print in runs */
 	uint64_t          unclaimed;	/* accesses nobody answered */
 	uint64_t          unclaimed_last; /* last such address, to log a run of them once */
 };
