@@ -129,7 +129,7 @@ void device_access(struct vcpu *vcpu, gpa_t addr, unsigned size, bool is_write, 
 	else if (is_write)
 		lapic_mmio_write(lapic, addr.raw % PAGE_SIZE, size, *val);
 	else
-		*val = lapic_mmio_read(lapic, addr.raw % PAGE_SIZE, size);
+		*val = lapic_mmio_read(lapic, addr.raw % PAGE_SIZE, size) & size_mask(size);
 }
 
 /* The largest power of two that is no more than len. */

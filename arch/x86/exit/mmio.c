@@ -149,8 +149,7 @@ static enum exit_result emulate(struct mmio *mmio)
  */
 static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
 {
-	uint64_t offset = addr.raw % PAGE_SIZE, mask = size_mask(insn->size);
-	uint64_t linear = (uint64_t)insn->disp, val;
+	uint64_t offset = addr.raw % PAGE_SIZE, linear = (uint64_t)insn->disp, val;
 
 	if (insn->base >= 0)
 		linear += vcpu->gpr[insn->base];
@@ -159,12 +158,12 @@ static bool plain_mov(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bo
 	if (linear % PAGE_SIZE != offset || offset + insn->size > PAGE_SIZE ||
 	    is_write != insn->is_store)
 		return false;
-	val = (insn->src == SRC_IMM ? insn->imm : vcpu->gpr[insn->reg]) & mask;
+	val = insn->src == SRC_IMM ? insn->imm : vcpu->gpr[insn->reg];	/* cut to size behind this, as what is read */
 	device_access(vcpu, addr, insn->size, is_write, &val);
 	if (!is_write && insn->size >= sizeof(uint32_t))
-		vcpu->gpr[insn->reg] = val & mask;	/* 32 bits clear the upper half */
+		vcpu->gpr[insn->reg] = val;		/* 32 bits clear the upper half */
 	else if (!is_write)
-		vcpu->gpr[insn->reg] = (vcpu->gpr[insn->reg] & ~mask) | (val & mask);
+		vcpu->gpr[insn->reg] = (vcpu->gpr[insn->reg] & ~size_mask(insn->size)) | val;
 	return true;
 }
 
@@ -178,21 +177,25 @@ static enum exit_result general_form(struct vcpu *vcpu, const struct insn *insn,
 	return emulate(&mmio);
 }
 
+/*
+ * Bytes that the decoder does not know may be an instruction newer than it: at a hole that instruction
+ * reads ones, too. If they are no instruction at all, the processor raises #UD when it executes them again.
+ */
+static enum exit_result no_instruction(struct vcpu *vcpu, enum fetch_result fetched, gpa_t addr, bool is_write)
+{
+	if (fetched == FETCH_UNDEFINED && !is_write && mmio_is_hole(vcpu->vm, addr))
+		return mmio_unknown(vcpu, NULL, addr, is_write);
+	return fetch_failed(vcpu, fetched, "no instruction can be read for the access to", addr.raw);
+}
+
 enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 {
 	const struct insn *insn;
 	enum fetch_result  fetched = fetch_insn(vcpu, &insn);
 
 	trace_touch(&vcpu->trace, is_write ? TOUCH_STORE : TOUCH_LOAD, addr.raw);
-	/*
-	 * Bytes that the decoder does not know may be an instruction newer than it: at a hole that
-	 * instruction reads ones, too. If they are no instruction at all, the processor raises #UD when it
-	 * executes them again.
-	 */
-	if (fetched == FETCH_UNDEFINED && !is_write && mmio_is_hole(vcpu->vm, addr))
-		return mmio_unknown(vcpu, NULL, addr, is_write);
 	if (fetched != FETCH_OK)
-		return fetch_failed(vcpu, fetched, "no instruction can be read for the access to", addr.raw);
+		return no_instruction(vcpu, fetched, addr, is_write);
 	vcpu->exit.insn_len = insn->len;
 	if (insn->is_plain_mov && plain_mov(vcpu, insn, addr, is_write))
 		return EXIT_SKIP;
