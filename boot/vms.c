@@ -92,7 +92,7 @@ static void seen_file(void *ctx, const char *file_name)
 	names->count++;
 }
 
-/* Its length, or 0 when there is no such file to load. */
+/* The length of a file that is to be loaded, or 0 when there is none. */
 static uint64_t check_file(struct vms *vms, const char *conf, const char *key,
 			   const struct config_file *file)
 {

@@ -25,7 +25,7 @@
 #define PAPER			0x00000000U
 #define LEFT_PIXEL		0x8000U	/* of a row of the font */
 
-/* Where we are in an ANSI escape sequence, all of which are swallowed. */
+/* The position within an ANSI escape sequence. Sequences are not obeyed and not shown. */
 enum escape { TEXT, AFTER_ESC, IN_CSI };
 
 /* Red, green, blue: amber for us, grey for who has the terminal, light blue for the others. */
@@ -103,7 +103,7 @@ static void clear(void)
 	}
 }
 
-/* The firmware's text is still there: black first, then the grids are true. */
+/* Paint the screen black, because the firmware's text is still on it and the grids do not know of it. */
 static void wipe(const struct handoff_framebuffer *fb)
 {
 	for (uint32_t y = 0; y < fb->height; y++) {

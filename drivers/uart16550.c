@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Driver for the machine's COM1, a 16550 (National Semiconductor PC16550D datasheet). Bytes to send wait in
- * a ring that the "transmitter empty" interrupt empties, 16 at a time; nobody waits for the wire, which at
- * 115200 baud takes 87 microseconds a byte. Before serial_enable_interrupts, bytes are sent by polling:
- * whatever goes wrong then, the text is out.
+ * Driver for the machine's COM1, a 16550 (National Semiconductor PC16550D data sheet). Bytes to send wait in
+ * a ring that the "transmitter empty" interrupt empties, 16 at a time; no caller waits for the serial line, which at
+ * 115200 baud takes 87 microseconds a byte. Before serial_enable_interrupts bytes are sent by polling, so that
+ * the text is out before anything else can go wrong.
  *
  * The ring begins small, in the image, and is replaced by a large one when interrupts go on (by then pages
  * can be had). Runs with interrupts off throughout; the interrupt handler is the only other party.
@@ -104,7 +104,7 @@ static bool wait_for(uint64_t status)
 		cpu_pause();
 	}
 	port.answer_len = 0;
-	port.tail = port.head;		/* broken: drop what waits rather than wait again and again */
+	port.tail = port.head;		/* the port does not send: drop what waits, or each line would wait as long */
 	return false;
 }
 
@@ -113,7 +113,7 @@ static size_t arrived(void)
 	return port.input_head - port.input_tail;
 }
 
-/* Nothing is read that has no place: a full FIFO and RTS make the other side wait, or an emulator. */
+/* While our ring is full bytes stay in the FIFO, and RTS tells the other side, or the emulator, to wait. */
 static void receive(void)
 {
 	while (arrived() < INPUT_RING && inb(UART_LSR) & LSR_DATA)
@@ -175,10 +175,10 @@ void serial_enable_interrupts(void)
 	host_ioapic_route(COM1_IRQ, VECTOR_SERIAL);
 	port.has_interrupts = true;
 	outb(UART_IER, IER_RECEIVED | IER_EMPTY);
-	receive();		/* what came before would raise no new edge */
+	receive();		/* bytes that came before the interrupt was enabled raise no edge */
 }
 
-/* The line is edge-triggered: until IIR says "none", or no further edge will come. */
+/* The line is edge-triggered: serve until IIR says "none", or it stays high and no further edge comes. */
 void serial_interrupt(uint8_t vector)
 {
 	size_t before = waiting();
@@ -221,7 +221,7 @@ size_t serial_write(const uint8_t *data, size_t len)
 void serial_answer(const uint8_t *data, size_t len)
 {
 	if (!port.is_present || len > ANSWERS - port.answer_len)
-		return;		/* nobody who waits for answers has so many questions open */
+		return;		/* a sender that waits for its answers never has so many questions open */
 	for (size_t i = 0; i < len; i++)
 		port.answers[port.answer_len++] = data[i];
 	kick();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The hypervisor's terminal: serial port and frame buffer for output, serial port for input, shared between
+ * The hypervisor's terminal: serial port and framebuffer for output, serial port for input, shared between
  * our log and the guests. One VM at most is attached: its output goes out raw and it gets the input. The
  * output of other VMs is kept until a line is complete, and printed as "[name] line".
  */

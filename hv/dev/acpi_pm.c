@@ -120,7 +120,7 @@ void acpi_pm_reset(struct acpi_pm *pm)
 	pm_refresh(pm);
 }
 
-/* Times that lie ahead of the clock would report changes that did not happen yet. */
+/* A loaded state may hold a time ahead of the clock, which would report changes that have not happened yet. */
 void acpi_pm_after_load(void *dev)
 {
 	struct acpi_pm *pm = dev;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who gets an interrupt message, and what each delivery mode does to him; see apic_bus.h. One table from
- * delivery mode to action serves the ICR and the I/O APIC. Modes without a row (SMI, ExtINT, reserved ones)
- * reach nobody: there is no system-management mode here, and the 8259 has a wire of its own (hv/dev/lapic.h).
+ * Which processors an interrupt message reaches, and what each delivery mode does to them; see apic_bus.h.
+ * One table from delivery mode to action serves the ICR and the I/O APIC. Modes without a row (SMI, ExtINT,
+ * reserved ones) reach nobody: there is no system-management mode here, and the 8259 has a wire of its own
+ * (hv/dev/lapic.h).
  */
 #include "hv/dev/apic_bus.h"
 
@@ -17,7 +18,7 @@
 #define VECTOR_MIN	16U		/* below: an error to the receiver, who does not accept it */
 
 struct message {
-	const struct lapic *from;	/* NULL: not a processor */
+	const struct lapic *from;	/* NULL: the sender is no processor */
 	enum icr_shorthand      shorthand;
 	uint32_t            dest;
 	bool                is_broadcast, is_logical, is_level;

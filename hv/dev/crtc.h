@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The registers of a text screen's CRT controller (Motorola 6845 as VGA has it), of which kernels use the cursor's
- * position: course kernels keep it nowhere else, and one that reads ones writes beyond the screen. There is no screen.
+ * The registers of a text screen's CRT controller (Motorola 6845 as VGA has it). There is no screen, but
+ * kernels use the cursor's position: course kernels keep it in these registers only, and a kernel that read
+ * all ones there would write beyond the screen.
  *
  *   3d4 index   3d5 data: registers 0 to 18h read back what was written; the others read ones
  */

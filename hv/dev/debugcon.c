@@ -22,7 +22,7 @@ static void console_put(void *opaque, uint64_t offset, unsigned size, uint64_t v
 
 	(void)offset;
 	(void)size;
-	/* The port has no way to say "wait": a byte nobody takes is lost. */
+	/* The port cannot tell the guest to wait: a byte that the back end does not take is lost. */
 	if (dev->out.write)
 		dev->out.write(dev->out.ctx, &byte, sizeof(byte));
 }

@@ -29,7 +29,10 @@ static bool ioapic_send(struct ioapic *ioapic, unsigned pin)
 	return ioapic->deliver(ioapic->ctx, &msg);
 }
 
-/* Fixed and lowest priority only: the other modes are edges whatever the entry says (data sheet, 3.2.4). */
+/*
+ * Only in the modes fixed and lowest priority: other modes are edge-triggered whatever the entry says (data
+ * sheet, 3.2.4).
+ */
 static bool is_level(uint64_t entry)
 {
 	return (entry & REDIR_LEVEL) && field_get(entry, REDIR_MODE) <= APIC_LOWEST;
@@ -42,7 +45,7 @@ static void ioapic_service(struct ioapic *ioapic, unsigned pin)
 
 	if (!is_level(entry) || (entry & (REDIR_MASKED | REDIR_REMOTE_IRR)) || !(ioapic->s.lines >> pin & 1))
 		return;
-	/* Set first: the delivery may lead back here. */
+	/* Set before the delivery, which may call this function again. */
 	ioapic->s.redir[pin] |= REDIR_REMOTE_IRR;
 	if (!ioapic_send(ioapic, pin))
 		ioapic->s.redir[pin] &= ~REDIR_REMOTE_IRR;

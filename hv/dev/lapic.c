@@ -78,7 +78,10 @@ static int set_highest(const uint32_t *set, uint32_t words)
 
 /* ---- Requested, served, ended ---- */
 
-/* The class below or at which nothing interrupts: the task's or that of the vector in service. */
+/*
+ * The class of the processor priority: vectors of this class and below wait. The higher of the task's and that of the
+ * vector in service.
+ */
 static unsigned served_class(const struct lapic *lapic)
 {
 	int served = set_highest(lapic->s.isr, lapic->isr_words);
@@ -270,7 +273,7 @@ bool lapic_base_write(struct lapic *lapic, uint64_t value)
 	lapic->s.base_msr = (lapic->s.base_msr & (APIC_BASE_PAGE | APIC_BASE_BSP)) | mode;
 	lapic->s.icr = 0;
 	lapic->s.ldr = mode & APIC_BASE_X2APIC ? x2apic_ldr(lapic->id) : 0;
-	lapic->env->kick(lapic->ctx);	/* the 8259's way to the processor may have changed */
+	lapic->env->kick(lapic->ctx);	/* whether the 8259 reaches the processor may have changed */
 	return true;
 }
 

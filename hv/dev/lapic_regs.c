@@ -261,7 +261,7 @@ static const struct reg regs[APIC_REGS] = {
 	[APIC_SELF_IPI] = { W_X2APIC, BITS_TPR, NULL, write_self_ipi },
 };
 
-/* No register holds a bit that the guest could not have written. */
+/* Make a loaded state safe: clear bits that the guest could not have written. */
 void lapic_regs_after_load(struct lapic *lapic)
 {
 	struct lapic_state *s = &lapic->s;
@@ -279,7 +279,7 @@ void lapic_regs_after_load(struct lapic *lapic)
 		}
 }
 
-/* A row of the table for any number; whether it is that of the register is the caller's question. */
+/* The row of the table for a register number; its caller checks whether the row is that register's. */
 static unsigned register_of(uint64_t number)
 {
 	return (unsigned)index_nospec(number, APIC_REGS);
@@ -349,7 +349,7 @@ void lapic_mmio_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 	struct lapic *lapic = dev;
 	uint64_t index = register_of(offset >> MMIO_SHIFT);
 
-	/* Anything but an aligned doubleword is undefined for the chip and nothing for us. */
+	/* Accesses that are not an aligned doubleword are undefined in the manual; here they do nothing. */
 	if (!has_page(lapic) || size != sizeof(uint32_t) || (offset & MMIO_IN_REG))
 		return;
 	if (offset >> MMIO_SHIFT >= APIC_REGS || !(regs[index].access & (READABLE_XAPIC | WRITABLE_XAPIC)))

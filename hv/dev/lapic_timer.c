@@ -41,8 +41,8 @@ static uint64_t timer_period(const struct lapic *lapic)
 }
 
 /*
- * One-shot or periodic, from timer_start. While its interrupt is masked nobody notices when it fires, so it does not: a
- * periodic one would cost the host's time for ever, for nothing.
+ * Arm the host's timer for a one-shot or periodic count. Not while its interrupt is masked: nobody would notice, and a
+ * periodic count would cost the host's time for ever.
  */
 static void arm_count(struct lapic *lapic)
 {
@@ -55,7 +55,7 @@ static void arm_count(struct lapic *lapic)
 			     lapic->s.timer_start + counts_to_time(lapic, lapic->s.timer_initial));
 }
 
-/* Whole periods are over, and the phase stays. */
+/* Move the start on by the whole periods that are over: the phase stays. */
 static void skip_periods(struct lapic *lapic)
 {
 	uint64_t period = timer_period(lapic);
@@ -72,7 +72,7 @@ static void lapic_timer_fire(void *ctx)
 	if (is_mode(lapic, LVT_DEADLINE)) {
 		lapic->s.tsc_deadline = 0;
 	} else if (is_mode(lapic, LVT_PERIODIC)) {
-		skip_periods(lapic);	/* those that went by unseen are one interrupt */
+		skip_periods(lapic);	/* periods that the VM missed become one interrupt */
 		arm_count(lapic);
 	} else {
 		lapic->s.timer_counts = false;
@@ -93,7 +93,10 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
 	return (uint32_t)(counts < initial ? initial - counts : 0);
 }
 
-/* A one-shot that has run out is over, whether its interrupt was masked or is only late: it must not count on otherwise. */
+/*
+ * A one-shot count that has run out has ended, also when its interrupt was masked or comes late: a change
+ * of the mode or divisor must not let it count on.
+ */
 static void settle(struct lapic *lapic)
 {
 	if (lapic->s.timer_counts && !lapic_timer_current(lapic))
@@ -130,7 +133,7 @@ void lapic_timer_set_lvt(struct lapic *lapic, uint32_t lvt)
 
 	settle(lapic);
 	if (old & LVT_MASKED)
-		skip_periods(lapic);	/* nobody is told of those that went by under the mask */
+		skip_periods(lapic);	/* periods that ended while the interrupt was masked cause none */
 	lapic->s.lvt[LVT_TIMER] = lvt;
 	if (changed & LVT_DEADLINE)
 		lapic_timer_reset(lapic);	/* into or out of TSC-deadline mode: disarmed */
@@ -139,8 +142,8 @@ void lapic_timer_set_lvt(struct lapic *lapic, uint32_t lvt)
 }
 
 /*
- * A deadline that has passed fires here and now, before the guest's next instruction. It is armed though its interrupt be
- * masked: its MSR reads 0 from then on, and the guest pays an exit for each.
+ * A deadline that has passed fires at once, before the guest's next instruction. A deadline is armed even while its
+ * interrupt is masked, because its MSR must read 0 once it has passed.
  */
 static void arm_deadline(struct lapic *lapic)
 {

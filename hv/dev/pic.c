@@ -77,7 +77,7 @@ static int chip_request(const struct pic_chip *chip)
 	if (pin < 0 || chip->init_step)
 		return -1;
 	if (chip->special_mask)
-		blocking &= (uint8_t)~chip->imr;	/* a masked level in service blocks nobody */
+		blocking &= (uint8_t)~chip->imr;	/* special mask mode: a masked level in service blocks no other */
 	if (chip->special_fully_nested && !chip->is_slave)
 		blocking &= (uint8_t)~pin_bit(CASCADE_PIN);	/* the slave may interrupt itself */
 	served = chip_first(chip, blocking);
@@ -228,7 +228,7 @@ static void chip_ocw2(struct pic_chip *chip, uint8_t value)
 	}
 	if (!is_specific) {
 		if (chip->special_mask)
-			candidates &= (uint8_t)~chip->imr;	/* masked ones are ended by name only */
+			candidates &= (uint8_t)~chip->imr;	/* a masked level is ended by a specific EOI only */
 		pin = chip_first(chip, candidates);
 		if (pin < 0)
 			return;
@@ -270,7 +270,7 @@ static void chip_write(struct pic *pic, struct pic_chip *chip, uint64_t offset, 
 		if (chip->init_step)
 			chip_init_next(chip, value);
 		else if (chip->imr == value)
-			return;		/* the mask it has: nothing changes behind it */
+			return;		/* the mask stays the same: no request appears or goes away */
 		else
 			chip->imr = value;
 	} else if (value & ICW1) {
@@ -386,7 +386,7 @@ void pic_after_load(void *dev)
 	for (unsigned i = 0; i < 2; i++)
 		chip_after_load(&pic->s.chip[i], i);
 	pic_update(pic);
-	irq_set(&pic->output, pic->is_high);	/* whoever held the last level was loaded too */
+	irq_set(&pic->output, pic->is_high);	/* the receiver of the line was loaded as well: tell it the level again */
 }
 
 void pic_init(struct pic *pic, const struct irq_line *output)

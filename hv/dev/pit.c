@@ -54,7 +54,7 @@ static void pit_fire(void *ctx)
 	struct pit_counter *counter = &pit->s.counter[0];
 	uint64_t now = vm_clock_now(pit->clock);
 
-	irq_lower(&pit->irq);	/* whatever was missed since the last one is this one */
+	irq_lower(&pit->irq);	/* ticks that were missed since the last interrupt become this one */
 	irq_raise(&pit->irq);
 	pit_counter_sync(counter, now);
 	pit_arm(pit, now);

@@ -205,7 +205,7 @@ static uint64_t second_to_time(const struct rtc *rtc, int64_t seconds)
 	return rtc->s.base_time + mul_div64((uint64_t)(seconds - rtc->s.base_seconds), time_hz(), 1);
 }
 
-/* The next event somebody enabled. While IRQF is up nothing new can interrupt: no timer until C is read. */
+/* Arm the timer for the next enabled event. While IRQF is set nothing can interrupt anew: no timer until C is read. */
 static void rtc_arm(struct rtc *rtc)
 {
 	uint8_t enabled = rtc->s.bytes[REG_B];
@@ -360,7 +360,7 @@ void rtc_reset(struct rtc *rtc)
 	rtc_refresh(rtc, vm_clock_now(rtc->clock));
 }
 
-/* Seconds are added to and subtracted from: keep them in the calendar, and nothing seen before it happened. */
+/* Make a loaded state safe: seconds within the calendar, so that sums do not wrap, and no event ahead of the clock. */
 void rtc_after_load(void *dev)
 {
 	struct rtc *rtc = dev;

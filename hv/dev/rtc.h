@@ -6,9 +6,8 @@
  *   70  index (bit 7, the NMI mask, is kept elsewhere: ignored)      71  data
  *   00..09 time, alarm and date    0a..0d registers A to D    32 century    rest: memory, sizes as PC firmware fills it
  *
- * The time is the host's at creation plus what the VM's clock counted since; a guest that sets it moves its own
- * offset only.
- * Interrupts (IRQ 8): update-ended, alarm, periodic; flags are computed when somebody looks.
+ * The time is the host's at creation plus what the VM's clock counted since. A guest that sets it changes its own time
+ * only. Interrupts (IRQ 8): update-ended, alarm, periodic. Flags are computed when they are read or when a timer fires.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -81,7 +81,10 @@ static uint8_t uart_source(const struct uart16550 *uart)
 	if ((uart->s.ier & IER_RLSI) && (uart->s.lsr & LSR_OE))
 		return IIR_RLSI;
 	if ((uart->s.ier & IER_RDI) && uart->s.rx.count) {
-		/* Below the trigger level the character time-out would come four characters later: now. */
+		/*
+		 * Below the trigger level a chip waits for four character times before it interrupts; here
+		 * it does so at once.
+		 */
 		if (uart->s.fcr & FCR_ENABLE && uart->s.rx.count < triggers[uart->s.fcr >> FCR_TRIGGER_SHIFT])
 			return IIR_TIMEOUT;
 		return IIR_RDI;
@@ -202,7 +205,7 @@ static void fifo_clear_rx(struct uart16550 *uart)
 	uart->s.lsr &= (uint8_t)~LSR_DR;
 }
 
-/* Bytes the driver gave up before they could leave. */
+/* Drop the bytes that are in the transmit FIFO: the driver has reset it. */
 static void fifo_clear_tx(struct uart16550 *uart)
 {
 	uart->s.tx.count = 0;

@@ -74,7 +74,7 @@ static uint8_t step_in(struct virtio_blk *blk, struct vq *vq)
 	if (!to)
 		return VIRTIO_BLK_S_IOERR;
 	if (block->read(block, blk->s.op.offset, to, len)) {
-		memset(to, 0, len);	/* it counts as written, so it has to be */
+		memset(to, 0, len);	/* reported as written: the driver must not see what was there before */
 		return VIRTIO_BLK_S_IOERR;
 	}
 	return end_piece(&blk->s.op, len);
@@ -208,7 +208,7 @@ static uint8_t step(struct virtio_blk *blk, struct vq *vq)
 	return status;
 }
 
-/* Put the status where it belongs: into the last byte the device may write. */
+/* Write the status into the last byte of what the device may write. */
 static void finish(struct virtio_blk *blk, struct vq *vq, uint8_t status)
 {
 	struct vq_req *req = &blk->s.req;
@@ -258,7 +258,7 @@ static uint64_t blk_config_read(struct virtio_dev *dev, uint64_t offset, unsigne
 	return val;
 }
 
-/* Could this be where a request got to? Everything that step() relies on. */
+/* Could a request have come to this point? Checks everything that step() relies on, after a state was loaded. */
 static bool is_op_sane(const struct virtio_blk *blk)
 {
 	const struct virtio_blk_op *op = &blk->s.op;

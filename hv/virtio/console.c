@@ -2,13 +2,14 @@
 /*
  * The virtio console: bytes between two rings and a struct char_back. Contract in console.h.
  *
- * Back pressure. A request whose bytes the back took only in part is held, with the cursor behind
- * what was taken, until the back has room. Bytes go through a small buffer of ours, so that the
- * back sees each of them once, whatever the driver does meanwhile.
+ * Back pressure. A request whose bytes the back took only in part is held, with the cursor behind what was
+ * taken, until the back has room. Bytes go through a small buffer of ours, so that the back sees each of
+ * them once, whatever the driver does meanwhile.
  *
- * Input waits at the back until the driver has sent something. Linux' driver puts its receive buffers out before its
- * console exists and throws away what comes in between (in_intr in drivers/char/virtio_console.c): what was piped in, or
- * typed ahead, would be lost. Whoever sends has a console.
+ * Input waits at the back until the driver has sent something. Linux' driver puts its receive buffers out
+ * before its console exists and throws away what comes in between (in_intr in
+ * drivers/char/virtio_console.c): what was piped in, or typed ahead, would be lost. Whoever sends has a
+ * console.
  */
 #include "hv/virtio/console.h"
 
@@ -19,8 +20,8 @@
 #define TX_BYTES	256U
 
 /*
- * What a byte of output costs, in bytes moved: the back formats lines, stores and draws them. The end of a line costs it
- * most. A round sends a few KiB.
+ * What a byte of output costs, in bytes moved: the back formats lines, stores and draws them. The end of a
+ * line costs it most. A round sends a few KiB.
  */
 #define TX_BYTE_COST	32U
 #define TX_LINE_COST	4096U
@@ -80,8 +81,9 @@ static void front_writable(void *ctx)
 /* ---- Back to driver ---------------------------------------------------- */
 
 /*
- * Linux' driver does not read the size when it starts, but at a configuration change, and forgets that one while its
- * console is being made. A line that is typed proves that somebody is there: the news go before it.
+ * Linux' driver does not read the window's size when it starts, only after a configuration interrupt, and
+ * it ignores that interrupt until its console exists. When a line is typed the console exists: the
+ * interrupt is sent once more, before the line.
  */
 static void tell_size_again(struct virtio_console *con, const uint8_t *data, size_t len)
 {
@@ -106,7 +108,10 @@ static size_t receive(struct virtio_console *con, const uint8_t *data, size_t le
 	return done;
 }
 
-/* Outside of the VM's turn nothing is taken, but the turn is asked for when there are buffers. */
+/*
+ * Bytes are taken in the VM's turn only. At other times nothing is taken; when there are buffers, a turn is
+ * asked for.
+ */
 static size_t front_input(void *ctx, const uint8_t *data, size_t len)
 {
 	struct virtio_console *con = ctx;
@@ -123,9 +128,10 @@ static size_t front_input(void *ctx, const uint8_t *data, size_t len)
 }
 
 /*
- * The driver added receive buffers, or the back has input: have the back give what it kept. When buffers are left
- * afterwards, the back has no more; it comes by itself when it has (front_input). When none are left, the driver
- * kicks, unless it had added some before it was asked to.
+ * The driver has added receive buffers, or the back has input: let the back hand over what it kept. If
+ * buffers are left then, the back has nothing more, and calls front_input when it has. If no buffers are
+ * left, the driver is asked to kick when it adds some; buffers that it added before it was asked are
+ * noticed here.
  */
 static void fill_receive_buffers(struct virtio_console *con)
 {

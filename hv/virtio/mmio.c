@@ -93,8 +93,8 @@ static void mmio_config_changed(void *ctx)
 	struct virtio_mmio *mmio = ctx;
 
 	/*
-	 * New contents before the new generation: who read halves of both sees the generation
-	 * change, or the interrupt.
+	 * The new contents are stored before the new generation: a driver that has read a mixture of old
+	 * and new contents sees that the generation changed, or gets the interrupt.
 	 */
 	mmio_publish(mmio, VIRTIO_MMIO_CONFIG, config_end(mmio));
 	mmio->s.generation++;
@@ -273,7 +273,7 @@ static void set_queue_notify(struct virtio_mmio *mmio, uint32_t val)
 
 static uint32_t get_status(const struct virtio_mmio *mmio) { return mmio->s.status; }
 
-/* A reset changes everything, and the driver writes this register five times in its life. */
+/* All words are published, because a reset may change each of them. Drivers write this register rarely. */
 static void set_status(struct virtio_mmio *mmio, uint32_t val)
 {
 	virtio_status_write(mmio, val);

@@ -184,7 +184,7 @@ static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint
 
 	if (__builtin_expect(!table->map, 0))
 		return gpm_read(vq->gpm, gpa_add(table->addr, offset), to, sizeof(*to));
-	/* The builtin: -ffreestanding makes the other a call. Indirect tables may be unaligned. */
+	/* The builtin, because with -ffreestanding memcpy would be a call. Indirect tables may be unaligned. */
 	__builtin_memcpy(to, table->map + offset, sizeof(*to));
 	compiler_barrier();
 	return true;
@@ -263,7 +263,7 @@ bool vq_begin(struct vq *vq)
 		return false;
 	if (!load_avail(vq, RING_IDX, &avail_idx))
 		return mark_broken(vq);
-	/* More entries than the ring has: a lie that would send us around it for 65,535. */
+	/* The driver claims more entries than the ring has: without this check we would serve up to 65,535 of them. */
 	if ((uint16_t)(avail_idx - vq->s.last_avail) > vq->s.size)
 		return mark_broken(vq);
 	vq->s.avail_idx = avail_idx;

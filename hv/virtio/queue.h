@@ -8,10 +8,11 @@
  * summed in 64 bits. A malformed ring sets is_broken, tells the device through on_broken, and nothing else
  * happens. Addresses and size freeze when the queue is made ready.
  *
- * Work is bounded, whatever the ring says. vq_begin looks at avail->idx once and grants a budget; vq_pop gives
- * only what was there at that look, at most `size` requests. Everything that takes time is charged to the budget in bytes
- * moved: requests, descriptors, data, guest memory that had to be zeroed first. Who serves the queue stops when
- * the budget is used up and goes on later, in its VM's own turn (virtio_serve in virtio.h).
+ * Work is bounded, whatever the ring says. vq_begin looks at avail->idx once and grants a budget; vq_pop
+ * gives only what was there at that look, at most `size` requests. Everything that takes time is charged to
+ * the budget in bytes moved: requests, descriptors, data, guest memory that had to be zeroed first. Who
+ * serves the queue stops when the budget is used up and goes on later, in its VM's own turn (virtio_serve
+ * in virtio.h).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -79,7 +80,10 @@ void vq_after_load(void *vq);
 /* A request that was loaded: is it one that vq_pop could have given, cursors included? Sums are computed anew. */
 __attribute__((warn_unused_result)) bool vq_req_is_sane(const struct vq *vq, struct vq_req *req);
 
-/* A round begins: a look at avail->idx, a fresh budget. False: nothing to do. A kick for nothing needs no more than this. */
+/*
+ * Begin a round: look at avail->idx, grant a fresh budget. False: no request is waiting, nothing else is to
+ * be called.
+ */
 bool   vq_begin(struct vq *vq);
 bool   vq_pop(struct vq *vq, struct vq_req *req);		/* validated copy; false if empty or broken */
 static inline void vq_charge(struct vq *vq, uint64_t bytes) { vq->budget -= (int64_t)bytes; }

@@ -111,7 +111,10 @@ void virtio_status_write(struct virtio_mmio *mmio, uint32_t val)
 
 /* ---- Saved and loaded -------------------------------------------------- */
 
-/* What was negotiated is offered, and a broken queue or device is not served: whatever was loaded. */
+/*
+ * Make a loaded state safe: only features that are offered count as accepted, a broken queue or device is
+ * not served.
+ */
 void virtio_status_after_load(struct virtio_mmio *mmio)
 {
 	struct virtio_dev *dev = mmio->dev;

@@ -38,7 +38,7 @@ struct virtio_ops {
 };
 
 struct virtio_dev_state {
-	uint64_t     accepted;		/* what the driver took; fixed by FEATURES_OK */
+	uint64_t     accepted;		/* feature bits that the driver accepted; fixed by FEATURES_OK */
 	bool         is_live;		/* DRIVER_OK and not failed: queues may be served (the transport says) */
 };
 

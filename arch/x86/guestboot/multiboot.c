@@ -7,7 +7,7 @@
  * First the image is read into a list of pieces, each checked against the file and the memory map, then
  * placed: kernel at its addresses, modules page-aligned behind it, the information (multiboot_info.c) low or,
  * when the kernel itself lies there, behind the modules. There is no display: a kernel that requires
- * a linear frame buffer is refused, a wish for text mode is ignored.
+ * a linear framebuffer is refused, a wish for text mode is ignored.
  */
 #include "arch/x86/guestboot/multiboot.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine's I/O APICs: found in the MADT, all pins masked, single interrupts routed to this processor.
- * Intel 82093AA datasheet; ACPI specification, 5.2.12 "Multiple APIC Description Table".
+ * Intel 82093AA data sheet; ACPI specification, 5.2.12 "Multiple APIC Description Table".
  *
  * ACPI tables come from firmware: lengths are checked and an address is followed only where the direct map
  * reaches. Whatever looks wrong means "no ACPI", and then there is one I/O APIC at the usual place.
