@@ -126,3 +126,5 @@ UNIT_vcpu := hv/vcpu.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) a
              $(INSN_FAKE) $(LAPIC) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \
                     tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)
+UNIT_host_ioapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c
+UNIT_tsc := hv/timer.c hv/dev/calendar.c tests/unit/fake/log_fake.c $(INSN_FAKE)
