@@ -130,3 +130,4 @@ UNIT_host_ioapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c
 UNIT_tsc := hv/timer.c hv/dev/calendar.c tests/unit/fake/log_fake.c $(INSN_FAKE)
 UNIT_host_lapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c hv/timer.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_trap := arch/x86/host/trap.c hv/lib/format.c tests/unit/fake/panic_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
+UNIT_host_cpu := arch/x86/host/cpu.c hv/lib/format.c tests/unit/fake/text_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)

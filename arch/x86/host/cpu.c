@@ -252,7 +252,7 @@ static const char *find_difference(struct cpu_features *own)
 
 const char *cpu_join(void)
 {
-	static char text[64];
+	static char text[128];
 	struct cpu_features own;
 	const char *name;
 
