@@ -47,6 +47,8 @@ struct vcpu {
 	bool         irq_check;		/* an event may be waiting: virt->deliver looks before the next entry */
 	struct lapic lapic;
 
+	uint8_t      msr_guesses[64];	/* exit/msr.c: rows of the policy that were found, by the low bits of the MSR */
+
 	/* MSRs we keep for the guest */
 	uint64_t     xcr0, xss;
 	uint64_t     tsc_offset;	/* guest TSC = the VM's clock + this */

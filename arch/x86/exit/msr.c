@@ -254,8 +254,8 @@ const struct msr_policy *msr_policy_table(size_t *count)
 	return policy;
 }
 
-/* A binary search that halves what is left: a pointer and a count are cheaper than two indices, and every RDMSR comes here. */
-static const struct msr_policy *policy_find(uint32_t msr)
+/* A binary search that halves what is left: a pointer and a count are cheaper than two indices. */
+static const struct msr_policy *policy_search(uint32_t msr)
 {
 	const struct msr_policy *row = policy;
 
@@ -272,6 +272,25 @@ static const struct msr_policy *policy_find(uint32_t msr)
 		}
 	}
 	return NULL;
+}
+
+_Static_assert(countof(policy) <= UINT8_MAX, "a guess is the number of a row in one byte");
+
+/*
+ * A guest asks for few registers, again and again: the row of the last one with the same low bits is looked at before we
+ * search.
+ */
+static inline const struct msr_policy *policy_find(struct vcpu *vcpu, uint32_t msr)
+{
+	uint8_t *guess = &vcpu->msr_guesses[msr % countof(vcpu->msr_guesses)];
+	const struct msr_policy *row = &policy[*guess];
+
+	if (msr == row->msr || (msr > row->msr && msr <= row->last))
+		return row;
+	row = policy_search(msr);
+	if (row)
+		*guess = (uint8_t)(row - policy);
+	return row;
 }
 
 static bool is_ours(const struct msr_policy *row)
@@ -301,7 +320,7 @@ static bool read_row(struct vcpu *vcpu, const struct msr_policy *row, uint64_t *
 /* A PASS row exits only where a vendor's bitmap does not cover it; none does today, so that is a refusal too. */
 enum exit_result exit_rdmsr(struct vcpu *vcpu)
 {
-	const struct msr_policy *row = policy_find(msr_in_ecx(vcpu));
+	const struct msr_policy *row = policy_find(vcpu, msr_in_ecx(vcpu));
 	uint64_t val = 0;
 
 	trace_touch(&vcpu->trace, TOUCH_RDMSR, msr_in_ecx(vcpu));
@@ -317,7 +336,7 @@ enum exit_result exit_rdmsr(struct vcpu *vcpu)
 /* An emulated register without a function ignores what is written. */
 enum exit_result exit_wrmsr(struct vcpu *vcpu)
 {
-	const struct msr_policy *row = policy_find(msr_in_ecx(vcpu));
+	const struct msr_policy *row = policy_find(vcpu, msr_in_ecx(vcpu));
 	uint64_t val = join32(lo32(vcpu->gpr[GPR_RDX]), vcpu->gpr[GPR_RAX]);
 
 	trace_touch(&vcpu->trace, TOUCH_WRMSR, msr_in_ecx(vcpu));
