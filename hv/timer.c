@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One list of armed timers in deadline order. It stays short (a handful per VM), so a list beats anything
- * cleverer: arming a guest's TSC deadline walks one or two elements, and it is a path we count.
+ * cleverer. It is linked both ways, because arming a guest's TSC deadline is a path we count: a timer that moves
+ * and keeps its place looks at its neighbours only.
  */
 #include "hv/timer.h"
 
@@ -44,17 +45,31 @@ void timer_set_hooks(const struct timer_hooks *hooks)
 
 static void timer_unlink(struct timer *timer)
 {
-	struct timer **link = &timer_list;
-
 	if (!timer_is_armed(timer))
 		return;
-	while (*link && *link != timer)
-		link = &(*link)->next;
 	/* A zeroed timer of a half-built device looks armed and is in no list. */
-	if (*link)
-		*link = timer->next;
-	timer->next = NULL;
+	if (timer->prev)
+		timer->prev->next = timer->next;
+	else if (timer_list == timer)
+		timer_list = timer->next;
+	if (timer->next)
+		timer->next->prev = timer->prev;
+	timer->next = timer->prev = NULL;
 	timer->deadline = TIMER_NEVER;
+}
+
+static void timer_link(struct timer *timer, uint64_t deadline)
+{
+	struct timer **link = &timer_list, *prev = NULL;
+
+	for (; *link && (*link)->deadline <= deadline; link = &(*link)->next)
+		prev = *link;
+	timer->deadline = deadline;
+	timer->prev = prev;
+	timer->next = *link;
+	if (timer->next)
+		timer->next->prev = timer;
+	*link = timer;
 }
 
 static void timer_tell(uint64_t before)
@@ -73,26 +88,23 @@ void timer_disarm(struct timer *timer)
 	timer_tell(before);
 }
 
+/* Is it in the list, and still in order with its neighbours at another deadline? */
+static bool keeps_place(const struct timer *timer, uint64_t deadline)
+{
+	return (timer->prev ? timer->prev->deadline <= deadline : timer_list == timer) &&
+	       (!timer->next || deadline <= timer->next->deadline) && deadline != TIMER_NEVER;
+}
+
 void timer_arm(struct timer *timer, uint64_t deadline)
 {
-	struct timer **link = &timer_list;
 	uint64_t before = timer_next();
 
-	while (*link && *link != timer && (*link)->deadline <= deadline)
-		link = &(*link)->next;
-	/* The commonest case by far: a timer moves and keeps its place in the list. */
-	if (*link == timer && (!timer->next || deadline <= timer->next->deadline) && deadline != TIMER_NEVER) {
+	if (keeps_place(timer, deadline)) {
 		timer->deadline = deadline;
-		timer_tell(before);
-		return;
-	}
-	timer_unlink(timer);
-	for (link = &timer_list; *link && (*link)->deadline <= deadline;)
-		link = &(*link)->next;
-	if (deadline != TIMER_NEVER) {
-		timer->deadline = deadline;
-		timer->next = *link;
-		*link = timer;
+	} else {
+		timer_unlink(timer);
+		if (deadline != TIMER_NEVER)
+			timer_link(timer, deadline);
 	}
 	timer_tell(before);
 }

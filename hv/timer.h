@@ -19,7 +19,7 @@ struct turn;
 
 struct timer {
 	uint64_t      deadline;		/* host TSC; TIMER_NEVER when not armed */
-	struct timer *next;		/* in deadline order */
+	struct timer *next, *prev;	/* in deadline order */
 	void        (*fire)(void *ctx);
 	void         *ctx;
 	struct turn  *payer;		/* NULL: a timer of ours */

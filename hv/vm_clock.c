@@ -36,17 +36,23 @@ void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fi
 	timer->payer = clock->payer;
 }
 
+void vm_clock_arm_in(const struct vm_clock *clock, struct timer *timer, uint64_t now, uint64_t left)
+{
+	uint64_t host_now = now - clock->offset;
+
+	/* The time left is added, with a bound: a guest may ask for a moment that the host's counter never reaches. */
+	if (clock->is_running && left < TIMER_NEVER - host_now)
+		timer_arm(timer, host_now + left);
+	else
+		timer_disarm(timer);
+}
+
 void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t deadline)
 {
-	uint64_t host_now, now, left;
+	uint64_t now = vm_clock_now(clock);
 
-	if (deadline == TIMER_NEVER || !clock->is_running) {
+	if (deadline == TIMER_NEVER)
 		timer_disarm(timer);
-		return;
-	}
-	host_now = time_now();
-	now = host_now + clock->offset;
-	/* The time left is added, with a bound: a guest may ask for a moment that the host's counter never reaches. */
-	left = deadline > now ? deadline - now : 0;
-	timer_arm(timer, left < TIMER_NEVER - host_now ? host_now + left : TIMER_NEVER);
+	else
+		vm_clock_arm_in(clock, timer, now, deadline > now ? deadline - now : 0);
 }

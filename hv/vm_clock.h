@@ -41,3 +41,5 @@ void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fi
  * clock arms the timers again (after_load in hv/state.h). A moment that has passed is due at once.
  */
 void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t deadline);
+/* The same by what is left at the moment that the VM's clock showed `now`: for whoever has read it already. */
+void vm_clock_arm_in(const struct vm_clock *clock, struct timer *timer, uint64_t now, uint64_t left);

@@ -148,16 +148,15 @@ void lapic_timer_set_lvt(struct lapic *lapic, uint32_t lvt)
 static void arm_deadline(struct lapic *lapic)
 {
 	uint64_t deadline = lapic->s.tsc_deadline, now = vm_clock_now(lapic->clock);
-	uint64_t guest_now = now + *lapic->tsc_offset, left = deadline - guest_now;
+	uint64_t guest_now = now + *lapic->tsc_offset;
 
-	if (!deadline) {
-		timer_disarm(&lapic->timer);
-	} else if (deadline <= guest_now) {
-		timer_disarm(&lapic->timer);
-		lapic_timer_fire(lapic);
-	} else {
-		vm_clock_arm(lapic->clock, &lapic->timer, left < TIMER_NEVER - now ? now + left : TIMER_NEVER);
+	if (deadline > guest_now) {
+		vm_clock_arm_in(lapic->clock, &lapic->timer, now, deadline - guest_now);
+		return;
 	}
+	timer_disarm(&lapic->timer);
+	if (deadline)
+		lapic_timer_fire(lapic);
 }
 
 void lapic_deadline_write(struct lapic *lapic, uint64_t tsc)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -103,6 +104,85 @@ static void test_no_storm(void **state)
 	timer_disarm(&shot.timer);
 }
 
+/* Random moves, far and near: the earliest is always that of all, and a round fires what is due in order. */
+static void test_random(void **state)
+{
+	struct shot shots[8] = { 0 };
+
+	(void)state;
+	srand(1);
+	for (size_t i = 0; i < countof(shots); i++)
+		timer_init(&shots[i].timer, fire, &shots[i]);
+	for (unsigned round = 0; round < 100000; round++) {
+		struct timer *timer = &shots[(unsigned)rand() % countof(shots)].timer;
+		uint64_t earliest = TIMER_NEVER, last = 0;
+		unsigned armed = 0, listed = 0;
+
+		if (rand() % 5)
+			timer_arm(timer, rand() % 9 ? fake_now + (unsigned)rand() % 20 : TIMER_NEVER);
+		else
+			timer_disarm(timer);
+		for (size_t i = 0; i < countof(shots); i++) {
+			earliest = min_u64(earliest, shots[i].timer.deadline);
+			armed += timer_is_armed(&shots[i].timer);
+		}
+		assert_int_equal(timer_next(), earliest);
+		for (size_t i = 0; i < countof(shots); i++)
+			if (shots[i].timer.deadline == earliest && earliest != TIMER_NEVER && !shots[i].timer.prev)
+				for (const struct timer *t = &shots[i].timer; t; last = t->deadline, t = t->next, listed++)
+					assert_true(t->deadline >= last && (!t->next || t->next->prev == t));
+		assert_int_equal(listed, armed);
+		fake_now += (unsigned)rand() % 3;
+		timer_run_due();
+		assert_true(timer_next() > fake_now);
+	}
+	for (size_t i = 0; i < countof(shots); i++)
+		timer_disarm(&shots[i].timer);
+}
+
+/* ---- Who pays ---- */
+
+static struct { struct turn *payer; uint64_t since, wait; unsigned calls; } billed;
+
+static uint64_t bill(struct turn *payer, uint64_t since)
+{
+	billed.payer = payer;
+	billed.since = since;
+	billed.calls++;
+	return billed.wait;
+}
+
+/* A payer is asked before, from the deadline on, and told behind it; one in debt waits. Our own timers are nobody's. */
+static void test_payer(void **state)
+{
+	struct turn *payer = (struct turn *)&billed;	/* never looked into */
+	struct shot ours = { 0 }, theirs = { 0 };
+
+	(void)state;
+	timer_set_hooks(&(const struct timer_hooks){ .bill = bill });
+	fire_count = 0;
+	timer_init(&ours.timer, fire, &ours);
+	timer_init(&theirs.timer, fire, &theirs);
+	theirs.timer.payer = payer;
+	timer_arm(&ours.timer, fake_now + 1);
+	clock_jump(10);
+	assert_int_equal(fire_count, 1);
+	assert_int_equal(billed.calls, 0);
+	billed.wait = 50;
+	timer_arm(&theirs.timer, fake_now + 5);
+	clock_jump(10);
+	assert_int_equal(fire_count, 1);
+	assert_ptr_equal(billed.payer, payer);
+	assert_int_equal(billed.since, fake_now - 5);
+	assert_int_equal(timer_next(), fake_now + 50);
+	billed.wait = 0;
+	clock_jump(60);
+	assert_int_equal(fire_count, 2);
+	assert_int_equal(billed.calls, 3);
+	assert_int_equal(billed.since, fake_now);
+	timer_set_hooks(&(const struct timer_hooks){ 0 });
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -110,6 +190,8 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_disarm),
 		cmocka_unit_test(test_no_storm),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_payer),
 	};
 
 	return cmocka_run_group_tests_name("timer", tests, NULL, NULL);
