@@ -7,6 +7,7 @@ TINY_64
 %include "irq.inc"
 
 ATTACK_STACK	equ 0x500000
+TIMER_PERIODIC	equ 0x20000
 
 main:
 	mov	ebx, [boot_info]
@@ -46,6 +47,7 @@ attacks:
 	dq	name_halt, halt
 	dq	name_reset, reset
 	dq	name_own_timer, own_timer
+	dq	name_storm, timer_storm
 	dq	name_outs, outs_forever
 	dq	name_big_reset, big_reset
 	dq	0
@@ -62,6 +64,7 @@ name_exit_hog:	db "exit-hog", 0
 name_halt:	db "halt", 0
 name_reset:	db "reset", 0
 name_own_timer:	db "own-timer", 0
+name_storm:	db "timer-storm", 0
 name_outs:	db "rep-outs-cli", 0
 name_big_reset:	db "big-reset", 0
 
@@ -242,6 +245,17 @@ own_timer:
 	cmp	rbx, r13
 	jb	.next
 	mov	[rbp + LAPIC_COUNT], r12d
+	jmp	.next
+
+; The shortest period that there is, and asleep in between: the machine is kept awake, and the guest hardly runs.
+timer_storm:
+	call	lapic_on
+	COUNT_GATE 0x42
+	mov	ebp, LAPIC
+	mov	dword [rbp + LAPIC_TIMER], TIMER_PERIODIC | 0x42
+	mov	dword [rbp + LAPIC_COUNT], 1
+	sti
+.next:	hlt
 	jmp	.next
 
 ; As many steps at each exit as there may be, and no interrupt that would end a turn.

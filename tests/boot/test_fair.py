@@ -11,7 +11,8 @@ import pytest
 
 import machine
 
-ATTACKS = {"reboot-loop": "reset", "own-timer": "own-timer", "rep-outs-cli": "rep-outs-cli", "big-reset": "big-reset"}
+ATTACKS = {"reboot-loop": "reset", "own-timer": "own-timer", "rep-outs-cli": "rep-outs-cli", "big-reset": "big-reset",
+           "timer-storm": "timer-storm"}
 MEMORY = {"big-reset": "256M"}
 MEASURED = re.compile(r"\[witness\] share in thousandths ([0-9a-f]+), longest gap in microseconds ([0-9a-f]+)")
 TURN_US = 10_000
@@ -32,7 +33,8 @@ def measure(platform):
 # Not on Bochs' AMD processors: they keep the host's interrupts back while a guest has IF clear, as one of these has.
 JOBS = [machine.Job(f"{platform.name}-fair", platform, partial(measure, platform))
         for platform in (machine.VMX, machine.SVM)]
-# QEMU's clock is the build machine's: what others use of that looks like gaps. There the witness must only come to its end.
+# QEMU's clock is the build machine's: what others use of that looks like gaps. There the witness must only come to its
+# end.
 TIMED = [job for job in JOBS if job.platform is machine.VMX]
 
 
