@@ -21,7 +21,7 @@ static uint32_t crashed;
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
-/* What we do from here on is done for this VM. */
+/* Charge all time from here on to this VM. */
 static void work_for(struct slot *slot)
 {
 	turn_bill(&turns, &slot->parties[0].turn, time_now());
@@ -46,7 +46,7 @@ static void say_all_where(void)
 			say_where(slot);
 }
 
-/* A guest that says nothing at all after its start is a riddle to whoever wrote it. */
+/* A guest that has printed nothing since its start: tell its author where it is. */
 static void look_for_silence(void *ctx)
 {
 	struct slot *slot = ctx;
@@ -86,7 +86,7 @@ static int slot_start(struct slot *slot)
 	return 0;
 }
 
-/* The timer only says so: the VM is created in a turn of its own. */
+/* The wait is over. The timer only notes that; the VM is created in a turn of its own. */
 static void wait_is_over(void *ctx)
 {
 	struct slot *slot = ctx;
@@ -99,7 +99,7 @@ static void slot_wait(struct slot *slot)
 	timer_arm(&slot->again, time_now() + slot->wait * time_hz());
 }
 
-/* What was there for its earlier life and is missing now may be there later. */
+/* Start the VM again. When that fails, it is tried again later: memory that is missing now may be free then. */
 static void start_again(struct slot *slot)
 {
 	if (!slot_start(slot))
@@ -109,7 +109,7 @@ static void start_again(struct slot *slot)
 	slot_wait(slot);
 }
 
-/* A timer that the VM of this slot pays for. */
+/* Arm a timer whose time is charged to the VM of this slot. */
 static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void *))
 {
 	timer_init(timer, fire, slot);
@@ -198,7 +198,7 @@ static void reap(struct slot *slot)
 	vm_take_down(slot->vm);
 }
 
-/* Nothing is left of it. */
+/* The slot's VM has been freed: wait for its next start, or give the slot up. */
 static void slot_is_empty(struct slot *slot)
 {
 	slot->vm = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * VMs from their first start to their last end, restarts (restart.h) included; of use to the scheduler only. A slot keeps
- * what outlives a restart: whose turn it is, what memory was promised, how long to wait.
+ * VMs from their first start to their last end, restarts (restart.h) included; of use to the scheduler
+ * only. A slot keeps what outlives a restart: whose turn it is, what memory was promised, how long to wait.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,7 +15,10 @@
 
 struct vm;
 
-/* One that may want the processor: a vCPU of the VM in its slot. The first also stands for work on the VM as a whole. */
+/*
+ * One that takes turns on the processor: a vCPU of the VM in the slot. The first party of a slot also
+ * stands for work on the VM as a whole: its start, its end, what its devices put off.
+ */
 struct party {
 	struct turn  turn;
 	struct slot *slot;
@@ -25,13 +28,13 @@ struct party {
 struct slot {
 	const struct handoff_vm *config;	/* NULL: the slot is free */
 	struct vm      *vm;			/* NULL: waits for its next start */
-	struct account  account;		/* the memory that it was promised stays so while it waits */
+	struct account  account;		/* its memory stays promised to it while it waits */
 	bool            was_started;
 	bool            is_due;			/* the wait is over */
 	struct restarts restarts;
 	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
 	struct timer    again;			/* ends that wait */
-	struct timer    silence;		/* looks whether it has said anything */
+	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
 	struct party    parties[HANDOFF_VCPUS_MAX];
 };
 
@@ -44,5 +47,8 @@ uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, fo
 
 uint32_t party_count(const struct slot *slot);
 
-/* A piece of the work on the VM as a whole: its restart, its start, its end. While it is not alive. */
+/*
+ * Do a piece of the work on the VM as a whole: its restart, its start, its end. To be called while the VM
+ * does not run.
+ */
 void slot_work(struct slot *slot);

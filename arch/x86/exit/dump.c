@@ -23,7 +23,10 @@ static const char *const reg_names[GUEST_REG_COUNT] = {
 #undef NAME
 };
 
-/* The bits that say how a processor understands what it reads, by the manuals' names; registers in a row. */
+/*
+ * Bits of control registers that determine the processor's mode, by the manuals' names; those of a register
+ * follow each other.
+ */
 static const struct { enum guest_reg reg; uint64_t bit; const char *name; } bit_names[] = {
 #define ROW(reg, bit) { REG_##reg, reg##_##bit, #bit },
 	ROW(CR0, PE) ROW(CR0, MP) ROW(CR0, EM) ROW(CR0, TS) ROW(CR0, NE) ROW(CR0, WP) ROW(CR0, AM) ROW(CR0, NW)
@@ -151,7 +154,7 @@ static void dump_trace(struct vcpu *vcpu)
 	}
 }
 
-/* What most people look for comes last: a screen that holds fifty lines still shows it. */
+/* What most readers look for is printed last, so that it is still on a screen of fifty lines. */
 void vcpu_dump(struct vcpu *vcpu)
 {
 	vcpu->vm->gpm.is_looked_at = true;
@@ -168,7 +171,7 @@ void vcpu_dump(struct vcpu *vcpu)
 
 /* ---- One line: where is it, and what does it wait for? ---- */
 
-/* The access that its last exits had most often; of equals the latest. How often goes to *count. */
+/* The access that the vCPU's last exits were about most often, of equals the latest; *count is how often. */
 static uint64_t most_touched(const struct trace *trace, unsigned *count)
 {
 	uint64_t first = trace->total > TRACE_RING ? trace->total - TRACE_RING : 0, most = 0;

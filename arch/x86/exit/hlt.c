@@ -47,9 +47,9 @@ static bool has_ready_sibling(const struct vcpu *vcpu)
 }
 
 /*
- * This vCPU spins. An exit stands for some thousand ticks of that: the hardware has counted PAUSEs, or, where it cannot, the
- * exit itself took so long. The first ones are let pass, for most locks are held shortly. Then a sibling goes in
- * its place, if one has no processor.
+ * This vCPU spins. An exit stands for some thousand ticks of spinning: the hardware has counted PAUSEs, or, where it
+ * cannot count, the exit itself took that long. The first exits change nothing, because most locks are held for a short
+ * time only. After PAUSES_TO_YIELD exits a sibling that is ready runs in this vCPU's place.
  */
 enum exit_result exit_pause(struct vcpu *vcpu)
 {

@@ -10,8 +10,8 @@
 #define SIPI_SHIFT	8	/* vector to real-mode segment: page number to paragraphs */
 
 /*
- * The boot processor would restart at the reset vector, where firmware would be: for us, a reboot. Any other
- * waits for its SIPI, which sets all the state INIT would.
+ * INIT makes the boot processor restart at the reset vector, where a PC has its firmware: here that is a
+ * reboot. Any other processor waits for its SIPI, which then sets all the state that INIT would.
  */
 void vcpu_take_init(struct vcpu *vcpu)
 {
@@ -24,7 +24,7 @@ void vcpu_take_init(struct vcpu *vcpu)
 	vcpu->nmi_pending = vcpu->nmi_blocked = false;
 	vcpu->start_is_due = false;
 	vcpu->state = VCPU_PARKED;
-	host_attention_set();	/* who sent it to itself must not execute another instruction */
+	host_attention_set();	/* a vCPU that sent INIT to itself must not execute another instruction */
 }
 
 bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)
