@@ -41,6 +41,13 @@ bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len)
 	return false;
 }
 
+bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	const uint64_t *entry = chunk_slot(gpm, addr);
+
+	return entry && (*entry & CHUNK_WHOLE) && *entry != CHUNK_WHOLE && len <= LARGE_SIZE - chunk_offset(addr);
+}
+
 static bool slot_is_sane(const struct gpm *gpm, uint64_t start, uint64_t length)
 {
 	if (!length || start % PAGE_SIZE || length % PAGE_SIZE)
@@ -133,6 +140,19 @@ hpa_t gpm_populate(struct gpm *gpm, gpa_t addr, bool *is_whole)
 		chunk = chunk_fill(gpm, entry);
 	*is_whole = chunk & CHUNK_WHOLE;
 	return hpa(chunk & ~CHUNK_WHOLE);
+}
+
+bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	for (uint64_t part; len; addr = gpa_add(addr, part), len -= part) {
+		const uint64_t *entry = chunk_slot(gpm, addr);
+		bool is_whole;
+
+		part = min_u64(len, LARGE_SIZE - chunk_offset(addr));
+		if (entry && !(*entry & ~CHUNK_WHOLE) && gpm_populate(gpm, addr, &is_whole).raw)
+			return false;
+	}
+	return true;
 }
 
 /* Where `len` bytes at addr are, all in one chunk; NULL when they are not all RAM. */

@@ -44,6 +44,15 @@ static inline void gpm_destroy(struct gpm *gpm) { while (!gpm_release(gpm)) cont
 /* Is [addr, addr+len) wholly RAM? */
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
 
+/*
+ * For who must not populate much in one go. gpm_is_near: is this RAM in one chunk that is populated? One look-up; false also
+ * for some that is, in two chunks or at the edge of a slot. gpm_touch: is all of this RAM populated? If not, the first
+ * chunk that is missing gets its memory now: one a call. A chunk for which the host has no memory is passed over, and who
+ * accesses it fails.
+ */
+bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len);
+__attribute__((warn_unused_result)) bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len);
+
 /* Copy out of / into guest RAM, across chunk and slot borders. False (and nothing or a part done) when not all RAM. */
 __attribute__((warn_unused_result)) bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len);
 __attribute__((warn_unused_result)) bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len);

@@ -140,11 +140,23 @@ static void mmio_later(void *ctx, unsigned queue)
 	virtio_mmio_later(ctx, queue);
 }
 
+/* A queue that was made ready, or loaded, has its rings populated first, a chunk a step of work. */
+static void serve_queue(struct virtio_mmio *mmio, unsigned queue)
+{
+	struct virtio_dev *dev = mmio->dev;
+
+	if (!dev->queues[queue].s.is_ready)
+		return;
+	if (!vq_prepare(&dev->queues[queue]))
+		virtio_mmio_later(mmio, queue);
+	else if (dev->s.is_live)
+		dev->ops->notify(dev, queue);
+}
+
 /* One queue at a time, so that a step of work is one round of one queue. */
 static void run_work(void *ctx)
 {
 	struct virtio_mmio *mmio = ctx;
-	struct virtio_dev *dev = mmio->dev;
 	unsigned queue;
 
 	if (!mmio->s.later_queues)
@@ -153,8 +165,7 @@ static void run_work(void *ctx)
 	mmio->s.later_queues &= ~(1U << queue);
 	if (mmio->s.later_queues)
 		work_add(mmio->work_list, &mmio->work);
-	if (dev->s.is_live && dev->queues[queue].s.is_ready)
-		dev->ops->notify(dev, queue);
+	serve_queue(mmio, queue);
 }
 
 /* ---- Identity and features --------------------------------------------- */
@@ -239,6 +250,15 @@ static uint32_t get_queue_ready(const struct virtio_mmio *mmio)
 	return vq && vq->s.is_ready;
 }
 
+/* Rings that lie in memory nobody has touched are populated in the VM's own turn. */
+static void activate(struct virtio_mmio *mmio, struct vq *vq)
+{
+	if (!vq_activate(vq))
+		complain_once(mmio, "asked for a queue of impossible size or place; it stays off");
+	else if (!vq_prepare(vq))
+		virtio_mmio_later(mmio, (unsigned)(vq - mmio->dev->queues));
+}
+
 static void set_queue_ready(struct virtio_mmio *mmio, uint32_t val)
 {
 	struct vq *vq = selected_queue(mmio);
@@ -247,8 +267,8 @@ static void set_queue_ready(struct virtio_mmio *mmio, uint32_t val)
 		return;
 	if (!val)
 		vq_deactivate(vq);
-	else if (!vq->s.is_ready && (mmio->s.status & VIRTIO_STATUS_FEATURES_OK) && !vq_activate(vq))
-		complain_once(mmio, "asked for a queue of impossible size or place; it stays off");
+	else if (!vq->s.is_ready && (mmio->s.status & VIRTIO_STATUS_FEATURES_OK))
+		activate(mmio, vq);
 	publish_reg(mmio, VIRTIO_MMIO_QueueReady);
 }
 
@@ -396,9 +416,13 @@ void virtio_mmio_after_load(void *device)
 
 	virtio_status_after_load(mmio);
 	mmio->s.later_queues &= (1U << mmio->dev->queue_count) - 1;
-	/* Whoever promised to wake the device may be another one by now. */
-	for (unsigned i = 0; i < mmio->dev->queue_count; i++)
-		mmio->s.later_queues |= (uint32_t)mmio->dev->queues[i].s.is_held << i;
+	/* Whoever promised to wake a device that holds a request may be another one by now. */
+	for (unsigned i = 0; i < mmio->dev->queue_count; i++) {
+		struct vq *vq = &mmio->dev->queues[i];
+
+		if (vq->s.is_ready && (!vq_prepare(vq) || vq->s.is_held))
+			mmio->s.later_queues |= 1U << i;
+	}
 	if (mmio->s.later_queues)
 		work_add(mmio->work_list, &mmio->work);
 	mmio->s.interrupt_status &= VIRTIO_INT_USED_BUFFER | VIRTIO_INT_CONFIG;

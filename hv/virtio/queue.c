@@ -17,6 +17,7 @@
  */
 #include "hv/virtio/queue.h"
 
+#include "hv/lib/util.h"
 #include "hv/state.h"
 
 struct vring_desc {
@@ -43,6 +44,8 @@ struct vring_used_elem { uint32_t id, len; };
 #define RING_ENTRIES	2U
 #define WORD		sizeof(uint16_t)
 #define USED_WORDS	((uint32_t)(sizeof(struct vring_used_elem) / WORD))
+
+#define INDIRECT_BYTES_MAX	((UINT16_MAX + 1U) * sizeof(struct vring_desc))	/* of a table: `next` reaches no further */
 
 #define DESC_ALIGN	16U
 #define AVAIL_ALIGN	2U
@@ -94,6 +97,7 @@ static bool mark_broken(struct vq *vq)
 void vq_deactivate(struct vq *vq)
 {
 	vq->s.is_ready = vq->s.is_broken = false;
+	vq->is_mapped = false;
 	vq->desc_map = NULL;
 	vq->avail_map = vq->used_map = NULL;
 	vq->s.last_avail = vq->s.avail_idx = vq->s.used_idx = vq->s.signalled = 0;
@@ -135,11 +139,19 @@ static bool is_possible(const struct vq *vq)
 	       gpm_is_ram(vq->gpm, s->used, used_bytes(vq));
 }
 
-static void map_areas(struct vq *vq)
+/* At most one chunk is populated a call: three areas, each across a border, may lie in six that nobody has touched. */
+bool vq_prepare(struct vq *vq)
 {
+	if (vq->is_mapped)
+		return true;
+	if (!gpm_touch(vq->gpm, vq->s.desc, desc_bytes(vq)) || !gpm_touch(vq->gpm, vq->s.avail, avail_bytes(vq)) ||
+	    !gpm_touch(vq->gpm, vq->s.used, used_bytes(vq)))
+		return false;
 	vq->desc_map = map_area(vq, vq->s.desc, desc_bytes(vq));
 	vq->avail_map = map_area(vq, vq->s.avail, avail_bytes(vq));
 	vq->used_map = map_area(vq, vq->s.used, used_bytes(vq));
+	vq->is_mapped = true;
+	return true;
 }
 
 bool vq_activate(struct vq *vq)
@@ -147,7 +159,6 @@ bool vq_activate(struct vq *vq)
 	if (vq->s.is_ready || !is_possible(vq))
 		return false;
 	vq_deactivate(vq);
-	map_areas(vq);
 	vq->s.is_ready = true;
 	return true;
 }
@@ -162,9 +173,8 @@ void vq_after_load(void *device)
 	state_fix_bool(&vq->s.has_indirect);
 	state_fix_bool(&vq->s.signalled_valid);
 	state_fix_bool(&vq->s.is_held);
-	if (vq->s.is_ready && is_possible(vq))
-		map_areas(vq);
-	else
+	vq->is_mapped = false;
+	if (!vq->s.is_ready || !is_possible(vq))
 		vq_deactivate(vq);
 }
 
@@ -191,7 +201,7 @@ static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint
 }
 
 /* 2.7.5.3.1: negotiated, the last of its chain, whole descriptors, not within another one. */
-static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table)
+static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table, bool *is_here)
 {
 	if (!vq->s.has_indirect || (desc->flags & DESC_F_NEXT))
 		return false;
@@ -201,17 +211,23 @@ static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct 
 		return false;
 	table->addr = gpa(desc->addr);
 	table->count = desc->len / (uint32_t)sizeof(*desc);
+	*is_here = gpm_touch(vq->gpm, table->addr, min_u64(desc->len, INDIRECT_BYTES_MAX));
+	if (!*is_here)
+		return true;
 	table->map = map_area(vq, table->addr, desc->len);
 	return true;
 }
 
-static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct vring_desc *desc)
+static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct vring_desc *desc, bool *are_near)
 {
 	const bool is_write = desc->flags & DESC_F_WRITE;
 
 	/* Buffers of length 0 are pointless but not forbidden; nobody touches their address. */
-	if (desc->len && !gpm_is_ram(vq->gpm, gpa(desc->addr), desc->len))
-		return false;
+	if (desc->len && !gpm_is_near(vq->gpm, gpa(desc->addr), desc->len)) {
+		if (!gpm_is_ram(vq->gpm, gpa(desc->addr), desc->len))
+			return false;
+		*are_near = false;
+	}
 	if (is_write) {
 		req->writable += desc->len;
 	} else {
@@ -226,30 +242,47 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
 }
 
 /*
- * Copy the chain that starts at `index` into req. At most `size` buffers, at most one change to an
+ * Is the memory of all segments populated? If not, one chunk is now. Devices may then go from segment to segment without
+ * looking at the budget, however many chunks these are in.
+ */
+static bool touch_segments(struct vq *vq, const struct vq_req *req)
+{
+	for (uint16_t i = 0; i < req->seg_count; i++)
+		if (!gpm_touch(vq->gpm, req->segs[i].addr, req->segs[i].len))
+			return false;
+	return true;
+}
+
+/*
+ * Copy the chain that starts at `index` into req. *is_here: false when some of its memory was not populated; then a chunk of it is
+ * now, and it has to be walked once more, in another round. At most `size` buffers, at most one change to an
  * indirect table, so the loop ends. 2.7.5: all lengths together stay below 2^32; `written` has 32
  * bits.
  */
-static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index)
+static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, bool *is_here)
 {
 	struct desc_table table = { vq->desc_map, vq->s.desc, vq->s.size };
-	bool is_indirect = false;
+	bool is_indirect = false, are_near = true;
 	struct vring_desc desc;
 
 	while (req->seg_count < vq->s.size) {
 		if (index >= table.count || !load_desc(vq, &table, index, &desc))
 			return false;
 		if (__builtin_expect(desc.flags & DESC_F_INDIRECT, 0)) {
-			if (is_indirect || !enter_indirect(vq, &desc, &table))
+			if (is_indirect || !enter_indirect(vq, &desc, &table, is_here))
 				return false;
+			if (!*is_here)
+				return true;
 			is_indirect = true;
 			index = 0;
 			continue;
 		}
-		if (!add_segment(vq, req, &desc))
+		if (!add_segment(vq, req, &desc, &are_near))
 			return false;
-		if (!(desc.flags & DESC_F_NEXT))
+		if (!(desc.flags & DESC_F_NEXT)) {
+			*is_here = are_near || touch_segments(vq, req);
 			return req->readable + req->writable <= UINT32_MAX;
+		}
 		index = desc.next;
 	}
 	return false;
@@ -259,7 +292,7 @@ bool vq_begin(struct vq *vq)
 {
 	uint16_t avail_idx;
 
-	if (!vq->s.is_ready || vq->s.is_broken)
+	if (!vq->is_mapped || vq->s.is_broken)
 		return false;
 	if (!load_avail(vq, RING_IDX, &avail_idx))
 		return mark_broken(vq);
@@ -273,7 +306,7 @@ bool vq_begin(struct vq *vq)
 
 bool vq_pop(struct vq *vq, struct vq_req *req)
 {
-	const uint64_t populated = vq->gpm->populated;
+	bool is_here = true;
 	uint16_t head;
 
 	if (!vq->s.is_ready || vq->s.is_broken || vq->s.avail_idx == vq->s.last_avail)
@@ -292,11 +325,13 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 	req->read = req->write = (struct vq_cursor){ 0 };
 	req->written = 0;
 	req->readable = req->writable = 0;
-	if (!walk_chain(vq, req, head))
+	if (!walk_chain(vq, req, head, &is_here))
 		return mark_broken(vq);
+	vq_charge(vq, is_here ? VQ_REQUEST_COST : LARGE_SIZE);	/* a chunk is a round's work: it was zeroed */
+	if (!is_here)
+		return false;
 	req->write.seg = req->read_segs;
 	vq->s.last_avail++;
-	vq_charge(vq, VQ_REQUEST_COST + vq->gpm->populated - populated);
 	return true;
 }
 

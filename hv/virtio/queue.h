@@ -10,9 +10,12 @@
  *
  * Work is bounded, whatever the ring says. vq_begin looks at avail->idx once and grants a budget; vq_pop
  * gives only what was there at that look, at most `size` requests. Everything that takes time is charged to
- * the budget in bytes moved: requests, descriptors, data, guest memory that had to be zeroed first. Who
- * serves the queue stops when the budget is used up and goes on later, in its VM's own turn (virtio_serve
- * in virtio.h).
+ * the budget in bytes moved: requests, descriptors, data. Who serves the queue stops when the budget is used
+ * up and goes on later, in its VM's own turn (virtio_serve in virtio.h).
+ *
+ * Guest memory that nobody has touched is zeroed first, 2 MiB of it, which takes as long as a whole round. So
+ * rings and requests are looked at only when all of their memory is populated, and a round populates one
+ * chunk at most.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,6 +63,7 @@ struct vq_state {
 struct vq {
 	struct vq_state s;
 	struct gpm *gpm;
+	bool        is_mapped;		/* vq_prepare is done: the queue may be served */
 	/* The three areas in our address space, when each lies in one 2 MiB chunk; NULL: through gpm, piecewise. */
 	const void *desc_map;
 	uint16_t   *avail_map, *used_map;
@@ -74,6 +78,8 @@ void vq_deactivate(struct vq *vq);	/* stop; size and addresses may be changed ag
 
 /* Check size, alignment and ranges and switch the queue on. False: refused, stays off. */
 __attribute__((warn_unused_result)) bool vq_activate(struct vq *vq);
+/* Of a queue that was switched on, or loaded: populate the areas, a chunk a call. True when it may be served. */
+__attribute__((warn_unused_result)) bool vq_prepare(struct vq *vq);
 
 /* For state sections (hv/state.h): a queue that no driver could have made ready is switched off. */
 void vq_after_load(void *vq);
@@ -85,7 +91,8 @@ __attribute__((warn_unused_result)) bool vq_req_is_sane(const struct vq *vq, str
  * be called.
  */
 bool   vq_begin(struct vq *vq);
-bool   vq_pop(struct vq *vq, struct vq_req *req);		/* validated copy; false if empty or broken */
+/* A validated copy. False if empty or broken; or its memory was not populated, which has used up the budget: come again. */
+bool   vq_pop(struct vq *vq, struct vq_req *req);
 static inline void vq_charge(struct vq *vq, uint64_t bytes) { vq->budget -= (int64_t)bytes; }
 size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len);	/* device-readable bytes, in order */
 size_t vq_write(struct vq *vq, struct vq_req *req, const void *from, size_t len);	/* device-writable bytes */

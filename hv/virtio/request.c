@@ -3,7 +3,7 @@
  * The bytes of a popped request: two cursors, one over what the device may read and one over what
  * it may write, each in the order of the descriptors. Contract in queue.h.
  *
- * vq_pop has checked that every segment is RAM and copied its address and length; only the bytes
+ * vq_pop has checked that every segment is RAM, has had it populated and copied its address and length; only the bytes
  * themselves are still the guest's to change, and they are reached piece by piece, never across a
  * 2 MiB border.
  */
@@ -17,7 +17,6 @@
  */
 static void *next_piece(struct vq *vq, const struct vq_req *req, struct vq_cursor *at, uint16_t end, size_t *len)
 {
-	const uint64_t populated = vq->gpm->populated;
 	size_t part;
 	void *map;
 
@@ -29,8 +28,7 @@ static void *next_piece(struct vq *vq, const struct vq_req *req, struct vq_curso
 	map = gpm_map(vq->gpm, gpa_add(req->segs[at->seg].addr, at->off), &part);
 	if (!map)
 		return NULL;	/* RAM that could not be populated: the host is out of memory */
-	/* Memory that nobody had touched was zeroed first, 2 MiB of it. */
-	vq_charge(vq, part + vq->gpm->populated - populated);
+	vq_charge(vq, part);
 	at->off += (uint32_t)part;
 	*len = part;
 	return map;

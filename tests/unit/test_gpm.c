@@ -179,6 +179,30 @@ static void test_out_of_memory(void **unused)
 	assert_true(gpm_write(&gpm, gpa(0x400000), &byte, 1));
 }
 
+/* One chunk a call; a chunk for which there is no memory is passed over. */
+static void test_touch(void **unused)
+{
+	const uint64_t len = 2 * LARGE_SIZE + 1;
+
+	(void)unused;
+	assert_false(gpm_is_near(&gpm, gpa(LARGE_SIZE), 1));
+	for (unsigned chunks = 1; chunks <= 3; chunks++) {
+		assert_false(gpm_touch(&gpm, gpa(2 * LARGE_SIZE - 1), len));
+		assert_int_equal(gpm.populated, chunks * LARGE_SIZE);
+	}
+	assert_true(gpm_touch(&gpm, gpa(2 * LARGE_SIZE - 1), len));
+	assert_true(gpm_touch(&gpm, gpa(HIGH_START), 0));
+	assert_int_equal(gpm.populated, 3 * LARGE_SIZE);
+	assert_true(gpm_is_near(&gpm, gpa(LARGE_SIZE), LARGE_SIZE));
+	assert_false(gpm_is_near(&gpm, gpa(LARGE_SIZE), LARGE_SIZE + 1));
+	assert_false(gpm_is_near(&gpm, gpa(2 * LARGE_SIZE - 1), 2));
+	assert_false(gpm_is_near(&gpm, gpa(UINT64_MAX), 1));
+	page_fake_limit = page_fake_used;
+	assert_true(gpm_touch(&gpm, gpa(HIGH_START), 1));
+	page_fake_limit = UINT64_MAX;
+	assert_false(gpm_touch(&gpm, gpa(HIGH_START), 1));
+}
+
 /* One GiB at each call, however much there is. */
 static void test_release(void **unused)
 {
@@ -205,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_is_ram), TEST(test_slots_that_cannot_be), TEST(test_copies_cross_chunks), TEST(test_refusals),
 		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory), TEST(test_release),
+		TEST(test_touch),
 	};
 
 	return cmocka_run_group_tests_name("gpm", tests, NULL, NULL);

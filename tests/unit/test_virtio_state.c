@@ -198,6 +198,7 @@ static void a_half_done_request_is_finished(void **state)
 	drv_start(&f.drv, f.dev->offered);
 	drv_write_mem(&f.drv, HEADER, &header, sizeof(header));
 	drv_write_mem(&f.drv, STATUS, &status, 1);
+	drv_touch(&f.drv, 0x400000, bytes);
 	drv_desc(&f.drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
 	drv_desc(&f.drv, 0, 1, (struct drv_desc){ 0x400000, bytes, DESC_NEXT | DESC_WRITE, 2 });
 	drv_desc(&f.drv, 0, 2, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });

@@ -65,6 +65,23 @@ void *gpm_map(struct gpm *gpm, gpa_t addr, size_t *len)
 	return *chunk + offset;
 }
 
+bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	return gpm_is_ram(gpm, addr, len) && addr.raw % LARGE_SIZE + len <= LARGE_SIZE &&
+	       fake_of(gpm)->chunks[addr.raw / LARGE_SIZE];
+}
+
+bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	for (uint64_t pos = addr.raw; pos < addr.raw + len; pos = align_down(pos, LARGE_SIZE) + LARGE_SIZE) {
+		size_t part = 1;
+
+		if (!fake_of(gpm)->chunks[pos / LARGE_SIZE] && gpm_map(gpm, gpa(pos), &part))
+			return false;
+	}
+	return true;
+}
+
 static bool copy(struct gpm *gpm, gpa_t addr, void *to, const void *from, size_t len)
 {
 	if (!gpm_is_ram(gpm, addr, len))

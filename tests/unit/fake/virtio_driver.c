@@ -113,6 +113,12 @@ void drv_read_mem(struct drv *drv, uint64_t addr, void *to, size_t len)
 	(void)ok;
 }
 
+void drv_touch(struct drv *drv, uint64_t addr, uint64_t len)
+{
+	while (!gpm_touch(&drv->mem.gpm, gpa(addr), len))
+		continue;
+}
+
 void drv_put16(struct drv *drv, uint64_t addr, uint16_t val)
 {
 	drv_write_mem(drv, addr, &val, sizeof(val));

@@ -56,6 +56,7 @@ void     drv_start(struct drv *drv, uint64_t features);
 
 void drv_write_mem(struct drv *drv, uint64_t addr, const void *from, size_t len);
 void drv_read_mem(struct drv *drv, uint64_t addr, void *to, size_t len);
+void drv_touch(struct drv *drv, uint64_t addr, uint64_t len);	/* memory that a guest has used already */
 void drv_put16(struct drv *drv, uint64_t addr, uint16_t val);
 uint16_t drv_get16(struct drv *drv, uint64_t addr);
 
