@@ -254,10 +254,10 @@ static bool touch_segments(struct vq *vq, const struct vq_req *req)
 }
 
 /*
- * Copy the chain that starts at `index` into req. *is_here: false when some of its memory was not populated; then a chunk of it is
- * now, and it has to be walked once more, in another round. At most `size` buffers, at most one change to an
- * indirect table, so the loop ends. 2.7.5: all lengths together stay below 2^32; `written` has 32
- * bits.
+ * Copy the chain that starts at `index` into req. *is_here: false when some of its memory was not
+ * populated; then a chunk of it is now, and the chain has to be walked once more, in another round.
+ * At most `size` buffers, at most one change to an indirect table, so the loop ends. 2.7.5: all
+ * lengths together stay below 2^32; `written` has 32 bits.
  */
 static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, bool *is_here)
 {

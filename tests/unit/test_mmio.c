@@ -416,6 +416,33 @@ static void splits_between_ram_and_device(void **state)
 	assert_int_equal(device_word(PAGE_SIZE - 1), OLD);
 }
 
+/* Both pages of an operand lie in memory that nobody has touched: the instruction is executed again after each of them. */
+static void populates_a_chunk_an_exit(void **state)
+{
+	const uint64_t far = 0x40000000;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), 2 * LARGE_SIZE), 0);
+	vcpu_fake_map(&fake, RAM, far, WRITE);
+	vcpu_fake_map(&fake, DEV, far + LARGE_SIZE, WRITE);
+	put_code(CODE_AT, "f3 48 a5");		/* rep movsq */
+	fake.vcpu.gpr[GPR_RSI] = RAM + PAGE_SIZE - 4;
+	fake.vcpu.gpr[GPR_RDI] = DEV + PAGE_SIZE;
+	fake.vcpu.gpr[GPR_RCX] = 1;
+	set_device_word(PAGE_SIZE, OLD);
+	before = fake.vm.gpm.populated;
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + PAGE_SIZE), true), EXIT_RESUME);
+		assert_int_equal(fake.vm.gpm.populated, before + i * LARGE_SIZE);
+		assert_int_equal(fake.progress, i);
+		assert_int_equal(fake.injected + writes, 0);
+	}
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + PAGE_SIZE), true), EXIT_SKIP);
+	assert_int_equal(device_word(PAGE_SIZE), 0);
+	assert_int_equal(writes, 1);
+}
+
 static void faults_before_half_a_write(void **state)
 {
 	(void)state;
@@ -769,7 +796,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
-		CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device), CASE(faults_before_half_a_write),
+		CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device), CASE(populates_a_chunk_an_exit),
+		CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
 		CASE(holes_answer_anything), CASE(holes_are_whole_pages_and_few),
 		CASE(fetch_faults),

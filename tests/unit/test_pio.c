@@ -186,6 +186,7 @@ static void segments_and_sizes(void **state)
 	(void)state;
 	vcpu_fake_free(&fake);
 	vcpu_fake_protected(&fake);
+	vcpu_fake_set_word(&fake, RAM_PAGE, 0);
 	fake.segs[SEG_DS].base = RAM_PAGE;
 	fake.vcpu.gpr[GPR_RSI] = 0x100000004ULL;	/* ESI only; the write clears the upper half */
 	assert_int_equal(exit_pio(&fake.vcpu, &outs), EXIT_SKIP);

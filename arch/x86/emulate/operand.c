@@ -105,6 +105,10 @@ bool operand_map(const struct operand_cpu *cpu, uint8_t seg, uint64_t offset, un
 			fault->addr = pos;
 			return false;
 		}
+		if (!gpm_touch(gpm, operand->piece[operand->count].addr, part)) {
+			fault->vector = OPERAND_AGAIN;
+			return false;
+		}
 		done += part;
 	}
 	return true;
@@ -207,7 +211,9 @@ enum exit_result operand_inject(struct vcpu *vcpu, const struct operand_fault *f
 	if (!fault->vector)
 		return exit_fatal(vcpu, "the guest's page tables are not in memory, linear",
 				  fault->addr.raw);
-	if (fault->vector == VEC_PF)
+	if (fault->vector == OPERAND_AGAIN)
+		exit_progress(vcpu);
+	else if (fault->vector == VEC_PF)
 		vcpu_inject_pf(vcpu, fault->addr.raw, fault->error);
 	else
 		vcpu_inject(vcpu, fault->vector, true, 0);

@@ -27,8 +27,14 @@ struct operand {
 	struct { gpa_t addr; unsigned len; } piece[OPERAND_PIECES];
 };
 
+/*
+ * Not a fault: the operand lies in RAM that nobody had touched. Its memory is there now, and the guest executes the
+ * instruction again. So an exit zeroes 2 MiB at most, however many pages an instruction touches.
+ */
+#define OPERAND_AGAIN	0xffU
+
 struct operand_fault {
-	uint8_t  vector;	/* #PF, #GP or #SS; 0: page tables outside RAM, no way to go on */
+	uint8_t  vector;	/* #PF, #GP or #SS; OPERAND_AGAIN; 0: page tables outside RAM, no way to go on */
 	uint32_t error;
 	gva_t    addr;
 };

@@ -139,6 +139,7 @@ static bool push_error(struct task_change *change)
 	struct operand slot;
 	struct segment ss;
 	uint64_t esp = vcpu_gpr(vcpu, GPR_RSP), mask;
+	bool is_mapped;
 
 	if (!change->how->has_error)
 		return true;
@@ -146,7 +147,11 @@ static bool push_error(struct task_change *change)
 	mask = size_mask(ss.rights & SEG_DB ? sizeof(uint32_t) : sizeof(uint16_t));
 	esp = (esp & ~mask) | ((esp - size) & mask);
 	operand_cpu_of(vcpu, &cpu);
-	if (!operand_map(&cpu, SEG_SS, esp & mask, size, WALK_WRITE, &slot, &fault)) {
+	/* The new task has begun already: nothing can be executed again. */
+	do
+		is_mapped = operand_map(&cpu, SEG_SS, esp & mask, size, WALK_WRITE, &slot, &fault);
+	while (!is_mapped && fault.vector == OPERAND_AGAIN);
+	if (!is_mapped) {
 		change->result = operand_inject(vcpu, &fault);
 		return false;
 	}
