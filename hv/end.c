@@ -1,10 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine's last line (contract in end.h). Said by main.c after the last VM, and by panic.c. */
+/* The machine's last lines (contract in end.h). Said by main.c after the last VM; the verdict by panic.c, too. */
 #include "hv/end.h"
 
+#include "boot/handoff.h"
+#include "hv/lib/format.h"
 #include "hv/log.h"
 
 static const char *id = "";
+
+static struct {
+	char        vm_name[HANDOFF_NAME_MAX];	/* a copy: the VM goes away */
+	const char *exit_name;
+	uint32_t    ticks;
+} longest;
+
+void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)
+{
+	if (ticks <= longest.ticks)
+		return;
+	longest.ticks = ticks;
+	longest.exit_name = exit;
+	format_buf(longest.vm_name, sizeof(longest.vm_name), "%s", vm_name);
+}
+
+void end_say_longest(void)
+{
+	if (longest.ticks)
+		log_say("trapeze: the longest exit of all took %u ticks (VM \"%s\", %s)", longest.ticks, longest.vm_name,
+			longest.exit_name);
+}
 
 void end_init(const char *run_id)
 {

@@ -69,6 +69,7 @@ static void let_read(void)
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 {
 	log_flush();
+	end_say_longest();
 	end_say(failed ? 1U : 0U, text);
 	log_flush();
 	if (handoff.stay_on)

@@ -4,6 +4,7 @@
 
 #include "arch/x86/virt/load.h"
 #include "hv/console.h"
+#include "hv/end.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -168,6 +169,7 @@ static void report_end(const struct vm *vm, uint32_t wait)
 	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",
 	       words[vm->end], vm->end_reason, exits, longest->ticks, exit_name(longest->exit.reason),
 	       vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
+	end_note_exit(vm->name, exit_name(longest->exit.reason), longest->ticks);
 }
 
 /*
@@ -198,6 +200,14 @@ static void reap(struct slot *slot)
 	vm_take_down(slot->vm);
 }
 
+/* A step of the dump that its end asked for. Registers can be read only while the vCPU is loaded. */
+static void dump(struct vm *vm)
+{
+	vcpu_load(vm->dumped);
+	if (!vcpu_dump(vm->dumped, vm->dump_step++))
+		vm->dumped = NULL;
+}
+
 /* The slot's VM has been freed: wait for its next start, or give the slot up. */
 static void slot_is_empty(struct slot *slot)
 {
@@ -215,6 +225,8 @@ void slot_work(struct slot *slot)
 
 	if (!vm)
 		start_again(slot);
+	else if (vm->dumped)
+		dump(vm);
 	else if (vm->end != VM_END_NONE && vm->state != VM_ENDING)
 		reap(slot);
 	else if (vm->state == VM_STARTING)

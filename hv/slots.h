@@ -48,7 +48,7 @@ uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, fo
 uint32_t party_count(const struct slot *slot);
 
 /*
- * Do a piece of the work on the VM as a whole: its restart, its start, its end. To be called while the VM
- * does not run.
+ * Do a piece of the work on the VM as a whole: its restart, its start, its dump, its end. To be called while
+ * the VM does not run.
  */
 void slot_work(struct slot *slot);

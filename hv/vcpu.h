@@ -123,4 +123,9 @@ uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu);	/* what hardware adds to
  * vcpu_dump only while the vCPU is loaded.
  */
 void vcpu_where(struct vcpu *vcpu);
-void vcpu_dump(struct vcpu *vcpu);	/* registers, last exits, exit counts, control block: by name, to the log */
+
+/*
+ * Registers, last exits, exit counts, control block: by name, to the log. All of it takes a million ticks, so a step prints
+ * a part; steps count from 0. False: that was the last one.
+ */
+bool vcpu_dump(struct vcpu *vcpu, unsigned step);

@@ -37,6 +37,8 @@ struct vm {
 	enum vm_end    end;			/* requested or reached end */
 	char           end_reason[256];
 	bool           is_restart;		/* the same VM ran before: log lines about its start need not come again */
+	struct vcpu   *dumped;			/* whose exit ended it: the scheduler has it printed, and then NULL */
+	unsigned       dump_step;		/* of vcpu_dump: the next */
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 
@@ -79,7 +81,7 @@ bool vm_dismantle(struct vm *vm);
 /* Ask for an end; vCPUs leave their run loops. The first reason wins. */
 __attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);
 
-/* Stop this VM as crashed, with the reason in one line. Exits use exit_fatal, which adds the dump of their vCPU. */
+/* Stop this VM as crashed, with the reason in one line. Exits use exit_fatal, which has their vCPU dumped. */
 __attribute__((format(printf, 2, 3))) void vm_kill(struct vm *vm, const char *fmt, ...);
 
 /* The VM's own time in ticks, from which its TSC, its paravirtual clock and all devices derive. */

@@ -23,7 +23,7 @@
  * What a byte of output costs, in bytes moved: the back formats lines, stores and draws them. The end of a
  * line costs it most. A round sends a few KiB.
  */
-#define TX_BYTE_COST	32U
+#define TX_BYTE_COST	256U
 #define TX_LINE_COST	4096U
 
 static struct virtio_console *console_of(struct virtio_dev *dev)

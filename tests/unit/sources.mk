@@ -27,6 +27,7 @@ UNIT_vm := hv/vm.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/lib/form
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
 UNIT_sched := hv/sched.c hv/slots.c hv/turn.c hv/restart.c hv/account.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
+UNIT_end := hv/end.c hv/lib/format.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
 UNIT_pit := hv/dev/pit.c hv/dev/pit_counter.c $(DEV_TEST)
 UNIT_rtc := hv/dev/rtc.c hv/dev/calendar.c hv/dev/cmos.c $(DEV_TEST)

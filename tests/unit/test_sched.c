@@ -16,6 +16,7 @@
 #include "arch/x86/virt/load.h"
 #include "clock_fake.h"
 #include "hv/console.h"
+#include "hv/end.h"
 #include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
@@ -28,6 +29,7 @@
 
 #define SECOND		FAKE_HZ
 #define MS		(FAKE_HZ / 1000)
+#define LONGEST	777U
 #define TURN		(10 * MS)
 #define PIECE		10000U		/* ticks of one call of vm_start or vm_dismantle */
 #define PLAYERS		3U
@@ -53,10 +55,13 @@ struct player {
 	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
 	unsigned     starts, pieces, log_lines;
 	unsigned     wheres;		/* lines that say where a vCPU of it is */
+	unsigned     dump_steps;	/* of the dump with which its life ends; 0: it ends without */
+	unsigned     dumped;		/* steps of it so far */
 };
 
 static struct player players[PLAYERS];
 static bool has_turn_timer;
+static uint32_t noted_ticks;	/* of the longest exit */
 static uint64_t loop_cost;	/* ticks once round the scheduler's loop, beside what it does for somebody */
 static bool in_host_work;
 
@@ -165,6 +170,14 @@ void host_attention_set(void) { attention = true; }
 void host_attention_clear(void) { attention = false; }
 bool host_attention_is_set(void) { return attention; }
 
+/* The scheduler reports a VM's longest exit when it ends. */
+void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)
+{
+	assert_non_null(exit);
+	assert_non_null(vm_name);
+	noted_ticks = ticks;
+}
+
 static void wake(void *ctx)
 {
 	struct vcpu *vcpu = ctx;
@@ -190,11 +203,13 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 	}
 	if (player->sleeps_every)
 		until = min_u64(until, fake_now + player->sleeps_every - player->awake);
+	vcpu->longest.ticks = LONGEST;
 	player->ran += until - fake_now;
 	player->awake += until - fake_now;
 	fake_now = player->last_seen = until;
 	if (player->ran == player->life) {
 		vcpu->vm->end = player->starts < player->lives ? player->end : VM_END_SHUTDOWN;
+		vcpu->vm->dumped = player->dump_steps ? vcpu : NULL;
 	} else if (player->awake == player->sleeps_every) {
 		player->awake = 0;
 		vcpu->state = VCPU_HALTED;
@@ -253,6 +268,18 @@ void vcpu_where(struct vcpu *vcpu)
 	player_of(vcpu->vm)->wheres++;
 }
 
+/* It takes half a turn a step. */
+bool vcpu_dump(struct vcpu *vcpu, unsigned step)
+{
+	struct player *player = player_of(vcpu->vm);
+
+	assert_ptr_equal(loaded, vcpu);
+	assert_int_equal(step, player->dumped++);
+	assert_int_equal(player->log_lines, 0);		/* it ends behind its dump */
+	fake_now += TURN / 2;
+	return player->dumped < player->dump_steps;
+}
+
 /* ---- The tests ---- */
 
 static int setup(void **state)
@@ -308,6 +335,7 @@ static void test_reboot_loop(void **state)
 	assert_in_range(players[1].ended_at - begin, 3 * SECOND, 3 * SECOND + 5 * TURN);
 	assert_true(players[1].longest_gap < 2 * TURN);
 	assert_int_equal(players[0].starts, 4);
+	assert_int_equal(noted_ticks, LONGEST);
 	assert_in_range(players[0].ended_at - begin, 7 * SECOND, 7 * SECOND + 10 * TURN);	/* 1 + 2 + 4 */
 	assert_int_equal(players[0].log_lines, 4);
 }
@@ -543,6 +571,19 @@ static void test_where(void **state)
 	assert_int_equal(players[1].wheres, 1);
 }
 
+/* A dump takes long: it is written in the VM's own turns, and its neighbour goes on. */
+static void test_dump(void **state)
+{
+	(void)state;
+	players[0].life = MS;
+	players[0].dump_steps = 20;
+	players[1].life = SECOND;
+	assert_int_equal(play(2), 0);
+	assert_int_equal(players[0].dumped, 20);
+	assert_int_equal(players[0].log_lines, 1);
+	assert_true(players[1].longest_gap < 2 * TURN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -553,6 +594,7 @@ int main(void)
 		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
+		cmocka_unit_test_setup(test_dump, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

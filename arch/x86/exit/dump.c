@@ -9,6 +9,8 @@
 #include "hv/vga_text.h"
 #include "hv/vm.h"
 
+#define BLOCK_PARTS	4U	/* of a control block: as many as the back end with the most has */
+
 static const char *const gpr_names[GPR_COUNT] = {
 	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 };
@@ -134,16 +136,20 @@ static const char *touch_text(char *text, size_t size, uint64_t touch)
 	return text;
 }
 
-static void dump_trace(struct vcpu *vcpu)
+static void dump_counts(struct vcpu *vcpu)
+{
+	vm_log(vcpu->vm, "  exits by reason:");
+	for (unsigned i = 0; i < TRACE_REASONS; i++)
+		if (vcpu->trace.count[i])
+			vm_log(vcpu->vm, "    %-32s %u", exit_name(i), vcpu->trace.count[i]);
+}
+
+static void dump_last_exits(struct vcpu *vcpu)
 {
 	const struct trace *trace = &vcpu->trace;
 	uint64_t total = trace->total;
 	uint64_t first = total > TRACE_RING ? total - TRACE_RING : 0;
 
-	vm_log(vcpu->vm, "  exits by reason:");
-	for (unsigned i = 0; i < TRACE_REASONS; i++)
-		if (trace->count[i])
-			vm_log(vcpu->vm, "    %-32s %u", exit_name(i), trace->count[i]);
 	vm_log(vcpu->vm, "  last exits, oldest first:");
 	for (uint64_t i = first; i < total; i++) {
 		const struct exit_record *entry = &trace->ring[i % TRACE_RING];
@@ -154,19 +160,33 @@ static void dump_trace(struct vcpu *vcpu)
 	}
 }
 
-/* What most readers look for is printed last, so that it is still on a screen of fifty lines. */
-void vcpu_dump(struct vcpu *vcpu)
+static void dump_screen(struct vcpu *vcpu)
 {
-	vcpu->vm->gpm.is_looked_at = true;
-	vm_log(vcpu->vm, "vcpu %u, its %s:", vcpu->id, virt->block_name);
-	virt->dump(vcpu);
-	dump_trace(vcpu);
 	vga_text_dump(&vcpu->vm->gpm, vcpu->vm->name);
+}
+
+static void dump_state(struct vcpu *vcpu)
+{
 	vm_log(vcpu->vm, "vcpu %u:", vcpu->id);
 	dump_registers(vcpu);
 	dump_mode(vcpu);
 	dump_instruction(vcpu);
+}
+
+/* What most readers look for is printed last, so that it is still on a screen of fifty lines. */
+bool vcpu_dump(struct vcpu *vcpu, unsigned step)
+{
+	static void (*const parts[])(struct vcpu *) = { dump_counts, dump_last_exits, dump_screen, dump_state };
+
+	vcpu->vm->gpm.is_looked_at = true;
+	if (!step)
+		vm_log(vcpu->vm, "vcpu %u, its %s:", vcpu->id, virt->block_name);
+	if (step < BLOCK_PARTS)
+		virt->dump(vcpu, step);
+	else
+		parts[step - BLOCK_PARTS](vcpu);
 	vcpu->vm->gpm.is_looked_at = false;
+	return step + 1 < BLOCK_PARTS + countof(parts);
 }
 
 /* ---- One line: where is it, and what does it wait for? ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Exits that end a VM: with its state printed by name, and without harm to anybody else. */
+/* Exits that end a VM: the scheduler prints its state by name (vm->dumped), and nobody else comes to harm. */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/vcpu.h"
@@ -8,7 +8,7 @@
 enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
 {
 	vm_kill(vcpu->vm, "%s 0x%lx", what, code);
-	vcpu_dump(vcpu);
+	vcpu->vm->dumped = vcpu;
 	return EXIT_STOP;
 }
 
@@ -20,6 +20,6 @@ enum exit_result exit_triple_fault(struct vcpu *vcpu)
 	vm_kill(vcpu->vm, "triple fault at rip 0x%lx", virt->get(vcpu, REG_RIP));
 	vm_log(vcpu->vm, "an exception could not be delivered, nor the double fault after it, through the IDT at 0x%lx, "
 	       "limit 0x%x", idt.base, idt.limit);
-	vcpu_dump(vcpu);
+	vcpu->vm->dumped = vcpu;
 	return EXIT_STOP;
 }

@@ -57,11 +57,11 @@ static void dump_fields(const struct vm *vm, const struct vmcb *vmcb)
 	}
 }
 
-void svm_dump(struct vcpu *vcpu)
+void svm_dump(struct vcpu *vcpu, unsigned part)
 {
 	const struct svm_vcpu *svm = vcpu->arch;
 
-	if (!svm || !svm->vmcb)
+	if (part || !svm || !svm->vmcb)
 		return;
 	vm_log(vcpu->vm, "  exit code %lx: %s", svm->vmcb->control.exitcode,
 	       exit_name(svm_row_of((uint32_t)svm->vmcb->control.exitcode)));

@@ -34,14 +34,17 @@ static void dump_group(struct vcpu *vcpu, char kind, const char *title)
 			       vmread_optional(vmcs_fields[i].encoding));
 }
 
-void vmx_dump(struct vcpu *vcpu)
+void vmx_dump(struct vcpu *vcpu, unsigned part)
 {
 	static const struct { char kind; const char *title; } groups[] = {
 		{ 'R', "read-only data" }, { 'G', "guest state" }, { 'C', "controls" }, { 'H', "host state" },
 	};
 
+	if (part >= countof(groups))
+		return;
 	vmx_use(vcpu);
-	vm_log(vcpu->vm, "  cr2 %016lx (not a field: as the guest left it)", vcpu == this_cpu()->loaded ? read_cr2() : vcpu->cr2);
-	for (size_t i = 0; i < countof(groups); i++)
-		dump_group(vcpu, groups[i].kind, groups[i].title);
+	if (!part)
+		vm_log(vcpu->vm, "  cr2 %016lx (not a field: as the guest left it)",
+		       vcpu == this_cpu()->loaded ? read_cr2() : vcpu->cr2);
+	dump_group(vcpu, groups[part].kind, groups[part].title);
 }

@@ -405,7 +405,7 @@ void vmx_restore(struct vcpu *vcpu, const struct guest_state *state);
 void vmx_deliver(struct vcpu *vcpu);
 void vmx_enter(struct vcpu *vcpu);
 void vmx_flush(struct vcpu *vcpu);
-void vmx_dump(struct vcpu *vcpu);
+void vmx_dump(struct vcpu *vcpu, unsigned part);
 
 /*
  * After an exit with valid IDT-vectoring information: the event it cut short becomes vcpu->pending again
