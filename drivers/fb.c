@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Text on the linear framebuffer. Two grids of characters: what the screen should show and what it shows;
- * drawing is making the second equal to the first. So scrolling copies characters, not pixels (reading a
- * framebuffer back is slower than anything), and a guest that prints a thousand lines costs a few redraws:
- * fb_poll draws at most DRAWS_PER_SECOND times a second, fb_flush at once.
+ * drawing is making the second equal to the first. Scrolling only says which row of the first grid is the top one, for
+ * reading a framebuffer back is slower than anything, and a guest that prints a thousand lines costs a few redraws.
+ *
+ * A cell takes some 700 ticks to draw, a whole screen ten million. So fb_write, which runs inside exits of guests, only
+ * notes what to draw. fb_poll, for the scheduler, draws a few cells and then leaves the processor to others for
+ * DRAW_PAUSE times as long; fb_idle_work, for a processor that has nothing else to do, does not wait. Until
+ * the scheduler runs fb_write draws by itself, so that one sees how far a start has come.
  */
 #include "drivers/fb.h"
 
@@ -22,6 +26,9 @@
 #define ROWS_MAX		68U
 #define WIDE_SCREEN		2560U	/* pixels; from here on letters are large */
 #define DRAWS_PER_SECOND	20U
+#define CELLS_A_CALL		64U	/* drawn at most */
+#define LOOKS_A_CALL		1024U	/* compared at most */
+#define DRAW_PAUSE		8U
 #define PAPER			0x00000000U
 #define LEFT_PIXEL		0x8000U	/* of a row of the font */
 
@@ -45,14 +52,24 @@ static struct {
 	enum fb_speaker speaker;
 	uint32_t      column, row;
 	enum escape   escape;
-	bool          is_changed;
-	uint64_t      drawn_at;		/* TSC */
+	bool          is_polled;	/* the scheduler runs */
+	uint32_t      top;		/* the row of wanted that is at the top of the screen */
+	uint32_t      next;		/* the cell to compare next, counted from the upper left */
+	uint32_t      left;		/* how many may differ, from there on and around */
+	uint64_t      draw_at;		/* TSC: not before */
+	struct timer  timer;		/* armed while some are left: the scheduler comes to poll then */
 	struct cell   wanted[ROWS_MAX][COLUMNS_MAX], shown[ROWS_MAX][COLUMNS_MAX];
 } screen;
 
-static void draw_cell(uint32_t row, uint32_t column)
+/* Of wanted; row counts from the top of the screen. */
+static struct cell *wanted_row(uint32_t row)
 {
-	struct cell cell = screen.wanted[row][column];
+	row += screen.top;
+	return screen.wanted[row < screen.rows ? row : row - screen.rows];
+}
+
+static void draw_cell(uint32_t row, uint32_t column, struct cell cell)
+{
 	uint32_t height = screen.font->height, width = screen.font->width, ink = screen.ink[cell.speaker];
 
 	for (uint32_t y = 0; y < height; y++) {
@@ -71,22 +88,66 @@ static bool is_different(struct cell a, struct cell b)
 	return a.c != b.c || (a.speaker != b.speaker && a.c != ' ');
 }
 
+/* A bounded piece: some 60,000 ticks. */
+static void draw_some(void)
+{
+	uint32_t drawn = 0;
+
+	for (uint32_t looks = 0; screen.left > 0 && looks < LOOKS_A_CALL && drawn < CELLS_A_CALL; looks++) {
+		uint32_t row = screen.next / screen.columns, column = screen.next % screen.columns;
+		struct cell cell = wanted_row(row)[column];
+
+		if (is_different(screen.shown[row][column], cell)) {
+			draw_cell(row, column, cell);
+			drawn++;
+		}
+		screen.left--;
+		screen.next = screen.next + 1 < screen.rows * screen.columns ? screen.next + 1 : 0;
+	}
+}
+
 void fb_flush(void)
 {
-	if (!screen.pixels || !screen.is_changed)
-		return;
-	for (uint32_t row = 0; row < screen.rows; row++)
-		for (uint32_t column = 0; column < screen.columns; column++)
-			if (is_different(screen.shown[row][column], screen.wanted[row][column]))
-				draw_cell(row, column);
-	screen.is_changed = false;
-	screen.drawn_at = time_now();
+	while (screen.left > 0)
+		draw_some();
+	screen.draw_at = time_now() + time_hz() / DRAWS_PER_SECOND;
+}
+
+bool fb_idle_work(void)
+{
+	if (!screen.left)
+		return false;
+	draw_some();
+	return true;
 }
 
 void fb_poll(void)
 {
-	if (screen.is_changed && time_now() - screen.drawn_at > time_hz() / DRAWS_PER_SECOND)
+	uint64_t begin = time_now();
+
+	screen.is_polled = true;
+	if (!screen.left || begin < screen.draw_at)
+		return;
+	draw_some();
+	screen.draw_at = time_now() + DRAW_PAUSE * (time_now() - begin);
+	if (screen.left > 0)
+		timer_arm(&screen.timer, screen.draw_at);
+}
+
+/* The scheduler polls whenever a timer has fired. */
+static void poll_is_due(void *ctx)
+{
+	(void)ctx;
+}
+
+/* Text came: all cells may differ. */
+static void draw_later(void)
+{
+	screen.left = screen.rows * screen.columns;
+	if (!screen.is_polled && time_now() >= screen.draw_at)
 		fb_flush();
+	else if (screen.is_polled && !timer_is_armed(&screen.timer))
+		timer_arm(&screen.timer, time_now() + time_hz() / DRAWS_PER_SECOND);
 }
 
 static void clear_row(struct cell *row)
@@ -132,7 +193,9 @@ static void choose_inks(bool is_bgr)
 
 void fb_init(const struct handoff_framebuffer *fb)
 {
+	timer_disarm(&screen.timer);
 	memset(&screen, 0, sizeof(screen));
+	timer_init(&screen.timer, poll_is_due, NULL);
 	if (!is_usable(fb))
 		return;
 	screen.font = fb->width >= WIDE_SCREEN ? &font_large : &font_small;
@@ -150,8 +213,8 @@ static void next_row(void)
 	if (++screen.row < screen.rows)
 		return;
 	screen.row = screen.rows - 1;
-	memmove(screen.wanted[0], screen.wanted[1], (screen.rows - 1) * sizeof(screen.wanted[0]));
-	clear_row(screen.wanted[screen.row]);
+	screen.top = screen.top + 1 < screen.rows ? screen.top + 1 : 0;
+	clear_row(wanted_row(screen.row));
 }
 
 static void put_printable(char c)
@@ -160,7 +223,7 @@ static void put_printable(char c)
 		screen.column = 0;
 		next_row();
 	}
-	screen.wanted[screen.row][screen.column++] = (struct cell){ c, (uint8_t)screen.speaker };
+	wanted_row(screen.row)[screen.column++] = (struct cell){ c, (uint8_t)screen.speaker };
 }
 
 /* The second byte and the following of a character in UTF-8: it has one cell, in which the first is shown. */
@@ -204,6 +267,5 @@ void fb_write(enum fb_speaker speaker, const char *text, size_t len)
 	screen.speaker = speaker;
 	for (size_t i = 0; i < len; i++)
 		feed(text[i]);
-	screen.is_changed = true;
-	fb_poll();
+	draw_later();
 }

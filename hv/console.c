@@ -326,3 +326,8 @@ void console_poll(void)
 	show_partial();
 	fb_poll();
 }
+
+bool console_idle_work(void)
+{
+	return fb_idle_work();
+}

@@ -16,6 +16,7 @@ struct vm;
 
 void console_init(const struct handoff_framebuffer *fb);	/* becomes a sink of the log */
 void console_poll(void);	/* from the scheduler: input to the attached guest, "room again" to fronts, the screen */
+bool console_idle_work(void);	/* a little of what can wait until nobody runs: the screen; false when nothing is left */
 
 /* A guest stream (its UART, its virtio console). input_wanted: this one gets the typed characters when attached. */
 struct console_port {

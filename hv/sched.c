@@ -173,7 +173,7 @@ uint32_t sched_run(void)
 			continue;
 		}
 		turn_bill(&turns, NULL, time_now());
-		if (page_idle_work()) {
+		if (console_idle_work() || page_idle_work()) {
 			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */
 		} else {
 			timer_disarm(&turn_end);

@@ -36,6 +36,7 @@ size_t serial_room(void) { return serial.size - serial.queued; }
 void serial_drain(void) { serial.queued = 0; }
 void fb_init(const struct handoff_framebuffer *fb) { (void)fb; }
 void fb_poll(void) { }
+bool fb_idle_work(void) { return false; }
 void fb_flush(void) { }
 
 size_t serial_write(const uint8_t *data, size_t len)

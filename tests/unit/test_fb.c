@@ -13,6 +13,7 @@
 #include "drivers/fb.h"
 #include "drivers/font.h"
 #include "hv/lib/util.h"
+#include "hv/timer.h"
 
 #define COLUMNS	20U
 #define ROWS	5U
@@ -132,6 +133,49 @@ static void test_rate(void **state)
 	assert_int_equal(read_cell(0, 1), 'b');
 }
 
+static unsigned drawn(char c)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < ROWS * COLUMNS; i++)
+		count += read_cell(i / COLUMNS, i % COLUMNS) == c;
+	return count;
+}
+
+/*
+ * Once the scheduler polls, text is only noted where it is written, which may be inside an exit. The screen follows a piece at
+ * a time: with pauses while others want the processor, and a timer that sees to it that somebody polls.
+ */
+static void test_pieces(void **state)
+{
+	char text[ROWS * COLUMNS];
+
+	(void)state;
+	boot();
+	fb_poll();
+	for (char c = 'a'; c <= 'b'; c++) {
+		memset(text, c, sizeof(text));
+		fake_now += FAKE_HZ;
+		fb_write(FB_ATTACHED, text, sizeof(text));
+		assert_int_equal(drawn(c), 0);
+		assert_true(timer_next() <= fake_now + FAKE_HZ / 20);
+		fake_now = timer_next();
+		timer_run_due();
+		for (unsigned before = 0; drawn(c) < sizeof(text); before = drawn(c)) {
+			if (c == 'a')
+				assert_true(fb_idle_work());
+			else
+				fb_poll();
+			assert_in_range(drawn(c), before + 1, before + 64);
+			if (c == 'b' && drawn(c) < sizeof(text))
+				assert_int_equal(timer_next(), fake_now);	/* the clock stands still, so no pause */
+			timer_run_due();
+		}
+		assert_false(fb_idle_work());
+	}
+	assert_int_equal(timer_next(), TIMER_NEVER);
+}
+
 static void test_unusable(void **state)
 {
 	static const struct handoff_framebuffer bad[] = {
@@ -220,7 +264,7 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text), cmocka_unit_test(test_margins), cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_text), cmocka_unit_test(test_margins), cmocka_unit_test(test_rate), cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_unusable), cmocka_unit_test(test_font),
 		cmocka_unit_test(test_colours), cmocka_unit_test(test_large),
 	};

@@ -243,6 +243,7 @@ uint64_t page_free_large_bytes(void) { return HOST_MEMORY; }
 void host_idle(void) { fake_now = max_u64(fake_now, timer_next()); }
 void host_wake_at(uint64_t tsc) { (void)tsc; }
 bool page_idle_work(void) { return false; }
+bool console_idle_work(void) { return false; }
 void console_attach(struct vm *vm) { (void)vm; }
 bool console_has_heard(const struct vm *vm) { return player_of(vm)->is_heard; }
 
