@@ -152,7 +152,7 @@ static void draw_later(void)
 
 static void clear_row(struct cell *row)
 {
-	for (size_t i = 0; i < COLUMNS_MAX; i++)
+	for (size_t i = 0; i < screen.columns; i++)
 		row[i] = (struct cell){ ' ', FB_HYPERVISOR };
 }
 

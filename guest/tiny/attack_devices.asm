@@ -4,6 +4,7 @@
 ;   feed    a disk's data lands on the available ring and on the next request: each batch announces the next one
 ;   disk    requests for the whole disk, the ring full of them
 ;   output  16 MiB of carriage returns, which take no room on a terminal
+;   lines   1,024 empty lines in one string instruction to the serial port, and in one request
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -23,6 +24,7 @@ F_NEXT		equ 1
 F_WRITE		equ 2
 NEEDS_RESET	equ 0x40
 BATCHES		equ 8
+LINES		equ 1024
 
 main:
 	mov	ebx, [boot_info]
@@ -34,6 +36,8 @@ main:
 	je	disk
 	cmp	al, 'o'
 	je	output
+	cmp	al, 'l'
+	je	lines
 	SAY	"FAIL unknown attack"
 	DONE
 
@@ -135,4 +139,25 @@ output:
 .wait:	cmp	word [USED + 2], 4
 	jne	.wait
 	CHECK_EQ 4, 4, "output.sent"
+	DONE
+
+lines:
+	mov	edi, BYTES
+	mov	ecx, LINES
+	mov	al, 10
+	rep	stosb
+	mov	esi, BYTES
+	mov	ecx, LINES
+	mov	edx, 0x3f8
+	rep	outsb
+	mov	ebx, CONSOLE
+	mov	eax, 1
+	call	begin_device
+	DESCRIPTOR 0, BYTES, LINES, 0, 0
+	mov	word [AVAIL + 4], 0
+	mov	word [AVAIL + 2], 1
+	mov	dword [rbx + 0x50], 1
+.wait:	cmp	word [USED + 2], 1
+	jne	.wait
+	CHECK_EQ 4, 4, "lines.sent"
 	DONE

@@ -24,7 +24,7 @@
  * line costs it most. A round sends a few KiB.
  */
 #define TX_BYTE_COST	256U
-#define TX_LINE_COST	4096U
+#define TX_LINE_COST	32768U
 
 static struct virtio_console *console_of(struct virtio_dev *dev)
 {

@@ -115,6 +115,7 @@ ROWS = [
     Row("greedy.feed", "attack_devices", conf="cmdline = feed\ndisk0 = feed.img", batch="greedy"),
     Row("greedy.disk", "attack_devices", conf="cmdline = disk\ndisk0 = feed.img", batch="greedy"),
     Row("greedy.output", "attack_devices", conf="cmdline = output", batch="greedy"),
+    Row("greedy.lines", "attack_devices", conf="cmdline = lines", batch="greedy"),
     Row("memory.greedy", "touch", conf="cmdline = 2000\nmemory = 2000M\novercommit = yes", batch="memory",
         end="crashed: out of memory: it has "),
     Row("memory.promised", "touch", conf="cmdline = late 300\nmemory = 300M", batch="memory"),

@@ -9,7 +9,7 @@ VCPU_FAKE := tests/unit/fake/vcpu_fake.c $(PAGE_FAKE) tests/unit/fake/log_fake.c
              hv/lib/format.c arch/x86/emulate/insn.c arch/x86/emulate/walk.c arch/x86/emulate/gva.c arch/x86/emulate/fetch.c
 VCPU_FAKE += arch/x86/virt/npt.c arch/x86/svm/npt_format.c
 UNIT_walk := $(VCPU_FAKE)
-OPERANDS := arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
+OPERANDS := hv/timer.c tests/unit/fake/clock_fake.c arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
 MMIO := $(addprefix arch/x86/exit/,mmio.c mmio_forms.c mmio_stack.c mmio_string.c mmio_hole.c mmio_vector.c mmio_x87.c) \
         arch/x86/host/fpu_area.c arch/x86/host/x87.c tests/unit/fake/fpu_fake.c $(INSN_FAKE) $(OPERANDS)
 UNIT_mmio := $(MMIO)

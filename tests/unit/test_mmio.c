@@ -15,6 +15,7 @@
 
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"
+#include "clock_fake.h"
 #include "hv/lib/util.h"
 #include "vcpu_fake.h"
 
@@ -38,6 +39,7 @@
 static struct vcpu_fake fake;
 static uint8_t  device[DEV_PAGES * PAGE_SIZE];
 static unsigned reads, writes, last_size;
+static uint64_t write_ticks;		/* that one takes */
 
 static uint64_t device_read(void *dev, uint64_t offset, unsigned size)
 {
@@ -56,6 +58,7 @@ static void device_write(void *dev, uint64_t offset, unsigned size, uint64_t val
 	assert_ptr_equal(dev, device);
 	assert_true(offset + size <= sizeof(device));
 	writes++;
+	fake_now += write_ticks;
 	last_size = size;
 	memcpy(device + offset, &value, size);
 }
@@ -70,6 +73,7 @@ static void add_device(void)
 	assert_int_equal(bus_add(&fake.vm.mmio, &range), 0);
 	memset(device, 0, sizeof(device));
 	reads = writes = last_size = 0;
+	write_ticks = 0;
 }
 
 static int set_up(void **state)
@@ -361,6 +365,28 @@ static void repeats_in_batches(void **state)
 	assert_int_equal(fake.vcpu.gpr[GPR_RDI], DEV + 0x100 + count);
 	assert_int_equal(device[0x100 + count - 1], 0x5a);
 	assert_int_equal(device[0x100 + count], 0);
+}
+
+/* A device that takes long gets fewer steps: what bounds an exit is time. */
+static void repeats_for_a_while(void **state)
+{
+	(void)state;
+	put_code(CODE_AT, "f3 aa");		/* rep stosb */
+	fake.vcpu.gpr[GPR_RDI] = DEV;
+	fake.vcpu.gpr[GPR_RCX] = STRING_STEPS_MAX;
+	write_ticks = STRING_TICKS_MAX / 5;
+	for (unsigned exits = 1; exits <= STRING_STEPS_MAX / 5; exits++) {
+		assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + writes), true), EXIT_RESUME);
+		assert_int_equal(writes, exits * 5);
+		assert_int_equal(fake.vcpu.gpr[GPR_RCX], STRING_STEPS_MAX - writes);
+	}
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + writes), true), EXIT_SKIP);
+	/* One step at least, however long it takes. */
+	fake.vcpu.gpr[GPR_RDI] = DEV;
+	fake.vcpu.gpr[GPR_RCX] = 2;
+	write_ticks = 100 * STRING_TICKS_MAX;
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_RESUME);
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 1), true), EXIT_SKIP);
 }
 
 /* The fault of a later step is left to the processor, with the registers of the steps before it. */
@@ -796,7 +822,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
-		CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device), CASE(populates_a_chunk_an_exit),
+		CASE(repeats_for_a_while), CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device),
+		CASE(populates_a_chunk_an_exit),
 		CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
 		CASE(holes_answer_anything), CASE(holes_are_whole_pages_and_few),

@@ -5,6 +5,7 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -53,18 +54,24 @@ static enum exit_result single_step(struct vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
+static bool may_go_on(const struct string_op *op, uint64_t begin)
+{
+	return op->steps_done < STRING_STEPS_MAX && time_now() - begin < STRING_TICKS_MAX && vm_is_alive(op->vcpu->vm);
+}
+
 static enum exit_result run_steps(struct string_op *op)
 {
 	bool is_down = virt->get(op->vcpu, REG_RFLAGS) & RFLAGS_DF;
 	uint64_t amount = is_down ? 0 - (uint64_t)op->size : op->size;
 	bool is_stepped = dr_step_due(op->vcpu);
+	uint64_t begin = time_now();
 	struct operand_cpu cpu;
 
 	op->steps_done = 0;
 	if (op->has_rep && !read_reg(op, GPR_RCX))
 		return EXIT_SKIP;
 	operand_cpu_of(op->vcpu, &cpu);
-	while (op->steps_done < STRING_STEPS_MAX && vm_is_alive(op->vcpu->vm)) {
+	while (may_go_on(op, begin)) {
 		struct operand       src = { 0 }, dest = { 0 };
 		struct operand_fault fault;
 		enum string_verdict  verdict;

@@ -13,6 +13,7 @@
 #include "arch/x86/emulate/operand.h"
 
 #define STRING_STEPS_MAX 64U
+#define STRING_TICKS_MAX 100000U	/* the end of a line on the console may take 4,000: fewer steps, then */
 
 enum string_verdict {
 	STRING_NEXT,	/* done, go on if RCX says so */
