@@ -2,8 +2,7 @@
 /*
  * Host-physical memory. Large pages (2 MiB) live in three places: extents never touched since boot, a list
  * of zeroed ones, a list of freed, dirty ones; the lists link through the pages themselves. Small pages
- * come from blocks: a large page, or an odd piece of memory at the edge of one, whose first 4 KiB hold a
- * bitmap of the rest. Pieces at the edges are used first, for they can never serve a guest; a large page
+ * come from blocks (buddy.h): a large page, or an odd piece of memory at the edge of one. A large page
  * whose small pages have all been freed becomes a large page again, so memory does not fragment when a VM
  * is built and destroyed a thousand times.
  *
@@ -12,30 +11,18 @@
  */
 #include "hv/page.h"
 
+#include "hv/buddy.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
-#include "hv/panic.h"
 
-#define BLOCK_PAGES	(LARGE_SIZE / PAGE_SIZE)
-#define BLOCK_WORDS	(BLOCK_PAGES / 64)
-#define BLOCK_MIN	2U	/* one page for the header, one to give */
 #define EXTENTS_MAX	(HANDOFF_REGIONS_MAX + 64U)
 #define IDLE_PIECE	(4 * PAGE_SIZE)	/* zeroed at a time, ahead of need */
-#define BLOCK_MAGIC	0x6b636f6c62656761ULL
 
 /* The first MiB is not managed here: firmware may write to it, and the other processors start in it (host/ap.c). */
 #define LOW_MEMORY_END	(1ULL << 20)
 
 struct large { struct large *next; };
-
-struct block {
-	uint64_t      magic;
-	struct block *next;
-	uint32_t      pages;			/* this header included */
-	uint32_t      free_count;
-	uint64_t      used[BLOCK_WORDS];	/* a bit per page from the header on, which is always used */
-};
 
 struct extent { uint64_t start, end; };
 
@@ -46,40 +33,13 @@ static struct {
 	uint64_t      zeroed_bytes;
 	struct large *idle;		/* the one that is being zeroed; in no list */
 	uint64_t      idle_done;	/* bytes of it */
-	struct block *blocks;
 	uint64_t      free, free_large, total;
 } page;
 
-static bool is_used(const struct block *block, size_t i)
-{
-	return block->used[i / 64] & (1ULL << (i % 64));
-}
-
-static void set_used(struct block *block, size_t i, bool used)
-{
-	if (used)
-		block->used[i / 64] |= 1ULL << (i % 64);
-	else
-		block->used[i / 64] &= ~(1ULL << (i % 64));
-}
-
-static uint64_t block_start(const struct block *block)
-{
-	return ptr_hpa(block).raw;
-}
-
 /* [start, start + pages) becomes a block for small pages. The caller has counted it as free. */
-static void block_add(uint64_t start, uint64_t pages)
+static void block_add(uint64_t start, uint64_t pages, size_t taken)
 {
-	struct block *block = hpa_ptr(hpa(start));
-
-	memset(block, 0, sizeof(*block));
-	block->magic = BLOCK_MAGIC;
-	block->pages = (uint32_t)pages;
-	block->free_count = (uint32_t)pages - 1;
-	set_used(block, 0, true);
-	block->next = page.blocks;
-	page.blocks = block;
+	buddy_add(start, pages, taken);
 	page.free -= PAGE_SIZE;		/* the header */
 }
 
@@ -92,7 +52,7 @@ static void give_piece(uint64_t start, uint64_t end)
 		return;
 	page.total += pages * PAGE_SIZE;
 	page.free += pages * PAGE_SIZE;
-	block_add(start, pages);
+	block_add(start, pages, 0);
 }
 
 /* Two neighbours that were given apart may hold a large page across their border: join what touches. */
@@ -151,6 +111,7 @@ void page_give(hpa_t start, uint64_t length)
 void page_init(const struct handoff *handoff)
 {
 	memset(&page, 0, sizeof(page));
+	buddy_init();
 	for (uint32_t i = 0; i < min_u64(handoff->region_count, HANDOFF_REGIONS_MAX); i++)
 		if (handoff->regions[i].kind == REGION_FREE)
 			page_give(hpa(handoff->regions[i].start), handoff->regions[i].length);
@@ -275,47 +236,24 @@ bool page_idle_work(void)
 
 /* ---- Small pages ---- */
 
-/* Index of the first of `count` free pages in a row, or 0 (the header's index). */
-static size_t block_find(const struct block *block, size_t count)
-{
-	size_t run = 0;
-
-	if (block->free_count < count)
-		return 0;
-	for (size_t i = 1; i < block->pages; i++) {
-		run = is_used(block, i) ? 0 : run + 1;
-		if (run == count)
-			return i + 1 - count;
-	}
-	return 0;
-}
-
-static void *block_take(struct block *block, size_t first, size_t count)
-{
-	void *start = hpa_ptr(hpa(block_start(block) + first * PAGE_SIZE));
-
-	for (size_t i = first; i < first + count; i++)
-		set_used(block, i, true);
-	block->free_count -= (uint32_t)count;
-	page.free -= count * PAGE_SIZE;
-	return memset(start, 0, count * PAGE_SIZE);
-}
-
-static bool block_add_large(void)
+/* A large page becomes a block, and its first pages are handed out. */
+static void *take_from_large(size_t pages)
 {
 	struct large *large = take_dirty();
 
 	if (!large)
 		large = take_zeroed();
 	if (!large)
-		return false;
+		return NULL;
 	page.free_large -= LARGE_SIZE;
-	block_add(ptr_hpa(large).raw, BLOCK_PAGES);
-	return true;
+	block_add(ptr_hpa(large).raw, BLOCK_PAGES, pages);
+	return (uint8_t *)large + PAGE_SIZE;
 }
 
 void *page_alloc_contiguous(size_t pages)
 {
+	void *start;
+
 	if (pages == 0 || pages > BLOCK_PAGES)
 		return NULL;
 	if (pages == BLOCK_PAGES) {
@@ -323,16 +261,13 @@ void *page_alloc_contiguous(size_t pages)
 
 		return large.raw ? hpa_ptr(large) : NULL;
 	}
-	for (;;) {
-		for (struct block *block = page.blocks; block; block = block->next) {
-			size_t first = block_find(block, pages);
-
-			if (first)
-				return block_take(block, first, pages);
-		}
-		if (!block_add_large())		/* becomes the first block: the next round finds it at once */
-			return NULL;
-	}
+	start = buddy_take(pages);
+	if (!start)
+		start = take_from_large(pages);
+	if (!start)
+		return NULL;
+	page.free -= pages * PAGE_SIZE;
+	return memset(start, 0, pages * PAGE_SIZE);
 }
 
 void *page_alloc(void)
@@ -340,45 +275,22 @@ void *page_alloc(void)
 	return page_alloc_contiguous(1);
 }
 
-/* The link that points at the block holding this address; *link is NULL when there is none. */
-static struct block **block_link(uint64_t addr)
-{
-	struct block **link = &page.blocks;
-
-	while (*link && addr - block_start(*link) >= (*link)->pages * PAGE_SIZE)
-		link = &(*link)->next;
-	return link;
-}
-
 void page_free_contiguous(void *start, size_t pages)
 {
-	uint64_t addr = ptr_hpa(start).raw;
-	struct block **link, *block;
-	size_t first;
+	struct large *large;
 
 	if (!start)
 		return;
 	if (pages == BLOCK_PAGES) {
-		page_free_large(hpa(addr));
+		page_free_large(ptr_hpa(start));
 		return;
 	}
-	link = block_link(addr);
-	block = *link;
-	if (!block || block->magic != BLOCK_MAGIC)
-		panic("page_free: %p was never handed out", start);
-	first = (addr - block_start(block)) / PAGE_SIZE;
-	for (size_t i = first; i < first + pages; i++) {
-		if (i == 0 || i >= block->pages || !is_used(block, i))
-			panic("page_free: %p is free already", start);
-		set_used(block, i, false);
-	}
-	block->free_count += (uint32_t)pages;
+	large = buddy_give(start, pages);
 	page.free += pages * PAGE_SIZE;
-	if (block->free_count == BLOCK_PAGES - 1) {
-		*link = block->next;
+	if (large) {
 		page.free += PAGE_SIZE;
 		page.free_large += LARGE_SIZE;
-		list_push(&page.dirty, (struct large *)(void *)block);
+		list_push(&page.dirty, large);
 	}
 }
 

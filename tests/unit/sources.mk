@@ -102,7 +102,9 @@ UNIT_svm_explain := arch/x86/svm/explain.c
 UNIT_svm_layout := arch/x86/svm/bitmaps.c arch/x86/svm/controls.c
 UNIT_format := hv/lib/format.c
 UNIT_string :=
-UNIT_page := hv/page.c tests/unit/fake/log_fake.c
+# It counts the steps of these two: the compiler calls it at each branch.
+$(B)/unit/hv/page.o $(B)/unit/hv/buddy.o: XFLAGS += -fsanitize-coverage=trace-pc
+UNIT_page := hv/page.c hv/buddy.c tests/unit/fake/log_fake.c
 UNIT_paging := $(INSN_FAKE)
 UNIT_speculation := hv/lib/format.c $(INSN_FAKE)
 UNIT_log := hv/log.c hv/lib/format.c

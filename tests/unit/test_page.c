@@ -316,6 +316,50 @@ static void test_random(void **state)
 	assert_int_equal(page_free_bytes(), before);
 }
 
+static unsigned steps;
+
+void __sanitizer_cov_trace_pc(void);
+
+void __sanitizer_cov_trace_pc(void)
+{
+	steps++;
+}
+
+/* The most steps that one call took while `larges` large pages were filled with 64 KiB pieces and emptied in another order. */
+static unsigned most_steps(size_t larges)
+{
+	enum { PIECE = 16, A_LARGE = 31, PIECES = 30 * A_LARGE };
+	static void *pieces[PIECES];
+	const size_t count = larges * A_LARGE;
+	unsigned most = 0;
+
+	(void)boot(0, larges * LARGE_SIZE);
+	for (size_t i = 0; i < count; i++) {
+		steps = 0;
+		pieces[i] = page_alloc_contiguous(PIECE);
+		assert_non_null(pieces[i]);
+		most = steps > most ? steps : most;
+	}
+	assert_null(page_alloc_contiguous(PIECE));
+	for (size_t i = 0, next = 0; i < count; i++, next = (next + 7) % count) {
+		steps = 0;
+		page_free_contiguous(pieces[next], PIECE);
+		most = steps > most ? steps : most;
+	}
+	assert_int_equal(page_free_large_bytes(), larges * LARGE_SIZE);
+	return most;
+}
+
+/* However much is in use, an allocation or a release takes no longer. */
+static void test_steps(void **state)
+{
+	unsigned few = most_steps(2);
+
+	(void)state;
+	assert_in_range(few, 10, 500);
+	assert_in_range(most_steps(30), 10, few + 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_prepare), cmocka_unit_test(test_contiguous), cmocka_unit_test(test_no_erosion),
 		cmocka_unit_test(test_small_from_zeroed), cmocka_unit_test(test_give),
 		cmocka_unit_test(test_low_memory), cmocka_unit_test(test_double_free), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_steps),
 	};
 
 	return cmocka_run_group_tests_name("page", tests, NULL, NULL);
