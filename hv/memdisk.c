@@ -14,13 +14,13 @@
 #include "hv/page.h"
 
 #define CHUNK_PAGES	(MEMDISK_CHUNK / PAGE_SIZE)
-#define LARGE_CHUNKS	(LARGE_SIZE / MEMDISK_CHUNK - 1)	/* of them fit into a large page beside its bitmap (page.c) */
+#define LARGE_CHUNKS	(LARGE_SIZE / MEMDISK_CHUNK - 1)	/* of them fit into a large page beside its header (buddy.c) */
 #define CHUNK_MEMORY	(LARGE_SIZE / LARGE_CHUNKS)	/* so one takes this much */
 #define TABLE_PAGES_MAX	512U		/* page_alloc_contiguous gives no more: disks up to 16 GiB */
 #define RELEASE_CHUNKS	64U		/* looked at in one call of memdisk_release */
 #define ZEROS		((uint8_t *)1)	/* no chunk is there */
 #define DISCARD_COST	512U		/* of a chunk that has no copy: its slot is rewritten */
-#define FREE_COST	8192U		/* of giving a copy back: the allocator looks for its block */
+#define FREE_COST	4096U	/* of giving a copy back */
 
 /* What a transfer does with its next stretch inside one chunk. */
 struct stretch { size_t chunk; uint64_t offset; size_t len; };
