@@ -20,6 +20,7 @@
 #include "hv/lib/ansi.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/page.h"
 #include "hv/timer.h"
 
 #define COLUMNS_MAX		240U
@@ -44,6 +45,9 @@ static const uint8_t inks[FB_SPEAKERS][3] = {
 
 struct cell { char c; uint8_t speaker; };
 
+#define GRID_BYTES	(ROWS_MAX * COLUMNS_MAX * sizeof(struct cell))
+#define GRIDS_PAGES	(align_up(2 * GRID_BYTES, PAGE_SIZE) / PAGE_SIZE)
+
 static struct {
 	volatile uint8_t *pixels;	/* NULL: no screen */
 	const struct font *font;
@@ -58,7 +62,7 @@ static struct {
 	uint32_t      left;		/* how many may differ, from there on and around */
 	uint64_t      draw_at;		/* TSC: not before */
 	struct timer  timer;		/* armed while some are left: the scheduler comes to poll then */
-	struct cell   wanted[ROWS_MAX][COLUMNS_MAX], shown[ROWS_MAX][COLUMNS_MAX];
+	struct cell (*wanted)[COLUMNS_MAX], (*shown)[COLUMNS_MAX];	/* ROWS_MAX of each */
 } screen;
 
 /* Of wanted; row counts from the top of the screen. */
@@ -158,7 +162,7 @@ static void clear_row(struct cell *row)
 
 static void clear(void)
 {
-	for (size_t row = 0; row < ROWS_MAX; row++) {
+	for (size_t row = 0; row < screen.rows; row++) {
 		clear_row(screen.wanted[row]);
 		clear_row(screen.shown[row]);
 	}
@@ -194,10 +198,15 @@ static void choose_inks(bool is_bgr)
 void fb_init(const struct handoff_framebuffer *fb)
 {
 	timer_disarm(&screen.timer);
+	page_free_contiguous(screen.wanted, GRIDS_PAGES);
 	memset(&screen, 0, sizeof(screen));
 	timer_init(&screen.timer, poll_is_due, NULL);
 	if (!is_usable(fb))
 		return;
+	screen.wanted = page_alloc_contiguous(GRIDS_PAGES);
+	if (!screen.wanted)
+		return;
+	screen.shown = screen.wanted + ROWS_MAX;
 	screen.font = fb->width >= WIDE_SCREEN ? &font_large : &font_small;
 	choose_inks(fb->is_bgr);
 	screen.pitch = fb->pitch;
