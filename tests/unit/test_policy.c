@@ -524,6 +524,32 @@ static void test_xcr0(void **unused)
 			fail_msg("row %zu", i);
 }
 
+/* Invalid while CR4.OSXSAVE is clear, in any ring; then the privilege, the register and the value. */
+static void test_xsetbv(void **unused)
+{
+	static const struct { uint64_t cr4, dpl, rcx, rax; uint8_t vector; } rows[] = {
+		{ 0, 0, 0, 7, VEC_UD }, { 0, 3, 5, 0, VEC_UD }, { CR4_OSXSAVE, 3, 0, 7, VEC_GP },
+		{ CR4_OSXSAVE, 0, 1, 7, VEC_GP }, { CR4_OSXSAVE, 0, 0, 0, VEC_GP },
+	};
+
+	(void)unused;
+	vcpu_fake_long(&fake);
+	for (size_t i = 0; row_of(rows, i); i++) {
+		fake.regs[REG_CR4] = rows[i].cr4;
+		fake.segs[SEG_SS].rights &= ~(uint32_t)SEG_DPL_MASK;
+		fake.segs[SEG_SS].rights |= (uint32_t)rows[i].dpl << SEG_DPL_SHIFT;
+		fake.vcpu.gpr[GPR_RCX] = rows[i].rcx;
+		fake.vcpu.gpr[GPR_RAX] = rows[i].rax;
+		fake.vcpu.gpr[GPR_RDX] = 0;
+		fake.vcpu.xcr0 = 1;
+		assert_int_equal(exit_xsetbv(&fake.vcpu), EXIT_RESUME);
+		assert_int_equal(fake.injected, i + 1);
+		assert_int_equal(fake.vector, rows[i].vector);
+		assert_int_equal(fake.vcpu.xcr0, 1);
+	}
+	vcpu_fake_free(&fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -537,7 +563,7 @@ int main(void)
 		cmocka_unit_test(test_mode_switches),
 		cmocka_unit_test(test_pae_pointers), cmocka_unit_test(test_long_mode_tss),
 		cmocka_unit_test(test_lmsw_and_clts),
-		cmocka_unit_test(test_xcr0),
+		cmocka_unit_test(test_xcr0), cmocka_unit_test(test_xsetbv),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -23,6 +23,11 @@ enum exit_result exit_xsetbv(struct vcpu *vcpu)
 {
 	uint64_t val = join32(lo32(vcpu->gpr[GPR_RDX]), vcpu->gpr[GPR_RAX]);
 
+	/* Invalid before anything else is looked at (SDM vol. 2, XSETBV). A processor may leave the guest first. */
+	if (!(virt->get(vcpu, REG_CR4) & CR4_OSXSAVE)) {
+		vcpu_inject(vcpu, VEC_UD, false, 0);
+		return EXIT_RESUME;
+	}
 	if (lo32(vcpu->gpr[GPR_RCX]) || vcpu_cpl(vcpu) || !xcr0_is_valid(val, fpu_guest_xcr0_mask())) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
