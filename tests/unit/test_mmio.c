@@ -469,6 +469,51 @@ static void populates_a_chunk_an_exit(void **state)
 	assert_int_equal(writes, 1);
 }
 
+/* The exception of an earlier x87 instruction comes before the access; instructions that do not wait for it go on. */
+static void raises_what_is_pending(void **state)
+{
+	const uint16_t divide_unmasked = 0x37b;
+	const float    zero = 0;
+
+	(void)state;
+	fake.vcpu.gpr[GPR_RBX] = DEV;
+	fake.regs[REG_CR0] |= CR0_NE;
+	__asm__ volatile("fldcw %0; fld1; fdivs %1" : : "m"(divide_unmasked), "m"(zero));
+	put_code(CODE_AT, "d9 43 10");		/* fld dword [rbx+0x10] */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x10), false), EXIT_RESUME);
+	assert_int_equal(fake.injected, 1);
+	assert_int_equal(fake.vector, VEC_MF);
+	assert_int_equal(reads, 0);
+	put_code(CODE_AT, "dd 7b 10");		/* fnstsw [rbx+0x10] */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x10), true), EXIT_SKIP);
+	assert_int_equal(device_word(0x10) & 0x84, 0x84);	/* ES, ZE */
+	fake.regs[REG_CR0] &= ~CR0_NE;
+	put_code(CODE_AT, "d9 43 10");
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x10), false), EXIT_STOP);
+	assert_true(fake.is_killed);
+	assert_int_equal(fake.injected, 1);
+	__asm__ volatile("fninit");
+}
+
+/* Sixteen bytes must be aligned; eight need not. */
+static void wants_wide_exchanges_aligned(void **state)
+{
+	(void)state;
+	fake.vcpu.gpr[GPR_RBX] = DEV + 8;
+	put_code(CODE_AT, "48 0f c7 0b");	/* cmpxchg16b [rbx] */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 8), true), EXIT_RESUME);
+	assert_int_equal(fake.vector, VEC_GP);
+	assert_int_equal(fake.error, 0);
+	assert_int_equal(reads + writes, 0);
+	fake.vcpu.gpr[GPR_RBX] = DEV + 4;
+	put_code(CODE_AT, "0f c7 0b");		/* cmpxchg8b [rbx] */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 4), true), EXIT_SKIP);
+	fake.vcpu.gpr[GPR_RBX] = DEV + 16;
+	put_code(CODE_AT, "48 0f c7 0b");
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 16), true), EXIT_SKIP);
+	assert_int_equal(fake.injected, 1);
+}
+
 static void faults_before_half_a_write(void **state)
 {
 	(void)state;
@@ -824,7 +869,7 @@ int main(void)
 		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
 		CASE(repeats_for_a_while), CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device),
 		CASE(populates_a_chunk_an_exit),
-		CASE(faults_before_half_a_write),
+		CASE(raises_what_is_pending), CASE(wants_wide_exchanges_aligned), CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
 		CASE(holes_answer_anything), CASE(holes_are_whole_pages_and_few),
 		CASE(fetch_faults),

@@ -195,6 +195,11 @@ static enum exit_result cmpxchg_wide(struct mmio *mmio)
 	uint64_t low = 0, high = 0, new_low = vcpu->gpr[GPR_RBX], new_high = vcpu->gpr[GPR_RCX];
 	uint8_t  bytes[2 * sizeof(uint64_t)];
 
+	/* The wide one wants its operand aligned, whatever CR0.AM says; an operand's page offset is its linear address's. */
+	if (mmio->insn->size == sizeof(bytes) && mmio->operand.piece[0].addr.raw % sizeof(bytes)) {
+		vcpu_inject_gp(vcpu);
+		return EXIT_RESUME;
+	}
 	operand_load(vcpu, &mmio->operand, bytes);
 	__builtin_memcpy(&low, bytes, half);
 	__builtin_memcpy(&high, bytes + half, half);

@@ -34,25 +34,31 @@ static stub_fn *stub_of(unsigned number)
 	return (stub_fn *)(uintptr_t)(x87_stubs + (number & 63) * STUB_SIZE);
 }
 
-bool x87_execute(struct fpu_area *scratch, unsigned number, uint8_t operand[X87_OPERAND_MAX], uint64_t rip,
+/* FNSTCW and FNSTSW (SDM vol. 1, 8.3.11 "Waiting vs. Non-waiting Instructions"). */
+static bool is_waiting(unsigned number)
+{
+	return number != X87_NUMBER(0xd9, 7) && number != X87_NUMBER(0xdd, 7);
+}
+
+bool x87_may_execute(struct fpu_area *scratch, unsigned number)
+{
+	save(scratch);
+	return !(scratch->fsw & FSW_ES) || !is_waiting(number);
+}
+
+void x87_execute(struct fpu_area *scratch, unsigned number, uint8_t operand[X87_OPERAND_MAX], uint64_t rip,
 		 uint64_t addr)
 {
-	uint64_t fip, fdp;
+	uint64_t fip = scratch->fip, fdp = scratch->fdp;
 
-	save(scratch);
-	if (scratch->fsw & FSW_ES)
-		return false;
-	fip = scratch->fip;
-	fdp = scratch->fdp;
 	stub_of(number)(operand);
 	save(scratch);
 	/* Some processors update the two addresses only with an exception: compare what the area holds first. */
 	if (scratch->fip == fip && scratch->fdp == fdp)
-		return true;
+		return;
 	if (scratch->fip != fip)
 		scratch->fip = rip;
 	if (scratch->fdp != fdp)
 		scratch->fdp = addr;
 	load(scratch);
-	return true;
 }

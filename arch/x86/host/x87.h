@@ -17,9 +17,14 @@
 #define X87_OPERAND_MAX	16U
 
 /*
- * False: an exception is pending, which the guest should have got first; nothing was done. The instruction and
- * operand addresses that the processor remembers become `rip` and `addr`, not ours. `scratch` is overwritten.
+ * May this one be executed now? False: an unmasked exception is pending, which comes first. The instructions that do not wait
+ * for exceptions may. `scratch` is overwritten.
  */
-__attribute__((warn_unused_result))
-bool x87_execute(struct fpu_area *scratch, unsigned number, uint8_t operand[X87_OPERAND_MAX], uint64_t rip,
+__attribute__((warn_unused_result)) bool x87_may_execute(struct fpu_area *scratch, unsigned number);
+
+/*
+ * Only if it may, and with scratch as it was left then. The instruction and operand addresses that the processor
+ * remembers become `rip` and `addr`, not ours.
+ */
+void x87_execute(struct fpu_area *scratch, unsigned number, uint8_t operand[X87_OPERAND_MAX], uint64_t rip,
 		 uint64_t addr);
