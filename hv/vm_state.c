@@ -19,7 +19,7 @@ static const struct state_section vm_sections[] = {
 /* One object for each vCPU. */
 static const struct state_section vcpu_sections[] = {
 	STATE_SECTION(struct vcpu, lapic, 1, lapic_after_load),
-	STATE_SECTION(struct vcpu, saved, 1, NULL),	/* vcpu_restore follows, when all else is settled */
+	STATE_SECTION(struct vcpu, saved, 2, NULL),	/* vcpu_restore follows, when all else is settled */
 };
 
 /* Extended state. Its size depends on the processor and is filled in at run time. */

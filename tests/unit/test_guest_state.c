@@ -39,7 +39,7 @@ static void set_seg(struct vcpu *unused, enum guest_seg seg, const struct segmen
 static void set_tsc_offset(struct vcpu *unused, uint64_t offset) { (void)unused; (void)offset; }
 static void flush(struct vcpu *unused) { (void)unused; flushes++; }
 
-#define VENDOR_FIELDS(X) X(star) X(lstar) X(cstar) X(sfmask) X(kernel_gs_base) X(nmi_blocked) X(in_shadow) X(step_due)
+#define VENDOR_FIELDS(X) X(star) X(lstar) X(cstar) X(sfmask) X(kernel_gs_base) X(nmi_blocked) X(in_shadow) X(debug_due)
 
 static void save(struct vcpu *unused, struct guest_state *state)
 {
@@ -218,7 +218,7 @@ static void test_reset(void **unused)
 	assert_int_equal(vcpu.cr2, 0);
 	assert_int_equal(vcpu.dr6, DR6_RESET);
 	assert_int_equal(rest.lstar, 0x1234);
-	assert_false(vcpu.pending.is_valid || vcpu.nmi_pending || rest.nmi_blocked || rest.in_shadow || rest.step_due);
+	assert_false(vcpu.pending.is_valid || vcpu.nmi_pending || rest.nmi_blocked || rest.in_shadow || rest.debug_due);
 }
 
 int main(void)

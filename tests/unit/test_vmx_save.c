@@ -70,9 +70,11 @@ static void test_no_tsc_aux(void **unused)
 /* Table 25-3: STI in bit 0, MOV SS 1, NMI 3; at most one of the first two. Appendix B: PDPTE0 is 280ah, the others follow. */
 static void test_saved_and_restored(void **unused)
 {
-	static const struct { uint64_t blocking, pending; uint32_t shadow, nmi, step; } rows[] = {
+	static const struct { uint64_t blocking, pending; uint32_t shadow, nmi, due; } rows[] = {
 		{ 0, 0, SHADOW_NONE, 0, 0 }, { BIT(0), 0, SHADOW_STI, 0, 0 }, { BIT(1), 0, SHADOW_MOV_SS, 0, 0 },
-		{ BIT(3), 0, SHADOW_NONE, 1, 0 }, { BIT(3) | BIT(1), 0, SHADOW_MOV_SS, 1, 0 }, { BIT(1), BIT(14), SHADOW_MOV_SS, 0, 1 },
+		{ BIT(3), 0, SHADOW_NONE, 1, 0 }, { BIT(3) | BIT(1), 0, SHADOW_MOV_SS, 1, 0 }, { BIT(1), BIT(14), SHADOW_MOV_SS, 0, DEBUG_DUE_STEP },
+		{ BIT(1), BIT(12) | BIT(0), SHADOW_MOV_SS, 0, DEBUG_DUE_ENABLED | 1 },	/* table 25-4: a breakpoint is due */
+		{ BIT(1), BIT(14) | 0xf, SHADOW_MOV_SS, 0, DEBUG_DUE_STEP | DEBUG_DUE_BREAKPOINTS },
 	};
 
 	(void)unused;
@@ -87,7 +89,7 @@ static void test_saved_and_restored(void **unused)
 		vmx_save(&vcpu, &state);
 		assert_int_equal(state.in_shadow, rows[i].shadow);
 		assert_int_equal(state.nmi_blocked, rows[i].nmi);
-		assert_int_equal(state.step_due, rows[i].step);
+		assert_int_equal(state.debug_due, rows[i].due);
 		assert_int_equal(state.star, 0x1000);
 		assert_int_equal(state.lstar, 0x1001);
 		assert_int_equal(state.cstar, 0x1002);

@@ -140,7 +140,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start)
 		state->reg[regs[i].reg] = regs[i].val;
 	state->cr2 = 0;
 	state->dr7 = DR7_RESET;
-	state->pending.is_valid = state->nmi_pending = state->nmi_blocked = state->in_shadow = state->step_due = 0;
+	state->pending.is_valid = state->nmi_pending = state->nmi_blocked = state->in_shadow = state->debug_due = 0;
 	vcpu_restore(vcpu);
 	dr_reset(vcpu);
 }

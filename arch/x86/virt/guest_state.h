@@ -34,8 +34,17 @@ struct guest_state {
 	uint32_t       run_state;			/* enum vcpu_state */
 	uint32_t       halted_if, nmi_pending, nmi_blocked;
 	uint32_t       in_shadow;			/* 0, or enum shadow_kind */
-	uint32_t       step_due;			/* a single step (TF) that has not been delivered yet */
+	uint32_t       debug_due;			/* of a #DB that has not been delivered yet: DEBUG_DUE_... */
 };
+
+/*
+ * A single step that ended or breakpoints that were met while a #DB could not be delivered, behind MOV SS. The bits
+ * are those of DR6, and one that tells whether a breakpoint is enabled in DR7 (SDM vol. 3, 25.4.2, table 25-4).
+ * AMD-V tells of neither.
+ */
+#define DEBUG_DUE_BREAKPOINTS	0x0000000fU	/* B0 to B3 */
+#define DEBUG_DUE_ENABLED	0x00001000U
+#define DEBUG_DUE_STEP		0x00004000U	/* BS */
 
 /* AMD-V does not say which instruction cast the shadow: there it is always SHADOW_STI. */
 enum shadow_kind { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };

@@ -15,6 +15,8 @@
 
 #define PDPTE_STEP	2U	/* appendix B: their encodings lie two apart */
 #define PDPTES		4U
+#define DEBUG_DUE_BITS	(DEBUG_DUE_BREAKPOINTS | DEBUG_DUE_ENABLED | DEBUG_DUE_STEP)	/* as in the VMCS field */
+_Static_assert(DEBUG_DUE_STEP == PENDING_DEBUG_BS, "the bits are the field's");
 
 /* ---- Loaded and put ---- */
 
@@ -82,7 +84,7 @@ void vmx_save(struct vcpu *vcpu, struct guest_state *state)
 	state->kernel_gs_base = vmx->kernel_gs;
 	state->nmi_blocked = !!(blocking & BLOCK_NMI);
 	state->in_shadow = shadow_of(blocking);
-	state->step_due = !!(vmread(VMCS_GUEST_PENDING_DEBUG) & PENDING_DEBUG_BS);
+	state->debug_due = (uint32_t)vmread(VMCS_GUEST_PENDING_DEBUG) & DEBUG_DUE_BITS;
 	for (unsigned i = 0; i < PDPTES; i++)
 		state->pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + PDPTE_STEP * i);
 }
@@ -102,7 +104,7 @@ void vmx_restore(struct vcpu *vcpu, const struct guest_state *state)
 	vmx->sfmask = state->sfmask;
 	vmx->kernel_gs = state->kernel_gs_base;
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking_of(state));
-	vmwrite(VMCS_GUEST_PENDING_DEBUG, state->step_due ? PENDING_DEBUG_BS : 0);
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, state->debug_due & DEBUG_DUE_BITS);
 	vmwrite(VMCS_GUEST_ACTIVITY, 0);
 	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
 	for (unsigned i = 0; i < PDPTES; i++)
