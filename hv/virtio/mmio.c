@@ -36,7 +36,7 @@ static uint32_t mmio_word(const struct virtio_mmio *mmio, uint64_t offset)
 	struct virtio_dev *dev = mmio->dev;
 
 	if (offset < VIRTIO_MMIO_CONFIG) {
-		const struct mmio_reg *reg = &mmio_regs[offset / REG_BYTES];
+		const struct mmio_reg *reg = &mmio_regs[index_nospec(offset / REG_BYTES, countof(mmio_regs))];
 
 		return reg->get ? reg->get(mmio) : reg->constant;
 	}
@@ -284,9 +284,10 @@ static void set_area(struct virtio_mmio *mmio, const struct mmio_reg *reg, uint3
 static void set_queue_notify(struct virtio_mmio *mmio, uint32_t val)
 {
 	struct virtio_dev *dev = mmio->dev;
+	const unsigned queue = (unsigned)index_nospec(val, dev->queue_count);
 
-	if (val < dev->queue_count && dev->s.is_live && dev->queues[val].s.is_ready)
-		dev->ops->notify(dev, val);
+	if (val < dev->queue_count && dev->s.is_live && dev->queues[queue].s.is_ready)
+		dev->ops->notify(dev, queue);
 }
 
 /* ---- The rest ---------------------------------------------------------- */
