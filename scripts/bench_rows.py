@@ -30,6 +30,9 @@ class Row:
 EXITS = "exits of a tiny guest"
 DEBIAN, NATIVE, SIZE = "Debian", "Debian without Trapeze", "size"
 
+PORTS = ("21", "61", "3fd", "71")       # of the first 8259, the timer and speaker, COM1's line status, the clock's data
+PORT_LOOP = 2                           # DEC and JNZ behind each IN (guest/linux/bench.asm)
+
 ROWS = (
     Row("cpuid", "CPUID", EXITS, 190, vtx=(969, 874), svm=(2740, 5363)),
     Row("hypercall", "VMCALL/VMMCALL, smallest hypercall", EXITS, 150, vtx=(1004, 815), svm=(2972, 5429)),
@@ -50,6 +53,7 @@ ROWS = (
     Row("blk-depth-1", "virtio-blk 4 KiB, polling guest, depth 1", EXITS, 1.0, "exits",
         more="one notification a batch, used ring polled"),
     Row("blk-depth-32", "virtio-blk 4 KiB, polling guest, depth 32", EXITS, 0.10, "exits"),
+    *(Row(f"port-{port}", f"Debian's user reads port {port}h", DEBIAN, 270) for port in PORTS),
     Row("debian-blk-1", "virtio-blk 4 KiB, Debian, depth 1", DEBIAN, None, "exits",
         more="pread, O_DIRECT, as dd iflag=direct: with its interrupts and idle"),
     Row("debian-blk-32", "virtio-blk 4 KiB, Debian, depth 32", DEBIAN, None, "exits", more="io_submit of 32"),
