@@ -192,27 +192,35 @@ static void pit_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 	uint64_t now = vm_clock_now(pit->clock);
 
 	(void)size;
+	pit->shown_until = 0;
 	if (offset < COUNTERS)
 		pit_write_counter(pit, (unsigned)offset, (uint8_t)value, now);
 	else
 		pit_control(pit, (uint8_t)value, now);
 }
 
+/* Port 61h anew; it holds until the refresh request toggles or counter 2's output changes. */
+__attribute__((noinline)) static uint8_t speaker_look(struct pit *pit, uint64_t now)
+{
+	struct pit_counter *counter = &pit->s.counter[SPEAKER_COUNTER];
+	uint64_t toggles = pit_ticks(now) / REFRESH_TICKS;
+
+	pit_counter_sync(counter, now);
+	pit->shown = pit->s.speaker | (toggles & 1 ? SPEAKER_REFRESH : 0) |
+		     (pit_counter_output(counter, pit_counter_elapsed(counter, now)) ? SPEAKER_OUT : 0);
+	pit->shown_until = min_u64(pit_time((toggles + 1) * REFRESH_TICKS), pit_counter_steady_until(counter, now));
+	return pit->shown;
+}
+
+/* Guests wait for a bit of it to change and read it without end. */
 static uint64_t speaker_read(void *dev, uint64_t offset, unsigned size)
 {
 	struct pit *pit = dev;
-	struct pit_counter *counter = &pit->s.counter[SPEAKER_COUNTER];
 	uint64_t now = vm_clock_now(pit->clock);
-	uint8_t value = pit->s.speaker;
 
 	(void)offset;
 	(void)size;
-	pit_counter_sync(counter, now);
-	if (pit_counter_output(counter, pit_counter_elapsed(counter, now)))
-		value |= SPEAKER_OUT;
-	if (pit_ticks(now) / REFRESH_TICKS & 1)
-		value |= SPEAKER_REFRESH;
-	return value;
+	return now < pit->shown_until ? pit->shown : speaker_look(pit, now);
 }
 
 static void speaker_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
@@ -221,6 +229,7 @@ static void speaker_write(void *dev, uint64_t offset, unsigned size, uint64_t va
 
 	(void)offset;
 	(void)size;
+	pit->shown_until = 0;
 	pit->s.speaker = (uint8_t)value & SPEAKER_WRITABLE;
 	pit_counter_set_gate(&pit->s.counter[SPEAKER_COUNTER], value & SPEAKER_GATE, vm_clock_now(pit->clock));
 }
@@ -246,6 +255,7 @@ void pit_reset(struct pit *pit)
 			.gate = i != SPEAKER_COUNTER, .is_paused = i == SPEAKER_COUNTER,
 		};
 	pit->s.speaker = 0;
+	pit->shown_until = 0;
 	pit_changed(pit, 0, now);
 }
 
@@ -259,6 +269,7 @@ void pit_after_load(void *dev)
 		pit->s.counter[i].access &= CONTROL_ACCESS;
 	}
 	pit->s.speaker &= SPEAKER_WRITABLE;
+	pit->shown_until = 0;
 	vm_clock_arm(pit->clock, &pit->timer, pit->s.next_rise);	/* it may have passed while the clock was stopped */
 }
 

@@ -30,6 +30,8 @@ struct pit {
 	const struct vm_clock *clock;
 	struct irq_line    irq;		/* output of counter 0 */
 	struct timer       timer;	/* its next change worth an interrupt */
+	uint64_t           shown_until;	/* VM time up to which port 61h reads `shown`; 0: it must be computed */
+	uint8_t            shown;
 };
 
 void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_line *irq);

@@ -15,7 +15,7 @@ uint64_t pit_ticks(uint64_t time)
 }
 
 /* Rounded up: when the clock reads this much, pit_ticks gives at least `ticks`. */
-static uint64_t ticks_to_time(uint64_t ticks)
+uint64_t pit_time(uint64_t ticks)
 {
 	return mul_div64(ticks, time_hz(), PIT_HZ) + 1;
 }
@@ -133,7 +133,17 @@ uint64_t pit_counter_next_rise(const struct pit_counter *counter, uint64_t now)
 		target++;	/* high again one tick after the strobe */
 	if (elapsed >= target)
 		return TIMER_NEVER;
-	return counter->start + ticks_to_time(target - counter->paused);
+	return counter->start + pit_time(target - counter->paused);
+}
+
+/* Only for outputs that change once, if ever: a guest that waits for one reads it in a loop. */
+uint64_t pit_counter_steady_until(const struct pit_counter *counter, uint64_t now)
+{
+	if (counter->next_count)
+		return now;
+	if (!is_counting(counter) || counter->is_paused)
+		return TIMER_NEVER;
+	return counter->mode == MODE_TERMINAL || counter->mode == MODE_ONE_SHOT ? pit_counter_next_rise(counter, now) : now;
 }
 
 void pit_counter_set_gate(struct pit_counter *counter, bool is_high, uint64_t now)

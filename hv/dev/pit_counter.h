@@ -35,12 +35,14 @@ struct pit_counter {
 };
 
 uint64_t pit_ticks(uint64_t time);	/* so much time in ticks of PIT_HZ */
+uint64_t pit_time(uint64_t ticks);	/* the other way, rounded up: pit_ticks of it is at least `ticks` */
 bool     pit_counter_is_periodic(const struct pit_counter *counter);
 
 void     pit_counter_sync(struct pit_counter *counter, uint64_t now);	/* call first: a new count may be due */
 uint64_t pit_counter_elapsed(const struct pit_counter *counter, uint64_t now);	/* ticks counted; 0 when idle */
 bool     pit_counter_output(const struct pit_counter *counter, uint64_t elapsed);
 uint16_t pit_counter_value(const struct pit_counter *counter, uint64_t elapsed);
+uint64_t pit_counter_steady_until(const struct pit_counter *counter, uint64_t now);	/* the output; now: it may change any moment */
 uint64_t pit_counter_next_rise(const struct pit_counter *counter, uint64_t now);	/* or TIMER_NEVER */
 void     pit_counter_set_gate(struct pit_counter *counter, bool is_high, uint64_t now);
 void     pit_counter_after_load(struct pit_counter *counter, uint64_t now);

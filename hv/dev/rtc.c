@@ -267,10 +267,24 @@ static uint8_t rtc_read_flags(struct rtc *rtc, uint64_t now)
 	return flags;
 }
 
+/* The time bytes hold for a second: a guest that waits for the next one reads them without end. */
+__attribute__((noinline)) static void rtc_show_time(struct rtc *rtc, uint64_t now)
+{
+	int64_t seconds = rtc_seconds(rtc, now);
+
+	if (is_held(rtc))
+		return;
+	rtc_store_time(rtc, seconds);
+	rtc->shown_until = second_to_time(rtc, seconds + 1);
+}
+
 static uint8_t rtc_read_register(struct rtc *rtc, unsigned reg, uint64_t now)
 {
-	if (is_time(reg) && !is_held(rtc))
-		rtc_store_time(rtc, rtc_seconds(rtc, now));
+	if (is_time(reg)) {
+		if (now >= rtc->shown_until)
+			rtc_show_time(rtc, now);
+		return rtc->s.bytes[reg];
+	}
 	if (reg == REG_A)
 		return (uint8_t)(rtc->s.bytes[REG_A] | (is_updating(rtc, now) ? A_UIP : 0));
 	if (reg == REG_C)
@@ -283,6 +297,7 @@ static void rtc_write_control(struct rtc *rtc, unsigned reg, uint8_t value, uint
 {
 	bool was_held = is_held(rtc);
 
+	rtc->shown_until = 0;
 	rtc_update_flags(rtc, now);
 	if (!was_held)
 		rtc_store_time(rtc, rtc_seconds(rtc, now));
@@ -310,6 +325,7 @@ static void rtc_write_register(struct rtc *rtc, unsigned reg, uint8_t value, uin
 		rtc_refresh(rtc, now);
 		return;
 	}
+	rtc->shown_until = 0;
 	if (!is_held(rtc))
 		rtc_store_time(rtc, rtc_seconds(rtc, now));
 	rtc->s.bytes[reg] = value;
@@ -367,6 +383,7 @@ void rtc_after_load(void *dev)
 	struct rtc_state *s = &rtc->s;
 	uint64_t now = vm_clock_now(rtc->clock);
 
+	rtc->shown_until = 0;
 	s->index &= INDEX_MASK;
 	s->base_time = min_u64(s->base_time, now);
 	if (s->base_seconds < -SECONDS_LIMIT || s->base_seconds > SECONDS_LIMIT)

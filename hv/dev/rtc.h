@@ -33,6 +33,7 @@ struct rtc {
 	const struct vm_clock *clock;
 	struct irq_line irq;
 	struct timer    timer;
+	uint64_t        shown_until;	/* VM time up to which the time fields in s.bytes are right; 0: they must be computed */
 };
 
 /* seconds: Unix time now (host_rtc_seconds()); low, above_4g: bytes of guest RAM, for the size fields. */

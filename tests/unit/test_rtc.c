@@ -290,6 +290,15 @@ static void test_memory_sizes(void **state)
 	}
 }
 
+/* What is remembered of the time is what would be computed. */
+static void check_time(struct fixture *f, uint8_t reg)
+{
+	uint8_t shown = get(f, reg);
+
+	f->rtc.shown_until = 0;
+	assert_int_equal(shown, get(f, reg));
+}
+
 static void test_random(void **state)
 {
 	struct fixture *f = *state;
@@ -303,6 +312,8 @@ static void test_random(void **state)
 			(void)get(f, (uint8_t)(seed >> 20) & 0x1f);
 		if (!(seed & 0xe0000))
 			clock_jump((uint64_t)seed * 5);
+		if ((seed & 0x300000) == 0x300000)
+			check_time(f, (uint8_t)(seed >> 24) % 10);
 	}
 }
 
