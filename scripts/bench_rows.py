@@ -7,7 +7,7 @@ mitigations off; Xen is Debian's 4.17 with a PVH guest. They change when those d
 """
 from dataclasses import dataclass
 
-# The weighted cost: what silicon charges for an exit and what it brings along, which ticks do not show.
+# The weighted cost: what an exit and the instructions that it needs cost on a real processor, which ticks do not show.
 PER_EXIT, PER_VMCS, PER_MSR, PER_INV = 1000, 30, 100, 500
 COUNTS = ("exits", "vmread", "vmwrite", "msr", "inv", "vmload")     # in the order of hv/count.h
 WITHIN = 1.3                # AMD-V's goal: VT-x's figure in the same run, times this

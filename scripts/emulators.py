@@ -23,7 +23,7 @@ def program_missing(*programs):
 
 
 def die_with_us():
-    """Run in the child: an emulator whose scripts/run was killed hard would burn a processor for ever."""
+    """Run in the child: without it an emulator would run on for ever when scripts/run is killed."""
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -88,8 +88,8 @@ class Kvm(Qemu):
         return program_missing("qemu-system-x86_64")
 
 
-# Traps of Debian's Bochs 2.7: it has no display for nobody, so `term` draws into a pseudo-terminal that we empty;
-# its debugger must be told to go on (-rc) and finds no input after the end; term and VBE do not go together.
+# Traps of Debian's Bochs 2.7: it cannot run without a display, so `term` draws into a pseudo-terminal whose output we drop;
+# its debugger must be told to go on (-rc) and reads end-of-file after the end; `term` does not work with VBE.
 BOCHS_CONF = """\
 display_library: term
 plugin_ctrl: unmapped=1, biosdev=1, speaker=0, parallel=0, gameport=0, e1000=0

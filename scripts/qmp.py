@@ -5,7 +5,7 @@ import socket
 
 
 def screendump(path, picture):
-    """Writes the screen to the file `picture` as PNG; a machine that is not up yet, or gone, has none."""
+    """Writes the screen to the file `picture` as PNG; does nothing when the machine is not up yet, or has ended."""
     try:
         with socket.socket(socket.AF_UNIX) as channel:
             channel.settimeout(5)

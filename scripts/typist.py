@@ -47,7 +47,7 @@ class Typist:
         self.text.clear()
 
     def read(self, output):
-        """The machine's output without the answers in it, which are minded."""
+        """Takes the answers out of the machine's output, acts on them, and returns the rest."""
         output, shown, self.cut = self.cut + output, b"", b""
         while self.is_asked or self.is_held:
             at = output.find(IAC)

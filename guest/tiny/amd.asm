@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
-; What only an AMD guest can see: the vendor's words and MSRs, SVM hidden, CR0 as the guest set it although the
-; processor runs with another one, single steps over exits, NMIs that wait for IRET.
+; What is special on AMD: the vendor's name and MSRs; SVM is hidden; CR0 reads as the guest set it although the
+; processor runs with another value; single steps over exits; NMIs that wait for IRET.
 %include "tiny.inc"
 
 CR0_CD_BIT	equ 1 << 30

@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
-; Drivers that ask for much, chosen by the command line: they may use up their own turns, never their neighbours'.
-; guest/tiny/witness.asm, with "gap" on its command line, measures for how long the neighbour stood still.
+; Drivers that make their devices work hard, chosen by the command line. They may use up their own turns, not their
+; neighbours'. guest/tiny/witness.asm, with "gap" on its command line, measures for how long a neighbour stood still.
 ;   feed    a disk's data lands on the available ring and on the next request: each batch announces the next one
 ;   disk    requests for the whole disk, the ring full of them
 ;   output  16 MiB of carriage returns, which take no room on a terminal

@@ -98,7 +98,7 @@ start_other:
 	je	.wait
 	ret
 
-; It stored, or it read: in either case the whole of it.
+; The instruction stored or it read; either must have been done completely.
 swapped:
 	mov	r13d, SITE
 	mov	dword [r13], STORE

@@ -264,7 +264,7 @@ align 8
 before:	times COUNTS dq 0
 after:	times COUNTS dq 0
 
-; VMMCALL on AMD: one byte differs, and it is not for the loop to ask which
+; VMCALL or VMMCALL: one byte differs, and is patched in before, so that the loop contains no test
 choose_hypercall:
 	xor	eax, eax
 	cpuid

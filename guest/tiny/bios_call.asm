@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; A boot sector that trusts a BIOS: it loads its second sector, and there is nobody to do it.
+; A boot sector that relies on a BIOS: it asks INT 13h to load its second sector, and there is no BIOS.
 bits 16
 org 0x7c00
 

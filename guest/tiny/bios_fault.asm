@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: MIT
-; A boot sector whose first instruction is none, without a handler for that.
+; A boot sector that begins with bytes which are no instruction, and has no handler for #UD.
 bits 16
 org 0x7c00
 

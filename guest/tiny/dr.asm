@@ -147,8 +147,8 @@ steps:					; a trap behind MOV DR as behind others; BD stays as nobody cleared i
 	SET_DR	6, 0
 	ret
 
-; Two things by turns: to run over an address and to write another, with no breakpoint; and to have breakpoints on
-; both and leave them alone, while other VMs run. Whatever strikes belongs to somebody else.
+; Two phases by turns: execute one address and write another without breakpoints; then set breakpoints on both and touch
+; neither, while other VMs run. Any #DB comes from another VM's registers.
 others:
 	mov	qword [db_count], 0
 	call	now

@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
-; What only an enemy or a broken kernel does, chosen by the command line; each runs in a VM of its own. What must
-; happen to each is in tests/boot/test_tiny.py.
+; What only an attacker or a broken kernel does, chosen by the command line; each attack runs in a VM of its own. How
+; each must end is in tests/boot/test_tiny.py.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -78,7 +78,7 @@ hole:
 	mov	eax, NOT_A_DEVICE
 	jmp	rax
 
-; A kernel that only knows the text screen, and dies.
+; A kernel that prints to the text screen only, and crashes.
 screen:
 	mov	edi, 0xb8000 + 3 * 160 + 4 * 2
 	mov	rsi, .text
@@ -185,7 +185,8 @@ rep_huge:
 	pop	rax
 	iretq
 
-; Interrupts off, and nothing but exits, or none: somebody else must still get his turn. Seen as a gap in time.
+; Interrupts off, and either only exits or no exit at all: other VMs must still get their turns, which this VM sees
+; as gaps in its time.
 exit_hog:
 	inc	byte [hog_exits]
 hog:
@@ -220,7 +221,7 @@ halt:
 	SAY	"FAIL awake"
 	DONE
 
-; Its timer fires 0.2 ms behind the end of its turn, in its neighbour's, which that must not shorten.
+; This VM's timer fires 0.2 ms after the end of its turn, that is in its neighbour's turn, which must not get shorter.
 own_timer:
 	call	lapic_on
 	COUNT_GATE 0x41
@@ -247,7 +248,7 @@ own_timer:
 	mov	[rbp + LAPIC_COUNT], r12d
 	jmp	.next
 
-; The shortest period that there is, and asleep in between: the machine is kept awake, and the guest hardly runs.
+; A timer with the shortest period there is, and HLT in between: the guest hardly runs, but the hypervisor is busy.
 timer_storm:
 	call	lapic_on
 	COUNT_GATE 0x42
@@ -258,7 +259,7 @@ timer_storm:
 .next:	hlt
 	jmp	.next
 
-; As many steps at each exit as there may be, and no interrupt that would end a turn.
+; REP with a huge count and interrupts off: the most steps at each exit, and no interrupt that would end the turn.
 outs_forever:
 	cli
 	mov	edx, 0x80
@@ -267,7 +268,7 @@ outs_forever:
 	rep	outsb
 	jmp	.again
 
-; Memory that must be zeroed, and freed, again and again.
+; Touch much memory and reset, again and again: all of it must be zeroed and freed each time.
 big_reset:
 	mov	edi, 0x400000
 .touch:	mov	[rdi], edi

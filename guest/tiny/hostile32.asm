@@ -35,7 +35,7 @@ main:
 	cmp	byte [ebx], 't'
 	je	task_switch
 
-; A handler of #AC in ring 3, on a misaligned stack: to deliver it is to raise it again (CVE-2015-5307).
+; The handler of #AC has a misaligned stack in ring 3: delivering #AC raises #AC again (CVE-2015-5307).
 ac_loop:
 	mov	eax, .handler
 	mov	[IDT32 + 17 * 8], ax
@@ -64,8 +64,8 @@ ac_loop:
 	dw	18 * 8 - 1
 	dd	IDT32
 
-; Two task switches that cannot be: to a TSS outside memory, and, by a task gate for #TS, to one without segments.
-; The latter's own #TS makes a double fault, and with no gate for that one a third.
+; Two task switches that must fail: to a TSS outside of memory, and, by a task gate for #TS, to a task without segments.
+; The #TS of the second makes a double fault, which has no gate either: a triple fault.
 task_switch:
 	cmp	byte [ebx + 5], 'l'
 	je	.loop

@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: MIT
-; NMIs that wait for the IRET of another's handler: delivered behind it, though the guest then never leaves its loop; an
-; IRET that faults; an IRET that is stepped. What the hypervisor does to notice must not be seen.
+; NMIs that wait for the IRET of an earlier NMI's handler: each is delivered right behind that IRET, even if the
+; guest makes no exit from then on. An IRET that faults; an IRET that is single-stepped. The guest must not see how
+; the hypervisor notices the IRET.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -29,14 +30,14 @@ send_nmi:
 	pop	rax
 	ret
 
-; No instruction in here leaves the guest. ecx is 0 when the second NMI has not come.
+; No instruction in this loop exits. ecx is 0 at its end if the second NMI has not come.
 %macro SPIN 0
 	mov	ecx, SPINS
 %%spin:	cmp	dword [nmi_count], 2
 	loopne	%%spin
 %endmacro
 
-; The first sends another one, which must wait.
+; The first NMI's handler sends another one, which must wait.
 nmi_handler:
 	push	rcx
 	inc	dword [nmi_count]

@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; Values that a processor refuses by itself: addresses in MSRs must be canonical (CVE-2014-3610, XSA-193),
-; CR0's upper half must be 0. QEMU's software processor takes them; and it counts a gate as 16 bytes in error codes.
+; CR0's upper half must be 0. QEMU's software processor accepts such values, and its error codes count 16 bytes for a
+; gate, so this guest does not run there.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"

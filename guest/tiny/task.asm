@@ -1,7 +1,8 @@
 ; SPDX-License-Identifier: MIT
 ; Hardware task switches in 32-bit mode: by JMP, CALL and IRET, by task gates for INT, an exception, an interrupt and
 ; an NMI; 16- and 32-bit tasks; another CR3, an LDT; what is refused, and in which task the exception comes.
-; With "strict" as its command line also what QEMU 7.2's own task switches, which AMD-V guests get there, do wrong.
+; With "strict" as its command line also checks that fail in QEMU 7.2: its AMD-V does not exit for task switches, and its
+; own have faults.
 %include "tiny.inc"
 TINY_32
 

@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; The neighbour of hostile guests: works through their lives and after, and looks whether anything of its own
-; changed: memory, registers, XMM, control registers, time. With "gap" on its command line it looks at the clock all the
-; time instead, and says which share of it it got and for how long it stood still at most.
+; changed: memory, registers, XMM, control registers, time. With "gap" on its command line it reads the clock all the
+; time instead, and prints its share of the processor and the longest time for which it stood still.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"

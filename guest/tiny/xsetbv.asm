@@ -55,7 +55,7 @@ main:
 .none:	call	sse
 	DONE
 
-; XMM registers are zero after reset: nothing of another guest's or of ours may be in them.
+; XMM registers are zero after reset: no value of another guest or of the hypervisor may be in them.
 clean_start:
 	xor	ebx, ebx
 %assign i 0

@@ -246,7 +246,7 @@ class Dialogue:
             return b""
 
     def resize(self, cols, rows, signal_it=True):
-        """As a window manager does; the signal goes to a terminal's owner, and ours has none."""
+        """As a window manager does. The signal is sent by hand, because our terminal has no owner that would get it."""
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
         if signal_it:
             self.process.send_signal(signal.SIGWINCH)

@@ -254,7 +254,7 @@ def test_guest_cannot_forge_the_verdict(place, last, forged, status):
 
 
 def test_piped_input_reaches_the_guest(place):
-    """The firmware would take it for keys. The place for temporary files has a name that QEMU's options could trip over."""
+    """Piped input must not reach the firmware. The temporary directory's name has a comma, which QEMU's options must survive."""
     scratch = Path(place, "tmp, with a comma")
     scratch.mkdir()
     Path(place, "typed").write_text("from a pipe\n" * 9 + "q")
@@ -265,7 +265,7 @@ def test_piped_input_reaches_the_guest(place):
 
 
 def test_no_wait_after_the_last_word(place):
-    """boot.efi leaves five seconds to read why it gave up: nobody reads at a machine that we have started."""
+    """boot.efi waits five seconds so that a user can read why it gave up; scripts/run does not wait for that."""
     machine.write_conf(f"{place}/conf", {"bad": "kernel = no/such/kernel\n"})
     with machine.Dialogue("--on", "qemu", "--no-check", "--conf", f"{place}/conf") as talk:
         talk.expect(r"trapeze: END status=1 .*")
@@ -277,7 +277,7 @@ def test_no_wait_after_the_last_word(place):
 # ---- A machine like a real one: a screen, and no word of an emulator in CPUID ------------------------------------
 
 def test_last_words_stay_on_the_screen(place):
-    """It has VT-x's erratum but no VT-x: said is why it ends, nothing about guests, and that a key will end it."""
+    """A machine with the erratum but without VT-x: it says why it ends and that a key ends it, and nothing about guests."""
     serial = Path(place, "serial")
     done = machine.run("--on", "qemu", "--cpu", "Skylake-Client,-hypervisor", "--kernel", HELLO, "--serial", serial)
     output = serial.read_text(errors="replace")

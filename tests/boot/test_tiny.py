@@ -81,7 +81,7 @@ ROWS = [
     Row("task-strict", "task", conf="cmdline = strict", only=(VMX_AND_RYZEN, "QEMU 7.2 does these task switches by itself")),
     Row("virtio-rng", "virtio_rng"),
 
-    # What only an enemy does: each VM ends, or lives on, as its row says; the witness works on beside and after them.
+    # Attacks: each VM ends, or lives on, as its row says; the witness runs beside them and after them.
     hostile("triple-fault", end="crashed: triple fault", log=DUMP, only=NO_SHUTDOWN_EXIT),
     hostile("jump-into-hole", end="crashed: the guest executes where there is no memory: 0xe0000000", log=DUMP),
     hostile("text-screen", end="crashed: the guest executes where there is no memory", log=(
@@ -126,7 +126,7 @@ ROWS = [
 ]
 
 
-# Saved, wiped and restored in place at up to 500 random exits each (hv/restore_test.h), and none the wiser.
+# Saved, wiped and restored in place at up to 500 random exits each (hv/restore_test.h): their checks must not notice.
 RESTORED = {"cr": "", "dr": "", "irq": "", "mmio": "", "msr": "", "smp": "vcpus = 2\n", "step": "", "timers": "", "user": "",
             "virtio_rng": "", "xsetbv": ""}
 ROWS += [Row(f"restored.{guest}", guest, conf + "test_restore = 500", batch="second",
