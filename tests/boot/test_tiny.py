@@ -69,6 +69,7 @@ ROWS = [
     Row("xsetbv-b", "xsetbv"),      # a second one, at the same time: state must not be shared
     Row("timers"),
     Row("smp", conf="vcpus = 2"),
+    Row("spin", conf="vcpus = 2"),
     Row("bootsector", conf="protocol = bootsector", batch="second"),
     Row("linux32", conf="cmdline = alpha", batch="second"),
     Row("mpkernel", conf="vcpus = 2", batch="second"),

@@ -1,0 +1,95 @@
+; SPDX-License-Identifier: MIT
+; Two processors that wait for each other with PAUSE, and only one real one: whoever spins must give it away, long before
+; its turn is over.
+%include "tiny.inc"
+TINY_64
+%include "check.inc"
+%include "irq.inc"
+
+TRAMPOLINE	equ 0x8000		; SIPI vector 8
+WHOSE		equ 0x6000		; 0: the first processor's move, 1: the second's
+AWAKE		equ 0x6004
+ROUNDS		equ 20
+BURST		equ 8
+WINDOWS		equ 4
+
+main:
+	mov	rsi, trampoline
+	mov	edi, TRAMPOLINE
+	mov	ecx, trampoline_end - trampoline
+	rep	movsb
+	mov	qword [WHOSE], 1	; and nobody is there yet who could move
+	call	lapic_on
+	READ_MSR MSR_APIC_BASE
+	or	eax, 0x400
+	wrmsr
+
+	; r12: how often it looks in half a turn, 5 ms, at best; others may have run in some of the windows
+	call	tsc_khz
+	imul	r13, rax, 5
+	xor	r12, r12
+	mov	r15d, WINDOWS
+.window:
+	call	now
+	mov	r14, rax
+	xor	r9, r9
+.burst:	mov	ecx, BURST
+	call	spin_while_1
+	call	now
+	sub	rax, r14
+	cmp	rax, r13
+	jb	.burst
+	cmp	r9, r12
+	cmova	r12, r9
+	dec	r15d
+	jnz	.window
+
+	mov	edx, 1
+	mov	eax, 0x4500		; INIT
+	call	send
+	mov	eax, 0x4608		; SIPI
+	call	send
+.start:	pause
+	cmp	dword [AWAKE], 1
+	jne	.start
+
+	mov	r15d, ROUNDS
+	xor	r9, r9
+.round:	mov	dword [WHOSE], 1
+.wait:	mov	ecx, BURST
+	call	spin_while_1
+	jecxz	.wait
+	dec	r15d
+	jnz	.round
+	imul	r12, r12, ROUNDS
+	CHECK_RANGE r9, ROUNDS, r12, "spin.looks"
+	DONE
+
+; r9 is raised by one for each look, ecx lowered; it ends when the first may move, or ecx is 0
+spin_while_1:
+	pause
+	inc	r9
+	cmp	dword [WHOSE], 1
+	jne	.done
+	dec	ecx
+	jnz	spin_while_1
+.done:	ret
+
+send:					; eax: ICR low, edx: destination
+	mov	ecx, 0x830
+	wrmsr
+	ret
+
+bits 16
+trampoline:
+	cli
+	xor	ax, ax
+	mov	ds, ax
+	mov	dword [AWAKE], 1
+.wait:	pause
+	cmp	dword [WHOSE], 1
+	jne	.wait
+	mov	dword [WHOSE], 0
+	jmp	.wait
+trampoline_end:
+bits 64
