@@ -67,8 +67,14 @@ uint32_t party_count(const struct slot *slot)
 
 static void slot_leave(struct slot *slot)
 {
-	for (uint32_t i = 0; i < party_count(slot); i++)
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; i < party_count(slot); i++) {
 		turn_leave(&turns, &slot->parties[i].turn);
+		used += slot->parties[i].turn.used;
+	}
+	log_debug("%s: %lu ms of the processor in all; nobody had %lu ms", slot->config->name,
+		  mul_div64(used, 1000, time_hz()), mul_div64(turns.idle, 1000, time_hz()));
 	account_close(&slot->account);
 	slot->config = NULL;
 }
@@ -152,8 +158,9 @@ static const struct longest_exit *longest_exit(const struct vm *vm)
 	return longest;
 }
 
-static void report_end(const struct vm *vm, uint32_t wait)
+static void report_end(const struct slot *slot)
 {
+	const struct vm *vm = slot->vm;
 	const struct longest_exit *longest = longest_exit(vm);
 	char again[40] = "";
 	static const char *const words[] = {
@@ -164,8 +171,8 @@ static void report_end(const struct vm *vm, uint32_t wait)
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		exits += vm->vcpus[i]->trace.total;
-	if (wait != RESTART_NEVER)
-		format_buf(again, sizeof(again), "; starts again in %u s", wait);
+	if (slot->wait != RESTART_NEVER)
+		format_buf(again, sizeof(again), "; starts again in %u s", slot->wait);
 	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",
 	       words[vm->end], vm->end_reason, exits, longest->ticks, exit_name(longest->exit.reason),
 	       vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
@@ -173,8 +180,8 @@ static void report_end(const struct vm *vm, uint32_t wait)
 }
 
 /*
- * In how many seconds it starts again, or RESTART_NEVER. One that could not be started would fail again at once, so
- * it is not tried again.
+ * In how many seconds it starts again, or RESTART_NEVER. A first start that fails would fail again at once. A later
+ * one may have found no memory, and that may come back.
  */
 static uint32_t wait_after(struct slot *slot)
 {
@@ -182,7 +189,9 @@ static uint32_t wait_after(struct slot *slot)
 	bool has_crashed = vm->end == VM_END_CRASHED;
 	uint32_t wait;
 
-	if (has_crashed ? slot->config->on_crash != ACTION_RESTART || vm->state != VM_RUNNING
+	if (vm->state == VM_STARTING)
+		return vm->is_restart ? restart_wait(&slot->restarts, false, 0) : RESTART_NEVER;
+	if (has_crashed ? slot->config->on_crash != ACTION_RESTART
 			: vm->end != VM_END_REBOOT || slot->config->on_reboot != ACTION_RESTART)
 		return RESTART_NEVER;
 	wait = restart_wait(&slot->restarts, has_crashed, vm_now(vm) / time_hz());
@@ -195,7 +204,7 @@ static uint32_t wait_after(struct slot *slot)
 static void reap(struct slot *slot)
 {
 	slot->wait = wait_after(slot);
-	report_end(slot->vm, slot->wait);
+	report_end(slot);
 	crashed += slot->vm->end == VM_END_CRASHED && slot->wait == RESTART_NEVER;
 	vm_take_down(slot->vm);
 }

@@ -45,7 +45,9 @@ struct player {
 	unsigned     start_pieces, end_pieces;
 	uint64_t     sleeps_every, sleeps_for;
 	bool         is_refused;
-	unsigned     refusals;		/* so many of its restarts fail */
+	unsigned     refusals;		/* so many of its restarts fail... */
+	bool         fails_late;	/* ...not when it is created, but while its files are copied */
+	bool         fails_at_first;	/* so does the first start */
 	uint64_t     exits_every;	/* it leaves the run loop so often */
 	uint64_t     ticker_cost;	/* of its devices' timer, TIMERS_PER_SECOND times; 0: it has none */
 	bool         spins;		/* its first vCPU waits for the second */
@@ -89,7 +91,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	assert_false(in_host_work);
 	assert_ptr_equal(turns.payer, payer);
 	fake_now += PIECE;
-	if (player->is_refused || (player->starts && player->refusals && player->refusals--))
+	if (player->is_refused || (!player->fails_late && player->starts && player->refusals && player->refusals--))
 		return NULL;
 	if (!account->promise && !account_open(account, config->memory))
 		return NULL;
@@ -125,6 +127,10 @@ void vm_start(struct vm *vm)
 	fake_now += PIECE;
 	if (++player->pieces < player->start_pieces)
 		return;
+	if (player->fails_at_first || (player->fails_late && vm->is_restart && player->refusals && player->refusals--)) {
+		vm->end = VM_END_CRASHED;
+		return;
+	}
 	vm->state = VM_RUNNING;
 	vm->vcpus[0]->state = VCPU_READY;
 	if (player->spins)
@@ -368,7 +374,7 @@ static void test_crashes(void **state)
 	assert_int_equal(play(1), 1);
 	assert_int_equal(players[0].starts, 5);
 	assert_in_range(fake_now - begin, 15 * SECOND, 15 * SECOND + 10 * TURN);	/* 1 + 2 + 4 + 8 */
-	assert_int_equal(log_fake_lines, before + 1);		/* "not started again" */
+	assert_int_equal(log_fake_lines, before + 2);		/* "not started again", and what it used */
 }
 
 static void test_ends_that_are_final(void **state)
@@ -511,7 +517,26 @@ static void test_restart_fails(void **state)
 	players[0].refusals = 2;
 	assert_int_equal(play(1), 0);
 	assert_int_equal(players[0].starts, 2);
-	assert_int_equal(log_fake_lines, before + 2);
+	assert_int_equal(log_fake_lines, before + 3);		/* and what it used */
+	assert_in_range(fake_now - begin, 7 * SECOND, 7 * SECOND + TURN);	/* 1 + 2 + 4 */
+}
+
+/* So is one that fails later, whatever a crash would lead to; a first start that fails is not. */
+static void test_restart_fails_late(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].life = MS;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 4;
+	players[0].refusals = 2;
+	players[0].fails_late = true;
+	players[1].fails_at_first = true;
+	players[1].config.on_crash = ACTION_RESTART;
+	assert_int_equal(play(2), 1);
+	assert_int_equal(players[0].starts, 4);
+	assert_int_equal(players[1].starts, 1);
 	assert_in_range(fake_now - begin, 7 * SECOND, 7 * SECOND + TURN);	/* 1 + 2 + 4 */
 }
 
@@ -594,6 +619,7 @@ int main(void)
 		cmocka_unit_test_setup(test_short_exits, setup), cmocka_unit_test_setup(test_timers_of_a_sleeper, setup),
 		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
+		cmocka_unit_test_setup(test_restart_fails_late, setup),
 		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
 		cmocka_unit_test_setup(test_dump, setup),
 	};
