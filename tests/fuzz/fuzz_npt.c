@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nested tables against a list of pages: the input maps small and large pages with any rights and splits large ones for
+ * Nested tables of several VMs, out of the same memory, each against a list of its pages: the input maps small and large pages with any rights and splits large ones for
  * execution, in the formats of both vendors, with and without the rule that no large page is executable; memory
- * sometimes runs out. After each operation a walk of some address finds what the list says, and at the end all tables come back.
+ * sometimes runs out, and a VM may end while the others go on. After each operation a walk of some address finds what the
+ * lists say, in any of the VMs, and at the end all tables come back.
  */
 #include <assert.h>
 #include <string.h>
@@ -15,15 +16,17 @@
 #define LARGES		8U			/* large pages that the model knows, at places far apart */
 #define SMALLS		(LARGE_SIZE / PAGE_SIZE)
 #define OPS_MAX		400U
+#define VMS		3U
 
 extern const struct npt_format vmx_npt_format, svm_npt_format;
 
 struct leaf { uint64_t to; uint8_t rights; bool is_mapped; };
 
-static struct model {
+struct model {
 	bool        is_large;
 	struct leaf large, small[SMALLS];
-} model[LARGES];
+};
+static struct machine { struct npt npt; struct model model[LARGES]; } machines[VMS];
 
 /* So that several levels of tables are needed: neighbours, other GiB, other 512 GiB, the last page there is. */
 static const uint64_t places[LARGES] = {
@@ -48,12 +51,12 @@ static unsigned take_rights(void)
 	return NPT_R | (take(1) & (NPT_W | NPT_X));
 }
 
-static void map_small(struct npt *npt, unsigned n, unsigned page)
+static void map_small(struct machine *vm, unsigned n, unsigned page)
 {
 	const struct leaf leaf = { (uint64_t)take(2) << PAGE_SHIFT, (uint8_t)take_rights(), true };
-	struct model *at = &model[n];
+	struct model *at = &vm->model[n];
 
-	if (npt_map(npt, gpa(places[n] + page * PAGE_SIZE), hpa(leaf.to), PAGE_SIZE, leaf.rights, false))
+	if (npt_map(&vm->npt, gpa(places[n] + page * PAGE_SIZE), hpa(leaf.to), PAGE_SIZE, leaf.rights, false))
 		return;
 	if (at->is_large)
 		for (unsigned i = 0; i < SMALLS; i++) {
@@ -64,22 +67,22 @@ static void map_small(struct npt *npt, unsigned n, unsigned page)
 	at->small[page] = leaf;
 }
 
-static void map_large(struct npt *npt, unsigned n)
+static void map_large(struct machine *vm, unsigned n)
 {
 	const struct leaf leaf = { (uint64_t)take(2) << LARGE_SHIFT, (uint8_t)take_rights(), true };
 
-	if (npt_map(npt, gpa(places[n]), hpa(leaf.to), LARGE_SIZE, leaf.rights, false))
+	if (npt_map(&vm->npt, gpa(places[n]), hpa(leaf.to), LARGE_SIZE, leaf.rights, false))
 		return;
-	memset(model[n].small, 0, sizeof(model[n].small));
-	model[n].is_large = true;
-	model[n].large = leaf;
+	memset(vm->model[n].small, 0, sizeof(vm->model[n].small));
+	vm->model[n].is_large = true;
+	vm->model[n].large = leaf;
 }
 
-static void split(struct npt *npt, unsigned n, unsigned page)
+static void split(struct machine *vm, unsigned n, unsigned page)
 {
-	struct model *at = &model[n];
-	const bool is_needed = at->is_large && npt->small_code && (at->large.rights & NPT_X);
-	const int result = npt_split_code(npt, gpa(places[n] + page * PAGE_SIZE));
+	struct model *at = &vm->model[n];
+	const bool is_needed = at->is_large && vm->npt.small_code && (at->large.rights & NPT_X);
+	const int result = npt_split_code(&vm->npt, gpa(places[n] + page * PAGE_SIZE));
 
 	assert(is_needed ? result : !result);
 	if (result <= 0)
@@ -91,9 +94,10 @@ static void split(struct npt *npt, unsigned n, unsigned page)
 	at->is_large = false;
 }
 
-static void check(const struct npt *npt, unsigned n, unsigned page)
+static void check(const struct machine *vm, unsigned n, unsigned page)
 {
-	const struct model *at = &model[n];
+	const struct npt *npt = &vm->npt;
+	const struct model *at = &vm->model[n];
 	struct leaf want = at->is_large ? at->large : at->small[page];
 	uint64_t to, got_size;
 	unsigned rights;
@@ -107,35 +111,69 @@ static void check(const struct npt *npt, unsigned n, unsigned page)
 	assert(to == want.to + (at->is_large ? page * PAGE_SIZE : 0) + 5);
 }
 
+static bool start(struct machine *vm, uint32_t choice)
+{
+	memset(vm->model, 0, sizeof(vm->model));
+	if (npt_init(&vm->npt, choice & 1 ? &vmx_npt_format : &svm_npt_format))
+		return false;
+	vm->npt.small_code = choice & 2;
+	return true;
+}
+
+/* A page of tables belongs to one VM: what all of them count is what was taken. */
+static void check_sum(void)
+{
+	uint64_t tables = 0;
+
+	for (unsigned i = 0; i < VMS; i++)
+		tables += machines[i].npt.tables;
+	assert(tables * PAGE_SIZE == page_fake_used);
+}
+
+/* The VM that an operation concerns ends, and another takes its place, out of the same pages. */
+static void replace(struct machine *vm, uint32_t choice)
+{
+	npt_destroy(&vm->npt);
+	page_fake_limit = UINT64_MAX;
+	assert(start(vm, choice));
+}
+
+static void operate(uint32_t what)
+{
+	const uint32_t n = what % LARGES, which = take(2), page = which % SMALLS;
+	struct machine *vm = &machines[which / SMALLS % VMS];
+
+	page_fake_limit = what & 0x80 ? page_fake_used + (what & 0x40 ? PAGE_SIZE : 0) : UINT64_MAX;
+	if ((what & 0x78) == 0x78)
+		replace(vm, take(1));
+	else if ((what >> 3) % 4 == 0)
+		map_large(vm, n);
+	else if ((what >> 3) % 4 == 1)
+		split(vm, n, page);
+	else
+		map_small(vm, n, page);
+	check(vm, n, page);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 {
-	struct npt npt;
 	uint32_t choice;
 
 	data = input;
 	size = len;
-	memset(model, 0, sizeof(model));
 	page_fake_limit = UINT64_MAX;
 	choice = take(1);
-	if (npt_init(&npt, choice & 1 ? &vmx_npt_format : &svm_npt_format))
-		return 0;
-	npt.small_code = choice & 2;
+	for (unsigned i = 0; i < VMS; i++)
+		assert(start(&machines[i], choice >> (2 * i)));
 	for (unsigned i = 0; i < OPS_MAX && size; i++) {
-		const uint32_t what = take(1), n = what % LARGES, page = take(2) % SMALLS;
-
-		page_fake_limit = what & 0x80 ? page_fake_used + (what & 0x40 ? PAGE_SIZE : 0) : UINT64_MAX;
-		if ((what >> 3) % 4 == 0)
-			map_large(&npt, n);
-		else if ((what >> 3) % 4 == 1)
-			split(&npt, n, page);
-		else
-			map_small(&npt, n, page);
-		check(&npt, n, page);
-		check(&npt, take(1) % LARGES, take(2) % SMALLS);
-		assert(npt.tables * PAGE_SIZE == page_fake_used);
+		operate(take(1));
+		for (unsigned other = 0; other < VMS; other++)
+			check(&machines[other], take(1) % LARGES, take(2) % SMALLS);
+		check_sum();
 	}
-	npt_destroy(&npt);
+	for (unsigned i = 0; i < VMS; i++)
+		npt_destroy(&machines[i].npt);
 	assert(!page_fake_used);
 	return 0;
 }
