@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tables that a firmware wrote, or a test of patience: RSDP, root table, MADT, with any lengths, counts and sums, in front of
+ * the boot's reader (boot/acpi.c) and the hypervisor's (host/ioapic.c). Memory is a region at a low address, shown at its
+ * own address. Behind it is nothing for the hypervisor, which asks what is mapped; the boot reads as on a real machine,
+ * where the low 4 GiB are. Input: struct head, pointers of the root table, then the tables' bytes.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/host/paging.h"
+#include "boot/acpi.h"
+#include "hv/lib/util.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define REGION		0x100000ULL
+#define REGION_SIZE	0x8000ULL
+#define TAIL		(2ULL << 20)	/* a table may say that it is 1 MiB long */
+#define ROOT		0x100U
+#define TABLES		0x1000U
+#define POINTERS	32U
+#define CPUS		8U
+
+struct head {
+	uint8_t  revision, is_long, is_summed, count;	/* is_summed, bit 0: RSDP and root, bit 1: the MADT */
+	uint32_t root_length;				/* 0: as count says */
+	uint16_t at[POINTERS];
+};
+
+static uint8_t *region;
+
+uint32_t host_lapic_id(void) { return 1; }
+bool paging_is_mapped(hpa_t start, uint64_t len)
+{
+	return start.raw >= REGION && start.raw - REGION <= REGION_SIZE && len <= REGION_SIZE - (start.raw - REGION);
+}
+
+static void put(uint32_t at, uint64_t val, size_t size) { memcpy(region + at, &val, size); }
+
+static void sum(uint32_t at, uint32_t len, uint32_t place)
+{
+	uint8_t total = 0;
+
+	region[place] = 0;
+	for (uint32_t i = 0; i < len && at + i < REGION_SIZE; i++)
+		total = (uint8_t)(total + region[at + i]);
+	region[place] = (uint8_t)-total;
+}
+
+static void build(const struct head *head, const uint8_t *bytes, size_t len)
+{
+	const uint32_t width = head->is_long & 1 ? 8 : 4, count = head->count % (POINTERS + 1);
+	uint32_t madt_length;
+
+	memset(region, 0, REGION_SIZE);
+	memcpy(region + TABLES, bytes, min_size(len, REGION_SIZE - TABLES));
+	memcpy(region, "RSD PTR ", 8);
+	put(15, head->revision, 1);
+	put(16, REGION + ROOT, 4);
+	put(20, 36, 4);
+	put(24, REGION + ROOT, 8);
+	memcpy(region + ROOT, head->is_long & 1 ? "XSDT" : "RSDT", 4);
+	put(ROOT + 4, head->root_length ? head->root_length : 36 + count * width, 4);
+	for (uint32_t i = 0; i < count; i++)
+		put(ROOT + 36 + i * width, REGION + head->at[i] % REGION_SIZE, width);
+	memcpy(&madt_length, region + TABLES + 4, 4);
+	if (head->is_summed & 2)
+		sum(TABLES, madt_length, TABLES + 9);
+	if (head->is_summed & 1) {
+		sum(ROOT, head->root_length ? head->root_length : 36 + count * width, ROOT + 9);
+		sum(0, 20, 8);
+		sum(0, 36, 32);
+	}
+}
+
+static void read_as_boot(void)
+{
+	struct handoff_cpu cpus[CPUS];
+	const void *madt = acpi_find(REGION, "APIC");
+	uint32_t count;
+
+	(void)acpi_find(REGION, "FACP");
+	if (!madt)
+		return;
+	count = acpi_list_cpus(madt, cpus, CPUS);
+	assert(count <= CPUS);
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t other = 0; other < i; other++)
+			assert(cpus[i].apic_id != cpus[other].apic_id);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct head head = { 0 };
+	size_t len = min_size(size, sizeof(head));
+
+	if (!region)
+		region = mmap((void *)REGION, REGION_SIZE + TAIL, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	assert(region == (uint8_t *)REGION);
+	memcpy(&head, data, len);
+	build(&head, data + len, size - len);
+	if (head.root_length <= 36)
+		read_as_boot();		/* it follows what a root table lists: that is addresses, or the firmware is no firmware */
+	mprotect(region + REGION_SIZE, TAIL, PROT_NONE);
+	host_ioapic_init(REGION);
+	host_ioapic_route(4, 0xf1);
+	mprotect(region + REGION_SIZE, TAIL, PROT_READ | PROT_WRITE);
+	return 0;
+}
