@@ -61,7 +61,7 @@ static void test_whole(void **unused)
 	efi_fake_text(DIR "vms\\a.conf", "kernel = Kernel\n");		/* FAT does not tell case */
 	efi_fake_text(DIR "vms\\later.conf", "kernel = kernel\nautostart = no\n");
 	efi_fake_text(DIR "vms\\notes.txt", "none of ours");
-	efi_fake_text(DIR "images\\initrd", "INITRD");
+	efi_fake_add(DIR "images\\initrd", disk, 1017);	/* with the others 3071 bytes */
 	efi_fake_add(DIR "images\\disk", disk, sizeof(disk));
 	efi_fake_add(DIR "images\\own", disk, sizeof(disk));
 	read_all();

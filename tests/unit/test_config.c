@@ -338,6 +338,33 @@ static void names(void **state)
 	assert_false(config_same_path("@[", "`{"));
 }
 
+/* Each required key that is missing is told, wherever it stands in the table. */
+static void required(void **state)
+{
+	static const struct ini_key keys[] = {
+		{ .name = "one", .set = ini_set_text, .max = 8, .required = true },
+		{ .name = "two", .set = ini_set_text, .max = 8 },
+		{ .name = "three", .set = ini_set_text, .max = 8, .required = true },
+	};
+	static const struct { const char *text; unsigned errors; const char *last; } rows[] = {
+		{ "one = x\nthree = x\n", 0, NULL }, { "two = x\nthree = x\n", 1, "x:2: the key \"one\" is missing" },
+		{ "one = x\n", 1, "x:1: the key \"three\" is missing" }, { "", 2, "x:1: the key \"three\" is missing" },
+	};
+
+	(void)state;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		const struct ini_text source = { .file = "x", .text = rows[i].text, .len = strlen(rows[i].text) };
+		struct lines lines = { .count = 0 };
+		struct ini_report report = { .line = keep_line, .ctx = &lines };
+		char record[8];
+
+		ini_parse(&source, keys, 3, record, &report);
+		assert_int_equal(report.errors, rows[i].errors);
+		if (rows[i].errors)
+			assert_non_null(strstr(lines.text[lines.count - 1], rows[i].last));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,7 +373,7 @@ int main(void)
 		cmocka_unit_test(messages),	  cmocka_unit_test(longest_values),
 		cmocka_unit_test(missing_kernel), cmocka_unit_test(many_errors),
 		cmocka_unit_test(names),	  cmocka_unit_test(all_files),
-		cmocka_unit_test(nearest),
+		cmocka_unit_test(nearest),	  cmocka_unit_test(required),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -551,6 +551,16 @@ static void test_attached_vm_goes(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A panic's lines wait for the wire, however slow it is. */
+static void test_last_words(void **state)
+{
+	(void)state;
+	serial.size = 16;
+	log_flush();
+	log_info("a line that is longer than the port's ring of sixteen bytes");
+	assert_string_equal(serial.wire, "trapeze: a line that is longer than the port's ring of sixteen bytes\r\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -560,6 +570,7 @@ int main(void)
 		TEST(test_window),
 		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_scheduler), TEST(test_key_help),
 		TEST(test_end_offers_next), TEST(test_port_of_nobody),
+		TEST(test_last_words),		/* last: from then on each line is waited for */
 	};
 
 	return cmocka_run_group_tests_name("console", tests, NULL, NULL);

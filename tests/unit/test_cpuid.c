@@ -38,6 +38,12 @@ static struct cpuid_regs generous(uint32_t leaf, uint32_t subleaf)
 	return (struct cpuid_regs){ ~0U, ~0U, ~0U, ~0U };
 }
 
+/* Bochs 2.7: the compacted format's size is that of the standard one. */
+static struct cpuid_regs wrong_size(uint32_t leaf, uint32_t subleaf)
+{
+	return leaf == 0xd && subleaf == 1 ? (struct cpuid_regs){ ~0U, 832, ~0U, ~0U } : generous(leaf, subleaf);
+}
+
 static struct cpuid_regs telling(uint32_t leaf, uint32_t subleaf)
 {
 	const uint32_t mark = (leaf & 0xff) << 24 | (leaf >> 31) << 23 | subleaf << 16;
@@ -69,6 +75,7 @@ static const struct row {
 	{ generous, 0xb, 2, { 0 } },
 	{ generous, 0xd, 0, { 7, 832, 832, 0 } },
 	{ generous, 0xd, 1, { 0xf, 0, 0, 0 } },
+	{ wrong_size, 0xd, 1, { 5, 0, 0, 0 } },		/* XSAVEOPT and XGETBV of index 1: neither XSAVEC nor XSAVES */
 	{ generous, 0xd, 2, { 256, 576, 2, 0 } },
 	{ generous, 0xd, 3, { 0 } },
 	{ generous, 0x15, 0, { 1000000, 2500000, 1000000000, 0 } },

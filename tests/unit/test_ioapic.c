@@ -106,6 +106,7 @@ static void test_level(void **state)
 	set(f, 0x30, LEVEL | 0x51);			/* unmasked while up: goes out at once */
 	assert_int_equal(f->sent, 1);
 	assert_true(f->last.is_level);
+	assert_false(f->last.is_logical);
 	assert_int_equal(get(f, 0x30), LEVEL | REMOTE | 0x51);
 	ioapic_set_line(&f->ioapic, 16, false);
 	ioapic_set_line(&f->ioapic, 16, true);

@@ -180,6 +180,13 @@ static void test_gate(void **state)
 	clock_advance(ticks(100));
 	assert_in_range(read_count(f, 2), 499, 500);
 
+	outb(&f->bus, 0x61, 0);
+	program(f, 2, 0xb1, 0x9075);	/* BCD both ways */
+	assert_int_equal(read_count(f, 2), 0x9075);
+	program(f, 2, 0xb1, 0x0905);
+	assert_int_equal(read_count(f, 2), 0x0905);
+
+	outb(&f->bus, 0x61, 1);
 	program(f, 2, 0xb2, 1000);	/* mode 1 waits for a rising gate */
 	clock_advance(ticks(5000));
 	assert_int_equal(inb(&f->bus, 0x61) & 0x20, 0x20);

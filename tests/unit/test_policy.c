@@ -28,7 +28,8 @@ static struct cpuid_table table;
 
 /* ---- What the handlers call besides the fake ---- */
 
-uint64_t time_hz(void) { return 2000000000; }
+static uint64_t hz = 2000000000;
+uint64_t time_hz(void) { return hz; }
 uint64_t vcpu_tsc(const struct vcpu *vcpu) { return 1000000 + vcpu->tsc_offset; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { return 70 + vcpu->tsc_offset; }
 void lapic_tsc_moved(struct lapic *lapic) { (void)lapic; }
@@ -322,6 +323,20 @@ static void test_msr_vendors(void **unused)
 	vcpu_fake_free(&fake);
 }
 
+/* MSR_PLATFORM_INFO, SDM vol. 4: ratios in bits 15:8 and 47:40. A guest divides by them: never 0, also at 50 MHz. */
+static void test_slow_machine(void **unused)
+{
+	uint64_t val;
+
+	(void)unused;
+	vcpu_fake_long(&fake);
+	hz = 50000000;
+	assert_true(read_msr(0xce, &val));
+	assert_int_equal(val, 0x0000010000000100);
+	hz = 2000000000;
+	vcpu_fake_free(&fake);
+}
+
 static void test_rdpmc(void **unused)
 {
 	static const struct { bool is_amd; unsigned cpl; uint64_t cr4, index; bool works; } rows[] = {
@@ -402,6 +417,24 @@ static const struct { uint8_t cr; uint64_t val; bool ok; } cr_writes[] = {
 	{ 8, 15, true }, { 8, 16, false }, { 8, ~0ULL, false }, { 8, 0, true },
 	{ 1, 0, false }, { 5, 0, false },
 };
+
+static void test_cr_reads(void **unused)
+{
+	static const struct { uint8_t cr; uint64_t want; } rows[] = { { 0, 0x80010031 }, { 2, 0xdead000 }, { 3, 0x5000 }, { 4, 0x20 }, { 8, 9 } };
+
+	(void)unused;
+	vcpu_fake_long(&fake);
+	fake.regs[REG_CR0] = 0x80010031;
+	fake.regs[REG_CR3] = 0x5000;
+	fake.regs[REG_CR4] = 0x20;
+	fake.vcpu.cr2 = 0xdead000;
+	fake.vcpu.lapic.s.tpr = 0x90;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		assert_int_equal(exit_cr(&fake.vcpu, &(struct cr_access){ .op = CR_MOV_FROM, .cr = rows[i].cr, .gpr = GPR_R9 }), EXIT_SKIP);
+		assert_int_equal(fake.vcpu.gpr[GPR_R9], rows[i].want);
+	}
+	vcpu_fake_free(&fake);
+}
 
 static void test_cr_writes(void **unused)
 {
@@ -558,8 +591,8 @@ int main(void)
 		cmocka_unit_test(test_cpuid_of_a_vcpu),
 		cmocka_unit_test(test_msr_writes),
 		cmocka_unit_test(test_msr_reads),
-		cmocka_unit_test(test_msr_vendors), cmocka_unit_test(test_rdpmc), cmocka_unit_test(test_msr_table),
-		cmocka_unit_test(test_cr_writes),
+		cmocka_unit_test(test_msr_vendors), cmocka_unit_test(test_slow_machine), cmocka_unit_test(test_rdpmc), cmocka_unit_test(test_msr_table),
+		cmocka_unit_test(test_cr_reads), cmocka_unit_test(test_cr_writes),
 		cmocka_unit_test(test_mode_switches),
 		cmocka_unit_test(test_pae_pointers), cmocka_unit_test(test_long_mode_tss),
 		cmocka_unit_test(test_lmsw_and_clts),

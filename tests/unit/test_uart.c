@@ -188,6 +188,18 @@ static void test_receive(void **state)
 	assert_int_equal(inb(&f->bus, LSR), 0x60);
 }
 
+/* Who could give all it had is not asked for more. */
+static void test_nothing_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(&f->bus, FCR, 0x01);
+	assert_int_equal(uart_input(&f->uart, (const uint8_t *)"ab", 2), 2);
+	assert_int_equal(inb(&f->bus, DATA), 'a');
+	assert_int_equal(inb(&f->bus, DATA), 'b');
+	assert_int_equal(f->asked, 0);
+}
+
 static void test_no_fifo(void **state)
 {
 	struct fixture *f = *state;
@@ -262,7 +274,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_linux_autoconfig), TEST(test_linux_thre_tests), TEST(test_back_pressure),
-		TEST(test_nothing_lost), TEST(test_receive), TEST(test_no_fifo), TEST(test_loopback),
+		TEST(test_nothing_lost), TEST(test_receive), TEST(test_nothing_refused), TEST(test_no_fifo), TEST(test_loopback),
 		TEST(test_random),
 	};
 

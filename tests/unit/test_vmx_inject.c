@@ -123,6 +123,28 @@ static void test_pending_debug(void **unused)
 	}
 }
 
+/* Of the controls only the two windows change: SDM vol. 3, table 25-6, bits 2 and 22. */
+static void test_windows(void **unused)
+{
+	struct vmx_vcpu *vmx = fake.vcpu.arch;
+
+	(void)unused;
+	vmx->proc_controls = 0x84006172 | BIT(2) | BIT(22);
+	vmx_close_windows(&fake.vcpu);
+	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172);
+	vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE);		/* IF is clear: it cannot take it */
+	fake.has_irq = true;
+	fake.vcpu.irq_check = true;
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172 | BIT(2));
+	fake.has_irq = false;
+	fake.vcpu.nmi_pending = true;
+	vmcs_fake_set(VMCS_GUEST_INTERRUPTIBILITY, BLOCK_NMI);
+	fake.vcpu.irq_check = true;
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172 | BIT(22));
+}
+
 /* A guest that clears CR4.MCE reads it clear; a machine check reaches us all the same. */
 static void test_mce(void **unused)
 {
@@ -159,7 +181,7 @@ static void test_pdptes(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_int1), TEST(test_pending_debug), TEST(test_mce), TEST(test_pdptes),
+		TEST(test_rf), TEST(test_int1), TEST(test_pending_debug), TEST(test_windows), TEST(test_mce), TEST(test_pdptes),
 	};
 
 	return cmocka_run_group_tests_name("vmx_inject", tests, NULL, NULL);
