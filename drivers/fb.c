@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Text on the linear framebuffer. Two grids of characters: what the screen should show and what it shows;
- * drawing is making the second equal to the first. Scrolling only says which row of the first grid is the top one, for
- * reading a framebuffer back is slower than anything, and a guest that prints a thousand lines costs a few redraws.
+ * drawing is making the second equal to the first. Scrolling changes only which row of the first grid is the top one:
+ * nothing is read back from the framebuffer, which would be very slow, and a thousand printed lines cost a few redraws.
  *
  * A cell takes some 700 ticks to draw, a whole screen ten million. So fb_write, which runs inside exits of guests, only
  * notes what to draw. fb_poll, for the scheduler, draws a few cells and then leaves the processor to others for
  * DRAW_PAUSE times as long; fb_idle_work, for a processor that has nothing else to do, does not wait. Until
- * the scheduler runs fb_write draws by itself, so that one sees how far a start has come.
+ * the scheduler runs, fb_write draws by itself, so that a user sees how far the start has come.
  */
 #include "drivers/fb.h"
 
@@ -59,7 +59,7 @@ static struct {
 	bool          is_polled;	/* the scheduler runs */
 	uint32_t      top;		/* the row of wanted that is at the top of the screen */
 	uint32_t      next;		/* the cell to compare next, counted from the upper left */
-	uint32_t      left;		/* how many may differ, from there on and around */
+	uint32_t      left;		/* how many cells may differ, beginning with `next` and going around */
 	uint64_t      draw_at;		/* TSC: not before */
 	struct timer  timer;		/* armed while some are left: the scheduler comes to poll then */
 	struct cell (*wanted)[COLUMNS_MAX], (*shown)[COLUMNS_MAX];	/* ROWS_MAX of each */
@@ -92,7 +92,7 @@ static bool is_different(struct cell a, struct cell b)
 	return a.c != b.c || (a.speaker != b.speaker && a.c != ' ');
 }
 
-/* A bounded piece: some 60,000 ticks. */
+/* Compare and draw a bounded number of cells: some 60,000 ticks. */
 static void draw_some(void)
 {
 	uint32_t drawn = 0;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small pages (contract in buddy.h), by the buddy system: free pages form chunks of 2^order pages, aligned to their size
- * within their 2 MiB frame, on one list for each order. A chunk is split to serve a smaller request; a freed one
- * joins its buddy, the other half of the next larger chunk, if that is free. Requests need not be powers of two: what is
- * too much of a chunk is freed again at once.
+ * Small pages (contract in buddy.h), by the buddy system: free pages form chunks of 2^order pages, aligned
+ * to their size within their 2 MiB frame, on one list for each order. A chunk is split to serve a smaller
+ * request; a freed one joins its buddy, the other half of the next larger chunk, if that is free. Requests
+ * need not be powers of two: the rest of a chunk is freed again at once.
  *
- * A free chunk holds its own links. The header of its block says at which pages free chunks begin. The header is the
- * first page of the block: of a large page, that is where the frame begins. Odd pieces may begin anywhere, so they
- * are also in a hash table by frame. Their pages are used first, for they can never serve a guest.
+ * A free chunk holds its own links. The header of its block says at which pages free chunks begin. The
+ * header is the first page of the block: of a large page, that is where the frame begins. Odd pieces may
+ * begin anywhere, so they are also in a hash table by frame. Their pages are used first, for they can never
+ * serve a guest.
  */
 #include "hv/buddy.h"
 
@@ -22,7 +23,7 @@
 #define BUCKETS		64U
 #define BLOCK_MAGIC	0x6b636f6c62656761ULL
 
-struct chunk { struct chunk *next, **link; };	/* link: what points at this one */
+struct chunk { struct chunk *next, **link; };	/* link: the pointer that points at this chunk */
 
 struct block {
 	uint64_t      magic;
@@ -102,7 +103,7 @@ static void chunk_unlink(struct block *block, uint32_t index)
 	block->order[index] = NO_CHUNK;
 }
 
-/* One chunk of a free run: with its buddy if that is free, and so on. */
+/* Free one chunk. If its buddy is free the two become one chunk of the next order, and so on. */
 static void chunk_free(struct block *block, uint32_t index, unsigned order)
 {
 	while (order + 1 < ORDERS && block->order[index ^ (1U << order)] == order) {
@@ -121,7 +122,7 @@ static bool is_free(const struct block *block, uint32_t index)
 	return false;
 }
 
-/* Any run is a few chunks: each the largest that may begin where the one before it ended. */
+/* Free a run of pages as a few chunks: each the largest that may begin where the one before it ended. */
 static void run_free(struct block *block, uint32_t index, size_t pages)
 {
 	block->free_count += (uint32_t)pages;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Runs of 4 KiB pages out of blocks: a large page, or an odd piece of memory at the edge of one. For page.c, which counts
- * what is free and zeroes what is handed out.
+ * Runs of 4 KiB pages out of blocks: a large page, or an odd piece of memory at the edge of one. For
+ * page.c, which counts what is free and zeroes what is handed out.
  *
- * Each call does a bounded number of steps, however many blocks there are. A guest decides how much is allocated and
- * freed here (the copies of its disks), so work that grew with what is in use would be a way to take the processor.
+ * Each call does a bounded number of steps, however many blocks there are. A guest decides how much is
+ * allocated and freed here (the copies of its disks), so work that grew with what is in use would be a way
+ * to take the processor.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +25,8 @@ void buddy_add(uint64_t start, uint64_t pages, size_t taken);
 void *buddy_take(size_t pages);
 
 /*
- * Gives back what buddy_take or buddy_add handed out; anything else is a bug of ours, and a panic. When nothing of a whole
- * large page is in use any more, it is no longer a block, and its address is the answer; else NULL.
+ * Give back what buddy_take or buddy_add handed out; anything else is a bug of the hypervisor, and a panic.
+ * When all small pages of a large page have come back, it is no longer a block, and its address is
+ * returned; else NULL.
  */
 void *buddy_give(void *start, size_t pages);

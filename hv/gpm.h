@@ -28,7 +28,7 @@ struct gpm {
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
 	struct account *account;	/* who is charged for them; NULL: nobody counts */
-	bool            is_looked_at;	/* what nobody has touched is not there: looking must not populate it (hv/dump.c) */
+	bool            is_looked_at;	/* a dump reads: memory that was never touched reads as absent, and stays so */
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
@@ -45,10 +45,11 @@ static inline void gpm_destroy(struct gpm *gpm) { while (!gpm_release(gpm)) cont
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
 
 /*
- * For who must not populate much in one go. gpm_is_near: is this RAM in one chunk that is populated? One look-up; false also
- * for some that is, in two chunks or at the edge of a slot. gpm_touch: is all of this RAM populated? If not, the first
- * chunk that is missing gets its memory now: one a call. A chunk for which the host has no memory is passed over, and who
- * accesses it fails.
+ * For callers that must not populate much memory at once, because each chunk is zeroed first. gpm_is_near:
+ * does this RAM lie in one populated chunk? It costs one look-up, and is false also for some populated RAM
+ * (in two chunks, at the edge of a slot). gpm_touch: is all of this RAM populated? If not, the first chunk
+ * that is missing is populated now, one at each call. A chunk for which the host has no memory is skipped,
+ * and accesses to it fail.
  */
 bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len);
 __attribute__((warn_unused_result)) bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len);

@@ -141,8 +141,8 @@ static void run_vcpu(struct vcpu *vcpu, uint64_t left)
 }
 
 /*
- * From here to the next call of turn_bill all is its own time: what its exits make us do, its start, its
- * end, and our way round the loop.
+ * One turn of a party. All time until the next call of turn_bill is charged to it: its exits, its start, its end, and
+ * our own work in the loop.
  */
 static void run(struct party *party)
 {

@@ -8,7 +8,8 @@
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
  * their embedding struct; timer_disarm before freeing it. Nothing here takes a lock: one list, one CPU.
  *
- * What a timer costs, the interrupt included, is time of its payer (turn.h), and who is in debt is called late.
+ * The time that a timer takes, the interrupt included, is charged to its payer (turn.h). While the payer is in debt its
+ * timers are called late.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,7 +23,7 @@ struct timer {
 	struct timer *next, *prev;	/* in deadline order */
 	void        (*fire)(void *ctx);
 	void         *ctx;
-	struct turn  *payer;		/* NULL: a timer of ours */
+	struct turn  *payer;		/* who is charged; NULL: nobody, a timer of the hypervisor */
 };
 
 uint64_t time_now(void);	/* host TSC */
@@ -37,7 +38,7 @@ struct timer_hooks {
 	 * once, and nobody has to look at each exit.
 	 */
 	void     (*on_change)(uint64_t deadline);
-	/* The time since then is the payer's. Returns in how many ticks it may be called; 0: now. */
+	/* Charge the time since `since` to the payer. Returns in how many ticks the timer may be called; 0: now. */
 	uint64_t (*bill)(struct turn *payer, uint64_t since);
 };
 

@@ -35,7 +35,7 @@ static bool goes_before(const struct turn *a, const struct turn *b)
 	return a->is_begun != b->is_begun ? a->is_begun : a->ended < b->ended;
 }
 
-/* Nobody who has wanted the processor since the last time waits for a turn that began earlier. */
+/* The clock may go on to the earliest start of the parties that have been ready since the last time. */
 static void advance_clock(struct turns *turns)
 {
 	uint64_t earliest = UINT64_MAX;

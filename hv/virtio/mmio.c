@@ -140,7 +140,10 @@ static void mmio_later(void *ctx, unsigned queue)
 	virtio_mmio_later(ctx, queue);
 }
 
-/* A queue that was made ready, or loaded, has its rings populated first, a chunk a step of work. */
+/*
+ * The rings of a queue that was made ready, or loaded, are populated before the queue is served: one chunk
+ * at each step of work.
+ */
 static void serve_queue(struct virtio_mmio *mmio, unsigned queue)
 {
 	struct virtio_dev *dev = mmio->dev;

@@ -139,7 +139,7 @@ static bool is_possible(const struct vq *vq)
 	       gpm_is_ram(vq->gpm, s->used, used_bytes(vq));
 }
 
-/* At most one chunk is populated a call: three areas, each across a border, may lie in six that nobody has touched. */
+/* Each call populates one chunk at most: the three areas may lie in up to six chunks that were never touched. */
 bool vq_prepare(struct vq *vq)
 {
 	if (vq->is_mapped)
@@ -242,8 +242,8 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
 }
 
 /*
- * Is the memory of all segments populated? If not, one chunk is now. Devices may then go from segment to segment without
- * looking at the budget, however many chunks these are in.
+ * Is the memory of all segments populated? If not, one chunk is now. Devices may then go from segment to
+ * segment without looking at the budget, however many chunks these are in.
  */
 static bool touch_segments(struct vq *vq, const struct vq_req *req)
 {

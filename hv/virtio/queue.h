@@ -91,7 +91,10 @@ __attribute__((warn_unused_result)) bool vq_req_is_sane(const struct vq *vq, str
  * be called.
  */
 bool   vq_begin(struct vq *vq);
-/* A validated copy. False if empty or broken; or its memory was not populated, which has used up the budget: come again. */
+/*
+ * Take the next request, as a validated copy. False: none is left, the queue is broken, or the request's
+ * memory had to be populated, which has used up the budget: call again in another round.
+ */
 bool   vq_pop(struct vq *vq, struct vq_req *req);
 static inline void vq_charge(struct vq *vq, uint64_t bytes) { vq->budget -= (int64_t)bytes; }
 size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len);	/* device-readable bytes, in order */

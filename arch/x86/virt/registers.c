@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU's registers: what they hold when it is made, and the few that the rest of the tree asks for by name (contract in vcpu.h). */
+/* A vCPU's registers when it is created, and those that the rest of the tree asks for by name (contract in vcpu.h). */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
