@@ -20,6 +20,8 @@ org LOAD - SETUP
 	dw	0x20c			; protocol
 	times 0x211 - ($ - $$) db 0
 	db	1			; loaded high
+	times 0x214 - ($ - $$) db 0
+	dd	0x100000		; code32_start
 	times 0x22c - ($ - $$) db 0
 	dd	0x7fffffff		; initrd_addr_max
 	dd	0x1000			; alignment

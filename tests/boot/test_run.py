@@ -77,6 +77,7 @@ BAD_KERNELS = {
     "text": (b"This is the README of a kernel, and no kernel: it has more than a line.\n" * 9, "it is a text file"),
     "truncated": (bzimage(0x20f, 0x2000), "truncated: shorter than its header says"),
     "old": (bzimage(0x203, 0x20000), "its boot protocol is older"),
+    "real-mode": (bzimage(0x207, 0x20000), "it starts in real mode only"),
     "gzip": (gzip.compress(MULTIBOOT), "it is compressed with gzip: a Multiboot kernel"),
     "noise": (bytes((i * 197 + 11) % 256 for i in range(5000)), "neither a bzImage, nor a Multiboot kernel"),
 }

@@ -39,6 +39,7 @@ static void make_image(uint8_t *image)
 	memcpy(image + 0x202, "HdrS", 4);
 	put(image, 0x206, 0x20f, 2);
 	put(image, 0x211, 0x01, 1);
+	put(image, 0x214, 0x100000, 4);
 	put(image, 0x22c, 0x7fffffff, 4);
 	put(image, 0x230, 0x200000, 4);
 	put(image, 0x234, 1, 1);
@@ -162,6 +163,22 @@ static void test_initrd_stays_low(void **unused)
 	guest_fake_free(&guest);
 }
 
+/* As Debian's ipxe.lkrn: protocol 2.07, and nothing at its 32-bit entry but packed data. */
+static void test_real_mode_only(void **unused)
+{
+	struct guest_fake guest;
+	struct reset_state state;
+	uint8_t image[IMAGE_SIZE];
+
+	(void)unused;
+	make_image(image);
+	put(image, 0x206, 0x207, 2);
+	put(image, 0x214, 0, 4);
+	with_image(&guest, MIB(64), image, sizeof(image));
+	assert_non_null(load(&guest, &state));
+	guest_fake_free(&guest);
+}
+
 /* Walk the tables as the processor would: the first 4 GiB are mapped to themselves, nothing above is. */
 static void test_page_tables(void **unused)
 {
@@ -210,6 +227,7 @@ static const struct {
 	{ "protocol 2.12", MIB(64), 0x206, 0x20c, 2, MIB(16) + 0x200 },
 	{ "no 64-bit entry", MIB(64), 0x236, 0x0002, 2, MIB(16) },
 	{ "zImage", MIB(64), 0x211, 0, 1, 0 },
+	{ "no 32-bit entry, but a 64-bit one", MIB(64), 0x214, 0, 4, MIB(16) + 0x200 },
 	{ "setup_sects 0 means 4", MIB(64), 0x1f1, 0, 1, MIB(16) + 0x200 },
 	{ "setup beyond the file", MIB(64), 0x1f1, 200, 1, 0 },
 	{ "file shorter than syssize", MIB(64), 0x1f4, PAYLOAD_SIZE / 16 + 2, 4, 0 },
@@ -376,7 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loads),
 		cmocka_unit_test(test_entry_32),
-		cmocka_unit_test(test_initrd_stays_low),
+		cmocka_unit_test(test_initrd_stays_low), cmocka_unit_test(test_real_mode_only),
 		cmocka_unit_test(test_page_tables),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_unrelocatable),

@@ -128,6 +128,9 @@ static const char *parse(const struct image *kernel, struct linux_image *linux_i
 		return "a zImage, which loads below 1 MiB: build a bzImage";
 
 	linux_image->is_64 = xloadflags(kernel) & XLF_KERNEL_64;
+	/* iPXE's ipxe.lkrn: its second part is packed data that its real-mode part unpacks. */
+	if (!linux_image->is_64 && !image_u32(kernel, HDR_CODE32_START))
+		return "it starts in real mode only, with a BIOS (code32_start is 0); there is no BIOS here";
 	linux_image->entry = linux_image->is_64 ? ENTRY_64 : ENTRY_32;
 	linux_image->setup_size = ((sects ? sects : SETUP_SECTS_DEFAULT) + 1) * SECTOR;
 	if (!image_has(kernel, linux_image->setup_size, linux_image->entry + 1))
