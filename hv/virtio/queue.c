@@ -87,6 +87,7 @@ static inline bool store_used(struct vq *vq, uint32_t word, uint16_t val)
 static bool mark_broken(struct vq *vq)
 {
 	vq->s.is_broken = true;
+	vq->is_mapped = false;
 	if (vq->on_broken)
 		vq->on_broken(vq->ctx);
 	return false;
@@ -150,7 +151,7 @@ bool vq_prepare(struct vq *vq)
 	vq->desc_map = map_area(vq, vq->s.desc, desc_bytes(vq));
 	vq->avail_map = map_area(vq, vq->s.avail, avail_bytes(vq));
 	vq->used_map = map_area(vq, vq->s.used, used_bytes(vq));
-	vq->is_mapped = true;
+	vq->is_mapped = !vq->s.is_broken;
 	return true;
 }
 
@@ -292,16 +293,18 @@ bool vq_begin(struct vq *vq)
 {
 	uint16_t avail_idx;
 
-	if (!vq->is_mapped || vq->s.is_broken)
+	if (!vq->is_mapped)
 		return false;
 	if (!load_avail(vq, RING_IDX, &avail_idx))
 		return mark_broken(vq);
+	if (avail_idx == vq->s.last_avail && !vq->s.is_held)
+		return false;
 	/* The driver claims more entries than the ring has: without this check we would serve up to 65,535 of them. */
 	if ((uint16_t)(avail_idx - vq->s.last_avail) > vq->s.size)
 		return mark_broken(vq);
 	vq->s.avail_idx = avail_idx;
 	vq->budget = VQ_BUDGET;
-	return vq->s.is_held || avail_idx != vq->s.last_avail;
+	return true;
 }
 
 bool vq_pop(struct vq *vq, struct vq_req *req)

@@ -63,7 +63,7 @@ struct vq_state {
 struct vq {
 	struct vq_state s;
 	struct gpm *gpm;
-	bool        is_mapped;		/* vq_prepare is done: the queue may be served */
+	bool        is_mapped;		/* vq_prepare is done, and the queue not broken: it may be served */
 	/* The three areas in our address space, when each lies in one 2 MiB chunk; NULL: through gpm, piecewise. */
 	const void *desc_map;
 	uint16_t   *avail_map, *used_map;
