@@ -17,7 +17,7 @@ enum place {
 
 /* Flags and results that the manual leaves undefined. */
 enum undefined {
-	NOTHING, LOGIC_AF, SHIFTED, ROTATED, DOUBLE_SHIFTED, BIT_TESTED, SCANNED, MULTIPLIED,
+	NOTHING, LOGIC_AF, SHIFTED, ROTATED, DOUBLE_SHIFTED, BIT_TESTED, SCANNED, MULTIPLIED, DIVIDED,
 };
 
 #define ANY_REG	(-1)
@@ -116,6 +116,8 @@ static const struct form forms[] = {
 	{ "imul r, m, imm8", OP(0x6b), ANY_REG, WIDE, 1, MULTIPLIED, .place = MODRM },
 	{ "mul m8", OP(0xf6), 4, 1, 0, MULTIPLIED, .place = MODRM }, { "mul m", OP(0xf7), 4, WIDE, 0, MULTIPLIED, .place = MODRM },
 	{ "imul m8", OP(0xf6), 5, 1, 0, MULTIPLIED, .place = MODRM }, { "imul m", OP(0xf7), 5, WIDE, 0, MULTIPLIED, .place = MODRM },
+	{ "div m8", OP(0xf6), 6, 1, 0, DIVIDED, .place = MODRM }, { "div m", OP(0xf7), 6, WIDE, 0, DIVIDED, .place = MODRM },
+	{ "idiv m8", OP(0xf6), 7, 1, 0, DIVIDED, .place = MODRM }, { "idiv m", OP(0xf7), 7, WIDE, 0, DIVIDED, .place = MODRM },
 	CONDITIONAL(0), CONDITIONAL(1), CONDITIONAL(2), CONDITIONAL(3), CONDITIONAL(4), CONDITIONAL(5), CONDITIONAL(6),
 	CONDITIONAL(7), CONDITIONAL(8), CONDITIONAL(9), CONDITIONAL(10), CONDITIONAL(11), CONDITIONAL(12), CONDITIONAL(13),
 	CONDITIONAL(14), CONDITIONAL(15),

@@ -514,6 +514,36 @@ static void wants_wide_exchanges_aligned(void **state)
 	assert_int_equal(fake.injected, 1);
 }
 
+/* By zero, and quotients that have no room: the instruction changes nothing. The rest is compared with the processor's. */
+static void raises_divide_error(void **state)
+{
+	static const struct { const char *hex; uint64_t rdx, rax, divisor; bool fits; } cases[] = {
+		{ "f6 73 10", 0, 0xffff, 0, false },	{ "f6 73 10", 0, 0x0fff, 0x0f, false },	/* div byte */
+		{ "f6 73 10", 0, 0x0eff, 0x0f, true },	{ "f7 73 10", 5, 0, 5, false },		/* div dword */
+		{ "f7 73 10", 4, 0, 5, true },		{ "48 f7 73 10", 5, 0, 5, false },
+		{ "f6 7b 10", 0, 0x0080, 1, false },	{ "f6 7b 10", 0, 0xff80, 1, true },	/* idiv byte */
+		{ "f6 7b 10", 0, 0x0080, 0xff, true },	{ "f6 7b 10", 0, 0xff80, 0xff, false },
+		{ "48 f7 7b 10", ~0ULL, 1ULL << 63, ~0ULL, false }, { "48 f7 7b 10", ~0ULL, 1ULL << 63, 1, true },
+		{ "48 f7 7b 10", 0, 5, 0, false },
+	};
+	unsigned faults = 0;
+
+	(void)state;
+	fake.vcpu.gpr[GPR_RBX] = DEV;
+	for (size_t i = 0; row_of(cases, i); i++) {
+		put_code(CODE_AT, cases[i].hex);
+		fake.vcpu.gpr[GPR_RAX] = cases[i].rax;
+		fake.vcpu.gpr[GPR_RDX] = cases[i].rdx;
+		set_device_word(0x10, cases[i].divisor);
+		faults += !cases[i].fits;
+		assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x10), false), cases[i].fits ? EXIT_SKIP : EXIT_RESUME);
+		assert_int_equal(fake.injected, faults);
+		assert_int_equal(fake.vector, VEC_DE);
+		if (!cases[i].fits)
+			assert_true(fake.vcpu.gpr[GPR_RAX] == cases[i].rax && fake.vcpu.gpr[GPR_RDX] == cases[i].rdx);
+	}
+}
+
 static void faults_before_half_a_write(void **state)
 {
 	(void)state;
@@ -608,13 +638,13 @@ static void holes_answer_anything(void **state)
 	(void)state;
 	fake.vm.vcpus[fake.vm.vcpu_count++] = &fake.vcpu;
 	/* Nobody decodes a read: the processor does it, on ones. Newer than the decoder: likewise. */
-	assert_int_equal(at_hole("f7 33", HOLE_AT, false), EXIT_RESUME);		/* div dword [rbx] */
+	assert_int_equal(at_hole("66 0f fc 03", HOLE_AT, false), EXIT_RESUME);		/* paddb xmm0, [rbx] */
 	assert_true(is_ones_page(HOLE_AT));
 	assert_int_equal(fake.progress, 1);
 	assert_int_equal(at_hole("62 f1 7c 48 10 03", HOLE_AT + PAGE_SIZE, false), EXIT_RESUME);	/* vmovups zmm0 */
 	assert_true(is_ones_page(HOLE_AT + PAGE_SIZE));
 	assert_int_equal(fake.vm.hole_pages, 2);
-	assert_int_equal(at_hole("f7 33", BIT(48), false), EXIT_STOP);		/* its translation would be that of address 0 */
+	assert_int_equal(at_hole("66 0f fc 03", BIT(48), false), EXIT_STOP);		/* its translation would be that of address 0 */
 	assert_int_equal(fake.vm.hole_pages, 2);
 	/* A write is stepped over... */
 	assert_int_equal(at_hole("0f 01 03", HOLE_AT, true), EXIT_SKIP);		/* sgdt [rbx] */
@@ -633,7 +663,7 @@ static void holes_answer_anything(void **state)
 	mmio_hole_forget(&fake.vcpu, DEV_AT);
 	assert_int_equal(fake.flushes, 1);
 	fake.vcpu.lapic.s.base_msr = HOLE_AT | BIT(11);
-	assert_int_equal(at_hole("f7 33", HOLE_AT + 8, false), EXIT_STOP);
+	assert_int_equal(at_hole("66 0f fc 03", HOLE_AT + 8, false), EXIT_STOP);
 	assert_int_equal(at_hole("06", HOLE_AT + 8, false), EXIT_RESUME);
 	assert_int_equal(fake.vector, VEC_UD);
 }
@@ -646,10 +676,10 @@ static void holes_are_whole_pages_and_few(void **state)
 
 	(void)state;
 	assert_int_equal(bus_add(&fake.vm.mmio, &small), 0);
-	assert_int_equal(at_hole("f7 33", HOLE_AT + PAGE_SIZE, false), EXIT_STOP);
+	assert_int_equal(at_hole("66 0f fc 03", HOLE_AT + PAGE_SIZE, false), EXIT_STOP);
 	assert_int_equal(at_hole("0f 01 03", HOLE_AT + PAGE_SIZE + 0xff0, true), EXIT_STOP);
-	assert_int_equal(at_hole("f7 33", DEV_AT + PAGE_SIZE, false), EXIT_STOP);
-	while (at_hole("f7 33", page, false) == EXIT_RESUME)
+	assert_int_equal(at_hole("66 0f fc 03", DEV_AT + PAGE_SIZE, false), EXIT_STOP);
+	while (at_hole("66 0f fc 03", page, false) == EXIT_RESUME)
 		page += PAGE_SIZE;
 	assert_true(fake.is_killed);
 	assert_int_equal(page, HOLE_AT + 66 * PAGE_SIZE);
@@ -869,7 +899,8 @@ int main(void)
 		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
 		CASE(repeats_for_a_while), CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device),
 		CASE(populates_a_chunk_an_exit),
-		CASE(raises_what_is_pending), CASE(wants_wide_exchanges_aligned), CASE(faults_before_half_a_write),
+		CASE(raises_divide_error), CASE(raises_what_is_pending), CASE(wants_wide_exchanges_aligned),
+		CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
 		CASE(holes_answer_anything), CASE(holes_are_whole_pages_and_few),
 		CASE(fetch_faults),

@@ -354,6 +354,41 @@ static void make_equal(const struct input *in)
 		gpr[GPR_RDX] = left >> 32;
 }
 
+static void set_dividend(uint64_t *gpr, unsigned size, unsigned __int128 dividend)
+{
+	const uint64_t mask = size == 8 ? UINT64_MAX : (1ULL << (size * 8)) - 1;
+
+	if (size == 1) {
+		gpr[GPR_RAX] = (gpr[GPR_RAX] & ~0xffffULL) | ((uint64_t)dividend & 0xffff);
+		return;
+	}
+	gpr[GPR_RAX] = (gpr[GPR_RAX] & ~mask) | ((uint64_t)dividend & mask);
+	gpr[GPR_RDX] = (gpr[GPR_RDX] & ~mask) | ((uint64_t)(dividend >> (size * 8)) & mask);
+}
+
+/* A dividend of which the quotient has room, so that the processor raises nothing: quotient times divisor, and a rest. */
+static void make_divisible(const struct input *in)
+{
+	uint64_t divisor = 0, quotient = random_operand(), rest = random64();
+	const unsigned size = in->insn.size, unused = 64 - size * 8;
+
+	for (unsigned i = 0; i < size; i++)
+		divisor |= (uint64_t)*emulated_byte(in->touched + i) << (8 * i);
+	if (!divisor)
+		divisor = *emulated_byte(in->touched) = *(uint8_t *)(void *)in->touched = 1;
+	if (in->insn.kind == INSN_DIV) {
+		quotient = quotient << unused >> unused;
+		set_dividend(now.before.gpr, size, (unsigned __int128)quotient * divisor + rest % divisor);
+	} else {
+		const int64_t by = (int64_t)(divisor << unused) >> unused;
+		const __int128 product = (__int128)((int64_t)(quotient << unused) >> unused) * by;
+		const uint64_t size_of_rest = rest % (by < 0 ? 0 - (uint64_t)by : (uint64_t)by);
+
+		set_dividend(now.before.gpr, size,
+			     (unsigned __int128)(product < 0 ? product - size_of_rest : product + size_of_rest));
+	}
+}
+
 static void new_state(struct input *in)
 {
 	for (unsigned i = 0; i < GPR_COUNT; i++)
@@ -375,6 +410,8 @@ static void new_state(struct input *in)
 		fill_around(in->insn.kind == INSN_LODS ? in->before.gpr[GPR_RDI] : in->before.gpr[GPR_RSI]);
 	if (below(2) && in->touched + 16 < RAM_AFTER && in->touched >= DEV)
 		make_equal(in);
+	if (in->form->undefined == DIVIDED)
+		make_divisible(in);
 }
 
 /* ---- Both executions ---- */
@@ -400,6 +437,7 @@ static uint64_t undefined_flags(const struct input *in)
 	case BIT_TESTED: return STATUS & ~(RFLAGS_CF | RFLAGS_ZF);
 	case SCANNED:	return STATUS & ~RFLAGS_ZF;
 	case MULTIPLIED: return RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF;
+	case DIVIDED:	return STATUS;
 	default:	return 0;
 	}
 }

@@ -215,6 +215,49 @@ uint64_t alu_multiply(bool is_signed, unsigned size, uint64_t left, uint64_t rig
 	return low;
 }
 
+/* ---- Quotients ---- */
+
+static bool divide_unsigned(unsigned size, uint64_t high, uint64_t low, uint64_t divisor, uint64_t *quotient,
+			    uint64_t *remainder)
+{
+	uint64_t dividend;
+
+	if (high >= divisor)
+		return false;
+	if (size == sizeof(uint64_t)) {		/* C has no division of 128 bits without a library */
+		__asm__("divq %4" : "=a"(*quotient), "=d"(*remainder) : "0"(low), "1"(high), "r"(divisor) : "cc");
+		return true;
+	}
+	dividend = high << (size * BITS_PER_BYTE) | low;
+	*quotient = dividend / divisor;
+	*remainder = dividend % divisor;
+	return true;
+}
+
+static uint64_t negate_if(bool is_negative, uint64_t val, unsigned size)
+{
+	return (is_negative ? 0 - val : val) & size_mask(size);
+}
+
+/* Signed, it is the division of the magnitudes; the remainder has the dividend's sign (SDM vol. 2, IDIV). */
+bool alu_divide(bool is_signed, unsigned size, uint64_t high, uint64_t low, uint64_t divisor, uint64_t *quotient,
+		uint64_t *remainder)
+{
+	bool is_negative = is_signed && (high & sign_bit(size));
+	bool is_opposite = is_negative != (is_signed && (divisor & sign_bit(size)));
+
+	low = negate_if(is_negative, low, size);
+	high = is_negative ? (~high + !low) & size_mask(size) : high & size_mask(size);
+	divisor = negate_if(is_negative != is_opposite, divisor, size);
+	if (!divide_unsigned(size, high, low, divisor, quotient, remainder))
+		return false;
+	if (is_signed && *quotient > sign_bit(size) - !is_opposite)
+		return false;
+	*quotient = negate_if(is_opposite, *quotient, size);
+	*remainder = negate_if(is_negative, *remainder, size);
+	return true;
+}
+
 /* ---- Conditions: SDM vol. 1, appendix B "EFLAGS Condition Codes" ---- */
 
 bool alu_condition(unsigned condition, uint64_t rflags)

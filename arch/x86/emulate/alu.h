@@ -31,5 +31,13 @@ uint64_t alu_double_shift(enum insn_kind kind, unsigned size, uint64_t dest, uin
 uint64_t alu_multiply(bool is_signed, unsigned size, uint64_t left, uint64_t right, uint64_t *high,
 		      uint64_t *rflags);
 
+/*
+ * high:low by a divisor of half their size. False: the divisor is zero, or the quotient has no room in it: #DE. All flags
+ * are undefined afterwards.
+ */
+__attribute__((warn_unused_result))
+bool alu_divide(bool is_signed, unsigned size, uint64_t high, uint64_t low, uint64_t divisor, uint64_t *quotient,
+		uint64_t *remainder);
+
 /* Does the condition hold, 0 (O) to 15 (G), as JO to JG, SETcc and CMOVcc encode it? */
 bool alu_condition(unsigned condition, uint64_t rflags);

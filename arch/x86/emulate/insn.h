@@ -28,6 +28,7 @@ enum insn_kind {
 	INSN_IMUL,	/* two or three operands */
 	INSN_BSF, INSN_BSR,
 	INSN_MUL_WIDE, INSN_IMUL_WIDE,	/* one operand; the product in (R)DX:(R)AX, or AX */
+	INSN_DIV, INSN_IDIV,		/* the dividend in (R)DX:(R)AX, or AX */
 	INSN_SETCC, INSN_CMOVCC,
 	INSN_MOVBE,
 	INSN_STORE_SEG,	/* MOV m, Sreg; reg is the enum guest_seg */

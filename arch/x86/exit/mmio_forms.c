@@ -142,6 +142,24 @@ static enum exit_result multiply_wide(struct mmio *mmio)
 	return EXIT_SKIP;
 }
 
+/* DIV m and IDIV m. Of bytes the dividend is AX, else (R)DX:(R)AX; the quotient goes into its lower half, the rest above. */
+static enum exit_result divide(struct mmio *mmio)
+{
+	struct vcpu *vcpu = mmio->vcpu;
+	unsigned size = mmio->insn->size;
+	enum gpr upper = size == 1 ? GPR_RAX : GPR_RDX;
+	uint64_t memory = mmio_read(mmio), quotient, remainder;
+
+	if (!alu_divide(mmio->insn->kind == INSN_IDIV, size, vcpu_gpr_sized(vcpu, upper, size, size == 1),
+			vcpu_gpr_sized(vcpu, GPR_RAX, size, false), memory, &quotient, &remainder)) {
+		vcpu_inject(vcpu, VEC_DE, false, 0);
+		return EXIT_RESUME;
+	}
+	vcpu_set_gpr_sized(vcpu, GPR_RAX, size, false, quotient);
+	vcpu_set_gpr_sized(vcpu, upper, size, size == 1, remainder);
+	return EXIT_SKIP;
+}
+
 static enum exit_result setcc(struct mmio *mmio)
 {
 	mmio_write(mmio, alu_condition(mmio->insn->condition, virt->get(mmio->vcpu, REG_RFLAGS)));
@@ -233,6 +251,7 @@ static const struct mmio_form forms[] = {
 	[INSN_SHLD] = OF(double_shift), [INSN_SHRD] = OF(double_shift),
 	[INSN_BSF] = OF(bit_scan), [INSN_BSR] = OF(bit_scan),
 	[INSN_IMUL] = OF(multiply), [INSN_MUL_WIDE] = OF(multiply_wide), [INSN_IMUL_WIDE] = OF(multiply_wide),
+	[INSN_DIV] = OF(divide), [INSN_IDIV] = OF(divide),
 	[INSN_SETCC] = OF(setcc), [INSN_CMOVCC] = OF(cmovcc),
 	[INSN_XCHG] = OF(xchg), [INSN_CMPXCHG] = OF(cmpxchg),
 	[INSN_CMPXCHG_WIDE] = WIDE(cmpxchg_wide),
