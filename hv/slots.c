@@ -170,7 +170,7 @@ static void report_end(const struct slot *slot)
 	uint64_t exits = 0;
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		exits += vm->vcpus[i]->trace.total;
+		exits += vm->vcpus[i]->exits;
 	if (slot->wait != RESTART_NEVER)
 		format_buf(again, sizeof(again), "; starts again in %u s", slot->wait);
 	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",

@@ -19,22 +19,15 @@ enum touch_kind { TOUCH_NOTHING, TOUCH_OUT, TOUCH_IN, TOUCH_LOAD, TOUCH_STORE, T
 #define TOUCH_SHIFT	56
 
 struct trace {
-	uint64_t           total;			/* exits so far */
 	uint32_t           count[TRACE_REASONS];	/* by row of the exit table */
 	struct exit_record ring[TRACE_RING];
 	uint64_t           touched[TRACE_RING];		/* by the exit in the same slot of the ring */
 };
 
-static inline void trace_exit(struct trace *trace, const struct exit_record *record)
+/* n: the number of this exit, from 0. */
+static inline void trace_exit(struct trace *trace, uint64_t n, const struct exit_record *record)
 {
-	uint64_t slot = trace->total++ % TRACE_RING;
-
-	trace->ring[slot] = *record;
-	trace->touched[slot] = 0;
+	trace->ring[n % TRACE_RING] = *record;
+	trace->touched[n % TRACE_RING] = 0;
 	trace->count[record->reason]++;
-}
-
-static inline void trace_touch(struct trace *trace, enum touch_kind kind, uint64_t addr)
-{
-	trace->touched[(trace->total - 1) % TRACE_RING] = (uint64_t)kind << TOUCH_SHIFT | addr;
 }

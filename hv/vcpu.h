@@ -61,7 +61,8 @@ struct vcpu {
 
 	void        *fpu;		/* XSAVE area, 64-byte aligned, host/fpu.c; a page or more */
 
-	struct exit_loop loop;		/* the dispatcher's, as is the next one */
+	uint64_t     exits;		/* so far; this and the next two are the dispatcher's */
+	struct exit_loop loop;
 	struct longest_exit longest;
 	uint32_t     delivery_loops;	/* exit/exception.c */
 
@@ -70,6 +71,12 @@ struct vcpu {
 	struct insn_cache insn_cache[INSN_CACHE_SLOTS];	/* emulate/fetch.c */
 	struct trace trace;
 };
+
+/* For dumps: the port, guest-physical address or MSR that the exit being handled is about. */
+static inline void vcpu_touch(struct vcpu *vcpu, enum touch_kind kind, uint64_t addr)
+{
+	vcpu->trace.touched[(vcpu->exits - 1) % TRACE_RING] = (uint64_t)kind << TOUCH_SHIFT | addr;
+}
 
 __attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
 void vcpu_destroy(struct vcpu *vcpu);

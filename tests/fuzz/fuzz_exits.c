@@ -48,7 +48,6 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg) { return fake_backend->g
 void svm_end_shadow(struct vcpu *vcpu) { (void)vcpu; vmcb.control.interrupt_shadow = 0; }
 void svm_block_nmi(struct vcpu *vcpu) { vcpu->nmi_blocked = true; }
 bool svm_is_own_step(struct vcpu *vcpu, uint64_t *bits) { (void)vcpu; (void)bits; return is_own_step; }
-void vmx_close_windows(struct vcpu *vcpu) { (void)vcpu; }
 enum exit_result vmx_entry_failed(struct vcpu *vcpu) { return exit_fatal(vcpu, "entry", 0); }
 
 void svm_take_interrupted(struct vcpu *vcpu)

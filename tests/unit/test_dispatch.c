@@ -218,7 +218,7 @@ static void test_trace_and_longest(void **unused)
 		takes = i == 1 ? 1000 * MILLION : 0;
 		run();
 	}
-	assert_int_equal(vcpu.trace.total, 3);
+	assert_int_equal(vcpu.exits, 3);
 	assert_int_equal(vcpu.trace.count[0], 3);
 	assert_int_equal(vcpu.trace.ring[2].rip, RIP + 2);
 	assert_true(vcpu.longest.ticks >= 1000 * MILLION);

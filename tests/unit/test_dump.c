@@ -56,9 +56,9 @@ static void note(uint32_t reason, enum touch_kind kind, uint64_t addr)
 {
 	const struct exit_record record = { .rip = 0x7c00, .reason = reason };
 
-	trace_exit(&fake.vcpu.trace, &record);
+	trace_exit(&fake.vcpu.trace, fake.vcpu.exits++, &record);
 	if (kind < TOUCH_KINDS)
-		trace_touch(&fake.vcpu.trace, kind, addr);
+		vcpu_touch(&fake.vcpu, kind, addr);
 }
 
 static void check_where(const char *expect)

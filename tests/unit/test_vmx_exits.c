@@ -18,7 +18,6 @@
 #include "vmcs_fake.h"
 
 static struct vcpu_fake fake;
-static unsigned windows_closed;
 
 /* ---- What stands around exits.c: the guest's registers are in the VMCS, as in vmx/state.c ---- */
 
@@ -30,7 +29,6 @@ static uint64_t get(struct vcpu *vcpu, enum guest_reg reg)
 
 static const struct virt_backend backend = { .get = get };
 
-void vmx_close_windows(struct vcpu *vcpu) { (void)vcpu; windows_closed++; }
 enum exit_result vmx_entry_failed(struct vcpu *vcpu) { return exit_fatal(vcpu, "entry", 0); }
 
 static int set_up(void **unused)
@@ -40,7 +38,6 @@ static int set_up(void **unused)
 	vmcs_fake_init(&fake.vcpu);
 	exits_fake_init();
 	virt = &backend;
-	windows_closed = 0;
 	vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE);
 	return 0;
 }
@@ -255,17 +252,15 @@ static void test_host_events(void **unused)
 	assert_int_equal(fake.vcpu.exit.insn_len, 0);
 }
 
-/* 25.6.2: a window control asks again at each entry until it is cleared. */
+/* No instruction caused these exits: nothing is stepped over. */
 static void test_windows(void **unused)
 {
 	(void)unused;
 	leave(7, 0);
 	assert_string_equal(exits_fake.name, "irq_window");
-	assert_int_equal(windows_closed, 1);
 	assert_int_equal(fake.vcpu.exit.insn_len, 0);
 	leave(8, 0);
 	assert_string_equal(exits_fake.name, "nmi_window");
-	assert_int_equal(windows_closed, 2);
 	leave(52, 0);
 	assert_int_equal(fake.vcpu.exit.insn_len, 0);
 }

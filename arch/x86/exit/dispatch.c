@@ -5,13 +5,17 @@
  *
  *   deliver (vendor)  inject an interrupt, NMI or exception that waits for the guest; only when one may be waiting
  *   enter (vendor)    run the guest until it exits, then fill vcpu->exit: why it stopped (the number of a row in the
- *                     vendor's exit table), at which RIP, and how long the instruction is, if the processor says
+ *                     vendor's exit table, never more than its rows), at which RIP, and how long the instruction is;
+ *                     if the processor does not say how long, the handler that decodes the instruction does
  *   dispatch          note the exit in the trace, call the handler of that row, and do what the handler answers:
  *
  *     EXIT_SKIP       the handler has emulated the instruction: step over it (RIP and what goes with it), run on
  *     EXIT_RESUME     run on at the same RIP; the same exit again and again without progress ends the VM
  *     EXIT_SKIP_STOP  step over the instruction, then leave the run loop
  *     EXIT_STOP       leave the run loop; RIP stays
+ *
+ *   To leave the run loop is to set this processor's `attention`, which vcpu_run looks at after each exit. EXIT_GO_ON is
+ *   no answer: it passes between the parts of a handler, and says that nothing is decided yet.
  *
  * Three examples:
  *
@@ -61,8 +65,8 @@ static enum exit_result resume(struct vcpu *vcpu)
 	const struct exit_record *exit = &vcpu->exit;
 
 	if (loop->made_progress || exit->rip != loop->rip || exit->reason != loop->reason ||
-	    vcpu->trace.total != loop->next) {	/* an exit with another answer came in between: the guest went on */
-		*loop = (struct exit_loop){ .rip = exit->rip, .reason = exit->reason, .next = vcpu->trace.total + 1 };
+	    vcpu->exits != loop->next) {	/* an exit with another answer came in between: the guest went on */
+		*loop = (struct exit_loop){ .rip = exit->rip, .reason = exit->reason, .next = vcpu->exits + 1 };
 		return EXIT_RESUME;
 	}
 	loop->next++;
@@ -123,7 +127,7 @@ static inline uint32_t dispatch(struct vcpu *vcpu, const struct virt_backend *ba
 {
 	uint32_t start = rdtsc32(), now, ticks;
 
-	trace_exit(&vcpu->trace, &vcpu->exit);
+	trace_exit(&vcpu->trace, vcpu->exits++, &vcpu->exit);
 	handle(vcpu, backend);
 	now = rdtsc32();
 	ticks = now - start;

@@ -13,12 +13,12 @@
  */
 struct exit_loop {
 	uint64_t rip;
-	uint64_t next;		/* trace.total at an exit that follows directly on the last one counted here */
+	uint64_t next;		/* vcpu->exits at an exit that follows directly on the last one counted here */
 	uint32_t reason, count;
 	bool     made_progress;
 };
 
-/* The exit on whose behalf we worked longest, in ticks of the host's TSC from the exit to the next entry. */
+/* The exit whose handling took longest: ticks of the host's TSC in the dispatcher, the handler and step_over. */
 struct longest_exit {
 	uint32_t           ticks;
 	struct exit_record exit;

@@ -147,7 +147,7 @@ static void dump_counts(struct vcpu *vcpu)
 static void dump_last_exits(struct vcpu *vcpu)
 {
 	const struct trace *trace = &vcpu->trace;
-	uint64_t total = trace->total;
+	uint64_t total = vcpu->exits;
 	uint64_t first = total > TRACE_RING ? total - TRACE_RING : 0;
 
 	vm_log(vcpu->vm, "  last exits, oldest first:");
@@ -192,16 +192,17 @@ bool vcpu_dump(struct vcpu *vcpu, unsigned step)
 /* ---- One line: where is it, and what does it wait for? ---- */
 
 /* The access that the vCPU's last exits were about most often, of equals the latest; *count is how often. */
-static uint64_t most_touched(const struct trace *trace, unsigned *count)
+static uint64_t most_touched(const struct vcpu *vcpu, unsigned *count)
 {
-	uint64_t first = trace->total > TRACE_RING ? trace->total - TRACE_RING : 0, most = 0;
+	const struct trace *trace = &vcpu->trace;
+	uint64_t first = vcpu->exits > TRACE_RING ? vcpu->exits - TRACE_RING : 0, most = 0;
 
 	*count = 0;
-	for (uint64_t i = first; i < trace->total; i++) {
+	for (uint64_t i = first; i < vcpu->exits; i++) {
 		uint64_t touch = trace->touched[i % TRACE_RING];
 		unsigned same = 0;
 
-		for (uint64_t j = first; touch && j < trace->total; j++)
+		for (uint64_t j = first; touch && j < vcpu->exits; j++)
 			same += trace->touched[j % TRACE_RING] == touch;
 		if (same > 0 && same >= *count) {
 			most = touch;
@@ -217,7 +218,6 @@ void vcpu_where(struct vcpu *vcpu)
 		[VCPU_PARKED] = "waits to be started (INIT, SIPI)", [VCPU_READY] = "runs", [VCPU_DEAD] = "is over",
 		[VCPU_HALTED] = "is halted",
 	};
-	const struct trace *trace = &vcpu->trace;
 	char     insn[80], touch[48], often[48] = "";
 	unsigned count;
 
@@ -228,9 +228,9 @@ void vcpu_where(struct vcpu *vcpu)
 	vcpu->vm->gpm.is_looked_at = true;
 	instruction_text(insn, sizeof(insn), vcpu);
 	vcpu->vm->gpm.is_looked_at = false;
-	touch_text(touch, sizeof(touch), most_touched(trace, &count));
+	touch_text(touch, sizeof(touch), most_touched(vcpu, &count));
 	if (count)
-		format_buf(often, sizeof(often), " at %u of its last %lu exits", count, min_u64(trace->total, TRACE_RING));
+		format_buf(often, sizeof(often), " at %u of its last %lu exits", count, min_u64(vcpu->exits, TRACE_RING));
 	vm_log(vcpu->vm, "vcpu %u %s: %s, rip %lx, %s%s%s%s; %lu exits", vcpu->id, states[vcpu->state], mode_name(vcpu),
-	       vcpu->exit.rip, insn, count ? "; " : "", touch, often, trace->total);
+	       vcpu->exit.rip, insn, count ? "; " : "", touch, often, vcpu->exits);
 }

@@ -90,7 +90,7 @@ static int64_t hc_counts(struct vcpu *vcpu)
 {
 	uint64_t which = vcpu->gpr[GPR_RBX];
 
-	return (int64_t)(which ? insn_count(which) : vcpu->trace.total);
+	return (int64_t)(which ? insn_count(which) : vcpu->exits);
 }
 
 static hypercall_fn *const hypercalls[] = { hc_version, hc_exit, hc_print, hc_time, hc_counts };

@@ -193,7 +193,7 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 	const struct insn *insn;
 	enum fetch_result  fetched = fetch_insn(vcpu, &insn);
 
-	trace_touch(&vcpu->trace, is_write ? TOUCH_STORE : TOUCH_LOAD, addr.raw);
+	vcpu_touch(vcpu, is_write ? TOUCH_STORE : TOUCH_LOAD, addr.raw);
 	if (fetched != FETCH_OK)
 		return no_instruction(vcpu, fetched, addr, is_write);
 	vcpu->exit.insn_len = insn->len;

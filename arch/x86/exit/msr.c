@@ -323,7 +323,7 @@ enum exit_result exit_rdmsr(struct vcpu *vcpu)
 	const struct msr_policy *row = policy_find(vcpu, msr_in_ecx(vcpu));
 	uint64_t val = 0;
 
-	trace_touch(&vcpu->trace, TOUCH_RDMSR, msr_in_ecx(vcpu));
+	vcpu_touch(vcpu, TOUCH_RDMSR, msr_in_ecx(vcpu));
 	if (!is_ours(row) || row->read != MSR_EMULATE || !read_row(vcpu, row, &val)) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
@@ -339,7 +339,7 @@ enum exit_result exit_wrmsr(struct vcpu *vcpu)
 	const struct msr_policy *row = policy_find(vcpu, msr_in_ecx(vcpu));
 	uint64_t val = join32(lo32(vcpu->gpr[GPR_RDX]), vcpu->gpr[GPR_RAX]);
 
-	trace_touch(&vcpu->trace, TOUCH_WRMSR, msr_in_ecx(vcpu));
+	vcpu_touch(vcpu, TOUCH_WRMSR, msr_in_ecx(vcpu));
 	if (!is_ours(row) || row->write != MSR_EMULATE || (row->write_fn && !row->write_fn(vcpu, val))) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;

@@ -27,7 +27,7 @@ static enum string_verdict pio_step(struct string_op *op, const struct operand *
 	const struct pio_string *run = container_of(op, struct pio_string, op);
 	uint64_t val = 0;
 
-	trace_touch(&op->vcpu->trace, run->is_in ? TOUCH_IN : TOUCH_OUT, run->port);
+	vcpu_touch(op->vcpu, run->is_in ? TOUCH_IN : TOUCH_OUT, run->port);
 	if (!run->is_in)
 		val = operand_read(op->vcpu, src);
 	bus_access(&op->vcpu->vm->pio, run->port, op->size, !run->is_in, &val);
@@ -92,7 +92,7 @@ enum exit_result exit_out(struct vcpu *vcpu, uint16_t port, unsigned size)
 {
 	uint64_t val = vcpu->gpr[GPR_RAX];	/* the bus cuts it to size */
 
-	trace_touch(&vcpu->trace, TOUCH_OUT, port);
+	vcpu_touch(vcpu, TOUCH_OUT, port);
 	bus_access(&vcpu->vm->pio, port, size, true, &val);
 	return EXIT_SKIP;
 }
@@ -102,7 +102,7 @@ enum exit_result exit_in(struct vcpu *vcpu, uint16_t port, unsigned size)
 {
 	uint64_t *rax = &vcpu->gpr[GPR_RAX], val;
 
-	trace_touch(&vcpu->trace, TOUCH_IN, port);
+	vcpu_touch(vcpu, TOUCH_IN, port);
 	bus_access(&vcpu->vm->pio, port, size, false, &val);
 	*rax = size == sizeof(uint32_t) ? val : (*rax & ~size_mask(size)) | val;
 	return EXIT_SKIP;

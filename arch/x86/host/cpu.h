@@ -4,9 +4,10 @@
  * The processor we run on: what it can do, and the block of facts it owns (reached through GS).
  *
  * `attention` is the one flag between interrupt handlers and the run loop: a handler sets it, vcpu_run sees
- * it after the exit and returns to the scheduler, which clears it before it looks at timers and input. Only
- * this processor reads and writes it, interrupts are off outside host_idle, host_take_interrupts and
- * cpu_open_irq, so plain accesses suffice.
+ * it after the exit and returns to the scheduler, which takes the pending interrupts, looks at timers and
+ * input, and then clears it. Clearing it last loses nothing, because no interrupt comes in between: they are
+ * on only inside host_idle, host_take_interrupts and cpu_open_irq. Only this processor reads and writes the
+ * flag, so plain accesses suffice.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * IDT: 256 interrupt gates (they clear IF, so the hypervisor is never interrupted outside cpu_wait_irq) to
+ * IDT: 256 interrupt gates (they clear IF, so the hypervisor is never interrupted but where cpu.h says) to
  * the stubs of trap_entry.asm. SDM vol. 3, 6.14.1 "64-Bit Mode IDT".
  */
 #include "arch/x86/host/idt.h"

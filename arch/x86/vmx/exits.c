@@ -77,21 +77,18 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 /*
  * Interrupt-window exiting makes the processor exit as soon as RFLAGS.IF is 1 and no shadow of STI or MOV
  * SS holds interrupts back; NMI-window exiting does the same for NMIs (SDM vol. 3, 26.2 "Other Causes of VM
- * Exits"). The controls stay set, and would exit again before the guest executes one instruction: close the
- * windows first. vmx_deliver then injects what waited, and opens a window again if more than one event
- * waits.
+ * Exits"). The processor leaves the control set; vmx_deliver, which runs before the next entry, injects what
+ * waited and sets the control anew.
  */
 static enum exit_result vmx_exit_irq_window(struct vcpu *vcpu)
 {
 	no_instruction(vcpu);
-	vmx_close_windows(vcpu);
 	return exit_irq_window(vcpu);
 }
 
 static enum exit_result vmx_exit_nmi_window(struct vcpu *vcpu)
 {
 	no_instruction(vcpu);
-	vmx_close_windows(vcpu);
 	return exit_nmi_window(vcpu);
 }
 
