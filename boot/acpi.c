@@ -9,9 +9,6 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define TABLE_MAX	(1U << 20)	/* larger tables are nonsense */
-#define MADT_ENTRIES	(sizeof(struct acpi_header) + sizeof(struct madt_start))
-
 static bool sums_to_zero(const void *table, size_t len)
 {
 	return table_sum(table, len) == 0;
@@ -29,7 +26,7 @@ bool acpi_rsdp_is_valid(uint64_t address)
 	if (rsdp.revision < ACPI_RSDP_REVISION_2)
 		return true;
 	memcpy(&rsdp, at, sizeof(rsdp));
-	return rsdp.length >= sizeof(rsdp) && rsdp.length <= TABLE_MAX &&
+	return rsdp.length >= sizeof(rsdp) && rsdp.length <= ACPI_TABLE_MAX &&
 	       sums_to_zero(at, rsdp.length);
 }
 
@@ -43,7 +40,7 @@ static const void *table_at(uint64_t address, const char *signature, struct acpi
 	memcpy(header, at, sizeof(*header));
 	if (memcmp(header->signature, signature, ACPI_SIGNATURE_LEN) != 0)
 		return NULL;
-	if (header->length < sizeof(*header) || header->length > TABLE_MAX ||
+	if (header->length < sizeof(*header) || header->length > ACPI_TABLE_MAX ||
 	    !sums_to_zero(at, header->length))
 		return NULL;
 	return at;

@@ -216,12 +216,28 @@ static void test_odd_entries(void **unused)
 	assert_non_null(strstr(log_fake_text, "GSI 24 to 31"));
 }
 
+/* 82093AA, 3.1: chips lie at multiples of 1 KiB. Registers elsewhere would be read across their edges. */
+static void test_unaligned_chip(void **unused)
+{
+	static const uint32_t offsets[] = { 1, 2, 4, 0x10, 0x200 };
+
+	(void)unused;
+	mmio_page_arm();
+	for (size_t i = 0; row_of(offsets, i); i++) {
+		set_up(NULL);
+		put(0x200 + 56, IOAPIC_BASE + offsets[i], 4);
+		host_ioapic_init(TABLES);
+		assert_int_equal(log_fake_lines, 1);
+		assert_non_null(strstr(log_fake_text, "GSI 24 to 31"));
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_found), TEST(test_route), TEST(test_bad_tables), TEST(test_odd_entries),
+		TEST(test_found), TEST(test_route), TEST(test_bad_tables), TEST(test_odd_entries), TEST(test_unaligned_chip),
 	};
 
 	return cmocka_run_group_tests_name("host_ioapic", tests, map_all, NULL);

@@ -8,37 +8,14 @@
  */
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/hw/acpi_words.h"
 #include "hv/lib/apic.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 
 #define IOAPICS_MAX	16U
-#define TABLE_MAX	(1U << 20)	/* a longer table is garbage */
-
-struct rsdp {
-	char     signature[8];
-	uint8_t  checksum;
-	char     oem[6];
-	uint8_t  revision;
-	uint32_t rsdt;
-	uint32_t length;		/* from here on only with revision 2 */
-	uint64_t xsdt;
-} __attribute__((packed));
-
-struct table_header {
-	char     signature[4];
-	uint32_t length;
-	uint8_t  rest[28];
-} __attribute__((packed));
-
-#define MADT_ENTRIES	44U		/* where its entries begin */
-#define MADT_IOAPIC	1U
-
-struct madt_ioapic {
-	uint8_t  type, length, id, reserved;
-	uint32_t address, gsi_base;
-} __attribute__((packed));
+#define BASE_ALIGNMENT	1024U	/* 82093AA, 3.1 "Memory Mapped Registers": APICBASE moves it in steps of 1 KiB */
 
 struct ioapic {
 	uint64_t base;
@@ -84,7 +61,7 @@ static void chip_add(uint64_t base, uint32_t gsi_base)
 {
 	struct ioapic *chip = &ioapics.chips[ioapics.count];
 
-	if (ioapics.count == IOAPICS_MAX || !paging_is_mapped(hpa(base), PAGE_SIZE))
+	if (ioapics.count == IOAPICS_MAX || base % BASE_ALIGNMENT || !paging_is_mapped(hpa(base), PAGE_SIZE))
 		return;
 	*chip = (struct ioapic){ .base = base, .gsi_base = gsi_base };
 	chip->pins = (uint32_t)field_get(chip_read(chip, IOAPIC_REG_VERSION), IOAPIC_VERSION_LAST) + 1;
@@ -93,24 +70,24 @@ static void chip_add(uint64_t base, uint32_t gsi_base)
 	ioapics.count++;
 }
 
-static const struct table_header *table_at(uint64_t addr)
+static const struct acpi_header *table_at(uint64_t addr)
 {
-	const struct table_header *table = hpa_ptr(hpa(addr));
+	const struct acpi_header *table = hpa_ptr(hpa(addr));
 
 	if (!addr || !paging_is_mapped(hpa(addr), sizeof(*table)) || table->length < sizeof(*table) ||
-	    table->length > TABLE_MAX || !paging_is_mapped(hpa(addr), table->length))
+	    table->length > ACPI_TABLE_MAX || !paging_is_mapped(hpa(addr), table->length))
 		return NULL;
 	return table;
 }
 
 /* The root table lists addresses, of 4 bytes each in the RSDT, 8 in the XSDT. */
-static const struct table_header *find_table(const struct table_header *root, size_t width, const char *signature)
+static const struct acpi_header *find_table(const struct acpi_header *root, size_t width, const char *signature)
 {
 	const uint8_t *at = (const uint8_t *)root + sizeof(*root);
 	size_t count = (root->length - sizeof(*root)) / width;
 
 	for (size_t i = 0; i < count; i++) {
-		const struct table_header *table;
+		const struct acpi_header *table;
 		uint64_t addr = 0;
 
 		memcpy(&addr, at + i * width, width);
@@ -121,20 +98,20 @@ static const struct table_header *find_table(const struct table_header *root, si
 	return NULL;
 }
 
-static const struct table_header *find_madt(uint64_t addr)
+static const struct acpi_header *find_madt(uint64_t addr)
 {
-	const struct rsdp *rsdp = hpa_ptr(hpa(addr));
-	const struct table_header *root;
+	const struct acpi_rsdp *rsdp = hpa_ptr(hpa(addr));
+	const struct acpi_header *root;
 	bool is_long;
 
 	if (!addr || !paging_is_mapped(hpa(addr), sizeof(*rsdp)))
 		return NULL;
-	is_long = rsdp->revision >= 2 && rsdp->xsdt;
+	is_long = rsdp->revision >= ACPI_RSDP_REVISION_2 && rsdp->xsdt;
 	root = table_at(is_long ? rsdp->xsdt : rsdp->rsdt);
 	return root ? find_table(root, is_long ? sizeof(uint64_t) : sizeof(uint32_t), "APIC") : NULL;
 }
 
-static void add_from_madt(const struct table_header *madt)
+static void add_from_madt(const struct acpi_header *madt)
 {
 	const uint8_t *bytes = (const uint8_t *)madt;
 	uint32_t at = MADT_ENTRIES;
@@ -152,7 +129,7 @@ static void add_from_madt(const struct table_header *madt)
 
 void host_ioapic_init(uint64_t rsdp)
 {
-	const struct table_header *madt = find_madt(rsdp);
+	const struct acpi_header *madt = find_madt(rsdp);
 
 	ioapics.count = 0;
 	if (madt)

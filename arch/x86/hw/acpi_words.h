@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The ACPI structures that two sides know: boot/ reads the machine's tables to find its processors, guestboot/ writes
- * tables for a guest. ACPI specification 6.5, 5.2.5 "Root System Description Pointer (RSDP)", 5.2.6 "System Description
+ * The ACPI structures that three sides know: boot/ reads the machine's tables to find its processors, host/ to find its
+ * I/O APICs, guestboot/ writes tables for a guest. ACPI specification 6.5, 5.2.5 "Root System Description Pointer (RSDP)", 5.2.6 "System Description
  * Table Header", 5.2.12 "Multiple APIC Description Table (MADT)". Tables of firmware are not aligned: copy, then read.
  */
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #define ACPI_PACKED		__attribute__((packed))
 
 #define ACPI_SIGNATURE_LEN	4U
+#define ACPI_TABLE_MAX		(1U << 20)	/* a longer table is garbage */
 #define ACPI_RSDP_SIGNATURE	"RSD PTR "
 #define ACPI_RSDP_LENGTH_1	20U	/* of revision 0, and what the first checksum covers */
 #define ACPI_RSDP_REVISION_2	2U
@@ -38,6 +39,8 @@ struct ACPI_PACKED acpi_header {
 /* What the MADT has between its header and its entries. */
 struct ACPI_PACKED madt_start { uint32_t lapic_address, flags; };
 
+#define MADT_ENTRIES		(sizeof(struct acpi_header) + sizeof(struct madt_start))	/* where they begin */
+
 #define MADT_PCAT_COMPAT	1U	/* flags: there is an 8259 pair too */
 
 enum madt_type { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_NMI = 4, MADT_X2APIC = 9 };
@@ -57,6 +60,7 @@ struct ACPI_PACKED madt_x2apic { uint8_t type, length; uint16_t reserved; uint32
 
 _Static_assert(offsetof(struct acpi_rsdp, length) == ACPI_RSDP_LENGTH_1 && sizeof(struct acpi_rsdp) == 36, "ACPI 5.2.5.3");
 _Static_assert(sizeof(struct acpi_header) == 36, "ACPI 5.2.6");
+_Static_assert(MADT_ENTRIES == 44 && sizeof(struct madt_ioapic) == 12, "ACPI 5.2.12");
 
 /* Tables of ACPI and of the MultiProcessor Specification are right when all of their bytes add up to 0. */
 static inline uint8_t table_sum(const void *table, size_t len)
