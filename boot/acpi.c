@@ -14,40 +14,43 @@ static bool sums_to_zero(const void *table, size_t len)
 	return table_sum(table, len) == 0;
 }
 
-bool acpi_rsdp_is_valid(uint64_t address)
+bool acpi_rsdp_is_valid(uint64_t address, acpi_mapped *is_mapped)
 {
 	const void *at = (const void *)(uintptr_t)address;
 	struct acpi_rsdp rsdp;
 
-	if (!address || memcmp(at, ACPI_RSDP_SIGNATURE, sizeof(rsdp.signature)) != 0 ||
-	    !sums_to_zero(at, ACPI_RSDP_LENGTH_1))
+	if (!address || !is_mapped(address, ACPI_RSDP_LENGTH_1) ||
+	    memcmp(at, ACPI_RSDP_SIGNATURE, sizeof(rsdp.signature)) != 0 || !sums_to_zero(at, ACPI_RSDP_LENGTH_1))
 		return false;
 	memcpy(&rsdp, at, ACPI_RSDP_LENGTH_1);
 	if (rsdp.revision < ACPI_RSDP_REVISION_2)
 		return true;
+	if (!is_mapped(address, sizeof(rsdp)))
+		return false;
 	memcpy(&rsdp, at, sizeof(rsdp));
 	return rsdp.length >= sizeof(rsdp) && rsdp.length <= ACPI_TABLE_MAX &&
-	       sums_to_zero(at, rsdp.length);
+	       is_mapped(address, rsdp.length) && sums_to_zero(at, rsdp.length);
 }
 
 /* The table at an address, if it is whole and (signature given) the one asked for. */
-static const void *table_at(uint64_t address, const char *signature, struct acpi_header *header)
+static const void *table_at(uint64_t address, const char *signature, acpi_mapped *is_mapped,
+			    struct acpi_header *header)
 {
 	const void *at = (const void *)(uintptr_t)address;
 
-	if (!address)
+	if (!address || !is_mapped(address, sizeof(*header)))
 		return NULL;
 	memcpy(header, at, sizeof(*header));
 	if (memcmp(header->signature, signature, ACPI_SIGNATURE_LEN) != 0)
 		return NULL;
 	if (header->length < sizeof(*header) || header->length > ACPI_TABLE_MAX ||
-	    !sums_to_zero(at, header->length))
+	    !is_mapped(address, header->length) || !sums_to_zero(at, header->length))
 		return NULL;
 	return at;
 }
 
 static const void *find_in(const void *root, uint32_t length, size_t pointer_size,
-			   const char *signature)
+			   const char *signature, acpi_mapped *is_mapped)
 {
 	struct acpi_header header;
 
@@ -56,30 +59,30 @@ static const void *find_in(const void *root, uint32_t length, size_t pointer_siz
 		const void *table;
 
 		memcpy(&address, (const char *)root + at, pointer_size);
-		table = table_at(address, signature, &header);
+		table = table_at(address, signature, is_mapped, &header);
 		if (table)
 			return table;
 	}
 	return NULL;
 }
 
-const void *acpi_find(uint64_t address, const char *signature)
+const void *acpi_find(uint64_t address, const char *signature, acpi_mapped *is_mapped)
 {
 	struct acpi_header header;
 	struct acpi_rsdp rsdp;
 	const void *root;
 
-	if (!acpi_rsdp_is_valid(address))
+	if (!acpi_rsdp_is_valid(address, is_mapped))
 		return NULL;
 	memcpy(&rsdp, (const void *)(uintptr_t)address, ACPI_RSDP_LENGTH_1);
 	if (rsdp.revision >= ACPI_RSDP_REVISION_2) {
 		memcpy(&rsdp, (const void *)(uintptr_t)address, sizeof(rsdp));
-		root = table_at(rsdp.xsdt, "XSDT", &header);
+		root = table_at(rsdp.xsdt, "XSDT", is_mapped, &header);
 		if (root)
-			return find_in(root, header.length, sizeof(uint64_t), signature);
+			return find_in(root, header.length, sizeof(uint64_t), signature, is_mapped);
 	}
-	root = table_at(rsdp.rsdt, "RSDT", &header);
-	return root ? find_in(root, header.length, sizeof(uint32_t), signature) : NULL;
+	root = table_at(rsdp.rsdt, "RSDT", is_mapped, &header);
+	return root ? find_in(root, header.length, sizeof(uint32_t), signature, is_mapped) : NULL;
 }
 
 /* Some firmware lists a processor in both forms. */

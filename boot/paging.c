@@ -7,20 +7,11 @@
 
 #include "arch/x86/hw/pte.h"
 
-#define ENTRIES		512U
-#define INDEX_BITS	9U
-#define PAGE_BITS	12U
-#define LEVEL_PT	0U	/* 4 KiB pages */
-#define LEVEL_PD	1U	/* 2 MiB pages */
-#define LEVEL_PML4	3U
-
-#define SIZE_4K		(1ULL << PAGE_BITS)
-#define SIZE_2M		(1ULL << (PAGE_BITS + INDEX_BITS))
-
-static unsigned level_shift(unsigned level)
-{
-	return PAGE_BITS + INDEX_BITS * level;
-}
+#define LEVEL_PT	1U	/* 4 KiB pages */
+#define LEVEL_PD	2U	/* 2 MiB pages */
+#define LEVEL_PDPT	3U	/* 1 GiB pages */
+#define LEVEL_PML4	4U
+#define LEVELS_BELOW_ROOT	(LEVEL_PML4 - LEVEL_PT)
 
 static uint64_t *take(struct paging_pool *pool)
 {
@@ -29,7 +20,7 @@ static uint64_t *take(struct paging_pool *pool)
 	if (pool->pages_left == 0)
 		return NULL;
 	pool->pages_left--;
-	pool->next += ENTRIES;
+	pool->next += PT_ENTRIES;
 	return table;
 }
 
@@ -42,7 +33,7 @@ uint64_t *paging_root(struct paging_pool *pool)
 static uint64_t *entry_for(struct paging_pool *pool, uint64_t *table, uint64_t virt, unsigned level)
 {
 	for (unsigned at = LEVEL_PML4; ; at--) {
-		uint64_t *entry = &table[(virt >> level_shift(at)) % ENTRIES];
+		uint64_t *entry = &table[pt_index(virt, at)];
 
 		if (at == level)
 			return entry;
@@ -59,7 +50,7 @@ static uint64_t *entry_for(struct paging_pool *pool, uint64_t *table, uint64_t v
 
 bool paging_identity(struct paging_pool *pool, uint64_t *root, uint64_t start, uint64_t length)
 {
-	for (uint64_t at = start & ~(SIZE_2M - 1); at < start + length; at += SIZE_2M) {
+	for (uint64_t at = start & ~(pt_span(LEVEL_PD) - 1); at < start + length; at += pt_span(LEVEL_PD)) {
 		uint64_t *entry = entry_for(pool, root, at, LEVEL_PD);
 
 		if (!entry)
@@ -72,7 +63,7 @@ bool paging_identity(struct paging_pool *pool, uint64_t *root, uint64_t start, u
 bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_t phys,
 		uint64_t length)
 {
-	for (uint64_t at = 0; at < length; at += SIZE_4K) {
+	for (uint64_t at = 0; at < length; at += pt_span(LEVEL_PT)) {
 		uint64_t *entry = entry_for(pool, root, virt + at, LEVEL_PT);
 
 		if (!entry)
@@ -82,13 +73,44 @@ bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_
 	return true;
 }
 
+/* The size of the page that an address is in; 0: of none. */
+static uint64_t page_size_at(const uint64_t *table, unsigned levels, uint64_t addr)
+{
+	for (unsigned level = levels; ; level--) {
+		const uint64_t entry = table[pt_index(addr, level)];
+
+		if (!(entry & PTE_P))
+			return 0;
+		if (level == LEVEL_PT || (level <= LEVEL_PDPT && (entry & PTE_PS)))
+			return pt_span(level);
+		table = (const uint64_t *)(uintptr_t)(entry & PTE_ADDR);
+	}
+}
+
+bool paging_covers(const uint64_t *root, unsigned levels, uint64_t start, uint64_t length)
+{
+	const uint64_t half = pt_span(levels + 1) / 2;	/* above it addresses are negative: no identity there */
+	uint64_t at = start;
+
+	if (start >= half || length > half - start)
+		return false;
+	while (at < start + length) {
+		const uint64_t size = page_size_at(root, levels, at);
+
+		if (!size)
+			return false;
+		at = (at & ~(size - 1)) + size;
+	}
+	return true;
+}
+
 size_t paging_tables_needed(size_t stretches, uint64_t bytes, uint64_t image)
 {
 	/* A table of each level may be cut at both ends of a stretch; the image has its own path below the root. */
 	const size_t cut = 2 * stretches;
-	const uint64_t directories = (bytes >> level_shift(2)) + cut;
-	const uint64_t pointers = (bytes >> level_shift(LEVEL_PML4)) + cut;
-	const uint64_t image_tables = (image >> level_shift(LEVEL_PD)) + 2 * LEVEL_PML4;
+	const uint64_t directories = (bytes >> pt_shift(LEVEL_PDPT)) + cut;
+	const uint64_t pointers = (bytes >> pt_shift(LEVEL_PML4)) + cut;
+	const uint64_t image_tables = (image >> pt_shift(LEVEL_PD)) + 2 * LEVELS_BELOW_ROOT;
 
 	return (size_t)(1 + directories + pointers + image_tables);
 }

@@ -23,5 +23,7 @@ bool paging_identity(struct paging_pool *pool, uint64_t *root, uint64_t start, u
 /* 4 KiB pages: virt .. virt + length show phys. */
 bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_t phys,
 		uint64_t length);
+/* Is all of start .. start + length mapped by these tables, the firmware's for instance? Levels: 4 or 5. */
+bool paging_covers(const uint64_t *root, unsigned levels, uint64_t start, uint64_t length);
 /* At most this many tables for a number of separate identity stretches with this many bytes together, and one image. */
 size_t paging_tables_needed(size_t stretches, uint64_t bytes, uint64_t image);

@@ -2,8 +2,8 @@
 /*
  * Tables that a firmware wrote, or a test of patience: RSDP, root table, MADT, with any lengths, counts and sums, in front of
  * the boot's reader (boot/acpi.c) and the hypervisor's (host/ioapic.c). Memory is a region at a low address, shown at its
- * own address. Behind it is nothing for the hypervisor, which asks what is mapped; the boot reads as on a real machine,
- * where the low 4 GiB are. Input: struct head, pointers of the root table, then the tables' bytes.
+ * own address. Around it is nothing: both ask what is mapped before they read. Input: struct head, pointers of the root
+ * table, then the tables' bytes.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -19,7 +19,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define REGION		0x100000ULL
 #define REGION_SIZE	0x8000ULL
-#define TAIL		(2ULL << 20)	/* a table may say that it is 1 MiB long */
 #define ROOT		0x100U
 #define TABLES		0x1000U
 #define POINTERS	32U
@@ -38,6 +37,8 @@ bool paging_is_mapped(hpa_t start, uint64_t len)
 {
 	return start.raw >= REGION && start.raw - REGION <= REGION_SIZE && len <= REGION_SIZE - (start.raw - REGION);
 }
+
+static bool is_mapped(uint64_t start, uint64_t len) { return paging_is_mapped(hpa(start), len); }
 
 static void put(uint32_t at, uint64_t val, size_t size) { memcpy(region + at, &val, size); }
 
@@ -80,10 +81,10 @@ static void build(const struct head *head, const uint8_t *bytes, size_t len)
 static void read_as_boot(void)
 {
 	struct handoff_cpu cpus[CPUS];
-	const void *madt = acpi_find(REGION, "APIC");
+	const void *madt = acpi_find(REGION, "APIC", is_mapped);
 	uint32_t count;
 
-	(void)acpi_find(REGION, "FACP");
+	(void)acpi_find(REGION, "FACP", is_mapped);
 	if (!madt)
 		return;
 	count = acpi_list_cpus(madt, cpus, CPUS);
@@ -99,16 +100,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len = min_size(size, sizeof(head));
 
 	if (!region)
-		region = mmap((void *)REGION, REGION_SIZE + TAIL, PROT_READ | PROT_WRITE,
+		region = mmap((void *)REGION, REGION_SIZE, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	assert(region == (uint8_t *)REGION);
 	memcpy(&head, data, len);
 	build(&head, data + len, size - len);
-	if (head.root_length <= 36)
-		read_as_boot();		/* it follows what a root table lists: that is addresses, or the firmware is no firmware */
-	mprotect(region + REGION_SIZE, TAIL, PROT_NONE);
+	read_as_boot();
 	host_ioapic_init(REGION);
 	host_ioapic_route(4, 0xf1);
-	mprotect(region + REGION_SIZE, TAIL, PROT_READ | PROT_WRITE);
 	return 0;
 }

@@ -40,6 +40,13 @@ struct machine {
 	uint8_t rsdp[64], xsdt[64], rsdt[64], other[64], madt[256];
 };
 
+static uint64_t memory_start, memory_end;	/* what is_mapped says; the machine's pages lie in it */
+
+static bool is_mapped(uint64_t start, uint64_t length)
+{
+	return start >= memory_start && start <= memory_end && length <= memory_end - start;
+}
+
 static struct machine *new_machine(uint8_t revision)
 {
 	struct machine *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE,
@@ -48,6 +55,8 @@ static struct machine *new_machine(uint8_t revision)
 	uint32_t rsdt, length = RSDP_2;
 
 	assert_true(m != MAP_FAILED);
+	memory_start = (uintptr_t)m;
+	memory_end = memory_start + sizeof(*m);
 	tables[0] = (uintptr_t)m->other;
 	tables[1] = (uintptr_t)m->madt;
 	finish_table(m->other, "FACP", HEADER);
@@ -86,16 +95,16 @@ static void finds_tables(void **state)
 	for (uint8_t revision = 0; revision <= 2; revision += 2) {
 		struct machine *m = new_machine(revision);
 
-		assert_true(acpi_rsdp_is_valid(rsdp_of(m)));
-		assert_ptr_equal(acpi_find(rsdp_of(m), "APIC"), m->madt);
-		assert_ptr_equal(acpi_find(rsdp_of(m), "FACP"), m->other);
-		assert_null(acpi_find(rsdp_of(m), "MCFG"));
+		assert_true(acpi_rsdp_is_valid(rsdp_of(m), is_mapped));
+		assert_ptr_equal(acpi_find(rsdp_of(m), "APIC", is_mapped), m->madt);
+		assert_ptr_equal(acpi_find(rsdp_of(m), "FACP", is_mapped), m->other);
+		assert_null(acpi_find(rsdp_of(m), "MCFG", is_mapped));
 		m->madt[20]++;
-		assert_null(acpi_find(rsdp_of(m), "APIC"));
+		assert_null(acpi_find(rsdp_of(m), "APIC", is_mapped));
 		end_machine(m);
 	}
-	assert_false(acpi_rsdp_is_valid(0));
-	assert_null(acpi_find(0, "APIC"));
+	assert_false(acpi_rsdp_is_valid(0, is_mapped));
+	assert_null(acpi_find(0, "APIC", is_mapped));
 }
 
 static void falls_back_to_rsdt(void **state)
@@ -106,7 +115,7 @@ static void falls_back_to_rsdt(void **state)
 	memset(m->xsdt + HEADER, 0, 16);
 	fix_sum(m->xsdt, HEADER + 16, 9);
 	m->xsdt[9]++;					/* wrong by one, wherever the tables lie */
-	assert_ptr_equal(acpi_find(rsdp_of(m), "APIC"), m->madt);
+	assert_ptr_equal(acpi_find(rsdp_of(m), "APIC", is_mapped), m->madt);
 	end_machine(m);
 }
 
@@ -117,17 +126,74 @@ static void refuses_damage(void **state)
 
 	(void)state;
 	m->rsdp[33]++;					/* only the second checksum covers it */
-	assert_false(acpi_rsdp_is_valid(rsdp_of(m)));
+	assert_false(acpi_rsdp_is_valid(rsdp_of(m), is_mapped));
 	m->rsdp[33]--;
 	m->rsdp[0] = 'r';
-	assert_false(acpi_rsdp_is_valid(rsdp_of(m)));
+	assert_false(acpi_rsdp_is_valid(rsdp_of(m), is_mapped));
 	m->rsdp[0] = 'R';
-	assert_true(acpi_rsdp_is_valid(rsdp_of(m)));
+	assert_true(acpi_rsdp_is_valid(rsdp_of(m), is_mapped));
 	memcpy(m->madt + 4, &length, 4);		/* shorter than a header */
-	assert_null(acpi_find(rsdp_of(m), "APIC"));
+	assert_null(acpi_find(rsdp_of(m), "APIC", is_mapped));
 	length = ~0U;
 	memcpy(m->madt + 4, &length, 4);
-	assert_null(acpi_find(rsdp_of(m), "APIC"));
+	assert_null(acpi_find(rsdp_of(m), "APIC", is_mapped));
+	end_machine(m);
+}
+
+static void end_memory_at(const void *end) { memory_end = (uintptr_t)end; }
+
+/* Addresses that lead nowhere, in a root table whose sum is right: passed over, not followed. */
+static void follows_nothing_unmapped(void **state)
+{
+	static const uint64_t wild[] = { 0x1000, 0xfffff000, 0x7fffffffff00, 0x800000000000, UINT64_MAX - 3 };
+
+	(void)state;
+	for (size_t i = 0; row_of(wild, i); i++) {
+		struct machine *m = new_machine(2);
+
+		memcpy(m->xsdt + HEADER, &wild[i], sizeof(wild[i]));
+		finish_table(m->xsdt, "XSDT", HEADER + 16);
+		assert_ptr_equal(acpi_find(rsdp_of(m), "APIC", is_mapped), m->madt);
+		assert_null(acpi_find(rsdp_of(m), "FACP", is_mapped));
+		memcpy(m->rsdp + 24, &wild[i], sizeof(wild[i]));
+		fix_sum(m->rsdp, RSDP_2, 32);
+		assert_ptr_equal(acpi_find(rsdp_of(m), "FACP", is_mapped), m->other);	/* by the RSDT */
+		assert_false(acpi_rsdp_is_valid(wild[i], is_mapped));
+		end_machine(m);
+	}
+}
+
+/* A root table that claims to be longer than its pointers: what follows them is read as pointers, and leads nowhere. */
+static void long_root(void **state)
+{
+	struct machine *m = new_machine(2);
+
+	(void)state;
+	memset(m->xsdt + HEADER + 16, 0x5a, sizeof(m->xsdt) - HEADER - 16);
+	finish_table(m->xsdt, "XSDT", sizeof(m->xsdt));
+	assert_null(acpi_find(rsdp_of(m), "MCFG", is_mapped));
+	end_machine(m);
+}
+
+/* Memory ends within each structure in turn: in its head, and behind it. */
+static void memory_ends(void **state)
+{
+	struct machine *m = new_machine(2);
+
+	(void)state;
+	end_memory_at(m->madt + MADT_FIRST);
+	assert_ptr_equal(acpi_find(rsdp_of(m), "APIC", is_mapped), m->madt);
+	end_memory_at(m->madt + MADT_FIRST - 1);
+	assert_null(acpi_find(rsdp_of(m), "APIC", is_mapped));
+	end_memory_at(m->madt + HEADER - 1);
+	assert_null(acpi_find(rsdp_of(m), "APIC", is_mapped));
+	end_memory_at(m->rsdp + RSDP_2);
+	assert_true(acpi_rsdp_is_valid(rsdp_of(m), is_mapped));
+	assert_null(acpi_find(rsdp_of(m), "APIC", is_mapped));
+	end_memory_at(m->rsdp + RSDP_2 - 1);
+	assert_false(acpi_rsdp_is_valid(rsdp_of(m), is_mapped));
+	end_memory_at(m->rsdp + RSDP_1 - 1);
+	assert_false(acpi_rsdp_is_valid(rsdp_of(m), is_mapped));
 	end_machine(m);
 }
 
@@ -199,6 +265,8 @@ int main(void)
 		cmocka_unit_test(finds_tables),	  cmocka_unit_test(falls_back_to_rsdt),
 		cmocka_unit_test(refuses_damage), cmocka_unit_test(lists_cpus),
 		cmocka_unit_test(bad_entries),	  cmocka_unit_test(counts_the_last),
+		cmocka_unit_test(follows_nothing_unmapped), cmocka_unit_test(long_root),
+		cmocka_unit_test(memory_ends),
 	};
 
 	return cmocka_run_group_tests_name("boot_acpi", tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include "boot/cpus.h"
 #include "boot/gop.h"
+#include "boot/paging.h"
 #include "boot/print.h"
 #include "efi_fake.h"
 #include "hv/lib/util.h"
@@ -231,6 +232,19 @@ static void test_forgotten(void **unused)
 	assert_int_equal(handoff.cpus[2].apic_id, 12);
 }
 
+/* Page tables that show the stack of this test at its own address, as a firmware's show all memory. */
+static void map_stack(const void *on_it)
+{
+	static _Alignas(4096) uint64_t tables[4][512];
+	struct paging_pool pool = { .next = tables[0], .pages_left = 4 };
+	uint64_t *root;
+
+	memset(tables, 0, sizeof(tables));
+	root = paging_root(&pool);
+	insn_fake.cr3 = (uintptr_t)root | 0x18;		/* bits 4:3 are no address */
+	assert_true(paging_identity(&pool, root, (uintptr_t)on_it - 4096, 8192));
+}
+
 /* An RSDP of version 2 is preferred; one with a wrong sum is none. ACPI specification, 5.2.5. */
 static void test_rsdp(void **unused)
 {
@@ -239,6 +253,7 @@ static void test_rsdp(void **unused)
 	uint8_t sum = 0;
 
 	(void)unused;
+	map_stack(one);
 	for (size_t i = 0; i < 20; i++)
 		sum = (uint8_t)(sum + one[i]);
 	one[8] = two[8] = (uint8_t)-sum;
@@ -248,6 +263,9 @@ static void test_rsdp(void **unused)
 	assert_int_equal(cpus_find_rsdp(&fw), 0);		/* none is listed */
 	efi_fake_system.NumberOfTableEntries = 2;
 	assert_int_equal(cpus_find_rsdp(&fw), (uintptr_t)two);
+	tables[1].VendorTable = (void *)0x1000;			/* nothing is mapped there */
+	assert_int_equal(cpus_find_rsdp(&fw), (uintptr_t)one);
+	tables[1].VendorTable = two;
 	two[8]++;
 	assert_int_equal(cpus_find_rsdp(&fw), (uintptr_t)one);
 	one[0]++;

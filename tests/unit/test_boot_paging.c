@@ -88,6 +88,34 @@ static void maps_again(void **state)
 	free(space.memory);
 }
 
+/* What is covered, in pages of all three sizes, with four and five levels. SDM vol. 3, 4.5: PS is bit 7. */
+static void covers(void **state)
+{
+	static const struct { uint64_t start, length; bool want; } rows[] = {
+		{ 0x200000, 0x200000, true }, { 0x200000, 0x200001, false }, { 0x1fffff, 2, false }, { 0x3fffff, 1, true },
+		{ 0x400000, 1, false },				/* no entry in a page directory */
+		{ 0x600000, 0x1000, true }, { 0x600fff, 2, true }, { 0x601fff, 2, false },	/* two pages of 4 KiB */
+		{ GIB, GIB, true }, { 2 * GIB - 1, 2, false },	/* one of 1 GiB */
+		{ 512 * GIB, 1, false },
+		{ LINK, 1, false },				/* mapped, and no address of its own */
+		{ 1ULL << 47, 1, false }, { 1ULL << 56, 1, false }, { UINT64_MAX, 1, false }, { 0x200000, UINT64_MAX, false },
+	};
+	struct space space = new_space(16);
+	uint64_t *five = space.root + 15 * 512;
+
+	(void)state;
+	assert_true(paging_identity(&space.pool, space.root, 0x200000, 0x200000));
+	assert_true(paging_map(&space.pool, space.root, 0x600000, 0x600000, 0x2000));
+	assert_true(paging_map(&space.pool, space.root, LINK, 0, 1));
+	((uint64_t *)(uintptr_t)(space.root[0] & ~0xfffULL))[1] = GIB | 0x83;
+	five[0] = (uintptr_t)space.root | 3;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		assert_int_equal(paging_covers(space.root, 4, rows[i].start, rows[i].length), rows[i].want);
+		assert_int_equal(paging_covers(five, 5, rows[i].start, rows[i].length), rows[i].want);
+	}
+	free(space.memory);
+}
+
 static void runs_out(void **state)
 {
 	struct space space = new_space(3);
@@ -127,7 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps), cmocka_unit_test(maps_again), cmocka_unit_test(runs_out),
-		cmocka_unit_test(estimate_suffices),
+		cmocka_unit_test(estimate_suffices), cmocka_unit_test(covers),
 	};
 
 	return cmocka_run_group_tests_name("boot_paging", tests, NULL, NULL);
