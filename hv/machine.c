@@ -268,9 +268,6 @@ void machine_stop(struct vm *vm)
 	console_port_remove(&machine->hvc0);
 	console_port_remove(&machine->ttyS0);
 	console_port_remove(&machine->e9);
-	pit_destroy(&machine->pit);
-	rtc_destroy(&machine->rtc);
-	acpi_pm_destroy(&machine->acpi_pm);
 }
 
 bool machine_release(struct vm *vm)

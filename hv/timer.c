@@ -88,6 +88,19 @@ void timer_disarm(struct timer *timer)
 	timer_tell(before);
 }
 
+void timer_disarm_all(const struct turn *payer)
+{
+	struct timer *next;
+	uint64_t before = timer_next();
+
+	for (struct timer *timer = timer_list; timer; timer = next) {
+		next = timer->next;
+		if (timer->payer == payer)
+			timer_unlink(timer);
+	}
+	timer_tell(before);
+}
+
 /* Is it in the list, and still in order with its neighbours at another deadline? */
 static bool keeps_place(const struct timer *timer, uint64_t deadline)
 {

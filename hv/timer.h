@@ -6,7 +6,7 @@
  *
  * A deadline's callback runs in the scheduler loop of the processor that owns the list, never in an
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
- * their embedding struct; timer_disarm before freeing it. Nothing here takes a lock: one list, one CPU.
+ * their embedding struct; timer_disarm before freeing it, or timer_disarm_all for all of a VM's. Nothing here takes a lock: one list, one CPU.
  *
  * The time that a timer takes, the interrupt included, is charged to its payer (turn.h). While the payer is in debt its
  * timers are called late.
@@ -48,6 +48,7 @@ void timer_init(struct timer *timer, void (*fire)(void *), void *ctx);
 void timer_arm(struct timer *timer, uint64_t deadline);	/* re-arming moves it */
 void timer_disarm(struct timer *timer);			/* harmless when not armed */
 bool timer_is_armed(const struct timer *timer);
+void timer_disarm_all(const struct turn *payer);	/* every timer that this one pays for */
 
 uint64_t timer_next(void);	/* earliest deadline, TIMER_NEVER when none */
 void timer_run_due(void);	/* fire everything whose deadline has passed */

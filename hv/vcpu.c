@@ -58,7 +58,6 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
 
 void vcpu_destroy(struct vcpu *vcpu)
 {
-	lapic_destroy(&vcpu->lapic);
 	vcpu_unload(vcpu);
 	virt->vcpu_destroy(vcpu);
 	vcpu_registers_free(vcpu);

@@ -204,6 +204,8 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 void vm_take_down(struct vm *vm)
 {
 	vm->state = VM_ENDING;
+	/* Whichever devices they belong to: what is forgotten here would be called after its memory has gone. */
+	timer_disarm_all(vm->clock.payer);
 	if (vm->machine)
 		machine_stop(vm);
 }

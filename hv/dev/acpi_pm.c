@@ -138,8 +138,3 @@ void acpi_pm_init(struct acpi_pm *pm, const struct vm_clock *clock, const struct
 	vm_clock_timer(clock, &pm->timer, pm_fire, pm);
 	acpi_pm_reset(pm);
 }
-
-void acpi_pm_destroy(struct acpi_pm *pm)
-{
-	timer_disarm(&pm->timer);
-}

@@ -40,5 +40,4 @@ void acpi_pm_init(struct acpi_pm *pm, const struct vm_clock *clock, const struct
 		  void (*power_off)(void *), void *ctx);
 void acpi_pm_reset(struct acpi_pm *pm);
 void acpi_pm_after_load(void *dev);
-void acpi_pm_destroy(struct acpi_pm *pm);
 __attribute__((warn_unused_result)) int acpi_pm_map(struct acpi_pm *pm, struct bus *pio);

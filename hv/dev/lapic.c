@@ -359,8 +359,3 @@ void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, v
 	lapic_timer_init(lapic);
 	lapic_reset(lapic, false);
 }
-
-void lapic_destroy(struct lapic *lapic)
-{
-	timer_disarm(&lapic->timer);
-}

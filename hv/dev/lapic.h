@@ -51,7 +51,6 @@ struct lapic {
 
 void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx,
 		const struct vm_clock *clock, const uint64_t *tsc_offset);
-void lapic_destroy(struct lapic *lapic);	/* its timer leaves the list */
 void lapic_after_load(void *dev);
 void lapic_reset(struct lapic *lapic, bool is_init);	/* INIT keeps the ID and base MSR */
 

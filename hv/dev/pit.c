@@ -279,8 +279,3 @@ void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_li
 	vm_clock_timer(clock, &pit->timer, pit_fire, pit);
 	pit_reset(pit);
 }
-
-void pit_destroy(struct pit *pit)
-{
-	timer_disarm(&pit->timer);
-}

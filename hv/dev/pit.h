@@ -37,5 +37,4 @@ struct pit {
 void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_line *irq);
 void pit_reset(struct pit *pit);
 void pit_after_load(void *dev);
-void pit_destroy(struct pit *pit);
 __attribute__((warn_unused_result)) int pit_map(struct pit *pit, struct bus *pio);

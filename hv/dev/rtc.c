@@ -407,8 +407,3 @@ void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g
 	cmos_fill(rtc->s.bytes, low, above_4g);
 	rtc_reset(rtc);
 }
-
-void rtc_destroy(struct rtc *rtc)
-{
-	timer_disarm(&rtc->timer);
-}

@@ -41,5 +41,4 @@ void rtc_init(struct rtc *rtc, uint64_t seconds, uint64_t low, uint64_t above_4g
 	      const struct irq_line *irq);
 void rtc_reset(struct rtc *rtc);	/* keeps time and memory, as the battery does */
 void rtc_after_load(void *dev);
-void rtc_destroy(struct rtc *rtc);
 __attribute__((warn_unused_result)) int rtc_map(struct rtc *rtc, struct bus *pio);

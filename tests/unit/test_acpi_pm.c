@@ -41,7 +41,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	acpi_pm_destroy(&f->pm);
+	timer_disarm(&f->pm.timer);
 	return timer_next() == TIMER_NEVER ? 0 : -1;
 }
 

@@ -183,7 +183,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	machine_stop(f->vm);
-	lapic_destroy(&f->vcpu->lapic);
+	timer_disarm_all(f->vm->clock.payer);
 	while (!machine_release(f->vm))
 		continue;
 	free(f->vm->machine);

@@ -33,7 +33,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	pit_destroy(&f->pit);
+	timer_disarm(&f->pit.timer);
 	return timer_next() == TIMER_NEVER ? 0 : -1;
 }
 

@@ -23,6 +23,7 @@
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/page.h"
+#include "hv/turn.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "hv/vm_state.h"
@@ -192,6 +193,34 @@ static void test_life(void **state)
 	assert_int_equal(fake.stops, 1);
 }
 
+static void never(void *ctx) { fail_msg("a timer of %s", (const char *)ctx); }
+
+/* A device that nobody named at the VM's end: its timer leaves the list all the same, and others' stay. */
+static void test_timers_end_with_it(void **state)
+{
+	struct turn mine = { 0 }, other = { 0 };
+	struct vm_clock clock = { .payer = &other };
+	struct timer device, neighbour, host;
+	struct vm *vm = vm_create(&config, &account, &mine);
+
+	(void)state;
+	assert_non_null(vm);
+	vm_clock_start(&vm->clock);
+	vm_clock_start(&clock);
+	vm_clock_timer(&vm->clock, &device, never, "this VM");
+	vm_clock_timer(&clock, &neighbour, never, "another VM");
+	timer_init(&host, never, "the hypervisor");
+	vm_clock_arm(&vm->clock, &device, 100);
+	vm_clock_arm(&clock, &neighbour, 200);
+	timer_arm(&host, fake_now + 300);
+	destroy(vm);
+	assert_false(timer_is_armed(&device));
+	assert_int_equal(timer_next(), fake_now + 200);
+	timer_disarm(&neighbour);
+	assert_int_equal(timer_next(), fake_now + 300);
+	timer_disarm(&host);
+}
+
 /* Of its memory nothing is used behind its end, and all of it still promised: to its next life, and nobody else. */
 static void test_promise_outlives_it(void **state)
 {
@@ -303,7 +332,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_life), TEST(test_promise_outlives_it), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
+		TEST(test_life), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
 		TEST(test_out_of_memory), TEST(test_refusals),
 	};
 

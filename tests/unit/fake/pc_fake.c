@@ -120,10 +120,10 @@ void pc_build(struct pc *pc)
 
 void pc_destroy(struct pc *pc)
 {
-	pit_destroy(&pc->machine.pit);
-	rtc_destroy(&pc->machine.rtc);
-	acpi_pm_destroy(&pc->machine.acpi_pm);
-	lapic_destroy(&pc->vcpu.lapic);
+	timer_disarm(&pc->machine.pit.timer);
+	timer_disarm(&pc->machine.rtc.timer);
+	timer_disarm(&pc->machine.acpi_pm.timer);
+	timer_disarm(&pc->vcpu.lapic.timer);
 }
 
 unsigned pc_take_interrupts(struct pc *pc)
