@@ -41,7 +41,7 @@ struct cpu cpus[CPUS_MAX];
 struct cpu_features cpu_features = { .has_nx = true };
 
 /* What each processor does when it is sent for, by APIC ID. */
-enum manner { SOUND, DEAD, SECOND_SIPI, DIFFERS, WRONG_ID, NO_VIRT, HANGS, STUBBORN };
+enum manner { SOUND, OTHER_MODE, DEAD, SECOND_SIPI, DIFFERS, WRONG_ID, NO_VIRT, HANGS, STUBBORN };
 static enum manner manners[8];
 static unsigned inits[8], sipis[8], nmis[8];
 static uint64_t now, sipi_page;
@@ -56,7 +56,7 @@ void paging_make_identity(uint64_t *top) { top[0] = 0x1234; }
 bool gdt_create(struct cpu *cpu) { cpu->stack_top = (uint8_t *)0x7000; return cpu->index != 7; }
 void cpu_init_other(struct cpu *cpu) { assert_ptr_equal(cpu, running); }
 const char *cpu_join(void) { return manners[running->apic_id] == DIFFERS ? "it differs" : NULL; }
-void host_lapic_init_other(void) {}
+bool host_lapic_init_other(void) { return manners[running->apic_id] != OTHER_MODE; }
 bool host_lapic_reaches(uint32_t apic_id) { return apic_id < 255; }
 
 uint32_t host_lapic_id(void)
@@ -185,6 +185,7 @@ static void test_left_out(void **unused)
 	static const struct { enum manner manner; const char *why; unsigned inits; } rows[] = {
 		{ DEAD, "it does not answer", 2 }, { HANGS, "it stopped on its way", 2 }, { DIFFERS, "it differs", 1 },
 		{ WRONG_ID, "another APIC ID", 1 }, { NO_VIRT, "no VT-x", 1 },
+		{ OTHER_MODE, "in another mode", 1 },
 	};
 
 	(void)unused;

@@ -158,6 +158,21 @@ static void test_local_vectors(void **unused)
 	assert_int_equal(msr(0x836), 0x10000);
 }
 
+/* The boot processor uses its APIC while another starts: what the other one finds does not change how. */
+static void test_mode_is_the_boot_processors(void **unused)
+{
+	(void)unused;
+	mmio_page_arm();
+	host_lapic_init_other();
+	cpu_fake.index = 1;
+	assert_true(host_lapic_init_other());
+	insn_fake_msr(0x1b)->val |= BIT(10);
+	chip.regs[2] = 7U << 24;
+	assert_false(host_lapic_init_other());
+	assert_int_equal(host_lapic_id(), 7);
+	assert_int_equal(insn_fake_msr(0x836)->writes, 0);
+}
+
 /* ---- Commands: 11.6.1 and 11.12.9 ---- */
 
 static void test_send_x2apic(void **unused)
@@ -247,7 +262,8 @@ static void test_one_shot(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_modes), TEST(test_legacy_pic), TEST(test_local_vectors), TEST(test_send_x2apic), TEST(test_send_xapic),
+		TEST(test_modes), TEST(test_mode_is_the_boot_processors), TEST(test_legacy_pic),
+		TEST(test_local_vectors), TEST(test_send_x2apic), TEST(test_send_xapic),
 		TEST(test_deadline), TEST(test_one_shot),
 	};
 

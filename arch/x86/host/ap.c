@@ -81,7 +81,8 @@ static const char *join(const struct cpu *cpu)
 	if (why_not)
 		return why_not;
 	wrmsr(MSR_IA32_PAT, boot_pat);
-	host_lapic_init_other();
+	if (!host_lapic_init_other())
+		return "its local APIC is in another mode than the boot processor's";
 	if (host_lapic_id() != cpu->apic_id)
 		return "it has another APIC ID than the firmware says";
 	if (!virt->supported(&why_not))

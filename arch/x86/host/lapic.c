@@ -54,10 +54,14 @@ static void reg_write(enum apic_reg reg, uint64_t val)
 		*reg_ptr(reg) = (uint32_t)val;
 }
 
-/* SDM vol. 3, 11.12.5 "x2APIC State Transitions": from disabled to x2APIC only by way of xAPIC. */
-static void enable_mode(void)
+/*
+ * SDM vol. 3, 11.12.5 "x2APIC State Transitions": from disabled to x2APIC only by way of xAPIC. The mode is the boot
+ * processor's; it may use its APIC while others start, so they write nothing down. False: this one came into another.
+ */
+static bool enable_mode(void)
 {
 	uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
+	enum lapic_mode mode = LAPIC_XAPIC;
 
 	if (cpu_is_boot() && base & APIC_BASE_X2APIC)
 		log_info("TZ-I009 the firmware enabled x2APIC: kept");
@@ -65,11 +69,13 @@ static void enable_mode(void)
 		base |= APIC_BASE_ENABLE;
 		wrmsr(MSR_IA32_APIC_BASE, base);
 	}
-	lapic.mode = LAPIC_XAPIC;
 	if (base & APIC_BASE_X2APIC || cpu_features.has_x2apic) {
 		wrmsr(MSR_IA32_APIC_BASE, base | APIC_BASE_X2APIC);
-		lapic.mode = LAPIC_X2APIC;
+		mode = LAPIC_X2APIC;
 	}
+	if (cpu_is_boot())
+		lapic.mode = mode;
+	return mode == lapic.mode;
 }
 
 /* The 8259 pair: moved away from the exception vectors, then masked; it may still answer with a spurious IRQ 7. */
@@ -152,7 +158,7 @@ static void start_timer(void)
 void host_lapic_init(void)
 {
 	mask_legacy_pic();
-	enable_mode();
+	(void)enable_mode();
 	set_local_vectors();
 	start_timer();
 	log_debug("local APIC %u: %s, timer %s at %lu Hz", host_lapic_id(),
@@ -164,10 +170,12 @@ void host_lapic_init(void)
  * INIT has masked all entries of its vector table. NMI, INIT and SIPI cannot be masked, and nothing else is
  * to arrive.
  */
-void host_lapic_init_other(void)
+bool host_lapic_init_other(void)
 {
-	enable_mode();
+	if (!enable_mode())
+		return false;
 	set_local_vectors();
+	return true;
 }
 
 bool host_lapic_reaches(uint32_t apic_id)
