@@ -94,8 +94,8 @@ static void yield(struct party *party)
 /* ---- The loop ---- */
 
 /*
- * An interrupt that came while the hypervisor ran is pending now. Real processors leave the guest for it at once. Bochs
- * does not while the guest has IF clear, so it is taken here, before the next entry.
+ * An interrupt that came while the hypervisor ran is pending now. It is taken here, before the next entry, which the
+ * processor would have to leave for it at once.
  */
 static void do_host_work(void)
 {

@@ -202,7 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static void (*const ops[])(void) = { op_wrmsr, op_wrmsr, op_cr, op_cr, op_code_segment, op_others };
 	const struct cpuid_facts facts = {
 		.tsc_hz = FAKE_HZ, .lapic_hz = LAPIC_TIMER_HZ, .xcr0_mask = XCR0_OFFERED,
-		.host_components = XCR0_OFFERED, .vcpu_count = 1, .can_rdtscp = true, .can_invpcid = true,
+		.can_compact = true, .vcpu_count = 1, .can_rdtscp = true, .can_invpcid = true,
 	};
 
 	fake_now = 1000;

@@ -12,6 +12,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/svm/insn.h"
 #include "arch/x86/svm/svm.h"
+#include "arch/x86/virt/quirks.h"
 #include "cpu_fake.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
@@ -25,6 +26,8 @@
 #define SVME	BIT(12)		/* EFER */
 
 struct cpu_features cpu_features;
+void quirks_complete(void) { }
+void svm_measure_quirks(void) { }
 
 /* CPUID 8000_000A of a Zen 2: APM vol. 3, E.4.9. */
 static struct cpuid_regs zen2;

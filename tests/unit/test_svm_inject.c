@@ -14,6 +14,7 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/svm/svm.h"
+#include "arch/x86/virt/quirks.h"
 #include "hv/lib/util.h"
 #include "hv/timer.h"
 #include "vcpu_fake.h"
@@ -28,7 +29,8 @@ struct svm_features svm_features;
 /* What the tests do not reach, and exit/irq.c. */
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 int vcpu_ack_irq(struct vcpu *vcpu) { (void)vcpu; fake.has_irq = false; return 0x30; }
-void host_wake_at(uint64_t deadline) { (void)deadline; }
+static uint64_t wake_at;
+void host_wake_at(uint64_t deadline) { wake_at = deadline; }
 uint64_t time_now(void) { return 0; }
 uint64_t time_hz(void) { return 1000000; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }
@@ -111,25 +113,28 @@ static void test_step(void **unused)
 		uint64_t want_flags;
 		bool     unblocks, is_ours;
 		uint64_t want_dr6;				/* what is left for the guest when it is not ours alone */
+		bool     hides_step;
 	} rows[] = {
-		{ "behind the IRET", 0, SVM_EXIT_EXCP_DB, 0x2000, RFLAGS_IF, DR6_BS, RFLAGS_IF, true, true, 0 },
-		{ "no reason, Bochs", 0, SVM_EXIT_EXCP_DB, 0x2000, 0, 0, 0, true, true, 0 },
-		{ "to a task that steps", 0, SVM_EXIT_EXCP_DB, 0x2000, RFLAGS_TF, DR6_BS, RFLAGS_TF, true, true, 0 },
-		{ "to itself", 0, SVM_EXIT_EXCP_DB, IRET_RIP, RFLAGS_TF, DR6_BS, RFLAGS_TF, true, true, 0 },
-		{ "the guest steps too", RFLAGS_TF, SVM_EXIT_EXCP_DB, 0x2000, 0, DR6_BS, 0, true, false, DR6_BS },
-		{ "a watchpoint as well", 0, SVM_EXIT_EXCP_DB, 0x2000, 0, DR6_BS | 2, 0, true, false, 2 },
-		{ "a breakpoint on it", 0, SVM_EXIT_EXCP_DB, IRET_RIP, RFLAGS_TF, 1, 0, false, false, 1 },
-		{ "it faults", 0, SVM_EXIT_EXCP_GP, IRET_RIP, RFLAGS_TF, 0, 0, true, false, 0 },
-		{ "it faults, stepped", RFLAGS_TF, SVM_EXIT_EXCP_GP, IRET_RIP, RFLAGS_TF, 0, RFLAGS_TF, true, false, 0 },
-		{ "an interrupt first", 0, SVM_EXIT_INTR, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0 },
-		{ "its stack is not there", 0, SVM_EXIT_NPF, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0 },
-		{ "it changes tasks", 0, SVM_EXIT_TASK_SWITCH, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0 },
+		{ "behind the IRET", 0, SVM_EXIT_EXCP_DB, 0x2000, RFLAGS_IF, DR6_BS, RFLAGS_IF, true, true, 0, false },
+		{ "it is hidden", 0, SVM_EXIT_EXCP_DB, 0x2000, 0, 0, 0, true, true, 0, true },
+		{ "no step", 0, SVM_EXIT_EXCP_DB, IRET_RIP, 0, 0, 0, false, false, 0, false },
+		{ "to a task that steps", 0, SVM_EXIT_EXCP_DB, 0x2000, RFLAGS_TF, DR6_BS, RFLAGS_TF, true, true, 0, false },
+		{ "to itself", 0, SVM_EXIT_EXCP_DB, IRET_RIP, RFLAGS_TF, DR6_BS, RFLAGS_TF, true, true, 0, false },
+		{ "the guest steps too", RFLAGS_TF, SVM_EXIT_EXCP_DB, 0x2000, 0, DR6_BS, 0, true, false, DR6_BS, false },
+		{ "a watchpoint as well", 0, SVM_EXIT_EXCP_DB, 0x2000, 0, DR6_BS | 2, 0, true, false, 2, false },
+		{ "a breakpoint on it", 0, SVM_EXIT_EXCP_DB, IRET_RIP, RFLAGS_TF, 1, 0, false, false, 1, false },
+		{ "it faults", 0, SVM_EXIT_EXCP_GP, IRET_RIP, RFLAGS_TF, 0, 0, true, false, 0, false },
+		{ "it faults, stepped", RFLAGS_TF, SVM_EXIT_EXCP_GP, IRET_RIP, RFLAGS_TF, 0, RFLAGS_TF, true, false, 0, false },
+		{ "an interrupt first", 0, SVM_EXIT_INTR, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0, false },
+		{ "its stack is not there", 0, SVM_EXIT_NPF, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0, false },
+		{ "it changes tasks", 0, SVM_EXIT_TASK_SWITCH, IRET_RIP, RFLAGS_TF, 0, 0, false, false, 0, false },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < countof(rows); i++) {
 		uint64_t bits = rows[i].dr6;
 
+		quirks.hides_step = rows[i].hides_step;
 		vcpu_fake_free(&fake);
 		begin(rows[i].own_tf);
 		leave(rows[i].code, rows[i].rip, rows[i].flags, rows[i].dr6);
@@ -191,16 +196,24 @@ static void test_mce(void **unused)
 	assert_false(vmcb.control.intercept_cr_read & BIT(4));
 }
 
-/* The state that QEMU's SYSENTER leaves and its VMRUN refuses. */
-static void test_mend_cs(void **unused)
+/* An interrupt waits in an interrupt shadow: an open window is the processor's to keep shut, unless it forgets the shadow. */
+static void test_shadow(void **unused)
 {
 	(void)unused;
-	vmcb.save.cs.attrib = 0xefb;
-	svm_mend_cs(&vmcb);
-	assert_int_equal(vmcb.save.cs.attrib, 0xafb);
-	vmcb.save.cs.attrib = 0xcfb;
-	svm_mend_cs(&vmcb);
-	assert_int_equal(vmcb.save.cs.attrib, 0xcfb);
+	for (unsigned forgets = 0; forgets < 2; forgets++) {
+		quirks.forgets_shadow = forgets;
+		wake_at = 0;
+		fake.has_irq = true;
+		vmcb.save.rflags = RFLAGS_ONE | RFLAGS_IF;
+		vmcb.control.interrupt_shadow = INTERRUPT_SHADOW;
+		vmcb.control.vintr = 0;
+		svm_deliver(&fake.vcpu);
+		assert_int_equal(vmcb.control.eventinj, 0);
+		assert_int_equal(vmcb.control.vintr & V_IRQ, forgets ? 0 : V_IRQ);
+		assert_int_equal(wake_at != 0, forgets);
+		assert_true(fake.vcpu.irq_check);
+	}
+	quirks.forgets_shadow = false;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -208,7 +221,7 @@ static void test_mend_cs(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_mend_cs),
+		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_shadow),
 	};
 
 	return cmocka_run_group_tests_name("svm_inject", tests, NULL, NULL);

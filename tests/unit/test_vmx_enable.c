@@ -10,6 +10,7 @@
 
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/quirks.h"
 #include "arch/x86/vmx/vmx.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 #include "cpu_fake.h"
@@ -26,6 +27,7 @@
 #define OUTSIDE	4ULL
 
 struct cpu_features cpu_features;
+void quirks_complete(void) { }
 
 /* A Skylake: SDM vol. 3, appendix A, and what such a machine reports. */
 static const struct { uint32_t msr; uint64_t val; } skylake[] = {

@@ -180,9 +180,9 @@ enum exit_result fetch_failed(struct vcpu *vcpu, enum fetch_result fetched, cons
 		return exit_fatal(vcpu, what, code);
 	}
 	/*
-	 * The bytes are no instruction, and yet they caused an exit: the processor ignored a LOCK prefix
-	 * that is not allowed (QEMU does), or another vCPU has changed the bytes since. The guest gets what
-	 * a processor does with these bytes: #UD (SDM vol. 2, 2.1.1 "Instruction Prefixes").
+	 * The bytes are no instruction, and yet they caused an exit: another vCPU has changed them since, or
+	 * the processor looked for the exit before it looked at a LOCK prefix. The guest gets what a processor
+	 * does with these bytes: #UD (SDM vol. 2, 2.1.1 "Instruction Prefixes").
 	 */
 	if (fetched == FETCH_UNDEFINED)
 		vcpu_inject_ud(vcpu);

@@ -8,17 +8,14 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/quirks.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define PAE_ROOT		FIELD(31, 5)	/* CR3 */
 #define PAE_POINTER_P		BIT(0)
-#define PAE_POINTER_RESERVED	(FIELD(2, 1) | FIELD(8, 6))
-/*
- * Bit 5 of a PAE pointer is reserved (APM vol. 2, 5.2.3), and VM entry on VT-x fails when it is set. QEMU's
- * processor sets it, as if it were an accessed bit.
- */
+#define PAE_POINTER_RESERVED	(FIELD(2, 1) | FIELD(8, 5))	/* SDM vol. 3, 4.4.1; APM vol. 2, 5.2.3 */
 #define PAE_POINTER_ACCESSED	BIT(5)
 
 /* Each virt->get may be a VMREAD, so only what matters is read: without paging only CR0, without SMAP no RFLAGS. */
@@ -131,8 +128,8 @@ bool walk_pae_pointers(struct vcpu *vcpu, uint64_t cr3, uint64_t pointers[PAE_PO
 	uint64_t reserved = PAE_POINTER_RESERVED | FIELD(63, cpu_features.phys_bits);
 	bool     are_good = true;
 
-	if (!cpu_features.is_amd)
-		reserved |= PAE_POINTER_ACCESSED;
+	if (quirks.marks_pae_pointers)
+		reserved &= ~PAE_POINTER_ACCESSED;
 	for (unsigned i = 0; i < PAE_POINTERS; i++) {
 		if (!gpm_read64(&vcpu->vm->gpm, gpa((cr3 & PAE_ROOT) + i * sizeof(uint64_t)), &pointers[i]))
 			pointers[i] = 0;

@@ -21,7 +21,7 @@
 #define PSE_ADDR		FIELD(31, 22)	/* 4 MiB pages: address bits 31:22 */
 #define PSE36_ADDR		FIELD(20, 13)	/* and 39:32 */
 #define PSE_RESERVED		BIT(21)
-#define PAE_PDPTE_RESERVED	(FIELD(2, 1) | FIELD(8, 6))	/* no rights; bit 5: QEMU sets it, as if accessed */
+#define PAE_PDPTE_RESERVED	(FIELD(2, 1) | FIELD(8, 6))	/* no rights; bit 5 is checked where they are loaded (gva.c) */
 #define PAE_LEGACY_RESERVED	FIELD(62, 52)	/* ignored in 4-level paging, reserved in PAE */
 
 #define CPL_USER	3

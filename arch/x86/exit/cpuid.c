@@ -16,6 +16,7 @@
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/xsave.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/dev/lapic.h"
@@ -46,8 +47,6 @@
 /* The low half of AMD's EDX repeats leaf 1 (APM vol. 3, E.4.2), hence its bits again. */
 #define ALLOWE1_D (CPUIDE1_D_SYSCALL | CPUIDE1_D_NX | CPUIDE1_D_1G | CPUIDE1_D_RDTSCP | CPUIDE1_D_LM | BIT(22) |	\
 		   BIT(25) | (ALLOW1_D & ~CPUID1_D_SEP & ~BIT(19)))
-#define XSAVE_LEGACY	576U	/* 512 bytes FXSAVE image, 64 bytes header: SDM vol. 1, 13.4 "XSAVE Area" */
-#define XSAVE_COMPONENTS 63U
 #define SIGNATURE_B	0x70617254U	/* "Trap" */
 #define SIGNATURE_C	0x48657a65U	/* "ezeH" */
 #define SIGNATURE_D	0x72657079U	/* "yper" */
@@ -153,32 +152,6 @@ static void add_caches(struct cpuid_table *table, cpuid_host_fn *host)
 	}
 }
 
-static uint32_t compacted_start(uint32_t size, uint32_t flags)
-{
-	enum { ALIGNED = 2, ALIGNMENT = 64 };
-
-	return flags & ALIGNED ? (uint32_t)align_up(size, ALIGNMENT) : size;
-}
-
-/*
- * Does the host know the compacted format? Its own area, for what is enabled now, must have the size that
- * SDM vol. 1, 13.4.3 gives. Bochs 2.7 answers with the standard format's size, and its XRSTORS then loses
- * registers ZMM16 to ZMM31: there guests get XSAVE and XSAVEOPT only.
- */
-static bool host_compacts(const struct cpuid_facts *facts, cpuid_host_fn *host)
-{
-	uint32_t size = XSAVE_LEGACY;
-
-	for (uint32_t sub = 2; sub < XSAVE_COMPONENTS; sub++) {
-		struct cpuid_regs regs = { 0 };
-
-		if (facts->host_components & BIT(sub))
-			regs = host(CPUID_XSAVE, sub);
-		size = compacted_start(size, regs.ecx) + regs.eax;
-	}
-	return host(CPUID_XSAVE, 1).ebx == size;
-}
-
 static void add_xsave(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)
 {
 	uint32_t size = XSAVE_LEGACY;
@@ -191,7 +164,7 @@ static void add_xsave(struct cpuid_table *table, const struct cpuid_facts *facts
 	one.eax &= (uint32_t)(CPUIDD1_XSAVEOPT | CPUIDD1_XSAVEC | CPUIDD1_XGETBV1 | CPUIDD1_XSAVES);
 	if (!facts->can_xsaves)
 		one.eax &= (uint32_t)~CPUIDD1_XSAVES;
-	if (!host_compacts(facts, host))
+	if (!facts->can_compact)
 		one.eax &= (uint32_t)~(CPUIDD1_XSAVEC | CPUIDD1_XSAVES);
 	add(table, CPUID_XSAVE, 1, true, (struct cpuid_regs){ one.eax, 0, 0, 0 });
 	for (uint32_t sub = 2; sub < XSAVE_COMPONENTS; sub++) {
@@ -316,7 +289,7 @@ uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, 
 		if (entry->leaf != CPUID_XSAVE || entry->subleaf < 2 || !(components & BIT(entry->subleaf)))
 			continue;
 		if (is_compacted)
-			start = compacted_start(size, entry->regs.ecx);
+			start = xsave_compacted_start(size, entry->regs.ecx);
 		size = (uint32_t)max_u64(size, start + entry->regs.eax);
 	}
 	return size;

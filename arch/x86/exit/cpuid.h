@@ -37,8 +37,8 @@ typedef struct cpuid_regs cpuid_host_fn(uint32_t leaf, uint32_t subleaf);
 struct cpuid_facts {
 	uint64_t tsc_hz, lapic_hz;
 	uint64_t xcr0_mask;		/* bits a guest may set; 0 = no XSAVE for guests */
-	uint64_t host_components;	/* XCR0 | XSS of the host as it is while `host` is asked */
 	uint32_t vcpu_count;
+	bool     can_compact;		/* XSAVEC and XSAVES may be offered where the host has them */
 	bool     can_rdtscp, can_invpcid, can_xsaves;	/* the back end lets guests execute them */
 };
 

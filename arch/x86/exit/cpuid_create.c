@@ -5,6 +5,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/quirks.h"
 #include "hv/dev/lapic.h"
 #include "hv/page.h"
 #include "hv/timer.h"
@@ -16,7 +17,7 @@ struct cpuid_table *cpuid_create(uint32_t vcpu_count)
 	const struct cpuid_facts facts = {
 		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vcpu_count,
 		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
-		.host_components = cpu_features.has_xsave ? xgetbv(0) : 0,
+		.can_compact = !quirks.compacts_wrongly,
 		.can_rdtscp = virt->caps->rdtscp, .can_invpcid = virt->caps->invpcid,
 		.can_xsaves = virt->caps->xsaves,
 	};

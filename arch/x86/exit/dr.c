@@ -10,8 +10,8 @@
  * every switch of vCPUs would have to save the registers: few guests debug themselves.)
  *
  * Whether the processor checks the faults of MOV DR (CPL, CR4.DE, DR7.GD) before the exit differs: VT-x
- * checks none (SDM vol. 3, 26.1.3), QEMU's AMD-V the CPL, Bochs' AMD-V all. So all are checked here. Not
- * done: breakpoints on ports and device memory that we emulate.
+ * checks none (SDM vol. 3, 26.1.3), AMD-V some (APM vol. 2, 15.7). So all are checked here. Not done:
+ * breakpoints on ports and device memory that we emulate.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/host/cpu.h"

@@ -103,8 +103,8 @@ static enum exit_result locate(struct mmio *mmio)
 		offset = (offset + bit_string_offset(mmio)) & size_mask(insn->addr_size);
 	linear = segment_base(mmio->vcpu, insn) + offset;
 	/*
-	 * An instruction that reads and then writes may be reported as a read (QEMU reads and writes in two
-	 * steps). Nobody has checked then whether the guest's own page tables allow the write: such an
+	 * An instruction that reads and then writes may be reported as a read, by a processor that does it in two
+	 * steps. Nobody has checked then whether the guest's own page tables allow the write: such an
 	 * access is not plain, and is walked.
 	 */
 	mmio->is_plain = linear % PAGE_SIZE <= PAGE_SIZE - insn->size &&

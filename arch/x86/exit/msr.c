@@ -202,7 +202,7 @@ static bool write_efer(struct vcpu *vcpu, uint64_t val)
 #define FN_TO(number, to, r, w)		{ ROW(number, to, MSR_ANY, MSR_EMULATE), .read_fn = (r), .write_fn = (w) }
 
 static const struct msr_policy policy[] = {
-	FN(MSR_IA32_TSC, read_tsc, write_tsc),	/* not passed through: QEMU's processor reads zero there */
+	FN(MSR_IA32_TSC, read_tsc, write_tsc),	/* both ways ours: a write moves the guest's own clock, never the host's */
 	VALUE(MSR_IA32_PLATFORM_ID, 0),
 	FIELD_OF(MSR_IA32_APIC_BASE, lapic.s.base_msr, write_apic_base),
 	VALUE(MSR_IA32_FEATURE_CONTROL, FEATURE_CONTROL_LOCK),	/* locked without VMX, as firmware leaves it */

@@ -7,7 +7,7 @@
  * vcpu_time_info.
  *
  * Why: processors of AMD have no CPUID leaf for the rate, and measuring against the 8254 or the ACPI timer
- * fails where an exit is slow (QEMU's software mode: Linux then calls the TSC unstable). Offered beside our
+ * fails where an exit is slow, as under emulation (Linux then calls the TSC unstable). Offered beside our
  * own interface, at 0x4000_0100, with the feature bits of what is here and nothing else.
  */
 #include <stdbool.h>

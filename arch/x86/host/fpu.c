@@ -2,8 +2,8 @@
 /*
  * Extended state, switched when another vCPU comes to this processor: XSAVE in the standard format, or FXSAVE
  * on processors without it. SDM vol. 1, chapter 13 "Managing State Using the XSAVE Feature Set". Not XSAVES:
- * guests have no supervisor components (exit/msr.c keeps XSS at 0), the area is a private one, and in Bochs
- * 2.7 the compacted format loses ZMM16 to ZMM31.
+ * guests have no supervisor components (exit/msr.c keeps XSS at 0), and who looks into an area (fpu_area.c) knows
+ * where everything is.
  *
  * XSAVE touches only what XCR0 enables, and a guest may have filled AVX registers and then switched AVX off
  * in its XCR0. So both directions run with every bit a guest may ever set, and the guest's own XCR0 comes
@@ -82,9 +82,8 @@ void fpu_area_init(void *area)
 }
 
 /*
- * XCR0 is read from the processor. vcpu->xcr0 may be out of date: in QEMU 7.2's software mode a guest's
- * XSETBV does not exit although it is intercepted. With an old value CPUID leaf 0xD would be wrong, and AVX
- * state would not be saved.
+ * XCR0 is read from the processor, which has it while the vCPU is loaded: vcpu->xcr0 may be out of date. With an old
+ * value CPUID leaf 0xD would be wrong, and AVX state would not be saved.
  */
 uint64_t fpu_live_xcr0(void)
 {

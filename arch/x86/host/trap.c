@@ -17,6 +17,7 @@
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/cpu_state.h"
+#include "arch/x86/virt/quirks.h"
 #include "hv/addr.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -92,15 +93,15 @@ static void trap_nmi(struct trap_frame *frame)
 }
 
 /*
- * We never single-step ourselves. In Bochs 2.7's AMD-V a guest's single step is raised in the host when the
- * stepped instruction caused an exit: right behind VMRUN, while TR and GS are still the guest's. So this
- * vector has no stack of its own (the processor would look for it in the guest's TSS), and the step is
- * dropped.
+ * We never single-step ourselves. Where a guest's single step is raised in the host (quirks.h), it comes right behind
+ * VMRUN, while TR and GS are still the guest's. So this vector has no stack of its own (the processor would look for
+ * it in the guest's TSS), and the step is dropped.
  */
 static void trap_debug(struct trap_frame *frame)
 {
-	if (!(read_dr6() & DR6_BS) || (frame->rflags & RFLAGS_TF))
+	if (!quirks.steps_reach_us || !(read_dr6() & DR6_BS) || (frame->rflags & RFLAGS_TF))
 		panic_trap(frame, "%s", trap_name(frame->vector));
+	quirks.steps_dropped++;
 	write_dr6(read_dr6() & ~DR6_BS);
 }
 

@@ -7,6 +7,7 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/quirks.h"
 
 /*
  * Before VMRUN the vCPU needs a valid ASID on this processor, and RAX goes into the VMCB: VMRUN takes the
@@ -24,14 +25,16 @@ void svm_enter(struct vcpu *vcpu)
 
 	if (svm->want_flush || svm->cpu != cpu || svm->asid_generation != cpu->asid_generation)
 		svm_asid_pick(svm, cpu, &svm_features);
-	svm_mend_cs(vmcb);
+	if (quirks.mixes_cs)
+		svm_mend_cs(vmcb);
 	vmcb->save.rax = vcpu->gpr[GPR_RAX];
 	svm_vmrun(vcpu->gpr, svm->vmcb_pa, cpu->host_pa);
 	vcpu->gpr[GPR_RAX] = vmcb->save.rax;
 	vmcb->control.eventinj = 0;
 	vmcb->control.tlb_control = TLB_CONTROL_NOTHING;
 	vmcb->control.clean_bits = svm->clean_after;
-	svm_keep_shadow(vcpu);
+	if (quirks.forgets_shadow)
+		svm_keep_shadow(vcpu);
 	svm_read_exit(vcpu);
 }
 

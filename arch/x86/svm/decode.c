@@ -153,7 +153,8 @@ bool svm_decode_dr_insn(uint64_t code, const struct insn *insn, struct dr_access
  * INT n, INT3 and INTO are not: RIP still points at the instruction, so the guest simply executes it
  * again and the processor pushes the right return address. Injecting them would need the next RIP, which
  * processors without next-RIP save do not tell (APM vol. 2, 15.20 "Event Injection").
- * QEMU's software mode calls interrupts and NMIs "exception" when it raised them itself; the vector tells.
+ * Which of the others it is, the vector tells: type 3, "exception", is none with vector 2 or one above 31, and EVENTINJ
+ * would refuse it as that (15.20).
  */
 bool svm_decode_event(uint64_t word, struct vevent *event)
 {
@@ -204,8 +205,8 @@ uint64_t svm_encode_event(const struct vevent *event)
 
 /*
  * EXITINTINFO alone tells an event from a CALL. INT n, INT3 and INTO are no events here: they are instructions.
- * Bochs 2.7 does not record INT n: EXITINTINFO then holds the event before it; but the next RIP, which no event
- * has, is behind the instruction.
+ * An instruction has a next RIP behind it, an event has none (15.7.1): that decides also where EXITINTINFO still holds
+ * the event of an earlier exit.
  */
 void svm_decode_task_switch(const struct vmcb *vmcb, struct task_switch *how)
 {
@@ -238,7 +239,7 @@ void svm_decode_task_switch(const struct vmcb *vmcb, struct task_switch *how)
 	X(SVM_EXIT_PAUSE,	0, 0x90)				\
 	X(SVM_EXIT_INVD,	0, 0x0f, 0x08)				\
 	X(SVM_EXIT_WBINVD,	0, 0x0f, 0x09)				\
-	X(SVM_EXIT_WBINVD,	0, 0x0f, 0x08)	/* QEMU 7.2's code for INVD */	\
+	X(SVM_EXIT_WBINVD,	0, 0x0f, 0x08)	/* INVD: some report it so, and it gets the same answer */	\
 	X(SVM_EXIT_RDPMC,	0, 0x0f, 0x33)				\
 	X(SVM_EXIT_RDTSC,	0, 0x0f, 0x31)				\
 	X(SVM_EXIT_MSR,		0, 0x0f, 0x32)				\

@@ -14,6 +14,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/svm/insn.h"
 #include "arch/x86/virt/caps.h"
+#include "arch/x86/virt/quirks.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -160,8 +161,11 @@ void svm_cpu_on(void)
 	svm->host_pa = ptr_hpa(svm->host).raw;
 	vmsave(svm->host_pa);
 	cpu->arch = svm;
-	if (cpu_is_boot())
+	if (cpu_is_boot()) {
 		log_features();
+		svm_measure_quirks();
+		quirks_complete();
+	}
 }
 
 /* The pages may be freed only after SVME is clear: until then the processor may write to VM_HSAVE_PA. */

@@ -22,6 +22,7 @@
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/quirks.h"
 #include "arch/x86/emulate/fetch.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
@@ -234,8 +235,8 @@ static enum exit_result svm_exit_dr(struct vcpu *vcpu)
 }
 
 /*
- * DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"), except in Bochs, which leaves BS to
- * us: with TF set and no other cause, it was a step. The VMCB's DR6 is not the guest's, which is in struct vcpu:
+ * DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"). Where a step is hidden, it was one if
+ * TF is set and there is no other cause. The VMCB's DR6 is not the guest's, which is in struct vcpu:
  * emptied each time, it holds what is new.
  */
 static uint64_t take_debug_status(struct vmcb *vmcb)
@@ -244,7 +245,7 @@ static uint64_t take_debug_status(struct vmcb *vmcb)
 
 	vmcb->save.dr6 = DR6_RESET;
 	vmcb->control.clean_bits &= ~CLEAN_DRX;
-	return !bits && (vmcb->save.rflags & RFLAGS_TF) ? DR6_BS : bits;
+	return quirks.hides_step && !bits && (vmcb->save.rflags & RFLAGS_TF) ? DR6_BS : bits;
 }
 
 /*
@@ -427,8 +428,8 @@ __attribute__((noinline)) static void find_length(struct vcpu *vcpu, uint32_t co
 
 /*
  * The VMCB's words about the exit into vcpu->exit. A next RIP that is not 1 to 15 bytes ahead is none: nRIP
- * is 0 at exits that no instruction causes. Of the code 32 bits are looked at, because QEMU stores -1
- * (VMEXIT_INVALID) as 32 bits.
+ * is 0 at exits that no instruction causes. Of the code 32 bits are looked at: every code fits into them, and
+ * of VMEXIT_INVALID, which is -1, they say enough.
  */
 void svm_read_exit(struct vcpu *vcpu)
 {

@@ -14,12 +14,12 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/inject.h"
+#include "arch/x86/virt/quirks.h"
 #include "hv/host.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 
 #define SHADOW_LOOKS_PER_SECOND	10000U
-#define SHADOW_EXITS_MAX	64U
 
 /* Changes of the VMCB cost something only when a clean bit goes: so nothing is written that is there already. */
 static void set_intercept(struct vmcb_control *control, uint32_t bit, bool is_wanted)
@@ -60,10 +60,7 @@ void svm_block_nmi(struct vcpu *vcpu)
 
 /* ---- One step over the IRET of an NMI's handler ---- */
 
-/*
- * An NMI waits for an IRET that is the next instruction. With NT set it changes tasks, which exits by
- * itself; where it does not (QEMU), the step would leave TF in the flags of the old task.
- */
+/* An NMI waits for an IRET that is the next instruction. With NT set that changes tasks, which exits by itself. */
 static bool wants_step(const struct vcpu *vcpu)
 {
 	const struct svm_vcpu *svm = svm_of(vcpu);
@@ -88,7 +85,7 @@ static void begin_step(struct vcpu *vcpu)
 }
 
 /*
- * At the next exit, whatever it is. A #DB with BS, or without any reason (Bochs gives none), came behind
+ * At the next exit, whatever it is. A #DB with BS (where that is hidden: without any reason) came behind
  * the IRET, and its flags are those that IRET loaded; everything else came before, and the IRET has yet to
  * run.
  */
@@ -101,7 +98,7 @@ static void end_step(struct vcpu *vcpu)
 	bool is_exception = code >= SVM_EXIT_EXCP_DE && code <= SVM_EXIT_EXCP_XF;
 
 	svm->is_stepping = false;
-	svm->is_stepped = is_db && ((vmcb->save.dr6 & DR6_BS) || !(vmcb->save.dr6 & DR6_STATUS));
+	svm->is_stepped = is_db && ((vmcb->save.dr6 & DR6_BS) || (quirks.hides_step && !(vmcb->save.dr6 & DR6_STATUS)));
 	vmcb->control.intercept_exceptions = svm_exceptions_wanted();
 	vmcb->control.clean_bits &= ~CLEAN_I;
 	if (!svm->is_stepped && vmcb->save.rip == svm->iret_rip && !svm->step_tf)
@@ -199,6 +196,7 @@ void svm_deliver(struct vcpu *vcpu)
 	struct vmcb *vmcb = svm_of(vcpu)->vmcb;
 	struct inject_facts facts;
 	struct inject_plan plan;
+	bool must_wait;
 
 	facts = (struct inject_facts){
 		.has_pending = vcpu->pending.is_valid,
@@ -221,39 +219,18 @@ void svm_deliver(struct vcpu *vcpu)
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
 	/*
-	 * As svm_keep_shadow says, an open window would exit inside the shadow: it waits, the host's timer
-	 * looks again.
+	 * Where VMRUN forgets the shadow an open window would exit inside it: it waits, the host's timer looks
+	 * again.
 	 */
-	set_window(&vmcb->control, plan.want_irq_window && !facts.in_shadow);
-	if (plan.want_irq_window && facts.in_shadow)
+	must_wait = plan.want_irq_window && facts.in_shadow && quirks.forgets_shadow;
+	set_window(&vmcb->control, plan.want_irq_window && !must_wait);
+	if (must_wait)
 		host_wake_at(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
 	/*
 	 * An NMI waits for IRET, or for the next exit when only another event went first. An open window is looked
-	 * at after every exit: Bochs finds out late that a virtual interrupt has become possible.
+	 * at after every exit: if the guest can take the interrupt by then, the window's own exit is saved.
 	 */
 	vcpu->irq_check = plan.want_irq_window || (plan.want_nmi_window && !vcpu->nmi_blocked);
-}
-
-/*
- * The guest goes on where it exited. QEMU 7.2's VMRUN does not load the interrupt shadow, so the next exit at the
- * same RIP says there is none, and an interrupt delivered then would come between STI and HLT, or MOV SS and MOV
- * SP: that HLT waits for ever. An instruction that has not been left is still covered. A jump to itself
- * looks the same without being so, hence the limit.
- */
-void svm_keep_shadow(struct vcpu *vcpu)
-{
-	struct svm_vcpu *svm = svm_of(vcpu);
-	struct vmcb *vmcb = svm->vmcb;
-
-	if (vmcb->control.interrupt_shadow & INTERRUPT_SHADOW) {
-		svm->shadow_rip = vmcb->save.rip;
-		svm->shadow_exits = 0;
-	} else if (svm->shadow_rip == vmcb->save.rip && svm->shadow_exits < SHADOW_EXITS_MAX) {
-		svm->shadow_exits++;
-		vmcb->control.interrupt_shadow |= INTERRUPT_SHADOW;
-	} else {
-		svm->shadow_rip = SVM_NO_SHADOW;
-	}
 }
 
 /*

@@ -141,8 +141,8 @@ static uint64_t segment_rights(struct vcpu *vcpu, enum guest_seg index)
 }
 
 /*
- * LMA is LME while paging. Bochs has cleared it already when the MOV to CR0 that would switch paging off exits,
- * and the guest's page tables must be walked as they still are.
+ * LMA is LME while paging (APM vol. 2, 14.6.1), and is computed from them: at the exit of the MOV to CR0 that would
+ * switch paging off the guest's page tables must be walked as they still are, whatever became of LMA.
  */
 static uint64_t efer_of_guest(const struct vmcb *vmcb)
 {

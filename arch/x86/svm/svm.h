@@ -430,7 +430,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 #define SVM_EXITS(X) SVM_EXITS_LOW(X) SVM_EXITS_HIGH(X)
 
 #define SVM_EXIT_HIGH_BASE	0x400U
-#define SVM_EXIT_INVALID	(~0U)		/* -1: VMRUN refused the VMCB. QEMU stores 32 bits of it, so we look at 32 */
+#define SVM_EXIT_INVALID	(~0U)		/* -1: VMRUN refused the VMCB; 32 bits of it are looked at, as of all codes */
 
 enum svm_exit {
 #define ENUM(code, id, text, handler) SVM_EXIT_##id = (code),
@@ -540,7 +540,6 @@ extern const struct exit_row svm_rows[SVM_ROW_COUNT];
 /* inject.c */
 void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);
-void svm_keep_shadow(struct vcpu *vcpu);
 void svm_block_nmi(struct vcpu *vcpu);
 bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits);
 /* save.c */
@@ -562,6 +561,8 @@ size_t svm_explain(const struct vmcb *vmcb, const struct svm_limits *limits, str
 /* npt_format.c */
 extern const struct npt_format svm_npt_format;
 /* quirks.c */
-void svm_mend_cs(struct vmcb *vmcb);
+void svm_measure_quirks(void);
+void svm_mend_cs(struct vmcb *vmcb);		/* before an entry, for quirks.mixes_cs */
+void svm_keep_shadow(struct vcpu *vcpu);	/* after an exit, for quirks.forgets_shadow */
 /* switch.asm */
 void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa);

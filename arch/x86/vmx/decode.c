@@ -54,8 +54,8 @@ struct cr_access vmx_decode_cr(uint64_t qual)
 }
 
 /*
- * The manual has the number in bits 2:0 and calls bit 3 undefined, because MOV to DR8 to DR15 is #UD. Bochs
- * exits for those as well, with bit 3 set: it is kept here, and exit/dr.c answers such a number with #UD.
+ * The manual has the number in bits 2:0 and calls bit 3 undefined, because MOV to DR8 to DR15 is #UD before it is an
+ * exit. Where it is an exit first, bit 3 is set: it is kept here, and exit/dr.c answers such a number with #UD.
  */
 #define DRQ_NUMBER	FIELD(3, 0)
 #define DRQ_READ	BIT(4)

@@ -11,6 +11,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/vmx/insn.h"
 #include "arch/x86/vmx/vmx.h"
+#include "arch/x86/virt/quirks.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
@@ -198,8 +199,10 @@ void vmx_cpu_on(void)
 	invept(INVEPT_ALL, 0);
 	if (vmx_controls.proc2 & PROC2_VPID)
 		invvpid(INVVPID_ALL, 0);
-	if (cpu_is_boot())
+	if (cpu_is_boot()) {
 		vmx_caps_report(&vmx_caps);
+		quirks_complete();
+	}
 }
 
 /* In this order: inside VMX operation, MOV to CR4 that clears VMXE is #GP. */

@@ -8,6 +8,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/svm/svm.h"
+#include "arch/x86/virt/quirks.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
 
@@ -18,6 +19,7 @@
 #define LEVELS		4
 
 struct cpu_features cpu_features = { .phys_bits = FAKE_PHYS_BITS };
+struct quirks quirks;
 
 static struct vcpu_fake *fake_of(struct vcpu *vcpu) { return container_of(vcpu, struct vcpu_fake, vcpu); }
 
