@@ -17,7 +17,6 @@
 #include "arch/x86/svm/svm.h"
 
 #include "arch/x86/emulate/operand.h"
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
@@ -26,10 +25,6 @@
 #include "arch/x86/emulate/fetch.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
-#include "hv/vm.h"
-
-#define EXPLAIN_MAX	8U
-#define CR4_KNOWN	(FIELD(12, 0) | FIELD(18, 16) | FIELD(23, 20))
 
 static exit_fn svm_exit_cr, svm_exit_dr, svm_exit_exception, svm_exit_intr, svm_exit_vintr, svm_exit_iret;
 static exit_fn svm_exit_ioio, svm_exit_msr, svm_exit_npf, svm_exit_resume, svm_exit_task_switch;
@@ -80,27 +75,6 @@ static enum exit_result fetch(struct vcpu *vcpu, const struct insn **insn)
 	if (got == FETCH_OK)
 		return EXIT_GO_ON;
 	return fetch_failed(vcpu, got, "no instruction can be read at rip", vcpu->exit.rip);
-}
-
-/* ---- VMRUN refused ---- */
-
-/*
- * VMRUN checked the VMCB and did not enter the guest (15.5.1 "Basic Operation", "Canonicalization and
- * Consistency Checks"). The processor does not say which rule was broken: explain.c checks them again.
- */
-static enum exit_result svm_exit_refused(struct vcpu *vcpu)
-{
-	const struct svm_limits limits = {
-		.phys_bits = cpu_features.phys_bits, .has_long_mode = true, .cr4_reserved = ~CR4_KNOWN,
-	};
-	struct svm_explain broken[EXPLAIN_MAX];
-	size_t count = svm_explain(svm_of(vcpu)->vmcb, &limits, broken, EXPLAIN_MAX);
-
-	vm_log(vcpu->vm, "VMRUN refused the VMCB (VMEXIT_INVALID): %lu rule%s broken (APM vol. 2, 15.5.1)",
-	       count, count == 1 ? "" : "s");
-	for (size_t i = 0; i < count && i < EXPLAIN_MAX; i++)
-		vm_log(vcpu->vm, "  %s = 0x%lx: %s", broken[i].field, broken[i].val, broken[i].rule);
-	return exit_fatal(vcpu, "VMRUN refused the VMCB, rules broken:", count);
 }
 
 /* ---- Adapters ---- */
@@ -378,7 +352,7 @@ const struct exit_row svm_rows[SVM_ROW_COUNT] = {
 	SVM_EXITS_HIGH(ROW)
 #undef ROW
 	[SVM_ROW_UNKNOWN] = { "unknown exit", svm_exit_unknown },
-	[SVM_ROW_REFUSED] = { "VMRUN refused", svm_exit_refused },
+	[SVM_ROW_REFUSED] = { "VMRUN refused", svm_entry_refused },
 	[SVM_ROW_CHANGED] = { "instruction changed since the exit", svm_exit_changed },
 };
 _Static_assert(SVM_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");

@@ -558,6 +558,11 @@ void svm_dump(struct vcpu *vcpu, unsigned part);
 struct svm_explain { const char *field; uint64_t val; const char *rule; };
 struct svm_limits { uint8_t phys_bits; bool has_long_mode; uint64_t cr4_reserved; };
 size_t svm_explain(const struct vmcb *vmcb, const struct svm_limits *limits, struct svm_explain *out, size_t max);
+/*
+ * explain_report.c: VMRUN checked the VMCB and did not enter the guest (15.5.1 "Basic Operation", "Canonicalization and
+ * Consistency Checks"). The processor does not say which rule was broken: explain.c checks them again. Stops the VM.
+ */
+enum exit_result svm_entry_refused(struct vcpu *vcpu);
 /* npt_format.c */
 extern const struct npt_format svm_npt_format;
 /* quirks.c */
