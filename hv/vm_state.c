@@ -22,9 +22,6 @@ static const struct state_section vcpu_sections[] = {
 	STATE_SECTION(struct vcpu, saved, 2, NULL),	/* vcpu_restore follows, when all else is settled */
 };
 
-/* Extended state. Its size depends on the processor and is filled in at run time. */
-static struct state_section fpu_section = { .name = "fpu", .version = 1, .after_load = fpu_area_bound };
-
 /* Controllers before those whose lines end there. The debug console and the BIOS trap have no registers. */
 static const struct state_section machine_sections[] = {
 	STATE_SECTION(struct machine, pic, 1, pic_after_load),
@@ -40,6 +37,7 @@ static const struct state_section machine_sections[] = {
 struct object_list {
 	struct state_object objects[2 + 2 * VM_VCPUS_MAX + VIRTIO_DEVS_MAX * VIRTIO_MMIO_OBJECTS];
 	size_t              count;
+	struct state_section fpu;	/* extended state: its size depends on the processor */
 };
 
 static void add(struct object_list *list, void *base, const struct state_section *sections, size_t count,
@@ -51,11 +49,11 @@ static void add(struct object_list *list, void *base, const struct state_section
 static void list_objects(struct vm *vm, struct object_list *list)
 {
 	list->count = 0;
-	fpu_section.size = fpu_area_size();
+	list->fpu = (struct state_section){ .name = "fpu", .version = 1, .size = fpu_area_size(), .after_load = fpu_area_bound };
 	add(list, vm, vm_sections, countof(vm_sections), 0);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		add(list, vm->vcpus[i], vcpu_sections, countof(vcpu_sections), i);
-		add(list, vm->vcpus[i]->fpu, &fpu_section, 1, i);
+		add(list, vm->vcpus[i]->fpu, &list->fpu, 1, i);
 	}
 	add(list, vm->machine, machine_sections, countof(machine_sections), 0);
 	for (uint32_t i = 0; i < vm->machine->virtio_count; i++)
