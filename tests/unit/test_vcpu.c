@@ -31,7 +31,7 @@
 static struct vm vm;
 static struct machine machine;
 static struct vcpu vcpu, other;
-static uint64_t regs[GUEST_REG_COUNT];
+static uint64_t regs[GUEST_READ_COUNT];
 static char steps[256];		/* who was called, in order */
 static unsigned progress, acks;
 static int create_result;

@@ -101,7 +101,7 @@ void svm_set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
  */
 #define FIELD_OF(member, clean) { offsetof(struct vmcb, member), (clean) }
 
-static const struct { uint16_t offset; uint32_t clean; } reg_fields[GUEST_REG_COUNT] = {
+static const struct { uint16_t offset; uint32_t clean; } reg_fields[GUEST_READ_COUNT] = {
 	[REG_RIP] = FIELD_OF(save.rip, 0),
 	[REG_RSP] = FIELD_OF(save.rsp, 0),
 	[REG_RFLAGS] = FIELD_OF(save.rflags, 0),

@@ -57,8 +57,8 @@ struct virt_backend {
 	void (*enter)(struct vcpu *);		/* fills vcpu->exit; an entry that failed is a row of its own */
 	void (*step_over)(struct vcpu *);	/* the instruction of vcpu->exit was emulated: move RIP; RF, shadow, TF */
 
-	uint64_t (*get)(struct vcpu *, enum guest_reg);
-	void (*set)(struct vcpu *, enum guest_reg, uint64_t);
+	uint64_t (*get)(struct vcpu *, enum guest_reg);	/* parts of segments too */
+	void (*set)(struct vcpu *, enum guest_reg, uint64_t);	/* below GUEST_REG_COUNT */
 	void (*get_seg)(struct vcpu *, enum guest_seg, struct segment *);
 	void (*set_seg)(struct vcpu *, enum guest_seg, const struct segment *);
 

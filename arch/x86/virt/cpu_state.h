@@ -26,17 +26,17 @@ enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RD
 	X(REG_SYSENTER_ESP, "sysenter_esp")	\
 	X(REG_SYSENTER_EIP, "sysenter_eip")	\
 	X(REG_PAT, "pat")			\
-	X(REG_FS_BASE, "fs_base")		\
-	X(REG_GS_BASE, "gs_base")		\
-	X(REG_DEBUGCTL, "debugctl")		\
-	X(REG_CS_RIGHTS, "cs_rights")		/* struct segment's rights of CS and SS alone: mode and CPL */ \
-	X(REG_SS_RIGHTS, "ss_rights")
+	X(REG_DEBUGCTL, "debugctl")
 
 enum guest_reg {
 #define ENUM(id, text) id,
 	GUEST_REGS(ENUM)
 #undef ENUM
-	GUEST_REG_COUNT
+	GUEST_REG_COUNT,
+
+	/* Parts of segments, to be read alone: most exits want no more of them. get_seg and set_seg have the whole. */
+	REG_FS_BASE = GUEST_REG_COUNT, REG_GS_BASE, REG_CS_RIGHTS, REG_SS_RIGHTS,
+	GUEST_READ_COUNT
 };
 
 /* In the order of their encoding in instructions (SDM vol. 2, 2.1.5 and MOV sreg), then the system ones. */

@@ -228,7 +228,7 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 
 /* ---- Neutral names to fields ---- */
 
-static const enum vmcs_field reg_fields[GUEST_REG_COUNT] = {
+static const enum vmcs_field reg_fields[GUEST_READ_COUNT] = {
 	[REG_RIP] = VMCS_GUEST_RIP,		[REG_RSP] = VMCS_GUEST_RSP,
 	[REG_RFLAGS] = VMCS_GUEST_RFLAGS,	[REG_CR0] = VMCS_GUEST_CR0,
 	[REG_CR3] = VMCS_GUEST_CR3,		[REG_CR4] = VMCS_GUEST_CR4,

@@ -18,7 +18,7 @@
 struct vcpu_fake {
 	struct vm       vm;
 	struct vcpu     vcpu;
-	uint64_t        regs[GUEST_REG_COUNT];
+	uint64_t        regs[GUEST_READ_COUNT];
 	struct segment  segs[SEG_COUNT];
 	uint64_t        next_table;
 	uint64_t        shadow;		/* an interrupt shadow; end_shadow clears it */
@@ -35,6 +35,9 @@ struct vcpu_fake {
 	unsigned        apic_accesses;
 	uint64_t        apic_last;	/* value written last */
 };
+
+/* What the back end promises guests: an Intel processor, unless a test changes it. */
+extern struct guest_caps fake_caps;
 
 /* All lines of vm_log since a test made it "". */
 #define VM_LOG_SIZE	(64U << 10)
