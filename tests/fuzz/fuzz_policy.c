@@ -37,6 +37,11 @@ static size_t left;
 
 uint64_t vcpu_tsc(const struct vcpu *vcpu) { return vm_now(vcpu->vm) + vcpu->tsc_offset; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { return vcpu->vm->clock.offset + vcpu->tsc_offset; }
+static void be_amd(bool is_amd)
+{
+	fake_caps = (struct guest_caps){ .vendor = is_amd ? MSR_AMD : MSR_INTEL, .has_counters = is_amd, .needs_wide_tss = !is_amd };
+}
+
 uint64_t fpu_guest_xcr0_mask(void) { return XCR0_OFFERED; }
 uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
 
@@ -208,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_now = 1000;
 	input = data;
 	left = size;
-	cpu_features.is_amd = take(1) & 1;
+	be_amd(take(1) & 1);
 	vcpu_fake_long(&fake);
 	cpuid_build(&table, &facts, rich);
 	fake.vm.cpuid = &table;

@@ -33,6 +33,11 @@ uint64_t time_hz(void) { return hz; }
 uint64_t vcpu_tsc(const struct vcpu *vcpu) { return 1000000 + vcpu->tsc_offset; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { return 70 + vcpu->tsc_offset; }
 void lapic_tsc_moved(struct lapic *lapic) { (void)lapic; }
+static void be_amd(bool is_amd)
+{
+	fake_caps = (struct guest_caps){ .vendor = is_amd ? MSR_AMD : MSR_INTEL, .has_counters = is_amd, .needs_wide_tss = !is_amd };
+}
+
 uint64_t fpu_guest_xcr0_mask(void) { return 7; }
 uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
 void pvclock_update(struct vcpu *vcpu) { (void)vcpu; }
@@ -257,9 +262,9 @@ static void test_msr_writes(void **unused)
 	assert_int_equal(fake.regs[REG_EFER], 0xd01);
 	assert_int_equal(fake.regs[REG_PAT], 0x0007040600070406);
 	assert_false(fake.is_killed);
-	cpu_features.is_amd = true;
+	be_amd(true);
 	assert_true(write_msr(MSR_AMD_HWCR, 0));
-	cpu_features.is_amd = false;
+	be_amd(false);
 	vcpu_fake_free(&fake);
 }
 
@@ -307,19 +312,19 @@ static void test_msr_vendors(void **unused)
 	(void)unused;
 	vcpu_fake_long(&fake);
 	for (size_t i = 0; i < countof(rows); i++) {
-		cpu_features.is_amd = rows[i].is_amd;
+		be_amd(rows[i].is_amd);
 		if (!read_msr(rows[i].msr, &val) || val != rows[i].reads)
 			fail_msg("MSR %x reads %llx", rows[i].msr, (unsigned long long)val);
 		if (write_msr(rows[i].msr, 0x12345) != rows[i].can_write)
 			fail_msg("WRMSR %x", rows[i].msr);
 		assert_true(read_msr(rows[i].msr, &val) && val == rows[i].reads);
-		cpu_features.is_amd = !rows[i].is_amd;
+		be_amd(!rows[i].is_amd);
 		if (read_msr(rows[i].msr, &val) || write_msr(rows[i].msr, 0))
 			fail_msg("MSR %x on the other vendor", rows[i].msr);
 	}
-	cpu_features.is_amd = true;
+	be_amd(true);
 	assert_false(read_msr(0xc0010008, &val));
-	cpu_features.is_amd = false;
+	be_amd(false);
 	vcpu_fake_free(&fake);
 }
 
@@ -350,7 +355,7 @@ static void test_rdpmc(void **unused)
 	for (size_t i = 0; i < countof(rows); i++) {
 		enum exit_result want = rows[i].works ? EXIT_SKIP : EXIT_RESUME;
 
-		cpu_features.is_amd = rows[i].is_amd;
+		be_amd(rows[i].is_amd);
 		fake.segs[SEG_SS].rights = (fake.segs[SEG_SS].rights & ~0x60U) | rows[i].cpl << 5;
 		fake.regs[REG_CR4] = rows[i].cr4;
 		fake.vcpu.gpr[GPR_RCX] = rows[i].index;
@@ -359,7 +364,7 @@ static void test_rdpmc(void **unused)
 		    fake.vcpu.gpr[GPR_RDX] != fake.vcpu.gpr[GPR_RAX])
 			fail_msg("row %zu", i);
 	}
-	cpu_features.is_amd = false;
+	be_amd(false);
 	vcpu_fake_free(&fake);
 }
 

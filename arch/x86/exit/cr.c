@@ -7,7 +7,6 @@
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/emulate/walk.h"
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
@@ -78,13 +77,13 @@ static bool has_bad_pointers(struct vcpu *vcpu, uint64_t cr0, uint64_t cr3, uint
 	       !walk_pae_pointers(vcpu, cr3, pointers);
 }
 
-/* Intel's processors refuse to begin IA-32e mode with a 16-bit TSS (SDM vol. 3, 10.8.5), AMD's do not mind. */
+/* Intel's processors refuse to begin IA-32e mode with a 16-bit TSS (SDM vol. 3, 10.8.5). */
 static bool is_tss_too_old(struct vcpu *vcpu)
 {
 	struct segment tr;
 
 	virt->get_seg(vcpu, SEG_TR, &tr);
-	return !cpu_features.is_amd && (tr.rights & (SEG_S | SEG_TYPE_MASK)) == TSS_BUSY_16;
+	return virt->caps->needs_wide_tss && (tr.rights & (SEG_S | SEG_TYPE_MASK)) == TSS_BUSY_16;
 }
 
 /* Paging goes on or off: may it, and what becomes of EFER.LMA? */

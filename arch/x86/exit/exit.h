@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/virt/guest_caps.h"
 #include "hv/addr.h"
 
 struct vcpu;
@@ -134,7 +135,6 @@ enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code);
 /* ---- Policy the vendors' bitmaps and controls are computed from ---- */
 enum msr_rule { MSR_DENY, MSR_PASS, MSR_EMULATE };	/* #GP; straight to the guest's own register; our handler */
 
-enum msr_vendor { MSR_ANY, MSR_INTEL, MSR_AMD };	/* whose processors have it: #GP on the others */
 enum msr_source { MSR_FUNCTION, MSR_VALUE, MSR_FIELD, MSR_REG };	/* where an emulated register's value comes from */
 
 /* The register's number is in ECX. False: #GP. */
@@ -144,7 +144,7 @@ typedef bool msr_write_fn(struct vcpu *vcpu, uint64_t val);
 struct msr_policy {
 	uint32_t      msr, last;	/* last: end of a range, 0 = one register */
 	enum msr_rule read, write;
-	enum msr_vendor vendor;
+	enum msr_vendor vendor;		/* whose processors have it: #GP on the others */
 	enum msr_source source;
 	uint64_t      value;		/* the constant, the offset in struct vcpu, or the enum guest_reg */
 	msr_read_fn  *read_fn;		/* for MSR_FUNCTION */

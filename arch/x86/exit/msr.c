@@ -295,7 +295,7 @@ static inline const struct msr_policy *policy_find(struct vcpu *vcpu, uint32_t m
 
 static bool is_ours(const struct msr_policy *row)
 {
-	return row && (row->vendor == MSR_ANY || (row->vendor == MSR_AMD) == cpu_features.is_amd);
+	return row && (row->vendor == MSR_ANY || row->vendor == virt->caps->vendor);
 }
 
 /* What the register of a row reads; false: #GP. */
@@ -357,7 +357,7 @@ enum exit_result exit_rdpmc(struct vcpu *vcpu)
 {
 	bool may_ask = !vcpu_cpl(vcpu) || (virt->get(vcpu, REG_CR4) & CR4_PCE);
 
-	if (!cpu_features.is_amd || !may_ask || msr_in_ecx(vcpu) >= PERF_COUNTERS) {
+	if (!virt->caps->has_counters || !may_ask || msr_in_ecx(vcpu) >= PERF_COUNTERS) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
 	}

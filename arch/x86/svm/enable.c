@@ -79,6 +79,7 @@ static const char *take_features(void)
 {
 	read_features(&svm_features);
 	svm_guest_caps = (struct guest_caps){
+		.vendor = MSR_AMD, .has_counters = true,	/* APM vol. 2, 13.2.1: every AMD64 processor has them */
 		.rdtscp = cpu_features.has_rdtscp, .invpcid = cpu_features.has_invpcid, .xsaves = cpu_features.has_xsaves,
 	};
 	if (svm_features.has_np && svm_features.asid_count >= 2)

@@ -126,6 +126,7 @@ struct guest_caps vmx_guest_caps;
 static void fill_guest_caps(void)
 {
 	vmx_guest_caps = (struct guest_caps){
+		.vendor = MSR_INTEL, .needs_wide_tss = true,
 		.rdtscp = cpu_features.has_rdtscp && (vmx_controls.proc2 & PROC2_RDTSCP),
 		.invpcid = cpu_features.has_invpcid && (vmx_controls.proc2 & PROC2_INVPCID),
 		.xsaves = cpu_features.has_xsaves && (vmx_controls.proc2 & PROC2_XSAVES),

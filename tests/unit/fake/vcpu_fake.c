@@ -51,9 +51,11 @@ static void flush(struct vcpu *vcpu) { fake_of(vcpu)->flushes++; }
 static void end_shadow(struct vcpu *vcpu) { fake_of(vcpu)->shadow = 0; }
 static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset) { fake_of(vcpu)->tsc_offset = offset; }
 
+struct guest_caps fake_caps = { .vendor = MSR_INTEL, .needs_wide_tss = true };
+
 static const struct virt_backend fake_backend = {
 	.name = "fake", .get = get, .set = set, .get_seg = get_seg, .set_seg = set_seg, .flush = flush, .end_shadow = end_shadow,
-	.set_tsc_offset = set_tsc_offset,
+	.set_tsc_offset = set_tsc_offset, .caps = &fake_caps,
 };
 const struct virt_backend *virt = &fake_backend;
 
