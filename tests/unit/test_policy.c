@@ -503,10 +503,20 @@ static void test_pae_pointers(void **unused)
 	fake.regs[REG_CR3] = bad;
 	assert_false(mov_to(4, CR4_PAE | CR4_PGE));
 	assert_int_equal(fake.regs[REG_CR4], CR4_PAE);
+	fake.cr3_loads = 0;
 	assert_true(mov_to(4, CR4_PAE | CR4_TSD));	/* reads none of them */
+	assert_true(mov_to(0, 0x80000019));		/* nor does TS */
+	assert_int_equal(fake.cr3_loads, 0);
 	assert_false(mov_to(0, 0xc0000011));
 	assert_true(mov_to(0, 0x80000031));
 	assert_true(mov_to(0, 0x31));
+	fake.regs[REG_CR0] = 0x80000011;
+	fake.regs[REG_CR3] = good;
+	fake.cr3_loads = 0;
+	assert_true(mov_to(0, 0xc0000011));		/* CD, PGE and PG each load them */
+	assert_true(mov_to(4, CR4_PAE | CR4_TSD | CR4_PGE));
+	assert_true(mov_to(0, 0x40000011));
+	assert_int_equal(fake.cr3_loads, 3);
 	vcpu_fake_free(&fake);
 }
 

@@ -169,7 +169,11 @@ static void test_pdptes(void **unused)
 	vcpu_fake_set_word(&fake, 0x5018, 0xfffffffffffffffe);
 	vmcs_fake_set(VMCS_GUEST_CR3, 0x5018);		/* bits 4:0 are no address */
 	vmcs_fake_set(VMCS_GUEST_CR0, CR0_PE | CR0_PG);
+	vmcs_fake_set(VMCS_GUEST_PDPTE0, 0x9001);
 	vmx_set(&fake.vcpu, REG_CR4, CR4_PAE);
+	vmx_set(&fake.vcpu, REG_CR0, CR0_PE | CR0_PG | CR0_TS);
+	assert_int_equal(vmcs_fake_get(VMCS_GUEST_PDPTE0), 0x9001);	/* the guest's memory is not looked at */
+	vmx_set(&fake.vcpu, REG_CR3, 0x5018);
 	assert_int_equal(vmcs_fake_get(VMCS_GUEST_PDPTE0), 0x6001);
 	assert_int_equal(vmcs_fake_get(VMCS_GUEST_PDPTE1), 0);
 	assert_int_equal(vmcs_fake_get(VMCS_GUEST_PDPTE2), 0);

@@ -77,6 +77,12 @@ static bool has_bad_pointers(struct vcpu *vcpu, uint64_t cr0, uint64_t cr3, uint
 	       !walk_pae_pointers(vcpu, cr3, pointers);
 }
 
+/* CR3 is the register that brings them, so it is written again. */
+static void load_pointers(struct vcpu *vcpu)
+{
+	virt->set(vcpu, REG_CR3, virt->get(vcpu, REG_CR3));
+}
+
 /* Intel's processors refuse to begin IA-32e mode with a 16-bit TSS (SDM vol. 3, 10.8.5). */
 static bool is_tss_too_old(struct vcpu *vcpu)
 {
@@ -120,6 +126,8 @@ static bool set_cr0(struct vcpu *vcpu, uint64_t val)
 	if (((val ^ old) & CR0_PG) && !switch_paging(vcpu, val & CR0_PG))
 		return false;
 	virt->set(vcpu, REG_CR0, val);
+	if ((val ^ old) & CR0_PAE_LOADS)
+		load_pointers(vcpu);
 	return true;
 }
 
@@ -136,6 +144,8 @@ static bool set_cr4(struct vcpu *vcpu, uint64_t val)
 	if (((val ^ old) & CR4_PAE_LOADS) && has_bad_pointers(vcpu, virt->get(vcpu, REG_CR0), virt->get(vcpu, REG_CR3), val))
 		return false;
 	virt->set(vcpu, REG_CR4, val);
+	if ((val ^ old) & CR4_PAE_LOADS)
+		load_pointers(vcpu);
 	if ((val ^ old) & (CR4_PAE | CR4_PCIDE | CR4_PGE | CR4_SMEP))
 		virt->flush(vcpu);	/* these changes invalidate translations: SDM vol. 3, 4.10.4.1 */
 	return true;

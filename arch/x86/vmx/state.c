@@ -294,9 +294,9 @@ uint64_t vmx_get(struct vcpu *vcpu, enum guest_reg reg)
 
 /*
  * In PAE paging the four top entries live in registers, which the processor loads from the VMCS on entry
- * (SDM vol. 3, 27.3.1.6): after a change of ours to CR0, CR3 or CR4 they are read from guest memory, here.
+ * (SDM vol. 3, 27.3.1.6). They come with CR3, here; which other changes load them is exit/cr.c's to know.
  */
-static void reload_pdptes(struct vcpu *vcpu)
+static void load_pdptes(struct vcpu *vcpu)
 {
 	uint64_t pointers[PAE_POINTERS];
 
@@ -337,7 +337,6 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 		 */
 		val = (val | (vmx_caps.cr0_fixed0 & ~(CR0_PE | CR0_PG))) & vmx_caps.cr0_fixed1 & ~(CR0_CD | CR0_NW);
 		vmwrite(VMCS_GUEST_CR0, val);
-		reload_pdptes(vcpu);
 		break;
 	case REG_CR4:
 		vmwrite(VMCS_CR4_SHADOW, val);
@@ -346,11 +345,10 @@ void vmx_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 		 * processor down.
 		 */
 		vmwrite(VMCS_GUEST_CR4, (val | CR4_MCE | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
-		reload_pdptes(vcpu);
 		break;
 	case REG_CR3:
 		vmwrite(VMCS_GUEST_CR3, val);
-		reload_pdptes(vcpu);
+		load_pdptes(vcpu);
 		break;
 	case REG_EFER:
 		set_efer(vmx, val);

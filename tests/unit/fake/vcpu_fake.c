@@ -32,7 +32,11 @@ static uint64_t get(struct vcpu *vcpu, enum guest_reg reg)
 	return fake->regs[reg];
 }
 
-static void set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val) { fake_of(vcpu)->regs[reg] = val; }
+static void set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
+{
+	fake_of(vcpu)->regs[reg] = val;
+	fake_of(vcpu)->cr3_loads += reg == REG_CR3;
+}
 
 static void get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *to)
 {

@@ -31,6 +31,7 @@ struct vcpu_fake {
 	bool            has_irq;	/* for tests that stand in for vcpu_has_irq */
 	bool            is_killed;
 	unsigned        flushes;
+	unsigned        cr3_loads;	/* how often CR3 was set: it brings the pointers of PAE paging */
 	unsigned        progress;	/* exit_progress calls */
 	unsigned        apic_accesses;
 	uint64_t        apic_last;	/* value written last */
