@@ -30,17 +30,19 @@ static bool is_nested(const struct task_change *change)
 }
 
 /* Steps 1 to 4: the new TSS's descriptor. What is wrong with it is #GP, or #TS where IRET follows a bad link. */
-static bool find_new(struct task_change *change)
+static enum exit_result find_new(struct task_change *change)
 {
 	bool is_return = change->how->source == TASK_IRET;
 	uint8_t vector = is_return ? VEC_TS : VEC_GP;
 	uint16_t selector = change->how->selector;
 	struct segment *tss = &change->new_tss.seg;
+	enum exit_result result;
 
 	if (selector & SELECTOR_TI || !(selector & SELECTOR_OFFSET))
 		return task_fault(change, vector, selector);
-	if (!task_descriptor(change, selector, vector, &change->new_tss))
-		return false;
+	result = task_descriptor(change, selector, vector, &change->new_tss);
+	if (result != EXIT_GO_ON)
+		return result;
 	if ((tss->rights & (SEG_S | (SEG_TYPE_MASK & ~(TSS_TYPE_BUSY | TSS_TYPE_WIDE)))) != TSS_TYPE_16 ||
 	    is_return != !!(tss->rights & TSS_TYPE_BUSY))
 		return task_fault(change, vector, selector);
@@ -52,26 +54,26 @@ static bool find_new(struct task_change *change)
 }
 
 /* The current task must have a TSS to be saved in. */
-static bool find_old(struct task_change *change)
+static enum exit_result find_old(struct task_change *change)
 {
 	struct segment *tss = &change->old_tss;
 
 	virt->get_seg(change->vcpu, SEG_TR, tss);
 	if (tss->rights & SEG_UNUSABLE || tss->limit < tss_size(tss) - 1)
 		return task_fault(change, VEC_TS, tss->selector);
-	return true;
+	return EXIT_GO_ON;
 }
 
 /* In PAE paging loading CR3 also loads the four entries that it points to, and is #GP when one of them is bad. */
-static bool is_cr3_good(struct task_change *change)
+static enum exit_result check_cr3(struct task_change *change)
 {
 	uint64_t pointers[PAE_POINTERS];
 
 	if (!tss_is_wide(&change->new_tss.seg) || !walk_is_pae(change->vcpu) ||
 	    walk_pae_pointers(change->vcpu, change->image.cr3, pointers))
-		return true;
+		return EXIT_GO_ON;
 	vcpu_inject_gp(change->vcpu);
-	return false;
+	return EXIT_RESUME;
 }
 
 /*
@@ -79,12 +81,13 @@ static bool is_cr3_good(struct task_change *change)
  * not. When a fault causes the switch, RF is saved as 1, so that an instruction breakpoint does not strike
  * twice (SDM vol. 3, 18.3.1.1).
  */
-static bool leave_old(struct task_change *change)
+static enum exit_result leave_old(struct task_change *change)
 {
 	struct vcpu *vcpu = change->vcpu;
 	const struct task_switch *how = change->how;
 	uint64_t flags = virt->get(vcpu, REG_RFLAGS);
 	uint64_t rip = vcpu->exit.rip + (how->is_event ? 0 : vcpu->exit.insn_len);
+	enum exit_result result = EXIT_GO_ON;
 	struct descriptor old;
 
 	if (!how->is_event)
@@ -93,27 +96,30 @@ static bool leave_old(struct task_change *change)
 		flags |= RFLAGS_RF;
 	if (how->source == TASK_IRET)
 		flags &= ~RFLAGS_NT;
-	if (!is_nested(change) && (change->old_tss.selector & SELECTOR_OFFSET) &&
-	    (!task_descriptor(change, change->old_tss.selector, VEC_TS, &old) ||
-	     !task_set_type(change, old.addr, TSS_TYPE_BUSY, 0)))
-		return false;
-	return task_save_old(change, flags, rip);
+	if (!is_nested(change) && (change->old_tss.selector & SELECTOR_OFFSET)) {
+		result = task_descriptor(change, change->old_tss.selector, VEC_TS, &old);
+		if (result == EXIT_GO_ON)
+			result = task_set_type(change, old.addr, TSS_TYPE_BUSY, 0);
+	}
+	return result == EXIT_GO_ON ? task_save_old(change, flags, rip) : result;
 }
 
 /* Step 9 to 12, up to the segments. */
-static bool become_new(struct task_change *change)
+static enum exit_result become_new(struct task_change *change)
 {
 	struct vcpu *vcpu = change->vcpu;
 	struct task_image *image = &change->image;
 	struct segment tr = change->new_tss.seg;
+	enum exit_result result = EXIT_GO_ON;
 
 	if (is_nested(change)) {
 		image->eflags |= RFLAGS_NT;
-		if (!task_write_link(change))
-			return false;
+		result = task_write_link(change);
 	}
-	if (!task_set_type(change, change->new_tss.addr, 0, TSS_TYPE_BUSY))
-		return false;
+	if (result == EXIT_GO_ON)
+		result = task_set_type(change, change->new_tss.addr, 0, TSS_TYPE_BUSY);
+	if (result != EXIT_GO_ON)
+		return result;
 	tr.rights |= TSS_TYPE_BUSY;
 	virt->set_seg(vcpu, SEG_TR, &tr);
 	virt->set(vcpu, REG_CR0, virt->get(vcpu, REG_CR0) | CR0_TS);
@@ -126,11 +132,12 @@ static bool become_new(struct task_change *change)
 	for (unsigned i = 0; i < TASK_GPRS; i++)
 		vcpu_set_gpr(vcpu, i, image->gpr[i]);
 	virt->end_shadow(vcpu);
-	return true;
+	dr_end_task(vcpu);
+	return EXIT_GO_ON;
 }
 
 /* The error code of an exception goes where a gate without a task would have put it (SDM vol. 3, 6.13). */
-static bool push_error(struct task_change *change)
+static enum exit_result push_error(struct task_change *change)
 {
 	unsigned size = tss_is_wide(&change->new_tss.seg) ? sizeof(uint32_t) : sizeof(uint16_t);
 	struct vcpu *vcpu = change->vcpu;
@@ -142,7 +149,7 @@ static bool push_error(struct task_change *change)
 	bool is_mapped;
 
 	if (!change->how->has_error)
-		return true;
+		return EXIT_GO_ON;
 	virt->get_seg(vcpu, SEG_SS, &ss);
 	mask = size_mask(ss.rights & SEG_DB ? sizeof(uint32_t) : sizeof(uint16_t));
 	esp = (esp & ~mask) | ((esp - size) & mask);
@@ -151,13 +158,11 @@ static bool push_error(struct task_change *change)
 	do
 		is_mapped = operand_map(&cpu, SEG_SS, esp & mask, size, WALK_WRITE, &slot, &fault);
 	while (!is_mapped && fault.vector == OPERAND_AGAIN);
-	if (!is_mapped) {
-		change->result = operand_inject(vcpu, &fault);
-		return false;
-	}
+	if (!is_mapped)
+		return operand_inject(vcpu, &fault);
 	operand_write(vcpu, &slot, change->how->error);
 	vcpu_set_gpr(vcpu, GPR_RSP, esp);
-	return true;
+	return EXIT_GO_ON;
 }
 
 /*
@@ -166,14 +171,16 @@ static bool push_error(struct task_change *change)
  */
 enum exit_result exit_task_switch(struct vcpu *vcpu, const struct task_switch *how)
 {
-	struct task_change change = { .vcpu = vcpu, .how = how, .result = EXIT_RESUME };
+	static enum exit_result (*const steps[])(struct task_change *change) = {
+		find_new, find_old, task_read_both, check_cr3, leave_old, become_new, task_load_segments, push_error,
+	};
+	struct task_change change = { .vcpu = vcpu, .how = how };
+	enum exit_result result = EXIT_GO_ON;
 
-	if (!find_new(&change) || !find_old(&change) || !task_read_both(&change) || !is_cr3_good(&change) ||
-	    !leave_old(&change) || !become_new(&change))
-		return change.result;
-	dr_end_task(vcpu);
-	if (!task_load_segments(&change) || !push_error(&change))
-		return change.result;
+	for (size_t i = 0; i < countof(steps) && result == EXIT_GO_ON; i++)
+		result = steps[i](&change);
+	if (result != EXIT_GO_ON)
+		return result;
 	vcpu->pending.is_valid = false;
 	exit_progress(vcpu);
 	if (change.image.wants_trap)

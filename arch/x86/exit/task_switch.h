@@ -5,8 +5,7 @@
  * of things, task_switch_tss.c the two layouts of a task-state segment (TSS), task_switch_seg.c descriptors
  * and the loading of segments.
  *
- * Functions that return bool return false after they raised an exception in the guest (or stopped the VM);
- * change->result is then what the exit's handler answers.
+ * What a function answers is EXIT_GO_ON, or how the exit ends: an exception was raised in the guest, or the VM stopped.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,7 +57,6 @@ struct descriptor {
 struct task_change {
 	struct vcpu              *vcpu;
 	const struct task_switch *how;
-	enum exit_result          result;
 	struct segment            old_tss;	/* TR as it is */
 	struct descriptor         new_tss;
 	union tss                 old_bytes;	/* the old TSS before anything was saved in it */
@@ -80,23 +78,24 @@ static inline size_t tss_size(const struct segment *tss)
 /* ---- task_switch_tss.c ---- */
 
 /* Read both TSSs and see that what will be written can be. Nothing is changed. */
-bool task_read_both(struct task_change *change);
+enum exit_result task_read_both(struct task_change *change);
 /* The old task's registers into its TSS; flags and rip are what it will go on with. */
-bool task_save_old(struct task_change *change, uint64_t flags, uint64_t rip);
+enum exit_result task_save_old(struct task_change *change, uint64_t flags, uint64_t rip);
 /* The old task's selector into the new TSS, for its IRET. */
-bool task_write_link(struct task_change *change);
+enum exit_result task_write_link(struct task_change *change);
 
 /* ---- task_switch_seg.c ---- */
 
-/* An exception whose error code names a selector (SDM vol. 3, 6.13 "Error Code"). Always false. */
-bool task_fault(struct task_change *change, uint8_t vector, uint16_t selector);
+/* An exception whose error code names a selector (SDM vol. 3, 6.13 "Error Code"). */
+enum exit_result task_fault(struct task_change *change, uint8_t vector, uint16_t selector);
 /* Memory as the processor's own table accesses see it. from NULL: see only whether it could be written. */
-bool task_read(struct task_change *change, gva_t addr, void *to, size_t len);
-bool task_write(struct task_change *change, gva_t addr, const void *from, size_t len);
+enum exit_result task_read(struct task_change *change, gva_t addr, void *to, size_t len);
+enum exit_result task_write(struct task_change *change, gva_t addr, const void *from, size_t len);
 
 /* The descriptor of a selector; if its table has none, the exception `vector`. */
-bool task_descriptor(struct task_change *change, uint16_t selector, uint8_t vector, struct descriptor *to);
+enum exit_result task_descriptor(struct task_change *change, uint16_t selector, uint8_t vector,
+				 struct descriptor *to);
 /* Clear and set bits of a descriptor's type, in its table. */
-bool task_set_type(struct task_change *change, gva_t descriptor, uint8_t clear, uint8_t set);
+enum exit_result task_set_type(struct task_change *change, gva_t descriptor, uint8_t clear, uint8_t set);
 /* LDTR and the six segments of the new task, checked as table 8-1 says. */
-bool task_load_segments(struct task_change *change);
+enum exit_result task_load_segments(struct task_change *change);

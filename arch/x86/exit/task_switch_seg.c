@@ -39,37 +39,40 @@
 #define VM86_LIMIT	0xffffU
 #define VM86_RIGHTS	(SEG_P | SEG_S | TYPE_RW | TYPE_ACCESSED | (CPL_USER << SEG_DPL_SHIFT))
 
-bool task_fault(struct task_change *change, uint8_t vector, uint16_t selector)
+enum exit_result task_fault(struct task_change *change, uint8_t vector, uint16_t selector)
 {
 	uint32_t ext = change->how->is_event ? ERROR_EXT : 0;
 
 	vcpu_inject(change->vcpu, vector, true, (uint32_t)(selector & SELECTOR_ERROR) | ext);
-	return false;
+	return EXIT_RESUME;
 }
 
-static bool page_fault(struct task_change *change, gva_t addr, uint32_t error)
+static enum exit_result page_fault(struct task_change *change, gva_t addr, uint32_t error)
 {
 	if (error == WALK_NOT_RAM || error == WALK_NOT_CANONICAL)
-		change->result = exit_fatal(change->vcpu, "a task switch needs memory where there is none: linear", addr.raw);
-	else
-		vcpu_inject_pf(change->vcpu, addr.raw, error);
-	return false;
+		return exit_fatal(change->vcpu, "a task switch needs memory where there is none: linear", addr.raw);
+	vcpu_inject_pf(change->vcpu, addr.raw, error);
+	return EXIT_RESUME;
 }
 
-bool task_read(struct task_change *change, gva_t addr, void *to, size_t len)
+enum exit_result task_read(struct task_change *change, gva_t addr, void *to, size_t len)
 {
 	uint32_t error;
 	gva_t    fault;
 
-	return gva_read_system(change->vcpu, addr, to, len, &fault, &error) || page_fault(change, fault, error);
+	if (gva_read_system(change->vcpu, addr, to, len, &fault, &error))
+		return EXIT_GO_ON;
+	return page_fault(change, fault, error);
 }
 
-bool task_write(struct task_change *change, gva_t addr, const void *from, size_t len)
+enum exit_result task_write(struct task_change *change, gva_t addr, const void *from, size_t len)
 {
 	uint32_t error;
 	gva_t    fault;
 
-	return gva_write_system(change->vcpu, addr, from, len, &fault, &error) || page_fault(change, fault, error);
+	if (gva_write_system(change->vcpu, addr, from, len, &fault, &error))
+		return EXIT_GO_ON;
+	return page_fault(change, fault, error);
 }
 
 /* The GDT, or the LDT; false: there is no LDT. */
@@ -88,29 +91,33 @@ static void unpack(const uint32_t words[2], struct segment *seg)
 		seg->limit = seg->limit << PAGE_SHIFT | (PAGE_SIZE - 1);
 }
 
-bool task_descriptor(struct task_change *change, uint16_t selector, uint8_t vector, struct descriptor *to)
+enum exit_result task_descriptor(struct task_change *change, uint16_t selector, uint8_t vector,
+				 struct descriptor *to)
 {
 	uint64_t offset = selector & SELECTOR_OFFSET;
+	enum exit_result result;
 	struct segment table;
 	uint32_t words[2];
 
 	if (!table_of(change->vcpu, selector, &table) || offset + DESCRIPTOR_SIZE - 1 > table.limit)
 		return task_fault(change, vector, selector);
 	to->addr = gva(lo32(table.base + offset));
-	if (!task_read(change, to->addr, words, sizeof(words)))
-		return false;
+	result = task_read(change, to->addr, words, sizeof(words));
+	if (result != EXIT_GO_ON)
+		return result;
 	unpack(words, &to->seg);
 	to->seg.selector = selector;
-	return true;
+	return EXIT_GO_ON;
 }
 
-bool task_set_type(struct task_change *change, gva_t descriptor, uint8_t clear, uint8_t set)
+enum exit_result task_set_type(struct task_change *change, gva_t descriptor, uint8_t clear, uint8_t set)
 {
-	gva_t   addr = gva_add(descriptor, TYPE_BYTE);
-	uint8_t byte;
+	gva_t            addr = gva_add(descriptor, TYPE_BYTE);
+	uint8_t          byte;
+	enum exit_result result = task_read(change, addr, &byte, sizeof(byte));
 
-	if (!task_read(change, addr, &byte, sizeof(byte)))
-		return false;
+	if (result != EXIT_GO_ON)
+		return result;
 	byte = (uint8_t)((byte & ~clear) | set);
 	return task_write(change, addr, &byte, sizeof(byte));
 }
@@ -146,41 +153,47 @@ static bool is_privileged(enum guest_seg name, const struct segment *seg, unsign
 	return is_conforming || (dpl >= cpl && dpl >= rpl);
 }
 
-static bool load_segment(struct task_change *change, enum guest_seg name, unsigned cpl)
+static enum exit_result load_segment(struct task_change *change, enum guest_seg name, unsigned cpl)
 {
 	uint16_t selector = change->image.seg[name];
 	struct descriptor found;
+	enum exit_result result;
 
 	if (is_null(selector))		/* the register is already empty */
-		return (name != SEG_CS && name != SEG_SS) || task_fault(change, VEC_TS, selector);
-	if (!task_descriptor(change, selector, VEC_TS, &found))
-		return false;
+		return name == SEG_CS || name == SEG_SS ? task_fault(change, VEC_TS, selector) : EXIT_GO_ON;
+	result = task_descriptor(change, selector, VEC_TS, &found);
+	if (result != EXIT_GO_ON)
+		return result;
 	if (!is_type_right(name, &found.seg) || !is_privileged(name, &found.seg, cpl))
 		return task_fault(change, VEC_TS, selector);
 	if (!(found.seg.rights & SEG_P))
 		return task_fault(change, name == SEG_SS ? VEC_SS : VEC_NP, selector);
-	if (!(found.seg.rights & TYPE_ACCESSED) && !task_set_type(change, found.addr, 0, TYPE_ACCESSED))
-		return false;
+	if (!(found.seg.rights & TYPE_ACCESSED))
+		result = task_set_type(change, found.addr, 0, TYPE_ACCESSED);
+	if (result != EXIT_GO_ON)
+		return result;
 	found.seg.rights |= TYPE_ACCESSED;
 	virt->set_seg(change->vcpu, name, &found.seg);
-	return true;
+	return EXIT_GO_ON;
 }
 
-static bool load_ldtr(struct task_change *change)
+static enum exit_result load_ldtr(struct task_change *change)
 {
 	struct descriptor found = { .seg = { .selector = change->image.ldt, .rights = SEG_UNUSABLE } };
+	enum exit_result result;
 
 	virt->set_seg(change->vcpu, SEG_LDTR, &found.seg);
 	if (is_null(change->image.ldt))
-		return true;
+		return EXIT_GO_ON;
 	if (change->image.ldt & SELECTOR_TI)
 		return task_fault(change, VEC_TS, change->image.ldt);
-	if (!task_descriptor(change, change->image.ldt, VEC_TS, &found))
-		return false;
+	result = task_descriptor(change, change->image.ldt, VEC_TS, &found);
+	if (result != EXIT_GO_ON)
+		return result;
 	if ((found.seg.rights & (SEG_S | SEG_TYPE_MASK)) != TYPE_LDT || !(found.seg.rights & SEG_P))
 		return task_fault(change, VEC_TS, change->image.ldt);
 	virt->set_seg(change->vcpu, SEG_LDTR, &found.seg);
-	return true;
+	return EXIT_GO_ON;
 }
 
 /* A task in virtual-8086 mode: bases are selectors times 16, as in real mode, and nothing can fail. */
@@ -213,20 +226,19 @@ static void load_selectors(struct task_change *change, unsigned cpl)
 	}
 }
 
-bool task_load_segments(struct task_change *change)
+enum exit_result task_load_segments(struct task_change *change)
 {
 	static const enum guest_seg order[TASK_SEGS] = { SEG_CS, SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS };
 	bool     is_vm86 = change->image.eflags & RFLAGS_VM;
 	unsigned cpl = rpl_of(change->image.seg[SEG_CS]);
+	enum exit_result result;
 
 	if (is_vm86)
 		load_vm86(change);
 	else
 		load_selectors(change, cpl);
-	if (!load_ldtr(change))
-		return false;
-	for (unsigned i = 0; i < TASK_SEGS && !is_vm86; i++)
-		if (!load_segment(change, order[i], cpl))
-			return false;
-	return true;
+	result = load_ldtr(change);
+	for (unsigned i = 0; i < TASK_SEGS && !is_vm86 && result == EXIT_GO_ON; i++)
+		result = load_segment(change, order[i], cpl);
+	return result;
 }

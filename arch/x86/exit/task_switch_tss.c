@@ -32,21 +32,30 @@ static void read_narrow(const struct tss16 *tss, struct task_image *image)
 		image->seg[i] = tss->seg[i];
 }
 
-bool task_read_both(struct task_change *change)
+/* All of a TSS into *bytes, if so much of it as will be written can be. */
+static enum exit_result read_tss(struct task_change *change, const struct segment *tss, union tss *bytes, size_t written)
+{
+	enum exit_result result = task_read(change, gva(tss->base), bytes, tss_size(tss));
+
+	return result == EXIT_GO_ON ? task_write(change, gva(tss->base), NULL, written) : result;
+}
+
+enum exit_result task_read_both(struct task_change *change)
 {
 	const struct segment *new_tss = &change->new_tss.seg, *old_tss = &change->old_tss;
+	enum exit_result result;
 	union tss bytes;
 
-	if (!task_read(change, gva(new_tss->base), &bytes, tss_size(new_tss)) ||
-	    !task_write(change, gva(new_tss->base), NULL, sizeof(uint16_t)) ||
-	    !task_read(change, gva(old_tss->base), &change->old_bytes, tss_size(old_tss)) ||
-	    !task_write(change, gva(old_tss->base), NULL, tss_size(old_tss)))
-		return false;
+	result = read_tss(change, new_tss, &bytes, sizeof(uint16_t));
+	if (result == EXIT_GO_ON)
+		result = read_tss(change, old_tss, &change->old_bytes, tss_size(old_tss));
+	if (result != EXIT_GO_ON)
+		return result;
 	if (tss_is_wide(new_tss))
 		read_wide(&bytes.wide, &change->image);
 	else
 		read_narrow(&bytes.narrow, &change->image);
-	return true;
+	return EXIT_GO_ON;
 }
 
 static uint16_t selector_of(struct vcpu *vcpu, enum guest_seg name)
@@ -57,7 +66,7 @@ static uint16_t selector_of(struct vcpu *vcpu, enum guest_seg name)
 	return seg.selector;
 }
 
-static bool save_wide(struct task_change *change, uint64_t flags, uint64_t rip)
+static enum exit_result save_wide(struct task_change *change, uint64_t flags, uint64_t rip)
 {
 	struct tss32 *tss = &change->old_bytes.wide;
 	gva_t start = gva(change->old_tss.base + offsetof(struct tss32, eip));
@@ -71,7 +80,7 @@ static bool save_wide(struct task_change *change, uint64_t flags, uint64_t rip)
 	return task_write(change, start, &tss->eip, offsetof(struct tss32, ldt) - offsetof(struct tss32, eip));
 }
 
-static bool save_narrow(struct task_change *change, uint64_t flags, uint64_t rip)
+static enum exit_result save_narrow(struct task_change *change, uint64_t flags, uint64_t rip)
 {
 	struct tss16 *tss = &change->old_bytes.narrow;
 	gva_t start = gva(change->old_tss.base + offsetof(struct tss16, ip));
@@ -85,12 +94,12 @@ static bool save_narrow(struct task_change *change, uint64_t flags, uint64_t rip
 	return task_write(change, start, &tss->ip, offsetof(struct tss16, ldt) - offsetof(struct tss16, ip));
 }
 
-bool task_save_old(struct task_change *change, uint64_t flags, uint64_t rip)
+enum exit_result task_save_old(struct task_change *change, uint64_t flags, uint64_t rip)
 {
 	return tss_is_wide(&change->old_tss) ? save_wide(change, flags, rip) : save_narrow(change, flags, rip);
 }
 
-bool task_write_link(struct task_change *change)
+enum exit_result task_write_link(struct task_change *change)
 {
 	return task_write(change, gva(change->new_tss.seg.base), &change->old_tss.selector, sizeof(uint16_t));
 }
