@@ -81,7 +81,7 @@ static const struct row {
 	{ generous, 0x15, 0, { 1000000, 2500000, 1000000000, 0 } },
 	{ generous, 0x16, 0, { 2500, 2500, 1000, 0 } },
 	{ generous, 0x80000000, 0, { 0x80000008, 0, 0, 0 } },
-	{ generous, 0x80000001, 0, { ~0U, ~0U, 0x000001f1, 0x2fd3fbff } },
+	{ generous, 0x80000001, 0, { ~0U, ~0U, 0x000001e1, 0x2fd3fbff } },
 	{ generous, 0x80000007, 0, { 0, 0, 0, 0x100 } },
 	{ generous, 0x80000008, 0, { 0x0000ffff, 0, 0, 0 } },
 	{ generous, 0x80000009, 0, { 0 } },

@@ -119,7 +119,7 @@ static const struct row rows[] = {
 	    .src = SRC_MEM, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "lock or dword [rdi],0x10", "f0 83 0f 10",
 	  { .kind = INSN_OR, .size = 4, .dest_size = 4, .addr_size = 8, .is_load = true,
-	    .is_store = true, .src = SRC_IMM, .imm = 0x10, .has_lock = true,
+	    .is_store = true, .src = SRC_IMM, .imm = 0x10,
 	    MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "or byte [rdi],0x90", "80 0f 90",
 	  { .kind = INSN_OR, .size = 1, .dest_size = 1, .addr_size = 8, .is_load = true,
@@ -141,7 +141,7 @@ static const struct row rows[] = {
 	    MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "lock xor [rdi],cx", "f0 66 31 0f",
 	  { .kind = INSN_XOR, .size = 2, .dest_size = 2, .addr_size = 8, .is_load = true,
-	    .is_store = true, .src = SRC_REG, .reg = GPR_RCX, .has_lock = true,
+	    .is_store = true, .src = SRC_REG, .reg = GPR_RCX,
 	    MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "cmp dword [rdi],5", "83 3f 05",
 	  { .kind = INSN_CMP, .size = 4, .dest_size = 4, .addr_size = 8, .is_load = true,
@@ -160,7 +160,7 @@ static const struct row rows[] = {
 	    .is_store = true, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "lock dec qword [rdi]", "f0 48 ff 0f",
 	  { .kind = INSN_DEC, .size = 8, .dest_size = 8, .addr_size = 8, .is_load = true,
-	    .is_store = true, .has_lock = true, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
+	    .is_store = true, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "not word [rdi]", "66 f7 17",
 	  { .kind = INSN_NOT, .size = 2, .dest_size = 2, .addr_size = 8, .is_load = true,
 	    .is_store = true, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
@@ -176,18 +176,18 @@ static const struct row rows[] = {
 	    MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "lock xadd [rdi],edx", "f0 0f c1 17",
 	  { .kind = INSN_XADD, .size = 4, .dest_size = 4, .addr_size = 8, .is_load = true,
-	    .is_store = true, .src = SRC_REG, .reg = GPR_RDX, .has_lock = true,
+	    .is_store = true, .src = SRC_REG, .reg = GPR_RDX,
 	    MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "lock cmpxchg [rdi],rcx", "f0 48 0f b1 0f",
 	  { .kind = INSN_CMPXCHG, .size = 8, .dest_size = 8, .addr_size = 8, .is_load = true,
-	    .is_store = true, .src = SRC_REG, .reg = GPR_RCX, .has_lock = true,
+	    .is_store = true, .src = SRC_REG, .reg = GPR_RCX,
 	    MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "bt dword [rdi],7", "0f ba 27 07",
 	  { .kind = INSN_BT, .size = 4, .dest_size = 4, .addr_size = 8, .is_load = true,
 	    .src = SRC_IMM, .imm = 0x7, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "lock bts [rdi],rax", "f0 48 0f ab 07",
 	  { .kind = INSN_BTS, .size = 8, .dest_size = 8, .addr_size = 8, .is_load = true,
-	    .is_store = true, .src = SRC_REG, .has_lock = true,
+	    .is_store = true, .src = SRC_REG,
 	    MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 	{ INSN_64, "btr word [rdi],3", "66 0f ba 37 03",
 	  { .kind = INSN_BTR, .size = 2, .dest_size = 2, .addr_size = 8, .is_load = true,
@@ -310,7 +310,7 @@ static const struct row rows[] = {
 	  { .kind = INSN_OTHER, .size = 8, .dest_size = 8, .addr_size = 8, NO_MEM(SEG_ES) } },
 	{ INSN_64, "lock cmpxchg16b [rdi]", "f0 48 0f c7 0f",
 	  { .kind = INSN_CMPXCHG_WIDE, .size = 16, .dest_size = 16, .addr_size = 8, .is_load = true,
-	    .is_store = true, .has_lock = true, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
+	    .is_store = true, MEM(SEG_DS, GPR_RDI, -1, 1, 0x0) } },
 };
 
 static size_t parse_hex(const char *hex, uint8_t *bytes)
@@ -325,7 +325,7 @@ static size_t parse_hex(const char *hex, uint8_t *bytes)
 
 /* X(field): everything but the length and the scale of an absent index. */
 #define FIELDS(X) X(kind) X(size) X(dest_size) X(addr_size) X(is_store) X(is_load) X(has_rep) X(is_repne) \
-	X(has_lock) X(src) X(reg) X(is_high) X(imm) X(has_mem) X(seg) X(base) X(index) X(is_rip_relative) \
+	X(src) X(reg) X(is_high) X(imm) X(has_mem) X(seg) X(base) X(index) X(is_rip_relative) \
 	X(disp) X(cr_dr) X(to_cr_dr)
 
 static unsigned compare(const struct row *row, const struct insn *got)

@@ -57,6 +57,7 @@ struct input {
 };
 
 #define AREA_SIZE	4096U
+#define LOCK		0xf0U	/* always the first prefix here */
 #define MXCSR_INIT	0x1f80U
 #define FCW_MASKS	0x7fU
 #define VECTOR_COMPONENTS (XCR0_SSE | XCR0_AVX | XCR0_AVX512)
@@ -195,7 +196,7 @@ static void encode(struct input *in)
 
 	in->len = 0;
 	if (form->may_lock && below(4) == 0 && form->reg != ANY_REG)
-		add_byte(in, 0xf0);
+		add_byte(in, LOCK);
 	if (form->may_repeat && below(4))
 		add_byte(in, below(2) ? 0xf3 : 0xf2);
 	if (form->vex) {
@@ -272,7 +273,7 @@ static void place_modrm(struct input *in, unsigned size)
 	bool is_bit_string = in->form->undefined == BIT_TESTED && in->insn.src == SRC_REG;
 
 	/* CMPXCHG16B wants its operand aligned; and the host does not like a lock across cache lines. */
-	if (in->insn.has_lock || in->insn.kind == INSN_XCHG || in->insn.kind == INSN_CMPXCHG_WIDE || in->form->is_aligned)
+	if (in->code[0] == LOCK || in->insn.kind == INSN_XCHG || in->insn.kind == INSN_CMPXCHG_WIDE || in->form->is_aligned)
 		at = DEV + at % PAGE_SIZE / size * size;
 	if (is_bit_string)
 		gpr[in->insn.reg] &= 0xff;

@@ -305,7 +305,6 @@ static void take_operands(struct insn *insn, const ZydisDecodedInstruction *deco
  */
 static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *decoded)
 {
-	insn->has_lock = (decoded->attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
 	if (!kind_is_string(insn->kind))
 		return;
 	for (size_t i = 0; i < decoded->raw.prefix_count; i++) {

@@ -59,7 +59,7 @@ struct insn {
 	bool     is_store;		/* memory is (also) written */
 	bool     is_load;		/* memory is (also) read */
 	bool     writes_operand;	/* it writes its ModRM operand, and no other memory */
-	bool     has_rep, is_repne, has_lock;
+	bool     has_rep, is_repne;
 	bool     is_plain_mov;		/* 64-bit MOV, operands in the vCPU: see exit/mmio.c */
 
 	enum insn_src src;		/* where a store's value comes from */

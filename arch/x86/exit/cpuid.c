@@ -42,8 +42,11 @@
 		  CPUID7_B_CLFLUSHOPT | CPUID7_B_CLWB | CPUID7_B_SHA | AVX512_B)
 #define FORCE7_B CPUID7_B_TSC_ADJUST
 #define ALLOW7_C (CPUID7_C_UMIP | CPUID7_C_GFNI | CPUID7_C_VAES | CPUID7_C_VPCLMULQDQ | CPUID7_C_RDPID | AVX512_C)
-#define ALLOWE1_C (CPUIDE1_C_LAHF | CPUIDE1_C_CR8 | CPUIDE1_C_ABM | CPUIDE1_C_SSE4A | CPUIDE1_C_MISALIGN |	\
-		   CPUIDE1_C_PREFETCHW)
+/*
+ * Not offered: AltMovCr8, LOCK MOV CR0 for CR8 (APM vol. 3, "MOV CRn"). The instruction decoder knows no MOV CR0 with
+ * LOCK, and decodes what a processor without decode assists leaves to us.
+ */
+#define ALLOWE1_C (CPUIDE1_C_LAHF | CPUIDE1_C_ABM | CPUIDE1_C_SSE4A | CPUIDE1_C_MISALIGN | CPUIDE1_C_PREFETCHW)
 /* The low half of AMD's EDX repeats leaf 1 (APM vol. 3, E.4.2), hence its bits again. */
 #define ALLOWE1_D (CPUIDE1_D_SYSCALL | CPUIDE1_D_NX | CPUIDE1_D_1G | CPUIDE1_D_RDTSCP | CPUIDE1_D_LM | BIT(22) |	\
 		   BIT(25) | (ALLOW1_D & ~CPUID1_D_SEP & ~BIT(19)))

@@ -132,7 +132,6 @@
 /* Leaf 8000_0001 */
 #define CPUIDE1_C_LAHF		BIT(0)
 #define CPUIDE1_C_SVM		BIT(2)
-#define CPUIDE1_C_CR8		BIT(4)
 #define CPUIDE1_C_ABM		BIT(5)
 #define CPUIDE1_C_SSE4A		BIT(6)
 #define CPUIDE1_C_MISALIGN	BIT(7)

@@ -103,14 +103,12 @@ bool svm_decode_cr_insn(uint64_t code, const struct insn *insn, struct cr_access
 {
 	bool is_write = is_cr_write(code);
 	uint8_t cr = cr_number(code);
-	/* AMD spells CR8 as "LOCK MOV CR0" where there is no REX (APM vol. 3, "MOV CRn"). */
-	bool is_same = insn->cr_dr == cr || (cr == 8 && insn->cr_dr == 0 && insn->has_lock);
 
 	*access = (struct cr_access){ .cr = cr, .gpr = insn->reg };
 	switch (insn->kind) {
 	case INSN_MOV_CR:
 		access->op = is_write ? CR_MOV_TO : CR_MOV_FROM;
-		return is_same && insn->to_cr_dr == is_write;
+		return insn->cr_dr == cr && insn->to_cr_dr == is_write;
 	case INSN_LMSW:
 		access->op = CR_LMSW;
 		return is_write && cr == 0;
