@@ -3,8 +3,8 @@
  * From \trapeze\trapeze.conf and \trapeze\vms\*.conf to the VM records of the handoff.
  *
  * vms_read looks at everything that is written down, including whether each file exists, before anything large is
- * loaded, so that one boot shows all mistakes. vms_load then loads; VMs that name the same file share it, unless
- * one of them writes to it, which is refused.
+ * loaded, so that one boot shows all mistakes. VMs that name the same file share it, unless one of them writes to it,
+ * which is refused. vms_load then loads what was found, once each.
  */
 #include "boot/vms.h"
 
@@ -15,6 +15,7 @@
 #define HOST_FILE	"trapeze.conf"
 #define VM_DIRECTORY	"vms"
 #define FILE_NAME_LEN	64	/* "vms/NAME.conf" */
+#define CONF_NAME	VM_DIRECTORY "/%s.conf"
 #define REASON		"configuration error"
 #define SECTOR		512U
 
@@ -129,7 +130,7 @@ static void read_vm(struct vms *vms, const char *name)
 	struct ini_text text;
 	enum file_status status;
 
-	format_buf(conf, sizeof(conf), "%s/%s.conf", VM_DIRECTORY, name);
+	format_buf(conf, sizeof(conf), CONF_NAME, name);
 	status = read_text(vms->volume, conf, &text);
 	if (status != FILE_OK) {
 		ini_error_at(&vms->report, conf, 1, "%s", file_status_text(status));
@@ -166,6 +167,52 @@ static void check_attach(struct vms *vms)
 			     attach, ini_nearest(value, names));
 }
 
+static uint32_t find_file(const struct vms *vms, const struct config_file *file)
+{
+	uint32_t at = 0;
+
+	while (at < vms->file_count && !config_same_path(vms->files[at].named->path, file->path))
+		at++;
+	return at;
+}
+
+/* Into the list of files to load. */
+static void use_file(struct vms *vms, const char *vm, const struct config_file *file, bool is_written)
+{
+	const uint32_t at = find_file(vms, file);
+	struct vms_file *use = &vms->files[at];
+	char conf[FILE_NAME_LEN];
+
+	if (!file->path[0])
+		return;
+	format_buf(conf, sizeof(conf), CONF_NAME, vm);
+	if (at == HANDOFF_FILES_MAX) {
+		ini_error_at(&vms->report, conf, file->line, "\"%s\" is one file too many: at most %u in all",
+			     file->path, HANDOFF_FILES_MAX);
+		return;
+	}
+	if (at == vms->file_count)
+		vms->files[vms->file_count++] = (struct vms_file){ .named = file, .vm = vm };
+	use->users++;
+	use->is_written |= is_written;
+	if (use->is_written && use->users > 1)
+		ini_error_at(&vms->report, conf, file->line,
+			     "\"%s\" is used twice and written to: give each VM a copy, or take mode=cow",
+			     file->path);
+}
+
+static void use_files(struct vms *vms, const struct config_vm *vm)
+{
+	const char *name = vm->record.name;
+
+	use_file(vms, name, &vm->kernel, false);
+	use_file(vms, name, &vm->initrd, false);
+	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
+		use_file(vms, name, &vm->disks[i].file, vm->disks[i].record.mode == DISK_WRITE);
+	for (unsigned i = 0; i < HANDOFF_MODULES_MAX; i++)
+		use_file(vms, name, &vm->modules[i], false);
+}
+
 void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 {
 	struct names names = { .vms = vms };
@@ -186,6 +233,9 @@ void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 	if (names.count && !vms->count && !vms->report.errors)
 		ini_error_at(&vms->report, VM_DIRECTORY, 1,
 			     "no VM starts: remove an \"autostart = no\"");
+	for (uint32_t i = 0; i < vms->count; i++)
+		use_files(vms, &vms->list[i]);
+	ini_report_end(&vms->report, VM_DIRECTORY);
 	check_attach(vms);
 	if (vms->report.errors)
 		firmware_fail(fw, REASON,
@@ -195,78 +245,44 @@ void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 
 /* ---- Loading ----------------------------------------------------------------------------------------- */
 
-struct loader {
-	const struct firmware *fw;
-	const struct volume *volume;
-	struct handoff *handoff;
-	const char *vm;				/* whose files these are, for messages */
-	uint32_t users[HANDOFF_FILES_MAX];
-	bool written[HANDOFF_FILES_MAX];
-};
-
-static uint32_t load_new(struct loader *loader, const char *path)
+static void load_file(const struct firmware *fw, const struct volume *volume, const struct vms_file *wanted,
+		      struct handoff_file *file)
 {
-	struct handoff *handoff = loader->handoff;
-	struct handoff_file *file = &handoff->files[handoff->file_count];
+	const char *path = wanted->named->path;
 	struct file_data loaded = { 0 };
-	enum file_status status;
+	const enum file_status status = file_read(volume, path, &loaded);
 
-	if (handoff->file_count == HANDOFF_FILES_MAX)
-		firmware_fail(loader->fw, REASON,
-			      "TZ-E035 vms/%s.conf: \"%s\" is file number %u: at most %u in all",
-			      loader->vm, path, HANDOFF_FILES_MAX + 1, HANDOFF_FILES_MAX);
-	status = file_read(loader->volume, path, &loaded);
 	if (status != FILE_OK)
-		firmware_fail(loader->fw, REASON, "TZ-E035 vms/%s.conf: \"%s\": %s", loader->vm,
-			      path, file_status_text(status));
+		firmware_fail(fw, REASON, "TZ-E035 vms/%s.conf: \"%s\": %s", wanted->vm, path,
+			      file_status_text(status));
 	text_copy(file->path, path, sizeof(file->path));
 	file->start = (uint64_t)loaded.data;
 	file->length = loaded.length;
-	return handoff->file_count++;
 }
 
-/* The index of a file, loaded now if it was not before. */
-static uint32_t load(struct loader *loader, const struct config_file *wanted, bool is_written)
+static uint32_t index_of(const struct vms *vms, const struct config_file *file)
 {
-	const struct handoff *handoff = loader->handoff;
-	uint32_t at = 0;
-
-	if (!wanted->line)
-		return HANDOFF_NO_FILE;
-	while (at < handoff->file_count && !config_same_path(handoff->files[at].path, wanted->path))
-		at++;
-	if (at == handoff->file_count)
-		at = load_new(loader, wanted->path);
-	loader->users[at]++;
-	loader->written[at] |= is_written;
-	if (loader->written[at] && loader->users[at] > 1)
-		firmware_fail(loader->fw, REASON,
-			      "TZ-E035 vms/%s.conf:%u: \"%s\" is used twice and written to: give "
-			      "each VM a copy, or take mode=cow",
-			      loader->vm, wanted->line, wanted->path);
-	return at;
+	return file->line ? find_file(vms, file) : HANDOFF_NO_FILE;
 }
 
-static void load_vm(struct loader *loader, const struct config_vm *from, struct handoff_vm *to)
+static void fill_vm(const struct vms *vms, const struct config_vm *from, struct handoff_vm *to)
 {
-	loader->vm = from->record.name;
 	*to = from->record;
-	to->kernel = load(loader, &from->kernel, false);
-	to->initrd = load(loader, &from->initrd, false);
+	to->kernel = index_of(vms, &from->kernel);
+	to->initrd = index_of(vms, &from->initrd);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX && from->disks[i].file.line; i++) {
-		const struct config_disk *disk = &from->disks[i];
 		struct handoff_disk *record = &to->disks[to->disk_count++];
 
-		*record = disk->record;
-		record->file = load(loader, &disk->file, record->mode == DISK_WRITE);
+		*record = from->disks[i].record;
+		record->file = index_of(vms, &from->disks[i].file);
 	}
 	for (unsigned i = 0; i < HANDOFF_MODULES_MAX && from->modules[i].line; i++)
-		to->modules[to->module_count++] = load(loader, &from->modules[i], false);
+		to->modules[to->module_count++] = index_of(vms, &from->modules[i]);
+	to->overcommit = config_overcommits(&vms->host, from);
 }
 
 void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handoff)
 {
-	struct loader loader = { .fw = fw, .volume = vms->volume, .handoff = handoff };
 	uint64_t bytes = 0;
 
 	handoff->log_level = vms->host.log_level;
@@ -274,11 +290,11 @@ void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handof
 	text_copy(handoff->run_id, vms->host.run_id, sizeof(handoff->run_id));
 	text_copy(handoff->attach, vms->host.attach.name, sizeof(handoff->attach));
 	for (uint32_t i = 0; i < vms->count; i++)
-		load_vm(&loader, &vms->list[i], &handoff->vms[handoff->vm_count++]);
-	for (uint32_t i = 0; i < vms->count; i++)
-		handoff->vms[i].overcommit = config_overcommits(&vms->host, &vms->list[i]);
-	for (uint32_t i = 0; i < handoff->file_count; i++)
+		fill_vm(vms, &vms->list[i], &handoff->vms[handoff->vm_count++]);
+	for (uint32_t i = 0; i < vms->file_count; i++) {
+		load_file(fw, vms->volume, &vms->files[i], &handoff->files[handoff->file_count++]);
 		bytes += handoff->files[i].length;
+	}
 	print("boot: %u VM(s), %u file(s), %llu KiB\n", handoff->vm_count, handoff->file_count,
 	      (unsigned long long)bytes >> 10);
 }

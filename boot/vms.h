@@ -5,12 +5,22 @@
 #include "boot/file.h"
 #include "boot/handoff.h"
 
+/* A file that some VM names: loaded once, whoever else names it. */
+struct vms_file {
+	const struct config_file *named;	/* by the first one */
+	const char *vm;
+	uint32_t users;
+	bool is_written;
+};
+
 struct vms {
 	const struct volume *volume;
 	struct ini_report report;
 	struct config_host host;
 	struct config_vm *list;		/* in the order they start, without those with autostart = no */
 	uint32_t count;
+	struct vms_file files[HANDOFF_FILES_MAX];	/* of the VMs in the list; the index is the handoff's */
+	uint32_t file_count;
 };
 
 /* trapeze.conf and vms/NAME.conf. Does not return when anything is wrong: every fault has been shown then. */

@@ -134,6 +134,16 @@ def test_kernels_of_a_configuration(tmp_path):
     assert len(lines) == 1 and f'{tmp_path}/conf/vms/b.conf:2: kernel "text" is neither' in lines[0]
 
 
+def test_shared_disks_of_a_configuration(tmp_path):
+    conf = "kernel = tiny/hello.bin\ndisk0 = disk,mode=rw\n"
+    machine.write_conf(tmp_path / "conf", {"a": conf, "b": conf, "c": conf + "initrd = no/such/file\n"})
+    (tmp_path / "conf/disk").write_bytes(bytes(512))
+    lines = refused_at_once("--conf", tmp_path / "conf")
+    for says in ('vms/c.conf:3: initrd = "no/such/file"', 'vms/b.conf:2: "disk" is used twice', 'vms/c.conf:2: "disk" is used twice'):
+        assert any(f"{tmp_path}/conf/{says}" in line for line in lines), says
+    assert len(lines) == 3
+
+
 # ---- Machines that refuse what scripts/run did not look at ---------------------------------------------------------------------------------
 
 def boot(vms, files=(), **keywords):
