@@ -63,6 +63,7 @@ static int64_t hc_print(struct vcpu *vcpu)
 	if (len > HC_PRINT_MAX)
 		return HC_BAD_LENGTH;
 	len = min_u64(len, HC_PRINT_BYTES);
+	len = min_u64(len, PAGE_SIZE - addr.raw % PAGE_SIZE);	/* memory that nobody has touched is zeroed, 2 MiB a page */
 	for (uint64_t done = 0; done < len;) {
 		size_t part = (size_t)min_u64(sizeof(text), len - done);
 
