@@ -32,7 +32,7 @@ bool acpi_rsdp_is_valid(uint64_t address, acpi_mapped *is_mapped)
 	       is_mapped(address, rsdp.length) && sums_to_zero(at, rsdp.length);
 }
 
-/* The table at an address, if it is whole and (signature given) the one asked for. */
+/* The table at an address, if it is whole and has the signature asked for. */
 static const void *table_at(uint64_t address, const char *signature, acpi_mapped *is_mapped,
 			    struct acpi_header *header)
 {

@@ -34,11 +34,11 @@ bool firmware_secure_boot(const struct firmware *fw);
 /* Wait up to `seconds` for a key (for ever when UINT32_MAX): true and the key, or false. */
 bool firmware_wait_key(const struct firmware *fw, uint32_t seconds, EFI_INPUT_KEY *key);
 
-/*
- * The end of a boot that cannot go on: says why in one line with a code, then the line test drivers look for, lets
- * the user read and switches the machine off. With when_done = halt it waits for a key first.
- */
 /* The line that scripts/run looks for; hv/end.c says the same once the firmware is gone. */
 void firmware_say_end(const struct firmware *fw, const char *reason);
+/*
+ * The end of a boot that cannot go on: says why in one line with a code, then firmware_say_end's line, lets the user
+ * read and switches the machine off. With when_done = halt it waits for a key first.
+ */
 __attribute__((noreturn, format(printf, 3, 4)))
 void firmware_fail(const struct firmware *fw, const char *reason, const char *fmt, ...);

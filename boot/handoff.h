@@ -10,7 +10,7 @@
  * State at the jump: long mode, CPL 0, interrupts off, the firmware's identity map plus the hypervisor's
  * image at its link address, a stack of at least 16 KiB, boot services gone, runtime services in physical mode.
  *
- * Both sides check magic, version and size; neither trusts a count beyond the arrays here.
+ * boot/ fills in magic, version and size; the hypervisor checks them first, and trusts no count beyond the arrays here.
  */
 #include <stdint.h>
 

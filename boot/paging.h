@@ -18,7 +18,7 @@ struct paging_pool {
 
 /* Root of new tables, NULL when the pool is empty. */
 uint64_t *paging_root(struct paging_pool *pool);
-/* 2 MiB pages over start .. start + length at their own address. What is mapped already stays. */
+/* 2 MiB pages over start .. start + length at their own address. Stretches may share a page. */
 bool paging_identity(struct paging_pool *pool, uint64_t *root, uint64_t start, uint64_t length);
 /* 4 KiB pages: virt .. virt + length show phys. */
 bool paging_map(struct paging_pool *pool, uint64_t *root, uint64_t virt, uint64_t phys,

@@ -4,8 +4,8 @@
  *
  * An access belongs to the range that holds its first byte, as a chip decodes the address lines. Bytes
  * beyond the end of that range are offered to the neighbours. An access that begins where no range is has
- * no device as a whole: a dword for PCI's port 0xcf8 must not reset the machine through 0xcf9. Whatever a
- * guest accesses here, the worst that happens is that the access is counted.
+ * no device as a whole: a dword for PCI's port 0xcf8 must not reset the machine through 0xcf9. It is
+ * counted, and nothing else happens.
  */
 #include "hv/bus.h"
 

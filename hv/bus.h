@@ -4,8 +4,8 @@
  * A bus: address ranges and the devices behind them. Each VM has two, ports and memory, same code.
  *
  * Ranges are added while the VM is built and never after it starts, so look-ups take no lock.
- * An access that no range claims reads all ones and loses its write (PC convention); it is counted and
- * traced once per address. An access of a size that a device does not list is split into the largest listed
+ * An access that no range claims reads all ones and loses its write (PC convention); it is counted,
+ * and traced unless the one before it had the same address. An access of a size that a device does not list is split into the largest listed
  * size that divides it, or, when there is none, treated as unclaimed: a device sees only sizes that it lists.
  */
 #include <stdbool.h>
@@ -23,7 +23,7 @@ typedef uint64_t bus_read_fn(void *dev, uint64_t offset, unsigned size);
 typedef void bus_write_fn(void *dev, uint64_t offset, unsigned size, uint64_t value);
 
 struct bus_range {
-	const char   *name;	/* shown in traces and `ranges` */
+	const char   *name;	/* shown in log lines */
 	uint64_t      start, length;
 	unsigned      sizes;	/* OR of BUS_SIZE_*: what the device accepts */
 	bus_read_fn  *read;	/* NULL: reads all ones */

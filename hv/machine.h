@@ -2,7 +2,8 @@
 #pragma once
 /*
  * The small PC every VM gets: which devices, at which addresses, on which wires. This is the list that
- * guest/machine.md and the ACPI tables repeat; change it here and there together (a unit test compares).
+ * guest/machine.md and the ACPI tables repeat: change it here and there together. A unit test compares guest/machine.md
+ * with a machine that was built.
  *
  *   ports  0020 00a0 04d0  8259 pair          memory  fec00000  I/O APIC, 24 pins
  *          0040-0043 0061  8254, speaker gate          fee00000  local APIC

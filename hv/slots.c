@@ -116,7 +116,7 @@ static void start_again(struct slot *slot)
 	slot_wait(slot);
 }
 
-/* Arm a timer whose time is charged to the VM of this slot. */
+/* Prepare a timer whose time is charged to the VM of this slot. */
 static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void *))
 {
 	timer_init(timer, fire, slot);

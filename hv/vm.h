@@ -2,7 +2,8 @@
 #pragma once
 /*
  * A virtual machine: memory, machine (buses, controllers, devices), processors, and how it ends.
- * Created from one struct handoff_vm; everything below is owned by it and freed by vm_dismantle.
+ * Created from one struct handoff_vm. vm_dismantle frees all that it points to, but for that configuration, which is
+ * the handoff's, and its account, which outlives it.
  */
 #include <stdarg.h>
 #include <stdbool.h>

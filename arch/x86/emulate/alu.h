@@ -14,7 +14,7 @@
 
 /*
  * The new value of `dest` (its old one for CMP, TEST and BT) of 1, 2, 4 or 8 bytes, for the kinds
- * INSN_ADD to INSN_BTC and INSN_ROL to INSN_BSR. One-operand forms ignore src. For shifts and
+ * INSN_ADD to INSN_NEG, XADD, BT to BTC, ROL to SAR, IMUL, BSF and BSR. One-operand forms ignore src. For shifts and
  * rotates src is the count as written, for BT a bit number below the size, for BSF and BSR the value that
  * is searched: when it is 0, dest stays.
  *

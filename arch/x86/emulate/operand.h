@@ -6,8 +6,8 @@
  * RAM or on the device bus.
  *
  * Map every operand of an instruction before touching one: a fault must leave no side effect.
- * Nothing is injected here; the caller decides (a fault after the first REP step is left to the
- * processor).
+ * Mapping injects nothing: the caller decides whether the fault goes to operand_inject (a fault after the first REP
+ * step is left to the processor).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,7 +29,9 @@ struct operand {
 
 /*
  * Not a fault: the operand lies in RAM that nobody had touched. Its memory is there now, and the guest executes the
- * instruction again. So an exit zeroes 2 MiB at most, however many pages an instruction touches.
+ * instruction again. So mapping zeroes 2 MiB at most in an exit, however many pages an instruction touches. Only a
+ * task switch cannot be executed again once its new task has begun: what it needs then is made at once, each of its
+ * descriptors, both TSSs and the place of an error code (exit/task_switch.c).
  */
 #define OPERAND_AGAIN	0xffU
 

@@ -70,7 +70,7 @@ enum exit_result exit_wbinvd(struct vcpu *vcpu)
 	return EXIT_SKIP;
 }
 
-/* INVD would throw away other VMs' and our own dirty lines: write back instead, which a guest cannot tell. */
+/* INVD would throw away other VMs' and our own dirty lines. A guest gets WBINVD's answer, which it cannot tell apart. */
 enum exit_result exit_invd(struct vcpu *vcpu)
 {
 	return exit_wbinvd(vcpu);

@@ -73,7 +73,7 @@ static inline bool cpu_is_boot(void)
 #define HOST_DS	0x10
 #define HOST_TR	0x18
 
-/* Host features we look up more than once, from CPUID, filled by cpu_init. */
+/* Host features we look up more than once, from CPUID; cpu_init_boot fills it in. */
 struct cpu_features {
 	char     vendor[13], brand[49];
 	char     hypervisor[13];	/* whose guest we are, as it calls itself; "" when we are nobody's */

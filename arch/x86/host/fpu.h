@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Extended state (x87, SSE, AVX, AVX-512, PKRU...). The hypervisor is compiled without it, so a guest's
+ * Extended state (x87, SSE, AVX, AVX-512). The hypervisor is compiled without it, so a guest's
  * registers may stay in the processor across exits; they are switched only when another vCPU runs here.
  * Then the whole state of the old vCPU is stored and the whole state of the new one loaded, used or not, so
  * that nothing of one guest is left for another. XCR0 and XSS are part of that state.

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Our own page tables: the image at its link address with W^X per section, all RAM and the low 4 GiB in the
- * direct map (never executable, and no second way to write to our code and constants), null unmapped. Built once;
- * the firmware's tables are gone afterwards.
+ * direct map (never executable, and no second way to write to our code and constants), null unmapped. paging_init
+ * builds them, and the firmware's are gone afterwards; device windows and other processors' memory are added later.
  */
 #include <stdbool.h>
 #include <stdint.h>

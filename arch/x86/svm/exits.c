@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exit table and its adapters, and what exit/dispatch.c asks of AMD-V: read the exit, step over an
- * instruction. A row's handler is neutral where it can be; one that needs decoded facts has an adapter
+ * The exit table and its adapters, and the two parts that every exit has on AMD-V: svm_enter has it read,
+ * exit/dispatch.c has its instruction stepped over. A row's handler is neutral where it can be; one that needs decoded facts has an adapter
  * here.
  *
  * The processor has written the exit into the VMCB: EXITCODE says why, EXITINFO1 and EXITINFO2 mean what

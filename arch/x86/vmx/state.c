@@ -148,8 +148,8 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 
 /*
  * The processor tags translations with the VPID of the vCPU that made them, and uses those with the current
- * VPID only (SDM vol. 3, 29.4 "Caching Translation Information"). VPID 0 is the host's. A VPID is given to
- * one vCPU and never again, so that a new guest cannot meet translations of one that is gone.
+ * VPID only (SDM vol. 3, 29.4 "Caching Translation Information"). VPID 0 is the host's. A new vCPU gets a VPID that
+ * nobody had since all translations were forgotten, so that it cannot meet those of a guest that is gone.
  */
 static uint16_t next_vpid(void)
 {
