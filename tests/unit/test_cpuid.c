@@ -63,7 +63,8 @@ static const struct row {
 	/* No DTES64, MONITOR, VMX, SMX, EST, TM2, xTPR, PDCM, DCA, OSXSAVE from the host; x2APIC, deadline, hypervisor always. */
 	{ generous, 1, 0, { 0xffffffff, 0x0000ffff, 0xf7fa3203, 0x078bfbff } },
 	{ generous, 2, 0, { ~0U, ~0U, ~0U, ~0U } },
-	{ generous, 4, 3, { 0x000003ff, ~0U, ~0U, ~0U } },
+	/* Core numbers for three vCPUs: 0 to 3, here and in leaf 0BH. */
+	{ generous, 4, 3, { 0x0c0003ff, ~0U, ~0U, ~0U } },
 	{ generous, 5, 0, { 0 } },
 	{ generous, 6, 0, { 0 } },
 	/* Without AVX-512, whose state is not in XCR0 here; TSC_ADJUST always. */
@@ -89,8 +90,8 @@ static const struct row {
 	{ generous, 0x40000010, 0, { 2500000, 1000000, 0, 0 } },
 	{ telling, 0, 0, { 0x16, 0x756e6547, 0x6c65746e, 0x49656e69 } },
 	{ telling, 2, 0, { 0x0200001a, 0x0200002b, 0x0200003c, 0x0200004d } },
-	{ telling, 4, 0, { 0x0000001a, 0x0400002b, 0x0400003c, 0x0400004d } },
-	{ telling, 4, 1, { 0x0000001a, 0x0401002b, 0x0401003c, 0x0401004d } },
+	{ telling, 4, 0, { 0x0c00001a, 0x0400002b, 0x0400003c, 0x0400004d } },
+	{ telling, 4, 1, { 0x0c00001a, 0x0401002b, 0x0401003c, 0x0401004d } },
 	{ telling, 4, 2, { 0 } },
 	{ telling, 4, 3, { 0 } },
 	{ telling, 0x80000002, 0, { 0x0280001a, 0x0280002b, 0x0280003c, 0x0280004d } },

@@ -2,7 +2,8 @@
 /*
  * CPUID (contract in cpuid.h). A guest sees: its host's vendor, family and brand; features from the allow
  * list that the host has and we virtualize; one package of vcpu_count cores with one thread each; our signature at
- * 0x4000_0000, and KVM's clock at 0x4000_0100 (pvclock.h). Everything else reads zero.
+ * 0x4000_0000, and KVM's clock at 0x4000_0100 (pvclock.h). Everything else reads zero, but that on
+ * Intel's processors a leaf above the last basic one reads as that one.
  *
  * Why an allow list: a feature that we do not know may have state that we do not switch between guests.
  * Hidden on purpose: VMX and SVM (no nesting), MONITOR (MWAIT exits and is #UD), PMU, thermal, RTM, MPX,
@@ -140,15 +141,31 @@ static void hide_unsupported(struct cpuid_table *table, const struct cpuid_facts
 	}
 }
 
-/* Deterministic cache parameters, with the sharing counts of one-thread packages. */
-static void add_caches(struct cpuid_table *table, cpuid_host_fn *host)
+/* Bits of an APIC ID that number the cores of the one package. */
+static uint32_t core_bits(const struct cpuid_facts *facts)
 {
-	enum { SUBLEAVES_MAX = 8 };
+	uint32_t bits = 0;
+
+	while ((1U << bits) < facts->vcpu_count)
+		bits++;
+	return bits;
+}
+
+/*
+ * Deterministic cache parameters. No core shares a cache with another (EAX[25:14] is 0); EAX[31:26] says how many core
+ * numbers the package has, less one, as the topology leaf does (SDM vol. 2, CPUID, leaf 04H).
+ */
+static void add_caches(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)
+{
+	enum { SUBLEAVES_MAX = 8, CORES_SHIFT = 26 };
+	const uint32_t own = 0x000003ffU;	/* type, level, flags */
 
 	for (uint32_t sub = 0; table->max_basic >= CPUID_CACHE_PARAMS && sub < SUBLEAVES_MAX; sub++) {
 		struct cpuid_regs regs = host(CPUID_CACHE_PARAMS, sub);
 
-		regs.eax &= 0x000003ffU;	/* type, level, flags; sharing and core counts zero = 1 */
+		regs.eax &= own;
+		if (regs.eax)
+			regs.eax |= ((1U << core_bits(facts)) - 1) << CORES_SHIFT;
 		add(table, CPUID_CACHE_PARAMS, sub, true, regs);
 		if (!regs.eax)
 			break;
@@ -186,12 +203,10 @@ static void add_xsave(struct cpuid_table *table, const struct cpuid_facts *facts
 static void add_topology(struct cpuid_table *table, const struct cpuid_facts *facts, uint32_t leaf)
 {
 	enum { LEVEL_SMT = 1, LEVEL_CORE = 2, LEVEL_SHIFT = 8 };
-	uint32_t bits = 0;
+	uint32_t bits = core_bits(facts);
 
 	if (leaf > table->max_basic)
 		return;
-	while ((1U << bits) < facts->vcpu_count)
-		bits++;
 	add(table, leaf, 0, true, (struct cpuid_regs){ 0, 1, LEVEL_SMT << LEVEL_SHIFT, 0 });
 	add(table, leaf, 1, true, (struct cpuid_regs){ bits, facts->vcpu_count, 1 | LEVEL_CORE << LEVEL_SHIFT, 0 });
 }
@@ -235,7 +250,7 @@ void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpu
 	add_rules(table, host);
 	hide_unsupported(table, facts);
 	if (is_intel)
-		add_caches(table, host);
+		add_caches(table, facts, host);
 	if (basic.eax >= CPUID_XSAVE)
 		add_xsave(table, facts, host);
 	add_topology(table, facts, CPUID_TOPOLOGY);
