@@ -145,6 +145,25 @@ static void test_windows(void **unused)
 	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172 | BIT(22));
 }
 
+/* 27.3.1.5: some processors refuse an NMI in the shadow of STI. The interrupt window opens behind it. */
+static void test_nmi_behind_sti(void **unused)
+{
+	struct vmx_vcpu *vmx = fake.vcpu.arch;
+
+	(void)unused;
+	vmx->proc_controls = 0x84006172;
+	fake.vcpu.nmi_pending = true;
+	vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_IF);
+	vmcs_fake_set(VMCS_GUEST_INTERRUPTIBILITY, BLOCK_STI);
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INTR_INFO) & INTR_VALID, 0);
+	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172 | BIT(2));
+	vmcs_fake_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INTR_INFO), 0x80000202);
+	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172);
+}
+
 /* A guest that clears CR4.MCE reads it clear; a machine check reaches us all the same. */
 static void test_mce(void **unused)
 {
@@ -185,7 +204,7 @@ static void test_pdptes(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_int1), TEST(test_pending_debug), TEST(test_windows), TEST(test_mce), TEST(test_pdptes),
+		TEST(test_rf), TEST(test_int1), TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
 	};
 
 	return cmocka_run_group_tests_name("vmx_inject", tests, NULL, NULL);

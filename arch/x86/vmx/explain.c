@@ -419,7 +419,7 @@ static bool bad_sti(const struct check *c)
 	return (rd(c, VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_STI) && !(rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 }
 
-/* MOV SS holds both back, STI interrupts, an NMI handler NMIs (with virtual NMIs, as ours are). */
+/* MOV SS holds both back, STI interrupts and on some processors NMIs, an NMI handler NMIs (virtual ones, as ours are). */
 static bool bad_blocked_event(const struct check *c)
 {
 	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), type = field_get(info, INTR_TYPE);
@@ -428,7 +428,7 @@ static bool bad_blocked_event(const struct check *c)
 	if (!(info & INTR_VALID))
 		return false;
 	return (type == VEVENT_IRQ && (block & (BLOCK_STI | BLOCK_MOV_SS))) ||
-	       (type == VEVENT_NMI && (block & (BLOCK_MOV_SS | BLOCK_NMI)));
+	       (type == VEVENT_NMI && (block & (BLOCK_STI | BLOCK_MOV_SS | BLOCK_NMI)));
 }
 
 /* In a shadow, or halted, a single step is pending exactly when TF is set and BTF is not. */

@@ -110,6 +110,9 @@ static void inject_pending(struct vcpu *vcpu)
  * cannot take now (RFLAGS.IF is 0, a shadow, an NMI handler runs, another event goes first) has its window
  * opened: the exit at the window sets irq_check again. Without a window the guest would get the event at
  * its next exit, which may be never.
+ *
+ * A processor may refuse an NMI in the shadow of STI (SDM vol. 3, 27.3.1.5), and its NMI window may open in there. STI
+ * needs IF, so the interrupt window opens right behind that shadow: it stands in.
  */
 void vmx_deliver(struct vcpu *vcpu)
 {
@@ -118,13 +121,15 @@ void vmx_deliver(struct vcpu *vcpu)
 	struct inject_facts facts;
 	struct inject_plan plan;
 	uint64_t blocking;
+	bool in_sti, want_nmi;
 
 	vmx = vmx_use(vcpu);
 	blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+	in_sti = blocking & BLOCK_STI;
 	facts = (struct inject_facts){
 		.has_pending = vcpu->pending.is_valid,
 		.nmi_pending = vcpu->nmi_pending,
-		.nmi_blocked = blocking & (BLOCK_NMI | BLOCK_MOV_SS),
+		.nmi_blocked = blocking & (BLOCK_NMI | BLOCK_MOV_SS | BLOCK_STI),
 		.irq_pending = vcpu_has_irq(vcpu),
 		.if_set = vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF,
 		.in_shadow = blocking & (BLOCK_STI | BLOCK_MOV_SS),
@@ -139,7 +144,8 @@ void vmx_deliver(struct vcpu *vcpu)
 		inject_irq(vcpu);
 		plan.want_irq_window = vcpu_has_irq(vcpu);
 	}
-	want_windows(vmx, plan.want_irq_window, plan.want_nmi_window || vcpu->nmi_pending);
+	want_nmi = plan.want_nmi_window || vcpu->nmi_pending;
+	want_windows(vmx, plan.want_irq_window || (want_nmi && in_sti), want_nmi && !in_sti);
 	vcpu->irq_check = false;
 }
 
