@@ -25,6 +25,8 @@
 #define LINE_EXTRA	(COLUMNS + 8U)	/* what a line may bring along besides its text */
 #define ROOM_AGAIN	2048U		/* call writers back when this much is free: not for every byte */
 #define LOG_RESERVE	(serial_size() / 4)
+#define UTF8_LATIN1	0xc2U		/* begins the UTF-8 of 80h to BFh; nothing below it begins a sequence */
+#define UTF8_LEAD_MAX	0xf4U
 #define COLUMNS		80U		/* of a terminal that does not say */
 #define SHARE		4096U		/* bytes of a VM before the next one's turn, while several wait */
 
@@ -159,6 +161,7 @@ void console_port_add(struct console_port *port)
 	port->has_spoken = port->was_full = false;
 	port->share = SHARE;
 	port->line_len = 0;
+	port->utf8_left = 0;
 	console_streams.ports[console_streams.count++] = port;
 	console_input_tell_window(port);
 }
@@ -171,6 +174,7 @@ static void end_line(struct console_port *port)
 
 	write_line(FB_OTHERS, text, min_size(len, sizeof(text) - 1));
 	port->line_len = 0;
+	port->utf8_left = 0;
 }
 
 void console_port_remove(struct console_port *port)
@@ -202,6 +206,27 @@ static size_t guest_room(void)
 	return room > LOG_RESERVE ? room - LOG_RESERVE : 0;
 }
 
+/*
+ * A byte of another VM's line as the terminal may have it. Control characters are also 80h to 9Fh, alone or as UTF-8
+ * (C2h 80h to C2h 9Fh), and FFh, which begins a command of Telnet: they are shown as '.', other UTF-8 as it is.
+ */
+static char tame(struct console_port *port, uint8_t byte)
+{
+	uint8_t last = port->utf8_lead;
+
+	if (port->utf8_left > 0 && byte >= 0x80 && byte < 0xc0) {
+		port->utf8_left--;
+		port->utf8_lead = 0;
+		return last == UTF8_LATIN1 && byte < 0xa0 ? '.' : (char)byte;
+	}
+	port->utf8_left = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
+	port->utf8_lead = byte;
+	if (byte >= UTF8_LATIN1 && byte <= UTF8_LEAD_MAX)
+		return (char)byte;
+	port->utf8_left = 0;
+	return byte >= ' ' && byte < 0x7f ? (char)byte : '.';
+}
+
 /* A VM that is not attached: collect, print whole lines. */
 static size_t write_lines(struct console_port *port, const uint8_t *data, size_t len)
 {
@@ -211,7 +236,7 @@ static size_t write_lines(struct console_port *port, const uint8_t *data, size_t
 		if (data[i] == '\n' || port->line_len == sizeof(port->line))
 			end_line(port);
 		if (data[i] != '\n' && data[i] != '\r')
-			port->line[port->line_len++] = data[i] >= ' ' && data[i] != 0x7f ? (char)data[i] : '.';
+			port->line[port->line_len++] = tame(port, data[i]);
 	}
 	return i;
 }

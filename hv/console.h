@@ -29,6 +29,7 @@ struct console_port {
 	bool              was_full;	/* refused bytes, and is to be called back */
 	size_t            share;	/* bytes it may still write before it is another VM's turn */
 	size_t            line_len;
+	uint8_t           utf8_lead, utf8_left;	/* of that line: the byte that began a sequence, until it goes on; how many follow */
 	char              line[160];
 };
 void console_port_add(struct console_port *port);

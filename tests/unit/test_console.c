@@ -231,6 +231,17 @@ static void test_other_lines(void **state)
 	check_wire("$ \r[db] x\r\n");
 }
 
+/* CSI and OSC as one byte and as UTF-8, Telnet's IAC: none gets through; letters do, also when a write cuts them. */
+static void test_other_lines_are_tame(void **state)
+{
+	(void)state;
+	say(&ports[2], "\x9b" "2J \xc2\x9b" "2J \xc2\x9d \xff\xf9 \x85 \xc2\xc2\x80\n");
+	check_wire("[db] .2J \xc2." "2J \xc2. .. . \xc2\xc2.\r\n");
+	say(&ports[2], "\xc3");
+	say(&ports[2], "\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc2\xa0\n");
+	check_wire("[db] \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc2\xa0\r\n");
+}
+
 static void test_long_line_is_cut(void **state)
 {
 	char text[161 + 1], expect[512];
@@ -564,7 +575,8 @@ static void test_last_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_log_lines), TEST(test_attached), TEST(test_covering), TEST(test_other_lines), TEST(test_long_line_is_cut),
+		TEST(test_log_lines), TEST(test_attached), TEST(test_covering), TEST(test_other_lines), TEST(test_other_lines_are_tame),
+		TEST(test_long_line_is_cut),
 		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window),
