@@ -8,7 +8,8 @@
 #include "hv/vm.h"
 #include "hv/vm_state.h"
 
-#define EXITS_MAX	64U	/* between two of them */
+#define EXITS_MAX	64U	/* between two of them, */
+#define DENSE		8U	/* fewer at first, and one more after so many: a guest that ends soon has its share */
 
 static uint32_t dice(struct restore_test *test)
 {
@@ -34,6 +35,13 @@ uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end)
 	return vcpu->vm->restore_test.left ? 0 : end;
 }
 
+static void say_done(const struct vm *vm)
+{
+	const struct restore_test *test = &vm->restore_test;
+
+	vm_log(vm, "test_restore: saved, wiped and restored %u times, %lu bytes each", test->done, test->room);
+}
+
 void restore_test_step(struct vm *vm)
 {
 	struct restore_test *test = &vm->restore_test;
@@ -42,7 +50,7 @@ void restore_test_step(struct vm *vm)
 
 	if (!test->left || !vm_is_alive(vm) || test->wait-- || !prepare(vm))
 		return;
-	test->wait = dice(test) % EXITS_MAX;
+	test->wait = dice(test) % (uint32_t)min_u64(1 + test->done / DENSE, EXITS_MAX);
 	vm_stop_clock(vm);
 	len = vm_save(vm, test->buffer, (size_t)test->room);
 	vm_wipe(vm);
@@ -51,13 +59,15 @@ void restore_test_step(struct vm *vm)
 	vm_run_clock(vm);
 	test->done++;
 	if (!--test->left)
-		vm_log(vm, "test_restore: saved, wiped and restored %u times, %lu bytes each", test->done, test->room);
+		say_done(vm);
 }
 
 void restore_test_end(struct vm *vm)
 {
 	struct restore_test *test = &vm->restore_test;
 
+	if (test->done && test->left)
+		say_done(vm);
 	if (test->buffer)
 		page_free_contiguous(test->buffer, (size_t)(align_up(test->room, PAGE_SIZE) / PAGE_SIZE));
 	test->buffer = NULL;
