@@ -49,7 +49,8 @@ static int set_up(void **unused)
 	for (size_t i = 0; i < countof(skylake); i++)
 		set_msr(skylake[i].msr, skylake[i].val);
 	set_msr(MSR_IA32_FEATURE_CONTROL, LOCKED | OUTSIDE);
-	cpu_features = (struct cpu_features){ .has_vmx = true, .is_intel = true, .has_rdtscp = true, .has_invpcid = true };
+	cpu_features = (struct cpu_features){ .has_vmx = true, .is_intel = true, .has_rdtscp = true, .has_invpcid = true,
+					     .phys_bits = 46 };
 	page_fake_limit = UINT64_MAX;
 	log_fake_init();
 	return 0;
@@ -139,6 +140,7 @@ static void test_caps(void **unused)
 	assert_int_equal(caps.misc, 0x7004c1e7);
 	assert_int_equal(caps.cr0_fixed0, 0x80000021);
 	assert_int_equal(caps.cr4_fixed1, 0x003767ff);
+	assert_int_equal(caps.phys_bits, 46);
 	set_msr(0x480, 0x005a040080000004);	/* bit 31 is always 0 by the manual, and no part of the revision */
 	vmx_caps_read(&caps);
 	assert_int_equal(caps.revision, 4);

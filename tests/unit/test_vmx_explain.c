@@ -10,7 +10,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/vmx.h"
@@ -24,6 +23,8 @@
 #define DATA		0xc093U
 #define BUSY_TSS	0x8bU
 #define UNUSABLE	0x10000U
+#define DPL3		0x60U
+#define CONFORMING	0x4U
 #define EVENT(type, vector) (INTR_VALID | (uint64_t)(type) << 8 | (vector))
 
 /* A Skylake's, as far as the checks look. */
@@ -34,6 +35,7 @@ static const struct vmx_caps caps = {
 	.misc = 0x600401e0ULL,
 	.cr0_fixed0 = 0x80000021ULL, .cr0_fixed1 = 0xffffffffULL,
 	.cr4_fixed0 = 0x2000ULL, .cr4_fixed1 = 0x3767ffULL,
+	.phys_bits = 40,
 };
 
 struct setting { uint32_t field; uint64_t val; };
@@ -74,7 +76,6 @@ struct state {
 };
 
 static struct state state;
-struct cpu_features cpu_features = { .phys_bits = 40 };
 
 static uint64_t read_field(void *ctx, uint32_t field)
 {
@@ -103,6 +104,7 @@ struct breakage {
 };
 
 #define NOTHING { VMCS_GUEST_SYSENTER_CS, 0 }
+#define RESTRICTED { VMCS_PROC_CONTROLS2, 0x10106aU }	/* no unrestricted guest */
 
 static const struct breakage breakages[] = {
 	{ NOTHING, { VMCS_PIN_CONTROLS, 0x13f }, VMCS_PIN_CONTROLS, "IA32_VMX_PINBASED_CTLS" },
@@ -142,6 +144,8 @@ static const struct breakage breakages[] = {
 	{ { VMCS_ENTRY_CONTROLS, 0xd1ff }, { VMCS_GUEST_CR0, 0x80000030U }, VMCS_GUEST_CR0, "PG needs PE" },
 	{ NOTHING, { VMCS_GUEST_CR4, 0x20 }, VMCS_GUEST_CR4, "CR4_FIXED" },
 	{ NOTHING, { VMCS_GUEST_CR4, 0x2000 }, VMCS_ENTRY_CONTROLS, "CR4.PAE" },
+	{ NOTHING, { VMCS_EPT_POINTER, BIT(40) | 0x1301eU }, VMCS_EPT_POINTER, "reserved" },
+	{ NOTHING, { VMCS_GUEST_CR3, BIT(40) }, VMCS_GUEST_CR3, "physical-address width" },
 	{ NOTHING, { VMCS_GUEST_CR3, 1ULL << 60 }, VMCS_GUEST_CR3, "physical-address width" },
 	{ NOTHING, { VMCS_GUEST_IA32_EFER, 0x100 }, VMCS_GUEST_IA32_EFER, "LMA must equal" },
 	{ NOTHING, { VMCS_GUEST_IA32_EFER, 0x1500 }, VMCS_GUEST_IA32_EFER, "LMA must equal" },
@@ -152,12 +156,25 @@ static const struct breakage breakages[] = {
 	{ NOTHING, { VMCS_GUEST_CS_RIGHTS, CODE64 & ~SEG_P }, VMCS_GUEST_CS_RIGHTS, "present code segment" },
 	{ NOTHING, { VMCS_GUEST_CS_RIGHTS, CODE64 | SEG_DB }, VMCS_GUEST_CS_RIGHTS, "L and D/B" },
 	{ NOTHING, { VMCS_GUEST_SS_RIGHTS, CODE64 & ~SEG_L }, VMCS_GUEST_SS_RIGHTS, "writable data" },
+	{ NOTHING, { VMCS_GUEST_CS_RIGHTS, CODE64 | DPL3 }, VMCS_GUEST_CS_RIGHTS, "DPL must be SS's" },
+	{ NOTHING, { VMCS_GUEST_CS_RIGHTS, CODE64 | DPL3 | CONFORMING }, VMCS_GUEST_CS_RIGHTS, "conforming" },
+	{ { VMCS_GUEST_CS_RIGHTS, CODE64 | CONFORMING }, { VMCS_GUEST_CS_RIGHTS, CODE64 | DPL3 }, VMCS_GUEST_CS_RIGHTS,
+	  "DPL must be SS's" },
+	{ RESTRICTED, { VMCS_GUEST_CS_SELECTOR, 0x13 }, VMCS_GUEST_SS_SELECTOR, "RPL must be that of CS" },
+	{ RESTRICTED, { VMCS_GUEST_DS_SELECTOR, 3 }, VMCS_GUEST_DS_SELECTOR, "no more than DPL" },
+	{ NOTHING, { VMCS_GUEST_DS_RIGHTS, DATA & ~1U }, VMCS_GUEST_DS_RIGHTS, "accessed" },
+	{ NOTHING, { VMCS_GUEST_FS_RIGHTS, 0x99 }, VMCS_GUEST_DS_RIGHTS, "readable if code" },
+	{ { VMCS_GUEST_FS_RIGHTS, 0x9b }, { VMCS_GUEST_GS_RIGHTS, 0x13 }, VMCS_GUEST_DS_RIGHTS, "present" },
+	{ NOTHING, { VMCS_GUEST_ES_RIGHTS, DATA & ~0x10U }, VMCS_GUEST_DS_RIGHTS, "27.3.1.2" },
 	{ NOTHING, { VMCS_GUEST_DS_LIMIT, 0xffff0000U }, VMCS_GUEST_CS_LIMIT, "granularity" },
 	{ NOTHING, { VMCS_GUEST_TR_RIGHTS, 0x89 }, VMCS_GUEST_TR_RIGHTS, "busy TSS" },
 	{ NOTHING, { VMCS_GUEST_TR_SELECTOR, 4 }, VMCS_GUEST_TR_SELECTOR, "TI" },
 	{ NOTHING, { VMCS_GUEST_LDTR_RIGHTS, 0x83 }, VMCS_GUEST_LDTR_RIGHTS, "LDTR" },
+	{ { VMCS_GUEST_LDTR_RIGHTS, 0x82 }, { VMCS_GUEST_LDTR_BASE, NON_CANONICAL }, VMCS_GUEST_LDTR_BASE, "canonical" },
+	{ { VMCS_GUEST_LDTR_RIGHTS, 0x82 }, { VMCS_GUEST_LDTR_SELECTOR, 4 }, VMCS_GUEST_LDTR_BASE, "TI 0" },
 	{ NOTHING, { VMCS_GUEST_FS_BASE, NON_CANONICAL }, VMCS_GUEST_FS_BASE, "canonical" },
 	{ NOTHING, { VMCS_GUEST_CS_BASE, 1ULL << 32 }, VMCS_GUEST_CS_BASE, "63:32" },
+	{ NOTHING, { VMCS_GUEST_DS_BASE, 1ULL << 32 }, VMCS_GUEST_CS_BASE, "63:32" },
 	{ NOTHING, { VMCS_GUEST_GDTR_LIMIT, 0x10000 }, VMCS_GUEST_GDTR_BASE, "limit bits 31:16" },
 	{ NOTHING, { VMCS_GUEST_IDTR_BASE, NON_CANONICAL }, VMCS_GUEST_IDTR_BASE, "canonical" },
 	{ NOTHING, { VMCS_GUEST_RIP, NON_CANONICAL }, VMCS_GUEST_RIP, "canonical" },
@@ -236,6 +253,11 @@ static void test_other_modes_are_valid(void **unused)
 	for (size_t i = 0; i < countof(real_mode); i++)
 		state.fields[real_mode[i].field] = real_mode[i].val;
 	assert_int_equal(vmx_explain(&caps, read_field, note, &state), 0);
+	state.fields[VMCS_GUEST_CS_RIGHTS] = 0x93;		/* a data segment, as after a reset */
+	assert_int_equal(vmx_explain(&caps, read_field, note, &state), 0);
+	state.fields[VMCS_GUEST_SS_RIGHTS] |= DPL3;
+	assert_int_equal(vmx_explain(&caps, read_field, note, &state), 1);
+	assert_int_equal(state.last.field, VMCS_GUEST_SS_RIGHTS);
 }
 
 static void test_instruction_errors(void **unused)
@@ -243,9 +265,10 @@ static void test_instruction_errors(void **unused)
 	(void)unused;
 	assert_string_equal(vmx_instruction_error(7), "VM entry with invalid control field(s)");
 	assert_string_equal(vmx_instruction_error(28), "invalid operand to INVEPT or INVVPID");
-	assert_non_null(vmx_instruction_error(0));
-	assert_non_null(vmx_instruction_error(14));
-	assert_non_null(vmx_instruction_error(~0U));
+	assert_string_equal(vmx_instruction_error(0), "no current VMCS");
+	assert_string_equal(vmx_instruction_error(14), "a number that the manual does not list");
+	assert_string_equal(vmx_instruction_error(29), "a number that the manual does not list");
+	assert_string_equal(vmx_instruction_error(~0U), "a number that the manual does not list");
 }
 
 int main(void)

@@ -52,6 +52,7 @@ void vmx_caps_read(struct vmx_caps *caps)
 		.misc = cap(MSR_IA32_VMX_MISC),
 		.cr0_fixed0 = cap(MSR_IA32_VMX_CR0_FIXED0), .cr0_fixed1 = cap(MSR_IA32_VMX_CR0_FIXED1),
 		.cr4_fixed0 = cap(MSR_IA32_VMX_CR4_FIXED0), .cr4_fixed1 = cap(MSR_IA32_VMX_CR4_FIXED1),
+		.phys_bits = cpu_features.phys_bits,
 	};
 	if (hi32(caps->proc) & PROC_SECONDARY)
 		caps->proc2 = cap(MSR_IA32_VMX_PROCBASED_CTLS2);

@@ -11,17 +11,18 @@
  * failed, so it may be slow.
  *
  * Each rule is one row: the field to blame, the rule in words, and a predicate that is true when it is
- * broken. Not checked, because our set-up never uses them: VM-entry MSR areas, SMM, posted interrupts,
- * virtual APIC.
+ * broken. Not checked: what our set-up never uses (VM-entry MSR areas, SMM, posted interrupts, virtual APIC), the
+ * contents of segments in virtual-8086 mode, reserved bits of access rights, and whether bitmaps lie within the
+ * physical-address width.
  */
 #include <stddef.h>
 
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/vmx.h"
+#include "hv/lib/util.h"
 
 struct check {
 	const struct vmx_caps *caps;
@@ -95,7 +96,8 @@ static bool bad_eptp(const struct check *c)
 
 	if (!(secondary(c) & PROC2_EPT))
 		return false;
-	return (eptp & memtype) != EPTP_WB || (eptp & walk) != EPTP_WALK4 || (eptp & reserved) || !(eptp >> PAGE_SHIFT);
+	return (eptp & memtype) != EPTP_WB || (eptp & walk) != EPTP_WALK4 || (eptp & reserved) ||
+	       (eptp & FIELD(63, c->caps->phys_bits)) || !(eptp >> PAGE_SHIFT);
 }
 
 static bool bad_unrestricted(const struct check *c)
@@ -161,7 +163,7 @@ static bool bad_host_selectors(const struct check *c)
 	};
 	const uint64_t rpl_and_ti = 7;
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+	for (size_t i = 0; i < countof(fields); i++)
 		if (rd(c, fields[i]) & rpl_and_ti)
 			return true;
 	return false;
@@ -227,11 +229,7 @@ static bool bad_pcid(const struct check *c)
 	return !is_long_guest(c) && (rd(c, VMCS_GUEST_CR4) & CR4_PCIDE);
 }
 
-/*
- * Bits above the processor's physical-address width must be 0 as well; those between it and bit 52 are not
- * checked here.
- */
-static bool bad_cr3(const struct check *c) { return rd(c, VMCS_GUEST_CR3) & FIELD(63, 52); }
+static bool bad_cr3(const struct check *c) { return rd(c, VMCS_GUEST_CR3) & FIELD(63, c->caps->phys_bits); }
 
 /* LMA is said twice, in EFER and in the entry controls. While paging is on, LME must equal it. */
 static bool bad_efer(const struct check *c)
@@ -301,6 +299,65 @@ static bool bad_ss_type(const struct check *c)
 	return !is_v86(c) && !(rights & SEG_UNUSABLE) && ((type != 3 && type != 7) || !(rights & SEG_S) || !(rights & SEG_P));
 }
 
+/* Fields of the six segments lie two apart, in the order of enum guest_seg. */
+static uint64_t rights_of(const struct check *c, unsigned seg) { return c->read(c->ctx, VMCS_GUEST_ES_RIGHTS + 2 * seg); }
+static uint64_t base_of(const struct check *c, unsigned seg) { return c->read(c->ctx, VMCS_GUEST_ES_BASE + 2 * seg); }
+static unsigned dpl_of(const struct check *c, unsigned seg) { return (unsigned)field_get(rights_of(c, seg), SEG_DPL_MASK); }
+static unsigned rpl_of(const struct check *c, unsigned seg) { return c->read(c->ctx, VMCS_GUEST_ES_SELECTOR + 2 * seg) & 3; }
+
+static const uint8_t data_segs[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+
+/* These hold data, or code (type bit 3) that can be read (bit 1); loading a descriptor has set "accessed" (bit 0). */
+static bool bad_data_type(const struct check *c)
+{
+	for (size_t i = 0; i < countof(data_segs) && !is_v86(c); i++) {
+		uint64_t rights = rights_of(c, data_segs[i]), type = rights & SEG_TYPE_MASK;
+
+		if (!(rights & SEG_UNUSABLE) &&
+		    (!(rights & SEG_S) || !(rights & SEG_P) || !(type & 1) || (type & 10) == 8))
+			return true;
+	}
+	return false;
+}
+
+/* As when they were loaded; conforming code (types 12 to 15) is for everybody. An unrestricted guest may come from real mode. */
+static bool bad_data_dpl(const struct check *c)
+{
+	for (size_t i = 0; i < countof(data_segs) && !is_v86(c) && !is_unrestricted(c); i++) {
+		uint64_t rights = rights_of(c, data_segs[i]);
+
+		if (!(rights & SEG_UNUSABLE) && (rights & SEG_TYPE_MASK) < 12 && dpl_of(c, data_segs[i]) < rpl_of(c, data_segs[i]))
+			return true;
+	}
+	return false;
+}
+
+/* SS.DPL is the privilege level. Code has the same, conforming code the same or less, real mode's data segment 0. */
+static bool bad_cs_dpl(const struct check *c)
+{
+	uint64_t type = rights_of(c, SEG_CS) & SEG_TYPE_MASK;
+	unsigned dpl = dpl_of(c, SEG_CS), cpl = dpl_of(c, SEG_SS);
+
+	if (is_v86(c))
+		return false;
+	if (type == 3)
+		return dpl != 0;
+	return type & 4 ? dpl > cpl : dpl != cpl;
+}
+
+static bool bad_ss_dpl(const struct check *c)
+{
+	bool is_real = (rights_of(c, SEG_CS) & SEG_TYPE_MASK) == 3 || !(rd(c, VMCS_GUEST_CR0) & CR0_PE);
+
+	return !is_v86(c) && ((is_real && dpl_of(c, SEG_SS)) ||
+			      (!is_unrestricted(c) && dpl_of(c, SEG_SS) != rpl_of(c, SEG_SS)));
+}
+
+static bool bad_ss_rpl(const struct check *c)
+{
+	return !is_v86(c) && !is_unrestricted(c) && rpl_of(c, SEG_SS) != rpl_of(c, SEG_CS);
+}
+
 /*
  * The field holds the limit in bytes. With G set it was counted in pages, so the low 12 bits are ones; with
  * G clear it has 20 bits at most.
@@ -318,7 +375,7 @@ static bool bad_limits(const struct check *c)
 {
 	for (unsigned i = 0; i <= SEG_GS; i++)
 		if (!is_v86(c) && limit_breaks(c->read(c->ctx, VMCS_GUEST_ES_LIMIT + 2 * i),
-					       c->read(c->ctx, VMCS_GUEST_ES_RIGHTS + 2 * i)))
+					       rights_of(c, i)))
 			return true;
 	return false;
 }
@@ -342,6 +399,12 @@ static bool bad_ldtr_type(const struct check *c)
 	return !(rights & SEG_UNUSABLE) && ((rights & SEG_TYPE_MASK) != 2 || (rights & SEG_S) || !(rights & SEG_P));
 }
 
+static bool bad_ldtr_place(const struct check *c)
+{
+	return !(rd(c, VMCS_GUEST_LDTR_RIGHTS) & SEG_UNUSABLE) &&
+	       ((rd(c, VMCS_GUEST_LDTR_SELECTOR) & 4) || !is_canonical(rd(c, VMCS_GUEST_LDTR_BASE)));
+}
+
 static bool bad_bases(const struct check *c)
 {
 	return !is_canonical(rd(c, VMCS_GUEST_FS_BASE)) || !is_canonical(rd(c, VMCS_GUEST_GS_BASE)) ||
@@ -350,8 +413,10 @@ static bool bad_bases(const struct check *c)
 
 static bool bad_low_bases(const struct check *c)
 {
-	return hi32(rd(c, VMCS_GUEST_CS_BASE)) ||
-	       (!(rd(c, VMCS_GUEST_SS_RIGHTS) & SEG_UNUSABLE) && hi32(rd(c, VMCS_GUEST_SS_BASE)));
+	for (unsigned i = SEG_ES; i <= SEG_DS; i++)
+		if (hi32(base_of(c, i)) && (i == SEG_CS || !(rights_of(c, i) & SEG_UNUSABLE)))
+			return true;
+	return false;
 }
 
 static bool bad_gdtr(const struct check *c)
@@ -448,7 +513,7 @@ static bool bad_pending_debug(const struct check *c)
  */
 static bool bad_pointer(const struct check *c, unsigned index)
 {
-	const uint64_t present = BIT(0), reserved = FIELD(8, 5) | FIELD(2, 1) | FIELD(63, cpu_features.phys_bits);
+	const uint64_t present = BIT(0), reserved = FIELD(8, 5) | FIELD(2, 1) | FIELD(63, c->caps->phys_bits);
 	bool is_pae = (rd(c, VMCS_GUEST_CR0) & CR0_PG) && (rd(c, VMCS_GUEST_CR4) & CR4_PAE) && !is_long_guest(c);
 	uint64_t entry = rd(c, VMCS_GUEST_PDPTE0 + 2 * index);
 
@@ -511,12 +576,18 @@ static const struct rule rules[] = {
 	{ VMCS_GUEST_CS_RIGHTS, bad_cs_type, "CS must be a usable, present code segment (27.3.1.2)" },
 	{ VMCS_GUEST_CS_RIGHTS, bad_cs_l_db, "L and D/B must not both be 1 (27.3.1.2)" },
 	{ VMCS_GUEST_SS_RIGHTS, bad_ss_type, "SS must be a present, writable data segment (27.3.1.2)" },
+	{ VMCS_GUEST_SS_SELECTOR, bad_ss_rpl, "RPL must be that of CS (27.3.1.2)" },
+	{ VMCS_GUEST_SS_RIGHTS, bad_ss_dpl, "DPL must be SS's RPL, and 0 in real mode (27.3.1.2)" },
+	{ VMCS_GUEST_CS_RIGHTS, bad_cs_dpl, "DPL must be SS's; at most that of conforming code (27.3.1.2)" },
+	{ VMCS_GUEST_DS_RIGHTS, bad_data_type, "DS, ES, FS and GS must be present, accessed, and readable if code (27.3.1.2)" },
+	{ VMCS_GUEST_DS_SELECTOR, bad_data_dpl, "RPL of DS, ES, FS and GS must be no more than DPL (27.3.1.2)" },
 	{ VMCS_GUEST_CS_LIMIT, bad_limits, "a segment's limit and granularity contradict each other (27.3.1.2)" },
 	{ VMCS_GUEST_TR_RIGHTS, bad_tr_type, "TR must be a usable, present, busy TSS (27.3.1.2)" },
 	{ VMCS_GUEST_TR_SELECTOR, bad_tr_selector, "TI must be 0 (27.3.1.2)" },
 	{ VMCS_GUEST_LDTR_RIGHTS, bad_ldtr_type, "LDTR must be a present LDT or unusable (27.3.1.2)" },
+	{ VMCS_GUEST_LDTR_BASE, bad_ldtr_place, "LDTR: base canonical, TI 0 (27.3.1.2)" },
 	{ VMCS_GUEST_FS_BASE, bad_bases, "FS, GS and TR bases must be canonical (27.3.1.2)" },
-	{ VMCS_GUEST_CS_BASE, bad_low_bases, "bits 63:32 of CS and SS bases must be 0 (27.3.1.2)" },
+	{ VMCS_GUEST_CS_BASE, bad_low_bases, "bits 63:32 of CS, SS, DS and ES bases must be 0 (27.3.1.2)" },
 	{ VMCS_GUEST_GDTR_BASE, bad_gdtr, "GDTR: base canonical, limit bits 31:16 0 (27.3.1.3)" },
 	{ VMCS_GUEST_IDTR_BASE, bad_idtr, "IDTR: base canonical, limit bits 31:16 0 (27.3.1.3)" },
 	{ VMCS_GUEST_RIP, bad_rip, "must be canonical in 64-bit mode, below 4 GiB elsewhere (27.3.1.4)" },
@@ -540,7 +611,7 @@ unsigned vmx_explain(const struct vmx_caps *caps, vmx_read_fn *read, vmx_found_f
 	const struct check check = { caps, read, ctx };
 	unsigned count = 0;
 
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+	for (size_t i = 0; i < countof(rules); i++) {
 		struct vmx_violation violation;
 
 		if (!rules[i].is_broken(&check))
@@ -556,6 +627,7 @@ unsigned vmx_explain(const struct vmx_caps *caps, vmx_read_fn *read, vmx_found_f
 const char *vmx_instruction_error(uint32_t number)
 {
 	static const char *const texts[] = {
+		[0] = "no current VMCS",	/* VMfailInvalid: there is nowhere to put a number */
 		[1] = "VMCALL executed in VMX root operation",
 		[2] = "VMCLEAR with invalid physical address",
 		[3] = "VMCLEAR with VMXON pointer",
@@ -583,7 +655,7 @@ const char *vmx_instruction_error(uint32_t number)
 		[28] = "invalid operand to INVEPT or INVVPID",
 	};
 
-	if (number >= sizeof(texts) / sizeof(texts[0]) || !texts[number])
-		return "no current VMCS";
+	if (number >= countof(texts) || !texts[number])
+		return "a number that the manual does not list";
 	return texts[number];
 }

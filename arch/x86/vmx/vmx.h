@@ -364,6 +364,7 @@ struct vmx_caps {
 	uint64_t pin, proc, proc2, exit, entry;		/* allowed-1 high, allowed-0 low, TRUE where there */
 	uint64_t ept_vpid, misc;
 	uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+	uint8_t  phys_bits;				/* from CPUID */
 };
 extern struct vmx_caps vmx_caps;
 
