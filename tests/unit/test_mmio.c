@@ -585,6 +585,32 @@ static void acts_on_nothing_else(void **state)
 	}
 }
 
+/* SDM vol. 2: #GP(0) for memory that is not aligned to the operand's size, which no processor need have checked. */
+static void misaligned_moves_fault(void **state)
+{
+	static const struct { const char *hex; unsigned at; bool is_write; } moves[] = {
+		{ "0f 28 03", 8, false },		/* movaps xmm0, [rbx] */
+		{ "0f 29 03", 4, true },		/* movaps [rbx], xmm0 */
+		{ "66 0f 6f 03", 1, false },		/* movdqa xmm0, [rbx] */
+		{ "66 0f e7 03", 8, true },		/* movntdq [rbx], xmm0 */
+		{ "66 0f 38 2a 03", 8, false },		/* movntdqa xmm0, [rbx] */
+		{ "c5 f8 28 03", 8, false },		/* vmovaps xmm0, [rbx] */
+		{ "c5 fc 29 03", 16, true },		/* vmovaps [rbx], ymm0 */
+	};
+
+	(void)state;
+	for (size_t i = 0; row_of(moves, i); i++) {
+		fake.injected = 0;
+		fake.vcpu.gpr[GPR_RBX] = DEV + moves[i].at;
+		put_code(CODE_AT, moves[i].hex);
+		assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + moves[i].at), moves[i].is_write), EXIT_RESUME);
+		assert_int_equal(fake.injected, 1);
+		assert_int_equal(fake.vector, VEC_GP);
+		assert_int_equal(fake.error, 0);
+		assert_int_equal(reads + writes, 0);
+	}
+}
+
 static void stops_for_what_it_cannot_do(void **state)
 {
 	static const char *const unsupported[] = {
@@ -901,7 +927,8 @@ int main(void)
 		CASE(populates_a_chunk_an_exit),
 		CASE(raises_divide_error), CASE(raises_what_is_pending), CASE(wants_wide_exchanges_aligned),
 		CASE(faults_before_half_a_write),
-		CASE(acts_on_nothing_else), CASE(stops_for_what_it_cannot_do), CASE(raises_undefined),
+		CASE(acts_on_nothing_else), CASE(misaligned_moves_fault), CASE(stops_for_what_it_cannot_do),
+		CASE(raises_undefined),
 		CASE(holes_answer_anything), CASE(holes_are_whole_pages_and_few),
 		CASE(fetch_faults),
 		CASE(protected_mode), CASE(real_mode), CASE(stack_widths), CASE(stores_of_system_registers),

@@ -77,21 +77,24 @@ static const struct { ZydisMnemonic mnemonic; enum insn_kind kind; } kinds[] = {
 	{ ZYDIS_MNEMONIC_CLTS, INSN_CLTS },
 };
 
-/* Moves of vector registers, with the name of their VEX form, and what becomes of the rest of the register. */
+/*
+ * Moves of vector registers, with the name of their VEX form, what becomes of the rest of the register, and
+ * whether memory must be aligned to the operand's size.
+ */
 #define VECTOR_MOVES(X)								\
-	X(MOVUPS, 0, VECTOR_KEEP) X(MOVUPD, 0, VECTOR_KEEP)			\
-	X(MOVAPS, 0, VECTOR_KEEP) X(MOVAPD, 0, VECTOR_KEEP)			\
-	X(MOVDQU, 0, VECTOR_KEEP) X(MOVDQA, 0, VECTOR_KEEP)			\
-	X(LDDQU, 0, VECTOR_KEEP) X(MOVNTDQA, 0, VECTOR_KEEP)			\
-	X(MOVNTPS, 0, VECTOR_KEEP) X(MOVNTPD, 0, VECTOR_KEEP)			\
-	X(MOVNTDQ, 0, VECTOR_KEEP)						\
-	X(MOVSS, 0, VECTOR_CLEAR_XMM) X(MOVSD, 0, VECTOR_CLEAR_XMM)		\
-	X(MOVD, 0, VECTOR_CLEAR_XMM) X(MOVQ, 0, VECTOR_CLEAR_XMM)		\
-	X(MOVLPS, 0, VECTOR_KEEP) X(MOVLPD, 0, VECTOR_KEEP)			\
-	X(MOVHPS, 8, VECTOR_KEEP) X(MOVHPD, 8, VECTOR_KEEP)
+	X(MOVUPS, 0, VECTOR_KEEP, 0) X(MOVUPD, 0, VECTOR_KEEP, 0)		\
+	X(MOVAPS, 0, VECTOR_KEEP, 1) X(MOVAPD, 0, VECTOR_KEEP, 1)		\
+	X(MOVDQU, 0, VECTOR_KEEP, 0) X(MOVDQA, 0, VECTOR_KEEP, 1)		\
+	X(LDDQU, 0, VECTOR_KEEP, 0) X(MOVNTDQA, 0, VECTOR_KEEP, 1)		\
+	X(MOVNTPS, 0, VECTOR_KEEP, 1) X(MOVNTPD, 0, VECTOR_KEEP, 1)		\
+	X(MOVNTDQ, 0, VECTOR_KEEP, 1)						\
+	X(MOVSS, 0, VECTOR_CLEAR_XMM, 0) X(MOVSD, 0, VECTOR_CLEAR_XMM, 0)	\
+	X(MOVD, 0, VECTOR_CLEAR_XMM, 0) X(MOVQ, 0, VECTOR_CLEAR_XMM, 0)		\
+	X(MOVLPS, 0, VECTOR_KEEP, 0) X(MOVLPD, 0, VECTOR_KEEP, 0)		\
+	X(MOVHPS, 8, VECTOR_KEEP, 0) X(MOVHPD, 8, VECTOR_KEEP, 0)
 
-static const struct { ZydisMnemonic mnemonic, vex; uint8_t at, rest; } vector_moves[] = {
-#define ROW(name, at, rest) { ZYDIS_MNEMONIC_##name, ZYDIS_MNEMONIC_V##name, at, rest },
+static const struct { ZydisMnemonic mnemonic, vex; uint8_t at, rest; bool is_aligned; } vector_moves[] = {
+#define ROW(name, at, rest, is_aligned) { ZYDIS_MNEMONIC_##name, ZYDIS_MNEMONIC_V##name, at, rest, is_aligned },
 	VECTOR_MOVES(ROW)
 #undef ROW
 };
@@ -108,6 +111,7 @@ static void take_vector_move(struct insn *insn, const ZydisDecodedInstruction *d
 		if (decoded->mnemonic == (is_vex ? vector_moves[i].vex : vector_moves[i].mnemonic)) {
 			insn->kind = INSN_VECTOR;
 			insn->vector_at = vector_moves[i].at;
+			insn->is_aligned = vector_moves[i].is_aligned;
 			insn->vector_rest = is_vex ? VECTOR_CLEAR : vector_moves[i].rest;
 		}
 }

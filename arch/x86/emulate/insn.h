@@ -69,6 +69,7 @@ struct insn {
 	uint64_t imm;			/* sign-extended to 64 bits */
 	uint8_t  vector_at;		/* INSN_VECTOR: byte of the register at which memory's part begins */
 	uint8_t  vector_rest;		/* enum vector_rest */
+	bool     is_aligned;		/* INSN_VECTOR: #GP(0) unless memory is aligned to `size` */
 	uint8_t  x87_number;		/* INSN_X87: opcode and reg field, as host/x87.h counts */
 	uint8_t  level;			/* ENTER: its second immediate */
 

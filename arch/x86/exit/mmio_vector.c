@@ -62,6 +62,10 @@ enum exit_result mmio_vector(struct mmio *mmio)
 	uint8_t  bytes[YMM_SIZE];
 	struct vector vector;
 
+	if (insn->is_aligned && mmio->operand.piece[0].addr.raw % insn->size) {
+		vcpu_inject_gp(vcpu);		/* SDM vol. 2, MOVAPS, "Protected Mode Exceptions" */
+		return EXIT_RESUME;
+	}
 	if (insn->size == YMM_SIZE && !(components & (1U << FPU_COMPONENT_AVX)))
 		return mmio_unknown(vcpu, insn, mmio->addr, mmio->is_write);
 	if (!insn->is_store)
