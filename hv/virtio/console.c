@@ -7,9 +7,8 @@
  * them once, whatever the driver does meanwhile.
  *
  * Input waits at the back until the driver has sent something. Linux' driver puts its receive buffers out
- * before its console exists and throws away what comes in between (in_intr in
- * drivers/char/virtio_console.c): what was piped in, or typed ahead, would be lost. Whoever sends has a
- * console.
+ * before its console exists and throws away what comes in between (in_intr of its
+ * virtio_console): what was piped in, or typed ahead, would be lost. Whoever sends has a console.
  */
 #include "hv/virtio/console.h"
 
