@@ -126,17 +126,12 @@ static uint64_t *reg_ptr(struct vmcb *vmcb, enum guest_reg reg)
 	return (uint64_t *)(void *)((char *)vmcb + reg_fields[reg].offset);
 }
 
-/*
- * The attributes are a converted field; the privilege level is SS's by the neutral rule, a field of its own
- * here.
- */
+/* A converted field: in SS with the privilege level, which has a field of its own here. */
 static uint64_t segment_rights(struct vcpu *vcpu, enum guest_seg index)
 {
 	struct segment seg;
 
 	svm_get_seg(vcpu, index, &seg);
-	if (index == SEG_SS)
-		return field_set(seg.rights, SEG_DPL_MASK, svm_of(vcpu)->vmcb->save.cpl);
 	return seg.rights;
 }
 
