@@ -9,13 +9,9 @@
  */
 #include "hv/bus.h"
 
+#include "hv/lib/bits.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
-
-static uint64_t size_ones(unsigned size)
-{
-	return UINT64_MAX >> (64 - 8 * size);
-}
 
 void bus_init(struct bus *bus, const char *name)
 {
@@ -105,7 +101,7 @@ static bool bus_unclaimed(struct bus *bus, uint64_t addr, unsigned size, bool is
 			  is_write ? "write" : "read", size, (unsigned long long)addr);
 	}
 	if (!is_write)
-		*value = size_ones(size);
+		*value = access_mask(size);
 	return false;
 }
 
@@ -156,8 +152,8 @@ bool bus_access(struct bus *bus, uint64_t addr, unsigned size, bool is_write, ui
 		return bus_access_slow(bus, addr, size, is_write, value);
 
 	if (!is_write)
-		*value = range->read ? range->read(range->dev, offset, size) & size_ones(size) : size_ones(size);
+		*value = range->read ? range->read(range->dev, offset, size) & access_mask(size) : access_mask(size);
 	else if (range->write)
-		range->write(range->dev, offset, size, *value & size_ones(size));
+		range->write(range->dev, offset, size, *value & access_mask(size));
 	return true;
 }

@@ -5,6 +5,7 @@
  */
 #include "hv/dev/acpi_pm.h"
 
+#include "hv/lib/bits.h"
 #include "hv/lib/util.h"
 
 #define PM1_TIMER		0x0001U	/* TMR_STS, TMR_EN */
@@ -61,7 +62,7 @@ static uint64_t event_read(void *dev, uint64_t offset, unsigned size)
 static void event_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct acpi_pm *pm = dev;
-	uint64_t mask = (UINT64_MAX >> (64 - 8 * size)) << (8 * offset);
+	uint64_t mask = access_mask(size) << (8 * offset);
 	uint64_t word = value << (8 * offset);
 	uint16_t enable_mask = (uint16_t)(mask >> 16);
 
@@ -82,7 +83,7 @@ static uint64_t control_read(void *dev, uint64_t offset, unsigned size)
 static void control_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct acpi_pm *pm = dev;
-	uint64_t mask = (UINT64_MAX >> (64 - 8 * size)) << (8 * offset);
+	uint64_t mask = access_mask(size) << (8 * offset);
 	uint16_t word = (uint16_t)(((value << (8 * offset)) & mask) | (pm->s.control & ~mask));
 
 	pm->s.control = word & PM1_CONTROL_BITS;

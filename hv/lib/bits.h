@@ -23,7 +23,9 @@ static inline uint64_t lo32(uint64_t val) { return val & 0xffffffffULL; }
 static inline uint64_t hi32(uint64_t val) { return val >> 32; }
 static inline uint64_t join32(uint64_t hi, uint64_t lo) { return (hi << 32) | lo32(lo); }
 
-/* All ones of a size in bytes: 1, 2, 4, 8. */
+/* All ones of an access to a bus: 1 to 8 bytes. */
+static inline uint64_t access_mask(unsigned bytes) { return ~0ULL >> (64 - 8 * bytes); }
+/* The same of an operand, which may have more bytes; the first 8 are meant then. */
 static inline uint64_t size_mask(unsigned bytes) { return bytes >= 8 ? ~0ULL : (1ULL << (bytes * 8)) - 1; }
 
 static inline uint64_t sign_extend(uint64_t val, unsigned bytes)

@@ -10,6 +10,7 @@
  */
 #include "hv/virtio/mmio.h"
 
+#include "hv/lib/bits.h"
 #include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -374,7 +375,7 @@ uint64_t virtio_mmio_read(void *opaque, uint64_t offset, unsigned size)
 		return 0;
 	val = mmio_word(mmio, word) | (uint64_t)mmio_word(mmio, word + REG_BYTES) << REG_BITS;
 	val >>= (offset - word) * 8;
-	return size < REG_BYTES ? val & ((1ULL << (size * 8)) - 1) : val & UINT32_MAX;
+	return val & access_mask((unsigned)min_size(size, REG_BYTES));
 }
 
 /* Apart, so that virtio_mmio_write saves no registers on its way to the device. */
