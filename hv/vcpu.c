@@ -20,10 +20,7 @@ static void apic_kick(void *ctx)
 
 static void apic_nmi(void *ctx)
 {
-	struct vcpu *vcpu = ctx;
-
-	vcpu->nmi_pending = true;
-	vcpu_kick(vcpu);
+	vcpu_raise_nmi(ctx);
 }
 
 static void apic_ipi(void *ctx, const struct lapic *from, uint64_t icr)

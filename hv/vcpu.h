@@ -88,6 +88,11 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end);
 
 /* Make it runnable and have it look for interrupts: safe from any device. */
 void vcpu_kick(struct vcpu *vcpu);
+static inline void vcpu_raise_nmi(struct vcpu *vcpu)
+{
+	vcpu->nmi_pending = true;
+	vcpu_kick(vcpu);
+}
 
 /*
  * The two messages that start processors (SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization"). A vCPU that

@@ -41,8 +41,7 @@ static bool take_nmi(struct vcpu *vcpu, const struct message *msg)
 	(void)msg;
 	if (vcpu->state == VCPU_PARKED)
 		return false;
-	vcpu->nmi_pending = true;
-	vcpu_kick(vcpu);
+	vcpu_raise_nmi(vcpu);
 	return true;
 }
 

@@ -39,6 +39,12 @@ enum fetch_result {
 struct vcpu;
 enum fetch_result fetch_insn(struct vcpu *vcpu, const struct insn **insn);
 
+/* The slot that fetch_insn answered from: the bytes that were decoded, and the mode. */
+static inline const struct insn_cache *fetch_slot(const struct insn *insn)
+{
+	return (const void *)((const char *)insn - offsetof(struct insn_cache, insn));
+}
+
 /*
  * What a handler answers when fetch_insn was not FETCH_OK: the exception the processor would have
  * raised, or the end of the VM, with `what` and code as its reason, where there is none.

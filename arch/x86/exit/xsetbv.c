@@ -25,7 +25,7 @@ enum exit_result exit_xsetbv(struct vcpu *vcpu)
 
 	/* Invalid before anything else is looked at (SDM vol. 2, XSETBV). A processor may leave the guest first. */
 	if (!(virt->get(vcpu, REG_CR4) & CR4_OSXSAVE)) {
-		vcpu_inject(vcpu, VEC_UD, false, 0);
+		vcpu_inject_ud(vcpu);
 		return EXIT_RESUME;
 	}
 	if (lo32(vcpu->gpr[GPR_RCX]) || vcpu_cpl(vcpu) || !xcr0_is_valid(val, fpu_guest_xcr0_mask())) {

@@ -375,15 +375,13 @@ uint32_t svm_row_of(uint32_t code)
  */
 static uint32_t length_by_bytes(struct vcpu *vcpu, uint32_t code)
 {
-	const struct insn_cache *slot = &vcpu->insn_cache[vcpu->exit.rip % INSN_CACHE_SLOTS];
 	const struct insn *insn;
 
 	svm_of(vcpu)->fetched = (uint8_t)fetch_insn(vcpu, &insn);
 	if (svm_of(vcpu)->fetched != FETCH_OK)
 		return 0;
-	/* The bytes that were decoded stand beside the decoding. */
-	return svm_insn_length(code, svm_of(vcpu)->vmcb->control.exitinfo1, slot->mode == INSN_64,
-			       (const uint8_t *)slot->bytes, insn->len);
+	return svm_insn_length(code, svm_of(vcpu)->vmcb->control.exitinfo1, fetch_slot(insn)->mode == INSN_64,
+			       (const uint8_t *)fetch_slot(insn)->bytes, insn->len);
 }
 
 /*
