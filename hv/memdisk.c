@@ -55,7 +55,6 @@ static void chunk_free(struct memdisk *disk, size_t chunk)
 {
 	if (is_private(disk->chunks[chunk])) {
 		page_free_contiguous(disk->chunks[chunk], CHUNK_PAGES);
-		disk->private_bytes -= MEMDISK_CHUNK;
 		account_give(disk->account, CHUNK_MEMORY);
 		disk->block.extra += FREE_COST;
 	}
@@ -82,7 +81,6 @@ static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill
 		disk->block.extra += MEMDISK_CHUNK;
 	}
 	disk->chunks[chunk] = copy;
-	disk->private_bytes += MEMDISK_CHUNK;
 	return copy;
 }
 

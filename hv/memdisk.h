@@ -25,7 +25,6 @@ struct memdisk {
 	uint64_t     length;		/* whole sectors; behind the file's end its last page is zero */
 	uint8_t    **chunks;		/* DISK_COW: private copies; NULL = as in the file */
 	size_t       chunk_count, table_pages;
-	uint64_t     private_bytes;	/* memory taken for copies */
 	struct account *account;	/* who is charged for the copies; NULL: nobody counts them */
 };
 

@@ -442,7 +442,6 @@ void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_dev *dev, struct g
 	mmio->work = (struct work){ .run = run_work, .ctx = mmio };
 	dev->interrupt = mmio_interrupt;
 	dev->config_changed = mmio_config_changed;
-	dev->needs_reset = mmio_needs_reset;
 	dev->later = mmio_later;
 	dev->ctx = mmio;
 	for (unsigned i = 0; i < dev->queue_count; i++) {

@@ -23,8 +23,6 @@ void virtio_status_reset(struct virtio_mmio *mmio)
 	mmio->s.status = 0;
 	mmio->s.device_features_sel = mmio->s.driver_features_sel = mmio->s.queue_sel = 0;
 	virtio_mmio_set_interrupts(mmio, 0);
-	if (dev->ops->reset)
-		dev->ops->reset(dev);
 }
 
 static void tell_queues(struct virtio_dev *dev)
@@ -57,7 +55,6 @@ static bool go_live(struct virtio_mmio *mmio)
 	struct virtio_dev *dev = mmio->dev;
 
 	dev->s.is_live = true;
-	mmio->s.status |= VIRTIO_STATUS_DRIVER_OK;
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].s.is_ready)
 			virtio_mmio_later(mmio, i);

@@ -28,7 +28,6 @@ struct virtio_dev;
 struct state_section;
 
 struct virtio_ops {
-	void (*reset)(struct virtio_dev *dev);
 	void (*notify)(struct virtio_dev *dev, unsigned queue);	/* the driver kicked this queue */
 	/* Device configuration space; offset+size is inside config_size. NULL when there is none. */
 	uint64_t (*config_read)(struct virtio_dev *dev, uint64_t offset, unsigned size);
@@ -55,7 +54,6 @@ struct virtio_dev {
 	/* Given by the transport */
 	void       (*interrupt)(void *ctx);		/* used buffers */
 	void       (*config_changed)(void *ctx);
-	void       (*needs_reset)(void *ctx);		/* the driver broke the protocol */
 	void       (*later)(void *ctx, unsigned queue);	/* notify again soon, in the VM's own turn */
 	void        *ctx;
 };

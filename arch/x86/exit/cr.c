@@ -183,7 +183,7 @@ static uint64_t get_cr(struct vcpu *vcpu, unsigned cr)
 	for (size_t i = 0; i < countof(kept); i++)
 		if (kept[i].cr == cr)
 			return virt->get(vcpu, kept[i].reg);
-	return cr == 8 ? lapic_cr8_read(&vcpu->lapic) : vcpu->cr2;
+	return lapic_cr8_read(&vcpu->lapic);	/* CR8: reads of CR2 do not exit */
 }
 
 enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access)

@@ -26,7 +26,7 @@
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
-static exit_fn svm_exit_cr, svm_exit_dr, svm_exit_exception, svm_exit_intr, svm_exit_vintr, svm_exit_iret;
+static exit_fn svm_exit_cr, svm_exit_dr, svm_exit_exception, svm_exit_intr, svm_exit_iret;
 static exit_fn svm_exit_ioio, svm_exit_msr, svm_exit_npf, svm_exit_resume, svm_exit_task_switch;
 
 /* ---- Stepping over ---- */
@@ -285,12 +285,6 @@ static enum exit_result svm_exit_intr(struct vcpu *vcpu)
 	cpu_open_irq();
 	exit_progress(vcpu);
 	return EXIT_RESUME;
-}
-
-/* The guest could take an interrupt now: inject.c keeps a virtual one pending for nothing but this exit. */
-static enum exit_result svm_exit_vintr(struct vcpu *vcpu)
-{
-	return exit_irq_window(vcpu);
 }
 
 /*

@@ -367,7 +367,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 	X(0x061, NMI,		"NMI",			exit_host_nmi)		\
 	X(0x062, SMI,		"SMI",			svm_exit_resume)	\
 	X(0x063, INIT,		"INIT",			svm_exit_resume)	\
-	X(0x064, VINTR,		"VINTR",		svm_exit_vintr)		\
+	X(0x064, VINTR,		"VINTR",		exit_irq_window)	\
 	X(0x065, CR0_SEL_WRITE,	"CR0_SEL_WRITE",	svm_exit_cr)		\
 	X(0x066, IDTR_READ,	"IDTR_READ",		NULL)			\
 	X(0x067, GDTR_READ,	"GDTR_READ",		NULL)			\

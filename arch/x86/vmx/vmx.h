@@ -299,19 +299,16 @@ enum vmx_exit_reason {
 #define INTR_VECTOR		FIELD(7, 0)
 #define INTR_TYPE		FIELD(10, 8)
 #define INTR_HAS_ERROR		BIT(11)
-#define INTR_NMI_UNBLOCK	BIT(12)
 #define INTR_VALID		BIT(31)
 
 /* Interruptibility state, 25.4.2: what holds interrupts or NMIs back at this moment, apart from RFLAGS.IF. */
 #define BLOCK_STI		BIT(0)
 #define BLOCK_MOV_SS		BIT(1)
-#define BLOCK_SMI		BIT(2)
 #define BLOCK_NMI		BIT(3)
 
 #define PENDING_DEBUG_BS	BIT(14)	/* 25.4.2: a single step is due */
 
 /* EPT violation qualification, 28.2.1, table 28-7 */
-#define EPTQ_READ		BIT(0)
 #define EPTQ_WRITE		BIT(1)
 #define EPTQ_FETCH		BIT(2)
 #define EPTQ_RIGHTS		FIELD(5, 3)
