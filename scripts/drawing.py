@@ -184,7 +184,7 @@ def uncalled(texts, assembly):
 DEFINE = re.compile(r"^#define (\w+)[ \t]+(\S[^\n]*?)[ \t]*$", re.M)
 STILL_TWICE = {
     "BITS_PER_BYTE", "CPL_USER", "DESC_CODE64", "DESC_DATA", "DIVISOR_115200", "KIB", "LCR_8N1", "LCR_DLAB",
-    "LSR_THRE", "MEMTYPE_WB", "POLLS_MAX", "REAL_MODE_SHIFT", "SCRATCH_TEST", "SECTOR", "SELECTOR_OFFSET",
+    "LSR_THRE", "POLLS_MAX", "REAL_MODE_SHIFT", "SCRATCH_TEST", "SECTOR", "SELECTOR_OFFSET",
     "SELECTOR_TI", "STACK_SIZE", "STUB_SIZE", "TYPE_CODE", "TYPE_LDT", "TYPE_RW", "VECTORS",
 }
 

@@ -15,8 +15,6 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define VECTOR_MIN	16U		/* below: an error to the receiver, who does not accept it */
-
 struct message {
 	const struct lapic *from;	/* NULL: the sender is no processor */
 	enum icr_shorthand      shorthand;
@@ -33,7 +31,7 @@ static bool take_fixed(struct vcpu *vcpu, const struct message *msg)
 	if (vcpu->state == VCPU_PARKED || !lapic_is_enabled(&vcpu->lapic))
 		return false;
 	lapic_post(&vcpu->lapic, msg->vector, msg->is_level);
-	return msg->vector >= VECTOR_MIN;
+	return msg->vector >= LAPIC_VECTOR_MIN;
 }
 
 static bool take_nmi(struct vcpu *vcpu, const struct message *msg)

@@ -6,6 +6,7 @@
  */
 #include "hv/dev/i8042.h"
 
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 #include "hv/state.h"
 
@@ -236,7 +237,7 @@ static const struct bus_range i8042_ranges[] = {
 	{ "i8042 data",    0x060, 1, BUS_SIZE_1, data_read, data_write, NULL },
 	{ "i8042 command", 0x064, 1, BUS_SIZE_1, status_read, command_write, NULL },
 	{ "port 92",       0x092, 1, BUS_SIZE_1, port92_read, port92_write, NULL },
-	{ "reset control", 0xcf9, 1, BUS_SIZE_1, cf9_read, cf9_write, NULL },
+	{ "reset control", RESET_PORT, 1, BUS_SIZE_1, cf9_read, cf9_write, NULL },
 };
 
 int i8042_map(struct i8042 *dev, struct bus *pio)

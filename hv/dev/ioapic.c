@@ -8,7 +8,7 @@
 #include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
-#define VERSION		(0x20U | (IOAPIC_PINS - 1) << 16)
+#define VERSION		(IOAPIC_VERSION | (IOAPIC_PINS - 1) << 16)
 #define ID_SHIFT	24
 #define ID_MASK		0x0fU
 

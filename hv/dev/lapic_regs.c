@@ -11,11 +11,10 @@
 #include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
-#define MSR_FIRST	0x800U
 #define MMIO_SHIFT	4
 #define MMIO_IN_REG	0x0fU
 #define XAPIC_ID_SHIFT	24
-#define VERSION		(0x14U | (LVT_COUNT - 1) << 16)
+#define VERSION		(LAPIC_VERSION | (LVT_COUNT - 1) << 16)
 
 #define BITS_TPR	0x000000ffU
 #define BITS_LDR	0xff000000U
@@ -289,9 +288,9 @@ static unsigned register_of(uint64_t number)
 
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 {
-	unsigned index = register_of(msr - MSR_FIRST);
+	unsigned index = register_of(msr - X2APIC_MSRS);
 
-	if (!lapic_is_x2apic(lapic) || msr - MSR_FIRST >= APIC_REGS || !(regs[index].access & R_BOTH))
+	if (!lapic_is_x2apic(lapic) || msr - X2APIC_MSRS >= APIC_REGS || !(regs[index].access & R_BOTH))
 		return false;
 	*value = index == APIC_ICR ? lapic->s.icr : regs[index].read(lapic, index);
 	return true;
@@ -299,9 +298,9 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 
 bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 {
-	unsigned index = register_of(msr - MSR_FIRST);
+	unsigned index = register_of(msr - X2APIC_MSRS);
 
-	if (!lapic_is_x2apic(lapic) || msr - MSR_FIRST >= APIC_REGS)
+	if (!lapic_is_x2apic(lapic) || msr - X2APIC_MSRS >= APIC_REGS)
 		return false;
 	if (index == APIC_EOI && !value) {
 		lapic_eoi(lapic);

@@ -9,7 +9,6 @@
 /* Places in struct lapic's lvt[]. */
 enum lapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 
-#define LAPIC_VECTOR_MIN	16U	/* lower ones are exceptions: an error, never delivered */
 #define LAPIC_CLASS_SHIFT	4	/* a priority class is 16 vectors */
 
 /* lapic.c */

@@ -63,6 +63,10 @@ enum icr_shorthand { ICR_TO_DEST, ICR_TO_SELF, ICR_TO_ALL, ICR_TO_OTHERS };
 #define LVT_PERIODIC		0x00020000U
 #define LVT_DEADLINE		0x00040000U
 
+#define LAPIC_VERSION		0x14U		/* 1xH: integrated into the processor */
+#define LAPIC_VECTOR_MIN	16U		/* lower ones are exceptions: an error, never delivered */
+#define X2APIC_MSRS		0x800U		/* the MSR of register 0 */
+
 #define SVR_ENABLE		0x00000100U
 #define ESR_SEND_ILLEGAL	0x20U
 #define ESR_RECEIVE_ILLEGAL	0x40U
@@ -76,6 +80,7 @@ enum icr_shorthand { ICR_TO_DEST, ICR_TO_SELF, ICR_TO_ALL, ICR_TO_OTHERS };
 #define IOAPIC_REG_VERSION	0x01U
 #define IOAPIC_REG_ARB		0x02U
 #define IOAPIC_REG_REDIR	0x10U
+#define IOAPIC_VERSION		0x20U		/* the one that has an EOI register */
 #define IOAPIC_VERSION_LAST	FIELD(23, 16)	/* the highest entry */
 #define REDIR_VECTOR		FIELD(7, 0)
 #define REDIR_MODE		FIELD(10, 8)

@@ -37,13 +37,15 @@ const char *exit_name(uint32_t reason);
 
 /* ---- What vendor decoders produce (pure, no instruction wrappers) ---- */
 
+#define SEG_UNKNOWN	0xffU	/* hardware did not say: ask the decoder */
+
 /* Port I/O: VMX exit qualification, SVM EXITINFO1. */
 struct pio_access {
 	uint16_t port;
 	uint8_t  size;		/* 1, 2, 4 */
 	bool     is_in, is_string, is_rep;
 	uint8_t  addr_size;	/* string forms: 2, 4 or 8 bytes; 0 = unknown, ask the decoder */
-	uint8_t  seg;		/* OUTS: enum guest_seg of the source; 0xff = unknown, ask the decoder */
+	uint8_t  seg;		/* OUTS: enum guest_seg of the source, or SEG_UNKNOWN */
 };
 
 enum cr_op { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };

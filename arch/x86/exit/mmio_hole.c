@@ -11,14 +11,13 @@
 #include "arch/x86/exit/mmio.h"
 
 #include "arch/x86/emulate/fetch.h"
+#include "arch/x86/hw/pte.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/npt.h"
 #include "hv/lib/string.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
-
-#define NESTED_BITS	48U
 
 /*
  * Each page of ones may need nested tables of its own: so many, or a guest could fill the host's memory
@@ -96,7 +95,7 @@ void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
  */
 static bool is_beyond_tables(gpa_t page)
 {
-	return page.raw >> NESTED_BITS;
+	return page.raw >> pt_shift(NPT_LEVELS + 1);
 }
 
 /* insn is NULL when the decoder does not know the instruction. */

@@ -11,6 +11,8 @@
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
+_Static_assert(MTRR_DEFAULT < MTRR_REGS, "the default type is the last of vcpu->mtrr");
+
 #define MTRR_DEF_ENABLES	FIELD(11, 10)
 #define MTRR_PAIR_VALID		BIT(11)
 #define MTRR_TYPE		FIELD(7, 0)

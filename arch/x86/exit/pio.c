@@ -13,8 +13,6 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define SEG_UNKNOWN	0xffU	/* struct pio_access: hardware did not say */
-
 struct pio_string {
 	struct string_op op;		/* first: the step gets a pointer to it */
 	uint16_t         port;

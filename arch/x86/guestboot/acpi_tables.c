@@ -16,6 +16,7 @@
 #include "hv/dev/acpi_pm.h"
 #include "hv/dev/ioapic.h"
 #include "hv/dev/lapic.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
@@ -40,7 +41,6 @@
 #define PM1_EVENT_LEN		4U
 #define PM1_CONTROL_LEN		2U
 #define PM_TIMER_LEN		4U
-#define RESET_PORT		0xcf9U
 #define RESET_VALUE		6U
 #define CMOS_CENTURY		0x32U
 

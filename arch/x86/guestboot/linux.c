@@ -86,8 +86,6 @@ enum zero_page {
 
 #define TABLE_ENTRY		(PTE_P | PTE_W | PTE_A)
 #define LARGE_ENTRY		(TABLE_ENTRY | PTE_D | PTE_PS)
-#define PTE_SIZE		8U
-#define PTES			512U
 
 struct linux_image {
 	bool     is_64;			/* has the 64-bit entry */
@@ -205,9 +203,9 @@ static bool write_page_tables(const struct guest_boot *boot)
 	bool done = guest_put64(boot, LINUX_PML4, LINUX_PDPT | TABLE_ENTRY);
 
 	for (uint64_t i = 0; i < LINUX_PD_COUNT && done; i++)
-		done = guest_put64(boot, LINUX_PDPT + i * PTE_SIZE, (LINUX_PD + i * PAGE_SIZE) | TABLE_ENTRY);
-	for (uint64_t i = 0; i < LINUX_PD_COUNT * PTES && done; i++)
-		done = guest_put64(boot, LINUX_PD + i * PTE_SIZE, i * LARGE_SIZE | LARGE_ENTRY);
+		done = guest_put64(boot, LINUX_PDPT + i * sizeof(uint64_t), (LINUX_PD + i * PAGE_SIZE) | TABLE_ENTRY);
+	for (uint64_t i = 0; i < LINUX_PD_COUNT * PT_ENTRIES && done; i++)
+		done = guest_put64(boot, LINUX_PD + i * sizeof(uint64_t), i * LARGE_SIZE | LARGE_ENTRY);
 	return done;
 }
 

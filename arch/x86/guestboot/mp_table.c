@@ -23,8 +23,6 @@
 #define PARAGRAPH		16U	/* the unit of the pointer's length */
 #define ISA_BUS_ID		0U
 #define IOAPIC_ID		0U	/* what its ID register reads after a reset, and what the MADT says */
-#define IOAPIC_VERSION		0x20U
-#define LAPIC_VERSION		0x14U
 #define ALL_LAPICS		0xffU
 
 /* Processor entry: usable, boot processor; an FPU, CMPXCHG8B, a local APIC. CPUID tells the rest. */

@@ -2,11 +2,14 @@
 /* Parts of a saved extended state (contract in fpu_area.h). */
 #include "arch/x86/host/fpu_area.h"
 
+#include "arch/x86/hw/cpuid.h"
+#include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/string.h"
 
-#define CPUID_XSTATE	0xdU	/* sub-leaf n: size (EAX) and offset (EBX) of component n */
+_Static_assert(BIT(FPU_COMPONENT_SSE) == XCR0_SSE && BIT(FPU_COMPONENT_AVX) == XCR0_AVX &&
+	       BIT(FPU_COMPONENT_ZMM_HIGH) == XCR0_ZMM_HI256, "a component's number is its bit in XCR0");
 
 uint8_t *fpu_component(struct fpu_area *area, unsigned component, uint64_t components)
 {
@@ -16,7 +19,7 @@ uint8_t *fpu_component(struct fpu_area *area, unsigned component, uint64_t compo
 	if (component != FPU_COMPONENT_SSE) {
 		if (!(components & BIT(component)))
 			return NULL;
-		where = cpuid(CPUID_XSTATE, component);
+		where = cpuid(CPUID_XSAVE, component);	/* size in EAX, offset in EBX */
 	}
 	bytes = (uint8_t *)area + where.ebx;
 	if (components && !(area->xstate_bv & BIT(component)))

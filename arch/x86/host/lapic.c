@@ -20,6 +20,8 @@
 #include "hv/log.h"
 #include "hv/timer.h"
 
+_Static_assert(MSR_X2APIC_FIRST == X2APIC_MSRS, "the processor's registers and a guest's are at one place");
+
 #define CALIBRATE_PER_SECOND	100U	/* the APIC timer is measured for 1/100 s */
 #define CALIBRATE_WINDOWS	3U
 #define COUNT_MAX		0xffffffffULL

@@ -3,6 +3,7 @@
 /* Memory types as MTRRs and the PAT hold them, a byte each: SDM vol. 3, tables 12-8 and 12-10; APM vol. 2, 7.8.1. */
 #include "hv/lib/bits.h"
 
+#define MEMTYPE_UC		0U
 #define MEMTYPE_WB		6U
 #define MEMTYPE_COUNT		8U
 #define MTRR_TYPES_VALID	(BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6))	/* UC WC WT WP WB */

@@ -46,7 +46,7 @@ uint32_t svm_rights_of(uint16_t attrib)
 
 /* ---- EXITINFO words ---- */
 
-/* Segment 0xff: the processor does not say. exit_pio then reads the prefixes of the instruction. */
+/* Where the processor does not name the segment, exit_pio reads the prefixes of the instruction. */
 void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access)
 {
 	bool is_string = info1 & IOIO_STR;
@@ -58,7 +58,7 @@ void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access
 		.is_string = is_string,
 		.is_rep = info1 & IOIO_REP,
 		.addr_size = is_string ? (uint8_t)(field_get(info1, IOIO_ADDR) * 2) : 0,
-		.seg = is_string && has_assists ? (uint8_t)field_get(info1, IOIO_SEG) : 0xff,
+		.seg = is_string && has_assists ? (uint8_t)field_get(info1, IOIO_SEG) : SEG_UNKNOWN,
 	};
 }
 

@@ -5,22 +5,13 @@
  */
 #include "arch/x86/virt/npt.h"
 
+#include "arch/x86/hw/pte.h"
 #include "hv/account.h"
 #include "hv/lib/bits.h"
 #include "hv/page.h"
 
-#define LEVELS		4U
-#define ENTRIES		512U
-#define LEVEL_BITS	9U
 #define RELEASE_LEVEL	2U	/* npt_release frees one table of this level and what is below it: 1 GiB of the guest */
 #define LATER_EXEC	BIT(52)	/* ignored by processors, used by us: executable once split (npt.small_code) */
-
-static uint64_t level_shift(unsigned level) { return PAGE_SHIFT + LEVEL_BITS * (level - 1); }
-static uint64_t level_size(unsigned level) { return 1ULL << level_shift(level); }
-static unsigned level_index(gpa_t addr, unsigned level)
-{
-	return (unsigned)(addr.raw >> level_shift(level)) % ENTRIES;
-}
 
 static bool is_present(const struct npt_format *format, uint64_t entry)
 {
@@ -91,7 +82,7 @@ int npt_init(struct npt *npt, const struct npt_format *format)
 
 static void destroy_table(struct npt *npt, uint64_t *table, unsigned level)
 {
-	for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
+	for (unsigned i = 0; level > 1 && i < PT_ENTRIES; i++)
 		if (is_present(npt->format, table[i]) && !is_leaf(npt->format, table[i], level))
 			destroy_table(npt, table_of(npt, table[i]), level - 1);
 	page_free(table);
@@ -101,7 +92,7 @@ static void destroy_table(struct npt *npt, uint64_t *table, unsigned level)
 /* Free the tables below the first entry that has some. False: no entry of this table has one (any more). */
 static bool release_some(struct npt *npt, uint64_t *table, unsigned level)
 {
-	for (unsigned i = 0; i < ENTRIES; i++) {
+	for (unsigned i = 0; i < PT_ENTRIES; i++) {
 		if (!is_present(npt->format, table[i]) || is_leaf(npt->format, table[i], level))
 			continue;
 		if (level == RELEASE_LEVEL + 1 || !release_some(npt, table_of(npt, table[i]), level - 1)) {
@@ -115,7 +106,7 @@ static bool release_some(struct npt *npt, uint64_t *table, unsigned level)
 
 bool npt_release(struct npt *npt)
 {
-	if (npt->root.raw && release_some(npt, hpa_ptr(npt->root), LEVELS))
+	if (npt->root.raw && release_some(npt, hpa_ptr(npt->root), NPT_LEVELS))
 		return false;
 	if (npt->root.raw)
 		destroy_table(npt, hpa_ptr(npt->root), 1);	/* it is empty now, but for leaves */
@@ -133,8 +124,8 @@ static uint64_t *split(struct npt *npt, uint64_t *entry, unsigned level)
 		return NULL;
 	if (small & LATER_EXEC)
 		small = (small & ~(LATER_EXEC | npt->format->no_exec)) | npt->format->exec;
-	for (unsigned i = 0; i < ENTRIES; i++)
-		table[i] = small + i * level_size(level - 1);
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		table[i] = small + i * pt_span(level - 1);
 	*entry = ptr_hpa(table).raw | npt->format->table;
 	return table;
 }
@@ -166,12 +157,12 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned right
 	uint64_t *table = hpa_ptr(npt->root);
 	uint64_t *entry;
 
-	for (unsigned level = LEVELS; level > leaf; level--) {
-		table = descend(npt, &table[level_index(gpa, level)], level);
+	for (unsigned level = NPT_LEVELS; level > leaf; level--) {
+		table = descend(npt, &table[pt_index(gpa.raw, level)], level);
 		if (!table)
 			return -1;
 	}
-	entry = &table[level_index(gpa, leaf)];
+	entry = &table[pt_index(gpa.raw, leaf)];
 	if (leaf > 1 && is_present(npt->format, *entry) && !is_leaf(npt->format, *entry, leaf)) {
 		destroy_table(npt, table_of(npt, *entry), leaf - 1);
 		npt->tables--;
@@ -184,8 +175,8 @@ int npt_split_code(struct npt *npt, gpa_t gpa)
 {
 	uint64_t *table = hpa_ptr(npt->root);
 
-	for (unsigned level = LEVELS; level > 1; level--) {
-		uint64_t *entry = &table[level_index(gpa, level)];
+	for (unsigned level = NPT_LEVELS; level > 1; level--) {
+		uint64_t *entry = &table[pt_index(gpa.raw, level)];
 
 		if (*entry & LATER_EXEC)
 			return split(npt, entry, level) ? 1 : -1;
@@ -201,8 +192,8 @@ bool npt_unmap(struct npt *npt, gpa_t gpa, uint64_t size)
 	unsigned  leaf = size == LARGE_SIZE ? 2 : 1;
 	uint64_t *table = hpa_ptr(npt->root);
 
-	for (unsigned level = LEVELS; level > leaf; level--) {
-		uint64_t *entry = &table[level_index(gpa, level)];
+	for (unsigned level = NPT_LEVELS; level > leaf; level--) {
+		uint64_t *entry = &table[pt_index(gpa.raw, level)];
 
 		if (!is_present(npt->format, *entry))
 			return false;
@@ -210,9 +201,9 @@ bool npt_unmap(struct npt *npt, gpa_t gpa, uint64_t size)
 		if (!table)
 			return false;
 	}
-	if (!is_present(npt->format, table[level_index(gpa, leaf)]))
+	if (!is_present(npt->format, table[pt_index(gpa.raw, leaf)]))
 		return false;
-	table[level_index(gpa, leaf)] = 0;
+	table[pt_index(gpa.raw, leaf)] = 0;
 	return true;
 }
 
@@ -220,13 +211,13 @@ bool npt_lookup(const struct npt *npt, gpa_t gpa, hpa_t *hpa_out, unsigned *righ
 {
 	const uint64_t *table = hpa_ptr(npt->root);
 
-	for (unsigned level = LEVELS; level; level--) {
-		uint64_t entry = table[level_index(gpa, level)];
+	for (unsigned level = NPT_LEVELS; level; level--) {
+		uint64_t entry = table[pt_index(gpa.raw, level)];
 
 		if (!is_present(npt->format, entry))
 			return false;
 		if (is_leaf(npt->format, entry, level)) {
-			*size = level_size(level);
+			*size = pt_span(level);
 			*hpa_out = hpa((entry & npt->format->addr_mask & ~(*size - 1)) + (gpa.raw & (*size - 1)));
 			*rights = leaf_rights(npt->format, entry);
 			return true;

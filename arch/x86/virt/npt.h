@@ -14,6 +14,8 @@
 
 #include "hv/addr.h"
 
+#define NPT_LEVELS	4U	/* of tables: 48 bits of address */
+
 struct account;
 
 enum npt_rights { NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RWX = 7 };

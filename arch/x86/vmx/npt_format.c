@@ -8,6 +8,7 @@
  * the guest's PAT and the type given here combine, as a processor combines PAT and MTRRs. Writable without
  * readable is a misconfiguration (29.3.3.1).
  */
+#include "arch/x86/hw/memtype.h"
 #include "arch/x86/vmx/vmx.h"
 
 #define EPT_READ	BIT(0)
@@ -16,13 +17,12 @@
 #define EPT_MEMTYPE	FIELD(5, 3)
 #define EPT_LARGE	BIT(7)
 #define EPT_ADDR	FIELD(51, 12)
-#define MEMTYPE_UC	0
-#define MEMTYPE_WB	(6ULL << 3)
+#define EPT_TYPE(type)	((type) * (EPT_MEMTYPE & -EPT_MEMTYPE))
 
 const struct npt_format vmx_npt_format = {
 	.read = EPT_READ, .write = EPT_WRITE, .exec = EPT_EXEC, .no_exec = 0,
 	.large = EPT_LARGE,
 	.table = EPT_READ | EPT_WRITE | EPT_EXEC,
-	.memtype_wb = MEMTYPE_WB, .memtype_uc = MEMTYPE_UC,
+	.memtype_wb = EPT_TYPE(MEMTYPE_WB), .memtype_uc = EPT_TYPE(MEMTYPE_UC),
 	.addr_mask = EPT_ADDR,
 };

@@ -5,6 +5,7 @@
  * that save and restore carry.
  */
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/emulate/walk.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/guest_state.h"
@@ -14,7 +15,6 @@
 #include "hv/timer.h"
 
 #define PDPTE_STEP	2U	/* appendix B: their encodings lie two apart */
-#define PDPTES		4U
 #define DEBUG_DUE_BITS	(DEBUG_DUE_BREAKPOINTS | DEBUG_DUE_ENABLED | DEBUG_DUE_STEP)	/* as in the VMCS field */
 _Static_assert(DEBUG_DUE_STEP == PENDING_DEBUG_BS, "the bits are the field's");
 
@@ -85,7 +85,7 @@ void vmx_save(struct vcpu *vcpu, struct guest_state *state)
 	state->nmi_blocked = !!(blocking & BLOCK_NMI);
 	state->in_shadow = shadow_of(blocking);
 	state->debug_due = (uint32_t)vmread(VMCS_GUEST_PENDING_DEBUG) & DEBUG_DUE_BITS;
-	for (unsigned i = 0; i < PDPTES; i++)
+	for (unsigned i = 0; i < PAE_POINTERS; i++)
 		state->pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + PDPTE_STEP * i);
 }
 
@@ -107,7 +107,7 @@ void vmx_restore(struct vcpu *vcpu, const struct guest_state *state)
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, state->debug_due & DEBUG_DUE_BITS);
 	vmwrite(VMCS_GUEST_ACTIVITY, 0);
 	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
-	for (unsigned i = 0; i < PDPTES; i++)
+	for (unsigned i = 0; i < PAE_POINTERS; i++)
 		vmwrite(VMCS_GUEST_PDPTE0 + PDPTE_STEP * i, state->pdpte[i]);
 	vmx_close_windows(vcpu);
 	(void)vmx_limit_turn(vcpu, TIMER_NEVER);
