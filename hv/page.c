@@ -33,7 +33,7 @@ static struct {
 	uint64_t      zeroed_bytes;
 	struct large *idle;		/* the one that is being zeroed; in no list */
 	uint64_t      idle_done;	/* bytes of it */
-	uint64_t      free, free_large, total;
+	uint64_t      free, free_large;
 } page;
 
 /* [start, start + pages) becomes a block for small pages. The caller has counted it as free. */
@@ -50,7 +50,6 @@ static void give_piece(uint64_t start, uint64_t end)
 
 	if (pages < BLOCK_MIN)
 		return;
-	page.total += pages * PAGE_SIZE;
 	page.free += pages * PAGE_SIZE;
 	block_add(start, pages, 0);
 }
@@ -82,7 +81,6 @@ static void give_large(uint64_t start, uint64_t end)
 		}
 		page.extents[page.extent_count++] = (struct extent){ start, end };
 	}
-	page.total += end - start;
 	page.free += end - start;
 	page.free_large += end - start;
 }
@@ -307,9 +305,4 @@ uint64_t page_free_bytes(void)
 uint64_t page_free_large_bytes(void)
 {
 	return page.free_large;
-}
-
-uint64_t page_total_bytes(void)
-{
-	return page.total;
 }

@@ -31,4 +31,3 @@ bool  page_idle_work(void);			/* pages that were freed */
 
 uint64_t page_free_bytes(void);
 uint64_t page_free_large_bytes(void);	/* of the free bytes, those in whole 2 MiB pages */
-uint64_t page_total_bytes(void);
