@@ -142,16 +142,39 @@ hpa_t gpm_populate(struct gpm *gpm, gpa_t addr, bool *is_whole)
 	return hpa(chunk & ~CHUNK_WHOLE);
 }
 
+/*
+ * The first address from `at` on, below `end`, whose chunk is not populated; `end`: there is none. A request may span
+ * thousands of chunks (virtio/queue.c), so this takes few instructions for each.
+ */
+static uint64_t first_missing(const struct gpm *gpm, uint64_t at, uint64_t end)
+{
+	while (at < end) {
+		const uint64_t *entry = chunk_slot(gpm, gpa(at));
+		const uint64_t dir_end = min_u64(end, ((at >> GIB_SHIFT) + 1) << GIB_SHIFT);
+
+		if (!entry)
+			return end;	/* no RAM from here on */
+		for (; at < dir_end; at = align_down(at, LARGE_SIZE) + LARGE_SIZE)
+			if (!(*entry++ & ~CHUNK_WHOLE))
+				return at;
+	}
+	return end;
+}
+
+bool gpm_is_populated(const struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	return first_missing(gpm, addr.raw, addr.raw + len) == addr.raw + len;
+}
+
 bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
 {
-	for (uint64_t part; len; addr = gpa_add(addr, part), len -= part) {
-		const uint64_t *entry = chunk_slot(gpm, addr);
-		bool is_whole;
+	const uint64_t end = addr.raw + len;
+	uint64_t at = first_missing(gpm, addr.raw, end);
+	bool is_whole;
 
-		part = min_u64(len, LARGE_SIZE - chunk_offset(addr));
-		if (entry && !(*entry & ~CHUNK_WHOLE) && gpm_populate(gpm, addr, &is_whole).raw)
+	for (; at < end; at = first_missing(gpm, align_down(at, LARGE_SIZE) + LARGE_SIZE, end))
+		if (gpm_populate(gpm, gpa(at), &is_whole).raw)
 			return false;
-	}
 	return true;
 }
 

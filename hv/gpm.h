@@ -49,9 +49,10 @@ bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
  * does this RAM lie in one populated chunk? It costs one look-up, and is false also for some populated RAM
  * (in two chunks, at the edge of a slot). gpm_touch: is all of this RAM populated? If not, the first chunk
  * that is missing is populated now, one at each call. A chunk for which the host has no memory is skipped,
- * and accesses to it fail.
+ * and accesses to it fail. gpm_is_populated: is all of this RAM populated? It changes nothing.
  */
 bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len);
+bool gpm_is_populated(const struct gpm *gpm, gpa_t addr, uint64_t len);
 __attribute__((warn_unused_result)) bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len);
 
 /* Copy out of / into guest RAM, across chunk and slot borders. False (and nothing or a part done) when not all RAM. */

@@ -201,8 +201,23 @@ static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint
 	return true;
 }
 
+/*
+ * Is this memory populated? If not, and nothing else was done in this round, one chunk of it is now: zeroing it takes as
+ * long as a round. After other work the next round has to do it.
+ */
+static bool is_there(struct vq *vq, bool may_populate, gpa_t addr, uint64_t len)
+{
+	return may_populate ? gpm_touch(vq->gpm, addr, len) : gpm_is_populated(vq->gpm, addr, len);
+}
+
+/* What walk_chain may do, and found. */
+struct look {
+	bool may_populate;	/* a chunk, because the round has done nothing else */
+	bool is_here;		/* all memory that was looked at is populated */
+};
+
 /* 2.7.5.3.1: negotiated, the last of its chain, whole descriptors, not within another one. */
-static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table, bool *is_here)
+static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table, struct look *look)
 {
 	if (!vq->s.has_indirect || (desc->flags & DESC_F_NEXT))
 		return false;
@@ -212,8 +227,8 @@ static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct 
 		return false;
 	table->addr = gpa(desc->addr);
 	table->count = desc->len / (uint32_t)sizeof(*desc);
-	*is_here = gpm_touch(vq->gpm, table->addr, min_u64(desc->len, INDIRECT_BYTES_MAX));
-	if (!*is_here)
+	look->is_here = is_there(vq, look->may_populate, table->addr, min_u64(desc->len, INDIRECT_BYTES_MAX));
+	if (!look->is_here)
 		return true;
 	table->map = map_area(vq, table->addr, desc->len);
 	return true;
@@ -228,6 +243,7 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
 		if (!gpm_is_ram(vq->gpm, gpa(desc->addr), desc->len))
 			return false;
 		*are_near = false;
+		vq_charge(vq, (desc->len / LARGE_SIZE + 2) * VQ_CHUNK_COST);	/* in so many chunks at most */
 	}
 	if (is_write) {
 		req->writable += desc->len;
@@ -243,24 +259,24 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
 }
 
 /*
- * Is the memory of all segments populated? If not, one chunk is now. Devices may then go from segment to
- * segment without looking at the budget, however many chunks these are in.
+ * Is the memory of all segments populated? Devices may then go from segment to segment without looking at the
+ * budget, however many chunks these are in.
  */
-static bool touch_segments(struct vq *vq, const struct vq_req *req)
+static bool are_segments_there(struct vq *vq, bool may_populate, const struct vq_req *req)
 {
 	for (uint16_t i = 0; i < req->seg_count; i++)
-		if (!gpm_touch(vq->gpm, req->segs[i].addr, req->segs[i].len))
+		if (!is_there(vq, may_populate, req->segs[i].addr, req->segs[i].len))
 			return false;
 	return true;
 }
 
 /*
- * Copy the chain that starts at `index` into req. *is_here: false when some of its memory was not
- * populated; then a chunk of it is now, and the chain has to be walked once more, in another round.
- * At most `size` buffers, at most one change to an indirect table, so the loop ends. 2.7.5: all
- * lengths together stay below 2^32; `written` has 32 bits.
+ * Copy the chain that starts at `index` into req. look->is_here: false when some of its memory was not
+ * populated; then the chain has to be walked once more, in another round. At most `size` buffers, at most
+ * one change to an indirect table, so the loop ends. 2.7.5: all lengths together stay below 2^32;
+ * `written` has 32 bits. That is checked before memory is looked at, so these are some 2,500 chunks at most.
  */
-static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, bool *is_here)
+static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, struct look *look)
 {
 	struct desc_table table = { vq->desc_map, vq->s.desc, vq->s.size };
 	bool is_indirect = false, are_near = true;
@@ -270,9 +286,9 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, bool *
 		if (index >= table.count || !load_desc(vq, &table, index, &desc))
 			return false;
 		if (__builtin_expect(desc.flags & DESC_F_INDIRECT, 0)) {
-			if (is_indirect || !enter_indirect(vq, &desc, &table, is_here))
+			if (is_indirect || !enter_indirect(vq, &desc, &table, look))
 				return false;
-			if (!*is_here)
+			if (!look->is_here)
 				return true;
 			is_indirect = true;
 			index = 0;
@@ -281,8 +297,10 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, bool *
 		if (!add_segment(vq, req, &desc, &are_near))
 			return false;
 		if (!(desc.flags & DESC_F_NEXT)) {
-			*is_here = are_near || touch_segments(vq, req);
-			return req->readable + req->writable <= UINT32_MAX;
+			if (req->readable + req->writable > UINT32_MAX)
+				return false;
+			look->is_here = are_near || are_segments_there(vq, look->may_populate, req);
+			return true;
 		}
 		index = desc.next;
 	}
@@ -309,7 +327,7 @@ bool vq_begin(struct vq *vq)
 
 bool vq_pop(struct vq *vq, struct vq_req *req)
 {
-	bool is_here = true;
+	struct look look = { .may_populate = vq->budget == VQ_BUDGET, .is_here = true };
 	uint16_t head;
 
 	if (!vq->s.is_ready || vq->s.is_broken || vq->s.avail_idx == vq->s.last_avail)
@@ -328,10 +346,10 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 	req->read = req->write = (struct vq_cursor){ 0 };
 	req->written = 0;
 	req->readable = req->writable = 0;
-	if (!walk_chain(vq, req, head, &is_here))
+	if (!walk_chain(vq, req, head, &look))
 		return mark_broken(vq);
-	vq_charge(vq, is_here ? VQ_REQUEST_COST : LARGE_SIZE);	/* a chunk is a round's work: it was zeroed */
-	if (!is_here)
+	vq_charge(vq, look.is_here ? VQ_REQUEST_COST : LARGE_SIZE);	/* a chunk is a round's work: it is zeroed alone */
+	if (!look.is_here)
 		return false;
 	req->write.seg = req->read_segs;
 	vq->s.last_avail++;

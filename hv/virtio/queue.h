@@ -10,12 +10,12 @@
  *
  * Work is bounded, whatever the ring says. vq_begin looks at avail->idx once and grants a budget; vq_pop
  * gives only what was there at that look, at most `size` requests. Everything that takes time is charged to
- * the budget in bytes moved: requests, descriptors, data. Who serves the queue stops when the budget is used
+ * the budget in bytes moved: requests, descriptors, pieces of data, looks at memory. Who serves the queue stops when the budget is used
  * up and goes on later, in its VM's own turn (virtio_serve in virtio.h).
  *
  * Guest memory that nobody has touched is zeroed first, 2 MiB of it, which takes as long as a whole round. So
  * rings and requests are looked at only when all of their memory is populated, and a round populates one
- * chunk at most.
+ * chunk at most, and only when it has done nothing else.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +31,8 @@
 #define VQ_PIECE_MAX		65536U	/* so devices move at most this between two looks at the budget */
 #define VQ_REQUEST_COST		1024U	/* ring entries, the device's own checks */
 #define VQ_DESCRIPTOR_COST	256U	/* load, checks, look-ups in the memory map */
+#define VQ_CHUNK_COST		256U	/* a look at one chunk of a buffer that does not lie in one populated chunk */
+#define VQ_PIECE_COST		512U	/* where a piece of data is, the calls to move it: also when it is one byte */
 
 struct vq_seg { gpa_t addr; uint32_t len; };
 
@@ -93,7 +95,7 @@ __attribute__((warn_unused_result)) bool vq_req_is_sane(const struct vq *vq, str
 bool   vq_begin(struct vq *vq);
 /*
  * Take the next request, as a validated copy. False: none is left, the queue is broken, or the request's
- * memory had to be populated, which has used up the budget: call again in another round.
+ * memory is not all populated, which has used up the budget: call again in another round.
  */
 bool   vq_pop(struct vq *vq, struct vq_req *req);
 static inline void vq_charge(struct vq *vq, uint64_t bytes) { vq->budget -= (int64_t)bytes; }

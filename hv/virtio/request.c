@@ -28,7 +28,7 @@ static void *next_piece(struct vq *vq, const struct vq_req *req, struct vq_curso
 	map = gpm_map(vq->gpm, gpa_add(req->segs[at->seg].addr, at->off), &part);
 	if (!map)
 		return NULL;	/* RAM that could not be populated: the host is out of memory */
-	vq_charge(vq, part);
+	vq_charge(vq, part + VQ_PIECE_COST);
 	at->off += (uint32_t)part;
 	*len = part;
 	return map;

@@ -191,6 +191,9 @@ static void test_touch(void **unused)
 		assert_int_equal(gpm.populated, chunks * LARGE_SIZE);
 	}
 	assert_true(gpm_touch(&gpm, gpa(2 * LARGE_SIZE - 1), len));
+	assert_true(gpm_is_populated(&gpm, gpa(2 * LARGE_SIZE - 1), len));
+	assert_false(gpm_is_populated(&gpm, gpa(2 * LARGE_SIZE - 1), 3 * LARGE_SIZE + 1));
+	assert_false(gpm_is_populated(&gpm, gpa(LARGE_SIZE - 1), 2));
 	assert_true(gpm_touch(&gpm, gpa(HIGH_START), 0));
 	assert_int_equal(gpm.populated, 3 * LARGE_SIZE);
 	assert_true(gpm_is_near(&gpm, gpa(LARGE_SIZE), LARGE_SIZE));

@@ -295,6 +295,7 @@ static void indirect_tables_may_be_unaligned_and_in_two_chunks(void **state)
 static bool pop_chain_of(uint32_t size, unsigned count, uint32_t len, bool is_indirect)
 {
 	struct fixture f;
+	uint64_t before;
 	bool is_popped;
 
 	start(&f, ALL, size, 0);
@@ -311,10 +312,13 @@ static bool pop_chain_of(uint32_t size, unsigned count, uint32_t len, bool is_in
 	if (is_indirect)
 		drv_desc(&f.drv, 0, 0, (struct drv_desc){ TABLE, TABLE_BYTES(count), DESC_INDIRECT, 0 });
 	drv_offer(&f.drv, 0, 0);
+	before = f.drv.mem.gpm.populated;
 	is_popped = look_and_pop(&f);
 	assert_int_equal(is_popped, !is_broken(&f));
 	if (is_popped)
 		assert_int_equal(f.req.readable, (uint64_t)count * len);
+	else
+		assert_int_equal(f.drv.mem.gpm.populated, before);	/* nobody looked at its memory */
 	drv_destroy(&f.drv);
 	return is_popped;
 }
@@ -558,6 +562,89 @@ static void rings_in_untouched_memory_are_populated_a_chunk_a_call(void **state)
 	drv_destroy(&f.drv);
 }
 
+/* ---- What a round may cost ------------------------------------------------------------------------ */
+
+/* A ring of requests that span all of the memory, four times: each chunk that is looked at is paid for. */
+static void looks_at_memory_are_paid_for(void **state)
+{
+	enum { PARTS = 4, LOOKS = PARTS * (BIG / LARGE_SIZE), A_ROUND = VQ_BUDGET / (LOOKS * VQ_CHUNK_COST) + 1 };
+	struct fixture f;
+	unsigned total = 0;
+
+	(void)state;
+	start(&f, ALL, DRV_SIZE, 0);
+	drv_touch(&f.drv, DRV_RAM_START, BIG);
+	for (uint16_t i = 0; i < PARTS; i++)
+		drv_desc(&f.drv, 0, i, (struct drv_desc){ DRV_RAM_START, BIG, i < PARTS - 1 ? DESC_NEXT : 0, (uint16_t)(i + 1) });
+	for (unsigned i = 0; i < DRV_SIZE; i++)
+		drv_offer(&f.drv, 0, 0);
+	while (vq_begin(f.vq)) {
+		unsigned count = 0;
+
+		while (f.vq->budget > 0 && vq_pop(f.vq, &f.req))
+			count++;
+		assert_in_range(count, 1, A_ROUND);
+		total += count;
+	}
+	assert_int_equal(total, DRV_SIZE);
+	drv_destroy(&f.drv);
+}
+
+/* Also a piece of one byte has to be found and moved. */
+static void a_piece_has_a_price_beside_its_bytes(void **state)
+{
+	struct fixture f;
+	int64_t before;
+	size_t len = 1;
+
+	(void)state;
+	start(&f, ALL, DRV_SIZE, 0);
+	drv_desc(&f.drv, 0, 0, (struct drv_desc){ DRV_DATA, 1, 0, 0 });
+	drv_offer(&f.drv, 0, 0);
+	assert_true(look_and_pop(&f));
+	before = f.vq->budget;
+	assert_non_null(vq_next_readable(f.vq, &f.req, &len));
+	assert_int_equal(before - f.vq->budget, 1 + VQ_PIECE_COST);
+	drv_destroy(&f.drv);
+}
+
+/* Zeroing a chunk takes as long as a round: after a request it waits for the next one. */
+static void a_chunk_is_populated_only_by_a_round_that_did_nothing_else(void **state)
+{
+	const struct drv_desc rows[] = {
+		{ 0x800000, 8, 0, 0 }, { TABLE, TABLE_BYTES(1), DESC_INDIRECT, 0 }, { 0xc00000, sizeof(struct drv_desc), DESC_INDIRECT, 0 },
+	};
+	const struct drv_desc in_table = { 0x800000, 8, 0, 0 };
+
+	(void)state;
+	for (unsigned i = 0; row_of(rows, i); i++) {
+		struct fixture f;
+		uint64_t before;
+
+		start(&f, ALL, DRV_SIZE, 0);
+		drv_desc(&f.drv, 0, 0, (struct drv_desc){ DRV_DATA, 8, 0, 0 });
+		drv_desc(&f.drv, 0, 1, rows[i]);
+		drv_write_mem(&f.drv, TABLE, &in_table, sizeof(in_table));
+		drv_touch(&f.drv, DRV_DATA, 8);
+		drv_offer(&f.drv, 0, 0);
+		drv_offer(&f.drv, 0, 1);
+		before = f.drv.mem.gpm.populated;
+		assert_true(vq_begin(f.vq));
+		assert_true(vq_pop(f.vq, &f.req));
+		assert_false(vq_pop(f.vq, &f.req));
+		assert_int_equal(f.drv.mem.gpm.populated, before);
+		assert_true(f.vq->budget <= 0);
+		assert_true(vq_enable_notify(f.vq));	/* it is still there */
+		assert_true(vq_begin(f.vq));
+		assert_false(vq_pop(f.vq, &f.req));
+		assert_int_equal(f.drv.mem.gpm.populated, before + LARGE_SIZE);
+		assert_true(look_and_pop(&f));
+		assert_int_equal(f.req.head, 1);
+		assert_false(is_broken(&f));
+		drv_destroy(&f.drv);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -576,6 +663,9 @@ int main(void)
 		cmocka_unit_test(interrupts_follow_used_event_around_the_wrap),
 		cmocka_unit_test(kicks_are_asked_for_and_nothing_is_missed),
 		cmocka_unit_test(rings_in_untouched_memory_are_populated_a_chunk_a_call),
+		cmocka_unit_test(looks_at_memory_are_paid_for),
+		cmocka_unit_test(a_piece_has_a_price_beside_its_bytes),
+		cmocka_unit_test(a_chunk_is_populated_only_by_a_round_that_did_nothing_else),
 	};
 
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);

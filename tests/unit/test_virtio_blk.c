@@ -506,6 +506,37 @@ static void whatever_a_request_costs_the_next_one_is_seen(void **state)
 	drv_destroy(&b.drv);
 }
 
+/* One sector in the smallest pieces, 240 a request: a round moves as many pieces as its budget pays for. */
+static void small_pieces_are_paid_for(void **state)
+{
+	enum { PIECES = 240, REQUESTS = 8, A_ROUND = VQ_BUDGET / VQ_PIECE_COST + 1 };
+	const struct virtio_blk_header header = { VIRTIO_BLK_T_IN, 0, 0 };
+	uint32_t id, len;
+
+	(void)state;
+	create_big();
+	drv_set(&b.drv, VIRTIO_MMIO_Status, 0);
+	b.drv.queues[0].size = VQ_SIZE_MAX;
+	drv_start(&b.drv, b.blk.dev.offered);
+	drv_write_mem(&b.drv, HEADER, &header, sizeof(header));
+	drv_desc(&b.drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
+	for (uint16_t i = 1; i <= PIECES; i++)
+		drv_desc(&b.drv, 0, i, (struct drv_desc){ PAYLOAD, i < PIECES ? 1 : SECTOR_SIZE - PIECES + 1,
+							  DESC_NEXT | DESC_WRITE, (uint16_t)(i + 1) });
+	drv_desc(&b.drv, 0, PIECES + 1, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });
+	for (unsigned i = 0; i < REQUESTS; i++)
+		drv_offer(&b.drv, 0, 0);
+	drv_set(&b.drv, VIRTIO_MMIO_QueueNotify, 0);
+	do {
+		assert_in_range(b.big.calls, 1, A_ROUND);
+		b.big.calls = 0;
+		work_run_one(&b.drv.work);
+	} while (b.big.calls);
+	for (unsigned i = 0; i < REQUESTS; i++)
+		assert_true(drv_take(&b.drv, 0, &id, &len) && len == SECTOR_SIZE + 1);
+	drv_destroy(&b.drv);
+}
+
 static void a_reset_in_the_middle_of_a_request_ends_it(void **state)
 {
 	uint64_t total;
@@ -629,6 +660,7 @@ int main(void)
 		cmocka_unit_test(a_full_ring_is_served_with_one_kick_and_one_interrupt),
 		cmocka_unit_test(whatever_a_request_costs_the_next_one_is_seen),
 		cmocka_unit_test(large_requests_are_done_a_piece_at_a_time),
+		cmocka_unit_test(small_pieces_are_paid_for),
 		cmocka_unit_test(a_reset_in_the_middle_of_a_request_ends_it),
 		cmocka_unit_test(a_queue_that_feeds_itself_takes_only_its_own_turns),
 		cmocka_unit_test(untouched_memory_is_paid_for),

@@ -71,6 +71,14 @@ bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len)
 	       fake_of(gpm)->chunks[addr.raw / LARGE_SIZE];
 }
 
+bool gpm_is_populated(const struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	for (uint64_t pos = addr.raw; pos < addr.raw + len; pos = align_down(pos, LARGE_SIZE) + LARGE_SIZE)
+		if (!fake_of(gpm)->chunks[pos / LARGE_SIZE])
+			return false;
+	return true;
+}
+
 bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
 {
 	for (uint64_t pos = addr.raw; pos < addr.raw + len; pos = align_down(pos, LARGE_SIZE) + LARGE_SIZE) {
