@@ -28,7 +28,7 @@ struct gpm {
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
 	struct account *account;	/* who is charged for them; NULL: nobody counts */
-	bool            is_looked_at;	/* a dump reads: memory that was never touched reads as absent, and stays so */
+	bool            is_looked_at;	/* we only look: memory that was never touched reads as absent, and stays so */
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
@@ -49,7 +49,8 @@ bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
  * does this RAM lie in one populated chunk? It costs one look-up, and is false also for some populated RAM
  * (in two chunks, at the edge of a slot). gpm_touch: is all of this RAM populated? If not, the first chunk
  * that is missing is populated now, one at each call. A chunk for which the host has no memory is skipped,
- * and accesses to it fail. gpm_is_populated: is all of this RAM populated? It changes nothing.
+ * and accesses to it fail. While is_looked_at is set nothing is populated, and the answer is the same.
+ * gpm_is_populated: is all of this RAM populated? It changes nothing.
  */
 bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len);
 bool gpm_is_populated(const struct gpm *gpm, gpa_t addr, uint64_t len);

@@ -186,6 +186,11 @@ static void test_touch(void **unused)
 
 	(void)unused;
 	assert_false(gpm_is_near(&gpm, gpa(LARGE_SIZE), 1));
+	gpm.is_looked_at = true;
+	assert_false(gpm_touch(&gpm, gpa(2 * LARGE_SIZE - 1), len));
+	assert_true(gpm_touch(&gpm, gpa(UINT64_MAX - 1), 1));
+	assert_int_equal(gpm.populated, 0);
+	gpm.is_looked_at = false;
 	for (unsigned chunks = 1; chunks <= 3; chunks++) {
 		assert_false(gpm_touch(&gpm, gpa(2 * LARGE_SIZE - 1), len));
 		assert_int_equal(gpm.populated, chunks * LARGE_SIZE);
