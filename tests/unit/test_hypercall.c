@@ -134,11 +134,24 @@ static void test_print(void **state)
 	assert_int_equal(call(PRINT, TEXT, 17), DENIED);
 }
 
+/* RAM that nobody has touched gets memory, which is enough for one call. */
+static void test_print_untouched(void **state)
+{
+	uint64_t before = fake.vm.gpm.populated;
+
+	(void)state;
+	vcpu_fake_map(&fake, TEXT, LARGE_SIZE, 2);
+	assert_int_equal(call(PRINT, TEXT, 17), 0);
+	assert_int_equal(fake.vm.gpm.populated, before + LARGE_SIZE);
+	assert_int_equal(call(PRINT, TEXT, 17), 17);
+	assert_int_equal(printed_len, 17);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = { TEST(test_answers), TEST(test_exit), TEST(test_print) };
+	static const struct CMUnitTest tests[] = { TEST(test_answers), TEST(test_exit), TEST(test_print), TEST(test_print_untouched) };
 
 	return cmocka_run_group_tests_name("hypercall", tests, NULL, NULL);
 }

@@ -457,6 +457,44 @@ static void test_pae(void **unused)
 	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
 }
 
+/* The old TSS lies across two chunks of RAM that nobody has touched: each has an exit to itself, and nothing else happens. */
+static void test_untouched(void **unused)
+{
+	const uint64_t far = 0x40000000;
+	uint64_t before = fake.vm.gpm.populated;
+
+	(void)unused;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), 2 * LARGE_SIZE), 0);
+	fake.segs[SEG_TR].base = far + LARGE_SIZE - B32(eip);
+	for (unsigned i = 1; i <= 2; i++) {
+		switch_to(SEL_B, TASK_JMP);
+		assert_int_equal(fake.vm.gpm.populated, before + i * LARGE_SIZE);
+		assert_int_equal(fake.progress, i);
+		assert_int_equal(fake.injected, 0);
+		assert_int_equal(fake.segs[SEG_TR].selector, SEL_A);
+		assert_true(is_busy(SEL_A));
+	}
+	switch_to(SEL_B, TASK_JMP);
+	check_b_runs();
+	assert_int_equal(get32(far + LARGE_SIZE), RIP + INSN_LEN);
+}
+
+/* When the new task has begun nothing can be made again: its LDT lies in RAM that nobody has touched. */
+static void test_untouched_late(void **unused)
+{
+	const uint64_t far = 0x40000000;
+
+	(void)unused;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), LARGE_SIZE), 0);
+	put(GDT + SEL_LDT, SYSTEM(0, 15, 0x82) | far >> 24 << 56, 8);
+	put_b(B32(ldt), SEL_LDT);
+	put_b(B32(seg) + 4 * SEG_ES, 0xc);
+	switch_to(SEL_B, TASK_JMP);
+	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
+	assert_int_equal(fake.vector, VEC_TS);
+	assert_int_equal(fake.error, 0xc);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -465,6 +503,7 @@ int main(void)
 		TEST(test_jmp), TEST(test_call_and_iret), TEST(test_event_with_error), TEST(test_interrupt), TEST(test_16_bits),
 		TEST(test_vm86), TEST(test_ldt_and_user), TEST(test_debug), TEST(test_refused), TEST(test_late),
 		TEST(test_external), TEST(test_error_without_stack), TEST(test_not_in_memory), TEST(test_paging), TEST(test_pae),
+		TEST(test_untouched), TEST(test_untouched_late),
 	};
 
 	return cmocka_run_group_tests_name("task_switch", tests, NULL, NULL);

@@ -54,6 +54,10 @@ static bool copy_page(struct gva_copy *copy, gva_t addr, size_t done, size_t par
 
 	if (!walk_gva(gpm, &copy->cpu, addr, copy->access, &where, error))
 		return false;
+	if (!gpm_touch(gpm, where, part)) {
+		*error = WALK_POPULATED;
+		return false;
+	}
 	if (!copy->to && !copy->from)
 		is_ram = gpm_is_ram(gpm, where, part);
 	else if (copy->to)

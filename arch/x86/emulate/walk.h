@@ -32,6 +32,11 @@ bool walk_gva(struct gpm *gpm, const struct walk_cpu *cpu, gva_t addr, enum walk
  */
 #define WALK_NOT_RAM		(~0U)
 #define WALK_NOT_CANONICAL	(~0U - 1)
+/*
+ * From the copies below only: they came to RAM that nobody had touched. It has memory now, which took long, and nothing
+ * is copied there yet. Let the guest execute its instruction again.
+ */
+#define WALK_POPULATED		(~0U - 2)
 
 /*
  * The aligned words of the page tables a walk went through, as they were when it ended. As long as

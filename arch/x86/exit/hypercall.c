@@ -70,7 +70,7 @@ static int64_t hc_print(struct vcpu *vcpu)
 		if (lines >= HC_PRINT_LINES)
 			return (int64_t)done;
 		if (!gva_read(vcpu, gva_add(addr, done), text, part, &fault, &error))
-			return HC_BAD_ADDRESS;
+			return error == WALK_POPULATED ? (int64_t)done : HC_BAD_ADDRESS;
 		if (out->write(out->ctx, text, part) < part)
 			return (int64_t)done;	/* the console is full: the caller prints the rest again */
 		done += part;

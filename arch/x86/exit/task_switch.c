@@ -120,6 +120,7 @@ static enum exit_result become_new(struct task_change *change)
 		result = task_set_type(change, change->new_tss.addr, 0, TSS_TYPE_BUSY);
 	if (result != EXIT_GO_ON)
 		return result;
+	change->has_begun = true;
 	tr.rights |= TSS_TYPE_BUSY;
 	virt->set_seg(vcpu, SEG_TR, &tr);
 	virt->set(vcpu, REG_CR0, virt->get(vcpu, REG_CR0) | CR0_TS);

@@ -5,7 +5,8 @@
  * of things, task_switch_tss.c the two layouts of a task-state segment (TSS), task_switch_seg.c descriptors
  * and the loading of segments.
  *
- * What a function answers is EXIT_GO_ON, or how the exit ends: an exception was raised in the guest, or the VM stopped.
+ * What a function answers is EXIT_GO_ON, or how the exit ends: an exception was raised in the guest, the VM stopped, or
+ * the switch is made again from its beginning, because memory that nobody had touched was populated.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,6 +62,7 @@ struct task_change {
 	struct descriptor         new_tss;
 	union tss                 old_bytes;	/* the old TSS before anything was saved in it */
 	struct task_image         image;	/* of the new task */
+	bool                      has_begun;	/* the new task is the current one: nothing can be made again */
 };
 
 /* Type of a TSS descriptor: SDM vol. 3, table 3-2 "System-Segment and Gate-Descriptor Types". */

@@ -49,6 +49,10 @@ enum exit_result task_fault(struct task_change *change, uint8_t vector, uint16_t
 
 static enum exit_result page_fault(struct task_change *change, gva_t addr, uint32_t error)
 {
+	if (error == WALK_POPULATED) {
+		exit_progress(change->vcpu);
+		return EXIT_RESUME;
+	}
 	if (error == WALK_NOT_RAM || error == WALK_NOT_CANONICAL)
 		return exit_fatal(change->vcpu, "a task switch needs memory where there is none: linear", addr.raw);
 	vcpu_inject_pf(change->vcpu, addr.raw, error);
@@ -57,12 +61,14 @@ static enum exit_result page_fault(struct task_change *change, gva_t addr, uint3
 
 enum exit_result task_read(struct task_change *change, gva_t addr, void *to, size_t len)
 {
-	uint32_t error;
+	uint32_t error = 0;
 	gva_t    fault;
+	bool     is_read;
 
-	if (gva_read_system(change->vcpu, addr, to, len, &fault, &error))
-		return EXIT_GO_ON;
-	return page_fault(change, fault, error);
+	do
+		is_read = gva_read_system(change->vcpu, addr, to, len, &fault, &error);
+	while (!is_read && error == WALK_POPULATED && change->has_begun);
+	return is_read ? EXIT_GO_ON : page_fault(change, fault, error);
 }
 
 enum exit_result task_write(struct task_change *change, gva_t addr, const void *from, size_t len)
