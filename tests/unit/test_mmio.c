@@ -469,6 +469,35 @@ static void populates_a_chunk_an_exit(void **state)
 	assert_int_equal(writes, 1);
 }
 
+/*
+ * Code in RAM that nobody has touched: the guest's tables have changed since it was executed. Its memory is all
+ * that this exit populates. Bytes behind an instruction need no memory.
+ */
+static void populates_for_code(void **state)
+{
+	const uint64_t far = 0x40000000;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), LARGE_SIZE), 0);
+	vcpu_fake_map(&fake, CODE + PAGE_SIZE, far, 0);
+	put_code(CODE_AT + PAGE_SIZE - 2, "89 03");		/* mov [rbx], eax */
+	fake.vcpu.gpr[GPR_RBX] = DEV;
+	fake.vcpu.exit.rip = CODE + PAGE_SIZE - 2;
+	before = fake.vm.gpm.populated;
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_SKIP);
+	assert_int_equal(fake.vm.gpm.populated, before);
+
+	fake.vcpu.exit.rip = CODE + PAGE_SIZE;
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_RESUME);
+	assert_int_equal(fake.vm.gpm.populated, before + LARGE_SIZE);
+	assert_int_equal(fake.progress, 1);
+	assert_int_equal(fake.injected, 0);
+	assert_false(fake.is_killed);
+	fake.vcpu.gpr[GPR_RAX] = DEV;
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_SKIP);	/* 00 00 is add [rax], al */
+}
+
 /* The exception of an earlier x87 instruction comes before the access; instructions that do not wait for it go on. */
 static void raises_what_is_pending(void **state)
 {
@@ -924,7 +953,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
 		CASE(repeats_for_a_while), CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device),
-		CASE(populates_a_chunk_an_exit),
+		CASE(populates_a_chunk_an_exit), CASE(populates_for_code),
 		CASE(raises_divide_error), CASE(raises_what_is_pending), CASE(wants_wide_exchanges_aligned),
 		CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(misaligned_moves_fault), CASE(stops_for_what_it_cannot_do),

@@ -106,17 +106,26 @@ static bool find_code(struct vcpu *vcpu, struct insn_cache *slot)
 	return true;
 }
 
-/* The bytes that could be had, zero-padded; how many. */
+/*
+ * The bytes that could be had, zero-padded; how many. No memory is populated, because the instruction may need none of
+ * it: fetch_fault does that.
+ */
 static size_t fetch_bytes(struct vcpu *vcpu, struct insn_cache *slot, enum insn_mode mode,
 			  uint64_t words[2])
 {
+	struct gpm *gpm = &vcpu->vm->gpm;
+	size_t      had = INSN_MAX;
+
 	slot->code = NULL;
+	gpm->is_looked_at = true;
 	if (mode == INSN_64 && find_code(vcpu, slot)) {
 		copy_code(slot->code, words);
-		return INSN_MAX;
+	} else {
+		words[0] = words[1] = 0;
+		had = gva_fetch_insn(vcpu, (uint8_t *)words);
 	}
-	words[0] = words[1] = 0;
-	return gva_fetch_insn(vcpu, (uint8_t *)words);
+	gpm->is_looked_at = false;
+	return had;
 }
 
 /* The instruction continues where nothing could be read: say so as the processor would. */
@@ -129,7 +138,7 @@ static enum fetch_result fetch_fault(struct vcpu *vcpu, enum insn_mode mode, siz
 
 	walk_cpu_of(vcpu, &cpu);
 	if (walk_gva(&vcpu->vm->gpm, &cpu, addr, WALK_FETCH, &where, &error))
-		return FETCH_UNREADABLE;	/* mapped, but not to RAM */
+		return gpm_touch(&vcpu->vm->gpm, where, 1) ? FETCH_UNREADABLE : FETCH_AGAIN;
 	if (error == WALK_NOT_RAM || error == WALK_NOT_CANONICAL)
 		return FETCH_UNREADABLE;
 	vcpu_inject_pf(vcpu, addr.raw, error);
@@ -186,6 +195,8 @@ enum exit_result fetch_failed(struct vcpu *vcpu, enum fetch_result fetched, cons
 	 */
 	if (fetched == FETCH_UNDEFINED)
 		vcpu_inject_ud(vcpu);
+	else if (fetched == FETCH_AGAIN)
+		exit_progress(vcpu);
 	return EXIT_RESUME;
 }
 

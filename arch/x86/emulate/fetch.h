@@ -33,6 +33,7 @@ enum fetch_result {
 	FETCH_OK,	/* *insn is the instruction at vcpu->exit.rip, valid until the next fetch */
 	FETCH_FAULT,	/* its bytes are not there (any more): #PF was queued, resume the guest */
 	FETCH_UNDEFINED,/* its bytes were read, and they are no instruction of this mode: #UD */
+	FETCH_AGAIN,	/* they lay in RAM that nobody had touched, and that has memory now: resume the guest */
 	FETCH_UNREADABLE,/* not in RAM: nobody knows what stands there */
 };
 
