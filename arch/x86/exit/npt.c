@@ -3,7 +3,7 @@
  * A nested page fault (EPT violation, #NPF): RAM that is touched for the first time gets memory; any other
  * address is a device's or nobody's. RAM comes in chunks of 2 MiB, each mapped as one large page. The last
  * chunk of a RAM whose size is no multiple of 2 MiB is mapped in 4 KiB pages, all of them at once, so that
- * it faults only once as well.
+ * it faults no more than twice.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
@@ -29,9 +29,15 @@ static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
 __attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t addr)
 {
 	struct vm *vm = vcpu->vm;
+	uint64_t   before = vm->gpm.populated;
 	bool       is_whole;
 	hpa_t      chunk = gpm_populate(&vm->gpm, addr, &is_whole);
 
+	/* Zeroing a chunk and mapping it page by page are too long for one exit: it is mapped at the next. */
+	if (chunk.raw && !is_whole && vm->gpm.populated != before) {
+		exit_progress(vcpu);
+		return EXIT_RESUME;
+	}
 	if (chunk.raw && !map_chunk(vm, gpa(align_down(addr.raw, LARGE_SIZE)), chunk, is_whole)) {
 		exit_progress(vcpu);
 		return EXIT_RESUME;
