@@ -158,6 +158,30 @@ static void batches(void **state)
 	assert_int_equal(fake.injected, 0);
 }
 
+/* RAM that nobody has touched is populated by an exit's first step only. */
+static void later_steps_populate_nothing(void **state)
+{
+	struct pio_access outs = { .size = 1, .is_string = true, .is_rep = true, .addr_size = 8, .seg = SEG_DS };
+	const uint64_t far = 0x40000000;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), LARGE_SIZE), 0);
+	vcpu_fake_map(&fake, PAGE_LINEAR + PAGE_SIZE, far, WRITE);
+	before = fake.vm.gpm.populated;
+	fake.vcpu.gpr[GPR_RSI] = PAGE_LINEAR + PAGE_SIZE - 3;
+	fake.vcpu.gpr[GPR_RCX] = 6;
+	assert_int_equal(run(outs), EXIT_RESUME);
+	assert_int_equal(writes, 3);
+	assert_int_equal(fake.vm.gpm.populated, before);
+	assert_int_equal(run(outs), EXIT_RESUME);
+	assert_int_equal(writes, 3);
+	assert_int_equal(fake.vm.gpm.populated, before + LARGE_SIZE);
+	assert_int_equal(run(outs), EXIT_SKIP);
+	assert_int_equal(writes, 6);
+	assert_int_equal(fake.injected, 0);
+}
+
 static void faults_come_before_the_port(void **state)
 {
 	struct pio_access ins = { .size = 4, .is_in = true, .is_string = true, .addr_size = 8 };
@@ -262,7 +286,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(plain_forms), CASE(nobody_answers), CASE(string_forms), CASE(batches),
-		CASE(faults_come_before_the_port), CASE(segments_and_sizes), CASE(asks_the_decoder),
+		CASE(later_steps_populate_nothing), CASE(faults_come_before_the_port), CASE(segments_and_sizes), CASE(asks_the_decoder),
 		CASE(raises_undefined),
 	};
 

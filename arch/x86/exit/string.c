@@ -30,6 +30,22 @@ static bool map_both(const struct string_op *op, const struct operand_cpu *cpu, 
 	       operand_map(cpu, SEG_ES, to, op->size, op->dest_access, dest, fault);
 }
 
+/*
+ * Zeroing a chunk of RAM that nobody has touched takes as long as all the steps of an exit. So only the first step may
+ * populate; the others go no further than memory is there.
+ */
+static bool map_step(const struct string_op *op, const struct operand_cpu *cpu, struct operand *src,
+		     struct operand *dest, struct operand_fault *fault)
+{
+	struct gpm *gpm = &op->vcpu->vm->gpm;
+	bool is_mapped;
+
+	gpm->is_looked_at = op->steps_done;
+	is_mapped = map_both(op, cpu, src, dest, fault);
+	gpm->is_looked_at = false;
+	return is_mapped;
+}
+
 static void advance(struct string_op *op, uint64_t amount)
 {
 	if (op->has_src)
@@ -76,7 +92,7 @@ static enum exit_result run_steps(struct string_op *op)
 		struct operand_fault fault;
 		enum string_verdict  verdict;
 
-		if (!map_both(op, &cpu, &src, &dest, &fault))
+		if (!map_step(op, &cpu, &src, &dest, &fault))
 			return op->steps_done ? EXIT_RESUME : operand_inject(op->vcpu, &fault);
 		verdict = op->step(op, &src, &dest);
 		if (verdict == STRING_REFUSE)
