@@ -52,10 +52,19 @@ static void scales(void **state)
 
 /* Guest memory, as far as this file needs it: two pages. */
 static uint8_t ram[0x3000];
+static bool is_touched;		/* else gpm_touch populates a part of it */
+
+bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	(void)gpm;
+	(void)addr;
+	(void)len;
+	return is_touched;
+}
 
 bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len)
 {
-	(void)gpm;
+	assert_int_equal(gpm->is_looked_at, !is_touched);	/* else it would populate more */
 	if (!range_fits(addr.raw, len, sizeof(ram)))
 		return false;
 	memcpy(ram + addr.raw, from, len);
@@ -81,6 +90,7 @@ static int setup(void **state)
 	memset(ram, 0, sizeof(ram));
 	memset(&vcpu, 0, sizeof(vcpu));
 	hz = 2 * GHZ;
+	is_touched = true;
 	machine.rtc.s.base_seconds = 5000;
 	machine.rtc.s.base_time = 0;
 	vm.machine = &machine;
@@ -140,6 +150,17 @@ static void wall_follows_the_rtc(void **state)
 	}
 }
 
+/* Both in memory that nobody has touched. */
+static void populates_once(void **state)
+{
+	(void)state;
+	is_touched = false;
+	assert_true(pvclock_write_time(&vcpu, TIME_AT | 1));
+	assert_true(pvclock_write_wall(&vcpu, WALL_AT));
+	assert_int_equal(number(WALL_AT + 4, 4), 5000);
+	assert_false(vm.gpm.is_looked_at);
+}
+
 static void no_memory_there(void **state)
 {
 	(void)state;
@@ -156,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scales), cmocka_unit_test_setup(time_is_written, setup),
 		cmocka_unit_test_setup(wall_is_written, setup),
+		cmocka_unit_test_setup(populates_once, setup),
 		cmocka_unit_test_setup(wall_follows_the_rtc, setup), cmocka_unit_test_setup(no_memory_there, setup),
 	};
 

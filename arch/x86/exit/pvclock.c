@@ -40,6 +40,21 @@ struct pvclock_scale pvclock_scale_of(uint64_t hz)
 	return scale;
 }
 
+/*
+ * Zeroing one chunk of RAM that nobody has touched is enough for one exit: a struct across the border of two such
+ * chunks is refused.
+ */
+static bool write_struct(struct vcpu *vcpu, gpa_t at, const void *from, size_t len)
+{
+	struct gpm *gpm = &vcpu->vm->gpm;
+	bool is_written;
+
+	gpm->is_looked_at = !gpm_touch(gpm, at, len);
+	is_written = gpm_write(gpm, at, from, len);
+	gpm->is_looked_at = false;
+	return is_written;
+}
+
 static bool write_time(struct vcpu *vcpu, gpa_t at)
 {
 	struct pvclock_scale scale = pvclock_scale_of(time_hz());
@@ -53,7 +68,7 @@ static bool write_time(struct vcpu *vcpu, gpa_t at)
 		.flags = PV_TSC_STABLE,
 	};
 
-	return gpm_write(&vcpu->vm->gpm, at, &time, sizeof(time));
+	return write_struct(vcpu, at, &time, sizeof(time));
 }
 
 /* #GP when the address is not RAM, as in KVM. */
@@ -87,7 +102,7 @@ bool pvclock_write_wall(struct vcpu *vcpu, uint64_t val)
 		.nsec = (uint32_t)(ns % NS_PER_SECOND),
 	};
 
-	if (!gpm_write(&vcpu->vm->gpm, gpa(val), &wall, sizeof(wall)))
+	if (!write_struct(vcpu, gpa(val), &wall, sizeof(wall)))
 		return false;
 	vcpu->pv_wall = val;
 	return true;
