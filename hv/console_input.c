@@ -91,7 +91,7 @@ static void press_next(void)
 	}
 	console_input_forget();
 	console_attach(next->vm);
-	log_say("what you type goes to VM \"%s\" now", next->vm_name);
+	log_say("what you type goes to VM \"%s\" (%s) now", next->vm_name, next->label);
 }
 
 static void (*tell_where)(void);
@@ -119,8 +119,10 @@ static void press_help(void)
 {
 	const struct console_port *port = input_port();
 
-	log_say("what you type goes to %s%s%s", port ? "VM \"" : "nobody",
-		port ? port->vm_name : "", port ? "\"" : "");
+	if (port)
+		log_say("what you type goes to VM \"%s\" (%s)", port->vm_name, port->label);
+	else
+		log_say("what you type goes to nobody");
 	for (size_t i = 0; i < countof(keys); i++)
 		log_say("  Ctrl-A %c       %s", keys[i].key, keys[i].help);
 	log_say("  Ctrl-A Ctrl-A  one Ctrl-A for the guest");

@@ -96,20 +96,27 @@ static void guest_called_bios(void *ctx, const char *why)
 
 /* ---- Consoles ---- */
 
-static const char console_key[] = "console=";
+/* What the last word that begins with `key` names; NULL: there is no such word. */
+static const char *last_value(const char *cmdline, const char *key)
+{
+	const char *value = NULL;
 
-/* Linux takes the last console= as /dev/console, the one a user types into. */
+	for (const char *word = cmdline; *word; word++)
+		if ((word == cmdline || word[-1] == ' ') && !strncmp(word, key, strlen(key)))
+			value = word + strlen(key);
+	return value;
+}
+
+/*
+ * Linux takes the last console= as /dev/console, the one a user types into. Our own initramfs starts its shell
+ * elsewhere if tz.console= says so (guest/linux/session).
+ */
 static bool cmdline_wants_virtio(const char *cmdline)
 {
-	bool is_virtio = false;
+	const char *shell = last_value(cmdline, "tz.console=");
+	const char *console = shell ? shell : last_value(cmdline, "console=");
 
-	for (const char *word = cmdline; *word; word++) {
-		if (word != cmdline && word[-1] != ' ')
-			continue;
-		if (!strncmp(word, console_key, sizeof(console_key) - 1))
-			is_virtio = !strncmp(word + sizeof(console_key) - 1, "hvc", 3);
-	}
-	return is_virtio;
+	return console && !strncmp(console, "hvc", 3);
 }
 
 static bool input_goes_to_virtio(const struct handoff_vm *config)

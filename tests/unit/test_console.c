@@ -450,10 +450,10 @@ static void test_key_next(void **state)
 	assert_string_equal(fronts[0].got, "le");
 	assert_string_equal(fronts[2].got, "right");
 	check_wire("trapeze: 2 typed bytes that nobody has read are forgotten\r\n"
-		   "trapeze: what you type goes to VM \"db\" now\r\n");
+		   "trapeze: what you type goes to VM \"db\" (hvc0) now\r\n");
 	type("\x01n");
 	console_poll();
-	check_wire("trapeze: what you type goes to VM \"web\" now\r\n");
+	check_wire("trapeze: what you type goes to VM \"web\" (hvc0) now\r\n");
 	console_port_remove(&ports[2]);
 	type("\x01n");
 	console_poll();
@@ -481,7 +481,7 @@ static void test_key_help(void **state)
 	fronts[0].room = 100;
 	console_poll();
 	assert_string_equal(fronts[0].got, "\x01");
-	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to VM \"web\"\r\n"));
+	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to VM \"web\" (hvc0)\r\n"));
 	assert_non_null(strstr(serial.wire, "  Ctrl-A n       type to the next VM\r\n"));
 	assert_non_null(strstr(serial.wire, "trapeze: Ctrl-A and that key mean nothing; Ctrl-A ? lists the keys\r\n"));
 }

@@ -302,6 +302,10 @@ static void test_console_choice(void **state)
 		{ CONSOLE_AUTO, "quiet console=ttyS0 console=hvc0 root=/dev/vda", true },
 		{ CONSOLE_AUTO, "console=hvc0 console=ttyS0,115200", false },
 		{ CONSOLE_AUTO, "xconsole=hvc0", false }, { CONSOLE_AUTO, "console=", false },
+		{ CONSOLE_AUTO, "console=ttyS0 tz.console=hvc0", true },	/* the shell is there, wherever the word stands */
+		{ CONSOLE_AUTO, "tz.console=hvc0 console=ttyS0", true },
+		{ CONSOLE_AUTO, "console=hvc0 tz.console=ttyS0", false },
+		{ CONSOLE_SERIAL, "tz.console=hvc0", false },
 		{ CONSOLE_VIRTIO, "console=ttyS0", true }, { CONSOLE_SERIAL, "console=hvc0", false },
 	};
 
