@@ -6,6 +6,7 @@ returns the process and the two file descriptors of COM1.
 """
 import ctypes
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -13,6 +14,9 @@ import tty
 from pathlib import Path
 
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
+NOISE = "TCG doesn't support requested feature"      # QEMU says it of every bit of the model, whoever asks
+FIRST_WORDS, LAST_WORDS = 10, 8                      # lines of an emulator that died
+DEADLY = re.compile("fatal|abort", re.IGNORECASE)
 
 
 def program_missing(*programs):
@@ -26,6 +30,16 @@ def die_with_us():
     """Run in the child: without it an emulator would run on for ever when scripts/run is killed."""
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def worth_showing(lines):
+    """
+    Of what a dead emulator wrote: how it began, how it ended, and the reason if it names one. QEMU and Bochs name it
+    first, and a dump of registers may follow.
+    """
+    lines = [line for line in lines if NOISE not in line]
+    return [line for i, line in enumerate(lines)
+            if i < FIRST_WORDS or i >= len(lines) - LAST_WORDS or DEADLY.search(line)]
 
 
 def quoted(path):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import emulators
 import machine
 
 USAGE, CRASHED, TIMEOUT, INTERRUPTED = 2, 1, 124, 130
@@ -26,6 +27,14 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--memory", "64M"], "128M"),
     (["--cpus", "0"], "--cpus"),
     (["--timeout", "-1"], "--timeout"),
+    (["--timeout", "nan"], "--timeout is a number of seconds above 0"),
+    (["--timeout", "1e400"], "--timeout is a number of seconds above 0"),
+    (["--extra", "'x"], "--extra 'x: No closing quotation"),
+    (["--on", "qemu", "--screenshot", "/nonexist/x.png"], "--screenshot /nonexist/x.png: no such directory"),
+    (["--kernel", ""], "--kernel is empty"),
+    (["--conf", ""], "--conf is empty"),
+    (["--kernel", HELLO, "--disk", ""], "--disk is empty"),
+    (["--kernel", HELLO, "--vm-memory", "12"], "12 is bytes: write 12M"),
     (["--no-such-option"], "unrecognized"),
     (["--initrd", "x"], "--kernel"),
     (["--vcpus", "0"], "--vcpus describes the VM of --kernel"),
@@ -51,6 +60,16 @@ def test_usage(arguments, says):
     done = machine.run(*arguments)
     assert done.returncode == USAGE, done.stderr
     assert says in done.stderr
+
+
+def test_words_of_a_dead_emulator():
+    """Its reason is not lost between the lines around it."""
+    lines = [f"line {i}" for i in range(100)]
+    lines[3] = f"warning: {emulators.NOISE}: vmx"
+    lines[40], lines[50] = "Aborted", ">>PANIC<< Fatal: no such chip"
+    shown = emulators.worth_showing(lines)
+    assert shown == [*lines[:3], *lines[4:11], lines[40], lines[50], *lines[-8:]]
+    assert emulators.worth_showing(lines[:5]) == [*lines[:3], lines[4]]
 
 
 # ---- Files and configurations that cannot be: refused before an emulator starts, once, in the user's words -------------

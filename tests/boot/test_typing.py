@@ -2,7 +2,10 @@
 """What is typed and pasted reaches the guest, all of it and in order, however late the guest reads."""
 import os
 import tempfile
+import termios
+import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -58,12 +61,12 @@ def two_prompts():
             talk.expect(r"trapeze: two: vcpu 0 runs: 64-bit")
             talk.expect("prompt> half", "the line with what was typed, drawn again")
             press(b"\x01?")
-            talk.expect('what you type goes to VM "one"')
+            talk.expect(r'what you type goes to VM "one" \(ttyS0\)$')
             press(b"\x01nq")
-            talk.expect('what you type goes to VM "two" now')
+            talk.expect(r'what you type goes to VM "two" \(ttyS0\) now')
             talk.expect('VM "two", to which you typed, has ended; Ctrl-A n types to the next, "one"')
             press(b"\x01n")
-            talk.expect('what you type goes to VM "one" now')
+            talk.expect(r'what you type goes to VM "one" \(ttyS0\) now')
             press(b"\x01\x01q")
             talk.expect("\x01q")
             return talk.end()
@@ -75,6 +78,37 @@ TWO = machine.Job("two-prompts-svm-qemu", machine.SVM, two_prompts)
 @pytest.mark.parametrize("job", [TWO], ids=repr)
 def test_two_vms_on_one_terminal(outcome):
     assert outcome == 0
+
+
+# ---- Leaving --------------------------------------------------------------------------------------------------
+
+DEAF = b"\xeb\xfe".ljust(510, b"\0") + b"\x55\xaa"        # JMP to itself: it reads nothing
+
+
+def leave_behind_a_paste():
+    """The exit status, and the terminal's output flags meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="trapeze-test-") as directory:
+        Path(directory, "deaf.bin").write_bytes(DEAF)
+        with machine.Dialogue("--on", "qemu", "--kernel", f"{directory}/deaf.bin", "--protocol", "bootsector",
+                              "--vm-memory", "16M", window=(80, 24)) as talk:
+            talk.expect("guest: started")
+            flags = termios.tcgetattr(talk.typed)[1]
+            # In a thread, because what is not read on the other side blocks the writer.
+            threading.Thread(target=os.write, args=(talk.typed, b"p" * 300_000 + b"\x01x"), daemon=True).start()
+            return talk.process.wait(timeout=60), flags
+
+
+LEAVE = machine.Job("leave-behind-a-paste-svm-qemu", machine.SVM, leave_behind_a_paste)
+
+
+@pytest.mark.parametrize("job", [LEAVE], ids=repr)
+def test_commands_do_not_wait_behind_a_paste(outcome):
+    assert outcome[0] == 0
+
+
+@pytest.mark.parametrize("job", [LEAVE], ids=repr)
+def test_lines_of_bare_lf_begin_at_the_left(outcome):
+    assert outcome[1] & termios.OPOST and outcome[1] & termios.ONLCR
 
 
 # ---- scripts/run's side of hv/terminal.h --------------------------------------------------------------------
