@@ -215,6 +215,8 @@ void ini_set_size(const struct ini_entry *entry, const struct ini_key *key)
 		}
 	if (rest.len)
 		ini_error(entry, "not a size: the unit must be K, M or G, such as 128M");
+	else if (factor == 1 && number >= key->min >> 20 && number <= key->max >> 20)
+		ini_error(entry, "%llu is bytes: write %lluM", (unsigned long long)number, (unsigned long long)number);
 	else if (__builtin_mul_overflow(number, factor, &number) || number < key->min ||
 		 number > key->max)
 		ini_error(entry, "out of range: from %lluM to %lluG",
