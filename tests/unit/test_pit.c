@@ -206,6 +206,20 @@ static void test_gate(void **state)
 	assert_int_equal(inb(&f->bus, 0x61) & 0x23, 0x23);
 }
 
+/* An odd count N in mode 3 is high for (N + 1) / 2 ticks and low for the rest: 8254 data sheet, "Mode 3: Square Wave Mode". */
+static void test_odd_square(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(&f->bus, 0x61, 1);
+	program(f, 2, 0xb6, 5);
+	clock_advance(ticks(0));
+	for (unsigned i = 0; i < 15; i++) {
+		assert_int_equal(inb(&f->bus, 0x61) & 0x20, i % 5 < 3 ? 0x20 : 0);
+		clock_advance(mul_div64(1, FAKE_HZ, PIT_HZ));
+	}
+}
+
 static void test_latches(void **state)
 {
 	struct fixture *f = *state;
@@ -342,7 +356,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_reset_runs), TEST(test_rates), TEST(test_no_drift), TEST(test_missed_ticks_coalesce),
-		TEST(test_one_shot_interrupt), TEST(test_values), TEST(test_gate), TEST(test_latches),
+		TEST(test_one_shot_interrupt), TEST(test_values), TEST(test_gate), TEST(test_odd_square), TEST(test_latches),
 		TEST(test_new_count), TEST(test_calibration), TEST(test_refresh_toggles), TEST(test_random),
 		TEST(test_saved_at_its_interrupt),
 	};

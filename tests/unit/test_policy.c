@@ -282,6 +282,9 @@ static void test_msr_reads(void **unused)
 	assert_true(write_msr(MSR_IA32_TSC_ADJUST, 500));
 	assert_int_equal(fake.vcpu.tsc_offset, 500);
 	assert_int_equal(fake.tsc_offset, 570);	/* hardware's: plus that of the VM's clock */
+	assert_true(write_msr(MSR_IA32_TSC_ADJUST, 300));	/* instead of the 500, not on top of them */
+	assert_int_equal(fake.vcpu.tsc_offset, 300);
+	assert_true(read_msr(MSR_IA32_TSC_ADJUST, &val) && val == 300);
 	assert_true(write_msr(MSR_IA32_TSC, 7));
 	assert_int_equal(vcpu_tsc(&fake.vcpu), 7);
 	assert_true(read_msr(MSR_IA32_TSC_ADJUST, &val));
