@@ -11,10 +11,12 @@
 #include "arch/x86/host/paging.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
+#include "arch/x86/hw/msr.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/state.h"
 #include "arch/x86/vmx/vmx.h"
 #include "hv/lib/util.h"
+#include "insn_fake.h"
 #include "vcpu_fake.h"
 #include "vmcs_fake.h"
 
@@ -98,6 +100,28 @@ static void test_int1(void **unused)
 	(void)unused;
 	assert_int_equal(deliver((struct vevent){ .type = VEVENT_PRIV_SOFT, .vector = VEC_DB, .insn_len = 1 }), 0x80000501);
 	assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INSN_LENGTH), 1);
+}
+
+/* Type 4, and the length by which RIP moves on before it is pushed: SDM vol. 3, 25.8.3. */
+static void test_soft_int(void **unused)
+{
+	(void)unused;
+	assert_int_equal(deliver((struct vevent){ .type = VEVENT_SOFT_INT, .vector = 0x80, .insn_len = 2 }), 0x80000480);
+	assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INSN_LENGTH), 2);
+}
+
+/* No shadow VMCS (SDM vol. 3, 27.3.1.5), and at each exit the host's own memory types. */
+static void test_new_vmcs(void **unused)
+{
+	(void)unused;
+	insn_fake_init();
+	insn_fake_msr(MSR_IA32_PAT)->val = 0x0007010600070406;
+	insn_fake_msr(MSR_EFER)->val = EFER_LME | EFER_LMA;
+	assert_int_equal(vmx_vcpu_create(&fake.vcpu), 0);
+	assert_int_equal(vmcs_fake_get(VMCS_VMCS_LINK_POINTER), UINT64_MAX);
+	assert_int_equal(vmcs_fake_get(VMCS_HOST_IA32_PAT), 0x0007010600070406);
+	assert_int_equal(vmcs_fake_get(VMCS_HOST_IA32_EFER), EFER_LME | EFER_LMA);
+	vmx_vcpu_destroy(&fake.vcpu);
 }
 
 /* SDM vol. 3, 27.3.1.5: in a shadow, BS must be pending exactly when TF is set and BTF is not. */
@@ -204,7 +228,8 @@ static void test_pdptes(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_int1), TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
+		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs),
+		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
 	};
 
 	return cmocka_run_group_tests_name("vmx_inject", tests, NULL, NULL);
