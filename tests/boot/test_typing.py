@@ -58,7 +58,7 @@ def two_prompts():
             # It polls its serial port, or has just echoed what was typed.
             talk.expect(r"trapeze: one: vcpu 0 runs: 64-bit, rip 10[0-9a-f]{4}, .*; (reads port 3fd|writes port e9) at \d+ "
                         "of its last 16")
-            talk.expect(r"trapeze: two: vcpu 0 runs: 64-bit")
+            talk.expect(r"trapeze: two: vcpu 0 runs: (32|64)-bit")      # it may just have started
             talk.expect("prompt> half", "the line with what was typed, drawn again")
             press(b"\x01?")
             talk.expect(r'what you type goes to VM "one" \(ttyS0\)$')
