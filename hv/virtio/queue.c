@@ -17,6 +17,7 @@
  */
 #include "hv/virtio/queue.h"
 
+#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/state.h"
 
@@ -195,8 +196,8 @@ static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint
 
 	if (__builtin_expect(!table->map, 0))
 		return gpm_read(vq->gpm, gpa_add(table->addr, offset), to, sizeof(*to));
-	/* The builtin, because with -ffreestanding memcpy would be a call. Indirect tables may be unaligned. */
-	__builtin_memcpy(to, table->map + offset, sizeof(*to));
+	/* A copy, because indirect tables may be unaligned. */
+	memcpy(to, table->map + offset, sizeof(*to));
 	compiler_barrier();
 	return true;
 }

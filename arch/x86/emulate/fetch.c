@@ -35,7 +35,7 @@ static enum insn_mode fetch_mode(struct vcpu *vcpu)
 /* Sixteen bytes of code as two words, read once. */
 static void copy_code(const uint8_t *code, uint64_t words[2])
 {
-	__builtin_memcpy(words, code, FETCH_SPAN);
+	memcpy(words, code, FETCH_SPAN);
 	/* From here on the copy only: the compiler may not read the guest's bytes a second time. */
 	__asm__ volatile("" : : : "memory");
 	words[1] &= ~SPAN_EXCESS;

@@ -8,6 +8,7 @@
 #include "arch/x86/emulate/alu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
@@ -219,13 +220,13 @@ static enum exit_result cmpxchg_wide(struct mmio *mmio)
 		return EXIT_RESUME;
 	}
 	operand_load(vcpu, &mmio->operand, bytes);
-	__builtin_memcpy(&low, bytes, half);
-	__builtin_memcpy(&high, bytes + half, half);
+	memcpy(&low, bytes, half);
+	memcpy(&high, bytes + half, half);
 	if (low == vcpu_gpr_sized(vcpu, GPR_RAX, half, false) &&
 	    high == vcpu_gpr_sized(vcpu, GPR_RDX, half, false)) {
 		rflags |= RFLAGS_ZF;
-		__builtin_memcpy(bytes, &new_low, half);
-		__builtin_memcpy(bytes + half, &new_high, half);
+		memcpy(bytes, &new_low, half);
+		memcpy(bytes + half, &new_high, half);
 	} else {
 		vcpu_set_gpr_sized(vcpu, GPR_RAX, half, false, low);
 		vcpu_set_gpr_sized(vcpu, GPR_RDX, half, false, high);
