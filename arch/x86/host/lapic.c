@@ -25,6 +25,7 @@ _Static_assert(MSR_X2APIC_FIRST == X2APIC_MSRS, "the processor's registers and a
 #define CALIBRATE_PER_SECOND	100U	/* the APIC timer is measured for 1/100 s */
 #define CALIBRATE_WINDOWS	3U
 #define COUNT_MAX		0xffffffffULL
+#define REPEATS_PER_SECOND_MAX	20000U	/* how often a counter repeats whose interrupt nobody has taken */
 #define DIVIDE_BY_16		3U	/* what the register holds for it */
 #define SEND_POLLS_MAX		100000U
 
@@ -32,7 +33,7 @@ enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
 
 static struct {
 	enum lapic_mode mode;
-	uint64_t        hz;		/* of the one-shot timer; 0: TSC-deadline mode */
+	uint64_t        hz;		/* of the counter; 0: TSC-deadline mode */
 	uint64_t        armed;		/* TSC at which it fires, TIMER_NEVER when it is stopped */
 } lapic = { .armed = TIMER_NEVER };
 
@@ -113,6 +114,8 @@ static void set_local_vectors(void)
 static void timer_interrupt(uint8_t vector)
 {
 	(void)vector;
+	if (lapic.hz)
+		reg_write(APIC_INITIAL, 0);
 	lapic.armed = TIMER_NEVER;
 	this_cpu()->attention = true;
 }
@@ -154,7 +157,12 @@ static void start_timer(void)
 		return;
 	}
 	lapic.hz = measure_hz();
-	reg_write(APIC_LVT_TIMER, VECTOR_TIMER);
+	/*
+	 * The counter repeats until its interrupt has been taken: timer_interrupt stops it. An interrupt can be lost
+	 * where a processor is a program (arch/x86/svm/README.md). Nothing would arm a one-shot timer again, and a guest
+	 * that never exits would run for ever.
+	 */
+	reg_write(APIC_LVT_TIMER, LVT_PERIODIC | VECTOR_TIMER);
 }
 
 void host_lapic_init(void)
@@ -164,7 +172,7 @@ void host_lapic_init(void)
 	set_local_vectors();
 	start_timer();
 	log_debug("local APIC %u: %s, timer %s at %lu Hz", host_lapic_id(),
-		  lapic.mode == LAPIC_X2APIC ? "x2APIC" : "xAPIC", lapic.hz ? "one-shot" : "TSC-deadline",
+		  lapic.mode == LAPIC_X2APIC ? "x2APIC" : "xAPIC", lapic.hz ? "counter" : "TSC-deadline",
 		  lapic.hz ? lapic.hz : time_hz());
 }
 
@@ -218,13 +226,14 @@ void host_lapic_eoi(void)
 
 /*
  * Rounded up, so that the deadline has passed when the timer fires. A deadline beyond the counter's range
- * fires early; the scheduler then arms the timer again.
+ * fires early; the scheduler then arms the timer again. One that is near or over fires a little late, because
+ * the count is the time between two repetitions as well.
  */
-static uint64_t one_shot_count(uint64_t tsc)
+static uint64_t timer_count(uint64_t tsc)
 {
 	uint64_t now = time_now(), count = tsc > now ? mul_div64(tsc - now, lapic.hz, time_hz()) : 0;
 
-	return min_u64(count, COUNT_MAX - 1) + 1;
+	return max_u64(min_u64(count, COUNT_MAX - 1), lapic.hz / REPEATS_PER_SECOND_MAX) + 1;
 }
 
 void host_wake_at(uint64_t tsc)
@@ -233,7 +242,7 @@ void host_wake_at(uint64_t tsc)
 		return;
 	lapic.armed = tsc;
 	if (lapic.hz)
-		reg_write(APIC_INITIAL, one_shot_count(tsc));
+		reg_write(APIC_INITIAL, timer_count(tsc));
 	else
 		wrmsr(MSR_IA32_TSC_DEADLINE, tsc ? tsc : 1);	/* 0 would stop it */
 }
