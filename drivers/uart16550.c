@@ -11,6 +11,7 @@
 #include "drivers/uart16550.h"
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/interrupt.h"
 #include "arch/x86/host/lapic.h"
 #include "hv/lib/bits.h"
 #include "arch/x86/hw/insn.h"

@@ -68,7 +68,7 @@ def check_includes(texts):
 # ---- Circles ----------------------------------------------------------------------------------------------
 
 CIRCLE_MAX = 2              # there and back
-STILL_CIRCLE_MAX = 15
+STILL_CIRCLE_MAX = 12
 
 
 def shortest_way(graph, start, goal):

@@ -13,7 +13,6 @@
 
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/mtrr.h"
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/memtype.h"

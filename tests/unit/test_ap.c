@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/cpu_init.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arch/x86/host/cpu.c: what CPUID says, bit by bit, how the processor is set up, and which others may join it. */
+/* arch/x86/host/features.c and cpu_init.c: what CPUID says, bit by bit, how the processor is set up, and which others may join it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/cpu_init.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/idt.h"

@@ -13,7 +13,6 @@
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/exit/pvclock.h"
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"

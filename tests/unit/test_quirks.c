@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/svm/svm.h"

@@ -13,6 +13,7 @@
 #undef wrmsr
 #define this_cpu real_this_cpu
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #undef this_cpu
 
 static struct { uint32_t msr; uint64_t val; } writes[8];

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/quirks.h"

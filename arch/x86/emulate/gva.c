@@ -5,7 +5,7 @@
  */
 #include "arch/x86/emulate/walk.h"
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/quirks.h"

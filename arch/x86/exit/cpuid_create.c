@@ -2,7 +2,7 @@
 /* The facts of this machine for the CPUID policy, which is pure (contract in cpuid.h). */
 #include "arch/x86/exit/cpuid.h"
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/quirks.h"

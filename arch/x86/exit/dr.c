@@ -14,7 +14,7 @@
  * breakpoints on ports and device memory that we emulate.
  */
 #include "arch/x86/exit/exit.h"
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/cpu_init.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/backend.h"

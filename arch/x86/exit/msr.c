@@ -13,7 +13,7 @@
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/exit/mtrr.h"
 #include "arch/x86/exit/pvclock.h"
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/memtype.h"

@@ -11,7 +11,7 @@
  */
 #include "arch/x86/host/fpu.h"
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/host/fpu_area.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"

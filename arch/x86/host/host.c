@@ -5,6 +5,8 @@
 #include <stddef.h>
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/cpu_init.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/tsc.h"

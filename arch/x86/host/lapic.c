@@ -11,6 +11,8 @@
 #include "arch/x86/host/lapic.h"
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
+#include "arch/x86/host/interrupt.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/addr.h"

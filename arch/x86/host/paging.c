@@ -16,7 +16,7 @@
  */
 #include "arch/x86/host/paging.h"
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"

@@ -8,6 +8,7 @@
 #include "arch/x86/host/speculation.h"
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/lib/format.h"

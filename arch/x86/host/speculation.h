@@ -13,7 +13,7 @@ struct cpu_features;
 
 struct speculation {
 	bool ibrs;		/* branches of ours ignore what less privileged code trained: on from the start */
-	bool auto_ibrs;		/* the same as a bit of EFER, which cpu.c sets */
+	bool auto_ibrs;		/* the same as a bit of EFER, which cpu_init.c sets */
 	bool ibpb;		/* IA32_PRED_CMD: forget all indirect branches */
 	bool flush_l1d;		/* IA32_FLUSH_CMD, on processors with L1TF */
 	bool clear_buffers;	/* VERW clears them (MD_CLEAR) */

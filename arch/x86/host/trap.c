@@ -8,7 +8,7 @@
  */
 #include "arch/x86/host/trap.h"
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/interrupt.h"
 #include "arch/x86/host/fixup.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"

@@ -8,6 +8,7 @@
 #include "arch/x86/svm/svm.h"
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/host/fixup.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"

@@ -3,7 +3,7 @@
 #include "arch/x86/svm/svm.h"
 
 #include "arch/x86/exit/exit.h"
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 

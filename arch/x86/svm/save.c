@@ -5,7 +5,6 @@
  */
 #include "arch/x86/svm/svm.h"
 
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"

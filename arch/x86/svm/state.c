@@ -11,7 +11,6 @@
  */
 #include "arch/x86/svm/svm.h"
 
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"

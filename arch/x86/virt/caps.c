@@ -2,7 +2,7 @@
 /* The capability report (contract in caps.h). */
 #include "arch/x86/virt/caps.h"
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"

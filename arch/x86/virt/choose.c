@@ -2,7 +2,7 @@
 /* Which back end runs the guests of this machine (contract in backend.h). */
 #include <stddef.h>
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/lib/util.h"
 

@@ -3,7 +3,7 @@
 /*
  * What a guest may be promised of this processor, with the controls that this back end got: filled once, by
  * `supported` on the boot processor, and constant from then on. struct cpu_features says what the processor
- * has, and nobody but host/cpu.c writes it.
+ * has, and nobody but host/features.c writes it.
  */
 #include <stdbool.h>
 

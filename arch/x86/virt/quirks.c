@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/xsave.h"
 #include "hv/lib/format.h"

@@ -4,7 +4,6 @@
  * processor while it is loaded, and the non-register state (SDM vol. 3, 25.4.2 "Guest Non-Register State")
  * that save and restore carry.
  */
-#include "arch/x86/host/cpu.h"
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/x86/host/cpu.h"
+#include "arch/x86/host/interrupt.h"
 #include "arch/x86/hw/insn.h"
 
 static uint8_t chip_in(uint16_t port);

@@ -5,7 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/cpu_init.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/virt/quirks.h"
@@ -152,7 +153,7 @@ void vcpu_fake_map(struct vcpu_fake *fake, uint64_t linear, uint64_t physical, u
 	vcpu_fake_set_word(fake, vcpu_fake_entry(fake, linear), physical | flags | 1);
 }
 
-/* ---- host/cpu.c ---- */
+/* ---- host/cpu_init.c, host/features.c ---- */
 
 uint64_t fake_breakpoints[4];
 unsigned fake_breakpoint_loads;

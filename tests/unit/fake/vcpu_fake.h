@@ -44,7 +44,7 @@ extern struct guest_caps fake_caps;
 #define VM_LOG_SIZE	(64U << 10)
 extern char fake_vm_log[VM_LOG_SIZE];
 
-/* What the processor would hold in DR0 to DR3: host/cpu.c's cpu_set_breakpoints. */
+/* What the processor would hold in DR0 to DR3: host/cpu_init.c's cpu_set_breakpoints. */
 extern uint64_t fake_breakpoints[4];
 extern unsigned fake_breakpoint_loads;
 

@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The processor we run on: what it can do (struct cpu_features, from a table of CPUID bits) and how we want
- * it: control registers are written whole, so that nothing the firmware used survives by accident.
- * SDM vol. 3, 2.5 "Control Registers"; vol. 2, CPUID; APM vol. 3, appendix E.
+ * What the processor we run on can do: one table of CPUID bits fills struct cpu_features, compares another processor
+ * with it, and names its features in the log. SDM vol. 2, CPUID; APM vol. 3, appendix E.
  */
-#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/features.h"
 
 #include <stddef.h>
 
-#include "arch/x86/host/fpu.h"
-#include "arch/x86/host/gdt.h"
-#include "arch/x86/host/idt.h"
-#include "arch/x86/host/paging.h"
 #include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cpuid.h"
-#include "arch/x86/hw/cr.h"
-#include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/host.h"
@@ -24,7 +17,6 @@
 #include "hv/log.h"
 #include "hv/timer.h"
 
-struct cpu cpus[CPUS_MAX];
 struct cpu_features cpu_features;
 
 enum cpuid_reg { EAX, EBX, ECX, EDX };
@@ -166,75 +158,16 @@ static void read_features(struct cpu_features *has)
 	has->has_page_size_erratum = has_page_size_erratum(has);
 }
 
-/* Setting a bit of CR4 that the processor does not know is #GP: only bits that CPUID shows are set. */
-static void set_control_registers(void)
+void features_read_boot(void)
 {
-	const struct cpu_features *has = &cpu_features;
-	uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-
-	cr4 |= cpuid(CPUID_FEATURES, 0).edx & CPUID1_D_MCE ? CR4_MCE : 0;
-	cr4 |= has->has_xsave ? CR4_OSXSAVE : 0;
-	cr4 |= has->has_smep ? CR4_SMEP : 0;
-	cr4 |= has->has_umip ? CR4_UMIP : 0;
-	write_cr4(cr4);
-	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
-	wrmsr(MSR_EFER, EFER_LME | EFER_LMA | (has->has_nx ? EFER_NXE : 0) |
-	      (has->has_auto_ibrs ? EFER_AIBRSE : 0));
-	speculation_init();
-	if (has->has_xsave)
-		xsetbv(0, fpu_guest_xcr0_mask());
-	write_dr7(DR7_RESET);
-}
-
-void cpu_set_breakpoints(const uint64_t addr[4])
-{
-	write_dr0(addr[0]);
-	write_dr1(addr[1]);
-	write_dr2(addr[2]);
-	write_dr3(addr[3]);
-}
-
-static void set_gs(struct cpu *cpu)
-{
-	wrmsr(MSR_GS_BASE, (uint64_t)(uintptr_t)cpu);
-}
-
-void cpu_early(void)
-{
-	struct cpu *cpu = &cpus[0];
-
-	paging_early();
-	cpu->self = cpu;
-	set_gs(cpu);
-}
-
-void cpu_init_boot(uint32_t apic_id)
-{
-	struct cpu *cpu = &cpus[0];
-
 	read_features(&cpu_features);
-	cpu->self = cpu;
-	cpu->apic_id = apic_id;
-	gdt_init(cpu);
-	set_gs(cpu);		/* loading the segment register cleared it */
-	idt_init();
-	idt_load(cpu);
-	set_control_registers();
-}
-
-void cpu_init_other(struct cpu *cpu)
-{
-	write_cr3(paging_root());
-	gdt_init(cpu);
-	set_gs(cpu);
-	idt_load(cpu);
 }
 
 /*
  * The first feature that the boot processor has and this one lacks. Additional features do no harm: nobody
  * uses them.
  */
-static const char *find_difference(struct cpu_features *own)
+static const char *find_lack(struct cpu_features *own)
 {
 	if (strcmp(own->vendor, cpu_features.vendor) != 0)
 		return "the vendor";
@@ -250,20 +183,12 @@ static const char *find_difference(struct cpu_features *own)
 	return cpu_features.xcr0_all & ~own->xcr0_all ? "a component of XSAVE" : NULL;
 }
 
-const char *cpu_join(void)
+const char *features_find_lack(void)
 {
-	static char text[128];
 	struct cpu_features own;
-	const char *name;
 
 	read_features(&own);
-	name = find_difference(&own);
-	if (name) {
-		format_buf(text, sizeof(text), "it differs from the boot processor: %s", name);
-		return text;
-	}
-	set_control_registers();
-	return NULL;
+	return find_lack(&own);
 }
 
 /* What a user should know about the machine although it works. */
