@@ -12,14 +12,6 @@
 struct vm;
 struct vcpu;
 
-struct restore_test {
-	uint32_t left, done;	/* how many restores are still to come, and how many there were */
-	uint32_t wait;		/* exits before the next one */
-	uint32_t dice;
-	void    *buffer;
-	uint64_t room;
-};
-
 /* The end of the turn of a vCPU that is about to run: after one exit while the test is on, else `end`. */
 uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end);
 

@@ -8,6 +8,7 @@
 #include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
+#include "hv/restore_test.h"
 #include "hv/slots.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

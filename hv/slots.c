@@ -2,6 +2,7 @@
 /* What becomes of a VM that ended, and who starts it again (contract in slots.h). */
 #include "hv/slots.h"
 
+#include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/load.h"
 #include "hv/console.h"
 #include "hv/end.h"
@@ -12,6 +13,7 @@
 #include "hv/sched.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_life.h"
 
 #define SILENCE_SECONDS		20U	/* of a guest, after its start: then the log says where it is */
 

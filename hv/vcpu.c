@@ -5,43 +5,11 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/inject.h"
 #include "arch/x86/virt/load.h"
-#include "hv/dev/apic_bus.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
-#include "hv/machine.h"
 #include "hv/vm.h"
 
-/* ---- What the local APIC needs of its processor ---- */
-
-static void apic_kick(void *ctx)
-{
-	vcpu_kick(ctx);
-}
-
-static void apic_nmi(void *ctx)
-{
-	vcpu_raise_nmi(ctx);
-}
-
-static void apic_ipi(void *ctx, const struct lapic *from, uint64_t icr)
-{
-	struct vcpu *vcpu = ctx;
-
-	apic_bus_ipi(vcpu->vm, from, icr);
-}
-
-static void apic_eoi(void *ctx, uint8_t vector)
-{
-	struct vcpu *vcpu = ctx;
-
-	ioapic_eoi(&vcpu->vm->machine->ioapic, vector);
-}
-
-static const struct lapic_env apic_env = {
-	.kick = apic_kick, .nmi = apic_nmi, .ipi = apic_ipi, .eoi = apic_eoi,
-};
-
-int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
+int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id, const struct lapic_env *wires)
 {
 	memset(vcpu, 0, sizeof(*vcpu));
 	vcpu->vm = vm;
@@ -49,7 +17,7 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
 	vcpu->state = VCPU_PARKED;
 	if (vcpu_registers_init(vcpu))
 		return -1;
-	lapic_init(&vcpu->lapic, id, &apic_env, vcpu, &vm->clock, &vcpu->tsc_offset);
+	lapic_init(&vcpu->lapic, id, wires, vcpu, &vm->clock, &vcpu->tsc_offset);
 	return virt->vcpu_create(vcpu);
 }
 
@@ -75,7 +43,7 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 	int vector;
 
 	if (lapic->s.lint0_is_high && lapic_takes_extint(lapic))
-		return pic_ack(&vcpu->vm->machine->pic);
+		return lapic->env->extint(lapic->ctx);
 	vector = lapic_pending(lapic);
 	if (vector >= 0)
 		lapic_accept(lapic, (uint8_t)vector);

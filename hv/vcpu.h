@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/x86/exit/dispatch.h"
+#include "arch/x86/emulate/insn.h"
+#include "arch/x86/emulate/insn_cache.h"
+#include "arch/x86/exit/record.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/virt/guest_state.h"
-#include "arch/x86/emulate/fetch.h"
-#include "arch/x86/emulate/insn.h"
 #include "hv/dev/lapic.h"
 #include "hv/trace.h"
 
@@ -78,7 +78,8 @@ static inline void vcpu_touch(struct vcpu *vcpu, enum touch_kind kind, uint64_t 
 	vcpu->trace.touched[(vcpu->exits - 1) % TRACE_RING] = (uint64_t)kind << TOUCH_SHIFT | addr;
 }
 
-__attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id);
+__attribute__((warn_unused_result)) int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id,
+								 const struct lapic_env *wires);
 void vcpu_destroy(struct vcpu *vcpu);
 __attribute__((warn_unused_result)) int vcpu_registers_init(struct vcpu *vcpu);	/* virt/registers.c: its part of vcpu_init... */
 void vcpu_registers_free(struct vcpu *vcpu);		/* ...and of vcpu_destroy, which accepts half-built ones */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A virtual machine: memory, machine (buses, controllers, devices), processors, and how it ends.
- * Created from one struct handoff_vm. vm_dismantle frees all that it points to, but for that configuration, which is
- * the handoff's, and its account, which outlives it.
+ * A virtual machine: memory, machine (buses, controllers, devices), processors, and why it ended. How it comes and goes
+ * is in vm_life.h.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,7 +13,6 @@
 #include "hv/account.h"
 #include "hv/bus.h"
 #include "hv/gpm.h"
-#include "hv/restore_test.h"
 #include "hv/vm_clock.h"
 #include "hv/work.h"
 
@@ -25,11 +23,20 @@ struct vcpu;
 struct cpuid_table;
 struct vm_start;		/* hv/vm_start.c */
 
-/* The first and the last are work that the VM does in turns of its own: vm_start and vm_dismantle. */
+/* The first and the last are work that the VM does in turns of its own: vm_start and vm_dismantle (vm_life.h). */
 enum vm_state { VM_STARTING, VM_RUNNING, VM_ENDING };
 
 /* Why it stopped, in libvirt's words where it has one. */
 enum vm_end { VM_END_NONE, VM_END_SHUTDOWN, VM_END_REBOOT, VM_END_CRASHED, VM_END_DESTROYED };
+
+/* Owned by restore_test.c. */
+struct restore_test {
+	uint32_t left, done;	/* how many restores are still to come, and how many there were */
+	uint32_t wait;		/* exits before the next one */
+	uint32_t dice;
+	void    *buffer;
+	uint64_t room;
+};
 
 struct vm {
 	char           name[HANDOFF_NAME_MAX];
@@ -59,25 +66,6 @@ struct vm {
 	struct restore_test restore_test;
 	uint64_t       overhead;		/* bytes beyond the guest's own RAM */
 };
-
-/*
- * NULL: logged why. Memory goes on the account, which may be open from an earlier life and stays open behind the end;
- * what its timers cost is the payer's time.
- */
-struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer);
-
-/*
- * One short piece of a VM's start: zero memory, load the guest, copy its files, and at last make its first
- * vCPU ready. To be called again and again while the VM is VM_STARTING and has not ended.
- */
-void vm_start(struct vm *vm);
-
-/*
- * The end of a VM, in pieces as short: vm_take_down leaves the console and the timers, vm_dismantle frees a
- * part at each call, and is true when all is freed, the struct vm itself too.
- */
-void vm_take_down(struct vm *vm);
-bool vm_dismantle(struct vm *vm);
 
 /* Ask for an end; vCPUs leave their run loops. The first reason wins. */
 __attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);

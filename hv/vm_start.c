@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a VM that was created to its first instruction, in pieces (vm_start in vm.h). Zeroing the memory of a large
+ * From a VM that was created to its first instruction, in pieces (contract in vm_life.h). Zeroing the memory of a large
  * VM and copying its files takes as long as many turns: it is the VM's own time.
  */
+#include "hv/vm_life.h"
+
 #include "arch/x86/guestboot/copies.h"
 #include "arch/x86/guestboot/loader.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
+#include "arch/x86/virt/save.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

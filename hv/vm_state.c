@@ -5,6 +5,7 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/fpu_area.h"
 #include "arch/x86/virt/load.h"
+#include "arch/x86/virt/save.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"

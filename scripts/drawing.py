@@ -136,18 +136,14 @@ def circles(graph):
             yield len(group), circle
 
 
-def circles_of_modules(texts):
-    """name.c and name.h as one: modules of which none can be understood, or tested, without the others."""
-    for size, circle in circles(include_graph(texts, lambda name: name.rsplit(".", 1)[0])):
-        yield circle[0] + ".c", size, f"{size} modules include each other (aim: {CIRCLE_MAX}): " + " -> ".join(circle)
-
-
 def check_circles(texts):
-    """Headers that include each other around (what is compiled then depends on who was first), and too many modules."""
+    """Headers that include each other around (what is compiled then depends on who was first), and modules, name.c and
+    name.h as one, that do: none of them can be understood, or tested, without the others."""
     headers = {name: text for name, text in texts.items() if name.endswith(".h")}
     for _, circle in circles(include_graph(headers)):
         yield circle[0], 1, "a circle of includes: " + " -> ".join(circle)
-    yield from ((name, 1, what) for name, size, what in circles_of_modules(texts) if size > STILL_CIRCLE_MAX)
+    for size, circle in circles(include_graph(texts, lambda name: name.rsplit(".", 1)[0])):
+        yield circle[0] + ".c", 1, f"a circle in a group of {size} modules: " + " -> ".join(circle)
 
 
 # ---- Functions that nobody calls ------------------------------------------------------------------------------
@@ -222,8 +218,7 @@ def check(texts):
     faults += [(name, line, f"nobody calls {function}") for name, line, function in unused if function not in STILL_UNCALLED]
     faults += [(name, line, f"{word} is also defined in {other}") for name, line, word, other in double
                if word not in STILL_TWICE]
-    notes = [f"{name}:1: {what}" for name, _, what in circles_of_modules(code)]
-    notes += [f"scripts/drawing.py:1: {debt} is paid: take it out of its list" for debt in paid(unused, double)]
+    notes = [f"scripts/drawing.py:1: {debt} is paid: take it out of its list" for debt in paid(unused, double)]
     return faults, notes
 
 

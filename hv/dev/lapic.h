@@ -22,6 +22,7 @@ struct lapic_env {
 	/* An ICR write that leaves this processor, as the register holds it (xAPIC: bits 63:56 name the target). */
 	void (*ipi)(void *ctx, const struct lapic *from, uint64_t icr);
 	void (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
+	uint8_t (*extint)(void *ctx);		/* LINT0 asks in mode ExtINT: acknowledge the 8259, take its vector */
 };
 
 struct lapic_state {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/x86/exit/dispatch.h"
+#include "arch/x86/exit/record.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/virt/backend.h"

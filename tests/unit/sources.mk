@@ -23,7 +23,7 @@ UNIT_vm_clock := hv/vm_clock.c hv/timer.c tests/unit/fake/clock_fake.c
 UNIT_state := hv/state.c
 UNIT_turn := hv/turn.c
 UNIT_restart := hv/restart.c
-UNIT_vm := hv/vm.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
+UNIT_vm := hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
 UNIT_sched := hv/sched.c hv/slots.c hv/turn.c hv/restart.c hv/account.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
@@ -38,11 +38,11 @@ UNIT_acpi_pm := hv/dev/acpi_pm.c $(DEV_TEST)
 LAPIC := hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c hv/dev/lapic_lint0.c
 UNIT_lapic := $(LAPIC) $(DEV_TEST)
 UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
-PC_FAKE := tests/unit/fake/pc_fake.c $(filter-out hv/dev/apic_bus.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
+PC_FAKE := tests/unit/fake/pc_fake.c $(filter-out hv/dev/apic_bus.c hv/dev/apic_wires.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
 VIO_TRANSPORT := hv/virtio/queue.c hv/virtio/request.c hv/virtio/serve.c hv/virtio/mmio.c hv/virtio/status.c
 UNIT_vm_state := hv/vm_state.c $(VIO_TRANSPORT) hv/work.c hv/gpm.c $(PAGE_FAKE) $(PC_FAKE)
 UNIT_memdisk := hv/memdisk.c $(PAGE_FAKE)
-UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c hv/work.c $(filter-out hv/dev/apic_bus.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) $(PAGE_FAKE)
+UNIT_machine := hv/machine.c hv/lib/format.c hv/memdisk.c hv/gpm.c hv/work.c $(filter-out hv/dev/apic_bus.c hv/dev/apic_wires.c,$(DEV_C)) $(VIO_C) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_memory_map := hv/memory_map.c
 UNIT_vga_text := hv/vga_text.c hv/gpm.c $(PAGE_FAKE) tests/unit/fake/log_fake.c
 UNIT_reset := arch/x86/virt/reset.c
@@ -70,7 +70,7 @@ UNIT_mtrr := arch/x86/exit/mtrr.c $(VCPU_FAKE)
 UNIT_cpuid := arch/x86/exit/cpuid.c $(VCPU_FAKE)
 POLICY := arch/x86/exit/cpuid.c arch/x86/exit/msr.c arch/x86/exit/mtrr.c arch/x86/exit/cr.c arch/x86/exit/xsetbv.c $(INSN_FAKE)
 UNIT_policy := $(POLICY) arch/x86/exit/mmio_hole.c $(VCPU_FAKE)
-UNIT_guest_state := arch/x86/virt/guest_state.c
+UNIT_guest_state := arch/x86/virt/guest_state.c arch/x86/virt/save.c
 UNIT_hlt := arch/x86/exit/hlt.c
 UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_hypercall := arch/x86/exit/hypercall.c hv/timer.c hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
@@ -127,7 +127,7 @@ BOOT_EFI := boot/file.c boot/firmware.c boot/print.c tests/unit/fake/efi_fake.c 
 UNIT_boot_vms := boot/vms.c boot/config.c boot/ini.c $(BOOT_EFI)
 UNIT_boot_story := $(addprefix boot/,entry.c leave.c elf.c cpus.c acpi.c gop.c memmap.c paging.c vms.c config.c ini.c) $(BOOT_EFI)
 UNIT_boot_firmware := boot/cpus.c boot/acpi.c boot/paging.c boot/gop.c boot/firmware.c boot/print.c $(BOOT_EFI)
-UNIT_vcpu := hv/vcpu.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) arch/x86/exit/fatal.c tests/unit/fake/cpu_fake.c \
+UNIT_vcpu := hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) arch/x86/exit/fatal.c tests/unit/fake/cpu_fake.c \
              $(INSN_FAKE) $(LAPIC) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \
                     tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)

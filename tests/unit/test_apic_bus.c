@@ -10,6 +10,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/load.h"
 #include "arch/x86/virt/reset.h"
+#include "arch/x86/virt/save.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/lib/util.h"
 #include "hv/host.h"

@@ -16,6 +16,7 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/load.h"
 #include "arch/x86/virt/reset.h"
+#include "arch/x86/virt/save.h"
 #include "hv/lib/bits.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

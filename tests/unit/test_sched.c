@@ -20,11 +20,13 @@
 #include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
+#include "hv/restore_test.h"
 #include "hv/sched.h"
 #include "hv/slots.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_life.h"
 #include "log_fake.h"
 
 #define SECOND		FAKE_HZ

@@ -20,6 +20,7 @@
 #include "clock_fake.h"
 #include "cpu_fake.h"
 #include "hv/dev/apic_bus.h"
+#include "hv/dev/apic_wires.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/page.h"
@@ -118,8 +119,8 @@ static int set_up(void **unused)
 	cpu_fake_install();
 	page_fake_limit = UINT64_MAX;
 	create_result = 0;
-	assert_int_equal(vcpu_init(&vcpu, &vm, 0), 0);
-	assert_int_equal(vcpu_init(&other, &vm, 1), 0);
+	assert_int_equal(vcpu_init(&vcpu, &vm, 0, &apic_wires), 0);
+	assert_int_equal(vcpu_init(&other, &vm, 1, &apic_wires), 0);
 	lapic_reset(&vcpu.lapic, false);
 	memset(steps, 0, sizeof(steps));
 	progress = 0;
@@ -156,10 +157,10 @@ static void test_fails(void **unused)
 
 	(void)unused;
 	page_fake_limit = page_fake_used + PAGE_SIZE;
-	assert_int_not_equal(vcpu_init(&half, &vm, 2), 0);
+	assert_int_not_equal(vcpu_init(&half, &vm, 2, &apic_wires), 0);
 	page_fake_limit = UINT64_MAX;
 	create_result = -1;
-	assert_int_equal(vcpu_init(&half, &vm, 2), -1);
+	assert_int_equal(vcpu_init(&half, &vm, 2, &apic_wires), -1);
 	vcpu_destroy(&half);
 	assert_null(half.fpu);
 }
@@ -354,7 +355,7 @@ static void test_destroy_loaded(void **unused)
 	struct vcpu third;
 
 	(void)unused;
-	assert_int_equal(vcpu_init(&third, &vm, 2), 0);
+	assert_int_equal(vcpu_init(&third, &vm, 2, &apic_wires), 0);
 	vcpu_load(&third);
 	vcpu_destroy(&third);
 	assert_null(cpu_fake.loaded);

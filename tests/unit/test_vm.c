@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hv/vm.c and hv/vm_start.c: a VM is built whole or not at all, starts in short pieces, ends for the first reason, and
+ * hv/vm.c, hv/vm_life.c and hv/vm_start.c: a VM is built whole or not at all, starts in short pieces, ends for the first reason, and
  * leaves nothing behind.
  */
 #include <setjmp.h>
@@ -17,15 +17,19 @@
 #include "arch/x86/guestboot/loader.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
+#include "arch/x86/virt/save.h"
 #include "clock_fake.h"
+#include "hv/dev/apic_wires.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/page.h"
+#include "hv/restore_test.h"
 #include "hv/turn.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_life.h"
 #include "hv/vm_state.h"
 #include "log_fake.h"
 #include "page_fake.h"
@@ -72,8 +76,11 @@ bool page_prepare(uint64_t bytes)
 	return fake.zeroed++ < ZERO_PIECES;
 }
 
-int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id)
+const struct lapic_env apic_wires;
+
+int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id, const struct lapic_env *wires)
 {
+	assert_ptr_equal(wires, &apic_wires);
 	assert_ptr_equal(vm->vcpus[id], vcpu);
 	fake.vcpus++;
 	return 0;

@@ -30,8 +30,8 @@
  * A handler that makes one of the classic mistakes ends its VM by name. Without that, an instruction that
  * is skipped by zero bytes executes for ever, and the guest looks as if it hung by itself.
  */
-#include "arch/x86/exit/dispatch.h"
-
+#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/record.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"

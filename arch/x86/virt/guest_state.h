@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * All of a virtual processor that its guest can see, in neutral words: what is saved, sent, and restored.
+ * All of a virtual processor that its guest can see, in neutral words: what save.c saves and restores.
  * Extended state and the local APIC are sections of their own (hv/vm_state.c).
  *
  * It is plain data and may come from anywhere. guest_state_bound makes it harmless to us: what would fault
@@ -13,9 +13,6 @@
 #include "arch/x86/virt/cpu_state.h"
 
 #define MTRR_REGS	32U
-
-struct vcpu;
-struct reset_state;
 
 struct guest_event { uint32_t is_valid, type, vector, has_error, error, insn_len; };
 
@@ -48,19 +45,6 @@ struct guest_state {
 
 /* AMD-V does not say which instruction cast the shadow: there it is always SHADOW_STI. */
 enum shadow_kind { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
-
-/*
- * Copy between the vCPU and vcpu->saved, one function for each direction. If the vCPU is loaded, it is
- * unloaded first.
- */
-void vcpu_save(struct vcpu *vcpu);
-void vcpu_restore(struct vcpu *vcpu);
-
-/*
- * Let the vCPU begin at a start state: general registers, segments, control registers. MSRs and extended
- * state stay.
- */
-void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start);
 
 /* Pure: xcr0_mask says which bits of XCR0 a guest may set here. */
 void guest_state_bound(struct guest_state *state, uint64_t xcr0_mask);

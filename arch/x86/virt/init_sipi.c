@@ -3,6 +3,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/load.h"
 #include "arch/x86/virt/reset.h"
+#include "arch/x86/virt/save.h"
 #include "hv/host.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

@@ -3,7 +3,7 @@
 /*
  * What a virtual processor holds before its first instruction, as one struct of constants per way to start:
  * the architectural reset, a real-mode start (boot sector, SIPI), Linux' 64-bit entry, flat protected mode
- * (Multiboot, Linux' 32-bit entry). vcpu_reset (guest_state.h) gives it to a vCPU; nothing else writes start state.
+ * (Multiboot, Linux' 32-bit entry). vcpu_reset (save.h) gives it to a vCPU; nothing else writes start state.
  */
 #include <stdint.h>
 

@@ -6,6 +6,7 @@
 
 #include "arch/x86/virt/fpu_area.h"
 #include "arch/x86/virt/load.h"
+#include "arch/x86/virt/save.h"
 #include "hv/lib/util.h"
 #include "hv/vm_clock.h"
 
@@ -147,7 +148,7 @@ unsigned pc_take_interrupts(struct pc *pc)
 	return taken;
 }
 
-/* ---- The processor's half of a vCPU's state: arch/x86/virt/guest_state.c has a test of its own ---- */
+/* ---- The processor's half of a vCPU's state: arch/x86/virt/save.c has a test of its own ---- */
 
 void vcpu_save(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_restore(struct vcpu *vcpu) { (void)vcpu; }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What a local APIC is connected to (contract in apic_wires.h, the functions' in lapic.h). */
+#include "hv/dev/apic_wires.h"
+
+#include "hv/dev/apic_bus.h"
+#include "hv/machine.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+static void kick(void *ctx)
+{
+	vcpu_kick(ctx);
+}
+
+static void nmi(void *ctx)
+{
+	vcpu_raise_nmi(ctx);
+}
+
+static void ipi(void *ctx, const struct lapic *from, uint64_t icr)
+{
+	struct vcpu *vcpu = ctx;
+
+	apic_bus_ipi(vcpu->vm, from, icr);
+}
+
+static void eoi(void *ctx, uint8_t vector)
+{
+	struct vcpu *vcpu = ctx;
+
+	ioapic_eoi(&vcpu->vm->machine->ioapic, vector);
+}
+
+static uint8_t extint(void *ctx)
+{
+	struct vcpu *vcpu = ctx;
+
+	return pic_ack(&vcpu->vm->machine->pic);
+}
+
+const struct lapic_env apic_wires = { .kick = kick, .nmi = nmi, .ipi = ipi, .eoi = eoi, .extint = extint };

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual machine from one configuration record to its end (contract in vm_life.h). */
+#include "hv/vm_life.h"
+
+#include "arch/x86/exit/cpuid.h"
+#include "arch/x86/virt/backend.h"
+#include "hv/dev/apic_wires.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/lib/util.h"
+#include "hv/log.h"
+#include "hv/machine.h"
+#include "hv/memory_map.h"
+#include "hv/page.h"
+#include "hv/restore_test.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+_Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "a VM fits into the pages vm_create asks for");
+
+#define TABLES_SPARE	32U	/* nested tables: the upper levels, device windows, the edges of RAM */
+
+static size_t pages_for(size_t bytes)
+{
+	return (size_t)(align_up(bytes, PAGE_SIZE) / PAGE_SIZE);
+}
+
+/* A device has put work off, which is done before the VM's next entry: leave the run loop. */
+static void wake_for_work(void *ctx)
+{
+	(void)ctx;
+	host_attention_set();
+}
+
+static int create_memory(struct vm *vm)
+{
+	struct memory_map map;
+
+	memory_map_slots(&map, vm->config->memory);
+	for (size_t i = 0; i < map.count; i++)
+		if (gpm_add_slot(&vm->gpm, gpa(map.ranges[i].start), map.ranges[i].length))
+			return -1;
+	if (npt_init(&vm->npt, virt->npt))
+		return -1;
+	vm->npt.small_code = virt->caps->small_code;
+	return 0;
+}
+
+/* The VM needs more memory than it was promised, and no unpromised memory is left: it ends, no other VM does. */
+static void out_of_memory(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	vm_kill(vm, "out of memory: it has %lu MiB of the host's, the rest is promised to others",
+		vm->account->used >> 20);
+}
+
+/*
+ * All tables that its RAM can need: one for each GiB, one for each chunk that is mapped in small pages, and
+ * a few more.
+ */
+static uint64_t table_bytes(const struct vm *vm, uint64_t ram)
+{
+	const uint64_t small = vm->npt.small_code ? ram / LARGE_SIZE : 2 * vm->gpm.slot_count;
+
+	return align_up((TABLES_SPARE + (ram >> 30) + small) * PAGE_SIZE, LARGE_SIZE);
+}
+
+/* An earlier life of it may have been promised all of it. */
+static bool open_account(const struct vm *vm, uint64_t need)
+{
+	if (vm->account->promise)
+		return true;
+	if (!vm->config->overcommit)
+		return account_open(vm->account, need);
+	if (need > account_unclaimed())
+		log_warn("TZ-W021 %s may need %lu MiB, %lu MiB are free and promised to nobody: it stops when it finds none left",
+			 vm->name, need >> 20, account_unclaimed() >> 20);
+	return true;
+}
+
+/*
+ * From here on the host has the memory it will need, or it was told that it may get none. Some tables are
+ * there already.
+ */
+static bool promise_memory(struct vm *vm)
+{
+	const uint64_t ram = gpm_chunk_bytes(&vm->gpm);
+	uint64_t need = ram + table_bytes(vm, ram);
+
+	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
+		need += memdisk_copy_bytes(&vm->machine->disks[n]);
+	if (!open_account(vm, need) || !account_take(vm->account, vm->npt.tables * PAGE_SIZE))
+		return false;
+	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
+		vm->machine->disks[n].account = vm->account;
+	vm->gpm.account = vm->npt.account = vm->account;
+	return true;
+}
+
+static int create_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		vm->vcpus[i] = page_alloc_contiguous(pages_for(sizeof(struct vcpu)));
+		if (!vm->vcpus[i] || vcpu_init(vm->vcpus[i], vm, i, &apic_wires))
+			return -1;
+	}
+	return 0;
+}
+
+static struct vm *vm_fail(struct vm *vm, const char *what)
+{
+	log_error("%s: cannot be created: %s (RAM %lu MiB; the host has %lu MiB that are promised to nobody)", vm->name, what,
+		  vm->config->memory >> 20, account_unclaimed() >> 20);
+	vm_take_down(vm);
+	while (!vm_dismantle(vm))
+		continue;
+	return NULL;
+}
+
+_Static_assert(HANDOFF_MEMORY_MAX + MEMORY_4GIB - MEMORY_DEVICE_HOLE <= (uint64_t)GPM_GIB_MAX << 30,
+	       "the largest VM that a configuration may ask for lies below GPM's end");
+
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
+{
+	static uint32_t next_id;
+	uint64_t   before = page_free_bytes();
+	struct vm *vm = page_alloc_contiguous(pages_for(sizeof(*vm)));
+
+	if (!vm) {
+		log_error("%s: cannot be created: no memory", config->name);
+		return NULL;
+	}
+	vm->config = config;
+	vm->account = account;
+	account->exceeded = out_of_memory;
+	account->ctx = vm;
+	vm->clock.payer = payer;
+	vm->id = ++next_id;
+	vm->exit_code = -1;
+	vm->vcpu_count = config->vcpus;
+	vm->restore_test.left = config->test_restore;
+	text_copy(vm->name, config->name, sizeof(vm->name));
+	bus_init(&vm->pio, "ports");
+	bus_init(&vm->mmio, "memory");
+	vm->work.wake = wake_for_work;
+	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
+		return vm_fail(vm, "vcpus is out of range");
+	if (create_memory(vm))
+		return vm_fail(vm, "no memory for its page tables");
+	vm->cpuid = cpuid_create(vm->vcpu_count);
+	if (!vm->cpuid)
+		return vm_fail(vm, "no memory for its CPUID table");
+	vm->machine = page_alloc_contiguous(pages_for(sizeof(*vm->machine)));
+	if (!vm->machine || create_vcpus(vm))
+		return vm_fail(vm, "no memory for its processors");
+	if (machine_create(vm))
+		return vm_fail(vm, "a device could not be built");
+	vm->start = page_alloc();
+	if (!vm->start)
+		return vm_fail(vm, "no memory to start it");
+	if (!promise_memory(vm))
+		return vm_fail(vm, "not enough memory: lower \"memory\" in its configuration, or let \"overcommit = yes\" risk it");
+	vm->overhead = before - page_free_bytes() - vm->gpm.populated;
+	return vm;
+}
+
+void vm_take_down(struct vm *vm)
+{
+	vm->state = VM_ENDING;
+	/* Whichever devices they belong to: what is forgotten here would be called after its memory has gone. */
+	timer_disarm_all(vm->clock.payer);
+	if (vm->machine)
+		machine_stop(vm);
+}
+
+static void destroy_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++) {
+		if (!vm->vcpus[i])
+			continue;
+		vcpu_destroy(vm->vcpus[i]);
+		page_free_contiguous(vm->vcpus[i], pages_for(sizeof(struct vcpu)));
+		vm->vcpus[i] = NULL;
+	}
+}
+
+bool vm_dismantle(struct vm *vm)
+{
+	if (vm->machine) {
+		if (!machine_release(vm))
+			return false;
+		destroy_vcpus(vm);
+		page_free_contiguous(vm->machine, pages_for(sizeof(*vm->machine)));
+		vm->machine = NULL;
+	}
+	if (!npt_release(&vm->npt) || !gpm_release(&vm->gpm))
+		return false;
+	page_free(vm->start);
+	restore_test_end(vm);
+	page_free(vm->cpuid);
+	page_free_contiguous(vm, pages_for(sizeof(*vm)));
+	return true;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A VM's life: created from one struct handoff_vm, started (vm_start.c), taken down, taken apart. vm_dismantle frees all
+ * that struct vm points to, but for that configuration, which is the handoff's, and its account, which outlives it.
+ */
+#include <stdbool.h>
+
+struct account;
+struct handoff_vm;
+struct turn;
+struct vm;
+
+/*
+ * NULL: logged why. Memory goes on the account, which may be open from an earlier life and stays open behind the end;
+ * what its timers cost is the payer's time.
+ */
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer);
+
+/*
+ * One short piece of a VM's start: zero memory, load the guest, copy its files, and at last make its first
+ * vCPU ready. To be called again and again while the VM is VM_STARTING and has not ended.
+ */
+void vm_start(struct vm *vm);
+
+/*
+ * The end of a VM, in pieces as short: vm_take_down leaves the console and the timers, vm_dismantle frees a
+ * part at each call, and is true when all is freed, the struct vm itself too.
+ */
+void vm_take_down(struct vm *vm);
+bool vm_dismantle(struct vm *vm);
