@@ -5,7 +5,9 @@ import pytest
 import machine
 
 
-def pytest_collection_finish(session):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """Not when the collection ends: that happens also where -k is then refused, and all tests are still there."""
     if session.config.option.collectonly:
         return
     jobs = {}
@@ -14,8 +16,7 @@ def pytest_collection_finish(session):
         job = callspec and callspec.params.get("job")
         if job:
             jobs[job.name] = job
-    # Bochs needs a minute and more: its machines first, so that no processor waits at the end for the other's long one.
-    for job in sorted(jobs.values(), key=lambda job: job.platform is machine.SVM):
+    for job in sorted(jobs.values(), key=lambda job: -job.seconds):
         job.start()
 
 

@@ -71,8 +71,10 @@ class Progress:
 class Job:
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
 
-    def __init__(self, name, platform, work):
+    def __init__(self, name, platform, work, seconds=30):
+        """seconds: about what it takes in Bochs. The longest jobs start first, so that none is left alone at the end."""
         self.name, self.platform, self.work = name, platform, work
+        self.seconds = seconds / 3 if platform is SVM else seconds
         self.future = None
 
     def __repr__(self):

@@ -126,16 +126,16 @@ def piped(platform):
 
 
 PIPED = [machine.Job("debian-piped-svm", machine.SVM, partial(piped, machine.SVM))]
-WHOLE = [machine.Job("debian-vmx", machine.VMX, partial(whole_dialogue, machine.VMX)),
-         machine.Job("debian-svm", machine.SVM, partial(whole_dialogue, machine.SVM))]
+WHOLE = [machine.Job("debian-vmx", machine.VMX, partial(whole_dialogue, machine.VMX), 130),
+         machine.Job("debian-svm", machine.SVM, partial(whole_dialogue, machine.SVM), 130)]
 MODELS = ("corei5_arrandale_m520", "corei7_haswell_4770", "tigerlake")     # oldest, middle, newest
 SHORT = [machine.Job(f"debian-serial-{model}", machine.VMX, partial(short_dialogue, machine.VMX, model))
          for model in MODELS[:1]]
 VICTIM = [machine.Job(f"debian-among-hostiles-{model or 'svm'}", platform,
-                      partial(short_dialogue, platform, model, others=hostile_neighbours(platform)))
+                      partial(short_dialogue, platform, model, others=hostile_neighbours(platform)), 80)
           for platform, model in ((machine.SVM, None), (machine.VMX, MODELS[1]))]
 RESTORED = [machine.Job(f"debian-restored-{model or 'svm'}", platform,
-                        partial(short_dialogue, platform, model, RESTORED_CONF))
+                        partial(short_dialogue, platform, model, RESTORED_CONF), 60)
             for platform, model in ((machine.SVM, None), (machine.VMX, MODELS[-1]))]
 
 whole = pytest.mark.parametrize("job", WHOLE, ids=repr)

@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from functools import partial
@@ -60,6 +61,14 @@ def test_usage(arguments, says):
     done = machine.run(*arguments)
     assert done.returncode == USAGE, done.stderr
     assert says in done.stderr
+
+
+def test_no_machine_for_a_refused_expression(tmp_path):
+    """When pytest refuses -k it still holds every test. No file is where these would look for their machines' ones."""
+    done = subprocess.run([sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-k", "a b", Path(__file__).parent],
+                          env=dict(os.environ, B=str(tmp_path)), capture_output=True, text=True)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert ": starts" not in done.stdout
 
 
 def test_words_of_a_dead_emulator():
