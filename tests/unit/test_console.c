@@ -11,6 +11,7 @@
 #include "drivers/fb.h"
 #include "drivers/uart16550.h"
 #include "hv/console.h"
+#include "hv/console_parts.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/terminal.h"
@@ -460,6 +461,63 @@ static void test_key_next(void **state)
 	check_wire("trapeze: there is no other VM to type to\r\n");
 }
 
+/* The next of three is the one behind the attached VM; who takes no input is passed over; behind the last comes the first. */
+static void test_next_of_three(void **state)
+{
+	static struct vm mail = { .name = "mail" };
+	static struct front front;
+	struct console_port third = ports[2];
+
+	(void)state;
+	third.vm = &mail;
+	third.vm_name = mail.name;
+	third.front.dev = &front;
+	console_port_add(&third);
+	console_attach(&db);
+	assert_ptr_equal(console_next(), &third);
+	third.input_wanted = false;
+	assert_ptr_equal(console_next(), &ports[0]);
+	console_attach(&mail);
+	assert_ptr_equal(console_next(), &ports[0]);
+	console_attach(NULL);
+	assert_ptr_equal(console_next(), &ports[0]);
+	console_port_remove(&third);
+}
+
+/* The attached VM takes no input any more: what is typed goes to nobody, also while another VM would take it. */
+static void test_input_of_nobody(void **state)
+{
+	(void)state;
+	console_port_remove(&ports[0]);
+	console_port_add(&ports[0]);		/* now the last */
+	console_port_remove(&ports[0]);
+	fronts[0].room = fronts[2].room = 100;
+	type("lost\x01?");
+	console_poll();
+	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to nobody\r\n"));
+	assert_int_equal(fronts[0].len + fronts[2].len, 0);
+	console_attach(NULL);
+	type("lost");
+	console_poll();
+	assert_int_equal(fronts[0].len + fronts[2].len, 0);
+	console_input_forget();
+}
+
+/* Each console of the attached VM is told the window's size, and one that cannot be told is left out. */
+static void test_window_of_all_ports(void **state)
+{
+	static const char report[] = "\xff\xfa\x1f\0\x28\0\x0c\xff\xf0";
+
+	(void)state;
+	ports[2].vm = &web;
+	memcpy(serial.typed + serial.typed_len, report, sizeof(report) - 1);
+	serial.typed_len += sizeof(report) - 1;
+	console_poll();
+	assert_int_equal(fronts[0].cols, 40);
+	assert_int_equal(fronts[1].cols, 0);
+	assert_int_equal(fronts[2].cols, 40);
+}
+
 /* Not from within a guest's access to its device; nor does anything behind the key pass it. */
 static void test_key_waits_for_the_scheduler(void **state)
 {
@@ -482,6 +540,7 @@ static void test_key_help(void **state)
 	console_poll();
 	assert_string_equal(fronts[0].got, "\x01");
 	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to VM \"web\" (hvc0)\r\n"));
+	assert_non_null(strstr(serial.wire, "  Ctrl-A ?       these lines\r\n"));
 	assert_non_null(strstr(serial.wire, "  Ctrl-A n       type to the next VM\r\n"));
 	assert_non_null(strstr(serial.wire, "trapeze: Ctrl-A and that key mean nothing; Ctrl-A ? lists the keys\r\n"));
 }
@@ -581,7 +640,8 @@ int main(void)
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window),
 		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_scheduler), TEST(test_key_help),
-		TEST(test_end_offers_next), TEST(test_port_of_nobody),
+		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_input_of_nobody),
+		TEST(test_window_of_all_ports),
 		TEST(test_last_words),		/* last: from then on each line is waited for */
 	};
 

@@ -19,6 +19,7 @@
 #include "virtio_driver.h"
 
 #define SECTORS		8192U
+#define DISK_BYTES	(SECTORS * SECTOR_SIZE)
 #define HEADER		DRV_DATA
 #define STATUS		(DRV_DATA + 0x800)
 #define BUFFER_MAX	65536U
@@ -180,33 +181,88 @@ static void random_states_are_made_safe(void **state)
 	}
 }
 
-/* The guest's memory is saved by others: here it stays where it is while the device is forgotten and loaded. */
-static void a_half_done_request_is_finished(void **state)
+/* A request to read the whole disk, of which a first piece is done. */
+static void hold_a_request(void)
 {
-	static uint8_t buffer[BUFFER_MAX];
 	const struct virtio_blk_header header = { VIRTIO_BLK_T_IN, 0, 0 };
-	const uint32_t bytes = SECTORS * SECTOR_SIZE;
-	struct gpm_fake mem;
-	struct drv_queue queue;
-	uint32_t id, len;
 	uint8_t status = 0xee;
-	uint64_t moved;
-	size_t size;
 
-	(void)state;
 	build(BLK);
 	drv_start(&f.drv, f.dev->offered);
 	drv_write_mem(&f.drv, HEADER, &header, sizeof(header));
 	drv_write_mem(&f.drv, STATUS, &status, 1);
-	drv_touch(&f.drv, 0x400000, bytes);
+	drv_touch(&f.drv, 0x400000, DISK_BYTES);
 	drv_desc(&f.drv, 0, 0, (struct drv_desc){ HEADER, sizeof(header), DESC_NEXT, 1 });
-	drv_desc(&f.drv, 0, 1, (struct drv_desc){ 0x400000, bytes, DESC_NEXT | DESC_WRITE, 2 });
+	drv_desc(&f.drv, 0, 1, (struct drv_desc){ 0x400000, DISK_BYTES, DESC_NEXT | DESC_WRITE, 2 });
 	drv_desc(&f.drv, 0, 2, (struct drv_desc){ STATUS, 1, DESC_WRITE, 0 });
 	drv_offer(&f.drv, 0, 0);
 	drv_set(&f.drv, VIRTIO_MMIO_QueueNotify, 0);
 	work_run_one(&f.drv.work);
+	assert_in_range(f.moved, 1, DISK_BYTES - 1);
+}
+
+/* What is loaded of a request is kept exactly when a request can have come there. */
+static void a_request_that_cannot_be_is_dropped(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t    type;
+		uint64_t    offset, left;
+		uint32_t    range, range_count;
+		uint32_t    bad_range;		/* this one lies behind the disk's end; RANGES_MAX: none does */
+		bool        is_readonly, is_kept;
+	} rows[] = {
+		{ "to the last byte", VIRTIO_BLK_T_IN, 512, DISK_BYTES - 512, 0, 0, VIRTIO_BLK_RANGES_MAX, false, true },
+		{ "a byte beyond", VIRTIO_BLK_T_IN, 512, DISK_BYTES - 511, 0, 0, VIRTIO_BLK_RANGES_MAX, false, false },
+		{ "read of a read-only disk", VIRTIO_BLK_T_IN, 0, 512, 0, 0, VIRTIO_BLK_RANGES_MAX, true, true },
+		{ "write to one", VIRTIO_BLK_T_OUT, 0, 512, 0, 0, VIRTIO_BLK_RANGES_MAX, true, false },
+		{ "done at once", VIRTIO_BLK_T_FLUSH, 0, 0, 0, 0, VIRTIO_BLK_RANGES_MAX, false, false },
+		{ "no such type", 1000, 0, 0, 0, 0, VIRTIO_BLK_RANGES_MAX, false, false },
+		{ "all ranges, in the last", VIRTIO_BLK_T_DISCARD, 0, 512, VIRTIO_BLK_RANGES_MAX, VIRTIO_BLK_RANGES_MAX,
+		  VIRTIO_BLK_RANGES_MAX, false, true },
+		{ "one more", VIRTIO_BLK_T_DISCARD, 0, 512, 0, VIRTIO_BLK_RANGES_MAX + 1, VIRTIO_BLK_RANGES_MAX, false, false },
+		{ "behind its ranges", VIRTIO_BLK_T_DISCARD, 0, 512, 3, 2, VIRTIO_BLK_RANGES_MAX, false, false },
+		{ "a range behind the end", VIRTIO_BLK_T_DISCARD, 0, 512, 1, 2, 1, false, false },
+		{ "another request's", VIRTIO_BLK_T_DISCARD, 0, 512, 1, 2, 2, false, true },
+	};
+	static uint8_t buffer[BUFFER_MAX];
+
+	(void)state;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct virtio_blk_op *op = &f.blk.s.op;
+		struct gpm_fake mem;
+		size_t size;
+
+		hold_a_request();
+		*op = (struct virtio_blk_op){ .type = rows[i].type, .offset = rows[i].offset, .left = rows[i].left,
+					      .range = rows[i].range, .range_count = rows[i].range_count };
+		if (rows[i].bad_range < VIRTIO_BLK_RANGES_MAX)
+			op->ranges[rows[i].bad_range].sector = SECTORS + 1;
+		size = save(buffer);
+		mem = f.drv.mem;
+		build(BLK);
+		f.drv.mem = mem;
+		f.disk.is_readonly = rows[i].is_readonly;
+		load(buffer, size);
+		assert_int_equal(f.dev->queues[0].s.is_held, rows[i].is_kept);
+		drv_destroy(&f.drv);
+	}
+}
+
+/* The guest's memory is saved by others: here it stays where it is while the device is forgotten and loaded. */
+static void a_half_done_request_is_finished(void **state)
+{
+	static uint8_t buffer[BUFFER_MAX];
+	struct gpm_fake mem;
+	struct drv_queue queue;
+	uint32_t id, len;
+	uint8_t status;
+	uint64_t moved;
+	size_t size;
+
+	(void)state;
+	hold_a_request();
 	moved = f.moved;
-	assert_in_range(moved, 1, bytes - 1);
 
 	size = save(buffer);
 	mem = f.drv.mem;
@@ -216,11 +272,11 @@ static void a_half_done_request_is_finished(void **state)
 	f.drv.queues[0] = queue;
 	load(buffer, size);
 	drv_work(&f.drv);
-	assert_int_equal(moved + f.moved, bytes);
-	assert_true(drv_take(&f.drv, 0, &id, &len) && id == 0 && len == bytes + 1);
+	assert_int_equal(moved + f.moved, DISK_BYTES);
+	assert_true(drv_take(&f.drv, 0, &id, &len) && id == 0 && len == DISK_BYTES + 1);
 	drv_read_mem(&f.drv, STATUS, &status, 1);
 	assert_int_equal(status, VIRTIO_BLK_S_OK);
-	assert_int_equal(drv_get16(&f.drv, 0x400000 + bytes - 2), 0x0101 * ((bytes - 2) >> 16));
+	assert_int_equal(drv_get16(&f.drv, 0x400000 + DISK_BYTES - 2), 0x0101 * ((DISK_BYTES - 2) >> 16));
 	assert_true(f.drv.line);
 	drv_destroy(&f.drv);
 }
@@ -229,6 +285,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_states_are_made_safe),
+		cmocka_unit_test(a_request_that_cannot_be_is_dropped),
 		cmocka_unit_test(a_half_done_request_is_finished),
 	};
 
