@@ -60,6 +60,7 @@ UNIT_apic_bus := hv/dev/apic_bus.c arch/x86/virt/init_sipi.c arch/x86/virt/reset
 VIO_TEST := hv/work.c hv/state.c $(VIO_TRANSPORT) \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
 UNIT_queue := $(VIO_TEST)
+UNIT_queue_once := $(filter-out hv/virtio/queue.c,$(VIO_TEST))
 UNIT_virtio_mmio := $(VIO_TEST)
 UNIT_virtio_state := hv/virtio/blk.c hv/virtio/console.c hv/virtio/rng.c $(VIO_TEST)
 UNIT_virtio_console := hv/virtio/console.c $(VIO_TEST)
