@@ -370,6 +370,32 @@ static void test_rdpmc(void **unused)
 	vcpu_fake_free(&fake);
 }
 
+/*
+ * The guest's own RDMSR and WRMSR reach these alone: each is switched with the guest, by the control block or by load and
+ * put. A row that passes another MSR through would show it the host's, or another guest's.
+ */
+static void test_msrs_passed_through(void **unused)
+{
+	static const uint32_t switched[] = {
+		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
+		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_TSC_AUX,
+	};
+	size_t count, passed = 0;
+	const struct msr_policy *rows = msr_policy_table(&count);
+
+	(void)unused;
+	for (size_t i = 0; i < count; i++) {
+		bool is_switched = false;
+
+		for (size_t k = 0; k < countof(switched); k++)
+			is_switched |= rows[i].msr == switched[k];
+		assert_int_equal(rows[i].read == MSR_PASS, is_switched);
+		assert_int_equal(rows[i].write == MSR_PASS, is_switched);
+		passed += is_switched;
+	}
+	assert_int_equal(passed, countof(switched));
+}
+
 /* The whole table: sorted, no overlaps, functions where they are needed. Every number can be asked for. */
 static void test_msr_table(void **unused)
 {
@@ -608,6 +634,7 @@ int main(void)
 		cmocka_unit_test(test_msr_writes),
 		cmocka_unit_test(test_msr_reads),
 		cmocka_unit_test(test_msr_vendors), cmocka_unit_test(test_slow_machine), cmocka_unit_test(test_rdpmc), cmocka_unit_test(test_msr_table),
+		cmocka_unit_test(test_msrs_passed_through),
 		cmocka_unit_test(test_cr_reads), cmocka_unit_test(test_cr_writes),
 		cmocka_unit_test(test_mode_switches),
 		cmocka_unit_test(test_pae_pointers), cmocka_unit_test(test_long_mode_tss),
