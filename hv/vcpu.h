@@ -44,7 +44,7 @@ struct vcpu {
 	struct vevent pending;		/* cut short by the exit, or an exception to inject: goes first */
 	bool         nmi_pending;
 	bool         nmi_blocked;	/* an NMI handler runs (backends that track it themselves ignore this) */
-	bool         irq_check;		/* an event may be waiting: virt->deliver looks before the next entry */
+	bool         irq_check;		/* an event may be waiting: virt->deliver looks, and readies the next entry */
 	struct lapic lapic;
 
 	uint8_t      msr_guesses[64];	/* exit/msr.c: rows of the policy that were found, by the low bits of the MSR */

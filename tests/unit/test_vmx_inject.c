@@ -16,6 +16,7 @@
 #include "arch/x86/vmx/state.h"
 #include "arch/x86/vmx/vmx.h"
 #include "hv/lib/util.h"
+#include "cpu_fake.h"
 #include "insn_fake.h"
 #include "vcpu_fake.h"
 #include "vmcs_fake.h"
@@ -188,6 +189,39 @@ static void test_nmi_behind_sti(void **unused)
 	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172);
 }
 
+/*
+ * An entry uses whichever VMCS is current and does not ask: a look at another vCPU must not leave that one's there, nor must
+ * one that comes and goes.
+ */
+static void test_current(void **unused)
+{
+	struct vmx_vcpu *own = fake.vcpu.arch, other = { .vmcs = hpa(0x3000) };
+	struct vcpu other_vcpu = { .arch = &other, .vm = fake.vcpu.vm };
+
+	(void)unused;
+	cpu_fake.loaded = &fake.vcpu;
+	(void)vmx_get(&fake.vcpu, REG_CR3);
+	assert_false(fake.vcpu.irq_check);		/* its own was current already */
+	(void)vmx_get(&other_vcpu, REG_CR3);
+	assert_ptr_equal(cpu_fake.current, &other);
+	assert_true(fake.vcpu.irq_check);
+	assert_false(other_vcpu.irq_check);
+	vmx_deliver(&fake.vcpu);
+	assert_ptr_equal(cpu_fake.current, own);
+	assert_false(fake.vcpu.irq_check);
+
+	assert_int_equal(vmx_vcpu_create(&other_vcpu), 0);
+	vmx_vcpu_destroy(&other_vcpu);
+	assert_true(fake.vcpu.irq_check);
+	vmx_deliver(&fake.vcpu);
+	assert_ptr_equal(cpu_fake.current, own);
+
+	cpu_fake.current = NULL;
+	(void)vmx_get(&fake.vcpu, REG_CR3);
+	assert_ptr_equal(cpu_fake.current, own);
+	assert_false(fake.vcpu.irq_check);		/* nobody else took it away: nothing to give back */
+}
+
 /* A guest that clears CR4.MCE reads it clear; a machine check reaches us all the same. */
 static void test_mce(void **unused)
 {
@@ -230,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs),
 		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
+		TEST(test_current),
 	};
 
 	return cmocka_run_group_tests_name("vmx_inject", tests, NULL, NULL);

@@ -24,7 +24,7 @@ struct guest_caps vmx_guest_caps;
 
 void vmx_close_windows(struct vcpu *unused) { (void)unused; windows_closed++; }
 bool vmx_limit_turn(struct vcpu *unused, uint64_t ticks) { (void)unused; turn = ticks; return true; }
-struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx) { return vmx; }
+struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx) { this_cpu()->current = vmx; return vmx; }
 
 /* SDM vol. 4: the MSRs of SYSCALL, KERNEL_GS_BASE and TSC_AUX. */
 static const uint32_t msrs[] = { 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0xc0000103 };
@@ -53,6 +53,15 @@ static void test_msrs_come_back(void **unused)
 	vmx_load(&vcpu);
 	for (size_t i = 0; i < countof(msrs); i++)
 		assert_int_equal(insn_fake_msr(msrs[i])->val, 0x1000 + i);
+}
+
+/* The entry does not ask which VMCS is current: loading a vCPU has made it its own. */
+static void test_load_makes_current(void **unused)
+{
+	(void)unused;
+	this_cpu()->current = NULL;
+	vmx_load(&vcpu);
+	assert_ptr_equal(this_cpu()->current, vcpu.arch);
 }
 
 /* Without RDTSCP there is no TSC_AUX: an access would be #GP, in the hypervisor. */
@@ -129,7 +138,7 @@ static void test_earlier_life(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_msrs_come_back), TEST(test_no_tsc_aux), TEST(test_saved_and_restored), TEST(test_earlier_life),
+		TEST(test_msrs_come_back), TEST(test_load_makes_current), TEST(test_no_tsc_aux), TEST(test_saved_and_restored), TEST(test_earlier_life),
 	};
 
 	return cmocka_run_group_tests_name("vmx_save", tests, NULL, NULL);

@@ -64,10 +64,13 @@ __attribute__((noinline)) static void refused(struct vcpu *vcpu, unsigned failed
 	vcpu->exit = (struct exit_record){ .reason = VMX_ROW_REFUSED };
 }
 
-/* vmx_use first: VMRESUME enters whichever VMCS is current on this processor. */
+/*
+ * VMRESUME enters whichever VMCS is current on this processor. That is this vCPU's: vmx_make_current (state.c)
+ * sees to it, so that no exit pays for asking.
+ */
 void vmx_enter(struct vcpu *vcpu)
 {
-	unsigned failed = vmx_switch(vcpu, vmx_use(vcpu));
+	unsigned failed = vmx_switch(vcpu, vcpu->arch);
 
 	if (__builtin_expect(failed, 0))
 		refused(vcpu, failed);

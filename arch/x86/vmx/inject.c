@@ -123,7 +123,7 @@ void vmx_deliver(struct vcpu *vcpu)
 	uint64_t blocking;
 	bool in_sti, want_nmi;
 
-	vmx = vmx_use(vcpu);
+	vmx = vmx_use(vcpu);	/* irq_check may be set because another VMCS has become current (state.c) */
 	blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 	in_sti = blocking & BLOCK_STI;
 	facts = (struct inject_facts){

@@ -43,11 +43,19 @@ extern char vmx_exit_landing[];		/* switch.asm */
  * VMREAD, VMWRITE, VMLAUNCH and VMRESUME have no operand that names a VMCS: they use the one that VMPTRLD
  * made current on this processor. this_cpu()->current says which that is, so that VMPTRLD is needed only
  * when another vCPU comes.
+ *
+ * vmx_enter does not ask: it enters the loaded vCPU, whose VMCS vmx_load made current. Whoever takes that
+ * away, by a look at another vCPU, has the loaded one deliver before its next entry, and vmx_deliver makes
+ * its VMCS current again.
  */
 struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx)
 {
+	struct cpu *cpu = this_cpu();
+
 	(void)vmptrld(vmx->vmcs.raw);
-	this_cpu()->current = vmx;
+	cpu->current = vmx;
+	if (cpu->loaded && cpu->loaded->arch != vmx)
+		cpu->loaded->irq_check = true;
 	return vmx;
 }
 
