@@ -211,10 +211,10 @@ _Static_assert(VMX_ROW_COUNT <= TRACE_REASONS, "the trace counts every row");
  * same entry (SDM vol. 3, 27.7.3 "Delivery of Pending Debug Exceptions after VM Entry"): a timer interrupt
  * would swallow it.
  */
-__attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu, uint64_t flags, uint64_t shadow)
+__attribute__((noinline)) static void clear_instruction_state(struct vcpu *vcpu)
 {
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, shadow & ~(BLOCK_STI | BLOCK_MOV_SS));
-	vmwrite(VMCS_GUEST_RFLAGS, flags & ~RFLAGS_RF);
+	vmwrite(VMCS_GUEST_RFLAGS, vmread(VMCS_GUEST_RFLAGS) & ~RFLAGS_RF);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(BLOCK_STI | BLOCK_MOV_SS));
 	if (dr_step_due(vcpu))
 		dr_raise(vcpu, DR6_BS);
 }
@@ -234,8 +234,8 @@ void vmx_step_over(struct vcpu *vcpu)
 	if (hi32(rip ^ next) && !(vmread(VMCS_GUEST_CS_RIGHTS) & SEG_L))
 		next = lo32(next);
 	vmwrite(VMCS_GUEST_RIP, next);
-	flags = vmread(VMCS_GUEST_RFLAGS);
-	shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-	if ((flags & (RFLAGS_RF | RFLAGS_TF)) | (shadow & (BLOCK_STI | BLOCK_MOV_SS)))
-		clear_instruction_state(vcpu, flags, shadow);
+	flags = vmread(VMCS_GUEST_RFLAGS) & (RFLAGS_RF | RFLAGS_TF);
+	shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS);
+	if (flags | shadow)
+		clear_instruction_state(vcpu);
 }
