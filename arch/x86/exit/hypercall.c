@@ -94,15 +94,24 @@ static int64_t hc_counts(struct vcpu *vcpu)
 	return (int64_t)(which ? insn_count(which) : vcpu->exits);
 }
 
-static hypercall_fn *const hypercalls[] = { hc_version, hc_exit, hc_print, hc_time, hc_counts };
+static int64_t hc_unknown(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return HC_UNKNOWN;
+}
+
+/* Filled up to a power of two, for which index_nospec is a single AND. */
+static hypercall_fn *const hypercalls[8] = {
+	hc_version, hc_exit, hc_print, hc_time, hc_counts, hc_unknown, hc_unknown, hc_unknown,
+};
 
 enum exit_result exit_hypercall(struct vcpu *vcpu)
 {
 	uint64_t number = vcpu->gpr[GPR_RAX];
-	int64_t  answer = HC_UNKNOWN;
 
-	if (number < countof(hypercalls))
-		answer = hypercalls[index_nospec(number, countof(hypercalls))](vcpu);
-	vcpu->gpr[GPR_RAX] = (uint64_t)answer;
+	if (__builtin_expect(number < countof(hypercalls), 1))
+		vcpu->gpr[GPR_RAX] = (uint64_t)hypercalls[index_nospec(number, countof(hypercalls))](vcpu);
+	else
+		vcpu->gpr[GPR_RAX] = (uint64_t)HC_UNKNOWN;
 	return EXIT_SKIP;
 }
