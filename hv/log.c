@@ -11,7 +11,7 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define RING_SIZE	(32U << 10)
+#define RING_SIZE	(16U << 10)	/* more than a sink that comes late, or a panic, has ever to show */
 #define LINE_MAX_LEN	512U
 #define PREFIX		"trapeze: "
 

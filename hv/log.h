@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The hypervisor's own words: levels, a ring that keeps the last 32 KiB for the panic dump, and sinks that show
+ * The hypervisor's own words: levels, a ring that keeps the last 16 KiB for the panic report, and sinks that show
  * the lines to somebody. Lines, not fragments: each call is one line and ends without a newline of its own.
  * Safe before there is a sink (the ring keeps the text, and a sink gets it when it registers) and in a panic.
  *

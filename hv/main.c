@@ -8,6 +8,7 @@
 #include "hv/files.h"
 #include "hv/host.h"
 #include "hv/lib/format.h"
+#include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/page.h"
 #include "hv/panic.h"
@@ -18,8 +19,8 @@
 
 void hv_main(uint64_t handoff_address);
 
-/* Our own copy: the original lies in memory that page_give takes back. */
-static struct handoff handoff;
+/* The loader's until keep_handoff has made a copy. */
+static const struct handoff *handoff;
 
 static void check_handoff(const struct handoff *from)
 {
@@ -30,17 +31,33 @@ static void check_handoff(const struct handoff *from)
 		panic("the loader's handoff is damaged");
 }
 
+/*
+ * Our own copy, because the original lies in memory that page_give takes back. It takes pages and no static
+ * variable: a machine has one VM or a few, seldom all that the array has room for.
+ */
+static void keep_handoff(void)
+{
+	size_t size = offsetof(struct handoff, vms) + handoff->vm_count * sizeof(handoff->vms[0]);
+	struct handoff *copy = page_alloc_contiguous(align_up(size, PAGE_SIZE) / PAGE_SIZE);
+
+	if (!copy)
+		panic("no memory for a copy of the loader's handoff");
+	memcpy(copy, handoff, size);
+	handoff = copy;
+	end_init(handoff->run_id);	/* it keeps the pointer */
+}
+
 static void give_back_loader_memory(void)
 {
-	for (uint32_t i = 0; i < handoff.region_count; i++)
-		if (handoff.regions[i].kind == REGION_LOADER)
-			page_give(hpa(handoff.regions[i].start), handoff.regions[i].length);
+	for (uint32_t i = 0; i < handoff->region_count; i++)
+		if (handoff->regions[i].kind == REGION_LOADER)
+			page_give(hpa(handoff->regions[i].start), handoff->regions[i].length);
 }
 
 /* On a real machine the report is only on the screen, which goes dark at the end; emulators and tests keep a log. */
 static bool is_only_on_screen(void)
 {
-	return handoff.framebuffer.base && !host_is_virtual();
+	return handoff->framebuffer.base && !host_is_virtual();
 }
 
 /* Keys that were typed before the question do not count: they are removed first. */
@@ -72,22 +89,23 @@ __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 	end_say_longest();
 	end_say(failed ? 1U : 0U, text);
 	log_flush();
-	if (handoff.stay_on)
+	if (handoff->stay_on)
 		host_halt();
 	if (failed && is_only_on_screen())
 		let_read();
-	host_power_off(handoff.efi_reset_system);
+	host_power_off(handoff->efi_reset_system);
 }
 
 static void start_machine(void)
 {
-	page_init(&handoff);			/* memory first: everything else asks for pages */
-	host_init_memory(&handoff);		/* then our own tables: the firmware's may vanish */
+	page_init(handoff);			/* memory first: everything else asks for pages */
+	host_init_memory(handoff);		/* then our own tables: the firmware's may vanish */
+	keep_handoff();
 	give_back_loader_memory();		/* nothing points into the loader's memory any more */
-	console_init(&handoff.framebuffer);	/* from here on the log is visible */
-	host_init_clock(&handoff);
+	console_init(&handoff->framebuffer);	/* from here on the log is visible */
+	host_init_clock(handoff);
 	serial_enable_interrupts();		/* from here on output no longer waits for the serial port */
-	files_init(&handoff);
+	files_init(handoff);
 }
 
 static void say_ready(void)
@@ -118,10 +136,10 @@ void hv_main(uint64_t handoff_address)
 
 	host_init();				/* before anything can fault */
 	check_handoff(from);
-	handoff = *from;
-	panic_set_stay_on(handoff.stay_on || is_only_on_screen());
-	end_init(handoff.run_id);
-	log_set_level((enum log_level)handoff.log_level);
+	handoff = from;
+	panic_set_stay_on(handoff->stay_on || is_only_on_screen());
+	end_init(handoff->run_id);
+	log_set_level((enum log_level)handoff->log_level);
 	start_machine();
 	host_report();
 	why_not = virt_choose();
@@ -131,12 +149,12 @@ void hv_main(uint64_t handoff_address)
 	}
 	host_warn();				/* only where virtualization works: else these warnings are of no use */
 	virt->cpu_on();
-	host_start_others(&handoff);			/* the first decides what the others must be able to do */
+	host_start_others(handoff);			/* the first decides what the others must be able to do */
 	say_ready();
 
-	sched_init(handoff.attach, handoff.vm_count);
-	for (uint32_t i = 0; i < handoff.vm_count; i++)
-		(void)sched_add(&handoff.vms[i]);
+	sched_init(handoff->attach, handoff->vm_count);
+	for (uint32_t i = 0; i < handoff->vm_count; i++)
+		(void)sched_add(&handoff->vms[i]);
 	failed = sched_run();
 	leave_virtualization();
 	finish(failed, failed ? "a VM crashed or could not be started" : "all VMs are off");
