@@ -382,7 +382,7 @@ static uint32_t length_by_bytes(struct vcpu *vcpu, uint32_t code)
  * Without next-RIP save. An exit whose instruction has one form gets its length now, before its handler
  * does anything; if the bytes do not fit, the exit goes to svm_exit_changed instead of its handler.
  */
-__attribute__((noinline)) static void find_length(struct vcpu *vcpu, uint32_t code)
+static void find_length(struct vcpu *vcpu, uint32_t code)
 {
 	vcpu->exit.insn_len = 0;
 	if (!svm_insn_has_form(code))
@@ -390,6 +390,18 @@ __attribute__((noinline)) static void find_length(struct vcpu *vcpu, uint32_t co
 	vcpu->exit.insn_len = length_by_bytes(vcpu, code);
 	if (!vcpu->exit.insn_len)
 		vcpu->exit.reason = SVM_ROW_CHANGED;
+}
+
+/* Of reading an exit the part that is seldom needed: apart, so that the usual one has no registers to save. */
+__attribute__((noinline)) static void read_rest(struct vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = svm_of(vcpu);
+	const struct vmcb_control *control = &svm->vmcb->control;
+
+	if ((control->exitintinfo & EVENT_V) || svm->iret_seen)
+		svm_take_interrupted(vcpu);
+	if (!svm_features.has_nrips)
+		find_length(vcpu, (uint32_t)control->exitcode);
 }
 
 /*
@@ -401,15 +413,12 @@ void svm_read_exit(struct vcpu *vcpu)
 {
 	const struct svm_vcpu *svm = svm_of(vcpu);
 	const struct vmcb *vmcb = svm->vmcb;
-	uint32_t code = (uint32_t)vmcb->control.exitcode;
 	uint64_t length = vmcb->control.nrip - vmcb->save.rip;
 
 	vcpu->exit = (struct exit_record){
-		.rip = vmcb->save.rip, .reason = svm_row_of(code),
+		.rip = vmcb->save.rip, .reason = svm_row_of((uint32_t)vmcb->control.exitcode),
 		.insn_len = length <= INSN_MAX ? (uint32_t)length : 0,
 	};
-	if ((vmcb->control.exitintinfo & EVENT_V) || svm->iret_seen)
-		svm_take_interrupted(vcpu);
-	if (!svm_features.has_nrips)
-		find_length(vcpu, code);
+	if ((vmcb->control.exitintinfo & EVENT_V) || svm->iret_seen || !svm_features.has_nrips)
+		read_rest(vcpu);
 }
