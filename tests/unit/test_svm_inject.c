@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an entry on AMD-V is given: RF with faults, the step over the IRET of an NMI's handler and how it stays hidden, CR4.MCE.
+ * What an entry on AMD-V is given: RF with faults, the step over the IRET of an NMI's handler or out of a shadow,
+ * and how it stays hidden, CR4.MCE.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -196,12 +197,93 @@ static void test_mce(void **unused)
 	assert_false(vmcb.control.intercept_cr_read & BIT(4));
 }
 
+#define HOLE	0xe0000000U	/* no RAM */
+
+/* An interrupt waits in the shadow of STI, which VMRUN forgets; behind it stands this byte. */
+static void begin_in_shadow(uint8_t byte, uint64_t rip, uint64_t flags)
+{
+	vcpu_fake_free(&fake);
+	set_up(NULL);
+	vcpu_fake_put(&fake, IRET_RIP, &byte, 1);
+	wake_at = 0;
+	quirks.forgets_shadow = fake.has_irq = true;
+	vmcb.save.rip = fake.vcpu.exit.rip = rip;
+	vmcb.save.rflags = RFLAGS_ONE | RFLAGS_IF | flags;
+	vmcb.control.interrupt_shadow = INTERRUPT_SHADOW;
+	svm_deliver(&fake.vcpu);
+	assert_int_equal(vmcb.control.eventinj, 0);
+	assert_int_equal(vmcb.control.vintr & V_IRQ, 0);
+}
+
+/* One instruction runs, and of the step over it the guest sees nothing; behind it the interrupt is delivered. */
+static void test_step_out_of_shadow(void **unused)
+{
+	static const struct {
+		const char *what;
+		uint64_t own_tf, code, rip, dr6;	/* at the exit, with the flags of the entry */
+		bool is_over, is_ours;			/* the shadow; the #DB */
+	} rows[] = {
+		{ "behind the instruction", 0, SVM_EXIT_EXCP_DB, IRET_RIP + 1, DR6_BS, true, true },
+		{ "a jump to itself", 0, SVM_EXIT_EXCP_DB, IRET_RIP, DR6_BS, true, true },
+		{ "the guest steps too", RFLAGS_TF, SVM_EXIT_EXCP_DB, IRET_RIP + 1, DR6_BS, true, false },
+		{ "a watchpoint as well", 0, SVM_EXIT_EXCP_DB, IRET_RIP + 1, DR6_BS | 1, true, false },
+		{ "an interrupt first", 0, SVM_EXIT_INTR, IRET_RIP, 0, false, false },
+		{ "it exits", 0, SVM_EXIT_HLT, IRET_RIP, 0, false, false },
+		{ "it faults", 0, SVM_EXIT_EXCP_PF, IRET_RIP, 0, false, false },
+	};
+
+	(void)unused;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		uint64_t bits = rows[i].dr6;
+
+		begin_in_shadow(0x90, IRET_RIP, rows[i].own_tf);
+		assert_true(svm.is_stepping);
+		assert_int_equal(wake_at, 0);
+		assert_true(vmcb.save.rflags & RFLAGS_TF);
+		assert_int_equal(vmcb.control.intercept_exceptions, 0xfffffffb);
+		vmcb.control.exitcode = rows[i].code;
+		vmcb.save.rip = rows[i].rip;
+		vmcb.save.dr6 = DR6_RESET | rows[i].dr6;
+		vmcb.control.interrupt_shadow = rows[i].rip == IRET_RIP ? INTERRUPT_SHADOW : 0;	/* svm_keep_shadow would */
+		fake.vcpu.nmi_blocked = true;
+		svm_end_step(&fake.vcpu);
+		assert_false(svm.is_stepping);
+		assert_true(fake.vcpu.nmi_blocked);		/* no IRET has run */
+		assert_true(fake.vcpu.irq_check);
+		assert_int_equal(vmcb.control.intercept_exceptions, svm_exceptions_wanted());
+		assert_int_equal(vmcb.save.rflags, RFLAGS_ONE | RFLAGS_IF | rows[i].own_tf);
+		assert_int_equal(svm_is_own_step(&fake.vcpu, &bits), rows[i].is_ours);
+		assert_int_equal(!vmcb.control.interrupt_shadow, rows[i].is_over);
+		svm_deliver(&fake.vcpu);
+		assert_int_equal(vmcb.control.eventinj != 0, rows[i].is_over);
+	}
+	quirks.forgets_shadow = false;
+}
+
+/* An instruction that would show our TF, or that cannot be read, waits for the host's timer instead. */
+static void test_no_step_out_of_shadow(void **unused)
+{
+	static const uint8_t shows[] = { 0x9c, 0x9d, 0xcd, 0xcf, 0x48, 0x66, 0xf3, 0x0f, 0x9a, 0xea, 0xff };
+
+	(void)unused;
+	for (size_t i = 0; i <= countof(shows); i++) {
+		begin_in_shadow(i < countof(shows) ? shows[i] : 0x90, i < countof(shows) ? IRET_RIP : HOLE, 0);
+		assert_false(svm.is_stepping);
+		assert_false(vmcb.save.rflags & RFLAGS_TF);
+		assert_true(wake_at);
+	}
+	begin_in_shadow(0xfb, IRET_RIP, 0);
+	assert_true(svm.is_stepping);
+	quirks.forgets_shadow = false;
+}
+
 /* An interrupt waits in an interrupt shadow: an open window is the processor's to keep shut, unless it forgets the shadow. */
 static void test_shadow(void **unused)
 {
 	(void)unused;
 	for (unsigned forgets = 0; forgets < 2; forgets++) {
 		quirks.forgets_shadow = forgets;
+		vmcb.save.rip = HOLE;
 		wake_at = 0;
 		fake.has_irq = true;
 		vmcb.save.rflags = RFLAGS_ONE | RFLAGS_IF;
@@ -222,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_shadow),
+		TEST(test_step_out_of_shadow), TEST(test_no_step_out_of_shadow),
 	};
 
 	return cmocka_run_group_tests_name("svm_inject", tests, NULL, NULL);

@@ -11,11 +11,13 @@
  */
 #include "arch/x86/svm/svm.h"
 
+#include "arch/x86/emulate/walk.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/inject.h"
 #include "arch/x86/virt/quirks.h"
 #include "hv/host.h"
+#include "hv/lib/util.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 
@@ -58,7 +60,7 @@ void svm_block_nmi(struct vcpu *vcpu)
 	set_intercept(&svm->vmcb->control, INTERCEPT_IRET, true);
 }
 
-/* ---- One step over the IRET of an NMI's handler ---- */
+/* ---- One step: over the IRET of an NMI's handler, or out of a shadow that VMRUN forgets ---- */
 
 /* An NMI waits for an IRET that is the next instruction. With NT set that changes tasks, which exits by itself. */
 static bool wants_step(const struct vcpu *vcpu)
@@ -69,7 +71,27 @@ static bool wants_step(const struct vcpu *vcpu)
 }
 
 /*
- * One entry with RFLAGS.TF set, whose #DB is ours. IRET may raise an exception instead, whose frame would show
+ * May the instruction at RIP run with our TF? By its first byte: not those that push, save or load RFLAGS, not a far CALL
+ * or JMP, which may switch tasks and save them, and nothing behind a prefix, which would have to be decoded.
+ */
+static bool bears_step(struct vcpu *vcpu)
+{
+	static const struct { uint8_t first, last; } not_these[] = {
+		{ 0x0f, 0x0f }, { 0x26, 0x26 }, { 0x2e, 0x2e }, { 0x36, 0x36 }, { 0x3e, 0x3e }, { 0x40, 0x4f }, { 0x64, 0x67 },
+		{ 0x9a, 0x9a }, { 0x9c, 0x9d }, { 0xcc, 0xcf }, { 0xea, 0xea }, { 0xf0, 0xf3 }, { 0xff, 0xff },
+	};
+	uint8_t bytes[INSN_MAX];
+
+	if (vcpu->exit.rip != svm_of(vcpu)->vmcb->save.rip || !gva_fetch_insn(vcpu, bytes))
+		return false;
+	for (size_t i = 0; i < countof(not_these); i++)
+		if (bytes[0] >= not_these[i].first && bytes[0] <= not_these[i].last)
+			return false;
+	return true;
+}
+
+/*
+ * One entry with RFLAGS.TF set, whose #DB is ours. The instruction may raise an exception instead, whose frame would show
  * the guest that TF: so for this entry all exceptions leave the guest, and are given back without it.
  */
 static void begin_step(struct vcpu *vcpu)
@@ -78,6 +100,7 @@ static void begin_step(struct vcpu *vcpu)
 	struct vmcb *vmcb = svm->vmcb;
 
 	svm->is_stepping = true;
+	svm->step_rip = vmcb->save.rip;
 	svm->step_tf = vmcb->save.rflags & RFLAGS_TF;
 	vmcb->save.rflags |= RFLAGS_TF;
 	vmcb->control.intercept_exceptions = ~(uint32_t)BIT(VEC_NMI);	/* bit 2 is reserved: NMIs have their own */
@@ -85,29 +108,31 @@ static void begin_step(struct vcpu *vcpu)
 }
 
 /*
- * At the next exit, whatever it is. A #DB with BS (where that is hidden: without any reason) came behind
- * the IRET, and its flags are those that IRET loaded; everything else came before, and the IRET has yet to
- * run.
+ * At the next exit, whatever it is. A #DB with BS (where that is hidden: without any reason) came behind the instruction;
+ * everything else came before, and the instruction has yet to run. IRET has loaded flags of its own when it has run; behind
+ * any other instruction TF is still ours. One that repeats itself, or jumps to itself, has left its shadow as well.
  */
-static void end_step(struct vcpu *vcpu)
+void svm_end_step(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 	uint32_t code = (uint32_t)vmcb->control.exitcode;
-	bool is_db = code == SVM_EXIT_EXCP_DB;
+	bool is_db = code == SVM_EXIT_EXCP_DB, is_iret = svm->iret_seen;
 	bool is_exception = code >= SVM_EXIT_EXCP_DE && code <= SVM_EXIT_EXCP_XF;
 
 	svm->is_stepping = false;
 	svm->is_stepped = is_db && ((vmcb->save.dr6 & DR6_BS) || (quirks.hides_step && !(vmcb->save.dr6 & DR6_STATUS)));
 	vmcb->control.intercept_exceptions = svm_exceptions_wanted();
 	vmcb->control.clean_bits &= ~CLEAN_I;
-	if (!svm->is_stepped && vmcb->save.rip == svm->iret_rip && !svm->step_tf)
+	if (!svm->step_tf && (!is_iret || (!svm->is_stepped && vmcb->save.rip == svm->step_rip)))
 		vmcb->save.rflags &= ~RFLAGS_TF;
 	vcpu->irq_check = true;		/* deliver steps again, if that is still what it takes */
-	if (is_exception && !is_db) {
+	if (is_iret && is_exception && !is_db) {
 		svm->iret_seen = false;	/* an IRET that faults lifts the blocking all the same (APM vol. 2, 8.2.3) */
 		(void)exit_nmi_window(vcpu);
 	}
+	if (!is_iret && svm->is_stepped && vmcb->save.rip == svm->step_rip)
+		svm_end_shadow(vcpu);
 }
 
 /*
@@ -219,12 +244,14 @@ void svm_deliver(struct vcpu *vcpu)
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
 	/*
-	 * Where VMRUN forgets the shadow an open window would exit inside it: it waits, the host's timer looks
-	 * again.
+	 * Where VMRUN forgets the shadow an open window would exit inside it: it waits for one step, or for the host's timer
+	 * where a step would show.
 	 */
 	must_wait = plan.want_irq_window && facts.in_shadow && quirks.forgets_shadow;
 	set_window(&vmcb->control, plan.want_irq_window && !must_wait);
-	if (must_wait)
+	if (must_wait && plan.what == INJECT_NOTHING && !svm_of(vcpu)->is_stepping && bears_step(vcpu))
+		begin_step(vcpu);
+	else if (must_wait)
 		host_wake_at(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
 	/*
 	 * An NMI waits for IRET, or for the next exit when only another event went first. An open window is looked
@@ -245,7 +272,7 @@ void svm_take_interrupted(struct vcpu *vcpu)
 	struct vevent event;
 
 	if (svm->is_stepping)
-		end_step(vcpu);
+		svm_end_step(vcpu);
 	if (svm_decode_event(vmcb->control.exitintinfo, &event)) {
 		vcpu->pending = event;
 		vcpu->irq_check = true;

@@ -251,6 +251,8 @@ void svm_keep_shadow(struct vcpu *vcpu)
 	struct svm_vcpu *svm = svm_of(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 
+	if (svm->is_stepping)		/* out of a shadow: svm_read_exit looks for a step only at an IRET */
+		svm_end_step(vcpu);
 	if (vmcb->control.interrupt_shadow & INTERRUPT_SHADOW) {
 		svm->shadow_rip = vmcb->save.rip;
 		svm->shadow_exits = 0;

@@ -481,9 +481,10 @@ struct svm_vcpu {
 	uint8_t  fetched;		/* enum fetch_result of the bytes at RIP, where the length comes from them */
 	uint64_t iret_rip;		/* the IRET that will end an NMI handler */
 	bool     iret_seen;
-	bool     is_stepping;		/* the next entry lasts for that IRET only: inject.c */
+	bool     is_stepping;		/* the next entry lasts for one instruction only: inject.c */
 	bool     step_tf;		/* RFLAGS.TF as the guest had it before that step */
 	bool     is_stepped;		/* this exit is the end of such a step */
+	uint64_t step_rip;		/* that instruction */
 	uint64_t cr4_hidden;		/* CR4 bits that hardware has set and the guest has not */
 	uint64_t shadow_rip;		/* the instruction that an interrupt shadow covers, if it exited before it ran */
 	uint32_t shadow_exits;		/* how often that instruction has exited since */
@@ -540,6 +541,7 @@ extern const struct exit_row svm_rows[SVM_ROW_COUNT];
 /* inject.c */
 void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);
+void svm_end_step(struct vcpu *vcpu);		/* first after the exit of an entry with is_stepping */
 void svm_block_nmi(struct vcpu *vcpu);
 bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits);
 /* save.c */
@@ -568,6 +570,6 @@ extern const struct npt_format svm_npt_format;
 /* quirks.c */
 void svm_measure_quirks(void);
 void svm_mend_cs(struct vmcb *vmcb);		/* before an entry, for quirks.mixes_cs */
-void svm_keep_shadow(struct vcpu *vcpu);	/* after an exit, for quirks.forgets_shadow */
+void svm_keep_shadow(struct vcpu *vcpu);	/* first after an exit, for quirks.forgets_shadow */
 /* switch.asm */
 void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa);

@@ -23,7 +23,8 @@ struct quirks {
 
 	/*
 	 * QEMU 7.2. VMRUN loads the interrupt shadow of the VMCB (APM vol. 2, 15.21.5); it forgets it. Measured: a virtual
-	 * interrupt strikes in the shadow. Minded: svm/quirks.c, svm_keep_shadow, and svm/inject.c, which opens no window in a shadow.
+	 * interrupt strikes in the shadow. Minded: svm/quirks.c, svm_keep_shadow, and svm/inject.c, which steps out of a shadow before
+	 * it opens a window.
 	 */
 	bool forgets_shadow;
 
