@@ -1,12 +1,14 @@
 ; SPDX-License-Identifier: MIT
 ; Debug registers without a breakpoint that strikes: what is written is read back, reserved bits, refusals, GD.
-; Two VMs of this guest run at once: neither finds the other's registers, or stops at its breakpoints.
+; Two VMs of this guest run at once, "a" and "b" on their command lines: neither finds the other's registers, or stops at
+; its breakpoints, which are at other addresses.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
 %include "irq.inc"
 
-WATCHED		equ 0x200000
+WATCHED_A	equ 0x200000
+WATCHED_B	equ 0x200100
 CR4_DE		equ 8
 DR6_NONE	equ 0xffff0ff0
 DR6_BD		equ 0x2000
@@ -15,8 +17,14 @@ DR7_NONE	equ 0x400
 DR7_GD		equ 0x2000
 DR7_TWO		equ 0xd0040f		; DR0: instruction; DR1: 4 bytes, write
 RFLAGS_TF	equ 0x100
+RFLAGS_RF	equ 0x10000
 ROUNDS		equ 3
+PLACE_A		equ 1			; an instruction and four bytes of data: a's breakpoints
+PLACE_B		equ 2			; those of b
 
+own_place:	dq PLACE_A
+own_code:	dq code_a
+own_data:	dq WATCHED_A
 db_count:	dq 0
 db_rip:		dq 0
 db_dr6:		dq 0
@@ -29,6 +37,7 @@ db_handler:				; notes where and why, and ends the stepping
 	mov	rax, dr6
 	mov	[db_dr6], rax
 	and	qword [rsp + 24], ~RFLAGS_TF
+	or	qword [rsp + 24], RFLAGS_RF	; or a breakpoint of the other VM's on an instruction strikes for ever
 	pop	rax
 	iretq
 
@@ -45,7 +54,14 @@ db_handler:				; notes where and why, and ends the stepping
 %endmacro
 
 main:
-	SET_GATE 1, db_handler
+	mov	ebx, [boot_info]
+	mov	edx, [rbx + 16]		; command line
+	cmp	byte [rdx], 'b'
+	jne	.is_a
+	mov	qword [own_place], PLACE_B
+	mov	qword [own_code], code_b
+	mov	qword [own_data], WATCHED_B
+.is_a:	SET_GATE 1, db_handler
 	CHECK_DR 0, 0, "dr.reset-dr0"
 	CHECK_DR 1, 0, "dr.reset-dr1"
 	CHECK_DR 2, 0, "dr.reset-dr2"
@@ -147,8 +163,8 @@ steps:					; a trap behind MOV DR as behind others; BD stays as nobody cleared i
 	SET_DR	6, 0
 	ret
 
-; Two phases by turns: execute one address and write another without breakpoints; then set breakpoints on both and touch
-; neither, while other VMs run. Any #DB comes from another VM's registers.
+; Two phases by turns: go to both VMs' places without a breakpoint; then set breakpoints on our own place and go to
+; the other's. A #DB comes from the other's DR7 in the first phase, and from its DR0 to DR3 in the second.
 others:
 	mov	qword [db_count], 0
 	call	now
@@ -156,10 +172,11 @@ others:
 	mov	r13d, ROUNDS
 .round:	mov	dr0, r12
 	mov	dr1, r12
+	mov	r14d, PLACE_A | PLACE_B
 	call	tread
-	mov	rax, shared
+	mov	rax, [own_code]
 	mov	dr0, rax
-	mov	rax, WATCHED
+	mov	rax, [own_data]
 	mov	dr1, rax
 	mov	dr2, r12
 	not	r12
@@ -168,10 +185,14 @@ others:
 	mov	eax, DR7_TWO
 	mov	dr7, rax
 	call	exits
-	mov	eax, 40
-	call	spin_ms
-	CHECK_DR 0, shared, "dr.kept-dr0"
-	CHECK_DR 1, WATCHED, "dr.kept-dr1"
+	mov	r14d, PLACE_A | PLACE_B
+	sub	r14, [own_place]
+	call	tread
+	call	tread
+	mov	rax, dr0
+	CHECK_EQ rax, qword [own_code], "dr.kept-dr0"
+	mov	rax, dr1
+	CHECK_EQ rax, qword [own_data], "dr.kept-dr1"
 	CHECK_DR 7, DR7_TWO, "dr.kept-dr7"
 	mov	rax, dr2
 	CHECK_EQ rax, r12, "dr.kept-dr2"
@@ -193,15 +214,26 @@ exits:
 	mov	eax, [rbx]
 	ret
 
-tread:					; for 20 ms
+tread:					; to the places in r14, for 20 ms
 	call	tsc_khz
 	imul	rax, 20
 	mov	rbx, rax
 	call	now
 	add	rbx, rax
-shared:	nop
-	mov	dword [WATCHED], eax
-	call	now
+.next:	test	r14d, PLACE_A
+	jz	.not_a
+	call	code_a
+.not_a:	test	r14d, PLACE_B
+	jz	.not_b
+	call	code_b
+.not_b:	call	now
 	cmp	rax, rbx
-	jb	shared
+	jb	.next
+	ret
+
+code_a:	nop
+	mov	dword [WATCHED_A], eax
+	ret
+code_b:	nop
+	mov	dword [WATCHED_B], eax
 	ret

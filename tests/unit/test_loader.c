@@ -201,6 +201,24 @@ static void test_configuration(void **unused)
 	}
 }
 
+/* A command line fills its place but for the zero at the end, and has that zero. */
+static void test_longest_command_line(void **unused)
+{
+	(void)unused;
+	for (unsigned is_too_long = 0; is_too_long < 2; is_too_long++) {
+		struct bench *bench = make_bench(MIB(8));
+		uint8_t image[512];
+
+		make_sector(image);
+		add_file(bench, "sector.bin", image, sizeof(image));
+		bench->config.kernel = 0;
+		memset(bench->config.cmdline, 'x', HANDOFF_CMDLINE_MAX - !is_too_long);
+		assert_int_equal(loader_load(&bench->vm, &bench->state, &bench->guest.copies), is_too_long ? -1 : 0);
+		assert_non_null(strstr(last_log, is_too_long ? "malformed" : "loaded as"));
+		free_bench(bench);
+	}
+}
+
 static void test_files(void **unused)
 {
 	struct bench *bench = make_bench(MIB(1));
@@ -232,6 +250,10 @@ static void test_hints(void **unused)
 		{ PROTOCOL_AUTO, 0, "\x1f\x8b\x08", "nor a boot sector; it is compressed with gzip: a Multiboot kernel" },
 		{ PROTOCOL_MULTIBOOT, 0, "\x1f\x8b\x08", "in its first 8 KiB; it is compressed with gzip" },
 		{ PROTOCOL_AUTO, 0, "\xfd" "7zXZ", "with xz" },
+		{ PROTOCOL_AUTO, 0, "\x28\xb5\x2f\xfd", "with zstd" },
+		{ PROTOCOL_AUTO, 0, "BZh", "with bzip2" },
+		{ PROTOCOL_AUTO, 0, "QFI\xfb", "in the format qcow2" },
+		{ PROTOCOL_AUTO, 0, "070701", "an initramfs" },
 		{ PROTOCOL_AUTO, 0, "\x7f" "ELF", "an ELF file without a Multiboot header" },
 		{ PROTOCOL_AUTO, 0x8001, "CD001", "the image of a CD" },
 		{ PROTOCOL_AUTO, 0, "MZ", "an EFI or DOS program" },
@@ -261,7 +283,7 @@ int main(void)
 		cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_hints), cmocka_unit_test(test_longest_command_line),
 	};
 
 	return cmocka_run_group_tests_name("loader", tests, NULL, NULL);

@@ -266,6 +266,9 @@ static void test_instruction_errors(void **unused)
 	assert_string_equal(vmx_instruction_error(7), "VM entry with invalid control field(s)");
 	assert_string_equal(vmx_instruction_error(28), "invalid operand to INVEPT or INVVPID");
 	assert_string_equal(vmx_instruction_error(0), "no current VMCS");
+	assert_string_equal(vmx_instruction_error(15), "VMXON executed in VMX root operation");
+	assert_string_equal(vmx_instruction_error(22), "VMCALL with incorrect MSEG revision identifier");
+	assert_string_equal(vmx_instruction_error(26), "VM entry with events blocked by MOV SS");
 	assert_string_equal(vmx_instruction_error(14), "a number that the manual does not list");
 	assert_string_equal(vmx_instruction_error(29), "a number that the manual does not list");
 	assert_string_equal(vmx_instruction_error(~0U), "a number that the manual does not list");
