@@ -1,26 +1,26 @@
 ; SPDX-License-Identifier: MIT
-; Touches its memory, 2 MiB at a time, to the number of MiB on its command line; with "late" before it, after ten
-; seconds, when a greedy neighbour has taken what it could get.
+; Touches its memory, 2 MiB at a time, to the number of MiB on its command line; with "late" before it, after some
+; seconds, when a greedy neighbour has taken what it could get; with "hold" before it, it then lives on for longer than
+; that, and keeps what it has.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
 
-WAIT_SECONDS	equ 10
+LATE_SECONDS	equ 6
+HOLD_SECONDS	equ 20
 FIRST		equ 4			; MiB: behind our own code and tables
 
 main:
 	mov	ebx, [boot_info]
 	mov	esi, [rbx + 16]		; command line
-	cmp	byte [rsi], 'l'
+	mov	r12b, [rsi]
+	cmp	r12b, 'a'
+	jb	.number
+	add	esi, 5			; the word and a blank
+	cmp	r12b, 'l'
 	jne	.number
-	add	esi, 5			; "late "
-	call	tsc_khz
-	imul	r12, rax, WAIT_SECONDS * 1000
-	call	now
-	add	r12, rax
-.wait:	call	now
-	cmp	rax, r12
-	jb	.wait
+	mov	eax, LATE_SECONDS
+	call	wait_seconds
 .number:
 	xor	ecx, ecx
 .digit:	movzx	eax, byte [rsi]
@@ -43,4 +43,19 @@ main:
 	sub	rdi, 2 << 20
 	mov	rax, [rdi]
 	CHECK_EQ rax, rdi, "touch.kept"
-	DONE
+	cmp	r12b, 'h'
+	jne	.done
+	mov	eax, HOLD_SECONDS
+	call	wait_seconds
+.done:	DONE
+
+wait_seconds:				; eax: how many
+	imul	r13, rax, 1000
+	call	tsc_khz
+	imul	r13, rax
+	call	now
+	add	r13, rax
+.wait:	call	now
+	cmp	rax, r13
+	jb	.wait
+	ret

@@ -122,6 +122,7 @@ class Vm:
     said: list      # lines of the guest
     log: list       # lines of the hypervisor about it
     end: str        # "shut off (shutdown): exit device, code 0", without the counts behind it
+    place: int = 0  # 1: the first of all to end; 0: it has not
 
     @property
     def text(self):
@@ -174,6 +175,7 @@ def parse(output, names):
             end = END_OF_VM.match(log[2])
             if end:
                 vms[log[1]].end = f"{end[1]}: {end[2]}"
+                vms[log[1]].place = 1 + max(vm.place for vm in vms.values())
     return vms
 
 
