@@ -12,8 +12,10 @@ import pytest
 import machine
 from typist import MARK, WINDOW, Typist
 
-COUNT = 35000       # as guest/tiny/typed.asm counts them
-PASTED = bytes((i * 89 + i // 256) % 256 for i in range(COUNT))     # every byte there is, IAC and Ctrl-A too
+# Every byte there is, IAC and Ctrl-A too.
+PASTED = bytes((i * 89 + i // 256) % 256 for i in range(35000))
+# Each eleven bytes wait for scripts/run, while Bochs uses its processor: there no more than twice what the hypervisor keeps.
+SHORT = PASTED[:9000]
 
 
 def summed(data):
@@ -24,10 +26,12 @@ def summed(data):
 
 
 def paste(platform):
-    with machine.Dialogue(*platform.options, "--kernel", machine.BUILD / "tiny/typed.bin") as talk:
+    """What was pasted, and the sum that the guest made of what arrived."""
+    pasted = PASTED if platform is machine.SVM else SHORT
+    with machine.Dialogue(*platform.options, "--kernel", machine.BUILD / "tiny/typed.bin", "--cmdline", len(pasted)) as talk:
         talk.expect("^type\n")
-        os.write(talk.typed, PASTED)
-        return int(talk.expect("^typed 35000 bytes, sum ([0-9a-f]{16})\n")[1], 16)
+        os.write(talk.typed, pasted)
+        return pasted, int(talk.expect("^typed all, sum ([0-9a-f]{16})\n")[1], 16)
 
 
 PASTES = [machine.Job(f"paste-{platform.name}", platform, partial(paste, platform)) for platform in machine.PLATFORMS]
@@ -35,7 +39,8 @@ PASTES = [machine.Job(f"paste-{platform.name}", platform, partial(paste, platfor
 
 @pytest.mark.parametrize("job", PASTES, ids=repr)
 def test_paste_arrives_whole(outcome):
-    assert outcome == summed(PASTED)
+    pasted, total = outcome
+    assert total == summed(pasted)
 
 
 # ---- Two VMs on one terminal ------------------------------------------------------------------------------
