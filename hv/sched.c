@@ -114,7 +114,10 @@ static void do_host_work(void)
 static bool run_work(struct vm *vm, uint64_t end)
 {
 	while (work_is_pending(&vm->work)) {
+		const uint64_t start = time_now();
+
 		work_run_one(&vm->work);
+		vm->longest_work = (uint32_t)max_u64(vm->longest_work, min_u64(time_now() - start, UINT32_MAX));
 		host_take_interrupts();
 		if (host_attention_is_set() || time_now() >= end)
 			return false;

@@ -150,20 +150,29 @@ int sched_add(const struct handoff_vm *config)
 
 /* ---- Ends ---- */
 
-static const struct longest_exit *longest_exit(const struct vm *vm)
+/* What we worked on longest for a VM, without a look at interrupts. */
+struct longest {
+	uint32_t    ticks;
+	const char *what;
+};
+
+/* An exit, or a step of what its devices put off, which an exit would have done if it were short. */
+static struct longest longest_of(const struct vm *vm)
 {
-	const struct longest_exit *longest = &vm->vcpus[0]->longest;
+	const struct longest_exit *exit = &vm->vcpus[0]->longest;
 
 	for (uint32_t i = 1; i < vm->vcpu_count; i++)
-		if (vm->vcpus[i]->longest.ticks > longest->ticks)
-			longest = &vm->vcpus[i]->longest;
-	return longest;
+		if (vm->vcpus[i]->longest.ticks > exit->ticks)
+			exit = &vm->vcpus[i]->longest;
+	if (vm->longest_work > exit->ticks)
+		return (struct longest){ vm->longest_work, "device work" };
+	return (struct longest){ exit->ticks, exit_name(exit->exit.reason) };
 }
 
 static void report_end(const struct slot *slot)
 {
 	const struct vm *vm = slot->vm;
-	const struct longest_exit *longest = longest_exit(vm);
+	const struct longest longest = longest_of(vm);
 	char again[40] = "";
 	static const char *const words[] = {
 		[VM_END_SHUTDOWN] = "shut off (shutdown)", [VM_END_REBOOT] = "rebooting",
@@ -176,9 +185,9 @@ static void report_end(const struct slot *slot)
 	if (slot->wait != RESTART_NEVER)
 		format_buf(again, sizeof(again), "; starts again in %u s", slot->wait);
 	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",
-	       words[vm->end], vm->end_reason, exits, longest->ticks, exit_name(longest->exit.reason),
+	       words[vm->end], vm->end_reason, exits, longest.ticks, longest.what,
 	       vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
-	end_note_exit(vm->name, exit_name(longest->exit.reason), longest->ticks);
+	end_note_exit(vm->name, longest.what, longest.ticks);
 }
 
 /*

@@ -57,6 +57,7 @@ struct vm {
 	uint32_t       hole_pages;		/* mapped where nothing is: exit/mmio_hole.c */
 	bool           hole_noted;		/* the log has a line about it */
 	struct work_list work;			/* put off by its devices; the scheduler runs it in this VM's turn */
+	uint32_t       longest_work;		/* ticks of the longest step of it */
 	struct machine *machine;
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
 	uint32_t       vcpu_count;

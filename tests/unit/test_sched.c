@@ -66,6 +66,7 @@ struct player {
 static struct player players[PLAYERS];
 static bool has_turn_timer;
 static uint32_t noted_ticks;	/* of the longest exit */
+static const char *noted_name;	/* of that exit, or of device work */
 static uint64_t loop_cost;	/* ticks once round the scheduler's loop, beside what it does for somebody */
 static bool in_host_work;
 
@@ -184,6 +185,7 @@ void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)
 	assert_non_null(exit);
 	assert_non_null(vm_name);
 	noted_ticks = ticks;
+	noted_name = exit;
 }
 
 static void wake(void *ctx)
@@ -547,6 +549,7 @@ static unsigned works_done;
 static void do_work(void *ctx)
 {
 	works_done++;
+	fake_now += 2 * LONGEST;
 	((struct vm *)ctx)->end = VM_END_SHUTDOWN;
 }
 
@@ -559,7 +562,7 @@ static void put_off(void *ctx)
 	work_add(&loaded->vm->work, &work);
 }
 
-/* A VM whose processors all sleep has its devices' work done all the same. */
+/* A VM whose processors all sleep has its devices' work done all the same, and its time is reported as an exit's is. */
 static void test_work_of_sleepers(void **state)
 {
 	struct timer timer;
@@ -573,6 +576,8 @@ static void test_work_of_sleepers(void **state)
 	works_done = 0;
 	assert_int_equal(play(1), 0);
 	assert_int_equal(works_done, 1);
+	assert_int_equal(noted_ticks, 2 * LONGEST);
+	assert_string_equal(noted_name, "device work");
 	assert_true(fake_now - begin < TURN);
 }
 
