@@ -479,20 +479,119 @@ static void test_untouched(void **unused)
 	assert_int_equal(get32(far + LARGE_SIZE), RIP + INSN_LEN);
 }
 
-/* When the new task has begun nothing can be made again: its LDT lies in RAM that nobody has touched. */
+/* One exit populates one chunk, and the new task has not begun. */
+static void check_only_populates(const struct vevent *event)
+{
+	const uint64_t before = fake.vm.gpm.populated;
+
+	switch_by_event(*event);
+	assert_int_equal(fake.vm.gpm.populated, before + LARGE_SIZE);
+	assert_int_equal(fake.injected, 0);
+	assert_int_equal(fake.segs[SEG_TR].selector, SEL_A);
+	assert_int_equal(fake.regs[REG_RIP], 0);
+}
+
+static const struct vevent with_error = { .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_GP, .has_error = true,
+					  .error = 0x2468 };
+
+/*
+ * What the new task needs lies in RAM that nobody has touched: an LDT of which DS' descriptor lies across the end of one
+ * chunk, and the stack that takes the error code.
+ */
 static void test_untouched_late(void **unused)
+{
+	const uint64_t far = 0x40000000, ldt = far + LARGE_SIZE - 12, data = FLAT(0x93);
+	const uint32_t stack = far + 3 * LARGE_SIZE - 8;
+
+	(void)unused;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), 3 * LARGE_SIZE), 0);
+	put(GDT + SEL_LDT, SYSTEM(ldt & 0xffffff, 15, 0x82) | far >> 24 << 56, 8);
+	put(far + LARGE_SIZE, data >> 32, 4);
+	put_b(B32(ldt), SEL_LDT);
+	put_b(B32(seg) + 4 * SEG_DS, 0xc);
+	put_b(B32(gpr) + 4 * GPR_RSP, stack);
+	check_only_populates(&with_error);
+	check_only_populates(&with_error);
+	switch_by_event(with_error);
+	assert_int_equal(fake.injected, 0);
+	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
+	assert_int_equal(fake.segs[SEG_DS].selector, 0xc);
+	assert_int_equal(get32(stack - 4), 0x2468);
+	assert_false(fake.vm.gpm.is_looked_at);
+}
+
+#define PTE_RW		3U
+#define PTE_USER_RW	7U
+
+/* The stack of a task in virtual-8086 mode is where its selector says, and SP is 16 bits of ESP. */
+static void test_untouched_vm86(void **unused)
+{
+	const uint32_t far = 0x40000000;
+
+	(void)unused;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), LARGE_SIZE), 0);
+	map_32(PAGES);
+	put(PAGES + 0x1000 + 4 * 0x107, far | PTE_USER_RW, 4);
+	fake.regs[REG_CR0] |= CR0_PG;
+	fake.regs[REG_CR4] = CR4_SMAP;		/* a user's page, which the new task may write and we may read */
+	put(PAGES, (PAGES + 0x1000) | PTE_USER_RW, 4);
+	fake.regs[REG_CR3] = PAGES;
+	put_b(B32(cr3), PAGES);
+	put_b(B32(eflags), RFLAGS_ONE | RFLAGS_VM);
+	put_b(B32(seg) + 4 * SEG_SS, 0xffff);
+	put_b(B32(gpr) + 4 * GPR_RSP, 0xb0008000);
+	check_only_populates(&with_error);
+	switch_by_event(with_error);
+	assert_int_equal(fake.injected, 0);
+	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
+	assert_int_equal(get32(far + 0xfec), 0x2468);
+}
+
+/*
+ * The old task's registers are saved in the page table of the new one, which then leads to RAM that nobody has touched:
+ * nothing is populated any more, and nothing can be made again.
+ */
+static void test_overwrites_its_tables(void **unused)
+{
+	const struct task_switch how = { .selector = SEL_B, .source = TASK_JMP };
+	const uint32_t far = 0x40000000, table = OTHER_PAGES + 0x1000;
+	uint64_t before;
+
+	(void)unused;
+	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), LARGE_SIZE), 0);
+	map_32(OTHER_PAGES);
+	map_32(PAGES);
+	fake.regs[REG_CR0] |= CR0_PG | CR0_WP;
+	fake.regs[REG_CR3] = PAGES;
+	put_b(B32(cr3), OTHER_PAGES);
+	fake.segs[SEG_TR].base = table + 4 * (GDT >> 12) - B32(gpr);	/* EAX becomes the entry that maps the GDT */
+	fake.vcpu.gpr[GPR_RAX] = far | PTE_RW;
+	before = fake.vm.gpm.populated;
+	assert_int_equal(exit_task_switch(&fake.vcpu, &how), EXIT_STOP);
+	assert_true(fake.is_killed);
+	assert_int_equal(fake.vm.gpm.populated, before);
+	assert_false(fake.vm.gpm.is_looked_at);
+}
+
+/* The four entries that CR3 points to lie in RAM that nobody has touched, and then lead nowhere. */
+static void test_untouched_pae(void **unused)
 {
 	const uint64_t far = 0x40000000;
 
 	(void)unused;
 	assert_int_equal(gpm_add_slot(&fake.vm.gpm, gpa(far), LARGE_SIZE), 0);
-	put(GDT + SEL_LDT, SYSTEM(0, 15, 0x82) | far >> 24 << 56, 8);
-	put_b(B32(ldt), SEL_LDT);
-	put_b(B32(seg) + 4 * SEG_ES, 0xc);
-	switch_to(SEL_B, TASK_JMP);
+	put(PAGES, (PAGES + 0x1000) | 1, 8);
+	put(PAGES + 0x1000, (PAGES + 0x2000) | 3, 8);
+	for (uint32_t page = 0; page < 0x30; page++)
+		put(PAGES + 0x2000 + 8 * page, page << 12 | 3, 8);
+	fake.regs[REG_CR0] |= CR0_PG;
+	fake.regs[REG_CR4] = CR4_PAE;
+	fake.regs[REG_CR3] = PAGES;
+	put_b(B32(cr3), far);
+	check_only_populates(&with_error);
+	switch_by_event(with_error);
 	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
-	assert_int_equal(fake.vector, VEC_TS);
-	assert_int_equal(fake.error, 0xc);
+	assert_int_equal(fake.vector, VEC_PF);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -503,7 +602,8 @@ int main(void)
 		TEST(test_jmp), TEST(test_call_and_iret), TEST(test_event_with_error), TEST(test_interrupt), TEST(test_16_bits),
 		TEST(test_vm86), TEST(test_ldt_and_user), TEST(test_debug), TEST(test_refused), TEST(test_late),
 		TEST(test_external), TEST(test_error_without_stack), TEST(test_not_in_memory), TEST(test_paging), TEST(test_pae),
-		TEST(test_untouched), TEST(test_untouched_late),
+		TEST(test_untouched), TEST(test_untouched_late), TEST(test_untouched_vm86), TEST(test_untouched_pae),
+		TEST(test_overwrites_its_tables),
 	};
 
 	return cmocka_run_group_tests_name("task_switch", tests, NULL, NULL);

@@ -13,7 +13,6 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define PAE_ROOT		FIELD(31, 5)	/* CR3 */
 #define PAE_POINTER_P		BIT(0)
 #define PAE_POINTER_RESERVED	(FIELD(2, 1) | FIELD(8, 5))	/* SDM vol. 3, 4.4.1; APM vol. 2, 5.2.3 */
 #define PAE_POINTER_ACCESSED	BIT(5)
@@ -69,15 +68,10 @@ static bool copy_page(struct gva_copy *copy, gva_t addr, size_t done, size_t par
 	return is_ram;
 }
 
-static bool copy_all(struct gva_copy *copy, gva_t addr, size_t len, gva_t *fault, uint32_t *error)
+static bool copy_pages(struct gva_copy *copy, gva_t addr, size_t len, gva_t *fault, uint32_t *error)
 {
 	size_t done = 0;
 
-	walk_cpu_of(copy->vcpu, &copy->cpu);
-	if (copy->is_system) {
-		copy->cpu.cpl = 0;
-		copy->cpu.rflags &= ~RFLAGS_AC;
-	}
 	while (done < len) {
 		gva_t  pos = gva_add(addr, done);
 		size_t part = min_size(len - done, (size_t)(PAGE_SIZE - pos.raw % PAGE_SIZE));
@@ -89,6 +83,16 @@ static bool copy_all(struct gva_copy *copy, gva_t addr, size_t len, gva_t *fault
 		done += part;
 	}
 	return true;
+}
+
+static bool copy_all(struct gva_copy *copy, gva_t addr, size_t len, gva_t *fault, uint32_t *error)
+{
+	walk_cpu_of(copy->vcpu, &copy->cpu);
+	if (copy->is_system) {
+		copy->cpu.cpl = 0;
+		copy->cpu.rflags &= ~RFLAGS_AC;
+	}
+	return copy_pages(copy, addr, len, fault, error);
 }
 
 bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error)
@@ -119,6 +123,15 @@ bool gva_write_system(struct vcpu *vcpu, gva_t addr, const void *from, size_t le
 	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_WRITE, .from = from, .is_system = true };
 
 	return copy_all(&copy, addr, len, fault, error);
+}
+
+bool gva_read_through(struct vcpu *vcpu, const struct walk_cpu *cpu, gva_t addr, void *to, size_t len)
+{
+	struct gva_copy copy = { .vcpu = vcpu, .cpu = *cpu, .access = WALK_READ, .to = to };
+	uint32_t error;
+	gva_t    fault;
+
+	return copy_pages(&copy, addr, len, &fault, &error);
 }
 
 bool walk_is_pae(struct vcpu *vcpu)

@@ -29,9 +29,8 @@ struct operand {
 
 /*
  * Not a fault: the operand lies in RAM that nobody had touched. Its memory is there now, and the guest executes the
- * instruction again. So mapping zeroes 2 MiB at most in an exit, however many pages an instruction touches. Only a
- * task switch cannot be executed again once its new task has begun: what it needs then is made at once, each of its
- * descriptors, both TSSs and the place of an error code (exit/task_switch.c).
+ * instruction again. So mapping zeroes 2 MiB at most in an exit, however many pages an instruction touches. A task
+ * switch cannot be executed again once its new task has begun, so it touches all it needs before (exit/task_switch.c).
  */
 #define OPERAND_AGAIN	0xffU
 

@@ -79,11 +79,19 @@ bool gva_write_system(struct vcpu *vcpu, gva_t addr, const void *from, size_t le
 		      uint32_t *error);
 
 /*
+ * Read as a processor in this state would, which need not be the vCPU's: a task that is to begin has other tables. False:
+ * it cannot be read, or was populated just now.
+ */
+__attribute__((warn_unused_result))
+bool gva_read_through(struct vcpu *vcpu, const struct walk_cpu *cpu, gva_t addr, void *to, size_t len);
+
+/*
  * PAE paging, where the four entries that CR3 points to are loaded with it and must be good then (SDM vol. 3,
  * 4.4.1 "PDPTE Registers"). False: one that is present has reserved bits set; it counts as absent
  * in pointers, and so does one outside RAM.
  */
 #define PAE_POINTERS	4U
+#define PAE_ROOT	FIELD(31, 5)	/* where in CR3 their address is */
 bool walk_is_pae(struct vcpu *vcpu);
 __attribute__((warn_unused_result))
 bool walk_pae_pointers(struct vcpu *vcpu, uint64_t cr3, uint64_t pointers[PAE_POINTERS]);

@@ -8,6 +8,10 @@
  * Until everything that can be checked beforehand is checked, nothing is changed and exceptions are raised in the
  * old task. The segments of the new task are checked when it is already the current one: their exceptions
  * are the new task's.
+ *
+ * Memory that nobody has touched is populated before the new task begins, a chunk at each exit, and from then on
+ * none is (is_looked_at in gpm.h). Only a switch that has overwritten its own tables with what it saved of the
+ * old task can still need more. It cannot be made again, so it ends the VM.
  */
 #include "arch/x86/exit/task_switch.h"
 
@@ -19,10 +23,9 @@
 #include "arch/x86/virt/inject.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
+#include "hv/vm.h"
 
 #define EFLAGS_WRITABLE	(FIELD(21, 16) | FIELD(14, 6) | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
-#define SELECTOR_TI	BIT(2)
-#define SELECTOR_OFFSET	FIELD(15, 3)
 
 static bool is_nested(const struct task_change *change)
 {
@@ -69,8 +72,11 @@ static enum exit_result check_cr3(struct task_change *change)
 {
 	uint64_t pointers[PAE_POINTERS];
 
-	if (!tss_is_wide(&change->new_tss.seg) || !walk_is_pae(change->vcpu) ||
-	    walk_pae_pointers(change->vcpu, change->image.cr3, pointers))
+	if (!tss_is_wide(&change->new_tss.seg) || !walk_is_pae(change->vcpu))
+		return EXIT_GO_ON;
+	if (!gpm_touch(&change->vcpu->vm->gpm, gpa(change->image.cr3 & PAE_ROOT), sizeof(pointers)))
+		return task_make_again(change);
+	if (walk_pae_pointers(change->vcpu, change->image.cr3, pointers))
 		return EXIT_GO_ON;
 	vcpu_inject_gp(change->vcpu);
 	return EXIT_RESUME;
@@ -120,7 +126,7 @@ static enum exit_result become_new(struct task_change *change)
 		result = task_set_type(change, change->new_tss.addr, 0, TSS_TYPE_BUSY);
 	if (result != EXIT_GO_ON)
 		return result;
-	change->has_begun = true;
+	change->has_begun = vcpu->vm->gpm.is_looked_at = true;
 	tr.rights |= TSS_TYPE_BUSY;
 	virt->set_seg(vcpu, SEG_TR, &tr);
 	virt->set(vcpu, REG_CR0, virt->get(vcpu, REG_CR0) | CR0_TS);
@@ -140,27 +146,22 @@ static enum exit_result become_new(struct task_change *change)
 /* The error code of an exception goes where a gate without a task would have put it (SDM vol. 3, 6.13). */
 static enum exit_result push_error(struct task_change *change)
 {
-	unsigned size = tss_is_wide(&change->new_tss.seg) ? sizeof(uint32_t) : sizeof(uint16_t);
+	unsigned size = task_error_size(change);
 	struct vcpu *vcpu = change->vcpu;
 	struct operand_fault fault;
 	struct operand_cpu cpu;
 	struct operand slot;
 	struct segment ss;
 	uint64_t esp = vcpu_gpr(vcpu, GPR_RSP), mask;
-	bool is_mapped;
 
 	if (!change->how->has_error)
 		return EXIT_GO_ON;
 	virt->get_seg(vcpu, SEG_SS, &ss);
-	mask = size_mask(ss.rights & SEG_DB ? sizeof(uint32_t) : sizeof(uint16_t));
+	mask = task_stack_mask(&ss);
 	esp = (esp & ~mask) | ((esp - size) & mask);
 	operand_cpu_of(vcpu, &cpu);
-	/* The new task has begun already: nothing can be executed again. */
-	do
-		is_mapped = operand_map(&cpu, SEG_SS, esp & mask, size, WALK_WRITE, &slot, &fault);
-	while (!is_mapped && fault.vector == OPERAND_AGAIN);
-	if (!is_mapped)
-		return operand_inject(vcpu, &fault);
+	if (!operand_map(&cpu, SEG_SS, esp & mask, size, WALK_WRITE, &slot, &fault))
+		return fault.vector == OPERAND_AGAIN ? task_make_again(change) : operand_inject(vcpu, &fault);
 	operand_write(vcpu, &slot, change->how->error);
 	vcpu_set_gpr(vcpu, GPR_RSP, esp);
 	return EXIT_GO_ON;
@@ -173,13 +174,15 @@ static enum exit_result push_error(struct task_change *change)
 enum exit_result exit_task_switch(struct vcpu *vcpu, const struct task_switch *how)
 {
 	static enum exit_result (*const steps[])(struct task_change *change) = {
-		find_new, find_old, task_read_both, check_cr3, leave_old, become_new, task_load_segments, push_error,
+		find_new, find_old, task_read_both, check_cr3, task_touch_new,
+		leave_old, become_new, task_load_segments, push_error,
 	};
 	struct task_change change = { .vcpu = vcpu, .how = how };
 	enum exit_result result = EXIT_GO_ON;
 
 	for (size_t i = 0; i < countof(steps) && result == EXIT_GO_ON; i++)
 		result = steps[i](&change);
+	vcpu->vm->gpm.is_looked_at = false;
 	if (result != EXIT_GO_ON)
 		return result;
 	vcpu->pending.is_valid = false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A hardware task switch on its way: between the three files that carry it out. task_switch.c has the order
+ * A hardware task switch on its way: between the four files that carry it out. task_switch.c has the order
  * of things, task_switch_tss.c the two layouts of a task-state segment (TSS), task_switch_seg.c descriptors
- * and the loading of segments.
+ * and the loading of segments, task_switch_touch.c what is done first because it takes long.
  *
  * What a function answers is EXIT_GO_ON, or how the exit ends: an exception was raised in the guest, the VM stopped, or
  * the switch is made again from its beginning, because memory that nobody had touched was populated.
@@ -65,6 +65,9 @@ struct task_change {
 	bool                      has_begun;	/* the new task is the current one: nothing can be made again */
 };
 
+#define SELECTOR_TI	BIT(2)			/* in the LDT */
+#define SELECTOR_OFFSET	FIELD(15, 3)
+
 /* Type of a TSS descriptor: SDM vol. 3, table 3-2 "System-Segment and Gate-Descriptor Types". */
 #define TSS_TYPE_16	0x1U
 #define TSS_TYPE_32	0x9U
@@ -76,6 +79,23 @@ static inline size_t tss_size(const struct segment *tss)
 {
 	return tss_is_wide(tss) ? sizeof(struct tss32) : sizeof(struct tss16);
 }
+
+/* An error code is pushed in the size of the new task's TSS, to a stack whose segment says how wide ESP is. */
+static inline unsigned task_error_size(const struct task_change *change)
+{
+	return tss_is_wide(&change->new_tss.seg) ? sizeof(uint32_t) : sizeof(uint16_t);
+}
+static inline uint64_t task_stack_mask(const struct segment *ss)
+{
+	return size_mask(ss->rights & SEG_DB ? sizeof(uint32_t) : sizeof(uint16_t));
+}
+
+/* ---- task_switch_touch.c ---- */
+
+/* Make the switch again from its beginning: RAM was populated, which is all that this exit may do. */
+enum exit_result task_make_again(struct task_change *change);
+/* See that what the new task's beginning needs has been populated, as far as one exit allows. Nothing is changed. */
+enum exit_result task_touch_new(struct task_change *change);
 
 /* ---- task_switch_tss.c ---- */
 
@@ -94,6 +114,12 @@ enum exit_result task_fault(struct task_change *change, uint8_t vector, uint16_t
 enum exit_result task_read(struct task_change *change, gva_t addr, void *to, size_t len);
 enum exit_result task_write(struct task_change *change, gva_t addr, const void *from, size_t len);
 
+/* Where in this table the selector's descriptor is; false: it has none. */
+bool task_find(const struct segment *table, uint16_t selector, gva_t *addr);
+/* A descriptor's two words, all of it but the selector. */
+void task_unpack(const uint32_t words[2], struct segment *seg);
+/* What a segment register holds in virtual-8086 mode: the selector is all that matters. */
+struct segment task_vm86_segment(uint16_t selector);
 /* The descriptor of a selector; if its table has none, the exception `vector`. */
 enum exit_result task_descriptor(struct task_change *change, uint16_t selector, uint8_t vector,
 				 struct descriptor *to);

@@ -13,8 +13,6 @@
 #include "hv/vcpu.h"
 
 #define SELECTOR_RPL	FIELD(1, 0)
-#define SELECTOR_TI	BIT(2)			/* in the LDT */
-#define SELECTOR_OFFSET	FIELD(15, 3)
 #define SELECTOR_ERROR	FIELD(15, 2)		/* what an error code shows of a selector */
 #define ERROR_EXT	1U			/* and this: an event from outside was being delivered */
 
@@ -49,10 +47,8 @@ enum exit_result task_fault(struct task_change *change, uint8_t vector, uint16_t
 
 static enum exit_result page_fault(struct task_change *change, gva_t addr, uint32_t error)
 {
-	if (error == WALK_POPULATED) {
-		exit_progress(change->vcpu);
-		return EXIT_RESUME;
-	}
+	if (error == WALK_POPULATED)
+		return task_make_again(change);
 	if (error == WALK_NOT_RAM || error == WALK_NOT_CANONICAL)
 		return exit_fatal(change->vcpu, "a task switch needs memory where there is none: linear", addr.raw);
 	vcpu_inject_pf(change->vcpu, addr.raw, error);
@@ -61,14 +57,12 @@ static enum exit_result page_fault(struct task_change *change, gva_t addr, uint3
 
 enum exit_result task_read(struct task_change *change, gva_t addr, void *to, size_t len)
 {
-	uint32_t error = 0;
+	uint32_t error;
 	gva_t    fault;
-	bool     is_read;
 
-	do
-		is_read = gva_read_system(change->vcpu, addr, to, len, &fault, &error);
-	while (!is_read && error == WALK_POPULATED && change->has_begun);
-	return is_read ? EXIT_GO_ON : page_fault(change, fault, error);
+	if (gva_read_system(change->vcpu, addr, to, len, &fault, &error))
+		return EXIT_GO_ON;
+	return page_fault(change, fault, error);
 }
 
 enum exit_result task_write(struct task_change *change, gva_t addr, const void *from, size_t len)
@@ -88,7 +82,7 @@ static bool table_of(struct vcpu *vcpu, uint16_t selector, struct segment *table
 	return !(selector & SELECTOR_TI) || !(table->rights & SEG_UNUSABLE);
 }
 
-static void unpack(const uint32_t words[2], struct segment *seg)
+void task_unpack(const uint32_t words[2], struct segment *seg)
 {
 	seg->base = field_get(words[0], LOW_BASE) | field_get(words[1], HIGH_BASE) << 16 | (words[1] & HIGH_BASE_TOP);
 	seg->limit = (uint32_t)((words[0] & LOW_LIMIT) | (words[1] & HIGH_LIMIT));
@@ -97,21 +91,27 @@ static void unpack(const uint32_t words[2], struct segment *seg)
 		seg->limit = seg->limit << PAGE_SHIFT | (PAGE_SIZE - 1);
 }
 
+bool task_find(const struct segment *table, uint16_t selector, gva_t *addr)
+{
+	uint64_t offset = selector & SELECTOR_OFFSET;
+
+	*addr = gva(lo32(table->base + offset));
+	return offset + DESCRIPTOR_SIZE - 1 <= table->limit;
+}
+
 enum exit_result task_descriptor(struct task_change *change, uint16_t selector, uint8_t vector,
 				 struct descriptor *to)
 {
-	uint64_t offset = selector & SELECTOR_OFFSET;
 	enum exit_result result;
 	struct segment table;
 	uint32_t words[2];
 
-	if (!table_of(change->vcpu, selector, &table) || offset + DESCRIPTOR_SIZE - 1 > table.limit)
+	if (!table_of(change->vcpu, selector, &table) || !task_find(&table, selector, &to->addr))
 		return task_fault(change, vector, selector);
-	to->addr = gva(lo32(table.base + offset));
 	result = task_read(change, to->addr, words, sizeof(words));
 	if (result != EXIT_GO_ON)
 		return result;
-	unpack(words, &to->seg);
+	task_unpack(words, &to->seg);
 	to->seg.selector = selector;
 	return EXIT_GO_ON;
 }
@@ -202,13 +202,16 @@ static enum exit_result load_ldtr(struct task_change *change)
 	return EXIT_GO_ON;
 }
 
+struct segment task_vm86_segment(uint16_t selector)
+{
+	return (struct segment){ .base = selector * 16U, .limit = VM86_LIMIT, .selector = selector, .rights = VM86_RIGHTS };
+}
+
 /* A task in virtual-8086 mode: bases are selectors times 16, as in real mode, and nothing can fail. */
 static void load_vm86(struct task_change *change)
 {
 	for (unsigned i = 0; i < TASK_SEGS; i++) {
-		uint16_t selector = change->image.seg[i];
-		struct segment seg = { .base = selector * 16U, .limit = VM86_LIMIT, .selector = selector,
-				       .rights = VM86_RIGHTS };
+		struct segment seg = task_vm86_segment(change->image.seg[i]);
 
 		virt->set_seg(change->vcpu, i, &seg);
 	}
