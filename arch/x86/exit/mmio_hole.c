@@ -61,10 +61,22 @@ bool mmio_is_hole(struct vm *vm, gpa_t addr)
 	return !gpm_is_ram(&vm->gpm, page, PAGE_SIZE) && !holds_an_apic(vm, page);
 }
 
-static enum exit_result let_read_ones(struct vcpu *vcpu, gpa_t page)
+/*
+ * Four levels translate 48 bits; a processor may have more, and then a higher address would be taken for a
+ * lower one.
+ */
+static bool is_beyond_tables(gpa_t page)
+{
+	return page.raw >> pt_shift(NPT_LEVELS + 1);
+}
+
+static enum exit_result let_read_ones(struct vcpu *vcpu, gpa_t addr)
 {
 	struct vm *vm = vcpu->vm;
+	gpa_t page = page_start(addr);
 
+	if (is_beyond_tables(page))
+		return exit_fatal(vcpu, "the guest uses an address that four levels of nested tables cannot name:", addr.raw);
 	if (vm->hole_pages == HOLE_PAGES_MAX)
 		return exit_fatal(vcpu, "the guest reads everywhere where nothing is, last at", page.raw);
 	if (!page_of_ones().raw || npt_map(&vm->npt, page, ones, PAGE_SIZE, NPT_R, false))
@@ -89,20 +101,9 @@ void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
 		virt->flush(vm->vcpus[i]);
 }
 
-/*
- * Four levels translate 48 bits; a processor may have more, and then a higher address would be taken for a
- * lower one.
- */
-static bool is_beyond_tables(gpa_t page)
-{
-	return page.raw >> pt_shift(NPT_LEVELS + 1);
-}
-
 /* insn is NULL when the decoder does not know the instruction. */
 enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write)
 {
-	gpa_t page = page_start(addr);
-
 	if (!mmio_is_hole(vcpu->vm, addr)) {
 		fetch_log(vcpu, "cannot emulate a device access");
 		return exit_fatal(vcpu, "instruction not emulated, device address", addr.raw);
@@ -111,17 +112,23 @@ enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t 
 		vcpu->vm->hole_noted = true;
 		fetch_log(vcpu, "no RAM and no device: reads give ones, writes vanish");
 	}
-	/*
-	 * While an exception is being delivered, the access is the processor's own, not one of the
-	 * instruction at RIP.
-	 */
-	if (vcpu->pending.is_valid)
-		return exit_fatal(vcpu, "the guest's stack is where there is neither RAM nor a device:", addr.raw);
-	if (is_beyond_tables(page))
-		return exit_fatal(vcpu, "the guest uses an address that four levels of nested tables cannot name:", addr.raw);
 	if (!is_write)
-		return let_read_ones(vcpu, page);
+		return let_read_ones(vcpu, addr);
 	if (insn && insn->writes_operand)
 		return EXIT_SKIP;
 	return exit_fatal(vcpu, "the guest uses memory where there is neither RAM nor a device:", addr.raw);
+}
+
+/*
+ * The processor itself accesses the address while it delivers an event: it reads a gate or a descriptor, or writes to the
+ * stack. The event is delivered again with the next entry, and then the processor reads ones. What a device
+ * would answer, and where the rest of a lost stack frame would go, nobody but the processor could work out.
+ */
+enum exit_result mmio_in_delivery(struct vcpu *vcpu, gpa_t addr, bool is_write)
+{
+	if (!mmio_is_hole(vcpu->vm, addr))
+		return exit_fatal(vcpu, "an exception or interrupt is delivered by way of a device's memory:", addr.raw);
+	if (!is_write)
+		return let_read_ones(vcpu, addr);
+	return exit_fatal(vcpu, "the guest's stack is where there is neither RAM nor a device:", addr.raw);
 }

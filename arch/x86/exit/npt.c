@@ -65,19 +65,34 @@ __attribute__((noinline)) static enum exit_result run_from_small_pages(struct vc
 			   exit_fatal(vcpu, "the host is out of memory for page tables at", addr.raw);
 }
 
-enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
+/* The access is not one of the instruction at RIP, so that instruction must not be emulated for it. */
+__attribute__((noinline)) static enum exit_result not_by_instruction(struct vcpu *vcpu, const struct npt_fault *fault)
 {
-	enum exit_result result = EXIT_GO_ON;
+	enum exit_result result;
 
-	if (!fault->was_mapped)
-		result = touch(vcpu, fault->addr);
-	if (result == EXIT_GO_ON && fault->is_fetch)
+	if (fault->is_fetch) {
 		result = run_from_small_pages(vcpu, fault->addr);
-	if (result != EXIT_GO_ON)
-		return result;
-	if (fault->is_fetch)
-		return exit_fatal(vcpu, "the guest executes where there is no memory:", fault->addr.raw);
+		return result != EXIT_GO_ON ? result :
+			exit_fatal(vcpu, "the guest executes where there is no memory:", fault->addr.raw);
+	}
 	if (fault->in_walk)
 		return exit_fatal(vcpu, "the guest's page tables are not in memory:", fault->addr.raw);
+	return mmio_in_delivery(vcpu, fault->addr, fault->is_write);
+}
+
+/*
+ * While an event is being delivered (vcpu->pending) the processor reads the IDT and other tables and writes to the stack.
+ * What is rare takes one branch together, because each notification of a virtio device comes by here.
+ */
+enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
+{
+	if (!fault->was_mapped) {
+		enum exit_result result = touch(vcpu, fault->addr);
+
+		if (result != EXIT_GO_ON)
+			return result;
+	}
+	if (fault->is_fetch | fault->in_walk | vcpu->pending.is_valid)
+		return not_by_instruction(vcpu, fault);
 	return exit_mmio(vcpu, fault->addr, fault->is_write);
 }
