@@ -37,6 +37,21 @@ static void isa_line(void *ctx, unsigned pin, bool is_high)
 	ioapic_set_line(&machine->ioapic, pin == TIMER_ISA_IRQ ? TIMER_GSI : pin, is_high);
 }
 
+static bool isa_is_heard(void *ctx, unsigned pin)
+{
+	const struct machine *machine = ctx;
+
+	return pic_hears(&machine->pic, pin) || ioapic_hears(&machine->ioapic, pin == TIMER_ISA_IRQ ? TIMER_GSI : pin);
+}
+
+/* Of the devices only the PIT goes on by itself when nobody serves it. The RTC waits until its flags are read. */
+static void wake_timer(void *ctx)
+{
+	struct machine *machine = ctx;
+
+	pit_wake(&machine->pit);
+}
+
 static void gsi_line(void *ctx, unsigned pin, bool is_high)
 {
 	struct machine *machine = ctx;
@@ -61,7 +76,7 @@ static bool ioapic_message(void *ctx, const struct ioapic_msg *msg)
 
 static struct irq_line isa(struct machine *machine, unsigned pin)
 {
-	return (struct irq_line){ .set = isa_line, .ctx = machine, .pin = pin };
+	return (struct irq_line){ .set = isa_line, .ctx = machine, .pin = pin, .is_heard = isa_is_heard };
 }
 
 /* ---- What the guest may do to its VM ---- */
@@ -169,6 +184,7 @@ static void create_chips(struct vm *vm)
 	pic_init(&machine->pic, &int_output);
 	ioapic_init(&machine->ioapic, ioapic_message, vm);
 	pit_init(&machine->pit, &vm->clock, &timer);
+	machine->pic.sleeper = machine->ioapic.sleeper = (struct irq_wake){ wake_timer, machine };
 	rtc_init(&machine->rtc, host_rtc_seconds(), low, vm->config->memory - low, &vm->clock, &rtc);
 	uart_init(&machine->uart, &serial, &com1);
 	i8042_init(&machine->i8042, &keyboard, guest_reset, vm);

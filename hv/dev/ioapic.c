@@ -68,6 +68,11 @@ void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high)
 		(void)ioapic_send(ioapic, pin);
 }
 
+bool ioapic_hears(const struct ioapic *ioapic, unsigned pin)
+{
+	return pin < IOAPIC_PINS && !(ioapic->s.redir[pin] & REDIR_MASKED);
+}
+
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
@@ -103,6 +108,8 @@ static void ioapic_write_redir(struct ioapic *ioapic, unsigned half, uint32_t va
 	if (half & 1) {
 		*entry = (*entry & UINT32_MAX) | (value & REDIR_HIGH_WRITABLE) << 32;
 	} else {
+		if ((*entry ^ value) & REDIR_MASKED)
+			irq_wake(&ioapic->sleeper);
 		*entry = (*entry & ~REDIR_LOW_WRITABLE) | (value & REDIR_LOW_WRITABLE);
 		/* Edge mode forgets Remote IRR; Linux clears a stuck one by switching to edge and back. */
 		if (!(*entry & REDIR_LEVEL))

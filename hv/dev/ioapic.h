@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "hv/bus.h"
+#include "hv/irq.h"
 #include "hv/lib/apic.h"
 
 #define IOAPIC_SIZE	0x1000ULL
@@ -38,6 +39,7 @@ struct ioapic {
 	/* True when some local APIC took it; a level-triggered one that nobody took is offered again later. */
 	bool   (*deliver)(void *ctx, const struct ioapic_msg *msg);
 	void    *ctx;
+	struct irq_wake sleeper;	/* called before an input is masked or unmasked */
 };
 
 void ioapic_init(struct ioapic *ioapic, bool (*deliver)(void *, const struct ioapic_msg *), void *ctx);
@@ -46,4 +48,5 @@ void ioapic_after_load(void *dev);
 __attribute__((warn_unused_result)) int ioapic_map(struct ioapic *ioapic, struct bus *mmio);
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high);
+bool ioapic_hears(const struct ioapic *ioapic, unsigned pin);	/* is this input open? An edge on a masked one is lost */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);	/* a local APIC ended a level-triggered vector */

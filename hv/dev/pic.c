@@ -161,6 +161,13 @@ void pic_set_line(struct pic *pic, unsigned pin, bool is_high)
 	}
 }
 
+bool pic_hears(const struct pic *pic, unsigned pin)
+{
+	const struct pic_chip *chip = &pic->s.chip[pin / PINS_PER_CHIP % 2];
+
+	return ~(chip->imr & chip->irr) & pin_bit(pin % PINS_PER_CHIP);
+}
+
 uint8_t pic_ack(struct pic *pic)
 {
 	struct pic_chip *chip = &pic->s.chip[0];
@@ -271,9 +278,12 @@ static void chip_write(struct pic *pic, struct pic_chip *chip, uint64_t offset, 
 			chip_init_next(chip, value);
 		else if (chip->imr == value)
 			return;		/* the mask stays the same: no request appears or goes away */
-		else
+		else {
+			irq_wake(&pic->sleeper);
 			chip->imr = value;
+		}
 	} else if (value & ICW1) {
+		irq_wake(&pic->sleeper);
 		chip_init_start(chip, value);
 	} else if (value & OCW3) {
 		chip_ocw3(chip, value);

@@ -37,6 +37,7 @@ struct pic {
 	struct pic_state s;
 	struct irq_line output;		/* INT of the master */
 	bool            is_high;	/* what output was told last */
+	struct irq_wake sleeper;	/* called before an input can be unmasked or a latch cleared */
 };
 
 void pic_init(struct pic *pic, const struct irq_line *output);
@@ -45,5 +46,7 @@ void pic_after_load(void *dev);
 __attribute__((warn_unused_result)) int pic_map(struct pic *pic, struct bus *pio);
 
 void pic_set_line(struct pic *pic, unsigned pin, bool is_high);	/* 0..15; 2 is the cascade and ignored */
+/* Would another rise change anything? Not while the input is masked and has latched one already. */
+bool pic_hears(const struct pic *pic, unsigned pin);
 /* Both INTA cycles: the vector; spurious 7 or 15 when nothing is left. */
 uint8_t pic_ack(struct pic *pic);

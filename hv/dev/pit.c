@@ -42,10 +42,10 @@ static void pit_arm(struct pit *pit, uint64_t now)
 	const struct pit_counter *counter = &pit->s.counter[0];
 	uint64_t rise = pit_counter_next_rise(counter, now);
 
-	if (pit_counter_is_periodic(counter))
+	if (pit_counter_is_periodic(counter) && counter->count < PIT_HZ / RATE_MAX)
 		rise = max_u64(rise, now + time_hz() / RATE_MAX);
 	pit->s.next_rise = rise;
-	vm_clock_arm(pit->clock, &pit->timer, rise);
+	vm_clock_arm(pit->clock, &pit->timer, irq_is_heard(&pit->irq) ? rise : TIMER_NEVER);
 }
 
 static void pit_fire(void *ctx)
@@ -58,6 +58,17 @@ static void pit_fire(void *ctx)
 	irq_raise(&pit->irq);
 	pit_counter_sync(counter, now);
 	pit_arm(pit, now);
+}
+
+/*
+ * While nobody hears the interrupt there is no timer, and the rises of that time are one rise, which the masked inputs
+ * see now.
+ */
+void pit_wake(struct pit *pit)
+{
+	if (vm_clock_now(pit->clock) >= pit->s.next_rise)
+		pit_fire(pit);
+	vm_clock_arm(pit->clock, &pit->timer, pit->s.next_rise);
 }
 
 /* Counter 0 was written: its output is where the mode puts it. */

@@ -9,7 +9,8 @@
  *
  * Nothing counts: values follow from the VM's clock and the moment counting began. Counter 0 runs in
  * mode 3 with the full count after reset, as firmware leaves it. Ticks missed while the VM did not run
- * are coalesced into one.
+ * are coalesced into one. So are those that no interrupt controller would do anything about: meanwhile there is
+ * no timer of the host (irq_is_heard), and pit_wake ends that.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,5 +37,6 @@ struct pit {
 
 void pit_init(struct pit *pit, const struct vm_clock *clock, const struct irq_line *irq);
 void pit_reset(struct pit *pit);
+void pit_wake(struct pit *pit);
 void pit_after_load(void *dev);
 __attribute__((warn_unused_result)) int pit_map(struct pit *pit, struct bus *pio);

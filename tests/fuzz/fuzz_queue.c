@@ -312,7 +312,7 @@ static void create(struct fuzz *f, uint32_t choice)
 	virtio_rng_init(&f->rng, fill, f);
 	f->front = virtio_console_front(&f->con);
 	f->dev = choice % 4 == 0 ? &f->con.dev : choice % 4 == 1 ? &f->rng.dev : &f->blk.dev;
-	virtio_mmio_init(&f->mmio, f->dev, &f->mem.gpm, (struct irq_line){ line_set, f, 0 }, &f->work);
+	virtio_mmio_init(&f->mmio, f->dev, &f->mem.gpm, (struct irq_line){ line_set, f, 0, NULL }, &f->work);
 	virtio_mmio_page(&f->mmio, f->page);
 }
 

@@ -29,7 +29,7 @@ UNIT_sched := hv/sched.c hv/slots.c hv/turn.c hv/restart.c hv/account.c hv/timer
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_end := hv/end.c hv/lib/format.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
-UNIT_pit := hv/dev/pit.c hv/dev/pit_counter.c $(DEV_TEST)
+UNIT_pit := hv/dev/pit.c hv/dev/pit_counter.c hv/dev/pic.c hv/dev/ioapic.c $(DEV_TEST)
 UNIT_rtc := hv/dev/rtc.c hv/dev/calendar.c hv/dev/cmos.c $(DEV_TEST)
 UNIT_uart := hv/dev/uart16550.c $(DEV_TEST)
 UNIT_i8042 := hv/dev/i8042.c hv/dev/debugcon.c $(DEV_TEST)

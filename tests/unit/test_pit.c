@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "clock_fake.h"
+#include "hv/dev/ioapic.h"
+#include "hv/dev/pic.h"
 #include "hv/dev/pit.h"
 #include "hv/lib/util.h"
 #include "line_fake.h"
@@ -305,6 +307,156 @@ static void check_speaker(struct fixture *f)
 	assert_int_equal(shown, inb(&f->bus, 0x61));
 }
 
+/* ---- Asleep: masked everywhere ---- */
+
+/* A PIT with its two controllers. The one has a timer always, the other only while it is heard. */
+struct wired {
+	struct pit    pit;
+	struct pic    pic;
+	struct ioapic ioapic;
+	struct bus    ports, memory;
+	struct line_fake output;
+	unsigned      messages;
+};
+
+static void wired_line(void *ctx, unsigned pin, bool is_high)
+{
+	struct wired *w = ctx;
+
+	pic_set_line(&w->pic, pin, is_high);
+	ioapic_set_line(&w->ioapic, pin + 2, is_high);
+}
+
+static bool wired_is_heard(void *ctx, unsigned pin)
+{
+	const struct wired *w = ctx;
+
+	return pic_hears(&w->pic, pin) || ioapic_hears(&w->ioapic, pin + 2);
+}
+
+static void wired_wake(void *ctx)
+{
+	pit_wake(&((struct wired *)ctx)->pit);
+}
+
+static bool wired_message(void *ctx, const struct ioapic_msg *msg)
+{
+	((struct wired *)ctx)->messages += msg->vector;
+	return true;
+}
+
+static void wire(struct wired *w, bool may_sleep)
+{
+	const struct irq_line output = line_fake_end(&w->output);
+	const struct irq_line irq = { wired_line, w, 0, may_sleep ? wired_is_heard : NULL };
+
+	*w = (struct wired){ .messages = 0 };
+	bus_init(&w->ports, "ports");
+	bus_init(&w->memory, "memory");
+	pic_init(&w->pic, &output);
+	ioapic_init(&w->ioapic, wired_message, w);
+	pit_init(&w->pit, &fake_clock, &irq);
+	if (may_sleep)
+		w->pic.sleeper = w->ioapic.sleeper = (struct irq_wake){ wired_wake, w };
+	assert_int_equal(pic_map(&w->pic, &w->ports) | pit_map(&w->pit, &w->ports) | ioapic_map(&w->ioapic, &w->memory), 0);
+}
+
+static void redirect(struct wired *w, uint32_t entry)
+{
+	out(&w->memory, IOAPIC_BASE, 4, 0x10 + 2 * 2);
+	out(&w->memory, IOAPIC_BASE + 0x10, 4, entry);
+}
+
+/* After the 8259 has latched one rise, others change nothing: no timer until an input is open. */
+static void test_sleeps_while_masked(void **state)
+{
+	static struct wired w;
+
+	teardown(state);
+	wire(&w, true);
+	outb(&w.ports, 0x43, 0x34);
+	outb(&w.ports, 0x40, 0xa9);
+	outb(&w.ports, 0x40, 0x04);		/* 1,000 Hz */
+	clock_advance(FAKE_HZ / 10);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	assert_int_equal(inb(&w.ports, 0x20), 1);
+	redirect(&w, 0x30);			/* an edge on a masked input is lost, the next one comes in its time */
+	assert_int_equal(w.messages, 0);
+	assert_in_range(timer_next(), fake_now + 1, fake_now + FAKE_HZ / 1000);
+	clock_advance(FAKE_HZ / 100);
+	assert_in_range(w.messages, 0x30 * 9, 0x30 * 11);
+	redirect(&w, 0x10030);
+	clock_advance(FAKE_HZ / 100);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	outb(&w.ports, 0x21, 0xfe);		/* what was latched is delivered at once */
+	assert_true(w.output.is_high);
+	assert_int_not_equal(timer_next(), TIMER_NEVER);
+	timer_disarm(&w.pit.timer);
+}
+
+static void drive(struct wired *w, uint32_t seed)
+{
+	static const uint8_t masks[] = { 0xff, 0xfe, 0xff, 0x01 };
+	static const uint8_t controls[] = { 0x30, 0x34, 0x36, 0x38 };
+	static const uint32_t entries[] = { 0x10030, 0x30, 0x10031, 0x8032, 0x18032, 0x10033 };
+
+	switch (seed >> 28) {
+	case 0: case 1: case 2:
+		outb(&w->ports, 0x21, masks[seed >> 8 & 3]);
+		break;
+	case 3: case 4: case 5:
+		redirect(w, entries[(seed >> 8) % countof(entries)]);
+		break;
+	case 6:
+		outb(&w->ports, 0x43, controls[seed >> 8 & 3]);
+		break;
+	case 7: case 8:
+		outb(&w->ports, 0x40, (uint8_t)(seed >> 8));
+		outb(&w->ports, 0x40, (uint8_t)(1 + (seed >> 16 & 15)));
+		break;
+	case 9:
+		if (w->output.is_high)
+			(void)pic_ack(&w->pic);
+		break;
+	case 10:
+		outb(&w->ports, 0x20, 0x60);
+		break;
+	case 11:
+		for (unsigned i = 0; i < 4; i++)
+			outb(&w->ports, i ? 0x21 : 0x20, (uint8_t)(i ? 1 << i : 0x11));
+		break;
+	default:
+		break;
+	}
+}
+
+/* A guest cannot tell whether there is a timer: whatever it does, both machines answer alike. */
+static void test_sleep_is_not_seen(void **state)
+{
+	static struct wired always, heard;
+	unsigned asleep = 0;
+	uint32_t seed = 11;
+
+	teardown(state);
+	wire(&always, false);
+	wire(&heard, true);
+	for (int i = 0; i < 200000; i++) {
+		seed = seed * 1664525 + 1013904223;
+		drive(&always, seed);
+		drive(&heard, seed);
+		if (seed & 0x800000)
+			clock_advance(seed >> 11);
+		assert_int_equal(inb(&always.ports, 0x20), inb(&heard.ports, 0x20));
+		assert_int_equal(inb(&always.ports, 0x40), inb(&heard.ports, 0x40));
+		assert_int_equal(always.output.is_high, heard.output.is_high);
+		assert_int_equal(always.messages, heard.messages);
+		asleep += timer_is_armed(&always.pit.timer) && !timer_is_armed(&heard.pit.timer);
+	}
+	assert_in_range(asleep, 10000, 200000);
+	timer_disarm(&always.pit.timer);
+	timer_disarm(&heard.pit.timer);
+}
+
 /* Any bytes at any port: no sanitizer report, time goes on, timers stay sane. */
 static void test_random(void **state)
 {
@@ -358,6 +510,7 @@ int main(void)
 		TEST(test_reset_runs), TEST(test_rates), TEST(test_no_drift), TEST(test_missed_ticks_coalesce),
 		TEST(test_one_shot_interrupt), TEST(test_values), TEST(test_gate), TEST(test_odd_square), TEST(test_latches),
 		TEST(test_new_count), TEST(test_calibration), TEST(test_refresh_toggles), TEST(test_random),
+		TEST(test_sleeps_while_masked), TEST(test_sleep_is_not_seen),
 		TEST(test_saved_at_its_interrupt),
 	};
 

@@ -90,8 +90,8 @@ void pc_build(struct pc *pc)
 {
 	struct machine *m = &pc->machine;
 	struct vm *vm = &pc->vm;
-	const struct irq_line irq[3] = { { isa_line, pc, 0 }, { isa_line, pc, 1 }, { isa_line, pc, 4 } };
-	const struct irq_line rtc = { isa_line, pc, 8 }, sci = { isa_line, pc, 9 }, output = { pic_int, pc, 0 };
+	const struct irq_line irq[3] = { { isa_line, pc, 0, NULL }, { isa_line, pc, 1, NULL }, { isa_line, pc, 4, NULL } };
+	const struct irq_line rtc = { isa_line, pc, 8, NULL }, sci = { isa_line, pc, 9, NULL }, output = { pic_int, pc, 0, NULL };
 	const struct char_back back = { .write = take_bytes, .ctx = pc };
 
 	memset(pc, 0, sizeof(*pc));

@@ -32,7 +32,7 @@ void drv_create(struct drv *drv, struct virtio_dev *dev)
 			.size = DRV_SIZE, .desc = base, .avail = base + AVAIL_OFFSET, .used = base + USED_OFFSET,
 		};
 	}
-	virtio_mmio_init(&drv->mmio, dev, &drv->mem.gpm, (struct irq_line){ line_set, drv, 0 }, &drv->work);
+	virtio_mmio_init(&drv->mmio, dev, &drv->mem.gpm, (struct irq_line){ line_set, drv, 0, NULL }, &drv->work);
 }
 
 void drv_destroy(struct drv *drv)
