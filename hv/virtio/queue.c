@@ -105,6 +105,7 @@ void vq_deactivate(struct vq *vq)
 	vq->s.last_avail = vq->s.avail_idx = vq->s.used_idx = vq->s.signalled = 0;
 	vq->s.is_held = false;
 	vq->budget = 0;
+	vq->missing_len = 0;
 	vq->s.signalled_valid = false;
 }
 
@@ -202,20 +203,21 @@ static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint
 	return true;
 }
 
-/*
- * Is this memory populated? If not, and nothing else was done in this round, one chunk of it is now: zeroing it takes as
- * long as a round. After other work the next round has to do it.
- */
-static bool is_there(struct vq *vq, bool may_populate, gpa_t addr, uint64_t len)
-{
-	return may_populate ? gpm_touch(vq->gpm, addr, len) : gpm_is_populated(vq->gpm, addr, len);
-}
-
 /* What walk_chain may do, and found. */
 struct look {
-	bool may_populate;	/* a chunk, because the round has done nothing else */
+	bool is_hopeless;	/* the host has no memory for what is missing: go on, and accesses fail */
 	bool is_here;		/* all memory that was looked at is populated */
 };
+
+/* Is this memory populated? If not, the next round begins with it, because zeroing a chunk takes as long as a round. */
+static bool is_there(struct vq *vq, const struct look *look, gpa_t addr, uint64_t len)
+{
+	if (look->is_hopeless || gpm_is_populated(vq->gpm, addr, len))
+		return true;
+	vq->missing = addr;
+	vq->missing_len = len;
+	return false;
+}
 
 /* 2.7.5.3.1: negotiated, the last of its chain, whole descriptors, not within another one. */
 static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table, struct look *look)
@@ -228,7 +230,7 @@ static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct 
 		return false;
 	table->addr = gpa(desc->addr);
 	table->count = desc->len / (uint32_t)sizeof(*desc);
-	look->is_here = is_there(vq, look->may_populate, table->addr, min_u64(desc->len, INDIRECT_BYTES_MAX));
+	look->is_here = is_there(vq, look, table->addr, min_u64(desc->len, INDIRECT_BYTES_MAX));
 	if (!look->is_here)
 		return true;
 	table->map = map_area(vq, table->addr, desc->len);
@@ -263,10 +265,10 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
  * Is the memory of all segments populated? Devices may then go from segment to segment without looking at the
  * budget, however many chunks these are in.
  */
-static bool are_segments_there(struct vq *vq, bool may_populate, const struct vq_req *req)
+static bool are_segments_there(struct vq *vq, const struct look *look, const struct vq_req *req)
 {
 	for (uint16_t i = 0; i < req->seg_count; i++)
-		if (!is_there(vq, may_populate, req->segs[i].addr, req->segs[i].len))
+		if (!is_there(vq, look, req->segs[i].addr, req->segs[i].len))
 			return false;
 	return true;
 }
@@ -300,7 +302,7 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, struct
 		if (!(desc.flags & DESC_F_NEXT)) {
 			if (req->readable + req->writable > UINT32_MAX)
 				return false;
-			look->is_here = are_near || are_segments_there(vq, look->may_populate, req);
+			look->is_here = are_near || are_segments_there(vq, look, req);
 			return true;
 		}
 		index = desc.next;
@@ -328,11 +330,19 @@ bool vq_begin(struct vq *vq)
 
 bool vq_pop(struct vq *vq, struct vq_req *req)
 {
-	struct look look = { .may_populate = vq->budget == VQ_BUDGET, .is_here = true };
+	struct look look = { .is_here = true };
 	uint16_t head;
 
 	if (!vq->s.is_ready || vq->s.is_broken || vq->s.avail_idx == vq->s.last_avail)
 		return false;
+	if (__builtin_expect(vq->missing_len != 0, 0)) {
+		look.is_hopeless = gpm_touch(vq->gpm, vq->missing, vq->missing_len);
+		vq->missing_len = 0;
+		if (!look.is_hopeless) {
+			vq->budget = 0;
+			return false;
+		}
+	}
 	/* The driver stores the entry, then avail->idx: we load in the other order. */
 	compiler_barrier();
 	if (!load_avail(vq, RING_ENTRIES + (vq->s.last_avail & (vq->s.size - 1)), &head))
@@ -349,9 +359,11 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 	req->readable = req->writable = 0;
 	if (!walk_chain(vq, req, head, &look))
 		return mark_broken(vq);
-	vq_charge(vq, look.is_here ? VQ_REQUEST_COST : LARGE_SIZE);	/* a chunk is a round's work: it is zeroed alone */
-	if (!look.is_here)
+	vq_charge(vq, VQ_REQUEST_COST);
+	if (!look.is_here) {
+		vq->budget = 0;
 		return false;
+	}
 	req->write.seg = req->read_segs;
 	vq->s.last_avail++;
 	return true;

@@ -15,7 +15,7 @@
  *
  * Guest memory that nobody has touched is zeroed first, 2 MiB of it, which takes as long as a whole round. So
  * rings and requests are looked at only when all of their memory is populated, and a round populates one
- * chunk at most, and only when it has done nothing else.
+ * chunk at most, and then does nothing else: also finding out which one may take 40,000 ticks.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +70,8 @@ struct vq {
 	const void *desc_map;
 	uint16_t   *avail_map, *used_map;
 	int64_t     budget;		/* what is left of VQ_BUDGET in this round */
+	gpa_t       missing;		/* a part of the next request that is not all populated, */
+	uint64_t    missing_len;	/* and its length; 0: none is known */
 	void      (*on_broken)(void *ctx);
 	void       *ctx;
 };
