@@ -5,6 +5,8 @@
 ;   disk    requests for the whole disk, the ring full of them
 ;   output  16 MiB of carriage returns, which take no room on a terminal
 ;   lines   1,024 empty lines in one string instruction to the serial port, and in one request
+;   many    requests of 255 buffers that lie in 2,024 chunks of 2 MiB; only the last byte is where nobody has touched
+;           memory, and when they come another VM has used up all memory that was zeroed ahead
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -25,6 +27,11 @@ F_WRITE		equ 2
 NEEDS_RESET	equ 0x40
 BATCHES		equ 8
 LINES		equ 1024
+MIB		equ 1 << 20
+BUFFERS		equ 253			; of 16 MiB, all of them the same
+REQUESTS	equ 8
+UNTOUCHED	equ 32 * MIB
+WAIT_SECONDS	equ 5
 
 main:
 	mov	ebx, [boot_info]
@@ -38,6 +45,8 @@ main:
 	je	output
 	cmp	al, 'l'
 	je	lines
+	cmp	al, 'm'
+	je	many
 	SAY	"FAIL unknown attack"
 	DONE
 
@@ -160,4 +169,50 @@ lines:
 .wait:	cmp	word [USED + 2], 1
 	jne	.wait
 	CHECK_EQ 4, 4, "lines.sent"
+	DONE
+
+many:
+	call	tsc_khz
+	imul	r12, rax, WAIT_SECONDS * 1000
+	call	now
+	add	r12, rax
+.late:	call	now
+	cmp	rax, r12
+	jb	.late
+	mov	edi, 8 * MIB
+.touch:	mov	[rdi], edi
+	add	edi, 2 * MIB
+	cmp	edi, 24 * MIB
+	jbe	.touch
+	mov	ebx, DISK
+	xor	eax, eax
+	call	begin_device
+	DESCRIPTOR 0, OTHER_HEADER, 16, F_NEXT, 1
+	mov	edi, DESC + 16
+	mov	eax, 2
+.buffer:
+	mov	qword [rdi], 8 * MIB + 1	; not in one chunk
+	mov	dword [rdi + 8], 16 * MIB
+	mov	word [rdi + 12], F_NEXT | F_WRITE
+	mov	[rdi + 14], ax
+	add	edi, 16
+	inc	eax
+	cmp	eax, BUFFERS + 2
+	jb	.buffer
+	mov	dword [rdi + 8], 1
+	mov	word [rdi + 12], F_WRITE
+	mov	r12d, UNTOUCHED
+.request:
+	mov	[rdi], r12
+	inc	word [AVAIL + 2]
+	mov	ax, [AVAIL + 2]
+	mov	dword [rbx + 0x50], 0
+.wait:	cmp	[USED + 2], ax
+	jne	.wait
+	mov	r13b, [r12]
+	cmp	r13b, 1			; VIRTIO_BLK_S_IOERR: the disk is smaller
+	CHECK_IF e, "many.status"
+	add	r12d, 2 * MIB
+	cmp	r12d, UNTOUCHED + REQUESTS * 2 * MIB
+	jb	.request
 	DONE

@@ -127,6 +127,8 @@ ROWS = [
     Row("memory.promised", "touch", conf="cmdline = late 80\nmemory = 80M", batch="memory"),
     Row("memory.refused", "touch", conf="cmdline = 180\nmemory = 180M", batch="memory", end="",
         log=("cannot be created: not enough memory",)),
+    Row("memory.looks", "attack_devices", conf="cmdline = many\nmemory = 64M\ndisk0 = feed.img", batch="memory"),
+    Row("memory.witness", "witness", conf="cmdline = gap\nmemory = 32M", batch="memory"),
     Row("greedy.witness", "witness", conf="cmdline = gap", batch="greedy"),
     Row("witness-last", "witness", batch="hostile"),
 ]
