@@ -48,12 +48,16 @@ static void launch(struct vm *vm)
 		       vm->config->memory >> 20, vm->id);
 }
 
+/*
+ * When others have used up what was zeroed ahead, a chunk is zeroed when it is written to. That is as much as a piece may
+ * do: the low memory, where the loader puts its tables, is touched first.
+ */
 void vm_start(struct vm *vm)
 {
 	struct vm_start *start = vm->start;
 
 	if (!start->is_loaded) {
-		if (!zero_some(vm))
+		if (!zero_some(vm) && gpm_touch(&vm->gpm, gpa(0), PAGE_SIZE))
 			start->is_loaded = !loader_load(vm, &start->state, &start->copies);
 	} else if (!guest_copies_step(&start->copies, &vm->gpm)) {
 		vm_kill(vm, "cannot start: out of host memory while its files were copied");

@@ -29,10 +29,14 @@ static void test_pieces(void **state)
 	assert_true(guest_copies_add(copies, MIB(2) - 5, files[1], sizeof(files[1])));
 	assert_true(guest_copies_add(copies, MIB(3), files[1], 0));
 	while (copies->count) {
+		const uint64_t before = guest.gpm.populated, left = copies->list[copies->count - 1].len;
+
 		assert_true(guest_copies_step(copies, &guest.gpm));
+		assert_true(guest.gpm.populated == before ||
+			    (guest.gpm.populated == before + LARGE_SIZE && copies->list[copies->count - 1].len == left));
 		steps++;
 	}
-	assert_int_equal(steps, 6);
+	assert_int_equal(steps, 6 + 2);			/* two chunks are populated, each in a step of its own */
 	assert_true(guest_equals(&guest, MIB(1), files[0], sizeof(files[0])));
 	assert_true(guest_equals(&guest, MIB(2) - 5, files[1], sizeof(files[1])));
 	guest_fake_free(&guest);

@@ -25,6 +25,8 @@ bool guest_copies_step(struct guest_copies *copies, struct gpm *gpm)
 		return true;
 	last = &copies->list[copies->count - 1];
 	len = (size_t)min_u64(last->len, PIECE);
+	if (!gpm_touch(gpm, gpa(last->to), len))
+		return true;		/* zeroing the memory was this step's work */
 	if (!gpm_write(gpm, gpa(last->to), last->from, len))
 		return false;
 	last->to += len;
