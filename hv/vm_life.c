@@ -2,7 +2,7 @@
 /* A virtual machine from one configuration record to its end (contract in vm_life.h). */
 #include "hv/vm_life.h"
 
-#include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/cpuid_policy.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/dev/apic_wires.h"
 #include "hv/host.h"

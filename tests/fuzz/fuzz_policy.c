@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/cpuid_policy.h"
 #include "arch/x86/exit/mtrr.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"

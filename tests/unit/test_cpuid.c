@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/cpuid_policy.h"
 #include "arch/x86/host/fpu.h"
 #include "hv/lib/util.h"
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/cpuid_policy.h"
 #include "arch/x86/guestboot/copies.h"
 #include "arch/x86/guestboot/loader.h"
 #include "arch/x86/virt/backend.h"

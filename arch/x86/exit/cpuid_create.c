@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The facts of this machine for the CPUID policy, which is pure (contract in cpuid.h). */
-#include "arch/x86/exit/cpuid.h"
+/* The facts of this machine for the CPUID policy, which is pure (contract in cpuid_policy.h). */
+#include "arch/x86/exit/cpuid_policy.h"
 
+#include "arch/x86/exit/cpuid.h"
 #include "arch/x86/host/features.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/virt/backend.h"

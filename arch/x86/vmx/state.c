@@ -97,7 +97,7 @@ static bool has_siblings(const struct vcpu *vcpu)
 
 /*
  * XSAVES executes where the control is set, whatever CPUID says: off for a guest that is not shown it
- * (exit/cpuid.c hides it where the processor's compacted format is wrong).
+ * (exit/cpuid_policy.c hides it where the processor's compacted format is wrong).
  */
 static uint64_t proc2_of(const struct vcpu *vcpu)
 {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The CPUID policy: an allow list intersected with the host, computed once for each VM into a table of answers
+ * (cpuid.h). It is pure; cpuid_create.c knows the facts of this machine.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/hw/insn.h"
+
+struct cpuid_table;
+
+/* What a host says to CPUID; tests pass their own. */
+typedef struct cpuid_regs cpuid_host_fn(uint32_t leaf, uint32_t subleaf);
+
+/* What the policy needs to know besides the host's answers. */
+struct cpuid_facts {
+	uint64_t tsc_hz, lapic_hz;
+	uint64_t xcr0_mask;		/* bits a guest may set; 0 = no XSAVE for guests */
+	uint32_t vcpu_count;
+	bool     can_compact;		/* XSAVEC and XSAVES may be offered where the host has them */
+	bool     can_rdtscp, can_invpcid, can_xsaves;	/* the back end lets guests execute them */
+};
+
+void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host);
+
+struct cpuid_table *cpuid_create(uint32_t vcpu_count);	/* for a VM on this machine: a page; NULL: no memory */
