@@ -2,6 +2,7 @@
 /* The machine's last lines (contract in end.h). Said by main.c after the last VM; the verdict by panic.c, too. */
 #include "hv/end.h"
 
+#include "arch/x86/exit/exit.h"
 #include "boot/handoff.h"
 #include "hv/lib/format.h"
 #include "hv/log.h"

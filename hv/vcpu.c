@@ -2,6 +2,7 @@
 /* The neutral half of a virtual processor (contract in vcpu.h). Its run loop is in arch/x86/exit/dispatch.c. */
 #include "hv/vcpu.h"
 
+#include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/inject.h"
 #include "arch/x86/virt/load.h"

@@ -13,7 +13,10 @@
 
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/cpuid_policy.h"
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/mtrr.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/memtype.h"

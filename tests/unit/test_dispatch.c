@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "cpu_fake.h"

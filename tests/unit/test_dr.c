@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "hv/lib/util.h"

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/exit.h"
 #include "hv/lib/util.h"
 #include "vcpu_fake.h"
 

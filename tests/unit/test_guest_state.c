@@ -9,7 +9,8 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/msr.h"

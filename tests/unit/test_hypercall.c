@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/handlers.h"
 #include "clock_fake.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"
 #include "clock_fake.h"

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"
 #include "hv/lib/util.h"

@@ -12,7 +12,8 @@
 
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/cpuid_policy.h"
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/exit/pvclock.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"

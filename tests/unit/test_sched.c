@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/load.h"
 #include "clock_fake.h"

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/handlers.h"
 #include "hv/host.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/svm/svm.h"
 #include "hv/lib/util.h"

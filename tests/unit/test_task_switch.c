@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/task_switch.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/exit/debug.h"
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cr.h"

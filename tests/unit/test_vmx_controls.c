@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/vmx/vmx.h"
 #include "hv/lib/util.h"
 

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx.h"

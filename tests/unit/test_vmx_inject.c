@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

@@ -6,8 +6,8 @@
 #include "arch/x86/emulate/fetch.h"
 
 #include "hv/lib/bits.h"
-#include "arch/x86/virt/backend.h"
 #include "arch/x86/emulate/walk.h"
+#include "arch/x86/virt/backend.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"

@@ -5,7 +5,7 @@
  */
 #include "arch/x86/exit/cpuid.h"
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"

@@ -4,9 +4,10 @@
  * Registers"; 4.1.1 "Four Paging Modes"; 10.8.5 "Initializing IA-32e Mode"), and the mode switches that
  * follow. The back end's get and set speak of the guest's view; what hardware needs besides is its affair.
  */
-#include "arch/x86/exit/cpuid.h"
-#include "arch/x86/exit/exit.h"
 #include "arch/x86/emulate/walk.h"
+#include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"

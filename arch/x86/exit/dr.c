@@ -13,7 +13,8 @@
  * checks none (SDM vol. 3, 26.1.3), AMD-V some (APM vol. 2, 15.7). So all are checked here. Not done:
  * breakpoints on ports and device memory that we emulate.
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/host/cpu_init.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

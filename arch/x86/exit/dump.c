@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A vCPU as text: everything by name, from the tables the rest of the code uses. */
+#include "arch/x86/emulate/walk.h"
+#include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/emulate/walk.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"

@@ -6,10 +6,11 @@
  * being delivered, again and again, ends the VM. #MC is the host's: after a machine check nothing in the machine
  * can be trusted, so we panic.
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/emulate/walk.h"
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/emulate/walk.h"
 #include "hv/panic.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

@@ -3,7 +3,8 @@
  * Instructions by which a guest waits: HLT, PAUSE, MONITOR and MWAIT. And cache control, INVD and WBINVD:
  * nothing to do.
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/vcpu.h"

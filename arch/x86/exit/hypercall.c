@@ -13,9 +13,9 @@
  *
  * Pointers are guest-linear and go through the guest's own page tables and guest memory's one door.
  */
-#include "arch/x86/exit/exit.h"
-#include "arch/x86/virt/backend.h"
 #include "arch/x86/emulate/walk.h"
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/virt/backend.h"
 #include "hv/count.h"
 #include "hv/dev/debugcon.h"
 #include "hv/lib/nospec.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits that are not the guest's doing: host interrupts, NMIs, and the windows we asked for. */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/host/interrupt.h"
 #include "hv/host.h"
 #include "hv/vcpu.h"

@@ -11,10 +11,11 @@
  * The common case, a MOV between a register and a device register, takes the short way: no decoding
  * and no walk for the fetch (fetch.c), plain_mov here, one bus access.
  */
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/mmio.h"
 
-#include "arch/x86/virt/backend.h"
 #include "arch/x86/emulate/fetch.h"
+#include "arch/x86/virt/backend.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"

@@ -41,3 +41,6 @@ enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t 
 
 mmio_fn mmio_string, mmio_vector, mmio_x87;
 mmio_fn mmio_push, mmio_pop, mmio_enter, mmio_leave;
+
+/* Before a local APIC takes this page: it may be mapped as one where nothing is (mmio_hole.c). */
+void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base);

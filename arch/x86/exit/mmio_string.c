@@ -5,9 +5,9 @@
  */
 #include "arch/x86/exit/mmio.h"
 
+#include "arch/x86/emulate/alu.h"
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/emulate/alu.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"

@@ -10,8 +10,10 @@
  *
  * Every value a guest writes is checked as the processor would before hardware can see it (XSA-193 class).
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/mtrr.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/exit/pvclock.h"
 #include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"

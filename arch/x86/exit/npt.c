@@ -5,7 +5,7 @@
  * chunk of a RAM whose size is no multiple of 2 MiB is mapped in 4 KiB pages, all of them at once, so that
  * it faults no more than twice.
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/npt.h"
 #include "hv/vcpu.h"

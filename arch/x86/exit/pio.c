@@ -5,7 +5,7 @@
  * the memory operands of INS and OUTS are not checked yet (SDM vol. 3, 26.1.1 "Relative Priority of
  * Faults and VM Exits").
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/string.h"
 #include "hv/lib/bits.h"
 #include "arch/x86/emulate/fetch.h"

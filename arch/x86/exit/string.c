@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The loop of a string instruction (contract in string.h). */
+#include "arch/x86/exit/debug.h"
 #include "arch/x86/exit/string.h"
 
 #include "arch/x86/hw/cr.h"

@@ -13,6 +13,8 @@
  * none is (is_looked_at in gpm.h). Only a switch that has overwritten its own tables with what it saved of the
  * old task can still need more. It cannot be made again, so it ends the VM.
  */
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/task_switch.h"
 
 #include "arch/x86/emulate/operand.h"

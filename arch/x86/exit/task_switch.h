@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/exit/decoded.h"
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "hv/addr.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* XSETBV: SDM vol. 1, 13.3 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features". */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From AMD's exit words to the neutral structs of exit.h. Pure: no instruction wrappers, no guest memory;
+ * From AMD's exit words to the neutral structs of decoded.h. Pure: no instruction wrappers, no guest memory;
  * every function is tested with literal words (tests/unit/test_svm_decode.c).
  *
  * Two things the words do not always say are read from the instruction's bytes: how long it is (without

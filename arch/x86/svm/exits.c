@@ -14,15 +14,17 @@
  *
  * APM vol. 2, appendix C "SVM Intercept Exit Codes"; 15.7.1 "State Saved on Exit".
  */
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/svm/svm.h"
 
+#include "arch/x86/emulate/fetch.h"
 #include "arch/x86/emulate/operand.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/quirks.h"
-#include "arch/x86/emulate/fetch.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 

@@ -9,6 +9,7 @@
  * IRET has run, so NMIs stay blocked until RIP has left it. If another is waiting for that, the IRET is run
  * as a single step, of which the guest notices nothing.
  */
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/svm/svm.h"
 
 #include "arch/x86/emulate/walk.h"

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/exit/decoded.h"
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/guest_caps.h"
 #include "hv/lib/bits.h"
@@ -497,6 +498,7 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu) { return vcpu->ar
 /* ---- Who does what ----------------------------------------------------------------------------------- */
 
 struct guest_state;
+struct msr_policy;
 
 /* enable.c */
 bool svm_supported(const char **why_not);
@@ -549,7 +551,7 @@ void svm_load(struct vcpu *vcpu);
 void svm_put(struct vcpu *vcpu);
 void svm_save(struct vcpu *vcpu, struct guest_state *state);
 void svm_restore(struct vcpu *vcpu, const struct guest_state *state);
-/* bitmaps.c */
+/* bitmaps.c: the permission maps; MSR rights follow from the policy that both vendors share (exit/policy.h) */
 #define IOPM_PAGES	3U
 #define MSRPM_PAGES	2U
 bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa);

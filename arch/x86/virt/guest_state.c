@@ -2,7 +2,7 @@
 /* A guest's state from anywhere is made harmless to us (contract in guest_state.h). */
 #include "arch/x86/virt/guest_state.h"
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "hv/lib/bits.h"

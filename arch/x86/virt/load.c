@@ -2,7 +2,7 @@
 /* Registers that stay in the processor across exits change hands here (contract in load.h). */
 #include "arch/x86/virt/load.h"
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/host/speculation.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A vCPU's registers when it is created, and those that the rest of the tree asks for by name (contract in vcpu.h). */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"

@@ -2,7 +2,7 @@
 /* A vCPU as plain data, there and back (contract in save.h). */
 #include "arch/x86/virt/save.h"
 
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

@@ -4,7 +4,7 @@
  * Addresses", 25.6.9 "MSR-Bitmap Address". A set bit exits. Deny by default: everything starts set, and only
  * PASS rows are cleared. So a port or MSR that nobody thought of reaches our handler and not the hardware.
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/vmx/vmx.h"
 #include "hv/addr.h"
 #include "hv/lib/string.h"

@@ -8,7 +8,6 @@
  * from the manual (tests/unit/test_vmx_decode.c). Bits that the manual leaves undefined are masked here,
  * once.
  */
-#include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx.h"

@@ -10,7 +10,8 @@
  * the next entry, so an adapter reads only those that its reason defines: SDM vol. 3, 28.2 "Recording
  * VM-Exit Information and Updating VM-Entry Control Fields".
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/cpu_state.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* What the files of this directory that work at an exit share: layouts of the qualification, the rows, the step. */
+#include "arch/x86/exit/decoded.h"
 #include "arch/x86/exit/exit.h"
 #include "hv/lib/bits.h"
 #include "arch/x86/vmx/vmx.h"

@@ -11,6 +11,7 @@
  * Which event goes first, and whether the guest can take it, is decided in virt/inject.c for both vendors.
  * This file collects the facts for the decision from VMCS fields, and writes the result into others.
  */
+#include "arch/x86/exit/debug.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/inject.h"

@@ -7,7 +7,9 @@
  * which field that is, and where the value that hardware needs differs from the value that the guest shall
  * see.
  */
+#include "arch/x86/emulate/walk.h"
 #include "arch/x86/exit/cpuid.h"
+#include "arch/x86/exit/policy.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/hw/cpuid.h"
@@ -15,7 +17,6 @@
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
-#include "arch/x86/emulate/walk.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
 #include "arch/x86/vmx/state.h"

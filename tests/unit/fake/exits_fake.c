@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/vcpu.h"

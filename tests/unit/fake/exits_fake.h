@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The neutral handlers of exits (exit/exit.h) for tests of the vendors' halves: each notes its name and what it was
+ * The neutral handlers of exits (exit/handlers.h) for tests of the vendors' halves: each notes its name and what it was
  * given, and answers EXIT_SKIP. Of exit/dr.c there is what follows an emulated instruction.
  */
-#include "arch/x86/exit/exit.h"
+#include "arch/x86/exit/decoded.h"
 
 extern struct exits_fake {
 	const char *name;		/* of the handler that was called last; NULL: none since exits_fake_init */
