@@ -50,10 +50,10 @@ static void set_attach(const struct ini_entry *entry, const struct ini_key *key)
 	struct config_host *host = entry->record;
 
 	(void)key;
-	if (!ini_value_copy(entry->value, host->attach.name, sizeof(host->attach.name)))
+	if (!ini_value_copy(entry->value, host->record.attach, sizeof(host->record.attach)))
 		ini_error(entry, "too long for the name of a VM: at most %u characters",
 			  HANDOFF_NAME_MAX - 1);
-	host->attach.line = entry->line;
+	host->attach_line = entry->line;
 }
 
 /* Why a path cannot be one below \trapeze\, or NULL. Names must be good for FAT and stay inside the directory. */
@@ -188,12 +188,12 @@ static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 #define RECORD(field)	.offset = offsetof(struct config_vm, record.field)
 
 static const struct ini_key host_keys[] = {
-	{ "log_level", ini_set_word,   HOST(log_level), .words = log_levels },
-	{ "when_done", ini_set_word,   HOST(stay_on),   .words = when_done },
-	{ "attach",    set_attach,     HOST(attach) },
-	{ "timeout",   ini_set_number, HOST(timeout),   .max = TIMEOUT_MAX },
-	{ "run_id",    ini_set_text,   HOST(run_id),    .max = HANDOFF_RUN_ID_MAX },
-	{ "overcommit", ini_set_word,  HOST(overcommit), .words = no_yes },
+	{ "log_level", ini_set_word,   HOST(record.log_level), .words = log_levels },
+	{ "when_done", ini_set_word,   HOST(record.stay_on),   .words = when_done },
+	{ "attach",    set_attach,     HOST(record.attach) },
+	{ "timeout",   ini_set_number, HOST(timeout),          .max = TIMEOUT_MAX },
+	{ "run_id",    ini_set_text,   HOST(record.run_id),    .max = HANDOFF_RUN_ID_MAX },
+	{ "overcommit", ini_set_word,  HOST(overcommit),       .words = no_yes },
 };
 
 static const struct ini_key vm_keys[] = {
@@ -224,7 +224,7 @@ _Static_assert(HANDOFF_DISKS_MAX == 4 && HANDOFF_MODULES_MAX == 4, "one row each
 void config_parse_host(const struct ini_text *source, struct config_host *host,
 		       struct ini_report *report)
 {
-	*host = (struct config_host){ .log_level = LOG_INFO };
+	*host = (struct config_host){ .record.log_level = LOG_INFO };
 	ini_parse(source, host_keys, countof(host_keys), host, report);
 	ini_report_end(report, source->file);
 }

@@ -15,10 +15,10 @@
 #define CONFIG_ATTACH_NONE	"none"	/* as the value of attach; no VM may have this name */
 
 struct config_host {
-	uint32_t log_level, stay_on, overcommit;
+	struct handoff_host record;	/* complete */
+	uint32_t attach_line;		/* where it was given */
+	uint32_t overcommit;
 	uint32_t timeout;		/* seconds to wait for a key */
-	char run_id[HANDOFF_RUN_ID_MAX];
-	struct { char name[HANDOFF_NAME_MAX]; uint32_t line; } attach;
 };
 
 struct config_file {

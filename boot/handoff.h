@@ -93,6 +93,14 @@ struct handoff_vm {
 	char cmdline[HANDOFF_CMDLINE_MAX];
 };
 
+/* What trapeze.conf says to hv.elf. */
+struct handoff_host {
+	uint32_t log_level;		/* enum log_level */
+	uint32_t stay_on;		/* when_done = halt: do not power off at the end */
+	char run_id[HANDOFF_RUN_ID_MAX];	/* a word that the last line repeats, unknown to guests; "" = none */
+	char attach[HANDOFF_NAME_MAX];	/* VM whose console owns the terminal; "" = the only one, "none" = nobody */
+};
+
 struct handoff {
 	uint64_t magic;
 	uint32_t version, size;		/* size: sizeof(struct handoff) */
@@ -102,10 +110,7 @@ struct handoff {
 	uint64_t rsdp;			/* 0 when the firmware has none */
 	uint64_t efi_system_table;	/* for runtime services */
 	uint64_t efi_reset_system;	/* RuntimeServices->ResetSystem, Microsoft calling convention */
-	uint32_t log_level;		/* trapeze.conf: enum log_level */
-	uint32_t stay_on;		/* trapeze.conf when_done = halt: do not power off at the end */
-	char run_id[HANDOFF_RUN_ID_MAX];	/* trapeze.conf: a word that the last line repeats, unknown to guests; "" = none */
-	char attach[HANDOFF_NAME_MAX];	/* VM whose console owns the terminal; "" = the only one, "none" = nobody */
+	struct handoff_host host;
 
 	struct handoff_framebuffer framebuffer;
 

@@ -153,7 +153,7 @@ static void read_vm(struct vms *vms, const char *name)
 /* attach must name a VM that starts; the nearest name helps against typing errors. */
 static void check_attach(struct vms *vms)
 {
-	const char *names[HANDOFF_VMS_MAX + 1], *attach = vms->host.attach.name;
+	const char *names[HANDOFF_VMS_MAX + 1], *attach = vms->host.record.attach;
 	const struct ini_value value = { attach, strlen(attach) };
 
 	for (uint32_t i = 0; i < vms->count; i++)
@@ -161,7 +161,7 @@ static void check_attach(struct vms *vms)
 	names[vms->count] = NULL;
 	if (attach[0] && strcmp(attach, CONFIG_ATTACH_NONE) != 0 && vms->count &&
 	    ini_word_index(value, names) < 0)
-		ini_error_at(&vms->report, HOST_FILE, vms->host.attach.line,
+		ini_error_at(&vms->report, HOST_FILE, vms->host.attach_line,
 			     "attach = \"%s\": no VM of this name "
 			     "starts; nearest is \"%s\"",
 			     attach, ini_nearest(value, names));
@@ -222,8 +222,8 @@ void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 	if (!vms->list)
 		firmware_fail(fw, "out of memory", "TZ-E032 no memory for the configuration");
 	read_host(vms);
-	fw->stay_on = vms->host.stay_on;
-	fw->run_id = vms->host.run_id;
+	fw->stay_on = vms->host.record.stay_on;
+	fw->run_id = vms->host.record.run_id;
 	if (!file_list(volume, VM_DIRECTORY, seen_file, &names) || names.count == 0)
 		ini_error_at(&vms->report, VM_DIRECTORY, 1,
 			     "no VM: describe one in vms/NAME.conf, beside trapeze.conf");
@@ -285,10 +285,7 @@ void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handof
 {
 	uint64_t bytes = 0;
 
-	handoff->log_level = vms->host.log_level;
-	handoff->stay_on = vms->host.stay_on;
-	text_copy(handoff->run_id, vms->host.run_id, sizeof(handoff->run_id));
-	text_copy(handoff->attach, vms->host.attach.name, sizeof(handoff->attach));
+	handoff->host = vms->host.record;
 	for (uint32_t i = 0; i < vms->count; i++)
 		fill_vm(vms, &vms->list[i], &handoff->vms[handoff->vm_count++]);
 	for (uint32_t i = 0; i < vms->file_count; i++) {

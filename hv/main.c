@@ -44,7 +44,7 @@ static void keep_handoff(void)
 		panic("no memory for a copy of the loader's handoff");
 	memcpy(copy, handoff, size);
 	handoff = copy;
-	end_init(handoff->run_id);	/* it keeps the pointer */
+	end_init(handoff->host.run_id);	/* it keeps the pointer */
 }
 
 static void give_back_loader_memory(void)
@@ -89,7 +89,7 @@ __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 	end_say_longest();
 	end_say(failed ? 1U : 0U, text);
 	log_flush();
-	if (handoff->stay_on)
+	if (handoff->host.stay_on)
 		host_halt();
 	if (failed && is_only_on_screen())
 		let_read();
@@ -137,9 +137,9 @@ void hv_main(uint64_t handoff_address)
 	host_init();				/* before anything can fault */
 	check_handoff(from);
 	handoff = from;
-	panic_set_stay_on(handoff->stay_on || is_only_on_screen());
-	end_init(handoff->run_id);
-	log_set_level((enum log_level)handoff->log_level);
+	panic_set_stay_on(handoff->host.stay_on || is_only_on_screen());
+	end_init(handoff->host.run_id);
+	log_set_level((enum log_level)handoff->host.log_level);
 	start_machine();
 	host_report();
 	why_not = virt_choose();
@@ -152,7 +152,7 @@ void hv_main(uint64_t handoff_address)
 	host_start_others(handoff);			/* the first decides what the others must be able to do */
 	say_ready();
 
-	sched_init(handoff->attach, handoff->vm_count);
+	sched_init(handoff->host.attach, handoff->vm_count);
 	for (uint32_t i = 0; i < handoff->vm_count; i++)
 		(void)sched_add(&handoff->vms[i]);
 	failed = sched_run();

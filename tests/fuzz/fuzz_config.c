@@ -55,8 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config_vm vm;
 
 	config_parse_host(&source, &host, &report);
-	assert(host.log_level <= 4 && host.stay_on <= 1 && host.timeout <= 3600);
-	assert(memchr(host.attach.name, '\0', sizeof(host.attach.name)));
+	assert(host.record.log_level <= 4 && host.record.stay_on <= 1 && host.timeout <= 3600);
+	assert(memchr(host.record.attach, '\0', sizeof(host.record.attach)));
 
 	report.errors = 0;
 	config_parse_vm(&source, "fuzz", &vm, &report);

@@ -70,10 +70,10 @@ static void test_whole(void **unused)
 	assert_int_equal(handoff.vm_count, 2);
 	assert_string_equal(handoff.vms[0].name, "a");		/* in the order of their names */
 	assert_string_equal(handoff.vms[1].name, "b");
-	assert_string_equal(handoff.attach, "b");
-	assert_string_equal(handoff.run_id, "123");
-	assert_int_equal(handoff.log_level, 3);
-	assert_true(handoff.stay_on && fw.stay_on);
+	assert_string_equal(handoff.host.attach, "b");
+	assert_string_equal(handoff.host.run_id, "123");
+	assert_int_equal(handoff.host.log_level, 3);
+	assert_true(handoff.host.stay_on && fw.stay_on);
 	assert_string_equal(fw.run_id, "123");
 	assert_true(handoff.vms[0].overcommit);			/* as trapeze.conf says */
 	assert_false(handoff.vms[1].overcommit);
@@ -128,8 +128,8 @@ static void test_defaults(void **unused)
 	assert_int_equal(handoff.vm_count, 1);
 	assert_int_equal(handoff.vms[0].memory, 128U << 20);
 	assert_int_equal(handoff.vms[0].vcpus, 1);
-	assert_string_equal(handoff.attach, "");
-	assert_false(handoff.vms[0].overcommit || handoff.stay_on);
+	assert_string_equal(handoff.host.attach, "");
+	assert_false(handoff.vms[0].overcommit || handoff.host.stay_on);
 }
 
 static void test_empty_host_file(void **unused)
@@ -150,7 +150,7 @@ static void test_attach_first(void **unused)
 	efi_fake_text(DIR "vms\\b.conf", "kernel = kernel\n");
 	read_all();
 	load_all();
-	assert_string_equal(handoff.attach, "a");
+	assert_string_equal(handoff.host.attach, "a");
 }
 
 static void test_attach_none(void **unused)

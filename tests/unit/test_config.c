@@ -110,10 +110,10 @@ static void defaults(void **state)
 	assert_string_equal(vm.record.cmdline, "");
 
 	assert_int_equal(parse_host("", &host, &lines), 0);
-	assert_int_equal(host.log_level, 2);
-	assert_int_equal(host.stay_on, 0);
+	assert_int_equal(host.record.log_level, 2);
+	assert_int_equal(host.record.stay_on, 0);
 	assert_int_equal(host.timeout, 0);
-	assert_string_equal(host.attach.name, "");
+	assert_string_equal(host.record.attach, "");
 }
 
 static void whole_host(void **state)
@@ -126,12 +126,12 @@ static void whole_host(void **state)
 		parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600\nrun_id = 5d0c1f",
 			   &host, &lines),
 		0);
-	assert_int_equal(host.log_level, 4);
-	assert_int_equal(host.stay_on, 1);
-	assert_string_equal(host.attach.name, "web1");
-	assert_int_equal(host.attach.line, 3);
+	assert_int_equal(host.record.log_level, 4);
+	assert_int_equal(host.record.stay_on, 1);
+	assert_string_equal(host.record.attach, "web1");
+	assert_int_equal(host.attach_line, 3);
 	assert_int_equal(host.timeout, 3600);
-	assert_string_equal(host.run_id, "5d0c1f");
+	assert_string_equal(host.record.run_id, "5d0c1f");
 }
 
 static void sizes(void **state)
