@@ -109,6 +109,8 @@ UNIT_string :=
 $(B)/unit/hv/page.o $(B)/unit/hv/buddy.o: XFLAGS += -fsanitize-coverage=trace-pc
 UNIT_page := hv/page.c hv/buddy.c tests/unit/fake/log_fake.c
 UNIT_paging := $(INSN_FAKE)
+UNIT_landing := $(B)/hv/arch/x86/vmx/switch.asm.o $(B)/hv/arch/x86/host/return_stack.asm.o
+$(B)/unit/test_landing: UTFLAGS += -Wl,-z,noexecstack
 UNIT_speculation := hv/lib/format.c $(INSN_FAKE)
 UNIT_log := hv/log.c hv/lib/format.c
 UNIT_dump := arch/x86/exit/dump.c hv/vga_text.c $(VCPU_FAKE)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/host/features.h"
+#include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/svm/insn.h"
@@ -29,6 +30,8 @@
 struct cpu_features cpu_features;
 void quirks_complete(void) { }
 void svm_measure_quirks(void) { }
+static enum return_fill fill;
+enum return_fill speculation_return_fill(void) { return fill; }
 
 /* CPUID 8000_000A of a Zen 2: APM vol. 3, E.4.9. */
 static struct cpuid_regs zen2;
@@ -52,6 +55,7 @@ static int set_up(void **unused)
 	cpu_features = (struct cpu_features){ .has_svm = true, .is_amd = true, .has_rdtscp = true };
 	page_fake_limit = UINT64_MAX;
 	log_fake_init();
+	fill = RETURN_FILL_NONE;
 	return 0;
 }
 
@@ -166,7 +170,9 @@ static void test_on_and_off(void **unused)
 	(void)unused;
 	insn_fake_msr(MSR_AMD_VM_CR)->val = DISABLE | BIT(1);		/* off, not locked: the firmware left it to us */
 	assert_null(refused());
+	fill = RETURN_FILL_ALL;
 	svm_cpu_on();
+	assert_true(svm_fills_returns);
 	cpu = cpu_fake.arch;
 	assert_int_equal(insn_fake_msr(MSR_EFER)->val, EFER_LME | SVME);
 	assert_int_equal(insn_fake_msr(MSR_AMD_VM_CR)->val, BIT(1));
@@ -192,6 +198,7 @@ static void test_vm_cr_is_left_alone(void **unused)
 	(void)unused;
 	svm_cpu_on();
 	assert_int_equal(insn_fake_msr(MSR_AMD_VM_CR)->writes, 0);
+	assert_false(svm_fills_returns);
 	svm_cpu_off();
 }
 

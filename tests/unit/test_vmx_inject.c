@@ -10,6 +10,7 @@
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/policy.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/msr.h"
@@ -30,7 +31,9 @@ struct vmx_caps vmx_caps;
 struct vmx_controls vmx_controls;
 
 /* What the tests do not reach. */
-char vmx_exit_landing[1];
+char vmx_exit_landing[1], vmx_exit_landing_one[1], vmx_exit_landing_all[1];
+static enum return_fill fill;
+enum return_fill speculation_return_fill(void) { return fill; }
 void vmx_io_bitmap_fill(uint8_t *bitmaps) { (void)bitmaps; }
 void vmx_msr_bitmap_fill(uint8_t *bitmap) { (void)bitmap; }
 uint64_t paging_root(void) { return 0; }
@@ -124,6 +127,26 @@ static void test_new_vmcs(void **unused)
 	assert_int_equal(vmcs_fake_get(VMCS_HOST_IA32_PAT), 0x0007010600070406);
 	assert_int_equal(vmcs_fake_get(VMCS_HOST_IA32_EFER), EFER_LME | EFER_LMA);
 	vmx_vcpu_destroy(&fake.vcpu);
+}
+
+/* An exit lands where the guest's return predictions are replaced, if the processor needs that. */
+static void test_landings(void **unused)
+{
+	static const struct { enum return_fill fill; const char *at; } rows[] = {
+		{ RETURN_FILL_NONE, vmx_exit_landing }, { RETURN_FILL_ONE, vmx_exit_landing_one },
+		{ RETURN_FILL_ALL, vmx_exit_landing_all },
+	};
+
+	(void)unused;
+	insn_fake_init();
+	(void)insn_fake_msr(MSR_IA32_PAT);
+	(void)insn_fake_msr(MSR_EFER);
+	for (size_t i = 0; row_of(rows, i); i++) {
+		fill = rows[i].fill;
+		assert_int_equal(vmx_vcpu_create(&fake.vcpu), 0);
+		assert_ptr_equal((void *)vmcs_fake_get(VMCS_HOST_RIP), rows[i].at);
+		vmx_vcpu_destroy(&fake.vcpu);
+	}
 }
 
 /* SDM vol. 3, 27.3.1.5: in a shadow, BS must be pending exactly when TF is set and BTF is not. */
@@ -263,7 +286,7 @@ static void test_pdptes(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs),
+		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs), TEST(test_landings),
 		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
 		TEST(test_current),
 	};

@@ -16,11 +16,25 @@
 
 static struct speculation plan;
 
+/*
+ * Enhanced and automatic IBRS keep a guest's return predictions from us. A processor with some control, but not that
+ * one, uses them; of one with no control at all nothing is known, and nothing is done.
+ */
+static enum return_fill return_fill(const struct cpu_features *has)
+{
+	if (has->has_auto_ibrs)
+		return RETURN_FILL_NONE;
+	if (has->has_spec_ctrl && has->arch_capabilities & ARCH_CAP_IBRS_ALL)
+		return has->arch_capabilities & ARCH_CAP_PBRSB_NO ? RETURN_FILL_NONE : RETURN_FILL_ONE;
+	return has->has_spec_ctrl || has->has_ibpb ? RETURN_FILL_ALL : RETURN_FILL_NONE;
+}
+
 struct speculation speculation_plan(const struct cpu_features *has)
 {
 	const uint64_t caps = has->arch_capabilities;
 
 	return (struct speculation){
+		.at_exit = return_fill(has),
 		.ibrs = (has->has_spec_ctrl && caps & ARCH_CAP_IBRS_ALL) ||
 			(has->has_ibrs && has->has_ibrs_always && !has->has_auto_ibrs),
 		.auto_ibrs = has->has_auto_ibrs,
@@ -28,20 +42,6 @@ struct speculation speculation_plan(const struct cpu_features *has)
 		.flush_l1d = has->has_l1d_flush && !(caps & (ARCH_CAP_RDCL_NO | ARCH_CAP_SKIP_L1DFL_VMENTRY)),
 		.clear_buffers = has->has_md_clear,
 	};
-}
-
-/*
- * A guest can leave return predictions that send our next RETs to addresses of its choice, speculatively.
- * 32 calls replace all entries of the largest return stack buffer. Behind each call is a trap: a prediction
- * now leads there.
- */
-static void fill_return_stack(void)
-{
-	__asm__ volatile("mov $16, %%ecx\n"
-			 "1: call 2f\n\tint3\n"
-			 "2: call 3f\n\tint3\n"
-			 "3: dec %%ecx\n\tjnz 1b\n"
-			 "add $(32 * 8), %%rsp\n\tlfence" : : : "rcx", "memory", "cc");
 }
 
 /* Where CPUID has MD_CLEAR, VERW also clears internal buffers (Intel, "Microarchitectural Data Sampling"). */
@@ -59,6 +59,11 @@ void speculation_init(void)
 		wrmsr(MSR_IA32_SPEC_CTRL, SPEC_CTRL_IBRS);
 }
 
+enum return_fill speculation_return_fill(void)
+{
+	return plan.at_exit;
+}
+
 void speculation_leave_vm(uint32_t next_vm)
 {
 	struct cpu *cpu = this_cpu();
@@ -66,7 +71,7 @@ void speculation_leave_vm(uint32_t next_vm)
 	if (cpu->last_vm == next_vm)
 		return;
 	cpu->last_vm = next_vm;
-	fill_return_stack();
+	return_stack_replace();
 	if (plan.ibpb)
 		wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 	if (plan.flush_l1d)
@@ -80,6 +85,7 @@ void speculation_words(char *text, size_t size)
 	const struct { bool is_done; const char *name; } rows[] = {
 		{ plan.ibrs, "IBRS" }, { plan.auto_ibrs, "automatic IBRS" }, { plan.ibpb, "IBPB" },
 		{ plan.flush_l1d, "L1D flush" }, { plan.clear_buffers, "VERW" },
+		{ plan.at_exit != RETURN_FILL_NONE, "returns at exits" },
 	};
 	size_t len = 0;
 

@@ -89,6 +89,7 @@ enum msr {
 #define ARCH_CAP_IBRS_ALL		(1ULL << 1)	/* "enhanced" IBRS: set once */
 #define ARCH_CAP_SKIP_L1DFL_VMENTRY	(1ULL << 3)
 #define ARCH_CAP_IF_PSCHANGE_MC_NO	(1ULL << 6)	/* the erratum of page-size changes */
+#define ARCH_CAP_PBRSB_NO		(1ULL << 24)	/* enhanced IBRS holds for the first return as well */
 
 #define SPEC_CTRL_IBRS			(1ULL << 0)
 #define PRED_CMD_IBPB			(1ULL << 0)

@@ -10,6 +10,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/features.h"
 #include "arch/x86/host/fixup.h"
+#include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
@@ -134,6 +135,12 @@ static void log_features(void)
  * keeps what it needs of the host until #VMEXIT. Its layout is the processor's own, and we do not look at
  * it (15.30.4).
  */
+/*
+ * Read by switch.asm behind each #VMEXIT, where every register is still needed. One for all processors: an RSB that is
+ * the guest's is a matter of the model, and processors that differ from the first are left out (host/ap.c).
+ */
+bool svm_fills_returns;
+
 void svm_cpu_on(void)
 {
 	struct cpu *cpu = this_cpu();
@@ -156,6 +163,7 @@ void svm_cpu_on(void)
 			log_info("TZ-I005 firmware left SVM disabled but unlocked; enabling it");
 		wrmsr(MSR_AMD_VM_CR, vm_cr & ~VM_CR_SVMDIS);
 	}
+	svm_fills_returns = speculation_return_fill() != RETURN_FILL_NONE;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_AMD_VM_HSAVE_PA, ptr_hpa(svm->hsave).raw);
 

@@ -18,6 +18,8 @@
 ; because GIF is clear outside. APM vol. 2, 15.17 "Global Interrupt Flag, STGI and CLGI Instructions",
 ; 15.21.1 "Physical (INTR) Interrupt Masking in EFLAGS", 15.5.2 "VMSAVE and VMLOAD".
 
+%include "arch/x86/host/return_stack.inc"
+
 bits 64
 default rel
 
@@ -28,6 +30,8 @@ default rel
 %define RBP_ 5
 %define RSI_ 6
 %define RDI_ 7
+
+extern svm_fills_returns
 
 section .text
 global svm_vmrun
@@ -93,6 +97,9 @@ svm_vmrun:
 	vmload
 	stgi
 	add	rsp, 16
+	cmp	byte [svm_fills_returns], 0
+	jne	.fill
+.return:
 	pop	r15
 	pop	r14
 	pop	r13
@@ -100,3 +107,7 @@ svm_vmrun:
 	pop	rbx
 	pop	rbp
 	ret
+
+.fill:
+	REPLACE_RETURNS RETURN_STACK
+	jmp	.return

@@ -12,6 +12,7 @@
 #include "arch/x86/exit/policy.h"
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
@@ -38,7 +39,7 @@
 #define PAUSE_WINDOW	4096U
 #define IO_BITMAP_BYTES	(2 * PAGE_SIZE)
 
-extern char vmx_exit_landing[];		/* switch.asm */
+extern char vmx_exit_landing[], vmx_exit_landing_one[], vmx_exit_landing_all[];		/* switch.asm */
 
 /*
  * VMREAD, VMWRITE, VMLAUNCH and VMRESUME have no operand that names a VMCS: they use the one that VMPTRLD
@@ -62,6 +63,16 @@ struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx)
 
 /* ---- The host's side ---- */
 
+static uint64_t landing(void)
+{
+	static char *const landings[] = {
+		[RETURN_FILL_NONE] = vmx_exit_landing, [RETURN_FILL_ONE] = vmx_exit_landing_one,
+		[RETURN_FILL_ALL] = vmx_exit_landing_all,
+	};
+
+	return (uint64_t)(uintptr_t)landings[speculation_return_fill()];
+}
+
 /*
  * What the processor loads at each exit (SDM vol. 3, 28.5 "Loading Host State"): all that our code relies
  * on, whatever the guest did to its own. GS leads to this processor's struct cpu; FS and SYSENTER we do not
@@ -81,7 +92,7 @@ static void write_host_state(void)
 		{ VMCS_HOST_IDTR_BASE, cpu->idt_base },	{ VMCS_HOST_SYSENTER_CS, 0 },
 		{ VMCS_HOST_SYSENTER_ESP, 0 },		{ VMCS_HOST_SYSENTER_EIP, 0 },
 		{ VMCS_HOST_IA32_PAT, rdmsr(MSR_IA32_PAT) }, { VMCS_HOST_IA32_EFER, rdmsr(MSR_EFER) },
-		{ VMCS_HOST_RIP, (uint64_t)(uintptr_t)vmx_exit_landing },
+		{ VMCS_HOST_RIP, landing() },
 	};
 
 	for (size_t i = 0; i < countof(state); i++)

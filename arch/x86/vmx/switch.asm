@@ -20,6 +20,8 @@
 ; struct vcpu begins with the sixteen general registers in encoding order, RSP's slot unused, then arch;
 ; struct vmx_vcpu begins with host_rsp and launched. vmx/backend.c asserts these offsets.
 
+%include "arch/x86/host/return_stack.inc"
+
 bits 64
 default rel
 
@@ -38,6 +40,8 @@ section .text
 
 global vmx_switch
 global vmx_exit_landing
+global vmx_exit_landing_one
+global vmx_exit_landing_all
 
 vmx_switch:
 	; What the C calling convention says a function must preserve; the caller expects nothing of the
@@ -103,6 +107,15 @@ vmx_switch:
 	jc	vmx_exit_landing.return
 	mov	eax, 2
 	jmp	vmx_exit_landing.return
+
+	; On processors whose return predictions may be the guest's (host/speculation.h) the exit lands at one of
+	; these two instead: HOST_RIP decides it, so that the others pay nothing.
+vmx_exit_landing_all:
+	REPLACE_RETURNS RETURN_STACK
+	jmp	vmx_exit_landing
+vmx_exit_landing_one:
+	REPLACE_RETURNS 1
+	jmp	vmx_exit_landing
 
 	; The exit lands here: HOST_RIP points to this label, HOST_RSP to the frame that the entry built.
 	; All fifteen registers are the guest's, so the first instruction must get hold of the vCPU without
