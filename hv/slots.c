@@ -224,7 +224,7 @@ static void reap(struct slot *slot)
 static void dump(struct vm *vm)
 {
 	vcpu_load(vm->dumped);
-	if (!vcpu_dump(vm->dumped, vm->dump_step++))
+	if (!vcpu_dump(vm->dumped))
 		vm->dumped = NULL;
 }
 

@@ -138,7 +138,7 @@ uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu);	/* what hardware adds to
 void vcpu_where(struct vcpu *vcpu);
 
 /*
- * Registers, last exits, exit counts, control block: by name, to the log. All of it takes a million ticks, so a step prints
- * a part; steps count from 0. False: that was the last one.
+ * Registers, last exits, exit counts, control block: by name, to the log. All of it takes millions of ticks, so a call
+ * prints a few lines, and vm->dump says where the next goes on. False: those were the last.
  */
-bool vcpu_dump(struct vcpu *vcpu, unsigned step);
+bool vcpu_dump(struct vcpu *vcpu);

@@ -29,13 +29,17 @@ size_t vga_text_row(const uint8_t cells[VGA_TEXT_COLUMNS * VGA_TEXT_CELL], char 
 	return len;
 }
 
-void vga_text_dump(struct gpm *gpm, const char *name)
+bool vga_text_dump(struct gpm *gpm, const char *name, unsigned line)
 {
 	uint8_t cells[VGA_TEXT_COLUMNS * VGA_TEXT_CELL];
 	char    text[VGA_TEXT_COLUMNS + 1];
 
-	for (unsigned row = 0; row < VGA_TEXT_ROWS; row++)
-		if (gpm_read(gpm, gpa(MEMORY_VGA_TEXT + row * sizeof(cells)), cells, sizeof(cells)) &&
-		    vga_text_row(cells, text))
-			log_info("%s: screen %s: %s", name, name, text);
+	for (unsigned row = 0; row < VGA_TEXT_ROWS; row++) {
+		if (!gpm_read(gpm, gpa(MEMORY_VGA_TEXT + row * sizeof(cells)), cells, sizeof(cells)) ||
+		    !vga_text_row(cells, text) || line--)
+			continue;
+		log_info("%s: screen %s: %s", name, name, text);
+		return true;
+	}
+	return false;
 }

@@ -4,6 +4,7 @@
  * The text a guest left where a PC has its screen in text mode: 25 rows of 80 cells at b8000, each a
  * character and its colours. To us it is plain memory; often it is all that a kernel said before it died.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,5 @@
 /* One row as text, what is not ASCII as a dot, without the blanks at its end. Returns the length: 0 is an empty row. */
 size_t vga_text_row(const uint8_t cells[VGA_TEXT_COLUMNS * VGA_TEXT_CELL], char text[VGA_TEXT_COLUMNS + 1]);
 
-/* The rows that are not empty, as log lines `NAME: screen NAME: text`. */
-void vga_text_dump(struct gpm *gpm, const char *name);
+/* Of the rows that are not empty the one with this number, as a log line `NAME: screen NAME: text`. False: there are fewer. */
+bool vga_text_dump(struct gpm *gpm, const char *name, unsigned line);

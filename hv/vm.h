@@ -46,7 +46,7 @@ struct vm {
 	char           end_reason[256];
 	bool           is_restart;		/* the same VM ran before: log lines about its start need not come again */
 	struct vcpu   *dumped;			/* whose exit ended it: the scheduler has it printed, and then NULL */
-	unsigned       dump_step;		/* of vcpu_dump: the next */
+	struct { unsigned part, line; } dump;	/* what vcpu_dump prints next */
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
 

@@ -42,20 +42,31 @@ static int tear_down(void **unused)
 	return 0;
 }
 
+static unsigned count_lines(void)
+{
+	unsigned lines = 0;
+
+	for (const char *at = fake_vm_log; (at = strchr(at, '\n')); at++)
+		lines++;
+	return lines;
+}
+
 static bool says(const char *text) { return strstr(fake_vm_log, text); }
 
-/* As vcpu_dump does: part by part; behind the last there is nothing. */
-static void dump(void (*block)(struct vcpu *vcpu, unsigned part))
+/* As vcpu_dump does, line by line, to the first that is not there. Nothing is there behind it either. */
+static void dump(bool (*block)(struct vcpu *vcpu, unsigned line))
 {
-	for (unsigned part = 0; part < 10; part++)
-		block(&fake.vcpu, part);
+	unsigned line = 0;
+
+	while (block(&fake.vcpu, line))
+		line++;
+	assert_false(block(&fake.vcpu, line + 1));
+	assert_int_equal(count_lines(), line);
 }
 
 /* Appendix B has each encoding once; all of them are printed. */
 static void test_vmcs(void **unused)
 {
-	unsigned lines = 0;
-
 	(void)unused;
 	for (uint32_t i = 0; i < vmcs_field_count; i++)
 		vmcs_fake_set(vmcs_fields[i].encoding, 0xabc00000 + vmcs_fields[i].encoding);
@@ -67,9 +78,7 @@ static void test_vmcs(void **unused)
 			 0xabc00000 + vmcs_fields[i].encoding);
 		assert_true(says(line));
 	}
-	for (const char *at = fake_vm_log; (at = strchr(at, '\n')); at++)
-		lines++;
-	assert_int_equal(lines, vmcs_field_count + 5);		/* four groups, and CR2 */
+	assert_int_equal(count_lines(), vmcs_field_count + 5);		/* four groups, and CR2 */
 }
 
 /* CR2 is no field: it is in the register while the vCPU is loaded, else where it was kept. */

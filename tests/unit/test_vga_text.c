@@ -46,16 +46,18 @@ static void dump(void **state)
 
 	(void)state;
 	log_fake_lines = 0;
-	vga_text_dump(&gpm, "none");			/* no memory there at all */
+	assert_false(vga_text_dump(&gpm, "none", 0));	/* no memory there at all */
 	assert_int_equal(log_fake_lines, 0);
 	assert_int_equal(gpm_add_slot(&gpm, gpa(0), 0x100000), 0);
-	vga_text_dump(&gpm, "blank");
+	assert_false(vga_text_dump(&gpm, "blank", 0));
 	assert_int_equal(log_fake_lines, 0);
 	put(cells, 0, "x");
 	assert_true(gpm_write(&gpm, gpa(MEMORY_VGA_TEXT), cells, sizeof(cells)));
 	assert_true(gpm_write(&gpm, gpa(MEMORY_VGA_TEXT + (VGA_TEXT_ROWS - 1) * ROW_BYTES), cells, sizeof(cells)));
 	assert_true(gpm_write(&gpm, gpa(MEMORY_VGA_TEXT + VGA_TEXT_ROWS * ROW_BYTES), cells, sizeof(cells)));
-	vga_text_dump(&gpm, "two");			/* the third is behind the screen */
+	assert_true(vga_text_dump(&gpm, "two", 0));
+	assert_true(vga_text_dump(&gpm, "two", 1));
+	assert_false(vga_text_dump(&gpm, "two", 2));	/* the third is behind the screen */
 	assert_int_equal(log_fake_lines, 2);
 	gpm_destroy(&gpm);
 }

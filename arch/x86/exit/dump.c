@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU as text: everything by name, from the tables the rest of the code uses. */
+/*
+ * A vCPU as text: everything by name, from the tables the rest of the code uses. A line takes some ten thousand ticks, and
+ * a whole dump millions, so it is printed a few lines at a time: each part of it knows its lines by number.
+ */
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/hw/cr.h"
@@ -10,7 +13,9 @@
 #include "hv/vga_text.h"
 #include "hv/vm.h"
 
-#define BLOCK_PARTS	4U	/* of a control block: as many as the back end with the most has */
+#define LINES_A_CALL	8U
+#define REGS_A_LINE	3U
+#define GPRS_A_LINE	4U
 
 static const char *const gpr_names[GPR_COUNT] = {
 	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
@@ -55,12 +60,14 @@ static const char *mode_name(struct vcpu *vcpu)
 	return sizes[vcpu_mode(vcpu)];
 }
 
-static void dump_mode(struct vcpu *vcpu)
+static bool dump_mode(struct vcpu *vcpu, unsigned line)
 {
 	enum guest_reg named = GUEST_REG_COUNT;
 	char   text[200] = "";
 	size_t len = 0;
 
+	if (line)
+		return false;
 	for (size_t i = 0; i < countof(bit_names); i++) {
 		enum guest_reg reg = bit_names[i].reg;
 
@@ -74,33 +81,54 @@ static void dump_mode(struct vcpu *vcpu)
 		named = reg;
 	}
 	vm_log(vcpu->vm, "  %s, CPL %u%s", mode_name(vcpu), vcpu_cpl(vcpu), text);
+	return true;
 }
 
-static void dump_registers(struct vcpu *vcpu)
+static bool dump_gprs(struct vcpu *vcpu, unsigned line)
 {
-	for (unsigned i = 0; i < GPR_COUNT; i += 4)
-		vm_log(vcpu->vm, "  %-3s %016lx  %-3s %016lx  %-3s %016lx  %-3s %016lx",
-		       gpr_names[i], vcpu_gpr(vcpu, i), gpr_names[i + 1], vcpu_gpr(vcpu, i + 1),
-		       gpr_names[i + 2], vcpu_gpr(vcpu, i + 2), gpr_names[i + 3], vcpu_gpr(vcpu, i + 3));
-	for (unsigned i = 0; i < GUEST_REG_COUNT; ) {
-		char   line[120];
-		size_t len = 0;
+	unsigned i = line * GPRS_A_LINE;
 
-		for (unsigned end = i + 3; i < end && i < GUEST_REG_COUNT; i++)
-			len += format_buf(line + len, sizeof(line) - len, "  %-12s %016lx", reg_names[i],
-					  virt->get(vcpu, i));
-		vm_log(vcpu->vm, "%s", line);
-	}
-	vm_log(vcpu->vm, "  dr0 %016lx  dr1 %016lx  dr2 %016lx  dr3 %016lx", vcpu->dr[0], vcpu->dr[1], vcpu->dr[2],
-	       vcpu->dr[3]);
-	vm_log(vcpu->vm, "  dr6 %016lx  dr7 %016lx, as the guest reads them", vcpu->dr6, vcpu->dr7);
-	for (unsigned i = 0; i < SEG_COUNT; i++) {
-		struct segment seg;
+	if (i >= GPR_COUNT)
+		return false;
+	vm_log(vcpu->vm, "  %-3s %016lx  %-3s %016lx  %-3s %016lx  %-3s %016lx",
+	       gpr_names[i], vcpu_gpr(vcpu, i), gpr_names[i + 1], vcpu_gpr(vcpu, i + 1),
+	       gpr_names[i + 2], vcpu_gpr(vcpu, i + 2), gpr_names[i + 3], vcpu_gpr(vcpu, i + 3));
+	return true;
+}
 
-		virt->get_seg(vcpu, i, &seg);
-		vm_log(vcpu->vm, "  %-4s selector %04x base %016lx limit %08x rights %05x", seg_names[i],
-		       seg.selector, seg.base, seg.limit, seg.rights);
-	}
+static bool dump_registers(struct vcpu *vcpu, unsigned line)
+{
+	unsigned begin = line * REGS_A_LINE;
+	char     text[120];
+	size_t   len = 0;
+
+	for (unsigned i = begin; i < begin + REGS_A_LINE && i < GUEST_REG_COUNT; i++)
+		len += format_buf(text + len, sizeof(text) - len, "  %-12s %016lx", reg_names[i], virt->get(vcpu, i));
+	if (len)
+		vm_log(vcpu->vm, "%s", text);
+	return len;
+}
+
+static bool dump_debug(struct vcpu *vcpu, unsigned line)
+{
+	if (line == 0)
+		vm_log(vcpu->vm, "  dr0 %016lx  dr1 %016lx  dr2 %016lx  dr3 %016lx", vcpu->dr[0], vcpu->dr[1], vcpu->dr[2],
+		       vcpu->dr[3]);
+	else if (line == 1)
+		vm_log(vcpu->vm, "  dr6 %016lx  dr7 %016lx, as the guest reads them", vcpu->dr6, vcpu->dr7);
+	return line < 2;
+}
+
+static bool dump_segments(struct vcpu *vcpu, unsigned line)
+{
+	struct segment seg;
+
+	if (line >= SEG_COUNT)
+		return false;
+	virt->get_seg(vcpu, line, &seg);
+	vm_log(vcpu->vm, "  %-4s selector %04x base %016lx limit %08x rights %05x", seg_names[line],
+	       seg.selector, seg.base, seg.limit, seg.rights);
+	return true;
 }
 
 static void instruction_text(char *text, size_t size, struct vcpu *vcpu)
@@ -114,12 +142,15 @@ static void instruction_text(char *text, size_t size, struct vcpu *vcpu)
 		format_buf(text, size, "cannot be fetched");
 }
 
-static void dump_instruction(struct vcpu *vcpu)
+static bool dump_instruction(struct vcpu *vcpu, unsigned line)
 {
 	char text[80];
 
+	if (line)
+		return false;
 	instruction_text(text, sizeof(text), vcpu);
 	vm_log(vcpu->vm, "  instruction: %s", text);
+	return true;
 }
 
 /* "reads port 3fd"; an empty text when there is nothing to say. */
@@ -137,57 +168,85 @@ static const char *touch_text(char *text, size_t size, uint64_t touch)
 	return text;
 }
 
-static void dump_counts(struct vcpu *vcpu)
+static bool dump_counts(struct vcpu *vcpu, unsigned line)
 {
-	vm_log(vcpu->vm, "  exits by reason:");
-	for (unsigned i = 0; i < TRACE_REASONS; i++)
-		if (vcpu->trace.count[i])
-			vm_log(vcpu->vm, "    %-32s %u", exit_name(i), vcpu->trace.count[i]);
+	if (!line--) {
+		vm_log(vcpu->vm, "  exits by reason:");
+		return true;
+	}
+	for (unsigned i = 0; i < TRACE_REASONS; i++) {
+		if (!vcpu->trace.count[i] || line--)
+			continue;
+		vm_log(vcpu->vm, "    %-32s %u", exit_name(i), vcpu->trace.count[i]);
+		return true;
+	}
+	return false;
 }
 
-static void dump_last_exits(struct vcpu *vcpu)
+static bool dump_last_exits(struct vcpu *vcpu, unsigned line)
 {
 	const struct trace *trace = &vcpu->trace;
-	uint64_t total = vcpu->exits;
-	uint64_t first = total > TRACE_RING ? total - TRACE_RING : 0;
+	uint64_t total = vcpu->exits, i = (total > TRACE_RING ? total - TRACE_RING : 0) + line - 1;
+	const struct exit_record *entry = &trace->ring[i % TRACE_RING];
+	char text[48];
 
-	vm_log(vcpu->vm, "  last exits, oldest first:");
-	for (uint64_t i = first; i < total; i++) {
-		const struct exit_record *entry = &trace->ring[i % TRACE_RING];
-		char text[48];
-
-		vm_log(vcpu->vm, "    #%lu rip %016lx %-24s %s", i, entry->rip, exit_name(entry->reason),
-		       touch_text(text, sizeof(text), trace->touched[i % TRACE_RING]));
+	if (!line) {
+		vm_log(vcpu->vm, "  last exits, oldest first:");
+		return true;
 	}
+	if (i >= total)
+		return false;
+	vm_log(vcpu->vm, "    #%lu rip %016lx %-24s %s", i, entry->rip, exit_name(entry->reason),
+	       touch_text(text, sizeof(text), trace->touched[i % TRACE_RING]));
+	return true;
 }
 
-static void dump_screen(struct vcpu *vcpu)
+static bool dump_screen(struct vcpu *vcpu, unsigned line)
 {
-	vga_text_dump(&vcpu->vm->gpm, vcpu->vm->name);
+	return vga_text_dump(&vcpu->vm->gpm, vcpu->vm->name, line);
 }
 
-static void dump_state(struct vcpu *vcpu)
+static bool say_block(struct vcpu *vcpu, unsigned line)
 {
-	vm_log(vcpu->vm, "vcpu %u:", vcpu->id);
-	dump_registers(vcpu);
-	dump_mode(vcpu);
-	dump_instruction(vcpu);
+	if (!line)
+		vm_log(vcpu->vm, "vcpu %u, its %s:", vcpu->id, virt->block_name);
+	return !line;
+}
+
+static bool dump_block(struct vcpu *vcpu, unsigned line)
+{
+	return virt->dump(vcpu, line);
+}
+
+static bool say_vcpu(struct vcpu *vcpu, unsigned line)
+{
+	if (!line)
+		vm_log(vcpu->vm, "vcpu %u:", vcpu->id);
+	return !line;
 }
 
 /* What most readers look for is printed last, so that it is still on a screen of fifty lines. */
-bool vcpu_dump(struct vcpu *vcpu, unsigned step)
-{
-	static void (*const parts[])(struct vcpu *) = { dump_counts, dump_last_exits, dump_screen, dump_state };
+static bool (*const parts[])(struct vcpu *vcpu, unsigned line) = {
+	say_block, dump_block, dump_counts, dump_last_exits, dump_screen,
+	say_vcpu, dump_gprs, dump_registers, dump_debug, dump_segments, dump_mode, dump_instruction,
+};
 
-	vcpu->vm->gpm.is_looked_at = true;
-	if (!step)
-		vm_log(vcpu->vm, "vcpu %u, its %s:", vcpu->id, virt->block_name);
-	if (step < BLOCK_PARTS)
-		virt->dump(vcpu, step);
-	else
-		parts[step - BLOCK_PARTS](vcpu);
-	vcpu->vm->gpm.is_looked_at = false;
-	return step + 1 < BLOCK_PARTS + countof(parts);
+bool vcpu_dump(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	vm->gpm.is_looked_at = true;
+	for (unsigned said = 0; said < LINES_A_CALL && vm->dump.part < countof(parts); ) {
+		if (parts[vm->dump.part](vcpu, vm->dump.line)) {
+			vm->dump.line++;
+			said++;
+		} else {
+			vm->dump.part++;
+			vm->dump.line = 0;
+		}
+	}
+	vm->gpm.is_looked_at = false;
+	return vm->dump.part < countof(parts);
 }
 
 /* ---- One line: where is it, and what does it wait for? ---- */

@@ -38,32 +38,55 @@ static const char *short_name(const char *name)
 	return *name ? name + 1 : name;
 }
 
-static void dump_fields(const struct vm *vm, const struct vmcb *vmcb)
+/*
+ * Is the field in the state save area? That lies behind the control area, and the list is in the order of offsets: APM
+ * vol. 2, appendix B "Layout of VMCB".
+ */
+static bool is_save(size_t i)
 {
-	for (size_t i = 0; i < countof(fields); ) {
-		char line[LINE_MAX + 1];
-		size_t used = 0;
-		bool is_save = fields[i].offset >= sizeof(struct vmcb_control);
-
-		for (unsigned k = 0; k < FIELDS_A_LINE && i < countof(fields); k++, i++) {
-			if (is_save != (fields[i].offset >= sizeof(struct vmcb_control)))
-				break;
-			used += format_buf(line + used, sizeof(line) - used, "%s=%lx ", short_name(fields[i].name),
-					   field_value(vmcb, i));
-			if (used >= LINE_MAX)
-				used = LINE_MAX;
-		}
-		vm_log(vm, "  %s %s", is_save ? "save   " : "control", line);
-	}
+	return fields[i].offset >= sizeof(struct vmcb_control);
 }
 
-void svm_dump(struct vcpu *vcpu, unsigned part)
+/* A line has three fields of one half. The first field behind the line that begins with this one. */
+static size_t line_end(size_t begin)
+{
+	size_t end = begin;
+
+	while (end < countof(fields) && end < begin + FIELDS_A_LINE && is_save(end) == is_save(begin))
+		end++;
+	return end;
+}
+
+static void dump_fields(const struct vm *vm, const struct vmcb *vmcb, size_t begin)
+{
+	char line[LINE_MAX + 1];
+	size_t used = 0, end = line_end(begin);
+
+	for (size_t i = begin; i < end; i++) {
+		used += format_buf(line + used, sizeof(line) - used, "%s=%lx ", short_name(fields[i].name),
+				   field_value(vmcb, i));
+		used = min_size(used, LINE_MAX);
+	}
+	vm_log(vm, "  %s %s", is_save(begin) ? "save   " : "control", line);
+}
+
+/* Line 0 is the exit in words; a vCPU that was never created has no VMCB, and no line. */
+bool svm_dump(struct vcpu *vcpu, unsigned line)
 {
 	const struct svm_vcpu *svm = vcpu->arch;
 
-	if (part || !svm || !svm->vmcb)
-		return;
-	vm_log(vcpu->vm, "  exit code %lx: %s", svm->vmcb->control.exitcode,
-	       exit_name(svm_row_of((uint32_t)svm->vmcb->control.exitcode)));
-	dump_fields(vcpu->vm, svm->vmcb);
+	if (!svm || !svm->vmcb)
+		return false;
+	if (!line--) {
+		vm_log(vcpu->vm, "  exit code %lx: %s", svm->vmcb->control.exitcode,
+		       exit_name(svm_row_of((uint32_t)svm->vmcb->control.exitcode)));
+		return true;
+	}
+	for (size_t i = 0; i < countof(fields); i = line_end(i)) {
+		if (line--)
+			continue;
+		dump_fields(vcpu->vm, svm->vmcb, i);
+		return true;
+	}
+	return false;
 }

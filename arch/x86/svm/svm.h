@@ -557,7 +557,7 @@ void svm_restore(struct vcpu *vcpu, const struct guest_state *state);
 bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa);
 void svm_msrpm_build(uint8_t *map, const struct msr_policy *rows, size_t count);
 /* dump.c */
-void svm_dump(struct vcpu *vcpu, unsigned part);
+bool svm_dump(struct vcpu *vcpu, unsigned line);
 /* explain.c, pure: which rules of VMRUN this VMCB breaks; at most max are stored, all are counted */
 struct svm_explain { const char *field; uint64_t val; const char *rule; };
 struct svm_limits { uint8_t phys_bits; bool has_long_mode; uint64_t cr4_reserved; };

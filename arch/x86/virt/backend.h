@@ -71,7 +71,7 @@ struct virt_backend {
 	void (*set_tsc_offset)(struct vcpu *, uint64_t offset);	/* what hardware adds to the host's TSC for this guest */
 
 	void (*flush)(struct vcpu *);		/* translations of this guest, nested and its own */
-	void (*dump)(struct vcpu *, unsigned part);	/* a part of all fields by name, to the log; behind the last nothing */
+	bool (*dump)(struct vcpu *, unsigned line);	/* a line about its fields, to the log; false: there are fewer */
 
 	const struct guest_caps *caps;		/* data, not functions */
 	const struct npt_format *npt;		/* likewise */

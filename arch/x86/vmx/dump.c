@@ -25,26 +25,37 @@ const struct vmcs_field_info vmcs_fields[] = {
 };
 const uint32_t vmcs_field_count = countof(vmcs_fields);
 
-static void dump_group(struct vcpu *vcpu, char kind, const char *title)
+/* Of the title and the fields behind it the line that *line counts down to. False: there are fewer; it has counted those. */
+static bool dump_group(struct vcpu *vcpu, char kind, const char *title, unsigned *line)
 {
-	vm_log(vcpu->vm, "  %s", title);
-	for (uint32_t i = 0; i < vmcs_field_count; i++)
-		if (vmcs_fields[i].kind == kind)
-			vm_log(vcpu->vm, "    %04x %-40s %016lx", vmcs_fields[i].encoding, vmcs_fields[i].name,
-			       vmread_optional(vmcs_fields[i].encoding));
+	if (!(*line)--) {
+		vm_log(vcpu->vm, "  %s", title);
+		return true;
+	}
+	for (uint32_t i = 0; i < vmcs_field_count; i++) {
+		if (vmcs_fields[i].kind != kind || (*line)--)
+			continue;
+		vm_log(vcpu->vm, "    %04x %-40s %016lx", vmcs_fields[i].encoding, vmcs_fields[i].name,
+		       vmread_optional(vmcs_fields[i].encoding));
+		return true;
+	}
+	return false;
 }
 
-void vmx_dump(struct vcpu *vcpu, unsigned part)
+bool vmx_dump(struct vcpu *vcpu, unsigned line)
 {
 	static const struct { char kind; const char *title; } groups[] = {
 		{ 'R', "read-only data" }, { 'G', "guest state" }, { 'C', "controls" }, { 'H', "host state" },
 	};
 
-	if (part >= countof(groups))
-		return;
 	vmx_use(vcpu);
-	if (!part)
+	if (!line--) {
 		vm_log(vcpu->vm, "  cr2 %016lx (not a field: as the guest left it)",
 		       vcpu == this_cpu()->loaded ? read_cr2() : vcpu->cr2);
-	dump_group(vcpu, groups[part].kind, groups[part].title);
+		return true;
+	}
+	for (size_t i = 0; i < countof(groups); i++)
+		if (dump_group(vcpu, groups[i].kind, groups[i].title, &line))
+			return true;
+	return false;
 }

@@ -403,7 +403,7 @@ void vmx_restore(struct vcpu *vcpu, const struct guest_state *state);
 void vmx_deliver(struct vcpu *vcpu);
 void vmx_enter(struct vcpu *vcpu);
 void vmx_flush(struct vcpu *vcpu);
-void vmx_dump(struct vcpu *vcpu, unsigned part);
+bool vmx_dump(struct vcpu *vcpu, unsigned line);
 
 /*
  * After an exit with valid IDT-vectoring information: the event it cut short becomes vcpu->pending again
