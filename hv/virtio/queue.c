@@ -328,6 +328,22 @@ bool vq_begin(struct vq *vq)
 	return true;
 }
 
+/*
+ * The chunk that the last look at a chain did not find. False: it is being made now, and that is enough for a round. What
+ * is still missing behind a settled touch is what the host has no memory for; another queue may also have
+ * made it in between, and then the look goes on as ever.
+ */
+static bool populate_missing(struct vq *vq, struct look *look)
+{
+	const bool is_settled = gpm_touch(vq->gpm, vq->missing, vq->missing_len);
+
+	look->is_hopeless = is_settled && !gpm_is_populated(vq->gpm, vq->missing, vq->missing_len);
+	vq->missing_len = 0;
+	if (!is_settled)
+		vq->budget = 0;
+	return is_settled;
+}
+
 bool vq_pop(struct vq *vq, struct vq_req *req)
 {
 	struct look look = { .is_here = true };
@@ -335,14 +351,8 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 
 	if (!vq->s.is_ready || vq->s.is_broken || vq->s.avail_idx == vq->s.last_avail)
 		return false;
-	if (__builtin_expect(vq->missing_len != 0, 0)) {
-		look.is_hopeless = gpm_touch(vq->gpm, vq->missing, vq->missing_len);
-		vq->missing_len = 0;
-		if (!look.is_hopeless) {
-			vq->budget = 0;
-			return false;
-		}
-	}
+	if (__builtin_expect(vq->missing_len != 0, 0) && !populate_missing(vq, &look))
+		return false;
 	/* The driver stores the entry, then avail->idx: we load in the other order. */
 	compiler_barrier();
 	if (!load_avail(vq, RING_ENTRIES + (vq->s.last_avail & (vq->s.size - 1)), &head))
