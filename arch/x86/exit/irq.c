@@ -2,7 +2,6 @@
 /* Exits that are not the guest's doing: host interrupts, NMIs, and the windows we asked for. */
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/host/interrupt.h"
-#include "hv/host.h"
 #include "hv/vcpu.h"
 
 /* The host's own interrupt, already acknowledged: run its handler, which sets `attention` if the loop must end. */
@@ -23,9 +22,8 @@ enum exit_result exit_host_nmi(struct vcpu *vcpu)
 /* The vCPU's turn is over (VMX-preemption timer): leave the run loop, and the scheduler picks the next vCPU. */
 enum exit_result exit_turn_over(struct vcpu *vcpu)
 {
-	exit_progress(vcpu);
-	host_attention_set();
-	return EXIT_RESUME;
+	(void)vcpu;
+	return EXIT_STOP;
 }
 
 /* The guest can take an interrupt (or an NMI) now: deliver looks again before the next entry. */

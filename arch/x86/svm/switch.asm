@@ -53,6 +53,7 @@ svm_vmrun:
 	; IF becomes 1 here and not right before VMRUN: the shadow of STI would cover VMRUN and, in its place, the
 	; guest's first instruction. No interrupt comes in between, because GIF is clear.
 	sti
+	cmp	byte [svm_fills_returns], 0	; waits in ZF: MOV does not change flags
 	mov	rcx, GPR(RCX_)
 	mov	rdx, GPR(RDX_)
 	mov	rbx, GPR(RBX_)
@@ -67,7 +68,9 @@ svm_vmrun:
 	mov	r14, GPR(14)
 	mov	r15, GPR(15)
 	mov	rdi, GPR(RDI_)		; last: it was the pointer
+	jne	.vmrun_and_fill
 	vmrun
+.after:
 	; After the exit: GIF is clear, RFLAGS are ours from before VMRUN (IF is 1), RAX and RSP are ours,
 	; the rest is the guest's.
 	cli
@@ -97,9 +100,6 @@ svm_vmrun:
 	vmload
 	stgi
 	add	rsp, 16
-	cmp	byte [svm_fills_returns], 0
-	jne	.fill
-.return:
 	pop	r15
 	pop	r14
 	pop	r13
@@ -108,6 +108,9 @@ svm_vmrun:
 	pop	rbp
 	ret
 
-.fill:
+	; The same entry where the first RET behind it might follow a prediction of the guest's (host/speculation.h). No
+	; branch lies between the exit and the calls, for that could be predicted wrongly as well.
+.vmrun_and_fill:
+	vmrun
 	REPLACE_RETURNS RETURN_STACK
-	jmp	.return
+	jmp	.after
