@@ -91,7 +91,7 @@ ROWS = [
     hostile("text-screen", end="crashed: the guest executes where there is no memory", log=(
         *DUMP, "screen attack.text-screen:     HALTED: no BIOS here.")),
     hostile("tables-outside-ram", end="crashed: the guest's page tables are not in memory: 0xe0000000", log=DUMP),
-    hostile("sse-to-device", end="crashed: instruction not emulated, device address 0xfec00000", log=DUMP),
+    hostile("sse-to-device", end="crashed: instruction not emulated, device address 0xfec00000 (exit ", log=DUMP),
     hostile("stack-on-device", end="crashed: ", log=DUMP),
     hostile("event-on-device", end="crashed: an exception or interrupt is delivered by way of a device's memory: 0xfec00008", log=DUMP),
     hostile("task-switch", "hostile32", end="crashed: a task switch needs memory where there is none", log=DUMP,

@@ -31,6 +31,7 @@
 #include "insn_fake.h"
 #include "page_fake.h"
 
+const char *exit_name(uint32_t reason) { (void)reason; return "HLT"; }
 static struct vm vm;
 static struct machine machine;
 static struct vcpu vcpu, other;

@@ -7,7 +7,7 @@
 
 enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
 {
-	vm_kill(vcpu->vm, "%s 0x%lx", what, code);
+	vm_kill(vcpu->vm, "%s 0x%lx (exit %s)", what, code, exit_name(vcpu->exit.reason));
 	vcpu->vm->dumped = vcpu;
 	return EXIT_STOP;
 }
