@@ -173,7 +173,7 @@ bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
 	bool is_whole;
 
 	for (; at < end; at = first_missing(gpm, align_down(at, LARGE_SIZE) + LARGE_SIZE, end))
-		if (gpm->is_looked_at || gpm_populate(gpm, gpa(at), &is_whole).raw)
+		if (gpm->is_looked_at ? gpm_is_ram(gpm, gpa(at), 1) : gpm_populate(gpm, gpa(at), &is_whole).raw != 0)
 			return false;
 	return true;
 }

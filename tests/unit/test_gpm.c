@@ -186,7 +186,9 @@ static void test_touch(void **unused)
 
 	(void)unused;
 	assert_false(gpm_is_near(&gpm, gpa(LARGE_SIZE), 1));
+	assert_true(gpm_touch(&gpm, gpa(0x30000000), 4));
 	gpm.is_looked_at = true;
+	assert_true(gpm_touch(&gpm, gpa(0x30000000), 4));	/* no RAM there: nothing to populate, as without is_looked_at */
 	assert_false(gpm_touch(&gpm, gpa(2 * LARGE_SIZE - 1), len));
 	assert_true(gpm_touch(&gpm, gpa(UINT64_MAX - 1), 1));
 	assert_int_equal(gpm.populated, 0);
