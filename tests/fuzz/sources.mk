@@ -16,3 +16,7 @@ FUZZ_routing := hv/dev/apic_bus.c $(LAPIC) $(DEV_TEST)
 FUZZ_policy := $(POLICY) arch/x86/exit/pvclock.c hv/timer.c hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 FUZZ_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c $(PAGE_FAKE)
 FUZZ_queue := hv/virtio/blk.c hv/virtio/console.c hv/virtio/rng.c $(VIO_TEST)
+
+ALL_FUZZERS = $(sort $(patsubst FUZZ_%,%,$(filter-out FUZZ_SECONDS,$(filter FUZZ_%,$(.VARIABLES)))))
+FUZZERS = $(or $(T),$(ALL_FUZZERS))
+refuse_fuzzer = $(if $(and $(filter fuzz,$(MAKECMDGOALS)),$(filter-out $(ALL_FUZZERS),$(T))),$(error no fuzzer is called $(T); there are: $(ALL_FUZZERS)))

@@ -101,6 +101,7 @@ static void test_loads(void **unused)
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 3 * 20, 8), MIB(1));
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 3 * 20 + 8, 8), MIB(63));
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 3 * 20 + 16, 4), 1);
+	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 2 * 20 + 16, 4), 2);	/* below 1 MiB: reserved */
 	guest_fake_free(&guest);
 }
 

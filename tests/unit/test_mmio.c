@@ -329,6 +329,12 @@ static void repeats_from_memory(void **state)
 	put_code(CODE_AT, "88 43 50");		/* mov [rbx+0x50], al */
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x50), true), EXIT_SKIP);
 	assert_int_equal(last_size, 1);
+	fake.vcpu.gpr[GPR_RBP] = 0;
+	put_code(CODE_AT, "48 c7 84 2b 50 00 00 00 01 00 00 00");	/* mov qword [rbx+rbp+0x50], 1 */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x50), true), EXIT_SKIP);
+	put_code(CODE_AT, "48 c7 84 2b 50 00 00 00 01 00 00 02");	/* only its twelfth byte is another */
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x50), true), EXIT_SKIP);
+	assert_int_equal(device_word(0x50), 0x2000001);
 	put_code(0xb000, "66 89 43 50");	/* mov [rbx+0x50], ax */
 	vcpu_fake_map(&fake, CODE, 0xb000, 0);
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 0x50), true), EXIT_SKIP);
