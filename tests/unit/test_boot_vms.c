@@ -184,6 +184,7 @@ static void test_mistakes(void **unused)
 		{ "", "a.txt", "kernel = kernel\n", "vms:1: no VM" },
 		{ "", "a.conf", "kernel = kernel\nautostart = no\n", "no VM starts" },
 		{ "attach = abd\n", "abc.conf", "kernel = kernel\n", "nearest is \"abc\"" },
+		{ "", "a.conf", "kernel = kernel\ndisk0 = half\n", "not whole sectors of 512" },
 		{ "log_level = loud\n", "a.conf", "kernel = kernel\n", "trapeze.conf:1" },
 	};
 
@@ -199,6 +200,7 @@ static void test_mistakes(void **unused)
 		efi_fake_text(DIR "trapeze.conf", rows[i].host);
 		efi_fake_text(path, rows[i].vm);
 		efi_fake_text(DIR "empty", "");
+		efi_fake_add(DIR "half", sector, sizeof(sector) / 2);
 		efi_fake_text(DIR "broken", "broken");
 		efi_fake.files[efi_fake.file_count - 1].readable = 0;
 		assert_true(efi_fake_ends(read_all));

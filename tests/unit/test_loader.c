@@ -182,6 +182,8 @@ static void test_configuration(void **unused)
 		{ MIB(8), 0, HANDOFF_NO_FILE, 2, 64, "module" },
 		{ MIB(8), 0, HANDOFF_NO_FILE, 5, 0, "malformed" },
 		{ 0xc0000, 0, HANDOFF_NO_FILE, 0, 0, "less than 1 MiB" },
+		{ MIB(8), 0, 0, 0, 0, "takes no initrd" },
+		{ MIB(8), 0, HANDOFF_NO_FILE, 1, 0, "takes no modules" },
 	};
 
 	(void)unused;

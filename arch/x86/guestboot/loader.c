@@ -17,13 +17,14 @@ struct protocol {
 	const char *name;
 	bool      (*probe)(const struct image *image);
 	const char *(*load)(const struct guest_boot *boot, struct reset_state *state);
+	bool      takes_initrd, takes_modules;
 };
 
 /* In the order they are tried: a bzImage ends its first sector like a boot sector does. */
 static const struct protocol protocols[] = {
-	{ PROTOCOL_LINUX, "Linux bzImage", linux_probe, linux_load },
-	{ PROTOCOL_MULTIBOOT, "Multiboot", multiboot_probe, multiboot_load },
-	{ PROTOCOL_BOOTSECTOR, "boot sector (no BIOS services)", bootsector_probe, bootsector_load },
+	{ PROTOCOL_LINUX, "Linux bzImage", linux_probe, linux_load, true, false },
+	{ PROTOCOL_MULTIBOOT, "Multiboot", multiboot_probe, multiboot_load, true, true },
+	{ PROTOCOL_BOOTSECTOR, "boot sector (no BIOS services)", bootsector_probe, bootsector_load, false, false },
 };
 
 static const struct protocol *choose(uint32_t wanted, const struct image *kernel)
@@ -68,6 +69,16 @@ static const char *collect(const struct vm *vm, struct guest_boot *boot)
 	return NULL;
 }
 
+/* A file that nobody would hand to the kernel is a mistake, and the user waits for it in vain. */
+static const char *refuse_unused(const struct protocol *protocol, const struct handoff_vm *config)
+{
+	if (config->initrd != HANDOFF_NO_FILE && !protocol->takes_initrd)
+		return "it takes no initrd: remove that key";
+	if (config->module_count && !protocol->takes_modules)
+		return "it takes no modules, which are for Multiboot kernels: remove those keys";
+	return NULL;
+}
+
 static const char *prepare(struct vm *vm, struct guest_boot *boot)
 {
 	const struct acpi_shape shape = { vm->vcpu_count, vm->machine->virtio_count };
@@ -101,7 +112,9 @@ int loader_load(struct vm *vm, struct reset_state *boot_state, struct guest_copi
 			"8 KiB), nor a boot sector%s", path, image_hint(&boot.kernel));
 		return -1;
 	}
-	why = protocol->load(&boot, boot_state);
+	why = refuse_unused(protocol, vm->config);
+	if (!why)
+		why = protocol->load(&boot, boot_state);
 	if (why) {
 		vm_kill(vm, "kernel \"%s\" as %s: %s%s", path, protocol->name, why,
 			protocol->probe(&boot.kernel) ? "" : image_hint(&boot.kernel));
