@@ -3,10 +3,11 @@
  * The run loop, and how any exit goes, for both vendors: the one place where a row is looked up, its answer
  * is obeyed, RIP moves and time is measured. vcpu_run, at the end of the file, repeats three steps:
  *
- *   deliver (vendor)  inject an interrupt, NMI or exception that waits for the guest; only when one may be waiting
+ *   deliver (vendor)  inject an interrupt, NMI or exception that waits for the guest, and make its control block ready
+ *                     for the entry (VT-x: current again); only when there may be something to do
  *   enter (vendor)    run the guest until it exits, then fill vcpu->exit: why it stopped (the number of a row in the
- *                     vendor's exit table, never more than its rows), at which RIP, and how long the instruction is;
- *                     if the processor does not say how long, the handler that decodes the instruction does
+ *                     vendor's exit table, never more than its rows), at which RIP, and how long the instruction is
+ *                     as far as that is known yet: the handler may have to correct or to find it (record.h)
  *   dispatch          note the exit in the trace, call the handler of that row, and do what the handler answers:
  *
  *     EXIT_SKIP       the handler has emulated the instruction: step over it (RIP and what goes with it), run on
@@ -148,9 +149,10 @@ static uint32_t turn_end32(uint64_t turn_end)
 }
 
 /*
- * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a
- * handler has answered EXIT_STOP, or the VM has ended. `irq_check` says that something may be waiting to be
- * delivered; most exits do not set it.
+ * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a handler has
+ * answered EXIT_STOP, or the VM has ended. A device that puts work off sets it too, and so does an event that wakes a
+ * halted vCPU. `irq_check` says that something may be waiting to be delivered, or on VT-x that another vCPU's VMCS has
+ * become current; most exits do not set it.
  *
  * The turn also ends by the clock, which is looked at after each exit. No interrupt need come when the turn
  * is over: the VMX-preemption timer counts only the time in which the guest runs, and an emulated processor
@@ -164,7 +166,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 
 	do {
 		if (vcpu->irq_check)
-			backend->deliver(vcpu);		/* inject what waits, or open a window */
+			backend->deliver(vcpu);		/* inject what waits, or open a window; VT-x: current again */
 		backend->enter(vcpu);			/* the guest runs; the call returns after the exit */
 		now = dispatch(vcpu, backend);		/* the handler of the exit, and its answer */
 	} while (!cpu->attention && (int32_t)(now - end) < 0);
