@@ -63,7 +63,7 @@ struct vm {
 	uint32_t       vcpu_count;
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
 	struct vm_start *start;			/* what a start needs; NULL once it runs */
-	struct vm_clock clock;			/* stands until vm_start; 0 there */
+	struct vm_clock clock;			/* stands at 0 until the last piece of vm_start */
 	struct restore_test restore_test;
 	uint64_t       overhead;		/* bytes beyond the guest's own RAM */
 };

@@ -24,7 +24,7 @@ enum cr_op { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
 struct cr_access {
 	enum cr_op op;
-	uint8_t    cr;		/* 0, 3, 4, 8: neither vendor has CR2 exit */
+	uint8_t    cr;		/* 0, 3, 4, 8: VT-x has no exits of CR2, of AMD-V we ask for none */
 	uint8_t    gpr;		/* enum gpr, for the MOV forms */
 	uint16_t   lmsw;	/* LMSW source data */
 };

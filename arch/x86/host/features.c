@@ -216,5 +216,5 @@ void host_report(void)
 		 time_hz() / HZ_PER_MHZ);
 	log_debug("processor offers%s", text);
 	speculation_words(text, sizeof(text));
-	log_debug("against speculation between VMs: %s", text);
+	log_debug("against speculation: %s", text);
 }

@@ -2,8 +2,9 @@
 #pragma once
 /*
  * What a processor has learnt from one VM must not steer, or be read by, another: branch predictors, the L1 data cache
- * and internal buffers are cleared when a processor goes from one VM to another, as far as CPUID offers it. README.md
- * says what that covers and what it does not.
+ * and internal buffers are cleared when a processor goes from one VM to another, as far as CPUID offers it. Nor may it
+ * steer us: IBRS, and at each exit new return predictions where the processor needs them. README.md says what all that
+ * covers and what it does not.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -26,6 +26,12 @@
 struct svm_features svm_features;
 
 /*
+ * Read by switch.asm behind each #VMEXIT, which takes no register. One for all processors: an RSB that is
+ * the guest's is a matter of the model, and processors that differ from the first are left out (host/ap.c).
+ */
+bool svm_fills_returns;
+
+/*
  * CPUID 8000_000A as a struct. Each feature is optional but nested paging; where one is missing, another
  * file does its work in software (README.md beside this file). Pure.
  */
@@ -135,12 +141,6 @@ static void log_features(void)
  * keeps what it needs of the host until #VMEXIT. Its layout is the processor's own, and we do not look at
  * it (15.30.4).
  */
-/*
- * Read by switch.asm behind each #VMEXIT, where every register is still needed. One for all processors: an RSB that is
- * the guest's is a matter of the model, and processors that differ from the first are left out (host/ap.c).
- */
-bool svm_fills_returns;
-
 void svm_cpu_on(void)
 {
 	struct cpu *cpu = this_cpu();

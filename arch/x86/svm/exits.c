@@ -225,9 +225,9 @@ static uint64_t take_debug_status(struct vmcb *vmcb)
 }
 
 /*
- * #DB, #AC and #MC always exit (controls.c), the others only while inject.c steps over an IRET. EXITINFO1
- * is the error code, EXITINFO2 the address of #PF. The exit comes before the delivery: CR2 of the guest is
- * still the old one (15.12).
+ * #DB, #AC and #MC always exit (controls.c), the others only while inject.c takes a step, over an IRET or
+ * out of a shadow. EXITINFO1 is the error code, EXITINFO2 the address of #PF. The exit comes before the
+ * delivery: CR2 of the guest is still the old one (15.12).
  */
 static enum exit_result svm_exit_exception(struct vcpu *vcpu)
 {

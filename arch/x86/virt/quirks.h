@@ -3,7 +3,7 @@
 /*
  * What an emulated processor gets wrong in a way that we have to put right: the manual says one thing, it does another, and
  * a guest would notice, or we would. Each is measured once, on the boot processor, by what it does and not by its name, and
- * minded at one place, which names the field. On a processor that keeps to the manuals all are false.
+ * minded where its comment here says; those places name the field. On a processor that keeps to the manuals all are false.
  *
  * What an emulator does differently within the manuals' freedom, or what costs nothing to allow for, is no quirk.
  */
