@@ -13,6 +13,7 @@
 
 #include "arch/x86/emulate/operand.h"
 #include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/svm/svm.h"

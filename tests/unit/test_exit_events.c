@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/mmio.h"
 #include "arch/x86/host/interrupt.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

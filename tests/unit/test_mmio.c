@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"

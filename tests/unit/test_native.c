@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/mmio.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/host/fpu_area.h"
 #include "arch/x86/hw/cr.h"

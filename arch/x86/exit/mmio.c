@@ -11,7 +11,6 @@
  * The common case, a MOV between a register and a device register, takes the short way: no decoding
  * and no walk for the fetch (fetch.c), plain_mov here, one bus access.
  */
-#include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/mmio.h"
 
 #include "arch/x86/emulate/fetch.h"

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Between the files of exit/ that carry out one access to a device's memory: mmio.c finds the instruction
- * and its operand, a form does what the instruction does. Forms are in mmio_forms.c (integers),
+ * Between the files of exit/ that carry out one access to a device's memory: npt.c finds that it is one, mmio.c the
+ * instruction and its operand, a form does what the instruction does. Forms are in mmio_forms.c (integers),
  * mmio_stack.c, mmio_string.c, mmio_vector.c and mmio_x87.c.
  */
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/emulate/operand.h"
 
 struct vm;
+
+/* Carry out the instruction at RIP, of which the processor reported an access to addr. */
+enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write);
 
 struct mmio {
 	struct vcpu       *vcpu;
@@ -38,6 +41,8 @@ void     mmio_set_register(const struct mmio *mmio, uint64_t val);
 /* An instruction for which there is no form, or not in this variant: mmio_hole.c. */
 bool mmio_is_hole(struct vm *vm, gpa_t addr);	/* nothing in the whole page of addr? */
 enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t addr, bool is_write);
+/* The processor itself accessed addr, to deliver an event: no instruction is looked at. */
+enum exit_result mmio_in_delivery(struct vcpu *vcpu, gpa_t addr, bool is_write);
 
 mmio_fn mmio_string, mmio_vector, mmio_x87;
 mmio_fn mmio_push, mmio_pop, mmio_enter, mmio_leave;

@@ -11,7 +11,6 @@
 #include "arch/x86/exit/mmio.h"
 
 #include "arch/x86/emulate/fetch.h"
-#include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/pte.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/npt.h"

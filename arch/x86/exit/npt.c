@@ -6,6 +6,7 @@
  * it faults no more than twice.
  */
 #include "arch/x86/exit/handlers.h"
+#include "arch/x86/exit/mmio.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/npt.h"
 #include "hv/vcpu.h"
