@@ -13,6 +13,7 @@
 #include "hv/page.h"
 #include "hv/panic.h"
 #include "hv/sched.h"
+#include "hv/slots.h"
 #include "hv/timer.h"
 
 #define READING_SECONDS	60U
@@ -154,7 +155,7 @@ void hv_main(uint64_t handoff_address)
 
 	sched_init(handoff->host.attach, handoff->vm_count);
 	for (uint32_t i = 0; i < handoff->vm_count; i++)
-		(void)sched_add(&handoff->vms[i]);
+		(void)slots_add(&handoff->vms[i]);
 	failed = sched_run();
 	leave_virtualization();
 	finish(failed, failed ? "a VM crashed or could not be started" : "all VMs are off");

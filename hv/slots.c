@@ -10,7 +10,6 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
-#include "hv/sched.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "hv/vm_life.h"
@@ -125,7 +124,7 @@ static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void
 	timer->payer = &slot->parties[0].turn;
 }
 
-int sched_add(const struct handoff_vm *config)
+int slots_add(const struct handoff_vm *config)
 {
 	struct slot *slot = slots;
 

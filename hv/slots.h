@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * VMs from their first start to their last end, restarts (restart.h) included; of use to the scheduler
- * only. A slot keeps what outlives a restart: whose turn it is, what memory was promised, how long to wait.
+ * VMs from their first start to their last end, restarts (restart.h) included; but for slots_add of use to the
+ * scheduler only. A slot keeps what outlives a restart: whose turn it is, what memory was promised, how long to wait.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +42,8 @@ extern struct slot slots[HANDOFF_VMS_MAX];
 extern struct turns turns;			/* of all parties of all slots */
 
 void slots_init(const char *attach, uint32_t count);	/* sched_init */
+/* Create a VM; it starts in its own turns. 0 or -1 (logged; counts as a crashed VM in the verdict). */
+int slots_add(const struct handoff_vm *config);
 bool slots_in_use(void);				/* a VM is left, or one that waits for its next start */
 uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, for good */
 

@@ -326,7 +326,7 @@ static uint32_t play(unsigned count)
 	uint32_t crashed;
 
 	for (unsigned i = 0; i < count; i++)
-		(void)sched_add(&players[i].config);
+		(void)slots_add(&players[i].config);
 	crashed = sched_run();
 	sum = turns.idle - idle;
 	for (unsigned i = 0; i < count; i++)
