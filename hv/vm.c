@@ -17,29 +17,34 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 	log_info("%s: %s", vm->name, line);
 }
 
+/* false: it has an end already, and the first reason is the one that matters. */
+__attribute__((format(printf, 3, 0))) static bool end_with(struct vm *vm, enum vm_end end, const char *fmt, va_list args)
+{
+	if (vm->end != VM_END_NONE)
+		return false;
+	vm->end = end;
+	host_attention_set();	/* the vCPU that runs leaves its run loop: it may be one of this VM */
+	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
+	return true;
+}
+
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 {
 	va_list args;
 
-	if (vm->end != VM_END_NONE)
-		return;		/* the first reason is the one that matters */
-	vm->end = end;
-	host_attention_set();	/* the vCPU that runs leaves its run loop: it may be one of this VM */
 	va_start(args, fmt);
-	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
+	(void)end_with(vm, end, fmt, args);
 	va_end(args);
 }
 
 void vm_kill(struct vm *vm, const char *fmt, ...)
 {
 	va_list args;
+	bool    is_first;
 
-	if (vm->end != VM_END_NONE)
-		return;
-	vm->end = VM_END_CRASHED;
-	host_attention_set();
 	va_start(args, fmt);
-	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
+	is_first = end_with(vm, VM_END_CRASHED, fmt, args);
 	va_end(args);
-	log_error("%s: stopped: %s", vm->name, vm->end_reason);
+	if (is_first)
+		log_error("%s: stopped: %s", vm->name, vm->end_reason);
 }

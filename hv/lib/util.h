@@ -11,3 +11,6 @@ static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static inline size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+/* The compiler may neither move accesses across nor read a copied value from its source again. */
+static inline void compiler_barrier(void) { __asm__ volatile("" : : : "memory"); }

@@ -52,9 +52,6 @@ struct vring_used_elem { uint32_t id, len; };
 #define AVAIL_ALIGN	2U
 #define USED_ALIGN	4U
 
-/* The compiler may neither move accesses across nor read a copied value from its source again. */
-static inline void compiler_barrier(void) { __asm__ volatile("" : : : "memory"); }
-
 /* Our older stores are visible to the driver before our younger loads are made. */
 static inline void full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 

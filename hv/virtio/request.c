@@ -108,8 +108,7 @@ size_t vq_read(struct vq *vq, struct vq_req *req, void *to, size_t len)
 		memcpy(out + done, from, part);
 		done += part;
 	}
-	/* The compiler must not read guest memory again where the caller looks at its copy. */
-	__asm__ volatile("" : : : "memory");
+	compiler_barrier();	/* the caller looks at its copy: guest memory is not read again */
 	return done;
 }
 

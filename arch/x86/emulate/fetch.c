@@ -36,8 +36,7 @@ static enum insn_mode fetch_mode(struct vcpu *vcpu)
 static void copy_code(const uint8_t *code, uint64_t words[2])
 {
 	memcpy(words, code, FETCH_SPAN);
-	/* From here on the copy only: the compiler may not read the guest's bytes a second time. */
-	__asm__ volatile("" : : : "memory");
+	compiler_barrier();	/* from here on the copy only: the guest's bytes are not read a second time */
 	words[1] &= ~SPAN_EXCESS;
 }
 

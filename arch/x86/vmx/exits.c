@@ -41,9 +41,10 @@ static enum exit_result vmx_exit_irq(struct vcpu *vcpu)
 	uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
 
 	no_instruction(vcpu);
-	exit_progress(vcpu);
-	if (!(info & INTR_VALID))	/* nothing was acknowledged: spurious */
+	if (!(info & INTR_VALID)) {	/* nothing was acknowledged: spurious */
+		exit_progress(vcpu);
 		return EXIT_RESUME;
+	}
 	return exit_external_irq(vcpu, (uint8_t)field_get(info, INTR_VECTOR));
 }
 
