@@ -5,7 +5,8 @@
  * builds the machine (hv/machine.c) decides where the wire ends. Level changes only, no vectors.
  *
  * A device with a clock of its own may ask whether another rise would change anything (irq_is_heard), and stop its
- * timer while none would. Before that can end, whoever masks the line calls irq_wake.
+ * timer while none would. Before that can end, whoever masks the line calls irq_wake. So a line can say that it is not
+ * heard only if its device is the sleeper that this wakes.
  */
 #include <stdbool.h>
 
@@ -16,7 +17,7 @@ struct irq_line {
 	bool   (*is_heard)(void *ctx, unsigned pin);	/* NULL: always */
 };
 
-struct irq_wake {
+struct irq_sleeper {
 	void (*wake)(void *ctx);	/* NULL: no device sleeps */
 	void  *ctx;
 };
@@ -32,7 +33,7 @@ static inline bool irq_is_heard(const struct irq_line *line)
 	return !line->is_heard || line->is_heard(line->ctx, line->pin);
 }
 
-static inline void irq_wake(const struct irq_wake *sleeper)
+static inline void irq_wake(const struct irq_sleeper *sleeper)
 {
 	if (sleeper->wake)
 		sleeper->wake(sleeper->ctx);

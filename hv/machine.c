@@ -37,15 +37,18 @@ static void isa_line(void *ctx, unsigned pin, bool is_high)
 	ioapic_set_line(&machine->ioapic, pin == TIMER_ISA_IRQ ? TIMER_GSI : pin, is_high);
 }
 
-static bool isa_is_heard(void *ctx, unsigned pin)
+/*
+ * Of the devices only the PIT goes on by itself when nobody serves it (the RTC waits until its flags are read). So it is
+ * the one that sleeps while its interrupt is masked, and its line the only one that can say so: nobody wakes others.
+ */
+static bool timer_is_heard(void *ctx, unsigned pin)
 {
 	const struct machine *machine = ctx;
 
-	return pic_hears(&machine->pic, pin) || ioapic_hears(&machine->ioapic, pin == TIMER_ISA_IRQ ? TIMER_GSI : pin);
+	return pic_hears(&machine->pic, pin) || ioapic_hears(&machine->ioapic, TIMER_GSI);
 }
 
-/* Of the devices only the PIT goes on by itself when nobody serves it. The RTC waits until its flags are read. */
-static void wake_timer(void *ctx)
+static void wake_sleeper(void *ctx)
 {
 	struct machine *machine = ctx;
 
@@ -76,7 +79,7 @@ static bool ioapic_message(void *ctx, const struct ioapic_msg *msg)
 
 static struct irq_line isa(struct machine *machine, unsigned pin)
 {
-	return (struct irq_line){ .set = isa_line, .ctx = machine, .pin = pin, .is_heard = isa_is_heard };
+	return (struct irq_line){ .set = isa_line, .ctx = machine, .pin = pin };
 }
 
 /* ---- What the guest may do to its VM ---- */
@@ -183,8 +186,9 @@ static void create_chips(struct vm *vm)
 	/* The interrupt controllers first: the other chips set the levels of their lines when they are initialized. */
 	pic_init(&machine->pic, &int_output);
 	ioapic_init(&machine->ioapic, ioapic_message, vm);
+	timer.is_heard = timer_is_heard;
 	pit_init(&machine->pit, &vm->clock, &timer);
-	machine->pic.sleeper = machine->ioapic.sleeper = (struct irq_wake){ wake_timer, machine };
+	machine->pic.sleeper = machine->ioapic.sleeper = (struct irq_sleeper){ wake_sleeper, machine };
 	rtc_init(&machine->rtc, host_rtc_seconds(), low, vm->config->memory - low, &vm->clock, &rtc);
 	uart_init(&machine->uart, &serial, &com1);
 	i8042_init(&machine->i8042, &keyboard, guest_reset, vm);

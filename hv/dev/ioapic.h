@@ -39,7 +39,7 @@ struct ioapic {
 	/* True when some local APIC took it; a level-triggered one that nobody took is offered again later. */
 	bool   (*deliver)(void *ctx, const struct ioapic_msg *msg);
 	void    *ctx;
-	struct irq_wake sleeper;	/* called before an input is masked or unmasked */
+	struct irq_sleeper sleeper;	/* called before an input is masked or unmasked */
 };
 
 void ioapic_init(struct ioapic *ioapic, bool (*deliver)(void *, const struct ioapic_msg *), void *ctx);

@@ -37,7 +37,7 @@ struct pic {
 	struct pic_state s;
 	struct irq_line output;		/* INT of the master */
 	bool            is_high;	/* what output was told last */
-	struct irq_wake sleeper;	/* called before an input can be unmasked or a latch cleared */
+	struct irq_sleeper sleeper;	/* called before an input can be unmasked or a latch cleared */
 };
 
 void pic_init(struct pic *pic, const struct irq_line *output);

@@ -227,6 +227,26 @@ static void test_ports(void **state)
 	assert_int_equal(inb(&f->vm->pio, 0x71), 0x24);
 }
 
+/* While all is masked only the PIT may sleep: a write to a mask wakes no other device. */
+static void test_only_the_timer_sleeps(void **state)
+{
+	const struct fixture *f = *state;
+	const struct machine *machine = f->vm->machine;
+	const struct irq_line *const others[] = {
+		&machine->uart.irq, &machine->rtc.irq, &machine->i8042.irq, &machine->acpi_pm.sci,
+	};
+
+	outb(&f->vm->pio, 0x21, 0xff);
+	outb(&f->vm->pio, 0xa1, 0xff);
+	assert_false(irq_is_heard(&machine->pit.irq));
+	for (size_t i = 0; i < countof(others); i++) {
+		irq_raise(others[i]);	/* latched: another rise would change nothing */
+		assert_true(irq_is_heard(others[i]));
+	}
+	outb(&f->vm->pio, 0x21, 0xfe);
+	assert_true(irq_is_heard(&machine->pit.irq));
+}
+
 /* The timer: 8259 input 0, I/O APIC input 2; INT reaches LINT0 of the boot processor and wakes it. */
 static void test_timer_wire(void **state)
 {
@@ -407,8 +427,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_windows), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_and_virtio_wires),
-		TEST(test_ends), TEST(test_output), cmocka_unit_test(test_console_choice),
-		cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
+		TEST(test_only_the_timer_sleeps), TEST(test_ends), TEST(test_output),
+		cmocka_unit_test(test_console_choice), cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);

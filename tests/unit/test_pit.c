@@ -357,7 +357,7 @@ static void wire(struct wired *w, bool may_sleep)
 	ioapic_init(&w->ioapic, wired_message, w);
 	pit_init(&w->pit, &fake_clock, &irq);
 	if (may_sleep)
-		w->pic.sleeper = w->ioapic.sleeper = (struct irq_wake){ wired_wake, w };
+		w->pic.sleeper = w->ioapic.sleeper = (struct irq_sleeper){ wired_wake, w };
 	assert_int_equal(pic_map(&w->pic, &w->ports) | pit_map(&w->pit, &w->ports) | ioapic_map(&w->ioapic, &w->memory), 0);
 }
 
