@@ -175,4 +175,5 @@ def make_image(image, tree_dir):
     if made.returncode and os.strerror(errno.ENOSPC) in made.stderr:
         raise Refused(f"{image}: {os.strerror(errno.ENOSPC)}: make room, or name another place with TMPDIR")
     if made.returncode:
-        raise Refused(f"mkimage: {made.stderr.strip() or made.stdout.strip()}")
+        why = made.stderr.strip() or made.stdout.strip()
+        raise Refused(f"mkimage: {why.removeprefix('mkimage: ')}")

@@ -4,18 +4,24 @@ import gzip
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from functools import partial
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
 
 import emulators
+import esp
 import machine
+import qmp
 
 USAGE, CRASHED, TIMEOUT, INTERRUPTED = 2, 1, 124, 130
 HELLO = machine.BUILD / "tiny/hello.bin"
@@ -54,7 +60,6 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--image", "no/such/image"], "no/such/image: no such file"),
     (["--kernel", HELLO, "--cmdline", "x" * 2000], "too long: 2000 characters, at most 1023"),
     (["--kernel", HELLO, "--cmdline", "a\nvcpus = 2"], "--cmdline must be one line"),
-    (["--kernel", HELLO, "--on", "qemu", "--serial", "no/such/place"], "no/such/place: No such file"),
     (["--kernel", HELLO, "--on", "qemu", "--serial", "/dev/full"], "/dev/full: No space left"),
 ], ids=lambda value: "-".join(map(str, value))[:40].replace("/", ".") if isinstance(value, list) else "")
 def test_usage(arguments, says):
@@ -79,6 +84,33 @@ def test_words_of_a_dead_emulator():
     shown = emulators.worth_showing(lines)
     assert shown == [*lines[:3], *lines[4:11], lines[40], lines[50], *lines[-8:]]
     assert emulators.worth_showing(lines[:5]) == [*lines[:3], lines[4]]
+
+
+# ---- What becomes of the files that are named ----------------------------------------------------------------------------
+
+def make_image(out, tree, **keywords):
+    return subprocess.run([machine.ROOT / "scripts/mkimage", out, tree], capture_output=True, text=True, **keywords)
+
+
+def test_image_replaces_only_a_file(tmp_path):
+    """Neither a directory nor a device, for which a FIFO stands here, nor anything beside them."""
+    tree, directory, fifo = tmp_path / "tree", tmp_path / "directory", tmp_path / "fifo"
+    tree.mkdir()
+    directory.mkdir()
+    os.mkfifo(fifo)
+    before = sorted(tmp_path.rglob("*"))
+    for out in (directory, fifo):
+        done = make_image(out, tree)
+        assert done.returncode == CRASHED
+        assert done.stderr.startswith(f"mkimage: {out}: not an ordinary file")
+    assert sorted(tmp_path.rglob("*")) == before and fifo.is_fifo()
+
+
+def test_mkimage_names_itself_once(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    done = machine.run("--kernel", HELLO, "--write-image", tmp_path / "fifo")
+    assert done.returncode == USAGE
+    assert done.stderr.startswith(f"scripts/run: mkimage: {tmp_path}/fifo: not an ordinary file")
 
 
 # ---- Files and configurations that cannot be: refused before an emulator starts, once, in the user's words -------------
