@@ -60,7 +60,10 @@ class Tree:
         """A configuration of the user's; returns the text of its trapeze.conf."""
         conf = Path(conf)
         if conf.is_file():
+            if conf.name.startswith(".") or conf.suffix.lower() != ".conf":
+                raise Refused(f"{conf}: the name of a file that describes a VM is NAME.conf")
             self.add_vm_file(conf)
+            self.spelt["vms"] = str(conf)
             self.places = [conf.parent, self.build]
             return HOST_CONF
         if not conf.is_dir():
@@ -107,6 +110,8 @@ class Tree:
         if not found:
             return line
         name, number, text = found.groups()
+        if name == "vms":
+            number = None           # of the directory, which has no lines
         if not self.options:
             return f"{self.spelt.get(name, name)}{number or ''}: {text}"
         return f"{self.options[int(number[1:]) - 1]}: {FAULTY_VALUE.sub('', text, 1)}" if number else f"--vm-{text}"
@@ -127,7 +132,7 @@ def check_names(descriptions):
 def place_of(key, path):
     """Where a file of the command line goes: under its own name, which messages will show, where FAT can have it."""
     name = Path(path).name
-    return f"vm/{key}/{name}" if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,60}(?<!\.)", name) else f"vm/{key}/file"
+    return f"vm/{key}/{name}" if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.+-]{0,60}(?<!\.)", name) else f"vm/{key}/file"
 
 
 def disk_parts(text):

@@ -60,6 +60,7 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--image", "no/such/image"], "no/such/image: no such file"),
     (["--kernel", HELLO, "--cmdline", "x" * 2000], "too long: 2000 characters, at most 1023"),
     (["--kernel", HELLO, "--cmdline", "a\nvcpus = 2"], "--cmdline must be one line"),
+    (["--conf", "README.md"], "README.md: the name of a file that describes a VM is NAME.conf"),
     (["--kernel", HELLO, "--on", "qemu", "--serial", "/dev/full"], "/dev/full: No space left"),
 ], ids=lambda value: "-".join(map(str, value))[:40].replace("/", ".") if isinstance(value, list) else "")
 def test_usage(arguments, says):
@@ -111,6 +112,18 @@ def test_mkimage_names_itself_once(tmp_path):
     done = machine.run("--kernel", HELLO, "--write-image", tmp_path / "fifo")
     assert done.returncode == USAGE
     assert done.stderr.startswith(f"scripts/run: mkimage: {tmp_path}/fifo: not an ordinary file")
+
+
+def test_name_of_a_kernel():
+    assert esp.place_of("kernel", "/boot/memtest86+x64.bin") == "vm/kernel/memtest86+x64.bin"
+    assert esp.place_of("kernel", "a b") == "vm/kernel/file"
+
+
+def test_faults_of_the_directory_have_no_line(tmp_path):
+    machine.write_conf(tmp_path / "conf", {"none": "kernel = tiny/hello.bin\n"})
+    lines = refused_at_once("--conf", tmp_path / "conf")
+    for line, says in zip(lines, ('"none.conf" is no good name', "no VM: describe one"), strict=True):
+        assert line.startswith(f"scripts/run: {tmp_path}/conf/vms: {says}")
 
 
 # ---- Files and configurations that cannot be: refused before an emulator starts, once, in the user's words -------------
