@@ -5,7 +5,10 @@ import socket
 
 
 def screendump(path, picture):
-    """Writes the screen to the file `picture` as PNG; does nothing when the machine is not up yet, or has ended."""
+    """
+    Writes the screen to the file `picture` as PNG; why QEMU could not, or None. Nothing is wrong with a machine that is
+    not up yet, or has ended.
+    """
     try:
         with socket.socket(socket.AF_UNIX) as channel:
             channel.settimeout(5)
@@ -17,5 +20,6 @@ def screendump(path, picture):
                 channel.sendall(json.dumps(command).encode() + b"\n")
                 while "return" not in (answer := json.loads(lines.readline())) and "error" not in answer:
                     pass
+            return answer["error"]["desc"] if "error" in answer else None
     except (OSError, ValueError):
-        pass
+        return None

@@ -87,6 +87,24 @@ def test_words_of_a_dead_emulator():
     assert emulators.worth_showing(lines[:5]) == [*lines[:3], lines[4]]
 
 
+def test_why_there_is_no_picture(tmp_path):
+    path = str(tmp_path / "qmp")
+    assert qmp.screendump(path, "x.png") is None, "the machine is not up yet"
+    channels = []       # open until the client has read
+
+    def answer(server):
+        channels.append(server.accept()[0])
+        channels[0].sendall(answers)
+
+    with socket.create_server(path, family=socket.AF_UNIX) as server:
+        answers = b'{"QMP": {}}\n{"return": {}}\n{"event": "x"}\n{"error": {"class": "GenericError", "desc": "no room"}}\n'
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        assert qmp.screendump(path, "x.png") == "no room"
+        thread.join()
+    channels[0].close()
+
+
 # ---- What becomes of the files that are named ----------------------------------------------------------------------------
 
 def make_image(out, tree, **keywords):
