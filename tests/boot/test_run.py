@@ -60,6 +60,7 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--image", "no/such/image"], "no/such/image: no such file"),
     (["--kernel", HELLO, "--cmdline", "x" * 2000], "too long: 2000 characters, at most 1023"),
     (["--kernel", HELLO, "--cmdline", "a\nvcpus = 2"], "--cmdline must be one line"),
+    (["--ips", "0"], "--ips is 1 at least"),
     (["--conf", "README.md"], "README.md: the name of a file that describes a VM is NAME.conf"),
     (["--kernel", HELLO, "--on", "qemu", "--serial", "/dev/full"], "/dev/full: No space left"),
 ], ids=lambda value: "-".join(map(str, value))[:40].replace("/", ".") if isinstance(value, list) else "")
@@ -85,6 +86,27 @@ def test_words_of_a_dead_emulator():
     shown = emulators.worth_showing(lines)
     assert shown == [*lines[:3], *lines[4:11], lines[40], lines[50], *lines[-8:]]
     assert emulators.worth_showing(lines[:5]) == [*lines[:3], lines[4]]
+
+
+@pytest.fixture
+def run_itself():
+    """scripts/run as a module: its name has no suffix."""
+    loader = SourceFileLoader("run_itself", str(machine.RUN))
+    module = module_from_spec(spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(machine.VMX.missing is not None, reason="Bochs' files are looked for before Bochs starts")
+def test_words_of_bochs_on_its_screen(tmp_path):
+    """A fault of its configuration is not in its log. As much as a pseudo-terminal holds comes before it."""
+    bochs = tmp_path / "bochs-bin"
+    bochs.write_text("#!/bin/sh\nhead -c 9000 /dev/zero | tr '\\0' x\n"
+                     "printf '\\n\\033[1mno such \\033[?25lCPU\\033(B\\n'\n")
+    bochs.chmod(0o755)
+    done = machine.run("--on", "bochs", "--image", HELLO, env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    assert done.returncode == CRASHED
+    assert done.stderr.endswith("xxx\nno such CPU\n")
 
 
 def test_why_there_is_no_picture(tmp_path):
