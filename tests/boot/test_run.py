@@ -60,6 +60,10 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--image", "no/such/image"], "no/such/image: no such file"),
     (["--kernel", HELLO, "--cmdline", "x" * 2000], "too long: 2000 characters, at most 1023"),
     (["--kernel", HELLO, "--cmdline", "a\nvcpus = 2"], "--cmdline must be one line"),
+    (["--kernel", HELLO, "--on", "qemu", "--serial", "no/such/place"], "--serial no/such/place: no such directory"),
+    (["--serial", machine.ROOT], "this is a directory"),
+    (["--on", "qemu", "--screenshot", machine.ROOT], "this is a directory"),
+    (["--write-image", machine.ROOT], "this is a directory"),
     (["--ips", "0"], "--ips is 1 at least"),
     (["--conf", "README.md"], "README.md: the name of a file that describes a VM is NAME.conf"),
     (["--kernel", HELLO, "--on", "qemu", "--serial", "/dev/full"], "/dev/full: No space left"),
@@ -107,6 +111,20 @@ def test_words_of_bochs_on_its_screen(tmp_path):
     done = machine.run("--on", "bochs", "--image", HELLO, env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
     assert done.returncode == CRASHED
     assert done.stderr.endswith("xxx\nno such CPU\n")
+
+
+def test_missing_emulator_is_told_before_an_image_is_made(tmp_path):
+    """Without any program mkimage would have failed first."""
+    done = machine.run("--on", "qemu", "--kernel", HELLO, env=dict(os.environ, PATH=str(tmp_path)))
+    assert done.returncode == USAGE
+    assert done.stderr == "scripts/run: --on qemu: qemu-system-x86_64 is not installed (make deps)\n"
+
+
+def test_works_from_any_directory(tmp_path):
+    """The build directory is the tree's, and not one of the current directory."""
+    done = subprocess.run([machine.RUN, "--kernel", "none"], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, env={name: value for name, value in os.environ.items() if name != "B"})
+    assert "--kernel none: no such file" in done.stderr or f"{machine.ROOT.name}/build/" in done.stderr
 
 
 def test_why_there_is_no_picture(tmp_path):
