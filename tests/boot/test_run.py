@@ -145,6 +145,22 @@ def test_why_there_is_no_picture(tmp_path):
     channels[0].close()
 
 
+@pytest.mark.parametrize("typed, text, commands", [
+    ([b"\x01", b"\x1b[Aa"], b"a", [b"\x01\x1b"]),
+    ([b"\x01\x1bOHb"], b"b", [b"\x01\x1b"]),
+    ([b"\x01\x1b[1;5Cc"], b"c", [b"\x01\x1b"]),
+    ([b"\x01\x01\x1b[A"], b"\x01\x1b[A", []),
+    ([b"\x01w\x1b[A"], b"\x1b[A", [b"\x01w"]),
+], ids=["apart", "home", "modified", "for-the-guest", "after-a-command"])
+def test_arrow_key_behind_ctrl_a(run_itself, typed, text, commands):
+    """It is one key that means nothing: the rest of its bytes is not typed into the guest."""
+    terminal, typist = run_itself.Terminal.__new__(run_itself.Terminal), run_itself.Typist()
+    terminal.escaped = False
+    for data in typed:
+        assert not terminal.keys(data, typist)
+    assert (bytes(typist.text), list(typist.commands)) == (text, commands)
+
+
 # ---- What becomes of the files that are named ----------------------------------------------------------------------------
 
 def make_image(out, tree, **keywords):
