@@ -85,6 +85,7 @@ static const struct row {
 	{ generous, 0x80000000, 0, { 0x80000008, 0, 0, 0 } },
 	{ generous, 0x80000001, 0, { ~0U, ~0U, 0x000001e1, 0x2fd3fbff } },
 	{ generous, 0x80000007, 0, { 0, 0, 0, 0x100 } },
+	{ generous, 0x80000007, 3, { 0, 0, 0, 0x100 } },	/* no subleaves: ECX does not matter */
 	{ generous, 0x80000008, 0, { 0x0000ffff, 0, 0, 0 } },
 	{ generous, 0x80000009, 0, { 0 } },
 	{ generous, 0x40000000, 0, { 0x40000010, 0x70617254, 0x48657a65, 0x72657079 } },

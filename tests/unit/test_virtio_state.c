@@ -217,6 +217,7 @@ static void a_request_that_cannot_be_is_dropped(void **state)
 		{ "read of a read-only disk", VIRTIO_BLK_T_IN, 0, 512, 0, 0, VIRTIO_BLK_RANGES_MAX, true, true },
 		{ "write to one", VIRTIO_BLK_T_OUT, 0, 512, 0, 0, VIRTIO_BLK_RANGES_MAX, true, false },
 		{ "done at once", VIRTIO_BLK_T_FLUSH, 0, 0, 0, 0, VIRTIO_BLK_RANGES_MAX, false, false },
+		{ "the first type behind the table", VIRTIO_BLK_T_WRITE_ZEROES + 1, 0, 0, 0, 0, VIRTIO_BLK_RANGES_MAX, false, false },
 		{ "no such type", 1000, 0, 0, 0, 0, VIRTIO_BLK_RANGES_MAX, false, false },
 		{ "all ranges, in the last", VIRTIO_BLK_T_DISCARD, 0, 512, VIRTIO_BLK_RANGES_MAX, VIRTIO_BLK_RANGES_MAX,
 		  VIRTIO_BLK_RANGES_MAX, false, true },
