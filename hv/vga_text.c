@@ -29,17 +29,14 @@ size_t vga_text_row(const uint8_t cells[VGA_TEXT_COLUMNS * VGA_TEXT_CELL], char 
 	return len;
 }
 
-bool vga_text_dump(struct gpm *gpm, const char *name, unsigned line)
+bool vga_text_dump(struct gpm *gpm, const char *name, unsigned row)
 {
 	uint8_t cells[VGA_TEXT_COLUMNS * VGA_TEXT_CELL];
 	char    text[VGA_TEXT_COLUMNS + 1];
 
-	for (unsigned row = 0; row < VGA_TEXT_ROWS; row++) {
-		if (!gpm_read(gpm, gpa(MEMORY_VGA_TEXT + row * sizeof(cells)), cells, sizeof(cells)) ||
-		    !vga_text_row(cells, text) || line--)
-			continue;
+	if (row >= VGA_TEXT_ROWS)
+		return false;
+	if (gpm_read(gpm, gpa(MEMORY_VGA_TEXT + row * sizeof(cells)), cells, sizeof(cells)) && vga_text_row(cells, text))
 		log_info("%s: screen %s: %s", name, name, text);
-		return true;
-	}
-	return false;
+	return true;
 }

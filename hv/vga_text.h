@@ -17,5 +17,5 @@
 /* One row as text, what is not ASCII as a dot, without the blanks at its end. Returns the length: 0 is an empty row. */
 size_t vga_text_row(const uint8_t cells[VGA_TEXT_COLUMNS * VGA_TEXT_CELL], char text[VGA_TEXT_COLUMNS + 1]);
 
-/* Of the rows that are not empty the one with this number, as a log line `NAME: screen NAME: text`. False: there are fewer. */
-bool vga_text_dump(struct gpm *gpm, const char *name, unsigned line);
+/* The row as a log line `NAME: screen NAME: text`, unless it is empty. False: there are fewer rows. */
+bool vga_text_dump(struct gpm *gpm, const char *name, unsigned row);

@@ -124,7 +124,7 @@ static void test_dump(void **state)
 	note(7, TOUCH_IN, 0x61);
 	note(7, TOUCH_WRMSR, 0xc0000080);
 	while (vcpu_dump(&fake.vcpu)) {
-		assert_int_equal(count_lines() - before, 8);
+		assert_in_range(count_lines() - before, 0, 8);
 		before = count_lines();
 	}
 	assert_non_null(strstr(fake_vm_log, "    #0 rip 0000000000007c00 HLT                      \n"));

@@ -201,9 +201,9 @@ static bool dump_last_exits(struct vcpu *vcpu, unsigned line)
 	return true;
 }
 
-static bool dump_screen(struct vcpu *vcpu, unsigned line)
+static bool dump_screen(struct vcpu *vcpu, unsigned row)
 {
-	return vga_text_dump(&vcpu->vm->gpm, vcpu->vm->name, line);
+	return vga_text_dump(&vcpu->vm->gpm, vcpu->vm->name, row);
 }
 
 static bool say_block(struct vcpu *vcpu, unsigned line)
