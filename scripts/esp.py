@@ -53,8 +53,9 @@ class Tree:
         (self.root / "trapeze" / name).write_text(text)
 
     def add_vm_file(self, conf):
-        self.link(conf, f"trapeze/vms/{conf.name}")
-        self.spelt[f"vms/{conf.name}"] = str(conf)
+        name = f"vms/{conf.stem}.conf"      # also of X.CONF, which is the same name to FAT
+        self.link(conf, f"trapeze/{name}")
+        self.spelt[name] = str(conf)
 
     def add_conf(self, conf):
         """A configuration of the user's; returns the text of its trapeze.conf."""
@@ -101,7 +102,7 @@ class Tree:
         if done.returncode and is_strict:
             raise Refused("\n".join(map(self.in_users_words, done.stderr.splitlines())) or
                           f"checkconf ended with status {done.returncode}")
-        for name, source in (line.split("\t") for line in done.stdout.splitlines()):
+        for name, source in (line.split("\t", 1) for line in done.stdout.splitlines()):
             self.link(source, f"trapeze/{name}")
 
     def in_users_words(self, line):

@@ -151,7 +151,9 @@ def test_why_there_is_no_picture(tmp_path):
     ([b"\x01\x1b[1;5Cc"], b"c", [b"\x01\x1b"]),
     ([b"\x01\x01\x1b[A"], b"\x01\x1b[A", []),
     ([b"\x01w\x1b[A"], b"\x1b[A", [b"\x01w"]),
-], ids=["apart", "home", "modified", "for-the-guest", "after-a-command"])
+    ([b"\x01\x1b[[Ad"], b"d", [b"\x01\x1b"]),
+    ([b"\x01\xc3\xa9f"], b"f", [b"\x01\xc3"]),
+], ids=["apart", "home", "modified", "for-the-guest", "after-a-command", "F1-of-linux", "not-ascii"])
 def test_arrow_key_behind_ctrl_a(run_itself, typed, text, commands):
     """It is one key that means nothing: the rest of its bytes is not typed into the guest."""
     terminal, typist = run_itself.Terminal.__new__(run_itself.Terminal), run_itself.Typist()
