@@ -12,7 +12,7 @@ struct vcpu;
 enum exit_result {
 	EXIT_RESUME,	/* run the guest again at the same RIP */
 	EXIT_SKIP,	/* the instruction was emulated: step over it, then run */
-	EXIT_STOP,	/* leave the run loop: halted, parked or killed; RIP stays */
+	EXIT_STOP,	/* leave the run loop: the turn is over, or the VM was stopped; RIP stays */
 	EXIT_SKIP_STOP,	/* emulated, and leave the run loop (HLT) */
 	EXIT_GO_ON,	/* nothing is decided yet: a helper says so to its handler, never a handler to the dispatcher */
 };

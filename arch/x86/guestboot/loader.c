@@ -73,9 +73,9 @@ static const char *collect(const struct vm *vm, struct guest_boot *boot)
 static const char *refuse_unused(const struct protocol *protocol, const struct handoff_vm *config)
 {
 	if (config->initrd != HANDOFF_NO_FILE && !protocol->takes_initrd)
-		return "it takes no initrd: remove that key";
+		return "it takes no initrd: leave initrd out";
 	if (config->module_count && !protocol->takes_modules)
-		return "it takes no modules, which are for Multiboot kernels: remove those keys";
+		return "it takes no modules, which are for Multiboot kernels: leave module0 to module3 out";
 	return NULL;
 }
 

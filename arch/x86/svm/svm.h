@@ -574,5 +574,5 @@ void svm_measure_quirks(void);
 void svm_mend_cs(struct vmcb *vmcb);		/* before an entry, for quirks.mixes_cs */
 void svm_keep_shadow(struct vcpu *vcpu);	/* first after an exit, for quirks.forgets_shadow */
 /* switch.asm */
-extern bool svm_fills_returns;			/* behind each #VMEXIT; enable.c sets it (host/speculation.h) */
+extern bool svm_fills_returns;			/* which VMRUN is taken; enable.c sets it (host/speculation.h) */
 void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa);

@@ -3,7 +3,7 @@
 /*
  * What an emulated processor gets wrong in a way that we have to put right: the manual says one thing, it does another, and
  * a guest would notice, or we would. Each is measured once, on the boot processor, by what it does and not by its name, and
- * minded where its comment here says; those places name the field. On a processor that keeps to the manuals all are false.
+ * minded where its comment here says. On a processor that keeps to the manuals all are false.
  *
  * What an emulator does differently within the manuals' freedom, or what costs nothing to allow for, is no quirk.
  */
@@ -15,7 +15,7 @@
 struct quirks {
 	/*
 	 * Bochs 2.7. CPUID leaf 0Dh, subleaf 1, EBX is the size of the compacted XSAVE area (SDM vol. 1, 13.4.3); it is the standard
-	 * format's, and XRSTORS then loses registers ZMM16 to ZMM31. Measured: that size. Minded: exit/cpuid_policy.c offers no XSAVEC.
+	 * format's, and XRSTORS then loses registers ZMM16 to ZMM31. Measured: that size. Minded: exit/cpuid_create.c, for a policy without XSAVEC.
 	 */
 	bool compacts_wrongly;
 
@@ -30,7 +30,7 @@ struct quirks {
 
 	/*
 	 * QEMU 7.2. SYSENTER in compatibility mode is #UD on AMD's processors (APM vol. 3, SYSENTER); it runs, and leaves a CS with
-	 * both L and D set, which VMRUN refuses. Measured: by one. Minded: svm/quirks.c, svm_mend_cs.
+	 * both L and D set, which VMRUN refuses. Measured: by one. Minded: svm/backend.c, by svm_mend_cs.
 	 */
 	bool mixes_cs;
 
