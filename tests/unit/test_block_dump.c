@@ -42,15 +42,6 @@ static int tear_down(void **unused)
 	return 0;
 }
 
-static unsigned count_lines(void)
-{
-	unsigned lines = 0;
-
-	for (const char *at = fake_vm_log; (at = strchr(at, '\n')); at++)
-		lines++;
-	return lines;
-}
-
 static bool says(const char *text) { return strstr(fake_vm_log, text); }
 
 /* As vcpu_dump does, line by line, to the first that is not there. Nothing is there behind it either. */
@@ -61,7 +52,7 @@ static void dump(bool (*block)(struct vcpu *vcpu, unsigned line))
 	while (block(&fake.vcpu, line))
 		line++;
 	assert_false(block(&fake.vcpu, line + 1));
-	assert_int_equal(count_lines(), line);
+	assert_int_equal(fake_vm_log_lines(), line);
 }
 
 /* Appendix B has each encoding once; all of them are printed. */
@@ -78,7 +69,7 @@ static void test_vmcs(void **unused)
 			 0xabc00000 + vmcs_fields[i].encoding);
 		assert_true(says(line));
 	}
-	assert_int_equal(count_lines(), vmcs_field_count + 5);		/* four groups, and CR2 */
+	assert_int_equal(fake_vm_log_lines(), vmcs_field_count + 5);		/* four groups, and CR2 */
 }
 
 /* CR2 is no field: it is in the register while the vCPU is loaded, else where it was kept. */

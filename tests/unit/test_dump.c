@@ -105,15 +105,6 @@ static void test_where(void **state)
 	check_where("vcpu 0 waits to be started (INIT, SIPI)\n");
 }
 
-static unsigned count_lines(void)
-{
-	unsigned lines = 0;
-
-	for (const char *at = fake_vm_log; (at = strchr(at, '\n')); at++)
-		lines++;
-	return lines;
-}
-
 /* The last exits of a dump say what they were about. All parts together say everything once, eight lines a call. */
 static void test_dump(void **state)
 {
@@ -124,15 +115,15 @@ static void test_dump(void **state)
 	note(7, TOUCH_IN, 0x61);
 	note(7, TOUCH_WRMSR, 0xc0000080);
 	while (vcpu_dump(&fake.vcpu)) {
-		assert_in_range(count_lines() - before, 0, 8);
-		before = count_lines();
+		assert_in_range(fake_vm_log_lines() - before, 0, 8);
+		before = fake_vm_log_lines();
 	}
 	assert_non_null(strstr(fake_vm_log, "    #0 rip 0000000000007c00 HLT                      \n"));
 	assert_non_null(strstr(fake_vm_log, "    #1 rip 0000000000007c00 I/O instruction          reads port 61\n"));
 	assert_non_null(strstr(fake_vm_log, "    #2 rip 0000000000007c00 I/O instruction          writes MSR c0000080\n"));
 	assert_ptr_equal(strstr(fake_vm_log, "vcpu 0, its VMCB:\n  the control block\n  its other half\n  exits by"), fake_vm_log);
-	assert_in_range(count_lines() - before, 1, 8);
-	assert_int_equal(count_lines(), 3 + 3 + 4 + 1 + 4 + (GUEST_REG_COUNT + 2) / 3 + 2 + SEG_COUNT + 2);
+	assert_in_range(fake_vm_log_lines() - before, 1, 8);
+	assert_int_equal(fake_vm_log_lines(), 3 + 3 + 4 + 1 + 4 + (GUEST_REG_COUNT + 2) / 3 + 2 + SEG_COUNT + 2);
 	assert_non_null(strstr(fake_vm_log, "  instruction: in al, dx\n"));
 }
 

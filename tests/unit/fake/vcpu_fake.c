@@ -246,6 +246,15 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 	assert(vm_log_len < sizeof(fake_vm_log));
 }
 
+unsigned fake_vm_log_lines(void)
+{
+	unsigned lines = 0;
+
+	for (const char *at = fake_vm_log; (at = strchr(at, '\n')); at++)
+		lines++;
+	return lines;
+}
+
 enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
 {
 	(void)what;

@@ -43,6 +43,7 @@ extern struct guest_caps fake_caps;
 /* All lines of vm_log since a test made it "". */
 #define VM_LOG_SIZE	(64U << 10)
 extern char fake_vm_log[VM_LOG_SIZE];
+unsigned fake_vm_log_lines(void);
 
 /* What the processor would hold in DR0 to DR3: host/cpu_init.c's cpu_set_breakpoints. */
 extern uint64_t fake_breakpoints[4];
