@@ -10,6 +10,7 @@
 
 #include "arch/x86/exit/exit.h"
 #include "hv/lib/util.h"
+#include "hv/vga_text.h"
 #include "vcpu_fake.h"
 
 #define UNTOUCHED	0x300000U
@@ -108,7 +109,7 @@ static void test_where(void **state)
 /* The last exits of a dump say what they were about. All parts together say everything once, eight lines a call. */
 static void test_dump(void **state)
 {
-	unsigned before = 0;
+	unsigned before = 0, calls = 1;
 
 	(void)state;
 	note(1, TOUCH_KINDS, 0);
@@ -117,7 +118,10 @@ static void test_dump(void **state)
 	while (vcpu_dump(&fake.vcpu)) {
 		assert_in_range(fake_vm_log_lines() - before, 0, 8);
 		before = fake_vm_log_lines();
+		calls++;
 	}
+	/* The screen's rows are empty, and count: each has been looked at. */
+	assert_int_equal(calls, (fake_vm_log_lines() + VGA_TEXT_ROWS) / 8 + 1);
 	assert_non_null(strstr(fake_vm_log, "    #0 rip 0000000000007c00 HLT                      \n"));
 	assert_non_null(strstr(fake_vm_log, "    #1 rip 0000000000007c00 I/O instruction          reads port 61\n"));
 	assert_non_null(strstr(fake_vm_log, "    #2 rip 0000000000007c00 I/O instruction          writes MSR c0000080\n"));
