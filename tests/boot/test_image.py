@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""scripts/mkimage without an emulator: an image holds every file that was given, or there is none and a reason."""
+import os
+import subprocess
+
+import pytest
+
+import machine
+
+MKIMAGE = machine.ROOT / "scripts/mkimage"
+REFUSED = 1
+ESP_AT = 2048 * 512     # bytes
+GIB = 1 << 30
+
+
+def mkimage(out, tree, *options, **keywords):
+    return subprocess.run([MKIMAGE, *options, "--", out, tree], capture_output=True, text=True, timeout=60, **keywords)
+
+
+def held(image):
+    """The names of the files in the image."""
+    listed = subprocess.run(["mdir", "-i", f"{image}@@{ESP_AT}", "-b", "-/", "::"], check=True, capture_output=True,
+                            text=True, env=dict(os.environ, MTOOLS_SKIP_CHECK="1"))
+    return {line.removeprefix("::/") for line in listed.stdout.splitlines() if not line.endswith("/")}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A directory with one file, which every image here must hold."""
+    directory = tmp_path / "tree"
+    (directory / "EFI").mkdir(parents=True)
+    (directory / "EFI/file").write_text("file\n")
+    return directory
+
+
+def refused(out, tree, says):
+    """There is a reason, and neither an image nor the beginning of one."""
+    done = mkimage(out, tree)
+    assert done.returncode == REFUSED, done.stderr
+    assert says in done.stderr
+    assert not list(out.parent.glob(f"{out.name}*"))
+
+
+def instead(directory, tool, script):
+    """An environment where this script stands for a tool that mkimage calls."""
+    directory.mkdir()
+    (directory / tool).write_text(f"#!/bin/sh\n{script}\n")
+    (directory / tool).chmod(0o755)
+    return dict(os.environ, PATH=f"{directory}:{os.environ['PATH']}")
+
+
+# ---- Files that FAT cannot hold -----------------------------------------------------------------------------------
+
+def test_file_of_4_gib(tmp_path, tree):
+    with open(tree / "large", "wb") as file:
+        file.truncate(4 * GIB)
+    refused(tmp_path / "out", tree, "large: 4 GiB or more")
+
+
+def test_link_to_nothing(tmp_path, tree):
+    (tree / "link").symlink_to("nothing")
+    refused(tmp_path / "out", tree, "link: a link to nothing")
+
+
+def test_tree_that_cannot_be_read_whole(tmp_path, tree):
+    """A directory that links to the one around it stands for one that we may not read, which root always may."""
+    (tree / "EFI/loop").symlink_to(tree)
+    refused(tmp_path / "out", tree, "it cannot be read whole")
+
+
+def test_files_left_out_are_counted(tmp_path, tree):
+    """Whatever mcopy leaves out: here all of it."""
+    done = mkimage(tmp_path / "out", tree, env=instead(tmp_path / "bin", "mcopy", "exit 0"))
+    assert done.returncode == REFUSED and "of its 1 files the image holds 0" in done.stderr
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("name, says", [
+    ("CON", "CON: this name is a device"), ("EFI/nul", "EFI/nul: this name is a device"),
+    ("final.", "do not end with a dot"), ("final ", "do not end with a dot or a space"),
+    ("a:b", "a:b: names on a FAT disk hold no"), ("a\\b", "hold no"), ("a\nb", "no control characters"),
+    ("efi", "differ only in case are the same to FAT: efi"), ("EFI/FILE", "the same to FAT: efi/file"),
+], ids=["device", "device-below", "dot", "space", "colon", "backslash", "newline", "twin-directory", "twin-file"])
+def test_name_that_fat_cannot_hold(tmp_path, tree, name, says):
+    (tree / name).write_text("x")
+    refused(tmp_path / "out", tree, says)
+
+
+@pytest.mark.parametrize("name", ["d.", "AUX"])
+def test_directory_that_fat_cannot_hold(tmp_path, tree, name):
+    (tree / name).mkdir()
+    refused(tmp_path / "out", tree, f"{name}: ")
+
+
+def test_names_that_fat_can_hold(tmp_path, tree):
+    names = {"con.conf", "a+b", ".hidden", "a b", "[x]", "initrd.img-6.1.0-amd64", "it's"}
+    for name in names:
+        (tree / name).write_text("x")
+    assert mkimage(tmp_path / "out", tree).returncode == 0
+    assert held(tmp_path / "out") == names | {"EFI/file"}
