@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """scripts/mkimage without an emulator: an image holds every file that was given, or there is none and a reason."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -9,8 +10,8 @@ import machine
 
 MKIMAGE = machine.ROOT / "scripts/mkimage"
 REFUSED = 1
-ESP_AT = 2048 * 512     # bytes
-GIB = 1 << 30
+SECTOR, ESP_AT = 512, 2048 * 512       # bytes
+MIB, GIB = 1 << 20, 1 << 30
 
 
 def mkimage(out, tree, *options, **keywords):
@@ -98,3 +99,22 @@ def test_names_that_fat_can_hold(tmp_path, tree):
         (tree / name).write_text("x")
     assert mkimage(tmp_path / "out", tree).returncode == 0
     assert held(tmp_path / "out") == names | {"EFI/file"}
+
+
+# ---- Sizes ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("size", ["2030M", "2032M", "2040M", "2046M", "2064M", "2070M"])
+def test_size_where_fat32_begins(tmp_path, tree, size):
+    """FAT16 ends before clusters of 64 sectors are enough for FAT32."""
+    done = mkimage(tmp_path / "out", tree, "-s", size)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert held(tmp_path / "out") == {"EFI/file"}
+    assert (tmp_path / "out").stat().st_size >= int(size[:-1]) * MIB
+
+
+def test_files_of_more_than_2_gib(tmp_path, tree):
+    """The sum of their sizes is beyond a signed number of 32 bits. What was planned is enough here: copying takes long."""
+    with open(tree / "large", "wb") as file:
+        file.truncate(2300 * MIB)
+    done = mkimage(tmp_path / "out", tree, env=instead(tmp_path / "bin", "mformat", 'echo "$@" >&2\nexit 1'))
+    assert int(re.search(r"-F -T (\d+)", done.stderr)[1]) * SECTOR > 2300 * MIB
