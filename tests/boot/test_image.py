@@ -2,6 +2,8 @@
 """scripts/mkimage without an emulator: an image holds every file that was given, or there is none and a reason."""
 import os
 import re
+import shutil
+import signal
 import subprocess
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 import machine
 
 MKIMAGE = machine.ROOT / "scripts/mkimage"
-REFUSED = 1
+REFUSED, INTERRUPTED = 1, 130
 SECTOR, ESP_AT = 512, 2048 * 512       # bytes
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -118,3 +120,86 @@ def test_files_of_more_than_2_gib(tmp_path, tree):
         file.truncate(2300 * MIB)
     done = mkimage(tmp_path / "out", tree, env=instead(tmp_path / "bin", "mformat", 'echo "$@" >&2\nexit 1'))
     assert int(re.search(r"-F -T (\d+)", done.stderr)[1]) * SECTOR > 2300 * MIB
+
+
+# ---- The file that becomes the image ------------------------------------------------------------------------------
+
+def test_two_at_once(tmp_path, tree):
+    """Each makes a file of its own. The first one waits where the second one would have begun it anew."""
+    out, go_on = tmp_path / "out", tmp_path / "go-on"
+    os.mkfifo(go_on)
+    sgdisk = shutil.which("sgdisk", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    slow = instead(tmp_path / "bin", "sgdisk", f'read -r go_on <"{go_on}"\nexec {sgdisk} "$@"')
+    first = subprocess.Popen([MKIMAGE, out, tree], env=slow)
+    with open(go_on, "w") as waited_for:        # until the first is at it
+        assert mkimage(out, tree).returncode == 0
+        whole = out.read_bytes()
+        print("go on", file=waited_for)
+    assert first.wait(timeout=60) == 0
+    assert out.read_bytes() == whole, "equal trees give equal bytes"
+    assert sorted(tmp_path.glob("out*")) == [out]
+
+
+def test_a_file_of_the_users_stays(tmp_path, tree):
+    (tmp_path / "out.new").write_text("mine")
+    assert mkimage(tmp_path / "out", tree).returncode == 0
+    assert (tmp_path / "out.new").read_text() == "mine"
+
+
+def test_who_may_read_the_image(tmp_path, tree):
+    """As umask says."""
+    assert mkimage(tmp_path / "out", tree, umask=0o027).returncode == 0
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("name", ["-dash.img", "a@@b.img", "@@1"])
+def test_odd_name_of_an_image(tmp_path, tree, name):
+    assert mkimage(name, tree, cwd=tmp_path).returncode == 0
+    (tmp_path / name).rename(tmp_path / "out")
+    assert held(tmp_path / "out") == {"EFI/file"}
+
+
+def test_relative_tree(tmp_path, tree):
+    """OUT is elsewhere, and mtools would take the tree's name for a drive."""
+    tree.rename(tmp_path / "c:d")
+    assert mkimage("c:d/../out", "c:d", cwd=tmp_path).returncode == 0
+    assert held(tmp_path / "out") == {"EFI/file"}
+
+
+def test_link_to_an_image(tmp_path, tree):
+    """The image is where it leads to, and it stays a link."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to("elsewhere/image")
+    assert mkimage(tmp_path / "out", tree).returncode == 0
+    assert (tmp_path / "out").is_symlink() and (tmp_path / "elsewhere/image").is_file()
+
+
+@pytest.mark.parametrize("out, says", [("", "the name of the image is empty"), ("no/such/out", "no/such/out: no such directory")])
+def test_name_that_is_no_file(tmp_path, tree, out, says):
+    done = mkimage(out, tree, cwd=tmp_path)
+    assert done.returncode == REFUSED and says in done.stderr
+
+
+def test_image_replaces_only_a_file(tmp_path, tree):
+    """Neither a directory nor a device, for which a FIFO stands here, nor anything beside them."""
+    directory, fifo = tmp_path / "directory", tmp_path / "fifo"
+    directory.mkdir()
+    os.mkfifo(fifo)
+    before = sorted(tmp_path.rglob("*"))
+    for out in (directory, fifo):
+        done = mkimage(out, tree)
+        assert done.returncode == REFUSED
+        assert done.stderr.startswith(f"mkimage: {out}: not an ordinary file")
+    assert sorted(tmp_path.rglob("*")) == before and fifo.is_fifo()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_signal_leaves_nothing_of_an_image(tmp_path, tree, number):
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    slow = instead(tmp_path / "bin", "mformat", f'echo >"{started}"\nexec sleep 60')
+    process = subprocess.Popen([MKIMAGE, tmp_path / "out", tree], env=slow, start_new_session=True)
+    started.read_text()
+    os.killpg(process.pid, number)
+    assert process.wait(timeout=60) == INTERRUPTED
+    assert not list(tmp_path.glob("out*"))

@@ -165,24 +165,6 @@ def test_arrow_key_behind_ctrl_a(run_itself, typed, text, commands):
 
 # ---- What becomes of the files that are named ----------------------------------------------------------------------------
 
-def make_image(out, tree, **keywords):
-    return subprocess.run([machine.ROOT / "scripts/mkimage", out, tree], capture_output=True, text=True, **keywords)
-
-
-def test_image_replaces_only_a_file(tmp_path):
-    """Neither a directory nor a device, for which a FIFO stands here, nor anything beside them."""
-    tree, directory, fifo = tmp_path / "tree", tmp_path / "directory", tmp_path / "fifo"
-    tree.mkdir()
-    directory.mkdir()
-    os.mkfifo(fifo)
-    before = sorted(tmp_path.rglob("*"))
-    for out in (directory, fifo):
-        done = make_image(out, tree)
-        assert done.returncode == CRASHED
-        assert done.stderr.startswith(f"mkimage: {out}: not an ordinary file")
-    assert sorted(tmp_path.rglob("*")) == before and fifo.is_fifo()
-
-
 def test_mkimage_names_itself_once(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     done = machine.run("--kernel", HELLO, "--write-image", tmp_path / "fifo")
