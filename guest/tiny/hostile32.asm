@@ -7,6 +7,9 @@ NOWHERE		equ 0xe0000000		; no RAM, no device
 TSS_NEW		equ 0x30000
 TSS_OLD		equ 0x31000
 IDT32		equ 0x32000
+MSR_EFER	equ 0xc0000080
+EFER_LME	equ 1 << 8
+CR4_PAE		equ 1 << 5
 USER_CODE	equ 0x33
 USER_DATA	equ 0x3b
 RING0_STACK	equ 0x8000
@@ -34,6 +37,8 @@ main:
 	mov	ebx, [ebx + 16]
 	cmp	byte [ebx], 't'
 	je	task_switch
+	cmp	byte [ebx], 'l'
+	je	lme
 
 ; The handler of #AC has a misaligned stack in ring 3: delivering #AC raises #AC again (CVE-2015-5307).
 ac_loop:
@@ -79,6 +84,33 @@ task_switch:
 	mov	word [attack_gdt + 0x48], 0x66		; too small by one: #TS
 	jmp	0x48:0
 	SAY	"FAIL the task was switched"
+	DONE
+
+; EFER.LME and CR4.PAE in all combinations while paging is off, and an exit in each: it must bring the host's paging back.
+%macro LME_PAE 3			; EFER.LME, CR4.PAE, name
+	mov	ecx, MSR_EFER
+	rdmsr
+	and	eax, ~EFER_LME
+	or	eax, %1
+	wrmsr
+	cpuid
+	mov	eax, cr4
+	and	eax, ~CR4_PAE
+	or	eax, %2
+	mov	cr4, eax
+	cpuid
+	mov	ecx, MSR_EFER
+	rdmsr
+	and	eax, EFER_LME | EFER_LME << 2	; LMA: not without paging
+	CHECK_EQ eax, %1, %3
+%endmacro
+
+lme:	LME_PAE	EFER_LME, 0, "lme.before-pae"
+	LME_PAE	EFER_LME, CR4_PAE, "lme.then-pae"
+	LME_PAE	0, CR4_PAE, "lme.off"
+	LME_PAE	EFER_LME, CR4_PAE, "lme.behind-pae"
+	LME_PAE	EFER_LME, 0, "lme.pae-off"
+	LME_PAE	0, 0, "lme.both-off"
 	DONE
 
 align 8

@@ -100,6 +100,7 @@ ROWS = [
     hostile("task-loop", "hostile32", end="crashed: triple fault", log=DUMP, only=NO_SHUTDOWN_EXIT),
     hostile("ac-loop", "hostile32", end="crashed: endless loop delivering exception 0x11", log=DUMP,
             only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not check alignment")),
+    hostile("lme", "hostile32"),
     hostile("db-loop", end="crashed: endless loop delivering exception 0x1", log=DUMP,
             only=(VMX_AND_RYZEN, "QEMU 7.2's VMRUN loads DR7 without setting its breakpoints")),
     hostile("rep-huge"),

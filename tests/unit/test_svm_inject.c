@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an entry on AMD-V is given: RF with faults, the step over the IRET of an NMI's handler or out of a shadow,
- * and how it stays hidden, CR4.MCE.
+ * and how it stays hidden, CR4.MCE, EFER.LME.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -198,6 +198,51 @@ static void test_mce(void **unused)
 	assert_false(vmcb.control.intercept_cr_read & BIT(4));
 }
 
+/* LME stands in the VMCB while paging is on, and the guest reads it always. Each row comes behind the one before. */
+static void test_lme(void **unused)
+{
+	static const struct { enum guest_reg reg; uint64_t val, in_vmcb, read; } rows[] = {
+		{ REG_EFER, EFER_LME | EFER_SCE, EFER_SCE, EFER_LME | EFER_SCE },
+		{ REG_CR0, CR0_PE, EFER_SCE, EFER_LME | EFER_SCE },
+		{ REG_EFER, EFER_LME | EFER_LMA, EFER_LMA, EFER_LME | EFER_LMA },	/* as exit/cr.c does before it sets PG */
+		{ REG_CR0, CR0_PE | CR0_PG, EFER_LME | EFER_LMA, EFER_LME | EFER_LMA },
+		{ REG_EFER, EFER_LME | EFER_NXE, EFER_LME | EFER_NXE, EFER_LME | EFER_LMA | EFER_NXE },
+		{ REG_CR0, CR0_PE, EFER_NXE, EFER_LME | EFER_NXE },
+		{ REG_EFER, EFER_NXE, EFER_NXE, EFER_NXE },
+		{ REG_CR0, CR0_PE | CR0_PG, EFER_NXE, EFER_NXE },
+		{ REG_EFER, 0, 0, 0 },
+	};
+
+	(void)unused;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		vmcb.control.clean_bits = CLEAN_ALL;
+		svm_set(&fake.vcpu, rows[i].reg, rows[i].val);
+		assert_int_equal(vmcb.save.efer, rows[i].in_vmcb | EFER_SVME);
+		assert_int_equal(svm_get(&fake.vcpu, REG_EFER), rows[i].read);
+		assert_false(vmcb.control.clean_bits & CLEAN_CRX);
+	}
+}
+
+/* Saved by what the guest reads, and restored into a VMCB of another mode in the order of virt/save.c. */
+static void test_lme_restored(void **unused)
+{
+	static const struct { uint64_t cr0, efer; } states[] = {
+		{ CR0_PE, EFER_LME }, { CR0_PE, 0 }, { CR0_PE | CR0_PG, EFER_LME | EFER_LMA }, { CR0_PE | CR0_PG, 0 },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < countof(states) * countof(states); i++) {
+		for (unsigned step = 0; step < 2; step++) {
+			size_t now = step ? i % countof(states) : i / countof(states);
+
+			svm_set(&fake.vcpu, REG_EFER, states[now].efer);
+			svm_set(&fake.vcpu, REG_CR0, states[now].cr0);
+			assert_int_equal(svm_get(&fake.vcpu, REG_EFER), states[now].efer);
+			assert_int_equal(vmcb.save.efer, (states[now].cr0 & CR0_PG ? states[now].efer : 0) | EFER_SVME);
+		}
+	}
+}
+
 #define HOLE	0xe0000000U	/* no RAM */
 
 /* An interrupt waits in the shadow of STI, which VMRUN forgets; behind it stands this byte. */
@@ -307,7 +352,7 @@ static void test_shadow(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_shadow),
+		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_lme), TEST(test_lme_restored), TEST(test_shadow),
 		TEST(test_step_out_of_shadow), TEST(test_no_step_out_of_shadow),
 	};
 

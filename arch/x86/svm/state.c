@@ -3,9 +3,10 @@
  * A guest's VMCB: created; its registers read and written by name. It is entered in backend.c, loaded and
  * saved in save.c.
  *
- * get and set speak of what the guest sees. Two registers differ from that in the VMCB: EFER.SVME must be
- * set there (APM vol. 2, 15.5.1) and the guest is not shown it; CR0.CD and NW would really switch the
- * caches off under us, so they are kept beside, and while one is set CR0 accesses exit to show it.
+ * get and set speak of what the guest sees. Three registers differ from that in the VMCB: EFER.SVME must be
+ * set there (APM vol. 2, 15.5.1) and the guest is not shown it, and EFER.LME is there only while paging is on;
+ * CR0.CD and NW would really switch the caches off under us, so they are kept beside, and while one is set
+ * CR0 accesses exit to show it; CR4.MCE is always set there.
  *
  * Invariant: whoever changes a field clears its clean bit (15.15.3 "VMCB Clean Field").
  */
@@ -155,7 +156,7 @@ uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg)
 		return segment_rights(vcpu, reg == REG_CS_RIGHTS ? SEG_CS : SEG_SS);
 	val = *reg_ptr(svm->vmcb, reg);
 	if (reg == REG_EFER)
-		val = efer_of_guest(svm->vmcb);
+		val = efer_of_guest(svm->vmcb) | svm->efer_hidden;
 	else if (reg == REG_CR0)
 		val |= svm->cr0_hidden;
 	else if (reg == REG_CR4)
@@ -202,19 +203,37 @@ static uint64_t hide_cr4(struct svm_vcpu *svm, uint64_t val)
 	return val | CR4_MCE;
 }
 
+/*
+ * LME means nothing to the processor before paging begins (APM vol. 2, 14.6.1): until then it is kept beside. With the
+ * guest's LME in the processor #VMEXIT would have to load our CR4 and CR0 in the right order: README.md, "What the
+ * emulators get wrong".
+ */
+static void hide_lme(struct svm_vcpu *svm)
+{
+	struct vmcb_save *save = &svm->vmcb->save;
+	uint64_t lme = (save->efer | svm->efer_hidden) & EFER_LME;
+
+	svm->efer_hidden = save->cr0 & CR0_PG ? 0 : lme;
+	save->efer = (save->efer & ~EFER_LME) | (lme & ~svm->efer_hidden);
+}
+
 /* What the guest shall read from now on. The values were checked (exit/cr.c, exit/msr.c). */
 void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
-	if (reg == REG_EFER)
+	if (reg == REG_EFER) {
+		svm->efer_hidden = 0;
 		val |= EFER_SVME;
-	else if (reg == REG_CR0)
+	} else if (reg == REG_CR0) {
 		val = hide_cr0(svm, val);
-	else if (reg == REG_CR4)
+	} else if (reg == REG_CR4) {
 		val = hide_cr4(svm, val);
+	}
 	*reg_ptr(svm->vmcb, reg) = val;
 	svm->vmcb->control.clean_bits &= ~reg_fields[reg].clean;
+	if (reg == REG_EFER || reg == REG_CR0)
+		hide_lme(svm);		/* both have one clean bit */
 }
 
 /* ---- Segments ---- */

@@ -486,6 +486,7 @@ struct svm_vcpu {
 	bool     step_tf;		/* RFLAGS.TF as the guest had it before that step */
 	bool     is_stepped;		/* this exit is the end of such a step */
 	uint64_t step_rip;		/* that instruction */
+	uint64_t efer_hidden;		/* LME as the guest set it, while its paging is off: the processor's own stays clear */
 	uint64_t cr4_hidden;		/* CR4 bits that hardware has set and the guest has not */
 	uint64_t shadow_rip;		/* the instruction that an interrupt shadow covers, if it exited before it ran */
 	uint32_t shadow_exits;		/* how often that instruction has exited since */
