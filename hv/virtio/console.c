@@ -16,11 +16,15 @@
 #include "hv/lib/util.h"
 #include "hv/state.h"
 
-#define TX_BYTES	256U
+/*
+ * The back takes this much in one call, and what it took is charged behind the call: so few bytes that as many empty
+ * lines, each with the longest name of a VM in front, are no long exit.
+ */
+#define TX_BYTES	64U
 
 /*
  * What a byte of output costs, in bytes moved: the back formats lines, stores and draws them. The end of a
- * line costs it most. A round sends a few KiB.
+ * line costs it most. A round sends 1 KiB, less when there are many lines.
  */
 #define TX_BYTE_COST	256U
 #define TX_LINE_COST	32768U

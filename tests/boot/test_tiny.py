@@ -122,7 +122,8 @@ ROWS = [
     Row("greedy.feed", "attack_devices", conf="cmdline = feed\ndisk0 = feed.img", batch="greedy"),
     Row("greedy.disk", "attack_devices", conf="cmdline = disk\ndisk0 = feed.img", batch="greedy"),
     Row("greedy.output", "attack_devices", conf="cmdline = output", batch="greedy"),
-    Row("greedy.lines", "attack_devices", conf="cmdline = lines", batch="greedy"),
+    # The name, as long as one may be, stands in front of each line.
+    Row("greedy.lines-with-the-longest-name-of-all-names", "attack_devices", conf="cmdline = lines", batch="greedy"),
     # The machine has 250 MiB. Without the promise there would be 200 for the first, and then not enough for the second.
     Row("memory.greedy", "touch", conf="cmdline = hold 200\nmemory = 2000M\novercommit = yes", batch="memory",
         end="crashed: out of memory: it has "),
