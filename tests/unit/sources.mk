@@ -86,7 +86,7 @@ VMCS_FAKE := tests/unit/fake/vmcs_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_vmx_explain := arch/x86/vmx/explain.c
 UNIT_vmx_decode := arch/x86/vmx/decode.c
 UNIT_vmx_inject := $(addprefix arch/x86/vmx/,inject.c decode.c state.c) arch/x86/virt/inject.c arch/x86/exit/dr.c \
-                   $(VMCS_FAKE) $(VCPU_FAKE)
+                   tests/unit/fake/panic_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
 UNIT_vmx_exits := arch/x86/vmx/exits.c arch/x86/vmx/decode.c tests/unit/fake/exits_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
 UNIT_vmx_save := arch/x86/vmx/save.c $(VMCS_FAKE)
 UNIT_vmx_controls := arch/x86/vmx/controls.c arch/x86/vmx/bitmaps.c

@@ -42,6 +42,13 @@ static const struct { uint32_t msr; uint64_t val; } skylake[] = {
 
 static void set_msr(uint32_t msr, uint64_t val) { insn_fake_msr(msr)->val = val; }
 
+/* What the processor says of INVEPT and INVVPID, and does. */
+static void set_caps(uint64_t ept_vpid)
+{
+	set_msr(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid);
+	vmcs_fake_ept_vpid = ept_vpid;
+}
+
 static int set_up(void **unused)
 {
 	(void)unused;
@@ -49,6 +56,7 @@ static int set_up(void **unused)
 	cpu_fake_install();
 	for (size_t i = 0; i < countof(skylake); i++)
 		set_msr(skylake[i].msr, skylake[i].val);
+	vmcs_fake_ept_vpid = insn_fake_msr(MSR_IA32_VMX_EPT_VPID_CAP)->val;
 	set_msr(MSR_IA32_FEATURE_CONTROL, LOCKED | OUTSIDE);
 	cpu_features = (struct cpu_features){ .has_vmx = true, .is_intel = true, .has_rdtscp = true, .has_invpcid = true,
 					     .phys_bits = 46 };
@@ -171,6 +179,7 @@ static void test_ept(void **unused)
 {
 	static const struct { uint64_t lacks; const char *refusal; } rows[] = {
 		{ BIT(6), "four-level" }, { BIT(14), "write-back" }, { BIT(16), "2 MiB" }, { BIT(20), "INVEPT" },
+		{ BIT(26), "INVEPT of all" },
 	};
 
 	(void)unused;
@@ -179,8 +188,42 @@ static void test_ept(void **unused)
 		assert_non_null(strstr(refused(), "TZ-E011"));
 		assert_non_null(strstr(refused(), rows[i].refusal));
 	}
-	set_msr(0x48c, BIT(6) | BIT(14) | BIT(16) | BIT(20));	/* nothing else is needed */
+	set_msr(0x48c, BIT(6) | BIT(14) | BIT(16) | BIT(20) | BIT(26));	/* nothing else is needed */
 	assert_null(refused());
+}
+
+/* A.10: a tag is of use only where INVVPID (bit 32) can forget all of them (bit 42), as VMXON and a round of tags need it. */
+static void test_vpid(void **unused)
+{
+	static const struct { uint64_t lacks; bool is_used; } rows[] = {
+		{ 0, true }, { BIT(32), false }, { BIT(42), false }, { BIT(32) | BIT(42), false }, { BIT(41), true },
+	};
+
+	(void)unused;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		set_caps(0x00000f0106734141 & ~rows[i].lacks);
+		assert_null(refused());
+		assert_int_equal(!!(vmx_controls.proc2 & BIT(5)), rows[i].is_used);
+		vmx_cpu_on();
+		page_fake_free_all();
+	}
+}
+
+/* The types were chosen by what the processor has: a failure is a mistake of ours, and nothing is safe then. */
+static void test_invalidation_fails(void **unused)
+{
+	static const struct { uint64_t lacks; const char *why; } rows[] = {
+		{ BIT(26), "INVEPT of type 2 failed" }, { BIT(42), "INVVPID of type 2 failed" },
+	};
+
+	(void)unused;
+	assert_null(refused());
+	for (size_t i = 0; row_of(rows, i); i++) {
+		vmcs_fake_ept_vpid = ~rows[i].lacks;
+		assert_true(panics(vmx_cpu_on));
+		assert_non_null(strstr(panic_fake_text, rows[i].why));
+		page_fake_free_all();
+	}
 }
 
 /* Before Westmere: the missing control is named. */
@@ -285,7 +328,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_lock), TEST(test_lock_is_told_once), TEST(test_lock_refuses), TEST(test_absent), TEST(test_caps),
-		TEST(test_caps_of_old_processors), TEST(test_ept), TEST(test_too_old), TEST(test_guest_caps),
+		TEST(test_caps_of_old_processors), TEST(test_ept), TEST(test_vpid), TEST(test_invalidation_fails),
+		TEST(test_too_old), TEST(test_guest_caps),
 		TEST(test_others_must_be_alike), TEST(test_on_and_off), TEST(test_report), TEST(test_no_memory),
 	};
 

@@ -20,6 +20,7 @@
 #include "hv/lib/util.h"
 #include "cpu_fake.h"
 #include "insn_fake.h"
+#include "panic_fake.h"
 #include "vcpu_fake.h"
 #include "vmcs_fake.h"
 
@@ -49,6 +50,8 @@ uint64_t cr4_guest_owned(const struct vcpu *vcpu) { (void)vcpu; return 0; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 int vcpu_ack_irq(struct vcpu *vcpu) { (void)vcpu; fake.has_irq = false; return 0x30; }
+
+static void flush(void) { vmx_flush(&fake.vcpu); }
 
 static int set_up(void **unused)
 {
@@ -281,6 +284,25 @@ static void test_pdptes(void **unused)
 	assert_false(vmcs_fake_get(VMCS_GUEST_PDPTE3) & 1);
 }
 
+/* A.10: bits 25 and 41, the types for one guest, may be missing; then everything is forgotten. The fake refuses others. */
+static void test_flush_takes_what_there_is(void **unused)
+{
+	static const uint64_t lacks[] = { 0, BIT(25), BIT(41), BIT(25) | BIT(41) };
+
+	(void)unused;
+	vmx_controls.proc2 = PROC2_VPID;
+	((struct vmx_vcpu *)fake.vcpu.arch)->vpid = 7;
+	for (size_t i = 0; row_of(lacks, i); i++) {
+		vmx_caps.ept_vpid = vmcs_fake_ept_vpid = 0x00000f0106734141 & ~lacks[i];
+		assert_false(panics(flush));
+	}
+	vmx_controls.proc2 = 0;
+	vmx_caps.ept_vpid = vmcs_fake_ept_vpid = 0x0000000006734141;	/* no INVVPID at all */
+	assert_false(panics(flush));
+	vmcs_fake_ept_vpid = UINT64_MAX;
+	vmx_caps.ept_vpid = 0;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -288,7 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs), TEST(test_landings),
 		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
-		TEST(test_current),
+		TEST(test_current), TEST(test_flush_takes_what_there_is),
 	};
 
 	return cmocka_run_group_tests_name("vmx_inject", tests, NULL, NULL);

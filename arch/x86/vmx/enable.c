@@ -114,6 +114,7 @@ static const char *check_ept(const struct vmx_caps *caps)
 		{ EPT_CAP_WB, "TZ-E011 this CPU's EPT lacks write-back tables" },
 		{ EPT_CAP_2M, "TZ-E011 this CPU's EPT lacks 2 MiB pages" },
 		{ EPT_CAP_INVEPT, "TZ-E011 this CPU lacks INVEPT" },
+		{ EPT_CAP_INVEPT_ALL, "TZ-E011 this CPU lacks INVEPT of all guests" },
 	};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
@@ -145,6 +146,8 @@ static const char *take_caps(void)
 
 	vmx_caps_read(&vmx_caps);
 	if (vmx_controls_init(&vmx_caps, &vmx_controls, &missing)) {
+		if (!(vmx_caps.ept_vpid & EPT_CAP_INVVPID) || !(vmx_caps.ept_vpid & EPT_CAP_INVVPID_ALL))
+			vmx_controls.proc2 &= ~PROC2_VPID;	/* what is tagged could not be forgotten */
 		fill_guest_caps();
 		return check_ept(&vmx_caps);
 	}
@@ -199,9 +202,9 @@ void vmx_cpu_on(void)
 	 * left behind under tags that we will use as well (29.4.3.3 "Guidelines for Use of the INVVPID
 	 * Instruction").
 	 */
-	invept(INVEPT_ALL, 0);
+	vmx_invept(INVEPT_ALL, 0);
 	if (vmx_controls.proc2 & PROC2_VPID)
-		invvpid(INVVPID_ALL, 0);
+		vmx_invvpid(INVVPID_ALL, 0);
 	if (cpu_is_boot()) {
 		vmx_caps_report(&vmx_caps);
 		quirks_complete();

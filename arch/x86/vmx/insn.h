@@ -69,23 +69,27 @@ static inline void vmwrite(uint64_t field, uint64_t val)
  */
 struct inv_descriptor { uint64_t first, second; };
 
-/* Forget translations that went through EPT tables: those of one EPT pointer, or all. */
-static inline void invept(uint64_t type, uint64_t eptp)
+/* Forget translations that went through EPT tables: those of one EPT pointer, or all. Fails when the type is not supported. */
+static inline bool invept(uint64_t type, uint64_t eptp)
 {
 	struct inv_descriptor descriptor = { eptp, 0 };
+	bool failed;
 
-	__asm__ volatile("invept %0, %1" : : "m"(descriptor), "r"(type) : "cc", "memory");
+	__asm__ volatile("invept %1, %2; setna %0" : "=qm"(failed) : "m"(descriptor), "r"(type) : "cc", "memory");
+	return !failed;
 }
 
-/* Forget translations of linear addresses: those of one VPID, or all. */
-static inline void invvpid(uint64_t type, uint16_t vpid)
+/* Forget translations of linear addresses: those of one VPID, or all. Fails when the type is not supported. */
+static inline bool invvpid(uint64_t type, uint16_t vpid)
 {
 	struct inv_descriptor descriptor = { vpid, 0 };
+	bool failed;
 
-	__asm__ volatile("invvpid %0, %1" : : "m"(descriptor), "r"(type) : "cc", "memory");
+	__asm__ volatile("invvpid %1, %2; setna %0" : "=qm"(failed) : "m"(descriptor), "r"(type) : "cc", "memory");
+	return !failed;
 }
 
-/* Types. Processors may lack the single ones: IA32_VMX_EPT_VPID_CAP says. */
+/* Types. IA32_VMX_EPT_VPID_CAP has a bit for each; we accept processors without the single ones (enable.c). */
 #define INVEPT_SINGLE		1U
 #define INVEPT_ALL		2U
 #define INVVPID_SINGLE		1U

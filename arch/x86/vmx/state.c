@@ -177,7 +177,7 @@ static uint16_t next_vpid(void)
 
 	if (++last == 0) {	/* all 65,535 are used up: forget every translation, then begin again at 1 */
 		if (vmx_controls.proc2 & PROC2_VPID)
-			invvpid(INVVPID_ALL, 0);
+			vmx_invvpid(INVVPID_ALL, 0);
 		last = 1;
 	}
 	return last;
@@ -425,13 +425,13 @@ void vmx_flush(struct vcpu *vcpu)
 	uint64_t eptp = vcpu->vm->npt.root.raw | EPTP_WALK4 | EPTP_WB;
 
 	if (vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)
-		invept(INVEPT_SINGLE, eptp);
+		vmx_invept(INVEPT_SINGLE, eptp);
 	else
-		invept(INVEPT_ALL, 0);
+		vmx_invept(INVEPT_ALL, 0);
 	if (!(vmx_controls.proc2 & PROC2_VPID))
 		return;		/* without VPID every entry and exit flushes */
 	if (vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE)
-		invvpid(INVVPID_SINGLE, vmx->vpid);
+		vmx_invvpid(INVVPID_SINGLE, vmx->vpid);
 	else
-		invvpid(INVVPID_ALL, 0);
+		vmx_invvpid(INVVPID_ALL, 0);
 }

@@ -328,8 +328,10 @@ enum vmx_exit_reason {
 #define EPT_CAP_1G		BIT(17)
 #define EPT_CAP_INVEPT		BIT(20)
 #define EPT_CAP_INVEPT_SINGLE	BIT(25)
+#define EPT_CAP_INVEPT_ALL	BIT(26)
 #define EPT_CAP_INVVPID		BIT(32)
 #define EPT_CAP_INVVPID_SINGLE	BIT(41)
+#define EPT_CAP_INVVPID_ALL	BIT(42)
 
 /*
  * EPT pointer, 25.6.11: below the root's address, the memory type of the tables and the length of the walk

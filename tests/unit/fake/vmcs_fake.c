@@ -9,6 +9,7 @@
 
 #include "arch/x86/vmx/vmx_cpu.h"
 #include "cpu_fake.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/util.h"
 
 static struct { uint32_t encoding; char kind; uint64_t val; } fields[] = {
@@ -59,5 +60,18 @@ bool vmxon(uint64_t region) { return !(region % PAGE_SIZE); }
 void vmxoff(void) {}
 bool vmclear(uint64_t vmcs) { return !(vmcs % PAGE_SIZE); }
 bool vmptrld(uint64_t vmcs) { return !(vmcs % PAGE_SIZE); }
-void invept(uint64_t type, uint64_t eptp) { assert(type == INVEPT_ALL || eptp); }
-void invvpid(uint64_t type, uint16_t vpid) { assert(type == INVVPID_ALL || vpid); }
+
+/* A.10: INVEPT is bit 20, its types 1 and 2 bits 25 and 26; INVVPID is bit 32, its types 0 to 3 bits 40 to 43. */
+uint64_t vmcs_fake_ept_vpid = UINT64_MAX;
+
+bool invept(uint64_t type, uint64_t eptp)
+{
+	assert(vmcs_fake_ept_vpid & BIT(20));	/* else #UD */
+	return (type == INVEPT_ALL || eptp) && vmcs_fake_ept_vpid & BIT(24 + type);
+}
+
+bool invvpid(uint64_t type, uint16_t vpid)
+{
+	assert(vmcs_fake_ept_vpid & BIT(32));
+	return (type == INVVPID_ALL || vpid) && vmcs_fake_ept_vpid & BIT(40 + type);
+}

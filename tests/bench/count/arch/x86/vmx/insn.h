@@ -33,14 +33,14 @@ static inline void vmwrite(uint64_t field, uint64_t val)
 	uncounted_vmwrite(field, val);
 }
 
-static inline void invept(uint64_t type, uint64_t eptp)
+static inline bool invept(uint64_t type, uint64_t eptp)
 {
 	insn_counts[COUNT_INV]++;
-	uncounted_invept(type, eptp);
+	return uncounted_invept(type, eptp);
 }
 
-static inline void invvpid(uint64_t type, uint16_t vpid)
+static inline bool invvpid(uint64_t type, uint16_t vpid)
 {
 	insn_counts[COUNT_INV]++;
-	uncounted_invvpid(type, vpid);
+	return uncounted_invvpid(type, vpid);
 }

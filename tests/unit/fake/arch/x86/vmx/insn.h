@@ -11,8 +11,8 @@ bool vmptrld(uint64_t vmcs);
 uint64_t vmread(uint64_t field);
 uint64_t vmread_optional(uint64_t field);
 void vmwrite(uint64_t field, uint64_t val);
-void invept(uint64_t type, uint64_t eptp);
-void invvpid(uint64_t type, uint16_t vpid);
+bool invept(uint64_t type, uint64_t eptp);
+bool invvpid(uint64_t type, uint16_t vpid);
 
 #define INVEPT_SINGLE		1U
 #define INVEPT_ALL		2U
