@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/host/features.h"
 #include "arch/x86/virt/guest_state.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/state.h"
@@ -20,7 +21,7 @@
 static struct vcpu vcpu;
 static unsigned windows_closed;
 static uint64_t turn;
-struct guest_caps vmx_guest_caps;
+struct cpu_features cpu_features;
 
 void vmx_close_windows(struct vcpu *unused) { (void)unused; windows_closed++; }
 bool vmx_limit_turn(struct vcpu *unused, uint64_t ticks) { (void)unused; turn = ticks; return true; }
@@ -37,7 +38,7 @@ static int set_up(void **unused)
 	insn_fake_init();
 	for (size_t i = 0; i < countof(msrs); i++)
 		insn_fake_msr(msrs[i])->val = 0x1000 + i;
-	vmx_guest_caps = (struct guest_caps){ .rdtscp = true };
+	cpu_features = (struct cpu_features){ .has_rdtscp = true };
 	windows_closed = 0;
 	turn = 0;
 	return 0;
@@ -64,11 +65,14 @@ static void test_load_makes_current(void **unused)
 	assert_ptr_equal(this_cpu()->current, vcpu.arch);
 }
 
-/* Without RDTSCP there is no TSC_AUX: an access would be #GP, in the hypervisor. */
+/*
+ * What the guest may execute has no say: the MSR bitmap lets it at TSC_AUX also where VT-x has no control for RDTSCP.
+ * Without RDTSCP there is no TSC_AUX: an access would be #GP, in the hypervisor.
+ */
 static void test_no_tsc_aux(void **unused)
 {
 	(void)unused;
-	vmx_guest_caps.rdtscp = false;
+	cpu_features.has_rdtscp = false;
 	vmx_put(&vcpu);
 	vmx_load(&vcpu);
 	assert_int_equal(insn_fake_msr(0xc0000103)->reads, 0);

@@ -5,6 +5,7 @@
  * that save and restore carry.
  */
 #include "arch/x86/emulate/walk.h"
+#include "arch/x86/host/features.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/guest_state.h"
@@ -22,7 +23,8 @@ _Static_assert(DEBUG_DUE_STEP == PENDING_DEBUG_BS, "the bits are the field's");
 /*
  * These MSRs belong to SYSCALL, SWAPGS and RDTSCP. Neither the hypervisor nor the processor at an exit uses
  * them, so the guest's values stay in the processor across exits and change only when another vCPU comes.
- * The guest reads and writes them without an exit (MSR bitmap).
+ * The guest reads and writes them without an exit (MSR bitmap): TSC_AUX wherever the processor has it, whether or not the
+ * guest may execute RDTSCP.
  */
 void vmx_load(struct vcpu *vcpu)
 {
@@ -33,7 +35,7 @@ void vmx_load(struct vcpu *vcpu)
 	wrmsr(MSR_CSTAR, vmx->cstar);
 	wrmsr(MSR_SFMASK, vmx->sfmask);
 	wrmsr(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
-	if (vmx_guest_caps.rdtscp)
+	if (cpu_features.has_rdtscp)
 		wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
 }
 
@@ -47,7 +49,7 @@ void vmx_put(struct vcpu *vcpu)
 	vmx->cstar = rdmsr(MSR_CSTAR);
 	vmx->sfmask = rdmsr(MSR_SFMASK);
 	vmx->kernel_gs = rdmsr(MSR_KERNEL_GS_BASE);
-	if (vmx_guest_caps.rdtscp)
+	if (cpu_features.has_rdtscp)
 		vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
 }
 
