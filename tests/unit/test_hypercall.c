@@ -121,6 +121,14 @@ static void test_print(void **state)
 	memset(lines, '\n', sizeof(lines));
 	vcpu_fake_put(&fake, 0x20000, lines, sizeof(lines));
 	assert_int_equal(call(PRINT, TEXT, 4096), 16);		/* each line costs */
+	lines[15] = 'x';
+	vcpu_fake_put(&fake, 0x20000, lines, sizeof(lines));
+	printed_len = 0;
+	assert_int_equal(call(PRINT, TEXT, 4096), 17);		/* to the end of the 16th */
+	assert_int_equal(printed_len, 17);
+	lines[16] = 'y';
+	vcpu_fake_put(&fake, 0x20000, lines, sizeof(lines));
+	assert_int_equal(call(PRINT, TEXT, 17), 17);		/* text behind 15 lines is within the bound */
 	vcpu_fake_put(&fake, 0x20000, "hello, hypervisor", 17);
 	assert_int_equal(call(PRINT, TEXT, 4097), BAD_LENGTH);
 	assert_int_equal(call(PRINT, TEXT, UINT64_MAX), BAD_LENGTH);

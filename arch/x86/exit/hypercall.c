@@ -30,6 +30,7 @@
 /* One call prints no more than this: a line moves a whole screen, and a call is one exit. */
 #define HC_PRINT_BYTES	256U
 #define HC_PRINT_LINES	16U
+#define HC_PRINT_PIECE	32U	/* bytes that the console is given at a time */
 
 enum { HC_UNKNOWN = -1, HC_DENIED = -2, HC_BAD_ADDRESS = -3, HC_BAD_LENGTH = -4 };
 
@@ -49,12 +50,21 @@ static int64_t hc_exit(struct vcpu *vcpu)
 	return 0;
 }
 
+/* How much of the text may be printed when `*lines` lines may still end: up to the end of the last of them. Counts them down. */
+static size_t within_lines(const uint8_t *text, size_t len, unsigned *lines)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\n' && --*lines == 0)
+			return i + 1;
+	return len;
+}
+
 static int64_t hc_print(struct vcpu *vcpu)
 {
 	uint64_t len = vcpu->gpr[GPR_RCX];
 	gva_t    addr = gva(vcpu->gpr[GPR_RBX]), fault;
-	uint8_t  text[HC_PRINT_LINES];
-	unsigned lines = 0;
+	uint8_t  text[HC_PRINT_PIECE];
+	unsigned lines = HC_PRINT_LINES;
 	uint32_t error;
 	const struct char_back *out = &vcpu->vm->machine->debugcon.out;
 
@@ -67,15 +77,14 @@ static int64_t hc_print(struct vcpu *vcpu)
 	for (uint64_t done = 0; done < len;) {
 		size_t part = (size_t)min_u64(sizeof(text), len - done);
 
-		if (lines >= HC_PRINT_LINES)
-			return (int64_t)done;
 		if (!gva_read(vcpu, gva_add(addr, done), text, part, &fault, &error))
 			return error == WALK_POPULATED ? (int64_t)done : HC_BAD_ADDRESS;
+		part = within_lines(text, part, &lines);
 		if (out->write(out->ctx, text, part) < part)
 			return (int64_t)done;	/* the console is full: the caller prints the rest again */
 		done += part;
-		for (size_t i = 0; i < part; i++)
-			lines += text[i] == '\n';
+		if (!lines)
+			return (int64_t)done;
 	}
 	return (int64_t)len;
 }
