@@ -75,16 +75,15 @@ static int64_t hc_print(struct vcpu *vcpu)
 	len = min_u64(len, HC_PRINT_BYTES);
 	len = min_u64(len, PAGE_SIZE - addr.raw % PAGE_SIZE);	/* memory that nobody has touched is zeroed, 2 MiB a page */
 	for (uint64_t done = 0; done < len;) {
-		size_t part = (size_t)min_u64(sizeof(text), len - done);
+		size_t part = (size_t)min_u64(sizeof(text), len - done), taken;
 
 		if (!gva_read(vcpu, gva_add(addr, done), text, part, &fault, &error))
 			return error == WALK_POPULATED ? (int64_t)done : HC_BAD_ADDRESS;
 		part = within_lines(text, part, &lines);
-		if (out->write(out->ctx, text, part) < part)
-			return (int64_t)done;	/* the console is full: the caller prints the rest again */
-		done += part;
-		if (!lines)
-			return (int64_t)done;
+		taken = out->write(out->ctx, text, part);
+		done += taken;
+		if (taken < part || !lines)
+			return (int64_t)done;	/* the console is full, or this is enough: the caller prints the rest */
 	}
 	return (int64_t)len;
 }
