@@ -122,10 +122,10 @@ static void say_ready(void)
 
 static void leave_virtualization(void)
 {
-	unsigned others = host_cpu_count() - 1;
+	const unsigned others = host_cpu_count() - 1, left = host_stop_others();
 
 	if (others)
-		log_debug("%u of %u other processors have left %s", host_stop_others(), others, virt->name);
+		log_debug("%u of %u other processors have left %s", left, others, virt->name);
 	virt->cpu_off();
 }
 
