@@ -73,13 +73,14 @@ static bool wants_step(const struct vcpu *vcpu)
 
 /*
  * May the instruction at RIP run with our TF? By its first byte: not those that push, save or load RFLAGS, not a far CALL
- * or JMP, which may switch tasks and save them, and nothing behind a prefix, which would have to be decoded.
+ * or JMP, which may switch tasks and save them, not those that load SS, behind which #DB waits for another instruction
+ * (SDM vol. 3, 6.8.3), and nothing behind a prefix, which would have to be decoded.
  */
 static bool bears_step(struct vcpu *vcpu)
 {
 	static const struct { uint8_t first, last; } not_these[] = {
-		{ 0x0f, 0x0f }, { 0x26, 0x26 }, { 0x2e, 0x2e }, { 0x36, 0x36 }, { 0x3e, 0x3e }, { 0x40, 0x4f }, { 0x64, 0x67 },
-		{ 0x9a, 0x9a }, { 0x9c, 0x9d }, { 0xcc, 0xcf }, { 0xea, 0xea }, { 0xf0, 0xf3 }, { 0xff, 0xff },
+		{ 0x0f, 0x0f }, { 0x17, 0x17 }, { 0x26, 0x26 }, { 0x2e, 0x2e }, { 0x36, 0x36 }, { 0x3e, 0x3e }, { 0x40, 0x4f },
+		{ 0x64, 0x67 }, { 0x8e, 0x8e }, { 0x9a, 0x9a }, { 0x9c, 0x9d }, { 0xcc, 0xcf }, { 0xea, 0xea }, { 0xf0, 0xf3 }, { 0xff, 0xff },
 	};
 	uint8_t bytes[INSN_MAX];
 
