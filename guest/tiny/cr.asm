@@ -181,6 +181,9 @@ refused:
 	mov	rax, cr4
 	or	rax, CR4_LA57
 	REFUSES cr4, rax, "cr.la57"
+	mov	rax, cr3
+	bts	rax, 60			; above the widest physical address
+	REFUSES cr3, rax, "cr.cr3-reserved"
 	mov	rax, PML4 + 0x18	; PCIDE needs CR3[11:0] = 0
 	mov	cr3, rax
 	mov	rax, cr4

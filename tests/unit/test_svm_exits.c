@@ -170,6 +170,37 @@ static void test_refused(void **unused)
 	assert_non_null(strstr(fake_vm_log, "rules broken (APM"));
 }
 
+/* MOV to CR3 with reserved bits, of which QEMU makes VMEXIT_INVALID. All others are what they say. */
+static void test_refused_cr3(void **unused)
+{
+	static const struct { const char *what; uint8_t bytes[3]; uint64_t rbx; bool is_long, is_gp; } rows[] = {
+		{ "mov cr3, rbx", { 0x0f, 0x22, 0xdb }, BIT(FAKE_PHYS_BITS), true, true },
+		{ "the highest bit", { 0x0f, 0x22, 0xdb }, BIT(63), true, true },
+		{ "a good value", { 0x0f, 0x22, 0xdb }, BIT(FAKE_PHYS_BITS) - 1, true, false },
+		{ "another register", { 0x0f, 0x22, 0xe3 }, BIT(63), true, false },
+		{ "mov rbx, cr3", { 0x0f, 0x20, 0xdb }, BIT(63), true, false },
+		{ "not in 64-bit mode", { 0x0f, 0x22, 0xdb }, BIT(63), false, false },
+		{ "cpuid", { 0x0f, 0xa2 }, BIT(63), true, false },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		tear_down(unused);
+		set_up(unused);
+		vmcb.save.efer = EFER_SVME;
+		vmcb.control.intercept_vector4 = INTERCEPT_VMRUN;
+		vmcb.control.guest_asid = 1;
+		fake.regs[REG_EFER] = rows[i].is_long ? EFER_LMA | EFER_LME : 0;
+		fake.segs[SEG_CS].rights |= rows[i].is_long ? SEG_L : 0;
+		fake.vcpu.gpr[GPR_RBX] = rows[i].rbx;
+		put_code(rows[i].bytes, sizeof(rows[i].bytes));
+		leave(SVM_EXIT_INVALID, 0, 0, 0);
+		assert_int_equal(handle(), rows[i].is_gp ? EXIT_RESUME : EXIT_STOP);
+		assert_int_equal(fake.injected, rows[i].is_gp);
+		assert_true(!rows[i].is_gp || fake.vector == VEC_GP);
+		assert_int_equal(fake.is_killed, !rows[i].is_gp);
+	}
+}
+
 /* ---- Length ---- */
 
 static void test_length_by_next_rip(void **unused)
@@ -616,8 +647,8 @@ static void test_what_is_left_behind(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rows), TEST(test_codes), TEST(test_refused), TEST(test_length_by_next_rip), TEST(test_length_by_bytes),
-		TEST(test_length_in_64_bit_mode),
+		TEST(test_rows), TEST(test_codes), TEST(test_refused), TEST(test_refused_cr3), TEST(test_length_by_next_rip),
+		TEST(test_length_by_bytes), TEST(test_length_in_64_bit_mode),
 		TEST(test_no_bytes), TEST(test_interrupted), TEST(test_ports), TEST(test_msr_direction), TEST(test_npf),
 		TEST(test_cr), TEST(test_cr_by_bytes), TEST(test_msw_in_memory), TEST(test_smsw_register), TEST(test_dr),
 		TEST(test_exceptions), TEST(test_debug), TEST(test_host_events), TEST(test_iret), TEST(test_task_switch),
