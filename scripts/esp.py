@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -176,10 +177,17 @@ def write_image(image, args, scratch, run_id=None):
 
 
 def make_image(image, tree_dir):
-    made = subprocess.run([SCRIPTS / "mkimage", image, tree_dir], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
-    if made.returncode and os.strerror(errno.ENOSPC) in made.stderr:
+    """A signal ends mkimage and what it has called, all together, and it removes what it has begun."""
+    with subprocess.Popen([SCRIPTS / "mkimage", "--", image, tree_dir], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True) as mkimage:
+        try:
+            said, faults = mkimage.communicate()
+        except BaseException:
+            os.killpg(mkimage.pid, signal.SIGTERM)
+            mkimage.communicate()       # its shell says what was killed: it would die of a closed pipe
+            raise
+    if mkimage.returncode and os.strerror(errno.ENOSPC) in faults:
         raise Refused(f"{image}: {os.strerror(errno.ENOSPC)}: make room, or name another place with TMPDIR")
-    if made.returncode:
-        why = made.stderr.strip() or made.stdout.strip()
+    if mkimage.returncode:
+        why = faults.strip() or said.strip() or f"it ended with status {mkimage.returncode}"
         raise Refused(f"mkimage: {why.removeprefix('mkimage: ')}")

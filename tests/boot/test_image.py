@@ -203,3 +203,28 @@ def test_signal_leaves_nothing_of_an_image(tmp_path, tree, number):
     os.killpg(process.pid, number)
     assert process.wait(timeout=60) == INTERRUPTED
     assert not list(tmp_path.glob("out*"))
+
+
+# ---- scripts/run and mkimage ------------------------------------------------------------------------------------------
+
+def write_image(out, env):
+    return subprocess.Popen([machine.RUN, "--build", machine.BUILD, "--kernel", machine.BUILD / "tiny/hello.bin",
+                             "--write-image", out], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_signal_to_run_leaves_nothing_of_an_image(tmp_path, number):
+    """It comes to scripts/run alone, which has mkimage end."""
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    with write_image(tmp_path / "out", instead(tmp_path / "bin", "mformat", f'echo >"{started}"\nexec sleep 60')) as process:
+        started.read_text()
+        process.send_signal(number)
+        assert process.wait(timeout=30) == INTERRUPTED
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_mkimage_that_says_nothing(tmp_path):
+    """Then there is its status at least."""
+    with write_image(tmp_path / "out", instead(tmp_path / "bin", "mformat", "exit 3")) as process:
+        assert process.stderr.read() == "scripts/run: mkimage: it ended with status 3\n"
