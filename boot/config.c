@@ -56,10 +56,44 @@ static void set_attach(const struct ini_entry *entry, const struct ini_key *key)
 	host->attach_line = entry->line;
 }
 
+/* Programs that write a FAT disk, scripts/mkimage's among them, have no files of these names. */
+static bool is_device(struct ini_value name)
+{
+	static const struct { char word[4]; bool is_numbered; } devices[] = {
+		{ "con", false }, { "prn", false }, { "aux", false }, { "nul", false }, { "com", true }, { "lpt", true },
+	};
+
+	for (size_t i = 0; i < countof(devices); i++) {
+		const size_t len = strlen(devices[i].word);
+		size_t same = 0;
+
+		while (same < len && same < name.len && lower(name.at[same]) == devices[i].word[same])
+			same++;
+		if (same == len && name.len == len + devices[i].is_numbered &&
+		    (!devices[i].is_numbered || (name.at[len] >= '1' && name.at[len] <= '9')))
+			return true;
+	}
+	return false;
+}
+
+/* Why this cannot be one of the names in a path, or NULL. */
+static const char *name_fault(struct ini_value name)
+{
+	if (name.len == 0)
+		return "write a path relative to the directory of trapeze.conf, without "
+		       "\"/\" at its ends or twice in a row";
+	if (name.at[0] == '.' && (name.len == 1 || (name.len == 2 && name.at[1] == '.')))
+		return "\".\" and \"..\" are not allowed in a path";
+	if (name.at[name.len - 1] == '.' || name.at[name.len - 1] == ' ')
+		return "a file name cannot end with a dot or a space";
+	return is_device(name) ? "CON, PRN, AUX, NUL, COM1 and LPT1 to 9 are devices: name the file otherwise" : NULL;
+}
+
 /* Why a path cannot be one below \trapeze\, or NULL. Names must be good for FAT and stay inside the directory. */
 static const char *path_fault(struct ini_value path)
 {
 	size_t part = 0;	/* where the current name starts */
+	const char *fault;
 
 	if (path.len >= HANDOFF_PATH_MAX)
 		return "too long: at most 127 characters; move or rename the file";
@@ -72,12 +106,9 @@ static const char *path_fault(struct ini_value path)
 						 "be part of a file name";
 			continue;
 		}
-		if (i == part)
-			return "write a path relative to the directory of trapeze.conf, without "
-			       "\"/\" at its ends or twice in a row";
-		if (path.at[part] == '.' &&
-		    (i - part == 1 || (i - part == 2 && path.at[part + 1] == '.')))
-			return "\".\" and \"..\" are not allowed in a path";
+		fault = name_fault((struct ini_value){ path.at + part, i - part });
+		if (fault)
+			return fault;
 		part = i + 1;
 	}
 	return NULL;

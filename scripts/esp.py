@@ -18,6 +18,7 @@ HOST_CONF = "when_done = poweroff\n"
 ANY_MEMORY = 1 << 24    # MiB: an image to keep is for a machine that we do not know
 SHOWN_VALUE = 100       # characters of an option's value in a message
 LOG_LEVEL = re.compile(r"(?m)^[ \t]*log_level[ \t]*=.*$")
+ALIKE = "differ only in case, which the boot disk cannot tell apart"
 FAULT = re.compile(r"(trapeze\.conf|vms(?:/[^/:]+\.conf)?)(:\d+)?: (.*)")
 FAULTY_VALUE = re.compile(r'^(?:\w+ = ".*": |\w+ "[^"]*" )')       # what the option's own words replace
 
@@ -103,7 +104,11 @@ class Tree:
         if done.returncode and is_strict:
             raise Refused("\n".join(map(self.in_users_words, done.stderr.splitlines())) or
                           f"checkconf ended with status {done.returncode}")
+        spelt = {name: name for name in ("hv.elf", "trapeze.conf", "vms")}
         for name, source in (line.split("\t", 1) for line in done.stdout.splitlines()):
+            for part in map(str, (Path(name), *Path(name).parents)):
+                if spelt.setdefault(part.lower(), part) != part:
+                    raise Refused(f"{spelt[part.lower()]} and {part} {ALIKE}")
             self.link(source, f"trapeze/{name}")
 
     def in_users_words(self, line):
@@ -128,7 +133,7 @@ def check_names(descriptions):
     for description in descriptions:
         other = seen.setdefault(description.name.lower(), description)
         if other is not description:
-            raise Refused(f"{other} and {description.name} differ only in case, which the boot disk cannot tell apart")
+            raise Refused(f"{other} and {description.name} {ALIKE}")
 
 
 def place_of(key, path):

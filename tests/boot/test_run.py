@@ -275,6 +275,17 @@ def test_shared_disks_of_a_configuration(tmp_path):
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize("one, other, said", [("up", "UP", "up and UP"), ("sub/a", "Sub/b", "sub and Sub"), ("VMS/a", "b", "vms and VMS")],
+                         ids=["files", "directories", "ours"])
+def test_files_that_differ_in_case(tmp_path, one, other, said):
+    machine.write_conf(tmp_path / "conf", {"a": f"kernel = tiny/hello.bin\ndisk0 = {one}\ndisk1 = {other}\n"})
+    for name in one, other:
+        (tmp_path / "conf" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "conf" / name).write_bytes(bytes(512))
+    lines = refused_at_once("--conf", tmp_path / "conf")
+    assert lines == [f"scripts/run: {said} differ only in case, which the boot disk cannot tell apart"]
+
+
 # ---- Machines that refuse what scripts/run did not look at ---------------------------------------------------------------------------------
 
 def boot(vms, files=(), **keywords):

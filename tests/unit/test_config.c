@@ -197,6 +197,15 @@ static void messages(void **state)
 		{ "initrd = a/..\n",       "not allowed" },
 		{ "initrd = a:b\n",        "cannot be part" },
 		{ "initrd = .\n",          "not allowed" },
+		{ "initrd = end.\n",       "cannot end with a dot" },
+		{ "initrd = .../a\n",      "cannot end with a dot" },
+		{ "initrd = a /b\n",       "cannot end with a dot or a space" },
+		{ "initrd = CON\n",        "are devices" },
+		{ "initrd = a/nul/b\n",    "are devices" },
+		{ "disk0 = prn,mode=ro\n", "are devices" },
+		{ "initrd = Aux\n",        "are devices" },
+		{ "initrd = com1\n",       "are devices" },
+		{ "initrd = LPT9\n",       "are devices" },
 		{ "initrd = " LONG_PATH "8\n", "too long: at most 127" },
 		{ "disk0 = ,mode=ro\n",    "relative to" },
 		{ "disk0 = a,mod=ro\n",    "nearest is \"mode\"" },
@@ -279,14 +288,14 @@ static void nearest(void **state)
 /* Every disk and module has a place of its own, and only "." and ".." are refused among names with a dot in front. */
 static void all_files(void **state)
 {
-	static const char *const paths[] = { "k", ".i", "d0", "d1", "d2", ".d", "m0", "...", "..m", "m3" };
+	static const char *const paths[] = { "k", ".i", "d0", "d1", "d2", ".d", "com0", ".a/con.txt", "..m", "m3" };
 	struct lines lines;
 	struct config_vm vm;
 	const struct config_file *files[countof(paths)];
 
 	(void)state;
 	assert_int_equal(parse_vm("kernel = k\ninitrd = .i\ndisk0 = d0\ndisk1 = d1\ndisk2 = d2\ndisk3 = .d\n"
-				  "module0 = m0\nmodule1 = ...\nmodule2 = ..m\nmodule3 = m3\n", &vm, &lines), 0);
+				  "module0 = com0\nmodule1 = .a/con.txt\nmodule2 = ..m\nmodule3 = m3\n", &vm, &lines), 0);
 	files[0] = &vm.kernel;
 	files[1] = &vm.initrd;
 	for (size_t i = 0; i < 4; i++) {
