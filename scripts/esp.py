@@ -15,6 +15,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
 HOST_CONF = "when_done = poweroff\n"
+FILE_MAX = (1 << 32) - 1
 ANY_MEMORY = 1 << 24    # MiB: an image to keep is for a machine that we do not know
 SHOWN_VALUE = 100       # characters of an option's value in a message
 LOG_LEVEL = re.compile(r"(?m)^[ \t]*log_level[ \t]*=.*$")
@@ -46,6 +47,8 @@ class Tree:
         return path
 
     def link(self, source, name):
+        if os.path.exists(source) and os.path.getsize(source) > FILE_MAX:
+            raise Refused(f"{source}: 4 GiB or more: too large for a file on a FAT disk")
         place = self.root / name
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.is_symlink():

@@ -238,6 +238,13 @@ def test_directory_is_no_kernel(tmp_path):
     assert f"--kernel {tmp_path}: this is a directory" in refused_at_once("--kernel", tmp_path)[0]
 
 
+def test_disk_of_4_gib(tmp_path):
+    with open(tmp_path / "disk", "wb") as disk:
+        disk.truncate(4 << 30)
+    lines = refused_at_once("--kernel", HELLO, "--disk", tmp_path / "disk")
+    assert lines == [f"scripts/run: {tmp_path}/disk: 4 GiB or more: too large for a file on a FAT disk"]
+
+
 def test_disk_of_odd_length(tmp_path):
     disk = tmp_path / "odd, with a comma"
     disk.write_bytes(bytes(1001))
