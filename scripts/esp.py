@@ -169,7 +169,7 @@ def described(args):
 
 
 def write_image(image, args, scratch, run_id=None):
-    """Makes the disk image that the options describe. run_id: what the machine's last line will repeat."""
+    """Makes the disk image that the options describe; returns how many VMs it has. run_id: what the last line will repeat."""
     tree_dir = Path(scratch) / "esp"
     shutil.rmtree(tree_dir, ignore_errors=True)
     tree = Tree(tree_dir, args.build)
@@ -182,6 +182,7 @@ def write_image(image, args, scratch, run_id=None):
     tree.write("trapeze.conf", host)
     tree.check(ANY_MEMORY if args.write_image else args.memory, is_strict=not args.no_check)
     make_image(image, tree_dir)
+    return len(list((tree_dir / "trapeze/vms").iterdir()))
 
 
 def make_image(image, tree_dir):

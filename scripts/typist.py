@@ -43,8 +43,10 @@ class Typist:
         return piece
 
     def forget(self):
-        """What was typed for a VM that nobody types to any more."""
+        """What was typed for a VM that nobody types to any more; returns how many bytes that was."""
+        length = len(self.text)
         self.text.clear()
+        return length
 
     def read(self, output):
         """Takes the answers out of the machine's output, acts on them, and returns the rest."""

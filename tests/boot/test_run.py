@@ -163,6 +163,20 @@ def test_arrow_key_behind_ctrl_a(run_itself, typed, text, commands):
     assert (bytes(typist.text), list(typist.commands)) == (text, commands)
 
 
+@pytest.mark.parametrize("vm_count, left, says", [
+    (1, b"waits", ""), (2, b"", "scripts/run: 5 typed bytes that were still waiting here are forgotten\n"),
+    (None, b"", "scripts/run: 5 typed bytes that were still waiting here are forgotten\n"),
+], ids=["alone", "two", "not-known"])
+def test_paste_before_ctrl_a_n(run_itself, capsys, vm_count, left, says):
+    """It was for the VM that is left, if there is another one to type to."""
+    terminal, typist = run_itself.Terminal.__new__(run_itself.Terminal), run_itself.Typist()
+    terminal.escaped, terminal.vm_count = False, vm_count
+    terminal.keys(b"waits\x01n", typist)
+    assert (bytes(typist.text), list(typist.commands), capsys.readouterr().err) == (left, [b"\x01n"], says)
+    terminal.keys(b"next", typist)
+    assert bytes(typist.text) == left + b"next"
+
+
 # ---- What becomes of the files that are named ----------------------------------------------------------------------------
 
 def test_mkimage_names_itself_once(tmp_path):
