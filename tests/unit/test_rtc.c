@@ -263,6 +263,19 @@ static void test_alarm_never(void **state)
 	assert_int_equal(f->line.rises, 0);
 }
 
+/* Nobody reads register C or waits for an interrupt: the flags are brought up to now when the alarm is changed. */
+static void test_changed_alarm_has_rung(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, 5, 0xff);
+	set(f, 3, 0xff);
+	set(f, 1, 0x59);
+	clock_advance(3 * FAKE_HZ);
+	set(f, 1, 0x30);
+	assert_int_equal(get(f, 0x0c) & 0x20, 0x20);
+}
+
 static void test_memory_sizes(void **state)
 {
 	static const struct { uint64_t low, high; unsigned base, ext, above16, above4g; } rows[] = {
@@ -325,7 +338,7 @@ int main(void)
 		cmocka_unit_test(test_calendar), cmocka_unit_test(test_calendar_accepts_anything),
 		TEST(test_runs_and_formats), TEST(test_set), TEST(test_update_in_progress), TEST(test_periodic),
 		TEST(test_unread_is_quiet), TEST(test_update_ended), cmocka_unit_test(test_alarm),
-		TEST(test_alarm_never), cmocka_unit_test(test_memory_sizes), TEST(test_random),
+		TEST(test_alarm_never), TEST(test_changed_alarm_has_rung), cmocka_unit_test(test_memory_sizes), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests_name("rtc", tests, NULL, NULL);
