@@ -40,3 +40,4 @@ void console_port_readable(void *port);		/* matches char_back.readable */
 void console_on_where(void (*where)(void));	/* called for Ctrl-A w */
 bool console_has_heard(const struct vm *vm);	/* has it said anything since it was started? */
 void console_attach(struct vm *vm);	/* NULL: nobody */
+void console_offer_first(void);		/* when nobody is attached: say how to type to a VM */

@@ -94,6 +94,14 @@ static void press_next(void)
 	log_say("what you type goes to VM \"%s\" (%s) now", next->vm_name, next->label);
 }
 
+void console_offer_first(void)
+{
+	const struct console_port *first = console_streams.attached ? NULL : console_next();
+
+	if (first)
+		log_say("what you type goes to nobody: Ctrl-A n types to VM \"%s\"", first->vm_name);
+}
+
 static void (*tell_where)(void);
 
 void console_on_where(void (*where)(void))

@@ -156,6 +156,7 @@ void hv_main(uint64_t handoff_address)
 	sched_init(handoff->host.attach, handoff->vm_count);
 	for (uint32_t i = 0; i < handoff->vm_count; i++)
 		(void)slots_add(&handoff->vms[i]);
+	console_offer_first();
 	failed = sched_run();
 	leave_virtualization();
 	finish(failed, failed ? "a VM crashed or could not be started" : "all VMs are off");

@@ -346,6 +346,7 @@ def test_garbage_kernels_are_refused(outcome):
         assert any("kernel" in line for line in outcome.vms[name].log), f"no reason for {name}\n{outcome.output[-2000:]}"
         assert outcome.vms[name].end.startswith("crashed")
     assert outcome.vms["good"].is_complete, "the good one runs all the same"
+    assert 'what you type goes to nobody: Ctrl-A n types to VM "' in outcome.output, "none is attached"
 
 
 @pytest.mark.parametrize("job", [GARBAGE], ids=repr)

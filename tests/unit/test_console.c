@@ -484,6 +484,20 @@ static void test_next_of_three(void **state)
 	console_port_remove(&third);
 }
 
+/* Several VMs and no `attach`: a terminal that shows their lines and takes none looks hung. */
+static void test_offer(void **state)
+{
+	(void)state;
+	console_offer_first();
+	check_wire("");
+	console_attach(NULL);
+	console_offer_first();
+	check_wire("trapeze: what you type goes to nobody: Ctrl-A n types to VM \"web\"\r\n");
+	ports[0].input_wanted = ports[2].input_wanted = false;
+	console_offer_first();
+	check_wire("");
+}
+
 /* The attached VM takes no input any more: what is typed goes to nobody, also while another VM would take it. */
 static void test_input_of_nobody(void **state)
 {
@@ -640,7 +654,7 @@ int main(void)
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window),
 		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_scheduler), TEST(test_key_help),
-		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_input_of_nobody),
+		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_offer), TEST(test_input_of_nobody),
 		TEST(test_window_of_all_ports),
 		TEST(test_last_words),		/* last: from then on each line is waited for */
 	};
