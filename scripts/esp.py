@@ -18,7 +18,6 @@ HOST_CONF = "when_done = poweroff\n"
 FILE_MAX = (1 << 32) - 1
 ANY_MEMORY = 1 << 24    # MiB: an image to keep is for a machine that we do not know
 SHOWN_VALUE = 100       # characters of an option's value in a message
-LOG_LEVEL = re.compile(r"(?m)^[ \t]*log_level[ \t]*=.*$")
 ALIKE = "differ only in case, which the boot disk cannot tell apart"
 FAULT = re.compile(r"(trapeze\.conf|vms(?:/[^/:]+\.conf)?)(:\d+)?: (.*)")
 FAULTY_VALUE = re.compile(r'^(?:\w+ = ".*": |\w+ "[^"]*" )')       # what the option's own words replace
@@ -168,6 +167,11 @@ def described(args):
             yield option, key, str(value), None
 
 
+def replaced(host, key, value):
+    """trapeze.conf with this value instead of the user's; the user's other lines keep their numbers."""
+    return re.sub(rf"(?m)^[ \t]*{key}[ \t]*=.*$", "", host) + f"\n{key} = {value}\n"
+
+
 def write_image(image, args, scratch, run_id=None):
     """Makes the disk image that the options describe; returns how many VMs it has. run_id: what the last line will repeat."""
     tree_dir = Path(scratch) / "esp"
@@ -176,9 +180,9 @@ def write_image(image, args, scratch, run_id=None):
     host = tree.add_options(args) if args.kernel is not None else \
         tree.add_conf(args.conf or SCRIPTS.parent / "guest/conf/linux.conf")
     if args.log_level:
-        host = LOG_LEVEL.sub("", host) + f"\nlog_level = {args.log_level}\n"
+        host = replaced(host, "log_level", args.log_level)
     if run_id:
-        host += f"\nrun_id = {run_id}\n"
+        host = replaced(host, "run_id", run_id)
     tree.write("trapeze.conf", host)
     tree.check(ANY_MEMORY if args.write_image else args.memory, is_strict=not args.no_check)
     make_image(image, tree_dir)

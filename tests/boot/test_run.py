@@ -57,6 +57,8 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--kernel", HELLO, "--vcpus", "9"], "--vcpus 9: write a number from 1 to 8"),
     (["--kernel", HELLO, "--vcpus", "0"], "--vcpus 0: write a number from 1 to 8"),
     (["--conf", "no/such/directory"], "no/such/directory"),
+    (["--image", HELLO, "--write-image", "x"], "--write-image makes an image: it cannot be given with --image"),
+    (["--image", HELLO, "--log-level", "debug"], "it cannot be given with --image"),
     (["--image", "no/such/image"], "no/such/image: no such file"),
     (["--kernel", HELLO, "--cmdline", "x" * 2000], "too long: 2000 characters, at most 1023"),
     (["--kernel", HELLO, "--cmdline", "a\nvcpus = 2"], "--cmdline must be one line"),
@@ -277,6 +279,13 @@ def test_every_fault_of_a_configuration(tmp_path):
                  'vms/worse.conf:1: the key "kernel" is missing', 'trapeze.conf:1: attach = "nobody": no VM of this name'):
         assert any(f"{tmp_path}/conf/{says}" in line for line in lines), says
     assert len(lines) == 6, "nothing about log_level, which --log-level replaces"
+
+
+def test_run_id_of_a_configuration(tmp_path):
+    """In a run it is ours. The lines around it keep their numbers."""
+    machine.write_conf(tmp_path / "conf", {"a": "kernel = tiny/hello.bin\n"}, host="run_id = mine\nattach = nobody\n")
+    lines = refused_at_once("--conf", tmp_path / "conf")
+    assert len(lines) == 1 and f'{tmp_path}/conf/trapeze.conf:2: attach = "nobody"' in lines[0]
 
 
 def test_kernels_of_a_configuration(tmp_path):
