@@ -318,12 +318,47 @@ static void test_image_alias(void **state)
 	}
 }
 
+/* All below a table that has `rights` by what stands above it. Returns the number of pages. */
+static unsigned check_tables(const uint64_t *table, unsigned level, unsigned rights)
+{
+	unsigned leaves = 0;
+
+	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+		uint64_t entry = table[i];
+		unsigned left = rights & ((entry & PTE_W ? RIGHT_W : 0) | (entry & PTE_NX ? 0 : RIGHT_X));
+
+		if (!(entry & PTE_P))
+			continue;
+		assert_int_equal(entry & PTE_U, 0);
+		if (level > 1 && !(level < TOP_LEVEL && (entry & PTE_PS))) {
+			leaves += check_tables(hpa_ptr(hpa(entry & PTE_ADDR)), level - 1, left);
+			continue;
+		}
+		leaves++;
+		assert_int_not_equal(left, RIGHT_W | RIGHT_X);
+	}
+	return leaves;
+}
+
+/* No page is writable and executable, and none belongs to user mode: SMEP and SMAP would have nothing to forbid. */
+static void test_write_or_execute(void **state)
+{
+	(void)state;
+	for (unsigned has_1g = 0; has_1g < 2; has_1g++) {
+		boot(has_1g);
+		(void)paging_map_device(hpa(0x4000123000), 0x300000, 1);
+		assert_true(paging_populate(CPU_AREA + PAGE_SIZE, 2 * PAGE_SIZE));
+		assert_true(check_tables(hpa_ptr(hpa(paging_root())), TOP_LEVEL, RIGHT_W | RIGHT_X) > 512);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct_map), cmocka_unit_test(test_image), cmocka_unit_test(test_page_sizes),
 		cmocka_unit_test(test_is_mapped), cmocka_unit_test(test_device), cmocka_unit_test(test_early),
 		cmocka_unit_test(test_other_processors), cmocka_unit_test(test_image_alias),
+		cmocka_unit_test(test_write_or_execute),
 	};
 
 	return cmocka_run_group_tests_name("paging", tests, NULL, NULL);
