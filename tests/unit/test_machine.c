@@ -265,6 +265,23 @@ static void test_timer_wire(void **state)
 	clock_advance(FAKE_HZ / 10);
 	assert_int_not_equal(f->messages, 0);
 	assert_int_equal(f->last.vector, 0x30);
+	/* Masked at the 8259 alone it goes on. Masked at both it sleeps, and either one's mask wakes it. */
+	outb(&f->vm->pio, 0x21, 0xff);
+	f->messages = 0;
+	clock_advance(FAKE_HZ);
+	assert_in_range(f->messages, 15, 25);
+	IOAPIC_SET(f, 0x10 + 2 * 2, 0x10030);
+	clock_advance(FAKE_HZ);
+	assert_false(timer_is_armed(&f->vm->machine->pit.timer));
+	f->messages = 0;
+	IOAPIC_SET(f, 0x10 + 2 * 2, 0x30);
+	clock_advance(FAKE_HZ);
+	assert_in_range(f->messages, 15, 25);
+	IOAPIC_SET(f, 0x10 + 2 * 2, 0x10030);
+	clock_advance(FAKE_HZ);
+	assert_false(timer_is_armed(&f->vm->machine->pit.timer));
+	outb(&f->vm->pio, 0x21, 0xfe);
+	assert_true(timer_is_armed(&f->vm->machine->pit.timer));
 }
 
 static void test_isa_and_virtio_wires(void **state)
