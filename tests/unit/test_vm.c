@@ -37,6 +37,7 @@
 
 #define MEMORY		(16ULL << 20)
 #define FILE_SIZE	150000U		/* three pieces */
+#define DISK_SIZE	3000000U	/* two large pages of copies */
 #define ZERO_PIECES	10U
 #define RELEASES	3U
 
@@ -44,7 +45,7 @@ static struct {
 	bool     machine_fails, loader_fails;
 	unsigned zeroed, most_zeroed, stops, releases, vcpus;
 	uint64_t copy_to, entry;
-	bool     clock_runs, attention;
+	bool     clock_runs, attention, has_disks;
 } fake;
 
 /* ---- What they call ---- */
@@ -60,8 +61,8 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 	fake.entry = state->rip;
 }
 
-static const struct guest_caps no_caps;
-static const struct virt_backend fake_backend = { .npt = &format, .caps = &no_caps };
+static struct guest_caps caps;
+static const struct virt_backend fake_backend = { .npt = &format, .caps = &caps };
 const struct virt_backend *virt = &fake_backend;
 
 struct cpuid_table *cpuid_create(uint32_t vcpu_count)
@@ -93,7 +94,18 @@ void vcpu_destroy(struct vcpu *vcpu)
 	fake.vcpus--;
 }
 
-int machine_create(struct vm *vm) { return vm->machine && fake.machine_fails ? -1 : 0; }
+static const unsigned disk_numbers[] = { 0, HANDOFF_DISKS_MAX - 1 };
+
+int machine_create(struct vm *vm)
+{
+	static const struct handoff_disk cow = { .mode = DISK_COW };
+	static uint8_t file[2][DISK_SIZE];
+
+	for (unsigned i = 0; fake.has_disks && i < countof(disk_numbers); i++)
+		assert_int_equal(memdisk_init(&vm->machine->disks[disk_numbers[i]], file[i], DISK_SIZE, &cow), 0);
+	return vm->machine && fake.machine_fails ? -1 : 0;
+}
+
 void machine_stop(struct vm *vm)
 {
 	assert_non_null(vm->machine);
@@ -103,6 +115,8 @@ void machine_stop(struct vm *vm)
 bool machine_release(struct vm *vm)
 {
 	assert_non_null(vm->machine);
+	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
+		memdisk_destroy(&vm->machine->disks[i]);
 	return ++fake.releases % RELEASES == 0;
 }
 
@@ -145,6 +159,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&fake, 0, sizeof(fake));
+	memset(&caps, 0, sizeof(caps));
 	fake.copy_to = 1 << 20;
 	page_fake_limit = 64ULL << 20;
 	config = (struct handoff_vm){ .name = "guest", .vcpus = 2, .memory = MEMORY };
@@ -257,6 +272,68 @@ static void test_promise_outlives_it(void **state)
 	(void)destroy(vm);
 }
 
+/* The promise: all RAM, every table that it can need, and a copy of everything on the disks; one page less is refused. */
+static void test_promise_is_for_all(void **state)
+{
+	static const struct { bool small_code, has_disks; uint64_t memory, tables, copies; } rows[] = {
+		{ false, false, MEMORY, LARGE_SIZE, 0 },
+		{ false, true, MEMORY, LARGE_SIZE, 2 * 2 * LARGE_SIZE },
+		{ false, false, 1ULL << 30, LARGE_SIZE, 0 },
+		{ true, false, 1ULL << 30, 2 * LARGE_SIZE, 0 },	/* each large page may be cut into 512 small ones */
+	};
+
+	(void)state;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		const uint64_t all = rows[i].memory + rows[i].tables + rows[i].copies;
+		struct vm *vm;
+
+		caps.small_code = rows[i].small_code;
+		fake.has_disks = rows[i].has_disks;
+		config.memory = rows[i].memory;
+		page_fake_limit = 4ULL << 30;
+		vm = create();
+		assert_non_null(vm);
+		assert_int_equal(account.promise, all);
+		assert_ptr_equal(vm->gpm.account, &account);
+		assert_ptr_equal(vm->npt.account, &account);
+		for (unsigned n = 0; n < countof(disk_numbers); n++)
+			assert_ptr_equal(vm->machine->disks[disk_numbers[n]].account, &account);
+		page_fake_limit = page_fake_used + ACCOUNT_OUR_OWN + all;
+		(void)destroy(vm);
+		account_close(&account);
+		vm = create();
+		assert_non_null(vm);
+		(void)destroy(vm);
+		account_close(&account);
+		page_fake_limit -= PAGE_SIZE;
+		assert_null(create());
+		assert_int_equal(account.promise, 0);
+	}
+}
+
+/* With overcommit it is created all the same, with a warning; without need of one there is none. */
+static void test_overcommit_warns(void **state)
+{
+	struct vm *vm = create();
+
+	(void)state;
+	page_fake_limit = page_fake_used + ACCOUNT_OUR_OWN + account.promise;
+	(void)destroy(vm);
+	account_close(&account);
+	config.overcommit = 1;
+	for (unsigned too_little = 0; too_little < 2; too_little++) {
+		log_fake_init();
+		vm = create();
+		assert_non_null(vm);
+		assert_int_equal(account.promise, 0);
+		assert_int_equal(log_fake_lines, too_little);
+		if (too_little)
+			assert_non_null(strstr(log_fake_text, "TZ-W021 guest may need 18 MiB, 17 MiB are free"));
+		(void)destroy(vm);
+		page_fake_limit -= PAGE_SIZE;
+	}
+}
+
 static void test_restart_is_silent(void **state)
 {
 	struct vm *vm = create();
@@ -347,7 +424,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_life), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
+		TEST(test_life), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it),
+		TEST(test_promise_is_for_all), TEST(test_overcommit_warns), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
 		TEST(test_out_of_memory), TEST(test_refusals),
 	};
 
