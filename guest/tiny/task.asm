@@ -243,6 +243,9 @@ gates:
 	CHECK_EQ [count], 3, "task.gp-count"
 	CHECK_EQ [seen_main_eip], .bad, "task.gp-saved-eip"
 	CHECK_EQ [seen_error], 0x1234, "task.gp-error-code"
+	mov	ebx, [TSS_MAIN + TSS_FLAGS]
+	and	ebx, FLAGS_RF
+	CHECK_STRICT ebx, FLAGS_RF, "task.gp-saved-rf"
 	CHECK_EQ [seen_esp], TSS_WORK + 0x1000 - 4, "task.gp-esp"
 	; one without
 	WORK	.on_ud

@@ -130,8 +130,10 @@ static void test_jmp(void **unused)
 {
 	(void)unused;
 	put(TSS_A + B32(seg) + 2, 0x1234, 2);
+	fake.shadow = 1;
 	switch_to(SEL_B, TASK_JMP);
 	check_b_runs();
+	assert_int_equal(fake.shadow, 0);	/* of the instruction before: the task does not begin in it */
 	assert_false(is_busy(SEL_A));
 	assert_int_equal(fake.regs[REG_RFLAGS], RFLAGS_ONE | RFLAGS_IF);
 	assert_int_equal(get16(TSS_B), 0);
@@ -171,6 +173,7 @@ static void test_call_and_iret(void **unused)
 static void test_event_with_error(void **unused)
 {
 	(void)unused;
+	fake.regs[REG_RFLAGS] = RFLAGS_ONE;
 	switch_by_event((struct vevent){ .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_GP, .has_error = true,
 					 .error = 0x2468 });
 	assert_int_equal(fake.injected, 0);
