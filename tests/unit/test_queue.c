@@ -180,6 +180,7 @@ static void pieces_point_into_guest_memory(void **state)
 
 #define TABLE		0x310000ULL	/* an indirect table */
 #define TABLE_BYTES(n)	((n) * 16U)
+#define MIB		(1U << 20)
 #define BIG		0x3c00000U	/* 60 MiB, all of it RAM from 1 MiB on */
 
 static const struct chain {
@@ -590,6 +591,75 @@ static void looks_at_memory_are_paid_for(void **state)
 	drv_destroy(&f.drv);
 }
 
+/* So is taking a request, and each descriptor of it: a ring of tiny requests may not last longer than one of large ones. */
+static void requests_and_descriptors_are_paid_for(void **state)
+{
+	static const unsigned counts[] = { 1, VQ_SIZE_MAX };
+
+	(void)state;
+	for (unsigned i = 0; row_of(counts, i); i++) {
+		const unsigned count = counts[i];
+		struct fixture f;
+		int64_t before;
+
+		start(&f, ALL, VQ_SIZE_MAX, 0);
+		drv_touch(&f.drv, DRV_DATA, 8);
+		for (unsigned n = 0; n < count; n++)
+			drv_desc(&f.drv, 0, n, (struct drv_desc){ DRV_DATA, 8, n + 1 < count ? DESC_NEXT : 0, (uint16_t)(n + 1) });
+		drv_offer(&f.drv, 0, 0);
+		assert_true(vq_begin(f.vq));
+		before = f.vq->budget;
+		assert_true(vq_pop(f.vq, &f.req));
+		assert_int_equal(before - f.vq->budget, VQ_REQUEST_COST + count * VQ_DESCRIPTOR_COST);
+		drv_destroy(&f.drv);
+	}
+}
+
+/* Of an indirect table only the 65,536 descriptors that `next` can name are looked at, however long it says it is. */
+static void what_no_index_reaches_is_not_populated(void **state)
+{
+	static const struct { uint64_t table; unsigned chunks; } rows[] = { { 0x800000 - MIB, 1 }, { 0x800000 - MIB + 16, 2 } };
+	const struct drv_desc in_table = { DRV_DATA, 8, 0, 0 };
+
+	(void)state;
+	for (unsigned i = 0; row_of(rows, i); i++) {
+		struct fixture f;
+		uint64_t before;
+
+		start(&f, ALL, DRV_SIZE, 0);
+		drv_touch(&f.drv, DRV_DATA, 8);
+		before = f.drv.mem.gpm.populated;
+		drv_write_mem(&f.drv, rows[i].table, &in_table, sizeof(in_table));
+		drv_desc(&f.drv, 0, 0, (struct drv_desc){ rows[i].table, 16 * MIB, DESC_INDIRECT, 0 });
+		drv_offer(&f.drv, 0, 0);
+		assert_true(look_and_pop(&f));
+		assert_int_equal(f.drv.mem.gpm.populated - before, rows[i].chunks * LARGE_SIZE);
+		drv_destroy(&f.drv);
+	}
+}
+
+/* What one driver's request lacked is nothing that the next driver's first round should do. */
+static void a_reset_forgets_what_was_missing(void **state)
+{
+	struct fixture f;
+	uint64_t before;
+
+	(void)state;
+	start(&f, ALL, DRV_SIZE, 0);
+	drv_touch(&f.drv, DRV_DATA, 8);
+	drv_desc(&f.drv, 0, 0, (struct drv_desc){ 0x800000, 8, 0, 0 });
+	drv_offer(&f.drv, 0, 0);
+	assert_true(vq_begin(f.vq) && !vq_pop(f.vq, &f.req));
+	drv_set(&f.drv, VIRTIO_MMIO_Status, 0);
+	drv_start(&f.drv, ALL);
+	drv_desc(&f.drv, 0, 0, (struct drv_desc){ DRV_DATA, 8, 0, 0 });
+	drv_offer(&f.drv, 0, 0);
+	before = f.drv.mem.gpm.populated;
+	assert_true(vq_begin(f.vq) && vq_pop(f.vq, &f.req));
+	assert_int_equal(f.drv.mem.gpm.populated, before);
+	drv_destroy(&f.drv);
+}
+
 /* Also a piece of one byte has to be found and moved. */
 static void a_piece_has_a_price_beside_its_bytes(void **state)
 {
@@ -708,6 +778,9 @@ int main(void)
 		cmocka_unit_test(kicks_are_asked_for_and_nothing_is_missed),
 		cmocka_unit_test(rings_in_untouched_memory_are_populated_a_chunk_a_call),
 		cmocka_unit_test(looks_at_memory_are_paid_for),
+		cmocka_unit_test(requests_and_descriptors_are_paid_for),
+		cmocka_unit_test(what_no_index_reaches_is_not_populated),
+		cmocka_unit_test(a_reset_forgets_what_was_missing),
 		cmocka_unit_test(a_piece_has_a_price_beside_its_bytes),
 		cmocka_unit_test(a_chunk_is_populated_only_by_a_round_that_did_nothing_else),
 		cmocka_unit_test(a_round_that_looked_populates_nothing),
