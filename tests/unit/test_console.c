@@ -326,38 +326,40 @@ static void test_log_does_not_wait(void **state)
 
 /* ---- Fairness: fronts that write whenever they may, as much as they may ---- */
 
-struct talker { struct console_port *port; size_t written; bool is_endless; };
+#define AT_ONCE_MAX	16384U		/* more than a share, and more than there is ever room for */
+
+struct talker { struct console_port *port; size_t at_once, written; };
 static struct talker talkers[3];
 
 static void talk(void *dev)
 {
 	struct talker *talker = dev;
-	uint8_t text[512];
+	uint8_t text[AT_ONCE_MAX];
 	size_t taken;
 
 	memset(text, 'x', sizeof(text));
-	text[79] = text[159] = text[239] = text[319] = text[399] = text[479] = '\n';
+	for (size_t i = 79; i < sizeof(text); i += 80)
+		text[i] = '\n';
 	do {
-		taken = console_port_write(talker->port, text, sizeof(text));
+		taken = console_port_write(talker->port, text, talker->at_once);
 		talker->written += taken;
-	} while (taken == sizeof(text));
+	} while (taken == talker->at_once);
 }
 
-/* Three streams of two VMs on a slow wire: each VM gets its half, wherever it is in the list. */
-static void test_fair(void **state)
+/* Three streams of two VMs: each VM gets its half, wherever it is in the list and however much it offers in one call. */
+static void share_wire(size_t bytes_a_round, size_t web_at_once, size_t db_at_once)
 {
 	size_t web_bytes, db_bytes;
 
-	(void)state;
 	for (size_t i = 0; i < countof(talkers); i++) {
-		talkers[i] = (struct talker){ .port = &ports[i] };
+		talkers[i] = (struct talker){ .port = &ports[i], .at_once = ports[i].vm == &web ? web_at_once : db_at_once };
 		ports[i].front = (struct char_front){ .writable = talk, .dev = &talkers[i] };
 		talk(&talkers[i]);
 	}
 	for (size_t i = 0; i < countof(talkers); i++)
 		talkers[i].written = 0;
 	for (unsigned round = 0; round < 200; round++) {
-		serial.queued -= min_size(serial.queued, 2100);
+		serial.queued -= min_size(serial.queued, bytes_a_round);
 		serial.len = screen_len = 0;
 		console_poll();
 	}
@@ -365,6 +367,19 @@ static void test_fair(void **state)
 	db_bytes = talkers[2].written;
 	assert_true(db_bytes > 100000 && web_bytes > 100000);
 	assert_true(db_bytes < web_bytes + web_bytes / 8 && web_bytes < db_bytes + db_bytes / 8);
+}
+
+static void test_fair(void **state)
+{
+	(void)state;
+	share_wire(2100, 512, 512);
+}
+
+/* On a wire that has room for more than one share each time. */
+static void test_fair_beside_large_writes(void **state)
+{
+	(void)state;
+	share_wire(8192, 512, AT_ONCE_MAX);
 }
 
 static void type(const char *text)
@@ -651,7 +666,7 @@ int main(void)
 		TEST(test_log_lines), TEST(test_attached), TEST(test_covering), TEST(test_other_lines), TEST(test_other_lines_are_tame),
 		TEST(test_long_line_is_cut),
 		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
-		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
+		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window),
 		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_scheduler), TEST(test_key_help),
 		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_offer), TEST(test_input_of_nobody),
