@@ -11,6 +11,7 @@
 #include "arch/x86/exit/policy.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/speculation.h"
+#include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/msr.h"
@@ -38,12 +39,11 @@ enum return_fill speculation_return_fill(void) { return fill; }
 void vmx_io_bitmap_fill(uint8_t *bitmaps) { (void)bitmaps; }
 void vmx_msr_bitmap_fill(uint8_t *bitmap) { (void)bitmap; }
 uint64_t paging_root(void) { return 0; }
+static bool shows_xsaves;
 struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
 {
 	(void)table;
-	(void)leaf;
-	(void)subleaf;
-	return (struct cpuid_regs){ 0 };
+	return (struct cpuid_regs){ .eax = leaf == CPUID_XSAVE && subleaf == 1 && shows_xsaves ? CPUIDD1_XSAVES : 0 };
 }
 
 uint64_t cr4_guest_owned(const struct vcpu *vcpu) { (void)vcpu; return 0; }
@@ -61,7 +61,9 @@ static int set_up(void **unused)
 	virt = &backend;
 	vmcs_fake_set(VMCS_GUEST_CR0, CR0_PE);
 	vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE);
-	vmx_caps.cr4_fixed1 = vmx_caps.cr0_fixed1 = 0xffffffff;
+	vmx_controls = (struct vmx_controls){ 0 };
+	vmx_caps = (struct vmx_caps){ .cr4_fixed1 = 0xffffffff, .cr0_fixed1 = 0xffffffff };
+	shows_xsaves = false;
 	return 0;
 }
 
@@ -129,7 +131,65 @@ static void test_new_vmcs(void **unused)
 	assert_int_equal(vmcs_fake_get(VMCS_VMCS_LINK_POINTER), UINT64_MAX);
 	assert_int_equal(vmcs_fake_get(VMCS_HOST_IA32_PAT), 0x0007010600070406);
 	assert_int_equal(vmcs_fake_get(VMCS_HOST_IA32_EFER), EFER_LME | EFER_LMA);
+	assert_int_equal(vmcs_fake_get(VMCS_EXCEPTION_BITMAP), BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC));
+	assert_int_equal(vmcs_fake_counts.clears, 1);		/* VMCLEAR makes it a new one, */
 	vmx_vcpu_destroy(&fake.vcpu);
+	assert_int_equal(vmcs_fake_counts.clears, 2);		/* and takes it out of the processor before others get its page */
+}
+
+/* Controls that depend on the VM: XSAVES where CPUID shows it; PAUSE where there is a sibling, by the better of two ways. */
+static void test_controls_of_the_vm(void **unused)
+{
+	static const struct { unsigned vcpus; bool shows_xsaves, may_pause; uint64_t proc2, want, want_proc; } rows[] = {
+		{ 1, true, true, PROC2_EPT | PROC2_XSAVES, PROC2_EPT | PROC2_XSAVES, PROC_HLT },
+		{ 1, false, true, PROC2_EPT | PROC2_XSAVES, PROC2_EPT, PROC_HLT },
+		{ 1, true, true, PROC2_EPT, PROC2_EPT, PROC_HLT },
+		{ 1, false, true, PROC2_EPT | PROC2_PAUSE_LOOP, PROC2_EPT, PROC_HLT },
+		{ 2, false, true, PROC2_EPT | PROC2_PAUSE_LOOP, PROC2_EPT | PROC2_PAUSE_LOOP, PROC_HLT },
+		{ 2, false, true, PROC2_EPT, PROC2_EPT, PROC_HLT | PROC_PAUSE },
+		{ 2, false, false, PROC2_EPT, PROC2_EPT, PROC_HLT },
+	};
+
+	(void)unused;
+	insn_fake_init();
+	(void)insn_fake_msr(MSR_IA32_PAT);
+	(void)insn_fake_msr(MSR_EFER);
+	for (size_t i = 0; row_of(rows, i); i++) {
+		fake.vm.vcpu_count = rows[i].vcpus;
+		shows_xsaves = rows[i].shows_xsaves;
+		vmx_controls.proc = PROC_HLT;
+		vmx_controls.proc2 = rows[i].proc2;
+		vmx_caps.proc = (uint64_t)(PROC_HLT | (rows[i].may_pause ? PROC_PAUSE : 0)) << 32;
+		assert_int_equal(vmx_vcpu_create(&fake.vcpu), 0);
+		assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), rows[i].want_proc);
+		assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS2), rows[i].want);
+		vmx_vcpu_destroy(&fake.vcpu);
+	}
+}
+
+/* VPID 0 is the host's. When all others were used, no translation of an earlier one may be left. */
+static void test_vpids_run_out(void **unused)
+{
+	uint64_t last = 0, vpid;
+
+	(void)unused;
+	insn_fake_init();
+	(void)insn_fake_msr(MSR_IA32_PAT);
+	(void)insn_fake_msr(MSR_EFER);
+	vmx_controls.proc2 = PROC2_VPID;
+	vmx_caps.ept_vpid = EPT_CAP_INVVPID_SINGLE;
+	for (;;) {
+		assert_int_equal(vmx_vcpu_create(&fake.vcpu), 0);
+		vpid = vmcs_fake_get(VMCS_VPID);
+		vmx_vcpu_destroy(&fake.vcpu);
+		if (vpid <= last)
+			break;
+		assert_int_equal(vmcs_fake_counts.vpid_floods, 0);
+		last = vpid;
+	}
+	assert_int_equal(last, UINT16_MAX);
+	assert_int_equal(vpid, 1);
+	assert_int_equal(vmcs_fake_counts.vpid_floods, 1);
 }
 
 /* An exit lands where the guest's return predictions are replaced, if the processor needs that. */
@@ -308,7 +368,7 @@ static void test_flush_takes_what_there_is(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs), TEST(test_landings),
+		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs), TEST(test_controls_of_the_vm), TEST(test_vpids_run_out), TEST(test_landings),
 		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
 		TEST(test_current), TEST(test_flush_takes_what_there_is),
 	};

@@ -19,6 +19,7 @@ static struct { uint32_t encoding; char kind; uint64_t val; } fields[] = {
 };
 
 static struct vmx_vcpu vmx_vcpu;
+struct vmcs_fake_counts vmcs_fake_counts;
 
 static size_t index_of(uint64_t field)
 {
@@ -34,6 +35,7 @@ void vmcs_fake_init(struct vcpu *vcpu)
 	for (size_t i = 0; i < countof(fields); i++)
 		fields[i].val = 0;
 	memset(&vmx_vcpu, 0, sizeof(vmx_vcpu));
+	memset(&vmcs_fake_counts, 0, sizeof(vmcs_fake_counts));
 	cpu_fake_install();
 	cpu_fake.current = &vmx_vcpu;
 	vcpu->arch = &vmx_vcpu;
@@ -58,7 +60,12 @@ void vmwrite(uint64_t field, uint64_t val)
 
 bool vmxon(uint64_t region) { return !(region % PAGE_SIZE); }
 void vmxoff(void) {}
-bool vmclear(uint64_t vmcs) { return !(vmcs % PAGE_SIZE); }
+bool vmclear(uint64_t vmcs)
+{
+	vmcs_fake_counts.clears++;
+	return !(vmcs % PAGE_SIZE);
+}
+
 bool vmptrld(uint64_t vmcs) { return !(vmcs % PAGE_SIZE); }
 
 /* A.10: INVEPT is bit 20, its types 1 and 2 bits 25 and 26; INVVPID is bit 32, its types 0 to 3 bits 40 to 43. */
@@ -73,5 +80,6 @@ bool invept(uint64_t type, uint64_t eptp)
 bool invvpid(uint64_t type, uint16_t vpid)
 {
 	assert(vmcs_fake_ept_vpid & BIT(32));
+	vmcs_fake_counts.vpid_floods += type == INVVPID_ALL;
 	return (type == INVVPID_ALL || vpid) && vmcs_fake_ept_vpid & BIT(40 + type);
 }

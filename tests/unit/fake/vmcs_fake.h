@@ -8,6 +8,9 @@
 
 struct vcpu;
 
+/* How often a VMCS was cleared, and how often the translations of all VPIDs were forgotten. */
+extern struct vmcs_fake_counts { unsigned clears, vpid_floods; } vmcs_fake_counts;
+
 void     vmcs_fake_init(struct vcpu *vcpu);	/* empty, and current; vcpu->arch is set */
 uint64_t vmcs_fake_get(uint32_t field);
 void     vmcs_fake_set(uint32_t field, uint64_t val);	/* as the processor: read-only fields too */
