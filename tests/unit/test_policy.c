@@ -565,6 +565,17 @@ static void test_long_mode_tss(void **unused)
 	fake.segs[SEG_TR].rights = SEG_P | 0xb;
 	assert_true(mov_to(0, 0x80000011));
 	vcpu_fake_free(&fake);
+	/* AMD's do not look. */
+	vcpu_fake_protected(&fake);
+	build(rich_amd, 7, 1, true);
+	be_amd(true);
+	fake.vm.cpuid = &table;
+	fake.regs[REG_EFER] = EFER_LME;
+	fake.regs[REG_CR4] = CR4_PAE;
+	fake.segs[SEG_TR] = (struct segment){ .selector = 0x30, .limit = 43, .rights = SEG_P | 3 };
+	assert_true(mov_to(0, 0x80000011));
+	be_amd(false);
+	vcpu_fake_free(&fake);
 }
 
 static void test_lmsw_and_clts(void **unused)
