@@ -695,6 +695,20 @@ static enum exit_result at_hole(const char *hex, uint64_t physical, bool is_writ
 	return exit_mmio(&fake.vcpu, gpa(physical), is_write);
 }
 
+/* A guest that stores there again and again is told about once. */
+static void writes_to_holes_are_noted_once(void **state)
+{
+	unsigned lines;
+
+	(void)state;
+	fake_vm_log[0] = '\0';
+	assert_int_equal(at_hole("0f 01 03", HOLE_AT, true), EXIT_SKIP);		/* sgdt [rbx] */
+	lines = fake_vm_log_lines();
+	assert_non_null(strstr(fake_vm_log, "no RAM and no device"));
+	assert_int_equal(at_hole("0f 01 03", HOLE_AT + 64, true), EXIT_SKIP);
+	assert_int_equal(fake_vm_log_lines(), lines);
+}
+
 static void holes_answer_anything(void **state)
 {
 	(void)state;
@@ -984,7 +998,7 @@ int main(void)
 		CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(misaligned_moves_fault), CASE(stops_for_what_it_cannot_do),
 		CASE(raises_undefined),
-		CASE(holes_answer_anything), CASE(deliveries_read_ones), CASE(holes_are_whole_pages_and_few),
+		CASE(holes_answer_anything), CASE(writes_to_holes_are_noted_once), CASE(deliveries_read_ones), CASE(holes_are_whole_pages_and_few),
 		CASE(fetch_faults),
 		CASE(protected_mode), CASE(real_mode), CASE(stack_widths), CASE(stores_of_system_registers),
 		CASE(segment_bases_in_64_bit_mode), CASE(apic_page_first),
