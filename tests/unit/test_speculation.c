@@ -16,6 +16,8 @@
 #include "arch/x86/host/features.h"
 #undef this_cpu
 
+#include "insn_fake.h"
+
 static struct { uint32_t msr; uint64_t val; } writes[8];
 static unsigned write_count;
 static struct cpu this;
@@ -93,6 +95,7 @@ static void start(const struct cpu_features *has)
 	cpu_features = *has;
 	this = (struct cpu){ 0 };
 	write_count = fills = 0;
+	insn_fake_init();
 	speculation_init();
 }
 
@@ -116,6 +119,7 @@ static void test_switch(void **unused)
 	speculation_leave_vm(1);
 	assert_int_equal(write_count, 7);
 	assert_int_equal(fills, 3);
+	assert_int_equal(insn_fake.verws, 3);
 	assert_int_equal(speculation_return_fill(), RETURN_FILL_ONE);
 }
 
@@ -129,6 +133,7 @@ static void test_old_processor(void **unused)
 	speculation_leave_vm(1);
 	speculation_leave_vm(2);
 	assert_int_equal(write_count, 0);
+	assert_int_equal(insn_fake.verws, 0);
 	assert_int_equal(speculation_return_fill(), RETURN_FILL_NONE);
 	speculation_words(words, sizeof(words));
 	assert_string_equal(words, "nothing that CPUID offers");

@@ -44,14 +44,6 @@ struct speculation speculation_plan(const struct cpu_features *has)
 	};
 }
 
-/* Where CPUID has MD_CLEAR, VERW also clears internal buffers (Intel, "Microarchitectural Data Sampling"). */
-static void clear_buffers(void)
-{
-	const uint16_t selector = HOST_DS;
-
-	__asm__ volatile("verw %0" : : "m"(selector) : "cc", "memory");
-}
-
 void speculation_init(void)
 {
 	plan = speculation_plan(&cpu_features);
@@ -77,7 +69,7 @@ void speculation_leave_vm(uint32_t next_vm)
 	if (plan.flush_l1d)
 		wrmsr(MSR_IA32_FLUSH_CMD, FLUSH_CMD_L1D);
 	if (plan.clear_buffers)
-		clear_buffers();
+		verw(HOST_DS);	/* it clears internal buffers too (Intel, "Microarchitectural Data Sampling") */
 }
 
 void speculation_words(char *text, size_t size)

@@ -139,6 +139,12 @@ __attribute__((noreturn)) static inline void cpu_stop(void)
 		__asm__ volatile("cli; hlt");
 }
 
+/* The segment's type is what it asks for; where CPUID has MD_CLEAR it clears buffers too (host/speculation.c). */
+static inline void verw(uint16_t selector)
+{
+	__asm__ volatile("verw %0" : : "m"(selector) : "cc", "memory");
+}
+
 /* Hardware random numbers: false when the processor has none or ran dry (callers checked CPUID). */
 static inline bool rdrand64(uint64_t *val)
 {

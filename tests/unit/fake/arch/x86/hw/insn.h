@@ -25,6 +25,7 @@ void outw(uint16_t port, uint16_t val);
 uint8_t inb(uint16_t port);
 uint32_t inl(uint16_t port);
 
+void verw(uint16_t selector);
 void cpu_cli(void);
 void cpu_pause(void);
 void cpu_wait_irq(void);
