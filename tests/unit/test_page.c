@@ -229,6 +229,29 @@ static void test_no_erosion(void **state)
 	}
 }
 
+/* The one that idle time has zeroed in part is handed out like the others when it is the last. */
+static void test_half_zeroed(void **state)
+{
+	hpa_t pages[4];
+
+	(void)state;
+	(void)boot(PAGE_SIZE, 5 * LARGE_SIZE);
+	for (unsigned round = 0; round < 4; round++) {
+		for (size_t i = 0; row_of(pages, i); i++) {
+			pages[i] = page_alloc_large();
+			assert_int_not_equal(pages[i].raw, 0);
+			check_zero(large_ptr(pages[i]), LARGE_SIZE);
+			memset(large_ptr(pages[i]), 0xcc, LARGE_SIZE);
+		}
+		assert_int_equal(page_alloc_large().raw, 0);
+		for (size_t i = 0; row_of(pages, i); i++)
+			page_free_large(pages[i]);
+		assert_true(page_idle_work());
+		while (round == 1 && page_idle_work())
+			continue;	/* the next page that is zeroed so is zeroed from its start */
+	}
+}
+
 /* When only zeroed large pages are left, they serve small requests too. */
 static void test_small_from_zeroed(void **state)
 {
@@ -365,7 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small), cmocka_unit_test(test_unaligned_region), cmocka_unit_test(test_large),
 		cmocka_unit_test(test_prepare), cmocka_unit_test(test_contiguous), cmocka_unit_test(test_no_erosion),
-		cmocka_unit_test(test_small_from_zeroed), cmocka_unit_test(test_give),
+		cmocka_unit_test(test_small_from_zeroed), cmocka_unit_test(test_half_zeroed), cmocka_unit_test(test_give),
 		cmocka_unit_test(test_low_memory), cmocka_unit_test(test_double_free), cmocka_unit_test(test_random),
 		cmocka_unit_test(test_steps),
 	};
