@@ -88,7 +88,8 @@ static void test_rates(void **state)
 		{ 0x14, 200, 5966 },				/* low byte only */
 		{ 0x24, 0x0400, 1165 },				/* high byte only */
 		{ 0x35, 0x1193, 1000 },				/* BCD */
-		{ 0x34, 1, 20000 },				/* no storm */
+		{ 0x34, 1, 20000 }, { 0x34, 58, 20000 },	/* no storm */
+		{ 0x34, 59, 20223 },				/* the first count that is none */
 	};
 	struct fixture *f = *state;
 
@@ -99,6 +100,20 @@ static void test_rates(void **state)
 		assert_in_range(f->line.rises, rows[i].per_second - ANY_PERIOD_LATE,
 				rows[i].per_second + ANY_PERIOD_LATE);
 	}
+}
+
+/* One that comes late does not put off the next, however soon that is. */
+static void test_late_tick_delays_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	program(f, 0, 0x34, 11932);
+	clock_advance(ticks(11932));
+	f->line.rises = 0;
+	clock_jump(ticks(2 * 11932 - 12));
+	assert_int_equal(f->line.rises, 1);
+	clock_advance(ticks(20));
+	assert_int_equal(f->line.rises, 2);
 }
 
 /* No drift: after an hour of 100 Hz the count of interrupts is exact to one. */
@@ -507,7 +522,7 @@ static void test_saved_at_its_interrupt(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_reset_runs), TEST(test_rates), TEST(test_no_drift), TEST(test_missed_ticks_coalesce),
+		TEST(test_reset_runs), TEST(test_rates), TEST(test_late_tick_delays_nothing), TEST(test_no_drift), TEST(test_missed_ticks_coalesce),
 		TEST(test_one_shot_interrupt), TEST(test_values), TEST(test_gate), TEST(test_odd_square), TEST(test_latches),
 		TEST(test_new_count), TEST(test_calibration), TEST(test_refresh_toggles), TEST(test_random),
 		TEST(test_sleeps_while_masked), TEST(test_sleep_is_not_seen),
