@@ -24,7 +24,7 @@ class Row:
     unit: str = "ticks"
     vtx: tuple = ("-", "-")     # KVM, Xen, in Bochs with VT-x
     svm: tuple = ("-", "-")     # the same in QEMU with AMD-V
-    more: str = ""          # said behind the row
+    more: str = ""          # said behind the row, of VT-x: it names figures measured there
 
 
 EXITS = "exits of a tiny guest"
@@ -191,7 +191,7 @@ def table(platform, title, results):
                       number(kvm), number(xen), *(count(figure.get(kind)) for kind in COUNTS),
                       "" if cost is None else number(cost)])
         text.append((line + ("  goal missed" if missed else "")
-                     + (f"  ({row.more})" if row.more else "")).rstrip())
+                     + (f"  ({row.more})" if row.more and platform == "vtx" else "")).rstrip())
         rows.append({"row": row.name, "what": row.what, "unit": row.unit, "ours": ours, "goal": goal, "kvm": kvm,
                      "xen": xen, "missed": missed, "weighted": cost,
                      **{kind: figure[kind] for kind in ("ticks", *COUNTS) if kind in figure}})
