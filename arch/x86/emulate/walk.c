@@ -178,7 +178,6 @@ static enum walk_result descend(struct walk *walk, uint32_t *cause)
 		uint64_t index = walk->addr.raw / level_size(walk, walk->level);
 		uint64_t entry;
 
-
 		index %= BIT(paging->index_bits);
 		if (!read_entry(walk, gpa(table + index * paging->entry_size), &entry)) {
 			*cause = WALK_NOT_RAM;
