@@ -107,6 +107,8 @@ static uint64_t hz_from_pit(void)
 			return 0;
 		insert_sorted(vals, count++, ticks);
 	}
+	if (!windows_agree(vals))
+		log_warn("TZ-W025 no two of %u measurements of the TSC agree: guests' time may be wrong", WINDOWS_MAX);
 	return mul_div64(vals[0], PIT_HZ, WINDOW_COUNT);
 }
 
