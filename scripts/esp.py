@@ -46,6 +46,8 @@ class Tree:
         return path
 
     def link(self, source, name):
+        if os.path.exists(source) and not os.path.isfile(source) and not os.path.isdir(source):
+            raise Refused(f"{source}: not an ordinary file")
         if os.path.exists(source) and os.path.getsize(source) > FILE_MAX:
             raise Refused(f"{source}: 4 GiB or more: too large for a file on a FAT disk")
         place = self.root / name
@@ -72,8 +74,8 @@ class Tree:
             self.places = [conf.parent, self.build]
             return HOST_CONF
         if not conf.is_dir():
-            raise Refused(f"{conf}: no such file or directory")
-        descriptions = sorted((conf / "vms").glob("*.conf"))
+            raise Refused(f"{conf}: {'neither a file nor a directory' if conf.exists() else 'no such file or directory'}")
+        descriptions = sorted(path for path in listed(conf / "vms") if path.suffix.lower() == ".conf")
         if not descriptions:
             raise Refused(f"{conf}: there is no vms/NAME.conf in it")
         check_names(descriptions)
@@ -82,7 +84,7 @@ class Tree:
         self.places = [conf, self.build]
         self.spelt.update({"trapeze.conf": str(conf / "trapeze.conf"), "vms": str(conf / "vms")})
         host = conf / "trapeze.conf"
-        return host.read_text(errors="replace") if host.exists() else HOST_CONF
+        return host.read_text(errors="replace") if os.path.lexists(host) else HOST_CONF
 
     def add_options(self, args):
         """The VM of --kernel and its companions; returns the text of trapeze.conf."""
@@ -91,6 +93,8 @@ class Tree:
             if not re.fullmatch(r"[ -~]*", value):
                 raise Refused(f"{option} must be one line of ASCII text")
             self.options.append(f"{option} {shortened((file or '') + value)}")
+            if file == "":
+                raise Refused(f"{option} {value}: the name of the file is missing")
             if file is not None:
                 name = place_of(key, file)
                 self.link(file, f"trapeze/{name}")
@@ -124,6 +128,11 @@ class Tree:
         if not self.options:
             return f"{self.spelt.get(name, name)}{number or ''}: {text}"
         return f"{self.options[int(number[1:]) - 1]}: {FAULTY_VALUE.sub('', text, 1)}" if number else f"--vm-{text}"
+
+
+def listed(directory):
+    """What is in it. One that we may not read is not taken for one that is not there."""
+    return list(directory.iterdir()) if directory.is_dir() else []
 
 
 def shortened(value):

@@ -59,6 +59,11 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--conf", "no/such/directory"], "no/such/directory"),
     (["--image", HELLO, "--write-image", "x"], "--write-image makes an image: it cannot be given with --image"),
     (["--image", HELLO, "--log-level", "debug"], "it cannot be given with --image"),
+    (["--kernel", HELLO, *["--disk", HELLO] * 5], "at most 4 --disk"),
+    (["--kernel", HELLO, "--disk", ",mode=ro"], "--disk ,mode=ro: the name of the file is missing"),
+    (["--kernel", HELLO, "--disk", "/dev/zero"], "/dev/zero: not an ordinary file"),
+    (["--conf", "/dev/null"], "/dev/null: neither a file nor a directory"),
+    (["--image", "/"], "/: not an ordinary file"),
     (["--image", "no/such/image"], "no/such/image: no such file"),
     (["--kernel", HELLO, "--cmdline", "x" * 2000], "too long: 2000 characters, at most 1023"),
     (["--kernel", HELLO, "--cmdline", "a\nvcpus = 2"], "--cmdline must be one line"),
@@ -279,6 +284,30 @@ def test_every_fault_of_a_configuration(tmp_path):
                  'vms/worse.conf:1: the key "kernel" is missing', 'trapeze.conf:1: attach = "nobody": no VM of this name'):
         assert any(f"{tmp_path}/conf/{says}" in line for line in lines), says
     assert len(lines) == 6, "nothing about log_level, which --log-level replaces"
+
+
+def test_empty_build_directory():
+    """An empty B= is none; an empty --build is a mistake."""
+    for options, b, says in (["--build", ""], "build", "--build is empty"), ([], "", "--kernel none: no such file"):
+        done = subprocess.run([machine.RUN, *options, "--kernel", "none"], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, env=dict(os.environ, B=b))
+        assert done.returncode == USAGE and says in done.stderr
+
+
+def test_link_to_no_settings(tmp_path):
+    """A trapeze.conf that is a link to nothing is not one that is not there."""
+    machine.write_conf(tmp_path / "conf", {"a": "kernel = tiny/hello.bin\n"})
+    (tmp_path / "conf/trapeze.conf").unlink(missing_ok=True)
+    (tmp_path / "conf/trapeze.conf").symlink_to("nothing")
+    assert refused_at_once("--conf", tmp_path / "conf") == [f"scripts/run: {tmp_path}/conf/trapeze.conf: No such file or directory"]
+
+
+def test_description_in_capitals(tmp_path):
+    """X.CONF is x.conf to FAT: it is read, and its fault is found."""
+    (tmp_path / "conf/vms").mkdir(parents=True)
+    (tmp_path / "conf/vms/X.CONF").write_text("kernel = none\n")
+    lines = refused_at_once("--conf", tmp_path / "conf")
+    assert len(lines) == 1 and lines[0].startswith(f'scripts/run: {tmp_path}/conf/vms/X.CONF:1: kernel = "none": no such file')
 
 
 def test_run_id_of_a_configuration(tmp_path):
