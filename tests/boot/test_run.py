@@ -310,6 +310,16 @@ def test_description_in_capitals(tmp_path):
     assert len(lines) == 1 and lines[0].startswith(f'scripts/run: {tmp_path}/conf/vms/X.CONF:1: kernel = "none": no such file')
 
 
+def test_closed_standard_files():
+    """They are open in a program that was started without them, so that no other file gets their numbers."""
+    program = ("import os, sys; from importlib.machinery import SourceFileLoader as Loader\n"
+               f"run = Loader('run', {str(machine.RUN)!r}).load_module()\nsys.argv = ['run', '--cpus', '0']\n"
+               "try: run.main()\nexcept SystemExit: [os.fstat(number) for number in range(3)]; sys.exit(7)")
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-B", "-c", program],
+                          env=dict(os.environ, PYTHONPATH=str(machine.RUN.parent)))
+    assert done.returncode == 7
+
+
 def test_run_id_of_a_configuration(tmp_path):
     """In a run it is ours. The lines around it keep their numbers."""
     machine.write_conf(tmp_path / "conf", {"a": "kernel = tiny/hello.bin\n"}, host="run_id = mine\nattach = nobody\n")
