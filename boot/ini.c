@@ -145,11 +145,13 @@ static size_t distance(struct ini_value value, const char *word)
 
 const char *ini_nearest(struct ini_value value, const char *const *words)
 {
+	static const char *const affirmed[] = { "1", "true", "on", NULL };	/* no letter of them is in "yes" */
 	const char *nearest = NULL;
 	size_t least = SIZE_MAX;
 
 	for (; *words; words++) {
-		size_t steps = distance(value, *words);
+		size_t steps = ini_value_is((struct ini_value){ *words, strlen(*words) }, "yes") &&
+			       ini_word_index(value, affirmed) >= 0 ? 0 : distance(value, *words);
 
 		if (steps < least) {
 			least = steps;

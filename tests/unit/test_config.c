@@ -274,6 +274,8 @@ static void nearest(void **state)
 		{ "kernal", { "initrd", "kernel" }, "kernel" }, { "x", { "yyyx", "z" }, "z" }, { "x", { "xyyy", "z" }, "z" },
 		{ "bcd", { "xbcde", "bcx" }, "bcx" }, { "abc", { "", "ab" }, "ab" }, { "", { "abc", "ab", "xy" }, "ab" },
 		{ "same", { "sane", "same" }, "same" }, { "mdoe", { "serial", "mode" }, "mode" },
+		{ "1", { "no", "yes" }, "yes" }, { "true", { "no", "yes" }, "yes" }, { "on", { "no", "yes" }, "yes" },
+		{ "0", { "no", "yes" }, "no" }, { "on", { "no", "oh" }, "oh" },
 	};
 
 	(void)state;
