@@ -60,6 +60,7 @@ static void read_host(struct vms *vms)
 struct names {
 	struct vms *vms;
 	uint32_t count;
+	bool has_bad;		/* names that were refused */
 	char list[HANDOFF_VMS_MAX][HANDOFF_NAME_MAX];	/* sorted */
 };
 
@@ -70,6 +71,7 @@ static void seen_file(void *ctx, const char *file_name)
 	const int is_vm = config_vm_name(file_name, name);
 	uint32_t at = names->count;
 
+	names->has_bad |= is_vm < 0;
 	if (is_vm < 0)
 		ini_error_at(&names->vms->report, VM_DIRECTORY, 1,
 			     "\"%s\" is no good name for a VM: use at most %u "
@@ -224,7 +226,7 @@ void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
 	read_host(vms);
 	fw->stay_on = vms->host.record.stay_on;
 	fw->run_id = vms->host.record.run_id;
-	if (!file_list(volume, VM_DIRECTORY, seen_file, &names) || names.count == 0)
+	if (!file_list(volume, VM_DIRECTORY, seen_file, &names) || (names.count == 0 && !names.has_bad))
 		ini_error_at(&vms->report, VM_DIRECTORY, 1,
 			     "no VM: describe one in vms/NAME.conf, beside trapeze.conf");
 	ini_report_end(&vms->report, VM_DIRECTORY);

@@ -205,6 +205,7 @@ static void test_mistakes(void **unused)
 		efi_fake.files[efi_fake.file_count - 1].readable = 0;
 		assert_true(efi_fake_ends(read_all));
 		assert_true(says(rows[i].want));
+		assert_false(says("is no good name") && says("no VM: describe"));	/* it is described, under that name */
 		assert_true(says("error(s) in \\trapeze\\*.conf, nothing was started"));
 		assert_true(says("trapeze: END status=1 configuration error\r\n"));
 	}
