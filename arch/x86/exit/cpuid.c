@@ -81,6 +81,12 @@ static uint32_t effective_leaf(const struct cpuid_table *table, uint32_t leaf)
 	return is_beyond && table->repeats_last ? table->max_basic : leaf;
 }
 
+/* Those that patch knows. */
+bool cpuid_is_dynamic(uint32_t leaf)
+{
+	return leaf == CPUID_FEATURES || leaf == CPUID_TOPOLOGY || leaf == CPUID_XSAVE;
+}
+
 /* Leaves that depend on which vCPU asks, and on what it has switched on. */
 static struct cpuid_regs patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs regs)
 {
@@ -130,7 +136,7 @@ enum exit_result exit_cpuid(struct vcpu *vcpu)
 	uint32_t subleaf = (uint32_t)vcpu->gpr[GPR_RCX];
 	const struct cpuid_entry *entry = find(table, leaf, subleaf);
 
-	if (entry ? entry->is_dynamic : leaf == CPUID_TOPOLOGY)
+	if (entry ? entry->is_dynamic : cpuid_is_dynamic(leaf))
 		return answer_dynamic(vcpu, leaf, subleaf, entry);
 	return answer(vcpu, entry ? entry->regs : (struct cpuid_regs){ 0 });
 }

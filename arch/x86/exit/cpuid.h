@@ -26,5 +26,8 @@ struct cpuid_table {
 
 uint32_t cpuid_xsave_size(const struct cpuid_table *table, uint64_t components, bool is_compacted);
 
+/* Does the answer to this leaf depend on which vCPU asks? Its entries are marked is_dynamic. */
+bool cpuid_is_dynamic(uint32_t leaf);
+
 /* Pure part of the exit: the table's answer; zeros where it has none. */
 struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);

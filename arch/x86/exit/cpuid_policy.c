@@ -89,8 +89,7 @@ static struct cpuid_regs *add(struct cpuid_table *table, uint32_t leaf, uint32_t
 
 	if (table->count == CPUID_ENTRIES_MAX)
 		return &entry[-1].regs;		/* the unit test proves that this does not happen */
-	*entry = (struct cpuid_entry){ leaf, subleaf, has_subleaf,
-				       leaf == CPUID_FEATURES || leaf == CPUID_TOPOLOGY || leaf == CPUID_XSAVE, regs };
+	*entry = (struct cpuid_entry){ leaf, subleaf, has_subleaf, cpuid_is_dynamic(leaf), regs };
 	table->count++;
 	if (low < CPUID_INDEX_MAX && !index[low])
 		index[low] = (uint8_t)table->count;
