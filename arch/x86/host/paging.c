@@ -56,19 +56,16 @@ static uint64_t *entry_table(uint64_t entry)
 /* ---- Before we have tables ---- */
 
 /*
- * Boot's tables are mapped by themselves at their physical addresses; CR0.WP is cleared because firmware may
- * have made them read-only. The last entry is not overwritten: there the image lies.
+ * Boot's tables are mapped by themselves at their physical addresses, writable (boot/paging.c). The last entry is not
+ * overwritten: there the image lies.
  */
 void paging_early(void)
 {
 	uint64_t *top = (uint64_t *)(uintptr_t)(read_cr3() & PTE_ADDR);
-	uint64_t  cr0 = read_cr0();
 
-	write_cr0(cr0 & ~CR0_WP);
 	for (unsigned i = 0; i < HALF - 1; i++)
 		if (top[i] & PTE_P)
 			top[HALF + i] = top[i];
-	write_cr0(cr0);
 	write_cr3(read_cr3());
 }
 
