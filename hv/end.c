@@ -27,7 +27,7 @@ void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)
 void end_say_longest(void)
 {
 	if (longest.ticks)
-		log_say("trapeze: the longest exit of all took %u ticks (VM \"%s\", %s)", longest.ticks, longest.vm_name,
+		log_say("trapeze: the longest piece of work took %u ticks (VM \"%s\", %s)", longest.ticks, longest.vm_name,
 			longest.exit_name);
 }
 

@@ -12,6 +12,6 @@
 void end_init(const char *run_id);
 
 void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks);	/* of one VM */
-void end_say_longest(void);		/* log the longest exit of all VMs; nothing when no VM ended */
+void end_say_longest(void);		/* log the longest of them; nothing when no VM ended */
 
 void end_say(uint32_t status, const char *text);

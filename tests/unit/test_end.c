@@ -39,9 +39,9 @@ static void test_longest(void **state)
 	end_note_exit(name, "CPUID", 190);
 	end_note_exit("db", "IOIO", 189);
 	strcpy(name, "???");		/* that VM is gone */
-	check_longest("trapeze: the longest exit of all took 190 ticks (VM \"web\", CPUID)");
+	check_longest("trapeze: the longest piece of work took 190 ticks (VM \"web\", CPUID)");
 	end_note_exit("db", "NPF", 262500);
-	check_longest("trapeze: the longest exit of all took 262500 ticks (VM \"db\", NPF)");
+	check_longest("trapeze: the longest piece of work took 262500 ticks (VM \"db\", NPF)");
 }
 
 static void test_verdict(void **state)
