@@ -26,7 +26,7 @@ struct cpu {
 	uint32_t     last_vm;		/* id of the VM that ran here last; 0: none (speculation.c) */
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
 	uint16_t     gdt_limit, idt_limit;
-	void        *arch;		/* VMXON region, host save area */
+	void        *arch;		/* AMD-V: struct svm_cpu, with the host save area; VT-x needs none */
 	void        *current;		/* the vendor's vCPU whose control block the processor works on; NULL: none */
 	uint32_t     state;		/* enum cpu_state; only ap.c looks at it */
 	const char  *why_left_out;

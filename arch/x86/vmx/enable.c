@@ -185,17 +185,14 @@ bool vmx_supported(const char **why_not)
  */
 void vmx_cpu_on(void)
 {
-	struct vmx_cpu *cpu = page_alloc();
-	uint32_t       *region = page_alloc();
+	uint32_t *region = page_alloc();
 
-	if (!cpu || !region)
+	if (!region)
 		panic("no memory for the VMXON region");
 	write_cr0((read_cr0() | vmx_caps.cr0_fixed0) & vmx_caps.cr0_fixed1);
 	write_cr4((read_cr4() | vmx_caps.cr4_fixed0 | CR4_VMXE) & vmx_caps.cr4_fixed1);
 	*region = vmx_caps.revision;
-	cpu->vmxon = ptr_hpa(region);
-	this_cpu()->arch = cpu;
-	if (!vmxon(cpu->vmxon.raw))
+	if (!vmxon(ptr_hpa(region).raw))
 		panic("VMXON failed");
 	/*
 	 * VMXON does not forget translations that an earlier user of VMX (firmware, a hypervisor before us)

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What VT-x keeps for each processor, and which VMCS is current on it: struct cpu's `current`. At most one
- * VMCS is current on a processor, and a VMCS must not be active on two.
+ * What VT-x does on one processor: which VMCS is current on it, struct cpu's `current`, and forgetting translations.
+ * At most one VMCS is current on a processor, and a VMCS must not be active on two.
  */
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/vmx/insn.h"
 #include "arch/x86/vmx/vmx.h"
 #include "hv/panic.h"
 #include "hv/vcpu.h"
-
-struct vmx_cpu {
-	hpa_t            vmxon;		/* the region that VMXON was given: the processor's own until VMXOFF */
-};
 
 struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx);	/* VMPTRLD; state.c */
 

@@ -58,7 +58,8 @@ void vmwrite(uint64_t field, uint64_t val)
 	fields[i].val = val;
 }
 
-bool vmxon(uint64_t region) { return !(region % PAGE_SIZE); }
+uint64_t vmcs_fake_vmxon;
+bool vmxon(uint64_t region) { vmcs_fake_vmxon = region; return !(region % PAGE_SIZE); }
 void vmxoff(void) {}
 bool vmclear(uint64_t vmcs)
 {

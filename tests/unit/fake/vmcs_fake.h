@@ -15,5 +15,7 @@ void     vmcs_fake_init(struct vcpu *vcpu);	/* empty, and current; vcpu->arch is
 uint64_t vmcs_fake_get(uint32_t field);
 void     vmcs_fake_set(uint32_t field, uint64_t val);	/* as the processor: read-only fields too */
 
+extern uint64_t vmcs_fake_vmxon;	/* the region that VMXON was given */
+
 /* IA32_VMX_EPT_VPID_CAP: INVEPT and INVVPID fail with a type that it lacks, and end the test when it lacks them altogether. */
 extern uint64_t vmcs_fake_ept_vpid;
