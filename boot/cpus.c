@@ -100,7 +100,7 @@ static void boot_first(struct handoff *handoff, uint32_t own)
 	else if (at == handoff->cpu_count)
 		at--;
 	memmove(&cpus[1], &cpus[0], at * sizeof(cpus[0]));
-	cpus[0] = (struct handoff_cpu){ .apic_id = own, .is_boot = 1 };
+	cpus[0] = (struct handoff_cpu){ .apic_id = own };
 }
 
 void cpus_list(const struct firmware *fw, struct handoff *handoff)

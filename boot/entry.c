@@ -27,7 +27,6 @@ static struct handoff *new_handoff(const struct firmware *fw)
 	handoff->magic = HANDOFF_MAGIC;
 	handoff->version = HANDOFF_VERSION;
 	handoff->size = sizeof(*handoff);
-	handoff->efi_system_table = (uint64_t)fw->system;
 	handoff->efi_reset_system = (uint64_t)fw->system->RuntimeServices->ResetSystem;
 	return handoff;
 }

@@ -7,8 +7,8 @@
  * hv.elf with its physical address in RDI. Everything in it is plain data: no pointers, only physical
  * addresses and indices, so that it can be printed, checked and built by a unit test.
  *
- * State at the jump: long mode, CPL 0, interrupts off, the firmware's identity map plus the hypervisor's
- * image at its link address, a stack of at least 16 KiB, boot services gone, runtime services in physical mode.
+ * State at the jump: long mode, CPL 0, interrupts off, page tables of boot's own (physical memory by itself, and the
+ * hypervisor's image at its link address), a stack of 32 KiB, boot services gone, runtime services in physical mode.
  *
  * boot/ fills in magic, version and size; the hypervisor checks them first, and trusts no count beyond the arrays here.
  */
@@ -35,7 +35,7 @@
 enum handoff_region_kind {
 	REGION_FREE = 1,	/* ours to allocate */
 	REGION_LOADER,		/* handoff, early page tables and stack: free once hv_main has copied what it needs */
-	REGION_FILE,		/* a loaded file: stays until its owner releases it */
+	REGION_FILE,		/* a loaded file: stays until the machine ends */
 	REGION_HV,		/* the segments of hv.elf */
 	REGION_RUNTIME,		/* firmware runtime code and data: map, never touch */
 	REGION_ACPI,		/* ACPI tables and NVS */
@@ -56,7 +56,6 @@ struct handoff_file {
 
 struct handoff_cpu {
 	uint32_t apic_id;
-	uint32_t is_boot;
 };
 
 /* 32-bit pixels; base 0 when the firmware offers no linear framebuffer. */
@@ -108,7 +107,6 @@ struct handoff {
 	uint64_t hv_start, hv_length;	/* where the segments of hv.elf lie (physical), one contiguous block */
 	uint64_t hv_link;		/* the virtual address of the first byte of that block */
 	uint64_t rsdp;			/* 0 when the firmware has none */
-	uint64_t efi_system_table;	/* for runtime services */
 	uint64_t efi_reset_system;	/* RuntimeServices->ResetSystem, Microsoft calling convention */
 	struct handoff_host host;
 
@@ -117,6 +115,6 @@ struct handoff {
 	uint32_t region_count, file_count, cpu_count, vm_count;
 	struct handoff_region regions[HANDOFF_REGIONS_MAX];
 	struct handoff_file files[HANDOFF_FILES_MAX];
-	struct handoff_cpu cpus[HANDOFF_CPUS_MAX];
+	struct handoff_cpu cpus[HANDOFF_CPUS_MAX];	/* [0] is the boot processor */
 	struct handoff_vm vms[HANDOFF_VMS_MAX];
 };

@@ -144,7 +144,7 @@ static int set_up(void **unused)
 	memset(nmis, 0, sizeof(nmis));
 	on = off = 0;
 	log_fake_init();
-	handoff = (struct handoff){ .region_count = 1, .cpu_count = 3, .cpus = { { 0, 1 }, { 1, 0 }, { 2, 0 } } };
+	handoff = (struct handoff){ .region_count = 1, .cpu_count = 3, .cpus = { { 0 }, { 1 }, { 2 } } };
 	handoff.regions[0] = (struct handoff_region){ .start = LOW, .length = PAGES * PAGE_SIZE, .kind = REGION_FREE };
 	if (!is_mapped)
 		assert_true(mmap((void *)LOW, PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,

@@ -210,7 +210,7 @@ static void lists_cpus(void **state)
 		0, 4, 9, 9,					/* too short for its type */
 	};
 	struct machine *m = new_machine(2);
-	struct handoff_cpu cpus[4] = { { 0, 0 } };
+	struct handoff_cpu cpus[4] = { { 0 } };
 
 	(void)state;
 	memcpy(m->madt + MADT_FIRST, entries, sizeof(entries));
@@ -228,7 +228,7 @@ static void counts_the_last(void **state)
 {
 	static const uint8_t entry[] = { 0, 8, 0, 5, 1, 0, 0, 0 };
 	struct machine *m = new_machine(2);
-	struct handoff_cpu cpus[4] = { { 0, 0 } };
+	struct handoff_cpu cpus[4] = { { 0 } };
 
 	(void)state;
 	memcpy(m->madt + MADT_FIRST, entry, sizeof(entry));
