@@ -21,7 +21,6 @@ enum vcpu_state {
 	VCPU_PARKED,	/* waiting for INIT-SIPI: kept in our scheduler, never in the control block */
 	VCPU_READY,
 	VCPU_HALTED,	/* HLT with nothing pending */
-	VCPU_DEAD,	/* its VM ended */
 };
 
 struct vcpu {

@@ -275,13 +275,12 @@ static uint64_t most_touched(const struct vcpu *vcpu, unsigned *count)
 void vcpu_where(struct vcpu *vcpu)
 {
 	static const char *const states[] = {
-		[VCPU_PARKED] = "waits to be started (INIT, SIPI)", [VCPU_READY] = "runs", [VCPU_DEAD] = "is over",
-		[VCPU_HALTED] = "is halted",
+		[VCPU_PARKED] = "waits to be started (INIT, SIPI)", [VCPU_READY] = "runs", [VCPU_HALTED] = "is halted",
 	};
 	char     insn[80], touch[48], often[48] = "";
 	unsigned count;
 
-	if (vcpu->state == VCPU_PARKED || vcpu->state == VCPU_DEAD) {
+	if (vcpu->state == VCPU_PARKED) {
 		vm_log(vcpu->vm, "vcpu %u %s", vcpu->id, states[vcpu->state]);
 		return;
 	}
