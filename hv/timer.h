@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Time and one-shot deadlines. The unit is the tick of the host's time-stamp counter, everywhere: there is no
- * other clock. Devices convert with time_hz() and mul_div64().
+ * Time and one-shot deadlines. The unit is the tick of the host's time-stamp counter, everywhere: a VM's
+ * clock (vm_clock.h) counts them too, from its start and with pauses. Devices convert with time_hz() and mul_div64().
  *
  * A deadline's callback runs in the scheduler loop of the processor that owns the list, never in an
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to

@@ -3,7 +3,7 @@
 /*
  * The VM's own clock. It counts ticks of the host's time-stamp counter (time_hz() a second) from the start of the
  * VM, and it can stand still: while the VM is paused, saved or loaded, no time passes for the guest. The guest's TSC,
- * its paravirtual clock and each device derive from it; none of them looks at the host's clock.
+ * its paravirtual clock and each device derive from it; what they show a guest never comes from the host's clock.
  */
 #include <stdbool.h>
 #include <stdint.h>

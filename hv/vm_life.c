@@ -16,7 +16,7 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-_Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "a VM fits into the pages vm_create asks for");
+_Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "vm_create finds its pages in one piece");
 
 #define TABLES_SPARE	32U	/* nested tables: the upper levels, device windows, the edges of RAM */
 

@@ -24,9 +24,13 @@
  *   first touch       exit_npt maps memory at the address: EXIT_RESUME, and the guest executes the instruction again
  *   HLT               exit_hlt marks the vCPU as halted: EXIT_SKIP_STOP, and the scheduler picks another one
  *
- * A row's handler is either neutral (arch/x86/exit/) or an adapter of the vendor (vmx/exits.c,
- * svm/exits.c), which decodes what the exit says and calls a neutral one. Where a vendor's row has no
- * handler the controls never ask for that exit.
+ * A row's handler is either neutral (arch/x86/exit/) or one of the vendor's (vmx/exits.c, svm/exits.c). Most of the
+ * vendor's decode what the exit says and call a neutral one; a few answer what only their vendor knows. Where a row has
+ * no handler the controls never ask for that exit. An entry that failed is a row, too, whose handler ends the VM.
+ *
+ * How an exception gets to the guest: a handler queues it with vcpu_inject, which fills vcpu->pending, and answers
+ * EXIT_RESUME; deliver puts it into the next entry. An event whose delivery the exit cut short becomes vcpu->pending
+ * again in enter, before the handler runs.
  *
  * A handler that makes one of the classic mistakes ends its VM by name. Without that, an instruction that
  * is skipped by zero bytes executes for ever, and the guest looks as if it hung by itself.
@@ -150,8 +154,8 @@ static uint32_t turn_end32(uint64_t turn_end)
 
 /*
  * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a handler has
- * answered EXIT_STOP, or the VM has ended. A device that puts work off sets it too, and so does an event that wakes a
- * halted vCPU. `irq_check` says that something may be waiting to be delivered, or on VT-x that another vCPU's VMCS has
+ * answered EXIT_STOP or EXIT_SKIP_STOP, or the VM has ended. A device that puts work off sets it too, and so do an event
+ * that wakes a halted vCPU and an INIT that parks one. `irq_check` says that something may be waiting to be delivered, or on VT-x that another vCPU's VMCS has
  * become current; most exits do not set it.
  *
  * The turn also ends by the clock, which is looked at after each exit. No interrupt need come when the turn

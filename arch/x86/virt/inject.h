@@ -14,7 +14,7 @@ struct vcpu;
 struct inject_facts {
 	bool has_pending;	/* an exception to inject, or an event the exit interrupted */
 	bool nmi_pending, irq_pending;
-	bool nmi_blocked;	/* by an earlier NMI, or by MOV SS */
+	bool nmi_blocked;	/* by an earlier NMI; on VT-x also by the shadow of STI or MOV SS */
 	bool if_set;		/* RFLAGS.IF */
 	bool in_shadow;		/* STI or MOV SS: no interrupt before the next instruction */
 };
