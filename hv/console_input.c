@@ -117,6 +117,7 @@ static void press_where(void)
 
 static void press_help(void);
 
+/* A row for each key; README.md lists them, too. press_help adds the two that are not looked up here. */
 static const struct { char key; void (*press)(void); const char *help; } keys[] = {
 	{ '?', press_help, "these lines" },
 	{ 'n', press_next, "type to the next VM" },
