@@ -9,7 +9,9 @@
 
 #include "arch/x86/exit/record.h"
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/vmx/exits.h"
 #include "hv/lib/util.h"

@@ -16,7 +16,7 @@
 #include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/string.h"
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/state.h"
 #include "tests/unit/fake/vcpu_fake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx_cpu.h"
 #include "hv/lib/util.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/state.h"
 #include "arch/x86/virt/npt.h"
 #include "arch/x86/vmx/vmx.h"
 #include "hv/lib/util.h"

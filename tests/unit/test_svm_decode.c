@@ -8,7 +8,7 @@
 
 #include "arch/x86/emulate/insn.h"
 #include "arch/x86/exit/decoded.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
 #include "hv/lib/util.h"
 
 static void ioio_words(void **state)

@@ -13,7 +13,7 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/svm/insn.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/svm_cpu.h"
 #include "arch/x86/virt/quirks.h"
 #include "cpu_fake.h"
 #include "hv/lib/util.h"

@@ -13,7 +13,9 @@
 
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/quirks.h"
 #include "exits_fake.h"

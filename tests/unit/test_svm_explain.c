@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
 #include "hv/lib/util.h"
 
 static const struct svm_limits limits = { .phys_bits = 40, .has_long_mode = true, .cr4_reserved = ~FIELD(23, 0) };

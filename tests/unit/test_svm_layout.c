@@ -11,7 +11,7 @@
 
 #include "arch/x86/exit/policy.h"
 #include "arch/x86/hw/msr.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/svm_cpu.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
 

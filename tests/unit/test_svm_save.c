@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 #include "arch/x86/virt/guest_state.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"

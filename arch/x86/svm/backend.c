@@ -3,7 +3,9 @@
  * AMD-V as a struct virt_backend, and the entry itself: svm_enter runs the guest and turns the exit into
  * vcpu->exit. What follows is neutral: arch/x86/exit/dispatch.c looks up the row and calls its handler.
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/virt/backend.h"

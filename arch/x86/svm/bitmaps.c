@@ -6,7 +6,7 @@
  * APM vol. 2, 15.10.1 "I/O Permissions Map", 15.11 "MSR Intercepts".
  */
 #include "arch/x86/exit/policy.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/svm_cpu.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"

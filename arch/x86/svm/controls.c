@@ -9,7 +9,7 @@
  * APM vol. 2, 15.7 "Intercept Operation" to 15.14 "Shutdown Intercept", 15.16 "TLB Control", 15.21
  * "Interrupt and Local APIC Support", 15.25 "Nested Paging".
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"

@@ -10,7 +10,7 @@
  *
  * APM vol. 2, 15.7 to 15.12 and appendix C "SVM Intercept Exit Codes".
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
 
 #include "arch/x86/emulate/insn.h"
 #include "hv/lib/util.h"

@@ -3,7 +3,9 @@
  * The VMCB in words: every field by the manual's name, from the list in svm.h. The VMCB is memory, so
  * offsets and sizes suffice to print it, also when VMRUN has refused it.
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"

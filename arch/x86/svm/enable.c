@@ -5,7 +5,7 @@
  *
  * APM vol. 2, 15.4 "Enabling SVM", 15.30.1 "VM_CR MSR", 15.30.4 "VM_HSAVE_PA MSR".
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/features.h"

@@ -16,7 +16,9 @@
  */
 #include "arch/x86/exit/debug.h"
 #include "arch/x86/exit/handlers.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/emulate/fetch.h"
 #include "arch/x86/emulate/operand.h"

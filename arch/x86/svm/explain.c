@@ -7,7 +7,8 @@
  * APM vol. 2, 15.5.1 "Basic Operation", subsection "Canonicalization and Consistency Checks"; 15.20
  * "Event Injection"; 15.25.3 "Enabling Nested Paging", 15.25.4 "Nested Paging and VMRUN/#VMEXIT".
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/cr.h"

@@ -3,7 +3,8 @@
  * A refused VMRUN in words: what explain.c finds by checking the VMCB itself. VMEXIT_INVALID that comes from a guest that
  * has run is no refusal, and goes back to that guest.
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/emulate/fetch.h"
 #include "arch/x86/exit/exit.h"

@@ -10,7 +10,9 @@
  * as a single step, of which the guest notices nothing.
  */
 #include "arch/x86/exit/handlers.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/hw/cr.h"

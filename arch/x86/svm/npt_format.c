@@ -8,7 +8,7 @@
  * write-back and uncached as after reset.
  */
 #include "arch/x86/hw/pte.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/state.h"
 #include "arch/x86/virt/npt.h"
 
 const struct npt_format svm_npt_format = {

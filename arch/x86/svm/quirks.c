@@ -6,7 +6,9 @@
  * The guests share four pages at guest-physical 0: code and the four pointers of PAE paging; PML4; PDPT; and a page
  * directory that maps the first 2 MiB to themselves, for both kinds of paging.
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/exits.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/hw/cr.h"

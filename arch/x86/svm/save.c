@@ -3,7 +3,8 @@
  * What of a vCPU is not a register of the VMCB that get and get_seg know: what stays in the processor while it is
  * loaded, and what save and restore carry besides (APM vol. 2, 15.5.1 "Basic Operation": the state save area).
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/hw/insn.h"

@@ -10,7 +10,8 @@
  *
  * Invariant: whoever changes a field clears its clean bit (15.15.3 "VMCB Clean Field").
  */
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/state.h"
+#include "arch/x86/svm/svm_cpu.h"
 
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

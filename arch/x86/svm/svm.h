@@ -12,13 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/x86/exit/decoded.h"
-#include "arch/x86/exit/exit.h"
-#include "arch/x86/virt/guest_caps.h"
-#include "hv/lib/bits.h"
-#include "arch/x86/virt/cpu_state.h"
 #include "hv/addr.h"
-#include "hv/vcpu.h"
+#include "hv/lib/bits.h"
 
 /* ---- The VMCB ---------------------------------------------------------------------------------------- */
 
@@ -265,6 +260,8 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "a VMCB is one page");
 #define ATTRIB_P		BIT(7)
 #define ATTRIB_L		BIT(9)
 #define ATTRIB_DB		BIT(10)
+uint16_t svm_attrib_of(uint32_t rights);	/* from and to VMX' layout, which is the neutral one; decode.c */
+uint32_t svm_rights_of(uint16_t attrib);
 
 /* EXITINFO1 of IOIO, APM 15.10.2 "IN and OUT Behavior". */
 #define IOIO_TYPE_IN		BIT(0)
@@ -438,142 +435,3 @@ enum svm_exit {
 	SVM_EXITS(ENUM)
 #undef ENUM
 };
-
-/* The exit table is dense: the run from 400h follows the run from 0, then what is no exit code. */
-enum svm_row {
-	SVM_ROW_HIGH = SVM_EXIT_TLBSYNC + 1,
-	SVM_ROW_UNKNOWN = SVM_EXIT_VMGEXIT - SVM_EXIT_HIGH_BASE + SVM_ROW_HIGH + 1,	/* a code that is not in the list */
-	SVM_ROW_REFUSED,	/* VMRUN did not enter: VMEXIT_INVALID */
-	SVM_ROW_CHANGED,	/* what stands at RIP is not the instruction that caused the exit */
-	SVM_ROW_COUNT
-};
-
-/* ---- Our own structs --------------------------------------------------------------------------------- */
-
-/* What this processor's SVM can do, asked once; absent things are done in software. */
-struct svm_features {
-	uint32_t revision, asid_count;
-	bool     has_np, has_nrips, has_decode_assists, has_flush_by_asid, has_clean_bits, has_pause_filter;
-};
-extern struct svm_features svm_features;
-extern struct guest_caps svm_guest_caps;
-void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx, uint32_t edx);
-/* The first thing that two processors do not have in common, by name; NULL: none. Pure, in controls.c. */
-const char *svm_features_difference(const struct svm_features *one, const struct svm_features *other);
-
-/* One for each processor, in struct cpu's arch. */
-struct svm_cpu {
-	void    *hsave;			/* VM_HSAVE_PA: the processor's own notes, never ours to read */
-	struct vmcb *host;		/* our FS, GS, TR, LDTR and syscall MSRs, by VMSAVE; VMLOADed after each exit */
-	uint64_t host_pa;
-	uint32_t next_asid;
-	uint64_t asid_generation;	/* bumped when the ASIDs ran out and all were flushed */
-};
-
-/* One for each vCPU, in struct vcpu's arch. */
-struct svm_vcpu {
-	struct vmcb *vmcb;
-	uint64_t vmcb_pa;
-	uint64_t asid_generation;	/* of the ASID held; 0: none yet */
-	struct svm_cpu *cpu;		/* where that ASID is valid */
-	bool     want_flush;
-	uint64_t cr0_hidden;		/* CD and NW as the guest set them; the processor's own stay clear */
-	uint32_t clean_after;		/* clean bits after an exit: all, or 0 on a processor without them */
-	uint8_t  fetched;		/* enum fetch_result of the bytes at RIP, where the length comes from them */
-	uint64_t iret_rip;		/* the IRET that will end an NMI handler */
-	bool     iret_seen;
-	bool     is_stepping;		/* the next entry lasts for one instruction only: inject.c */
-	bool     step_tf;		/* RFLAGS.TF as the guest had it before that step */
-	bool     is_stepped;		/* this exit is the end of such a step */
-	uint64_t step_rip;		/* that instruction */
-	uint64_t efer_hidden;		/* LME as the guest set it, while its paging is off: the processor's own stays clear */
-	uint64_t cr4_hidden;		/* CR4 bits that hardware has set and the guest has not */
-	uint64_t shadow_rip;		/* the instruction that an interrupt shadow covers, if it exited before it ran */
-	uint32_t shadow_exits;		/* how often that instruction has exited since */
-};
-
-#define SVM_NO_SHADOW	(~0ULL)		/* not canonical: no RIP */
-
-static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu) { return vcpu->arch; }
-
-/* ---- Who does what ----------------------------------------------------------------------------------- */
-
-struct guest_state;
-struct msr_policy;
-
-/* enable.c */
-bool svm_supported(const char **why_not);
-void svm_cpu_on(void);
-void svm_cpu_off(void);
-/* controls.c */
-void svm_controls_init(struct vmcb_control *control, const struct svm_features *features, bool has_siblings);
-uint32_t svm_exceptions_wanted(void);
-void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_features *features);
-/* state.c */
-int  svm_vcpu_create(struct vcpu *vcpu);
-void svm_vcpu_destroy(struct vcpu *vcpu);
-void svm_enter(struct vcpu *vcpu);	/* backend.c */
-void svm_flush(struct vcpu *vcpu);
-bool svm_limit_turn(struct vcpu *vcpu, uint64_t ticks);
-void svm_end_shadow(struct vcpu *vcpu);
-void svm_set_tsc_offset(struct vcpu *vcpu, uint64_t offset);
-uint64_t svm_get(struct vcpu *vcpu, enum guest_reg reg);
-void svm_set(struct vcpu *vcpu, enum guest_reg reg, uint64_t val);
-void svm_get_seg(struct vcpu *vcpu, enum guest_seg seg, struct segment *out);
-void svm_set_seg(struct vcpu *vcpu, enum guest_seg seg, const struct segment *in);
-/* decode.c, pure */
-uint16_t svm_attrib_of(uint32_t rights);
-uint32_t svm_rights_of(uint16_t attrib);
-void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access);
-void svm_decode_npf(uint64_t info1, uint64_t info2, struct npt_fault *fault);
-bool svm_decode_cr(uint64_t code, uint64_t info1, struct cr_access *access);
-bool svm_decode_dr(uint64_t code, uint64_t info1, struct dr_access *access);
-struct insn;
-bool svm_decode_cr_insn(uint64_t code, const struct insn *insn, struct cr_access *access);
-bool svm_decode_dr_insn(uint64_t code, const struct insn *insn, struct dr_access *access);
-bool svm_decode_event(uint64_t word, struct vevent *event);
-void svm_decode_task_switch(const struct vmcb *vmcb, struct task_switch *how);
-uint64_t svm_encode_event(const struct vevent *event);
-bool svm_insn_has_form(uint64_t code);
-unsigned svm_insn_length(uint64_t code, uint64_t info1, bool is_64, const uint8_t *bytes, size_t avail);
-/* exits.c */
-void svm_read_exit(struct vcpu *vcpu);		/* the VMCB's words about the exit into vcpu->exit */
-void svm_step_over(struct vcpu *vcpu);
-uint32_t svm_row_of(uint32_t code);		/* a row of svm_rows for any exit code */
-extern const struct exit_row svm_rows[SVM_ROW_COUNT];
-/* inject.c */
-void svm_deliver(struct vcpu *vcpu);
-void svm_take_interrupted(struct vcpu *vcpu);
-void svm_end_step(struct vcpu *vcpu);		/* first after the exit of an entry with is_stepping */
-void svm_block_nmi(struct vcpu *vcpu);
-bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits);
-/* save.c */
-void svm_load(struct vcpu *vcpu);
-void svm_put(struct vcpu *vcpu);
-void svm_save(struct vcpu *vcpu, struct guest_state *state);
-void svm_restore(struct vcpu *vcpu, const struct guest_state *state);
-/* bitmaps.c: the permission maps; MSR rights follow from the policy that both vendors share (exit/policy.h) */
-#define IOPM_PAGES	3U
-#define MSRPM_PAGES	2U
-bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa);
-void svm_msrpm_build(uint8_t *map, const struct msr_policy *rows, size_t count);
-/* dump.c */
-bool svm_dump(struct vcpu *vcpu, unsigned line);
-/* explain.c, pure: which rules of VMRUN this VMCB breaks; at most max are stored, all are counted */
-struct svm_explain { const char *field; uint64_t val; const char *rule; };
-struct svm_limits { uint8_t phys_bits; bool has_long_mode; uint64_t cr4_reserved; };
-size_t svm_explain(const struct vmcb *vmcb, const struct svm_limits *limits, struct svm_explain *out, size_t max);
-/*
- * explain_report.c: VMRUN checked the VMCB and did not enter the guest (15.5.1 "Basic Operation", "Canonicalization and
- * Consistency Checks"). The processor does not say which rule was broken: explain.c checks them again. Stops the VM.
- */
-enum exit_result svm_entry_refused(struct vcpu *vcpu);
-/* npt_format.c */
-extern const struct npt_format svm_npt_format;
-/* quirks.c */
-void svm_measure_quirks(void);
-void svm_mend_cs(struct vmcb *vmcb);		/* before an entry, for quirks.mixes_cs */
-void svm_keep_shadow(struct vcpu *vcpu);	/* first after an exit, for quirks.forgets_shadow */
-/* switch.asm */
-extern bool svm_fills_returns;			/* which VMRUN is taken; enable.c sets it (host/speculation.h) */
-void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa);

@@ -8,7 +8,7 @@
 #include "arch/x86/host/cpu_init.h"
 #include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
-#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/state.h"
 #include "arch/x86/virt/quirks.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
