@@ -91,15 +91,15 @@ UNIT_vmx_exits := arch/x86/vmx/exits.c arch/x86/vmx/decode.c tests/unit/fake/exi
 UNIT_vmx_save := arch/x86/vmx/save.c $(VMCS_FAKE)
 UNIT_vmx_controls := arch/x86/vmx/controls.c arch/x86/vmx/bitmaps.c
 UNIT_svm_decode := arch/x86/svm/decode.c arch/x86/emulate/insn.c hv/lib/format.c
-UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c decode.c state.c controls.c) arch/x86/virt/inject.c arch/x86/exit/dr.c $(INSN_FAKE) $(VCPU_FAKE)
+UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c quirk_mends.c quirk_shadow.c decode.c state.c controls.c) arch/x86/virt/inject.c arch/x86/exit/dr.c $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_vmx_enable := arch/x86/vmx/enable.c arch/x86/vmx/controls.c arch/x86/virt/caps.c hv/lib/format.c tests/unit/fake/panic_fake.c \
                    tests/unit/fake/log_fake.c $(VMCS_FAKE) $(PAGE_FAKE)
-UNIT_svm_exits := $(addprefix arch/x86/svm/,exits.c decode.c explain.c explain_report.c) $(addprefix arch/x86/emulate/,operand.c alu.c) \
+UNIT_svm_exits := $(addprefix arch/x86/svm/,exits.c quirk_mends.c decode.c explain.c explain_report.c) $(addprefix arch/x86/emulate/,operand.c alu.c) \
                   tests/unit/fake/exits_fake.c $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_svm_save := arch/x86/svm/save.c $(INSN_FAKE)
 UNIT_svm_enable := arch/x86/svm/enable.c arch/x86/svm/controls.c arch/x86/virt/caps.c hv/lib/format.c tests/unit/fake/panic_fake.c \
                    tests/unit/fake/log_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(PAGE_FAKE)
-UNIT_quirks := arch/x86/svm/quirks.c arch/x86/virt/quirks.c arch/x86/svm/decode.c arch/x86/virt/npt.c arch/x86/svm/npt_format.c hv/lib/format.c \
+UNIT_quirks := $(addprefix arch/x86/svm/,quirks.c quirk_mends.c quirk_shadow.c decode.c npt_format.c) arch/x86/virt/quirks.c arch/x86/virt/npt.c hv/lib/format.c \
                tests/unit/fake/panic_fake.c tests/unit/fake/log_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(PAGE_FAKE)
 UNIT_svm_explain := arch/x86/svm/explain.c
 UNIT_svm_layout := arch/x86/svm/bitmaps.c arch/x86/svm/controls.c

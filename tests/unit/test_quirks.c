@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/emulate/walk.h"
 #include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
@@ -19,7 +20,9 @@
 #include "arch/x86/virt/quirks.h"
 #include "cpu_fake.h"
 #include "hv/addr.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
+#include "hv/timer.h"
 #include "insn_fake.h"
 #include "log_fake.h"
 #include "page_fake.h"
@@ -151,6 +154,11 @@ static void test_mend_cs(void **unused)
 
 /* inject.c's: the step is over. */
 void svm_end_step(struct vcpu *vcpu) { svm_of(vcpu)->is_stepping = false; }
+void svm_begin_step(struct vcpu *vcpu) { (void)vcpu; }
+size_t gva_fetch_insn(struct vcpu *vcpu, uint8_t *bytes) { (void)vcpu; (void)bytes; return 0; }
+void host_wake_at(uint64_t tsc) { (void)tsc; }
+uint64_t time_now(void) { return 0; }
+uint64_t time_hz(void) { return 1; }
 
 /* A shadow lasts while the guest exits at the same RIP, but not for ever. */
 static void test_keep_shadow(void **unused)

@@ -213,17 +213,16 @@ static enum exit_result svm_exit_dr(struct vcpu *vcpu)
 }
 
 /*
- * DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"). Where a step is hidden, it was one if
- * TF is set and there is no other cause. The VMCB's DR6 is not the guest's, which is in struct vcpu:
- * emptied each time, it holds what is new.
+ * DR6 is up to date when #DB exits (APM vol. 2, 15.12.2 "#DB (Debug)"). The VMCB's DR6 is not the guest's, which is in
+ * struct vcpu: emptied each time, it holds what is new.
  */
 static uint64_t take_debug_status(struct vmcb *vmcb)
 {
-	uint64_t bits = vmcb->save.dr6 & DR6_STATUS;
+	uint64_t bits = svm_debug_status(vmcb, vmcb->save.rflags & RFLAGS_TF);
 
 	vmcb->save.dr6 = DR6_RESET;
 	vmcb->control.clean_bits &= ~CLEAN_DRX;
-	return quirks.hides_step && !bits && (vmcb->save.rflags & RFLAGS_TF) ? DR6_BS : bits;
+	return bits;
 }
 
 /*

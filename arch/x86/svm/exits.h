@@ -41,6 +41,7 @@ unsigned svm_insn_length(uint64_t code, uint64_t info1, bool is_64, const uint8_
 /* inject.c */
 void svm_deliver(struct vcpu *vcpu);
 void svm_take_interrupted(struct vcpu *vcpu);
+void svm_begin_step(struct vcpu *vcpu);		/* the next entry lasts for one instruction */
 void svm_end_step(struct vcpu *vcpu);		/* first after the exit of an entry with is_stepping */
 void svm_block_nmi(struct vcpu *vcpu);
 bool svm_is_own_step(struct vcpu *vcpu, uint64_t *dr6_bits);

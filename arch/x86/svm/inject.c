@@ -24,8 +24,6 @@
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 
-#define SHADOW_LOOKS_PER_SECOND	10000U
-
 /* Changes of the VMCB cost something only when a clean bit goes: so nothing is written that is there already. */
 static void set_intercept(struct vmcb_control *control, uint32_t bit, bool is_wanted)
 {
@@ -74,31 +72,10 @@ static bool wants_step(const struct vcpu *vcpu)
 }
 
 /*
- * May the instruction at RIP run with our TF? By its first byte: not those that push, save or load RFLAGS, not a far CALL
- * or JMP, which may switch tasks and save them, not those that load SS, behind which #DB waits for another instruction
- * (SDM vol. 3, 6.8.3), and nothing behind a prefix, which would have to be decoded.
- */
-static bool bears_step(struct vcpu *vcpu)
-{
-	static const struct { uint8_t first, last; } not_these[] = {
-		{ 0x0f, 0x0f }, { 0x17, 0x17 }, { 0x26, 0x26 }, { 0x2e, 0x2e }, { 0x36, 0x36 }, { 0x3e, 0x3e }, { 0x40, 0x4f },
-		{ 0x64, 0x67 }, { 0x8e, 0x8e }, { 0x9a, 0x9a }, { 0x9c, 0x9d }, { 0xcc, 0xcf }, { 0xea, 0xea }, { 0xf0, 0xf3 }, { 0xff, 0xff },
-	};
-	uint8_t bytes[INSN_MAX];
-
-	if (vcpu->exit.rip != svm_of(vcpu)->vmcb->save.rip || !gva_fetch_insn(vcpu, bytes))
-		return false;
-	for (size_t i = 0; i < countof(not_these); i++)
-		if (bytes[0] >= not_these[i].first && bytes[0] <= not_these[i].last)
-			return false;
-	return true;
-}
-
-/*
  * One entry with RFLAGS.TF set, whose #DB is ours. The instruction may raise an exception instead, whose frame would show
  * the guest that TF: so for this entry all exceptions leave the guest, and are given back without it.
  */
-static void begin_step(struct vcpu *vcpu)
+void svm_begin_step(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
@@ -112,8 +89,7 @@ static void begin_step(struct vcpu *vcpu)
 }
 
 /*
- * At the next exit, whatever it is. A #DB with BS (where that is hidden: without any reason) came behind the instruction;
- * everything else came before, and the instruction has yet to run. IRET has loaded flags of its own when it has run; behind
+ * At the next exit, whatever it is. A #DB with BS came behind the instruction; everything else came before, and the instruction has yet to run. IRET has loaded flags of its own when it has run; behind
  * any other instruction TF is still ours. One that repeats itself, or jumps to itself, has left its shadow as well.
  */
 void svm_end_step(struct vcpu *vcpu)
@@ -125,7 +101,7 @@ void svm_end_step(struct vcpu *vcpu)
 	bool is_exception = code >= SVM_EXIT_EXCP_DE && code <= SVM_EXIT_EXCP_XF;
 
 	svm->is_stepping = false;
-	svm->is_stepped = is_db && ((vmcb->save.dr6 & DR6_BS) || (quirks.hides_step && !(vmcb->save.dr6 & DR6_STATUS)));
+	svm->is_stepped = is_db && (svm_debug_status(vmcb, true) & DR6_BS);
 	vmcb->control.intercept_exceptions = svm_exceptions_wanted();
 	vmcb->control.clean_bits &= ~CLEAN_I;
 	if (!svm->step_tf && (!is_iret || (!svm->is_stepped && vmcb->save.rip == svm->step_rip)))
@@ -238,7 +214,7 @@ void svm_deliver(struct vcpu *vcpu)
 	plan = inject_decide(&facts);
 	inject(vcpu, plan.what);
 	if (plan.what == INJECT_NOTHING && wants_step(vcpu))
-		begin_step(vcpu);
+		svm_begin_step(vcpu);
 	/*
 	 * An NMI waits behind another event, and none of its own handlers runs. That event's handler ends
 	 * with IRET: look again there at the latest.
@@ -247,16 +223,10 @@ void svm_deliver(struct vcpu *vcpu)
 		set_intercept(&vmcb->control, INTERCEPT_IRET, true);
 	if (plan.what == INJECT_IRQ)
 		plan.want_irq_window = vcpu_has_irq(vcpu);	/* one of higher priority behind it */
-	/*
-	 * Where VMRUN forgets the shadow an open window would exit inside it: it waits for one step, or for the host's timer
-	 * where a step would show.
-	 */
-	must_wait = plan.want_irq_window && facts.in_shadow && quirks.forgets_shadow;
+	must_wait = plan.want_irq_window && svm_window_must_wait(vmcb);
 	set_window(&vmcb->control, plan.want_irq_window && !must_wait);
-	if (must_wait && plan.what == INJECT_NOTHING && !svm_of(vcpu)->is_stepping && bears_step(vcpu))
-		begin_step(vcpu);
-	else if (must_wait)
-		host_wake_at(time_now() + time_hz() / SHADOW_LOOKS_PER_SECOND);
+	if (must_wait)
+		svm_leave_shadow(vcpu, plan.what == INJECT_NOTHING);
 	/*
 	 * An NMI waits for IRET, or for the next exit when only another event went first. An open window is looked
 	 * at after every exit: if the guest can take the interrupt by then, the window's own exit is saved.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What emulated processors get wrong about AMD-V (arch/x86/virt/quirks.h says what): measured with guests of a few
- * instructions, each entered once, and what is done about the two that concern every entry and exit.
+ * instructions, each entered once. What is done about them is in quirk_mends.c.
  *
  * The guests share four pages at guest-physical 0: code and the four pointers of PAE paging; PML4; PDPT; and a page
  * directory that maps the first 2 MiB to themselves, for both kinds of paging.
@@ -226,42 +226,4 @@ void svm_measure_quirks(void)
 	npt_destroy(&probe.npt);
 	page_free_contiguous(probe.memory, PAGES);
 	page_free(probe.vmcb);
-}
-
-/* ---- What is done about two of them ---- */
-
-/* SYSENTER enters 64-bit code: of L and D, D is the wrong one. */
-void svm_mend_cs(struct vmcb *vmcb)
-{
-	const uint16_t both = ATTRIB_L | ATTRIB_DB;
-
-	if ((vmcb->save.cs.attrib & both) != both)
-		return;
-	vmcb->save.cs.attrib &= (uint16_t)~ATTRIB_DB;
-	vmcb->control.clean_bits &= ~CLEAN_SEG;
-}
-
-#define SHADOW_EXITS_MAX	64U
-
-/*
- * The guest goes on where it exited, and the next exit at the same RIP says that there is no shadow. An interrupt
- * delivered then would come between STI and HLT, or MOV SS and MOV SP: that HLT waits for ever. An instruction that
- * has not been left is still covered. A jump to itself looks the same without being so, hence the limit.
- */
-void svm_keep_shadow(struct vcpu *vcpu)
-{
-	struct svm_vcpu *svm = svm_of(vcpu);
-	struct vmcb *vmcb = svm->vmcb;
-
-	if (svm->is_stepping)		/* out of a shadow: svm_read_exit looks for a step only at an IRET */
-		svm_end_step(vcpu);
-	if (vmcb->control.interrupt_shadow & INTERRUPT_SHADOW) {
-		svm->shadow_rip = vmcb->save.rip;
-		svm->shadow_exits = 0;
-	} else if (svm->shadow_rip == vmcb->save.rip && svm->shadow_exits < SHADOW_EXITS_MAX) {
-		svm->shadow_exits++;
-		vmcb->control.interrupt_shadow |= INTERRUPT_SHADOW;
-	} else {
-		svm->shadow_rip = SVM_NO_SHADOW;
-	}
 }

@@ -71,8 +71,14 @@ bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa);
 void svm_msrpm_build(uint8_t *map, const struct msr_policy *rows, size_t count);
 /* quirks.c */
 void svm_measure_quirks(void);
+/* quirk_mends.c */
 void svm_mend_cs(struct vmcb *vmcb);		/* before an entry, for quirks.mixes_cs */
+/* The reasons of a #DB exit, as DR6 has them. Where a step is hidden, it was one if there is no other reason. */
+uint64_t svm_debug_status(const struct vmcb *vmcb, bool was_stepping);
+/* quirk_shadow.c */
 void svm_keep_shadow(struct vcpu *vcpu);	/* first after an exit, for quirks.forgets_shadow */
+bool svm_window_must_wait(const struct vmcb *vmcb);	/* an interrupt window must stay closed inside the shadow... */
+void svm_leave_shadow(struct vcpu *vcpu, bool may_step);	/* ...which is left like this, perhaps by one step */
 /* switch.asm */
 extern bool svm_fills_returns;			/* which VMRUN is taken; enable.c sets it (host/speculation.h) */
 void svm_vmrun(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_pa);

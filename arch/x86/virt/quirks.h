@@ -23,7 +23,7 @@ struct quirks {
 
 	/*
 	 * QEMU 7.2. VMRUN loads the interrupt shadow of the VMCB (APM vol. 2, 15.21.5); it forgets it. Measured: a virtual
-	 * interrupt strikes in the shadow. Minded: svm/quirks.c, svm_keep_shadow, and svm/inject.c, which steps out of a shadow before
+	 * interrupt strikes in the shadow. Minded: svm/quirk_shadow.c keeps the shadow, and steps out of it before
 	 * it opens a window.
 	 */
 	bool forgets_shadow;
@@ -42,7 +42,7 @@ struct quirks {
 
 	/*
 	 * Bochs 2.7. DR6 is up to date when #DB exits (APM vol. 2, 15.12.2); BS is missing after a single step. Measured: by one
-	 * step. Minded: svm/exits.c and svm/inject.c conclude that it was a step.
+	 * step. Minded: svm_debug_status concludes that it was a step.
 	 */
 	bool hides_step;
 
