@@ -47,6 +47,9 @@ __attribute__((noreturn)) void host_power_off(uint64_t efi_reset_system);
 
 /* ---- This processor while it runs ---- */
 
+struct processor;
+struct processor *host_processor(void);	/* what it owns (hv/processor.h) */
+
 /*
  * Attention: the scheduler has something to do, so the run loop ends behind the exit that is being handled. Interrupt
  * handlers set it too. Only this processor reads and writes it.

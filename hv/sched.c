@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The scheduler (contract in sched.h). One processor, so no lock; `attention` is its only interrupt. */
+/* The scheduler (contract in sched.h). What it keeps is the processor's (processor.h); `attention` is its only interrupt. */
 #include "hv/sched.h"
 
 #include "arch/x86/virt/backend.h"
@@ -8,6 +8,7 @@
 #include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
+#include "hv/processor.h"
 #include "hv/restore_test.h"
 #include "hv/slots.h"
 #include "hv/vcpu.h"
@@ -15,9 +16,6 @@
 
 #define TURNS_PER_SECOND	100U
 #define WAY_PER_TURN		1000U	/* an interrupt and the way from it to here take less than this part of a turn */
-
-static uint64_t     yields;
-static struct timer turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 
 /* Nothing to do: the timer's interrupt has set attention, which makes the vCPU leave its run loop. */
 static void turn_is_over(void *ctx)
@@ -31,18 +29,21 @@ static void turn_is_over(void *ctx)
  */
 static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
 {
+	struct turns *turns = &host_processor()->turns;
 	uint64_t now = time_now();
 
-	turn_bill(&turns, payer, now - min_u64(now - deadline, turns.length / WAY_PER_TURN));
-	return turn_debt(&turns, payer);
+	turn_bill(turns, payer, now - min_u64(now - deadline, turns->length / WAY_PER_TURN));
+	return turn_debt(turns, payer);
 }
 
 void sched_init(const char *attach, uint32_t count)
 {
+	struct processor *self = host_processor();
+
 	slots_init(attach, count);
-	turns.length = time_hz() / TURNS_PER_SECOND;
-	turns.mark = time_now();
-	timer_init(&turn_end, turn_is_over, NULL);
+	self->turns.length = time_hz() / TURNS_PER_SECOND;
+	self->turns.mark = time_now();
+	timer_init(&self->turn_end, turn_is_over, NULL);
 	timer_set_hooks(&(const struct timer_hooks){ .on_change = host_wake_at, .bill = bill_timer });
 }
 
@@ -58,15 +59,15 @@ static void find_ready(struct slot *slot)
 		slot->parties[i].turn.is_ready = has_work || (is_alive && slot->vm->vcpus[i]->state == VCPU_READY);
 }
 
-static struct party *pick(void)
+static struct party *pick(struct turns *turns)
 {
 	struct turn *turn;
 
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
 		if (slot->config)
 			find_ready(slot);
-	turn_bill(&turns, turns.payer, time_now());
-	turn = turn_next(&turns);
+	turn_bill(turns, turns->payer, time_now());
+	turn = turn_next(turns);
 	return turn ? container_of(turn, struct party, turn) : NULL;
 }
 
@@ -74,7 +75,7 @@ static struct party *pick(void)
  * The party's vCPU spins: it may wait for a sibling that is ready and has no processor. A ready sibling takes over its
  * place in the order, of several the one that gave up its own place longest ago. The share of other VMs stays the same.
  */
-static void yield(struct party *party)
+static void yield(struct processor *self, struct party *party)
 {
 	const struct slot *slot = party->slot;
 	struct party *next = NULL;
@@ -86,10 +87,10 @@ static void yield(struct party *party)
 		    (!next || sibling->yielded < next->yielded))
 			next = sibling;
 	}
-	turn_bill(&turns, &party->turn, time_now());
+	turn_bill(&self->turns, &party->turn, time_now());
 	if (next)
 		turn_swap(&party->turn, &next->turn);
-	party->yielded = ++yields;
+	party->yielded = ++self->yields;
 }
 
 /* ---- The loop ---- */
@@ -129,16 +130,16 @@ static bool run_work(struct vm *vm, uint64_t end)
  * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours; and by the clock
  * at exits (vcpu_run), for a guest that exits all the time, or holds our interrupts back.
  */
-static void run_vcpu(struct vcpu *vcpu, uint64_t left)
+static void run_vcpu(struct processor *self, struct vcpu *vcpu, uint64_t left)
 {
-	bool has_rivals = turn_has_rivals(&turns);
+	bool has_rivals = turn_has_rivals(&self->turns);
 	uint64_t end = time_now() + left;
 
 	vcpu_load(vcpu);
 	if (!virt->limit_turn(vcpu, has_rivals ? left : TIMER_NEVER) && has_rivals)
-		timer_arm(&turn_end, end);
+		timer_arm(&self->turn_end, end);
 	else
-		timer_disarm(&turn_end);
+		timer_disarm(&self->turn_end);
 	if (run_work(vcpu->vm, end) && vcpu->state == VCPU_READY)
 		vcpu_run(vcpu, restore_test_turn(vcpu, end));
 	restore_test_step(vcpu->vm);
@@ -148,39 +149,41 @@ static void run_vcpu(struct vcpu *vcpu, uint64_t left)
  * One turn of a party. All time until the next call of turn_bill is charged to it: its exits, its start, its end, and
  * our own work in the loop.
  */
-static void run(struct party *party)
+static void run(struct processor *self, struct party *party)
 {
 	struct slot *slot = party->slot;
 	struct vcpu *vcpu;
 
-	turn_bill(&turns, &party->turn, time_now());
+	turn_bill(&self->turns, &party->turn, time_now());
 	if (!slot->vm || !vm_is_alive(slot->vm)) {
 		slot_work(slot);
 		return;
 	}
 	vcpu = slot->vm->vcpus[party - slot->parties];
-	run_vcpu(vcpu, turn_left(&turns, &party->turn));
+	run_vcpu(self, vcpu, turn_left(&self->turns, &party->turn));
 	if (vcpu->yields)
-		yield(party);
+		yield(self, party);
 	vcpu->yields = false;
 }
 
 uint32_t sched_run(void)
 {
+	struct processor *self = host_processor();
+
 	while (slots_in_use()) {
 		struct party *party;
 
 		do_host_work();
-		party = pick();
+		party = pick(&self->turns);
 		if (party) {
-			run(party);
+			run(self, party);
 			continue;
 		}
-		turn_bill(&turns, NULL, time_now());
+		turn_bill(&self->turns, NULL, time_now());
 		if (console_idle_work() || page_idle_work()) {
 			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */
 		} else {
-			timer_disarm(&turn_end);
+			timer_disarm(&self->turn_end);
 			host_idle();
 		}
 	}

@@ -6,18 +6,19 @@
 #include "arch/x86/virt/load.h"
 #include "hv/console.h"
 #include "hv/end.h"
+#include "hv/host.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
+#include "hv/processor.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "hv/vm_life.h"
 
 #define SILENCE_SECONDS		20U	/* of a guest, after its start: then the log says where it is */
 
-struct slot  slots[HANDOFF_VMS_MAX];
-struct turns turns;
+struct slot slots[HANDOFF_VMS_MAX];
 
 static uint32_t crashed;
 static const char *attach_name;
@@ -26,7 +27,7 @@ static bool attach_only;	/* no name given and just one VM: that one */
 /* Charge all time from here on to this VM. */
 static void work_for(struct slot *slot)
 {
-	turn_bill(&turns, &slot->parties[0].turn, time_now());
+	turn_bill(&host_processor()->turns, &slot->parties[0].turn, time_now());
 }
 
 /* ---- Where is my guest? ---- */
@@ -68,14 +69,15 @@ uint32_t party_count(const struct slot *slot)
 
 static void slot_leave(struct slot *slot)
 {
+	struct turns *turns = &host_processor()->turns;
 	uint64_t used = 0;
 
 	for (uint32_t i = 0; i < party_count(slot); i++) {
-		turn_leave(&turns, &slot->parties[i].turn);
+		turn_leave(turns, &slot->parties[i].turn);
 		used += slot->parties[i].turn.used;
 	}
 	log_debug("%s: %lu ms of the processor in all; nobody had %lu ms", slot->config->name,
-		  mul_div64(used, 1000, time_hz()), mul_div64(turns.idle, 1000, time_hz()));
+		  mul_div64(used, 1000, time_hz()), mul_div64(turns->idle, 1000, time_hz()));
 	account_close(&slot->account);
 	slot->config = NULL;
 }
@@ -137,7 +139,7 @@ int slots_add(const struct handoff_vm *config)
 	slot_timer(slot, &slot->silence, look_for_silence);
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		slot->parties[i].slot = slot;
-		turn_join(&turns, &slot->parties[i].turn);
+		turn_join(&host_processor()->turns, &slot->parties[i].turn);
 	}
 	work_for(slot);
 	if (!slot_start(slot))

@@ -39,7 +39,6 @@ struct slot {
 };
 
 extern struct slot slots[HANDOFF_VMS_MAX];
-extern struct turns turns;			/* of all parties of all slots */
 
 void slots_init(const char *attach, uint32_t count);	/* sched_init */
 /* Create a VM; it starts in its own turns. 0 or -1 (logged; counts as a crashed VM in the verdict). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One list of armed timers in deadline order. It stays short (a handful per VM), so a list beats anything
+ * A processor's armed timers are one list in deadline order. It stays short (a handful per VM), so a list beats anything
  * cleverer. It is linked both ways, because arming a guest's TSC deadline is a path we count: a timer that moves
  * and keeps its place looks at its neighbours only.
  */
@@ -8,8 +8,10 @@
 
 #include <stddef.h>
 
-static struct timer *timer_list;	/* the earliest deadline first; owned by the one processor that runs VMs */
-static struct timer_hooks timer_hooks;
+#include "hv/host.h"
+#include "hv/processor.h"
+
+static struct timer_hooks timer_hooks;	/* constant after the scheduler's start */
 
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c)
 {
@@ -30,12 +32,17 @@ void timer_init(struct timer *timer, void (*fire)(void *), void *ctx)
 
 bool timer_is_armed(const struct timer *timer)
 {
-	return timer->deadline != TIMER_NEVER;
+	return timer->list;
+}
+
+static uint64_t first_deadline(const struct timer_list *list)
+{
+	return list->first ? list->first->deadline : TIMER_NEVER;
 }
 
 uint64_t timer_next(void)
 {
-	return timer_list ? timer_list->deadline : TIMER_NEVER;
+	return first_deadline(&host_processor()->timers);
 }
 
 void timer_set_hooks(const struct timer_hooks *hooks)
@@ -47,24 +54,25 @@ static void timer_unlink(struct timer *timer)
 {
 	if (!timer_is_armed(timer))
 		return;
-	/* A zeroed timer of a half-built device looks armed and is in no list. */
 	if (timer->prev)
 		timer->prev->next = timer->next;
-	else if (timer_list == timer)
-		timer_list = timer->next;
+	else
+		timer->list->first = timer->next;
 	if (timer->next)
 		timer->next->prev = timer->prev;
 	timer->next = timer->prev = NULL;
+	timer->list = NULL;
 	timer->deadline = TIMER_NEVER;
 }
 
-static void timer_link(struct timer *timer, uint64_t deadline)
+static void timer_link(struct timer_list *list, struct timer *timer, uint64_t deadline)
 {
-	struct timer **link = &timer_list, *prev = NULL;
+	struct timer **link = &list->first, *prev = NULL;
 
 	for (; *link && (*link)->deadline <= deadline; link = &(*link)->next)
 		prev = *link;
 	timer->deadline = deadline;
+	timer->list = list;
 	timer->prev = prev;
 	timer->next = *link;
 	if (timer->next)
@@ -72,9 +80,9 @@ static void timer_link(struct timer *timer, uint64_t deadline)
 	*link = timer;
 }
 
-static void timer_tell(uint64_t before)
+static void timer_tell(const struct timer_list *list, uint64_t before)
 {
-	uint64_t after = timer_next();
+	uint64_t after = first_deadline(list);
 
 	if (after != before && timer_hooks.on_change)
 		timer_hooks.on_change(after);
@@ -82,44 +90,50 @@ static void timer_tell(uint64_t before)
 
 void timer_disarm(struct timer *timer)
 {
-	uint64_t before = timer_next();
+	const struct timer_list *list = timer->list;
+	uint64_t before;
 
+	if (!list)
+		return;
+	before = first_deadline(list);
 	timer_unlink(timer);
-	timer_tell(before);
+	timer_tell(list, before);
 }
 
 void timer_disarm_all(const struct turn *payer)
 {
+	const struct timer_list *list = &host_processor()->timers;
+	uint64_t before = first_deadline(list);
 	struct timer *next;
-	uint64_t before = timer_next();
 
-	for (struct timer *timer = timer_list; timer; timer = next) {
+	for (struct timer *timer = list->first; timer; timer = next) {
 		next = timer->next;
 		if (timer->payer == payer)
 			timer_unlink(timer);
 	}
-	timer_tell(before);
+	timer_tell(list, before);
 }
 
-/* Is it in the list, and still in order with its neighbours at another deadline? */
+/* Is an armed timer still in order with its neighbours at another deadline? */
 static bool keeps_place(const struct timer *timer, uint64_t deadline)
 {
-	return (timer->prev ? timer->prev->deadline <= deadline : timer_list == timer) &&
+	return (!timer->prev || timer->prev->deadline <= deadline) &&
 	       (!timer->next || deadline <= timer->next->deadline) && deadline != TIMER_NEVER;
 }
 
 void timer_arm(struct timer *timer, uint64_t deadline)
 {
-	uint64_t before = timer_next();
+	struct timer_list *list = timer->list ? timer->list : &host_processor()->timers;
+	uint64_t before = first_deadline(list);
 
-	if (keeps_place(timer, deadline)) {
+	if (timer->list && keeps_place(timer, deadline)) {
 		timer->deadline = deadline;
 	} else {
 		timer_unlink(timer);
 		if (deadline != TIMER_NEVER)
-			timer_link(timer, deadline);
+			timer_link(list, timer, deadline);
 	}
-	timer_tell(before);
+	timer_tell(list, before);
 }
 
 static uint64_t bill(struct turn *payer, uint64_t since)
@@ -129,11 +143,12 @@ static uint64_t bill(struct turn *payer, uint64_t since)
 
 void timer_run_due(void)
 {
+	const struct timer_list *list = &host_processor()->timers;
 	uint64_t now = time_now();
 
 	/* `now` is read once: a timer that re-arms itself waits for the next round whatever its period. */
-	while (timer_list && timer_list->deadline <= now) {
-		struct timer *timer = timer_list;
+	while (first_deadline(list) <= now) {
+		struct timer *timer = list->first;
 		struct turn *payer = timer->payer;
 		uint64_t wait = bill(payer, timer->deadline);
 

@@ -4,9 +4,13 @@
  * Time and one-shot deadlines. The unit is the tick of the host's time-stamp counter, everywhere: a VM's
  * clock (vm_clock.h) counts them too, from its start and with pauses. Devices convert with time_hz() and mul_div64().
  *
- * A deadline's callback runs in the scheduler loop of the processor that owns the list, never in an
+ * A deadline's callback runs in the scheduler loop of the processor that armed it, never in an
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
- * their embedding struct; timer_disarm before freeing it, or timer_disarm_all for all of a VM's. Nothing here takes a lock: one list, one CPU.
+ * their embedding struct; timer_disarm before freeing it, or timer_disarm_all for all of a VM's.
+ *
+ * Each processor has a list of its own (hv/processor.h), and nothing here takes a lock: arming a guest's TSC deadline is
+ * a path we count. So an armed timer is moved and disarmed only by the processor that armed it. Who moves a vCPU or a
+ * VM to another processor disarms its timers on the old one and arms them on the new one.
  *
  * The time that a timer takes, the interrupt included, is charged to its payer (turn.h). While the payer is in debt its
  * timers are called late.
@@ -18,8 +22,11 @@
 
 struct turn;
 
+struct timer_list { struct timer *first; };	/* of one processor; the earliest deadline first */
+
 struct timer {
 	uint64_t      deadline;		/* host TSC; TIMER_NEVER when not armed */
+	struct timer_list *list;	/* armed there; NULL: not armed */
 	struct timer *next, *prev;	/* in deadline order */
 	void        (*fire)(void *ctx);
 	void         *ctx;
@@ -48,7 +55,7 @@ void timer_init(struct timer *timer, void (*fire)(void *), void *ctx);
 void timer_arm(struct timer *timer, uint64_t deadline);	/* re-arming moves it */
 void timer_disarm(struct timer *timer);			/* harmless when not armed */
 bool timer_is_armed(const struct timer *timer);
-void timer_disarm_all(const struct turn *payer);	/* every timer that this one pays for */
+void timer_disarm_all(const struct turn *payer);	/* of this processor's timers, all that this one pays for */
 
-uint64_t timer_next(void);	/* earliest deadline, TIMER_NEVER when none */
-void timer_run_due(void);	/* fire everything whose deadline has passed */
+uint64_t timer_next(void);	/* this processor's earliest deadline, TIMER_NEVER when none */
+void timer_run_due(void);	/* fire everything of this processor's whose deadline has passed */

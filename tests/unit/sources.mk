@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # UNIT_name := the sources that tests/unit/test_name.c links. A test that needs half the tree tests something that knows too much.
 
+TIMER := hv/timer.c tests/unit/fake/processor_fake.c
 PAGE_FAKE := tests/unit/fake/page_fake.c hv/account.c
 INSN_FAKE := tests/unit/fake/insn_fake.c
 UNIT_insn := arch/x86/emulate/insn.c hv/lib/format.c
@@ -9,23 +10,23 @@ VCPU_FAKE := tests/unit/fake/vcpu_fake.c $(PAGE_FAKE) tests/unit/fake/log_fake.c
              hv/lib/format.c arch/x86/emulate/insn.c arch/x86/emulate/walk.c arch/x86/emulate/gva.c arch/x86/emulate/fetch.c
 VCPU_FAKE += arch/x86/virt/npt.c arch/x86/svm/npt_format.c
 UNIT_walk := $(VCPU_FAKE)
-OPERANDS := hv/timer.c tests/unit/fake/clock_fake.c arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
+OPERANDS := $(TIMER) tests/unit/fake/clock_fake.c arch/x86/exit/dr.c arch/x86/exit/string.c arch/x86/emulate/operand.c arch/x86/emulate/alu.c $(VCPU_FAKE)
 MMIO := $(addprefix arch/x86/exit/,mmio.c mmio_forms.c mmio_stack.c mmio_string.c mmio_hole.c mmio_vector.c mmio_x87.c) \
         arch/x86/host/fpu_area.c arch/x86/host/x87.c tests/unit/fake/fpu_fake.c $(INSN_FAKE) $(OPERANDS)
 UNIT_mmio := $(MMIO)
 UNIT_native := tests/unit/fake/native_cpu.c $(MMIO)
 UNIT_pio := arch/x86/exit/pio.c $(OPERANDS)
 UNIT_bus := hv/bus.c tests/unit/fake/log_fake.c
-DEV_TEST := hv/bus.c hv/timer.c hv/vm_clock.c hv/state.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
+DEV_TEST := hv/bus.c $(TIMER) hv/vm_clock.c hv/state.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_work := hv/work.c
-UNIT_timer := hv/timer.c tests/unit/fake/clock_fake.c
-UNIT_vm_clock := hv/vm_clock.c hv/timer.c tests/unit/fake/clock_fake.c
+UNIT_timer := $(TIMER) tests/unit/fake/clock_fake.c
+UNIT_vm_clock := hv/vm_clock.c $(TIMER) tests/unit/fake/clock_fake.c
 UNIT_state := hv/state.c
 UNIT_turn := hv/turn.c
 UNIT_restart := hv/restart.c
-UNIT_vm := hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c hv/timer.c hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
+UNIT_vm := hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
-UNIT_sched := hv/sched.c hv/slots.c hv/turn.c hv/restart.c hv/account.c hv/timer.c hv/work.c hv/vm_clock.c hv/lib/format.c \
+UNIT_sched := hv/sched.c hv/slots.c hv/turn.c hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_end := hv/end.c hv/lib/format.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
@@ -74,7 +75,7 @@ UNIT_policy := $(POLICY) arch/x86/exit/mmio_hole.c $(VCPU_FAKE)
 UNIT_guest_state := arch/x86/virt/guest_state.c arch/x86/virt/save.c
 UNIT_hlt := arch/x86/exit/hlt.c
 UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
-UNIT_hypercall := arch/x86/exit/hypercall.c hv/timer.c hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
+UNIT_hypercall := arch/x86/exit/hypercall.c $(TIMER) hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c task_switch_touch.c) arch/x86/virt/inject.c $(OPERANDS)
 UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c $(PAGE_FAKE)
@@ -120,7 +121,7 @@ UNIT_serial := $(INSN_FAKE)
 UNIT_keyboard := $(INSN_FAKE)
 UNIT_console := hv/console.c hv/console_input.c hv/partial.c hv/terminal.c hv/log.c hv/lib/format.c $(INSN_FAKE)
 UNIT_paste := hv/console_input.c hv/terminal.c $(INSN_FAKE)
-UNIT_fb := drivers/fb.c drivers/font.c hv/timer.c tests/unit/fake/clock_fake.c $(PAGE_FAKE)
+UNIT_fb := drivers/fb.c drivers/font.c $(TIMER) tests/unit/fake/clock_fake.c $(PAGE_FAKE)
 UNIT_config := boot/config.c boot/ini.c hv/lib/format.c
 UNIT_elf := boot/elf.c
 UNIT_memmap := boot/memmap.c
@@ -135,8 +136,8 @@ UNIT_vcpu := hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \
                     tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_host_ioapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c
-UNIT_tsc := hv/timer.c hv/dev/calendar.c tests/unit/fake/log_fake.c $(INSN_FAKE)
-UNIT_host_lapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c hv/timer.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
+UNIT_tsc := $(TIMER) hv/dev/calendar.c tests/unit/fake/log_fake.c $(INSN_FAKE)
+UNIT_host_lapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c $(TIMER) tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_trap := arch/x86/host/trap.c hv/lib/format.c tests/unit/fake/panic_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
 UNIT_host_cpu := arch/x86/host/cpu_init.c arch/x86/host/features.c hv/lib/format.c tests/unit/fake/text_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
 UNIT_restore := hv/restore_test.c $(PAGE_FAKE)

@@ -39,7 +39,8 @@ void ap_main(struct cpu *cpu);
 __asm__(".data\n.globl ap_start, ap_start_params, ap_start_end\n"
 	"ap_start: .fill 64, 1, 0x90\nap_start_params: .fill 64, 1, 0\nap_start_end:\n.text\n");
 
-struct cpu cpus[CPUS_MAX];
+static struct cpu blocks[CPUS_MAX];
+struct cpu *cpus[CPUS_MAX] = { &blocks[0] };
 struct cpu_features cpu_features = { .has_nx = true };
 
 /* What each processor does when it is sent for, by APIC ID. */
@@ -55,7 +56,13 @@ static bool is_boot_lapic = true;
 uint64_t time_now(void) { return now += 10; }
 uint64_t time_hz(void) { return HZ; }
 void paging_make_identity(uint64_t *top) { top[0] = 0x1234; }
-bool gdt_create(struct cpu *cpu) { cpu->stack_top = (uint8_t *)0x7000; return cpu->index != 7; }
+
+struct cpu *gdt_create(uint32_t index)
+{
+	blocks[index] = (struct cpu){ .self = &blocks[index], .index = index, .stack_top = (uint8_t *)0x7000 };
+	return &blocks[index];
+}
+
 void cpu_init_other(struct cpu *cpu) { assert_ptr_equal(cpu, running); }
 const char *cpu_join(void) { return manners[running->apic_id] == DIFFERS ? "it differs" : NULL; }
 bool host_lapic_init_other(void) { return manners[running->apic_id] != OTHER_MODE; }
@@ -83,8 +90,8 @@ static void leave(void) { longjmp(halted, 1); }
 static void run(uint32_t apic_id)
 {
 	for (unsigned i = 1; i < CPUS_MAX; i++)
-		if (cpus[i].self && cpus[i].apic_id == apic_id)
-			running = &cpus[i];
+		if (cpus[i] && cpus[i]->apic_id == apic_id)
+			running = cpus[i];
 	is_boot_lapic = false;
 	if (!setjmp(halted))
 		ap_main(running);
@@ -106,8 +113,8 @@ void host_lapic_send(uint32_t apic_id, uint64_t command)
 		sipis[apic_id]++;
 		if (manner == HANGS) {
 			for (unsigned i = 1; i < CPUS_MAX; i++)
-				if (cpus[i].self && cpus[i].apic_id == apic_id)
-					cpus[i].state = CPU_RUNNING;
+				if (cpus[i] && cpus[i]->apic_id == apic_id)
+					cpus[i]->state = CPU_RUNNING;
 		} else if (manner != DEAD && (manner != SECOND_SIPI || sipis[apic_id] == 2)) {
 			run(apic_id);
 		}
@@ -116,9 +123,9 @@ void host_lapic_send(uint32_t apic_id, uint64_t command)
 		assert_int_equal(command >> 8 & 7, 4);
 		nmis[apic_id]++;
 		for (unsigned i = 1; i < CPUS_MAX && manner != STUBBORN; i++)
-			if (cpus[i].self && cpus[i].apic_id == apic_id && nmis[apic_id] == 2) {	/* the first struck too early */
-				assert_int_equal(cpus[i].state, CPU_LEAVING);
-				cpus[i].state = CPU_GONE;
+			if (cpus[i] && cpus[i]->apic_id == apic_id && nmis[apic_id] == 2) {	/* the first struck too early */
+				assert_int_equal(cpus[i]->state, CPU_LEAVING);
+				cpus[i]->state = CPU_GONE;
 			}
 	}
 }
@@ -136,8 +143,7 @@ static int set_up(void **unused)
 	insn_fake.cr4 = CR4_PAE | CR4_OSFXSR;
 	insn_fake_msr(MSR_EFER)->val = EFER_LME | EFER_LMA | EFER_NXE;
 	insn_fake_msr(MSR_IA32_PAT)->val = 0x0007040600070406;
-	memset(cpus, 0, sizeof(cpus));
-	cpus[0].self = &cpus[0];
+	memset(cpus + 1, 0, sizeof(cpus) - sizeof(cpus[0]));
 	memset(manners, 0, sizeof(manners));
 	memset(inits, 0, sizeof(inits));
 	memset(sipis, 0, sizeof(sipis));
@@ -169,7 +175,7 @@ static void test_all_come(void **unused)
 	assert_int_equal(insn_fake_msr(MSR_IA32_PAT)->writes, 2);
 	for (uint64_t at = sipi_page; at < sipi_page + 2 * PAGE_SIZE; at += 8)
 		assert_int_equal(*(uint64_t *)at, 0);	/* nothing is left that maps memory executable at its own address */
-	assert_int_equal(cpus[2].apic_id, 2);
+	assert_int_equal(cpus[2]->apic_id, 2);
 }
 
 static void test_second_sipi(void **unused)
@@ -249,7 +255,7 @@ static void test_stop(void **unused)
 	assert_int_equal(host_stop_others(), 1);
 	assert_int_equal(nmis[1], 2);			/* one that strikes between a look and its HLT is lost: again */
 	assert_in_range(nmis[2], 2, 1000);		/* and not for ever */
-	assert_int_equal(cpus[1].state, CPU_GONE);
+	assert_int_equal(cpus[1]->state, CPU_GONE);
 	assert_int_equal(host_cpu_count(), 1);
 }
 

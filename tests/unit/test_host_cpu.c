@@ -228,9 +228,9 @@ static void test_control_registers(void **unused)
 		assert_int_equal(insn_fake.dr[7], 0x400);
 		assert_int_equal(insn_fake.xcr0, rows[i].bit == 26 ? 7 : 0);	/* without XSAVE the instruction is #UD */
 		assert_int_equal(speculations, 1);
-		assert_int_equal(insn_fake_msr(MSR_GS_BASE)->val, (uintptr_t)&cpus[0]);	/* behind the GDT, which clears it */
-		assert_ptr_equal(cpus[0].self, &cpus[0]);
-		assert_int_equal(cpus[0].apic_id, 3);
+		assert_int_equal(insn_fake_msr(MSR_GS_BASE)->val, (uintptr_t)cpus[0]);	/* behind the GDT, which clears it */
+		assert_ptr_equal(cpus[0]->self, cpus[0]);
+		assert_int_equal(cpus[0]->apic_id, 3);
 	}
 }
 
@@ -247,10 +247,12 @@ static void test_breakpoints(void **unused)
 
 static void test_another_processor(void **unused)
 {
+	struct cpu other = { .index = 2 };
+
 	(void)unused;
-	cpu_init_other(&cpus[2]);
+	cpu_init_other(&other);
 	assert_int_equal(insn_fake.cr3, 0x5000);
-	assert_int_equal(insn_fake_msr(MSR_GS_BASE)->val, (uintptr_t)&cpus[2]);
+	assert_int_equal(insn_fake_msr(MSR_GS_BASE)->val, (uintptr_t)&other);
 	assert_int_equal(gdts, 1);
 	assert_int_equal(idts, 1);		/* loaded, not filled in again */
 }

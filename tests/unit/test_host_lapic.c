@@ -90,7 +90,6 @@ static int set_up(void **unused)
 	cpu_features = (struct cpu_features){ 0 };
 	memset(&chip, 0, sizeof(chip));
 	memset(&lapic, 0, sizeof(lapic));
-	lapic.armed = TIMER_NEVER;
 	out_count = 0;
 	log_fake_init();
 	return 0;

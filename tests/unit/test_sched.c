@@ -21,6 +21,7 @@
 #include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
+#include "hv/processor.h"
 #include "hv/restore_test.h"
 #include "hv/sched.h"
 #include "hv/slots.h"
@@ -94,7 +95,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	struct vm *vm;
 
 	assert_false(in_host_work);
-	assert_ptr_equal(turns.payer, payer);
+	assert_ptr_equal(host_processor()->turns.payer, payer);
 	fake_now += PIECE;
 	if (player->is_refused || (!player->fails_late && player->starts && player->refusals && player->refusals--))
 		return NULL;
@@ -172,7 +173,7 @@ bool vm_dismantle(struct vm *vm)
 void vm_log(const struct vm *vm, const char *fmt, ...)
 {
 	(void)fmt;
-	assert_ptr_equal(turns.payer, vm->clock.payer);
+	assert_ptr_equal(host_processor()->turns.payer, vm->clock.payer);
 	player_of(vm)->log_lines++;
 }
 
@@ -281,7 +282,7 @@ void console_poll(void)
 void vcpu_where(struct vcpu *vcpu)
 {
 	assert_ptr_equal(loaded, vcpu);
-	assert_ptr_equal(turns.payer, vcpu->vm->clock.payer);
+	assert_ptr_equal(host_processor()->turns.payer, vcpu->vm->clock.payer);
 	player_of(vcpu->vm)->wheres++;
 }
 
@@ -322,18 +323,19 @@ static int setup(void **state)
 /* All time that passes is charged to somebody, or was idle. */
 static uint32_t play(unsigned count)
 {
-	uint64_t begin = turns.mark, idle = turns.idle, sum;
+	const struct turns *turns = &host_processor()->turns;
+	uint64_t begin = turns->mark, idle = turns->idle, sum;
 	uint32_t crashed;
 
 	for (unsigned i = 0; i < count; i++)
 		(void)slots_add(&players[i].config);
 	crashed = sched_run();
-	sum = turns.idle - idle;
+	sum = turns->idle - idle;
 	for (unsigned i = 0; i < count; i++)
 		for (unsigned n = 0; n < players[i].config.vcpus; n++)
 			sum += slots[i].parties[n].turn.used;
-	assert_int_equal(sum, turns.mark - begin);
-	assert_true(fake_now - turns.mark <= PIECE);	/* the last thing that was done */
+	assert_int_equal(sum, turns->mark - begin);
+	assert_true(fake_now - turns->mark <= PIECE);	/* the last thing that was done */
 	assert_int_equal(account_unclaimed(), HOST_MEMORY - ACCOUNT_OUR_OWN);
 	return crashed;
 }

@@ -11,6 +11,7 @@
 #include "clock_fake.h"
 #include "hv/lib/util.h"
 #include "hv/timer.h"
+#include "processor_fake.h"
 
 static void test_mul_div(void **state)
 {
@@ -85,6 +86,35 @@ static void test_disarm(void **state)
 	assert_int_equal(timer_next(), TIMER_NEVER);
 	clock_jump(100);
 	assert_int_equal(fire_count, 0);
+}
+
+/* Each processor has its own deadlines, and its own timers fire on it, whatever is due elsewhere. */
+static void test_two_processors(void **state)
+{
+	struct shot here = { 0 }, there = { 0 };
+	struct turn payer = { 0 };
+
+	(void)state;
+	fire_count = 0;
+	timer_init(&here.timer, fire, &here);
+	timer_init(&there.timer, fire, &there);
+	here.timer.payer = there.timer.payer = &payer;
+	timer_arm(&here.timer, fake_now + 20);
+	processor_fake_run_on(1);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+	timer_arm(&there.timer, fake_now + 10);
+	assert_int_equal(timer_next(), fake_now + 10);
+	processor_fake_run_on(0);
+	assert_int_equal(timer_next(), fake_now + 20);
+	clock_jump(30);
+	assert_int_equal(here.fired, 1);
+	assert_int_equal(there.fired, 0);
+	timer_disarm_all(&payer);
+	assert_true(timer_is_armed(&there.timer));
+	processor_fake_run_on(1);
+	timer_disarm_all(&payer);
+	assert_false(timer_is_armed(&there.timer));
+	processor_fake_run_on(0);
 }
 
 /* A timer that re-arms itself at once must not keep the loop: one firing a round. */
@@ -189,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_mul_div),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_disarm),
+		cmocka_unit_test(test_two_processors),
 		cmocka_unit_test(test_no_storm),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_payer),

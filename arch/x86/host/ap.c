@@ -186,14 +186,18 @@ static void send_start(const struct cpu *cpu, const struct low_pages *low)
 }
 
 /* NULL when the processor is on; else why it is left out. */
-static const char *start(struct cpu *cpu, struct low_pages *low)
+static const char *start(uint32_t index, uint32_t apic_id, struct low_pages *low)
 {
 	struct start_params *params = params_of(low);
+	struct cpu *cpu;
 
-	if (!host_lapic_reaches(cpu->apic_id))
+	if (!host_lapic_reaches(apic_id))
 		return "its APIC ID can only be reached with x2APIC";
-	if (!gdt_create(cpu))
+	cpu = gdt_create(index);
+	if (!cpu)
 		return "no memory for its stacks";
+	cpu->apic_id = apic_id;
+	cpus[index] = cpu;
 	params->stack = (uint64_t)(uintptr_t)cpu->stack_top;
 	params->cpu = (uint64_t)(uintptr_t)cpu;
 	send_start(cpu, low);
@@ -208,17 +212,13 @@ static void start_listed(const struct handoff *handoff, struct low_pages *low)
 	uint32_t count = (uint32_t)min_u64(handoff->cpu_count, CPUS_MAX);
 
 	for (uint32_t i = 1; i < count; i++) {
-		struct cpu *cpu = &cpus[i];
-		const char *why_not;
+		const uint32_t apic_id = handoff->cpus[i].apic_id;
+		const char *why_not = start(i, apic_id, low);
 
-		cpu->self = cpu;
-		cpu->index = i;
-		cpu->apic_id = handoff->cpus[i].apic_id;
-		why_not = start(cpu, low);
 		if (why_not)
-			log_warn("TZ-W022 processor %u (APIC ID %u) is left out: %s", i, cpu->apic_id, why_not);
+			log_warn("TZ-W022 processor %u (APIC ID %u) is left out: %s", i, apic_id, why_not);
 		else
-			log_debug("processor %u (APIC ID %u) is on", i, cpu->apic_id);
+			log_debug("processor %u (APIC ID %u) is on", i, apic_id);
 	}
 }
 
@@ -226,7 +226,7 @@ void host_start_others(const struct handoff *handoff)
 {
 	struct low_pages *low;
 
-	cpus[0].apic_id = host_lapic_id();
+	cpus[0]->apic_id = host_lapic_id();
 	if (handoff->cpu_count <= 1)
 		return;
 	if (handoff->cpu_count > CPUS_MAX)
@@ -242,12 +242,17 @@ void host_start_others(const struct handoff *handoff)
 	memset(low, 0, sizeof(*low));	/* nothing is left that maps memory at its own address and executable */
 }
 
+static bool is_on(const struct cpu *cpu)
+{
+	return cpu && get_state(cpu) == CPU_ON;
+}
+
 unsigned host_cpu_count(void)
 {
 	unsigned count = 1;
 
 	for (unsigned i = 1; i < CPUS_MAX; i++)
-		count += get_state(&cpus[i]) == CPU_ON;
+		count += is_on(cpus[i]);
 	return count;
 }
 
@@ -268,7 +273,7 @@ unsigned host_stop_others(void)
 	unsigned count = 0;
 
 	for (unsigned i = 1; i < CPUS_MAX; i++)
-		if (get_state(&cpus[i]) == CPU_ON && &cpus[i] != this_cpu())
-			count += stop(&cpus[i]);
+		if (is_on(cpus[i]) && cpus[i] != this_cpu())
+			count += stop(cpus[i]);
 	return count;
 }

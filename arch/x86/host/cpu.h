@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/processor.h"
+
 struct vcpu;
 struct cpu_tables;
 
@@ -26,6 +28,8 @@ struct cpu {
 	uint32_t     last_vm;		/* id of the VM that ran here last; 0: none (speculation.c) */
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */
 	uint16_t     gdt_limit, idt_limit;
+	uint64_t     wake_at;		/* TSC at which its APIC's timer fires, TIMER_NEVER when that is stopped (lapic.c) */
+	struct processor processor;	/* what hv/ keeps here */
 	void        *arch;		/* AMD-V: struct svm_cpu, with the host save area; VT-x needs none */
 	void        *current;		/* the vendor's vCPU whose control block the processor works on; NULL: none */
 	uint32_t     state;		/* enum cpu_state; only ap.c looks at it */
@@ -45,7 +49,7 @@ enum cpu_state {
 };
 
 #define CPUS_MAX 64
-extern struct cpu cpus[CPUS_MAX];	/* [0] is the boot processor, then those of the handoff */
+extern struct cpu *cpus[CPUS_MAX];	/* [0] is the boot processor, then those of the handoff; NULL: none was prepared */
 
 static inline struct cpu *this_cpu(void)
 {

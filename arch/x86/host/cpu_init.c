@@ -21,7 +21,8 @@
 #include "arch/x86/hw/msr.h"
 #include "hv/lib/format.h"
 
-struct cpu cpus[CPUS_MAX];
+static struct cpu boot_cpu;
+struct cpu *cpus[CPUS_MAX] = { &boot_cpu };
 
 /* Setting a bit of CR4 that the processor does not know is #GP: only bits that CPUID shows are set. */
 static void set_control_registers(void)
@@ -58,7 +59,7 @@ static void set_gs(struct cpu *cpu)
 
 void cpu_early(void)
 {
-	struct cpu *cpu = &cpus[0];
+	struct cpu *cpu = &boot_cpu;
 
 	paging_early();
 	cpu->self = cpu;
@@ -67,7 +68,7 @@ void cpu_early(void)
 
 void cpu_init_boot(uint32_t apic_id)
 {
-	struct cpu *cpu = &cpus[0];
+	struct cpu *cpu = &boot_cpu;
 
 	features_read_boot();
 	cpu->self = cpu;

@@ -58,7 +58,8 @@ extern uint8_t boot_stack[], boot_stack_top[];	/* start.asm */
 /* What another processor gets, at CPU_AREA + index * CPU_AREA_STRIDE. */
 struct cpu_area {
 	struct cpu_tables tables;
-	uint8_t           guard[PAGE_SIZE];
+	struct cpu        cpu;
+	uint8_t           guard[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 	uint8_t           stack[STACK_SIZE];
 };
 _Static_assert(sizeof(struct cpu_area) <= CPU_AREA_STRIDE, "areas of two processors must not meet");
@@ -117,16 +118,17 @@ static bool populate(struct cpu_area *area)
 	return has_room;
 }
 
-bool gdt_create(struct cpu *cpu)
+struct cpu *gdt_create(uint32_t index)
 {
-	struct cpu_area *area = (struct cpu_area *)(uintptr_t)(CPU_AREA + cpu->index * CPU_AREA_STRIDE);
+	struct cpu_area *area = (struct cpu_area *)(uintptr_t)(CPU_AREA + index * CPU_AREA_STRIDE);
 
 	if (!populate(area))
-		return false;
-	cpu->tables = &area->tables;
-	cpu->stack = area->stack;
-	cpu->stack_top = area->stack + sizeof(area->stack);
-	return true;
+		return NULL;
+	area->cpu = (struct cpu){
+		.self = &area->cpu, .index = index, .tables = &area->tables,
+		.stack = area->stack, .stack_top = area->stack + sizeof(area->stack),
+	};
+	return &area->cpu;
 }
 
 void gdt_init(struct cpu *cpu)
@@ -165,7 +167,7 @@ static bool is_stack_of(const struct cpu *cpu, uint64_t addr, uint64_t len)
 bool gdt_on_stack(uint64_t addr, uint64_t len)
 {
 	for (unsigned i = 0; i < CPUS_MAX; i++)
-		if (cpus[i].tables && is_stack_of(&cpus[i], addr, len))
+		if (cpus[i] && cpus[i]->tables && is_stack_of(cpus[i], addr, len))
 			return true;
 	return false;
 }
@@ -173,10 +175,10 @@ bool gdt_on_stack(uint64_t addr, uint64_t len)
 /* Each processor has IST_COUNT stacks: the one it runs on, and those of the interrupt stack table. */
 uint64_t gdt_guard_page(unsigned i)
 {
-	const struct cpu *cpu = &cpus[i / IST_COUNT];
+	const struct cpu *cpu = i / IST_COUNT < CPUS_MAX ? cpus[i / IST_COUNT] : NULL;
 	unsigned n = i % IST_COUNT;
 
-	if (i / IST_COUNT >= CPUS_MAX || !cpu->tables)
+	if (!cpu || !cpu->tables)
 		return 0;
 	return n == IST_NONE ? addr_of(cpu->stack) - PAGE_SIZE : addr_of(cpu->tables->ist[n - 1].guard);
 }

@@ -39,6 +39,11 @@ void host_halt(void)
 	cpu_stop();
 }
 
+struct processor *host_processor(void)
+{
+	return &this_cpu()->processor;
+}
+
 void host_attention_set(void)
 {
 	this_cpu()->attention = true;

@@ -33,11 +33,11 @@ _Static_assert(MSR_X2APIC_FIRST == X2APIC_MSRS, "the processor's registers and a
 
 enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
 
+/* The same for all processors, and constant once the boot processor is set up. */
 static struct {
 	enum lapic_mode mode;
-	uint64_t        hz;		/* of the counter; 0: TSC-deadline mode */
-	uint64_t        armed;		/* TSC at which it fires, TIMER_NEVER when it is stopped */
-} lapic = { .armed = TIMER_NEVER };
+	uint64_t        hz;		/* of the timer's counter; 0: TSC-deadline mode */
+} lapic;
 
 static volatile uint32_t *reg_ptr(enum apic_reg reg)
 {
@@ -109,6 +109,7 @@ static void set_local_vectors(void)
 	reg_write(APIC_LVT_LINT1, cpu_is_boot() ? (uint32_t)APIC_NMI << LVT_MODE_SHIFT : LVT_MASKED);
 	reg_write(APIC_LVT_ERROR, LVT_MASKED);
 	reg_write(APIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
+	this_cpu()->wake_at = TIMER_NEVER;
 	reg_write(APIC_TPR, 0);
 	reg_write(APIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
 }
@@ -118,7 +119,7 @@ static void timer_interrupt(uint8_t vector)
 	(void)vector;
 	if (lapic.hz)
 		reg_write(APIC_INITIAL, 0);
-	lapic.armed = TIMER_NEVER;
+	this_cpu()->wake_at = TIMER_NEVER;
 	this_cpu()->attention = true;
 }
 
@@ -240,9 +241,11 @@ static uint64_t timer_count(uint64_t tsc)
 
 void host_wake_at(uint64_t tsc)
 {
-	if (lapic.armed <= tsc)
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->wake_at <= tsc)
 		return;
-	lapic.armed = tsc;
+	cpu->wake_at = tsc;
 	if (lapic.hz)
 		reg_write(APIC_INITIAL, timer_count(tsc));
 	else
