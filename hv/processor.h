@@ -6,12 +6,18 @@
  */
 #include <stdint.h>
 
+#include "boot/handoff.h"
+#include "hv/look.h"
 #include "hv/timer.h"
 #include "hv/turn.h"
 
+struct party;
+
 struct processor {
-	struct turns      turns;	/* the run queue: who takes turns here, and who pays now */
+	struct run_queue  queue;	/* who takes turns here, and who pays now */
+	struct turn      *order[2 * HANDOFF_VMS_MAX];	/* queue.vms.order */
+	struct party     *running;	/* whose turn it was last; NULL: nobody's */
+	struct look      *looks;	/* at whom the scheduler has to look before it decides */
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
-	uint64_t          yields;	/* how often a party gave up its place here */
 };

@@ -29,11 +29,11 @@ static void turn_is_over(void *ctx)
  */
 static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
 {
-	struct turns *turns = &host_processor()->turns;
+	struct run_queue *queue = &host_processor()->queue;
 	uint64_t now = time_now();
 
-	turn_bill(turns, payer, now - min_u64(now - deadline, turns->length / WAY_PER_TURN));
-	return turn_debt(turns, payer);
+	turn_bill(queue, payer, now - min_u64(now - deadline, queue->vms.length / WAY_PER_TURN));
+	return turn_debt(payer);
 }
 
 void sched_init(const char *attach, uint32_t count)
@@ -41,56 +41,73 @@ void sched_init(const char *attach, uint32_t count)
 	struct processor *self = host_processor();
 
 	slots_init(attach, count);
-	self->turns.length = time_hz() / TURNS_PER_SECOND;
-	self->turns.mark = time_now();
+	turns_init(&self->queue.vms, &sched_share, time_hz() / TURNS_PER_SECOND, self->order, HANDOFF_VMS_MAX);
+	self->queue.mark = time_now();
+	self->running = NULL;
+	self->looks = NULL;
 	timer_init(&self->turn_end, turn_is_over, NULL);
 	timer_set_hooks(&(const struct timer_hooks){ .on_change = host_wake_at, .bill = bill_timer });
 }
 
 /* ---- Choosing ---- */
 
-/* The first party also stands for what is done for the VM as a whole: its start, its end, what its devices put off. */
-static void find_ready(struct slot *slot)
+static bool is_alive(const struct slot *slot)
 {
-	bool is_alive = slot->vm && vm_is_alive(slot->vm);
-	bool has_work = slot->vm ? !is_alive || work_is_pending(&slot->vm->work) : slot->is_due;
-
-	for (uint32_t i = 0; i < party_count(slot); i++, has_work = false)
-		slot->parties[i].turn.is_ready = has_work || (is_alive && slot->vm->vcpus[i]->state == VCPU_READY);
+	return slot->vm && vm_is_alive(slot->vm);
 }
 
-static struct party *pick(struct turns *turns)
+/* Is there something to do for the VM as a whole: its start, its end, its next start, what its devices put off? */
+static bool has_work(const struct slot *slot)
 {
-	struct turn *turn;
+	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) : slot->is_due;
+}
 
-	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
-		if (slot->config)
-			find_ready(slot);
-	turn_bill(turns, turns->payer, time_now());
-	turn = turn_next(turns);
-	return turn ? container_of(turn, struct party, turn) : NULL;
+/* Does it want the processor, by what is known now? */
+static void look_at(struct party *party)
+{
+	struct slot *slot = party->slot;
+
+	if (!slot->config)
+		return;
+	turn_set_ready(&party->turn, is_alive(slot) && slot->vm->vcpus[party - slot->parties]->state == VCPU_READY);
+	turn_set_ready(&slot->turn, has_work(slot) || turns_first(&slot->vcpus));
+}
+
+/* The VM that goes next, and in it the vCPU. The first party stands for work on the VM as a whole. */
+static struct party *choose(struct run_queue *queue)
+{
+	struct turn *vm = queue->vms.policy->pick(&queue->vms), *vcpu;
+	struct slot *slot;
+
+	if (!vm)
+		return NULL;
+	slot = container_of(vm, struct slot, turn);
+	vcpu = is_alive(slot) ? slot->vcpus.policy->pick(&slot->vcpus) : NULL;
+	return vcpu ? container_of(vcpu, struct party, turn) : slot->parties;
+}
+
+/* The one that ran is looked at before those that woke: whether it still wants the processor says how late they are. */
+static struct party *pick(struct processor *self)
+{
+	struct look *look;
+
+	turn_bill(&self->queue, self->queue.payer, time_now());
+	if (self->running)
+		look_at(self->running);
+	while ((look = look_take(&self->looks)))
+		look_at(container_of(look, struct party, look));
+	self->running = choose(&self->queue);
+	return self->running;
 }
 
 /*
- * The party's vCPU spins: it may wait for a sibling that is ready and has no processor. A ready sibling takes over its
- * place in the order, of several the one that gave up its own place longest ago. The share of other VMs stays the same.
+ * The party's vCPU spins: it may wait for a sibling that is ready and has no processor. It gives up the rest of its
+ * turn. The VM keeps the rest of its own, so the share of other VMs stays the same.
  */
 static void yield(struct processor *self, struct party *party)
 {
-	const struct slot *slot = party->slot;
-	struct party *next = NULL;
-
-	for (uint32_t i = 0; i < slot->vm->vcpu_count; i++) {
-		struct party *sibling = &party->slot->parties[i];
-
-		if (sibling != party && slot->vm->vcpus[i]->state == VCPU_READY &&
-		    (!next || sibling->yielded < next->yielded))
-			next = sibling;
-	}
-	turn_bill(&self->turns, &party->turn, time_now());
-	if (next)
-		turn_swap(&party->turn, &next->turn);
-	party->yielded = ++self->yields;
+	turn_bill(&self->queue, &party->turn, time_now());
+	turn_put(&party->turn);
 }
 
 /* ---- The loop ---- */
@@ -105,7 +122,7 @@ static void do_host_work(void)
 	timer_run_due();
 	host_wake_at(timer_next());	/* the host's timer may have fired early, for a deadline that is gone */
 	console_poll();
-	host_attention_clear();	/* interrupts are off since the first line; a vCPU that woke is found by turn_next */
+	host_attention_clear();	/* interrupts are off since the first line; whoever woke has posted a look */
 }
 
 /*
@@ -130,9 +147,11 @@ static bool run_work(struct vm *vm, uint64_t end)
  * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours; and by the clock
  * at exits (vcpu_run), for a guest that exits all the time, or holds our interrupts back.
  */
-static void run_vcpu(struct processor *self, struct vcpu *vcpu, uint64_t left)
+static void run_vcpu(struct processor *self, struct party *party, struct vcpu *vcpu)
 {
-	bool has_rivals = turn_has_rivals(&self->turns);
+	const struct turn *own = &party->turn, *all = &party->slot->turn;
+	bool has_rivals = turn_has_rivals(own) || turn_has_rivals(all);
+	uint64_t left = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
 	uint64_t end = time_now() + left;
 
 	vcpu_load(vcpu);
@@ -154,13 +173,14 @@ static void run(struct processor *self, struct party *party)
 	struct slot *slot = party->slot;
 	struct vcpu *vcpu;
 
-	turn_bill(&self->turns, &party->turn, time_now());
-	if (!slot->vm || !vm_is_alive(slot->vm)) {
+	if (!is_alive(slot)) {
+		turn_bill(&self->queue, &slot->turn, time_now());
 		slot_work(slot);
 		return;
 	}
+	turn_bill(&self->queue, &party->turn, time_now());
 	vcpu = slot->vm->vcpus[party - slot->parties];
-	run_vcpu(self, vcpu, turn_left(&self->turns, &party->turn));
+	run_vcpu(self, party, vcpu);
 	if (vcpu->yields)
 		yield(self, party);
 	vcpu->yields = false;
@@ -174,12 +194,12 @@ uint32_t sched_run(void)
 		struct party *party;
 
 		do_host_work();
-		party = pick(&self->turns);
+		party = pick(self);
 		if (party) {
 			run(self, party);
 			continue;
 		}
-		turn_bill(&self->turns, NULL, time_now());
+		turn_bill(&self->queue, NULL, time_now());
 		if (console_idle_work() || page_idle_work()) {
 			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */
 		} else {

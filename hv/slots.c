@@ -11,6 +11,8 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
+#include "hv/page.h"
+#include "hv/panic.h"
 #include "hv/processor.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -18,16 +20,16 @@
 
 #define SILENCE_SECONDS		20U	/* of a guest, after its start: then the log says where it is */
 
-struct slot slots[HANDOFF_VMS_MAX];
+struct slot *slots;
 
-static uint32_t crashed;
+static uint32_t in_use, crashed;
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
 /* Charge all time from here on to this VM. */
 static void work_for(struct slot *slot)
 {
-	turn_bill(&host_processor()->turns, &slot->parties[0].turn, time_now());
+	turn_bill(&host_processor()->queue, &slot->turn, time_now());
 }
 
 /* ---- Where is my guest? ---- */
@@ -69,25 +71,39 @@ uint32_t party_count(const struct slot *slot)
 
 static void slot_leave(struct slot *slot)
 {
-	struct turns *turns = &host_processor()->turns;
-	uint64_t used = 0;
+	struct run_queue *queue = &host_processor()->queue;
 
-	for (uint32_t i = 0; i < party_count(slot); i++) {
-		turn_leave(turns, &slot->parties[i].turn);
-		used += slot->parties[i].turn.used;
-	}
+	turn_leave(queue, &slot->turn);
 	log_debug("%s: %lu ms of the processor in all; nobody had %lu ms", slot->config->name,
-		  mul_div64(used, 1000, time_hz()), mul_div64(turns->idle, 1000, time_hz()));
+		  mul_div64(slot->turn.used, 1000, time_hz()), mul_div64(queue->idle, 1000, time_hz()));
 	account_close(&slot->account);
 	slot->config = NULL;
+	in_use--;
+}
+
+/* None of its vCPUs is ready before the VM has started. */
+static void slot_join_vcpus(struct slot *slot)
+{
+	const struct turns *vms = &host_processor()->queue.vms;
+
+	memset(slot->order, 0, sizeof(slot->order));
+	turns_init(&slot->vcpus, vms->policy, vms->length, slot->order, HANDOFF_VCPUS_MAX);
+	for (uint32_t i = 0; i < party_count(slot); i++) {
+		turn_join(&slot->vcpus, &slot->parties[i].turn, i, WEIGHT_DEFAULT);
+		slot->parties[i].turn.vm = &slot->turn;
+	}
 }
 
 static int slot_start(struct slot *slot)
 {
 	slot->is_due = false;
-	slot->vm = vm_create(slot->config, &slot->account, &slot->parties[0].turn);
+	slot_join_vcpus(slot);
+	slot->vm = vm_create(slot->config, &slot->account, &slot->turn);
 	if (!slot->vm)
 		return -1;
+	slot->vm->look = &slot->parties[0].look;
+	for (uint32_t i = 0; i < slot->vm->vcpu_count; i++)
+		slot->vm->vcpus[i]->look = &slot->parties[i].look;
 	slot->vm->is_restart = slot->was_started;
 	slot->was_started = true;
 	if (attach_only || !strcmp(attach_name, slot->vm->name))
@@ -102,6 +118,7 @@ static void wait_is_over(void *ctx)
 	struct slot *slot = ctx;
 
 	slot->is_due = true;
+	look_post(&slot->parties[0].look);
 }
 
 static void slot_wait(struct slot *slot)
@@ -123,7 +140,7 @@ static void start_again(struct slot *slot)
 static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void *))
 {
 	timer_init(timer, fire, slot);
-	timer->payer = &slot->parties[0].turn;
+	timer->payer = &slot->turn;
 }
 
 int slots_add(const struct handoff_vm *config)
@@ -139,11 +156,15 @@ int slots_add(const struct handoff_vm *config)
 	slot_timer(slot, &slot->silence, look_for_silence);
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		slot->parties[i].slot = slot;
-		turn_join(&host_processor()->turns, &slot->parties[i].turn);
+		slot->parties[i].look.list = &host_processor()->looks;
 	}
+	turn_join(&host_processor()->queue.vms, &slot->turn, (uint32_t)(slot - slots), WEIGHT_DEFAULT);
+	in_use++;
 	work_for(slot);
-	if (!slot_start(slot))
+	if (!slot_start(slot)) {
+		look_post(&slot->parties[0].look);
 		return 0;
+	}
 	crashed++;
 	slot_leave(slot);
 	return -1;
@@ -270,10 +291,7 @@ void slot_work(struct slot *slot)
 
 bool slots_in_use(void)
 {
-	for (const struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
-		if (slot->config)
-			return true;
-	return false;
+	return in_use;
 }
 
 uint32_t slots_crashed(void)
@@ -283,6 +301,11 @@ uint32_t slots_crashed(void)
 
 void slots_init(const char *attach, uint32_t count)
 {
+	const size_t pages = (size_t)(align_up(HANDOFF_VMS_MAX * sizeof(struct slot), PAGE_SIZE) / PAGE_SIZE);
+
+	slots = page_alloc_contiguous(pages);
+	if (!slots)
+		panic("no memory for the list of VMs");
 	attach_name = attach;
 	attach_only = !*attach && count == 1;
 	crashed = 0;

@@ -9,6 +9,7 @@
 
 #include "boot/handoff.h"
 #include "hv/account.h"
+#include "hv/look.h"
 #include "hv/restart.h"
 #include "hv/timer.h"
 #include "hv/turn.h"
@@ -16,13 +17,13 @@
 struct vm;
 
 /*
- * One that takes turns on the processor: a vCPU of the VM in the slot. The first party of a slot also
- * stands for work on the VM as a whole: its start, its end, what its devices put off.
+ * A vCPU of the VM in the slot, as one that takes turns. The first party of a slot also stands for work on the VM as a
+ * whole: its start, its end, what its devices put off.
  */
 struct party {
-	struct turn  turn;
+	struct turn  turn;	/* among the vCPUs of its VM */
 	struct slot *slot;
-	uint64_t     yielded;	/* number of the latest time that it gave up its place, of all there were */
+	struct look  look;
 };
 
 struct slot {
@@ -33,12 +34,15 @@ struct slot {
 	bool            is_due;			/* the wait is over */
 	struct restarts restarts;
 	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
+	struct turn     turn;			/* among all VMs; kept over restarts, so that a restart gains nothing */
+	struct turns    vcpus;			/* its parties, which take turns with each other */
+	struct turn    *order[2 * HANDOFF_VCPUS_MAX];	/* vcpus.order */
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
 	struct party    parties[HANDOFF_VCPUS_MAX];
 };
 
-extern struct slot slots[HANDOFF_VMS_MAX];
+extern struct slot *slots;			/* HANDOFF_VMS_MAX of them */
 
 void slots_init(const char *attach, uint32_t count);	/* sched_init */
 /* Create a VM; it starts in its own turns. 0 or -1 (logged; counts as a crashed VM in the verdict). */

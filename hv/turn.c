@@ -1,118 +1,98 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose turn it is (contract in turn.h). */
+/* Who takes turns, and who pays (contract in turn.h). */
 #include "hv/turn.h"
 
 #include "hv/lib/util.h"
 
-void turn_join(struct turns *turns, struct turn *turn)
+void turns_init(struct turns *turns, const struct sched_policy *policy, uint64_t length, struct turn **order, uint32_t places)
 {
-	struct turn **link = &turns->list;
-
-	while (*link)
-		link = &(*link)->next;
-	*turn = (struct turn){ .start = turns->clock + turns->length };
-	*link = turn;
+	*turns = (struct turns){ .policy = policy, .length = length, .order = order, .places = places };
 }
 
-void turn_leave(struct turns *turns, struct turn *turn)
-{
-	struct turn **link = &turns->list;
+/* ---- The tournament ---- */
 
-	while (*link && *link != turn)
-		link = &(*link)->next;
-	if (*link)
-		*link = turn->next;
-	turn->is_ready = false;
-	if (turns->payer == turn)
-		turns->payer = NULL;
+static struct turn *winner(const struct sched_policy *policy, struct turn *one, struct turn *other)
+{
+	if (!one || !other)
+		return one ? one : other;
+	return policy->goes_before(other, one) ? other : one;
 }
 
-/* Of two turns that began at the same time, one that has already run goes first, until it is used up. */
-static bool goes_before(const struct turn *a, const struct turn *b)
+/* Play all matches again that this one may win or lose now. */
+static void replay(struct turn *turn)
 {
-	if (a->start != b->start)
-		return a->start < b->start;
-	return a->is_begun != b->is_begun ? a->is_begun : a->ended < b->ended;
+	struct turns *turns = turn->in;
+	struct turn **order = turns->order;
+	uint32_t match = turns->places + turn->place;
+
+	order[match] = turn->is_ready ? turn : NULL;
+	for (match /= 2; match; match /= 2)
+		order[match] = winner(turns->policy, order[2 * match], order[2 * match + 1]);
 }
 
-/* The clock may go on to the earliest start of the parties that have been ready since the last time. */
-static void advance_clock(struct turns *turns)
-{
-	uint64_t earliest = UINT64_MAX;
+/* ---- Those who take turns ---- */
 
-	for (struct turn *turn = turns->list; turn; turn = turn->next) {
-		if (turn->is_ready && turn->was_ready)
-			earliest = min_u64(earliest, turn->start);
-		turn->was_ready = turn->is_ready;
-	}
-	if (earliest != UINT64_MAX)
-		turns->clock = max_u64(turns->clock, earliest);
+void turn_join(struct turns *turns, struct turn *turn, uint32_t place, uint32_t weight)
+{
+	*turn = (struct turn){ .in = turns, .place = place, .weight = weight };
+	turns->policy->put(turns, turn);
+	turns->count++;
 }
 
-struct turn *turn_next(struct turns *turns)
+void turn_leave(struct run_queue *queue, struct turn *turn)
 {
-	uint64_t credit = turns->length / 2, earliest;
-	struct turn *first = NULL;
-
-	advance_clock(turns);
-	earliest = turns->clock > credit ? turns->clock - credit : 0;
-	for (struct turn *turn = turns->list; turn; turn = turn->next) {
-		turn->start = max_u64(turn->start, earliest);
-		if (turn->is_ready && (!first || goes_before(turn, first)))
-			first = turn;
-	}
-	if (first)
-		turns->clock = max_u64(turns->clock, first->start);
-	return first;
+	turn_set_ready(turn, false);
+	turn->in->count--;
+	if (queue->payer && (queue->payer == turn || queue->payer->vm == turn))
+		queue->payer = NULL;
 }
 
-uint64_t turn_left(const struct turns *turns, const struct turn *turn)
+void turn_set_ready(struct turn *turn, bool is_ready)
 {
-	return turns->length - turn->spent;
+	const struct sched_policy *policy = turn->in->policy;
+
+	if (turn->is_ready == is_ready)
+		return;
+	if (is_ready)
+		policy->wake(turn->in, turn);
+	else if (policy->sleep)
+		policy->sleep(turn->in, turn);
+	turn->is_ready = is_ready;
+	replay(turn);
 }
 
-static void charge(struct turns *turns, struct turn *turn, uint64_t ticks)
+void turn_put(struct turn *turn)
+{
+	turn->in->policy->put(turn->in, turn);
+	replay(turn);
+}
+
+/* ---- Who pays ---- */
+
+static void charge(struct turn *turn, uint64_t ticks)
 {
 	turn->used += ticks;
-	turn->spent += ticks;
-	turn->is_begun = true;
-	if (turn->spent < turns->length)
-		return;
-	turn->start += turn->spent - turn->spent % turns->length;
-	turn->spent %= turns->length;
-	turn->is_begun = false;
-	turn->ended = ++turns->ended;
+	if (turn->in->policy->charge(turn->in, turn, ticks) && turn->is_ready)
+		replay(turn);
 }
 
-void turn_bill(struct turns *turns, struct turn *payer, uint64_t now)
+void turn_bill(struct run_queue *queue, struct turn *payer, uint64_t now)
 {
-	uint64_t ticks = now > turns->mark ? now - turns->mark : 0;
+	uint64_t ticks = now > queue->mark ? now - queue->mark : 0;
 
-	if (turns->payer) {
-		charge(turns, turns->payer, ticks);
-	} else {
-		turns->idle += ticks;
-		turns->clock += ticks;
+	for (struct turn *turn = queue->payer; turn; turn = turn->vm)
+		charge(turn, ticks);
+	if (!queue->payer) {
+		queue->idle += ticks;
+		queue->vms.clock += ticks;
 	}
-	turns->payer = payer;
-	turns->mark += ticks;
+	queue->payer = payer;
+	queue->mark += ticks;
 }
 
-void turn_swap(struct turn *one, struct turn *other)
+uint64_t turn_debt(const struct turn *turn)
 {
-	struct turn old = *one;
+	const uint64_t clock = turn->in->clock, stride = turn_stride(turn);
 
-	one->start = other->start;
-	one->spent = other->spent;
-	one->is_begun = other->is_begun;
-	one->ended = other->ended;
-	other->start = old.start;
-	other->spent = old.spent;
-	other->is_begun = old.is_begun;
-	other->ended = old.ended;
-}
-
-uint64_t turn_debt(const struct turns *turns, const struct turn *turn)
-{
-	return turn->start > turns->clock + 2 * turns->length ? turn->start - turns->clock : 0;
+	return turn->start > clock + 2 * stride ? (turn->start - clock) / stride * turn->in->length : 0;
 }

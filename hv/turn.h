@@ -1,76 +1,117 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Whose turn it is: nothing but arithmetic over who has used how much time, so that a host test can drive
- * it.
+ * Who takes turns on a processor, and who pays: nothing but arithmetic over who has used how much time, so that a host
+ * test can drive it. In which order they go is the policy's part (below): proportional share (share.c) or round robin
+ * (round_robin.c).
  *
- * Each party that may want the processor has a struct turn in one list. `start` says where on a common
- * clock its turn began, `spent` how much of that turn it has used. Of the parties that are ready the one
- * whose turn began earliest goes first. It keeps the processor until its turn is used up. Then its start
- * moves on by a whole turn, what it used beyond the turn counts as spent of the next one, and others go
- * first. An interrupt in between changes none of these numbers, so a turn that was cut short is continued.
- * Of parties with the same start, the one that has waited longest goes first.
+ * There are two levels of the same kind. The VMs take turns on the processor, and within each VM its vCPUs take turns.
+ * All time that a vCPU uses is charged to it and to its VM, so a VM with eight vCPUs gets no more than a VM with one.
  *
- * The common clock is the start of the latest turn, or of the next one if no waiting party began earlier. A
- * party that slept finds its start behind the clock, and so goes first when it wakes. Its start is then at
- * most half a turn behind: the time for which it did not want the processor is not owed to it, and with two
- * turns in a row it would make the others wait too long. While no party wants the processor the common
- * clock goes on with the time: a party that used more than its share of such time took nothing from others.
+ * A turn has a length. Whoever is first keeps the processor until its turn is used up. An interrupt in between changes
+ * nothing, so a turn that was cut short is continued. What was used beyond the turn counts as spent of the next one.
  *
- * All time is charged to a party, or counted as idle. There is one mark up to which time has been charged,
- * and one function, turn_bill, that moves it.
+ * To choose does not take longer when more are ready. The order is kept as a tournament: everybody has a place, two
+ * neighbours play a match, the winners of two matches play the next one, and the last winner goes first. When
+ * something changes about one of them, only the matches on the way from its place to the end are played again, and
+ * how many these are depends on the number of places alone.
+ *
+ * All time is charged to somebody, or counted as idle. There is one mark up to which time has been charged, and one
+ * function, turn_bill, that moves it.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#define WEIGHT_DEFAULT	100U
+
+struct sched_policy;
+
 struct turn {
-	uint64_t     start;
-	uint64_t     spent;
-	bool         is_begun;	/* it ran in this turn */
-	uint64_t     ended;	/* the number of its latest turn, counting the turns of all parties */
-	uint64_t     used;	/* ticks, in all its life */
-	bool         is_ready;	/* wants the processor now; set by the owner before turn_next */
-	bool         was_ready;	/* it wanted the processor at the last turn_next */
-	struct turn *next;
+	struct turns *in;	/* those among whom it takes turns */
+	struct turn  *vm;	/* of a vCPU: the turn of its VM, which pays as well; NULL: it is a VM itself */
+	uint32_t      place;	/* in the tournament */
+	uint32_t      weight;	/* its share in relation to others */
+	bool          is_ready;	/* wants the processor */
+	bool          is_begun;	/* share.c: it ran in this turn */
+	uint64_t      start;	/* share.c: where on the common clock its turn began */
+	uint64_t      slept;	/* share.c: what others had been served when it last ceased to be ready */
+	uint64_t      spent;	/* of this turn, in ticks */
+	uint64_t      ended;	/* the number of its latest turn, counting the turns of all */
+	uint64_t      used;	/* ticks, in all its life */
 };
 
+/* All that take turns with each other. */
 struct turns {
-	uint64_t     length;	/* of a turn, in ticks */
-	uint64_t     clock;
-	uint64_t     ended;	/* turns that have ended, of all parties */
-	struct turn *list;
+	const struct sched_policy *policy;
+	struct turn **order;	/* of 2 * places elements: the winner of match n, 1 being the last; from `places` on the turns */
+	uint32_t      places;
+	uint32_t      count;	/* how many take turns, ready or not */
+	uint64_t      length;	/* of a turn, in ticks */
+	uint64_t      clock;	/* share.c; so is... */
+	uint64_t      served;	/* ...the sum of what all have used, each in the measure of its weight */
+	uint64_t      ended;	/* turns that have ended, of all */
+};
+
+struct sched_policy {
+	const char *name;
+	bool (*goes_before)(const struct turn *a, const struct turn *b);
+	/* Who goes next, NULL when nobody is ready. */
+	struct turn *(*pick)(struct turns *turns);
+	/* Behind all others, as if it had just used a turn: a newcomer, or one that gives up the rest of its turn. */
+	void (*put)(struct turns *turns, struct turn *turn);
+	/* It used so much time, whether it is ready or not. True: its place in the order has changed. */
+	bool (*charge)(struct turns *turns, struct turn *turn, uint64_t ticks);
+	/* It was not ready until now. */
+	void (*wake)(struct turns *turns, struct turn *turn);
+	/* It is ready no longer. NULL: that changes nothing. */
+	void (*sleep)(struct turns *turns, struct turn *turn);
+	/* For how many ticks it may run before somebody else is picked; never 0. */
+	uint64_t (*tick)(const struct turns *turns, const struct turn *turn);
+};
+
+extern const struct sched_policy sched_share, sched_round_robin;
+
+/* What a processor owns: the VMs that take turns on it, and whose time it is. */
+struct run_queue {
+	struct turns vms;
 	struct turn *payer;	/* for whom we work since `mark`; NULL: nobody */
 	uint64_t     mark;	/* all time before this moment has been charged */
 	uint64_t     idle;	/* ticks that were charged to nobody */
 };
 
-/* Add it to those who take turns, as if it had just used a turn: a newcomer does not go before the others. */
-void turn_join(struct turns *turns, struct turn *turn);
-void turn_leave(struct turns *turns, struct turn *turn);
+/* `order` has 2 * places elements, all NULL. */
+void turns_init(struct turns *turns, const struct sched_policy *policy, uint64_t length, struct turn **order, uint32_t places);
+static inline struct turn *turns_first(const struct turns *turns) { return turns->order[1]; }
 
-struct turn *turn_next(struct turns *turns);	/* who goes next, NULL when nobody is ready */
+/*
+ * Add it to those who take turns; it is not ready yet. A newcomer does not go before the others. A weight of
+ * WEIGHT_DEFAULT is what most have.
+ */
+void turn_join(struct turns *turns, struct turn *turn, uint32_t place, uint32_t weight);
+void turn_leave(struct run_queue *queue, struct turn *turn);
+
+void turn_set_ready(struct turn *turn, bool is_ready);
+void turn_put(struct turn *turn);	/* it gives up the rest of its turn */
 
 /* May somebody else want the processor before this turn is over? A sleeper may wake by then, so all others count. */
-static inline bool turn_has_rivals(const struct turns *turns) { return turns->list && turns->list->next; }
-
-uint64_t turn_left(const struct turns *turns, const struct turn *turn);	/* ticks, never 0 */
+static inline bool turn_has_rivals(const struct turn *turn) { return turn->in->count > 1; }
 
 /*
- * From `now` on we work for `payer`; what passed since the last call is charged to whoever was the payer
- * until then. A time that was charged already is not charged again.
+ * From `now` on we work for `payer`, a vCPU or a VM; what passed since the last call is charged to whoever was the
+ * payer until then. A time that was charged already is not charged again.
  */
-void turn_bill(struct turns *turns, struct turn *payer, uint64_t now);
+void turn_bill(struct run_queue *queue, struct turn *payer, uint64_t now);
 
 /*
- * Let a sibling of the same VM go in its place: the two exchange their positions, which changes nothing for
- * other VMs.
+ * The debt of one that is far ahead of the others on the common clock: by more than two turns of its own. It cannot run
+ * before the others have caught up, and nothing has to be done for it until then. Returns for how many ticks at
+ * least; 0: it is not in debt. Round robin does not use that clock, and knows no debt.
  */
-void turn_swap(struct turn *one, struct turn *other);
+uint64_t turn_debt(const struct turn *turn);
 
-/*
- * The debt of a party: how far it is ahead of all others, when that is more than a turn of its own and a
- * turn of another. It cannot run before the others have caught up, and nothing has to be done for it until
- * then. 0: it is not in debt.
- */
-uint64_t turn_debt(const struct turns *turns, const struct turn *turn);
+/* How far the common clock goes on with each turn of it. */
+static inline uint64_t turn_stride(const struct turn *turn)
+{
+	return turn->in->length * WEIGHT_DEFAULT / turn->weight;
+}

@@ -8,6 +8,7 @@
 #include "arch/x86/virt/load.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
+#include "hv/look.h"
 #include "hv/vm.h"
 
 int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id, const struct lapic_env *wires)
@@ -57,6 +58,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	if (vcpu->state != VCPU_HALTED || !(vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
 		return;
 	vcpu->state = VCPU_READY;
+	look_post(vcpu->look);
 	host_attention_set();	/* a vCPU that slept may go before the running one: the scheduler decides */
 }
 

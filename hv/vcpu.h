@@ -15,6 +15,7 @@
 #include "hv/dev/lapic.h"
 #include "hv/trace.h"
 
+struct look;
 struct vm;
 
 enum vcpu_state {
@@ -31,6 +32,7 @@ struct vcpu {
 	struct vm   *vm;
 	uint32_t     id;		/* index in its VM = APIC ID */
 	enum vcpu_state state;
+	struct look *look;		/* posted when `state` changes other than by its own exit; NULL: nobody looks yet */
 	bool         start_is_due;	/* a SIPI came: sipi_vector says where */
 	uint8_t      sipi_vector;
 	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake the vCPU */

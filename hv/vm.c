@@ -5,6 +5,7 @@
 #include "hv/host.h"
 #include "hv/lib/format.h"
 #include "hv/log.h"
+#include "hv/look.h"
 
 void vm_log(const struct vm *vm, const char *fmt, ...)
 {
@@ -23,6 +24,7 @@ __attribute__((format(printf, 3, 0))) static bool end_with(struct vm *vm, enum v
 	if (vm->end != VM_END_NONE)
 		return false;
 	vm->end = end;
+	look_post(vm->look);
 	host_attention_set();	/* the vCPU that runs leaves its run loop: it may be one of this VM */
 	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	return true;

@@ -18,6 +18,7 @@
 
 #define VM_VCPUS_MAX	HANDOFF_VCPUS_MAX
 
+struct look;
 struct machine;		/* hv/machine.h: controllers and devices */
 struct vcpu;
 struct cpuid_table;
@@ -49,6 +50,7 @@ struct vm {
 	struct { unsigned part, line; } dump;	/* what vcpu_dump prints next */
 	int            exit_code;		/* what the guest wrote to the exit device, -1 if nothing */
 	const struct handoff_vm *config;
+	struct look   *look;			/* posted when it ends, or its devices put work off; NULL: nobody looks yet */
 
 	struct account *account;		/* host memory: what it was promised, what it has; outlives it */
 	struct gpm     gpm;

@@ -9,6 +9,7 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
+#include "hv/look.h"
 #include "hv/machine.h"
 #include "hv/memory_map.h"
 #include "hv/page.h"
@@ -28,7 +29,9 @@ static size_t pages_for(size_t bytes)
 /* A device has put work off, which is done before the VM's next entry: leave the run loop. */
 static void wake_for_work(void *ctx)
 {
-	(void)ctx;
+	const struct vm *vm = ctx;
+
+	look_post(vm->look);
 	host_attention_set();
 }
 
@@ -144,6 +147,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	bus_init(&vm->pio, "ports");
 	bus_init(&vm->mmio, "memory");
 	vm->work.wake = wake_for_work;
+	vm->work.ctx = vm;
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/turn.c under simulated guests: what share of the processor each gets, and how long one waits for it. */
+/* hv/turn.c and hv/share.c under simulated guests: what share of the processor each gets, how long one waits for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +21,8 @@
 /* One guest: works for a while, sleeps for a while; some make the host's timer interrupt whoever runs. */
 struct actor {
 	struct turn turn;
+	bool     plays;
+	uint32_t weight;	/* 0: the default */
 	uint64_t work;		/* ticks until it sleeps; 0: never sleeps */
 	uint64_t sleep;
 	uint64_t period;	/* its timer interrupts this often; 0: it has none */
@@ -31,19 +33,20 @@ struct actor {
 };
 
 struct world {
-	struct turns turns;
+	struct run_queue queue;
+	struct turn *order[2 * ACTORS];
 	struct actor actors[ACTORS];
 	size_t       count;
-	uint64_t     now, interrupt;	/* when the next host interrupt comes */
+	uint64_t     now;
 };
 
 static void join(struct world *world)
 {
-	world->turns = (struct turns){ .length = TURN };
-	for (; world->count < ACTORS && world->actors[world->count].turn.is_ready; world->count++) {
+	turns_init(&world->queue.vms, &sched_share, TURN, world->order, ACTORS);
+	for (; world->count < ACTORS && world->actors[world->count].plays; world->count++) {
 		struct actor *actor = &world->actors[world->count];
 
-		turn_join(&world->turns, &actor->turn);
+		turn_join(&world->queue.vms, &actor->turn, (uint32_t)world->count, actor->weight ? actor->weight : WEIGHT_DEFAULT);
 		actor->to_do = actor->work ? actor->work : NEVER;
 	}
 }
@@ -67,10 +70,10 @@ static uint64_t next_event(const struct world *world, const struct actor *runnin
 
 static void run(struct world *world, struct actor *actor, bool is_new)
 {
-	uint64_t until = world->now + turn_left(&world->turns, &actor->turn) + actor->overrun;
+	uint64_t until = world->now + sched_share.tick(&world->queue.vms, &actor->turn) + actor->overrun;
 	uint64_t start = world->now;
 
-	turn_bill(&world->turns, &actor->turn, start);
+	turn_bill(&world->queue, &actor->turn, start);
 	until = min_u64(until, next_event(world, actor, is_new));
 	if (actor->to_do != NEVER)
 		until = min_u64(until, start + actor->to_do);
@@ -78,7 +81,7 @@ static void run(struct world *world, struct actor *actor, bool is_new)
 		actor->longest_gap = start - actor->last_ran;
 	world->now = actor->last_ran = until;
 	actor->used += until - start;
-	turn_bill(&world->turns, NULL, until);
+	turn_bill(&world->queue, NULL, until);
 	if (actor->to_do == NEVER)
 		return;
 	actor->to_do -= until - start;
@@ -96,9 +99,14 @@ static void simulate(struct world *world, uint64_t ticks)
 	while (world->now < end) {
 		struct turn *next;
 
-		for (size_t i = 0; i < world->count; i++)
-			world->actors[i].turn.is_ready = world->actors[i].wakes <= world->now;
-		next = turn_next(&world->turns);
+		/* Who sleeps now has left when another wakes. */
+		for (size_t i = 0; i < 2 * world->count; i++) {
+			struct actor *actor = &world->actors[i % world->count];
+
+			if (i >= world->count || actor->wakes > world->now)
+				turn_set_ready(&actor->turn, actor->wakes <= world->now);
+		}
+		next = sched_share.pick(&world->queue.vms);
 		if (!next) {
 			world->now = next_event(world, NULL, false);
 			continue;
@@ -108,7 +116,7 @@ static void simulate(struct world *world, uint64_t ticks)
 	}
 }
 
-#define HOG	{ .turn.is_ready = true }
+#define HOG	{ .plays = true }
 
 static void test_shares(void **state)
 {
@@ -121,33 +129,40 @@ static void test_shares(void **state)
 		{ "alone", { HOG }, 100, 100, 0 },
 		{ "two that compute", { HOG, HOG }, 49, 51, TURN },
 		{ "four that compute", { HOG, HOG, HOG, HOG }, 24, 26, 3 * TURN },
-		{ "a neighbour's timer fires just behind its turn", { HOG, { .turn.is_ready = true, .tail = 200 } },
+		{ "a neighbour's timer fires just behind its turn", { HOG, { .plays = true, .tail = 200 } },
 		  49, 51, TURN },
-		{ "a neighbour's timer fires all the time", { HOG, { .turn.is_ready = true, .period = 300 } },
+		{ "a neighbour's timer fires all the time", { HOG, { .plays = true, .period = 300 } },
 		  49, 51, TURN },
-		{ "a neighbour that overruns its turns", { HOG, { .turn.is_ready = true, .overrun = 9 * TURN } },
+		{ "a neighbour that overruns its turns", { HOG, { .plays = true, .overrun = 9 * TURN } },
 		  49, 51, 10 * TURN },
-		{ "a neighbour that overruns, and another", { HOG, HOG, { .turn.is_ready = true, .overrun = 9 * TURN } },
+		{ "a neighbour that overruns, and another", { HOG, HOG, { .plays = true, .overrun = 9 * TURN } },
 		  32, 34, 11 * TURN },
 		{ "neighbours that overrun a little, each by something else",
-		  { HOG, { .turn.is_ready = true, .overrun = 900 }, { .turn.is_ready = true, .overrun = 1700 },
-		    { .turn.is_ready = true, .overrun = 300 } }, 24, 26, 3 * TURN + 2900 },
+		  { HOG, { .plays = true, .overrun = 900 }, { .plays = true, .overrun = 1700 },
+		    { .plays = true, .overrun = 300 } }, 24, 26, 3 * TURN + 2900 },
 		{ "one that overruns its turns beside three",
-		  { { .turn.is_ready = true, .overrun = 900 }, HOG, HOG, { .turn.is_ready = true, .overrun = 100 } },
+		  { { .plays = true, .overrun = 900 }, HOG, HOG, { .plays = true, .overrun = 100 } },
 		  24, 26, 3 * TURN + 1000 },
 		{ "a neighbour that sleeps just before the end of its turn",
-		  { HOG, { .turn.is_ready = true, .work = TURN - 10, .sleep = 20 } }, 49, 52, 2 * TURN },
+		  { HOG, { .plays = true, .work = TURN - 10, .sleep = 20 } }, 49, 52, 2 * TURN },
 		{ "neighbours that sleep a little, often",
-		  { HOG, { .turn.is_ready = true, .work = 300, .sleep = 50 },
-		    { .turn.is_ready = true, .work = 300, .sleep = 70 } }, 32, 36, 4 * TURN },
+		  { HOG, { .plays = true, .work = 300, .sleep = 50 },
+		    { .plays = true, .work = 300, .sleep = 70 } }, 32, 36, 4 * TURN },
 		{ "a sleeper beside one that computes",
-		  { { .turn.is_ready = true, .work = 100, .sleep = 900 }, HOG }, 9, 10, 900 },
+		  { { .plays = true, .work = 100, .sleep = 900 }, HOG }, 9, 10, 900 },
 		{ "a sleeper beside three that compute",
-		  { { .turn.is_ready = true, .work = 100, .sleep = 900 }, HOG, HOG, HOG }, 9, 10, 900 },
+		  { { .plays = true, .work = 100, .sleep = 900 }, HOG, HOG, HOG }, 9, 10, 900 },
 		{ "one that computes beside a sleeper",
-		  { HOG, { .turn.is_ready = true, .work = 100, .sleep = 900 } }, 90, 91, 200 },
+		  { HOG, { .plays = true, .work = 100, .sleep = 900 } }, 90, 91, 200 },
 		{ "one that computes beside one that slept long",
-		  { HOG, { .turn.is_ready = true, .work = 50 * TURN, .sleep = 500 * TURN } }, 90, 96, TURN },
+		  { HOG, { .plays = true, .work = 50 * TURN, .sleep = 500 * TURN } }, 90, 96, TURN },
+		{ "one of three times the weight", { { .plays = true, .weight = 300 }, HOG }, 75, 75, TURN },
+		{ "beside one of three times the weight", { HOG, { .plays = true, .weight = 300 } }, 25, 25, 4 * TURN },
+		{ "one of ten times the weight", { { .plays = true, .weight = 1000 }, HOG }, 91, 91, TURN },
+		{ "beside one of ten times the weight that sleeps often",
+		  { HOG, { .plays = true, .weight = 1000, .work = 500, .sleep = 10 } }, 9, 11, 12 * TURN },
+		{ "of a tenth of the weight, sleeping just before the ends of its turns",
+		  { { .plays = true, .weight = 10, .work = TURN - 10, .sleep = 20 }, HOG }, 9, 9, 11 * TURN },
 	};
 
 	(void)state;
@@ -169,149 +184,241 @@ static void test_shares(void **state)
 	}
 }
 
-static void use(struct turns *turns, struct turn *turn, uint64_t ticks)
+/* A few that take turns, all ready. */
+struct table {
+	struct run_queue queue;
+	struct turn *order[2 * ACTORS];
+	struct turn turns[ACTORS];
+};
+
+static void set_table(struct table *table, uint32_t count)
 {
-	turn_bill(turns, turn, turns->mark);
-	turn_bill(turns, NULL, turns->mark + ticks);
+	*table = (struct table){ .queue.mark = 1000 };
+	turns_init(&table->queue.vms, &sched_share, TURN, table->order, ACTORS);
+	for (uint32_t i = 0; i < count; i++) {
+		turn_join(&table->queue.vms, &table->turns[i], i, WEIGHT_DEFAULT);
+		turn_set_ready(&table->turns[i], true);
+	}
+}
+
+static struct turn *next_of(struct table *table)
+{
+	return table->queue.vms.policy->pick(&table->queue.vms);
+}
+
+static void use(struct table *table, struct turn *turn, uint64_t ticks)
+{
+	turn_bill(&table->queue, turn, table->queue.mark);
+	turn_bill(&table->queue, NULL, table->queue.mark + ticks);
+}
+
+static uint64_t left(const struct turn *turn)
+{
+	return turn->in->policy->tick(turn->in, turn);
 }
 
 /* An interrupt in the middle of a turn gives the processor to nobody else. */
 static void test_continues(void **state)
 {
-	struct turns turns = { .length = TURN };
-	struct turn a, b;
+	struct table table;
+	struct turn *a = &table.turns[0], *b = &table.turns[1];
 
 	(void)state;
-	assert_false(turn_has_rivals(&turns));
-	turn_join(&turns, &a);
-	assert_false(turn_has_rivals(&turns));
-	turn_join(&turns, &b);
-	assert_true(turn_has_rivals(&turns));
-	a.is_ready = b.is_ready = true;
-	assert_ptr_equal(turn_next(&turns), &a);
-	assert_int_equal(turn_left(&turns, &a), TURN);
-	use(&turns, &a, TURN - 1);
-	assert_ptr_equal(turn_next(&turns), &a);
-	assert_int_equal(turn_left(&turns, &a), 1);
-	use(&turns, &a, 1);
-	assert_ptr_equal(turn_next(&turns), &b);
-	b.is_ready = false;
-	assert_ptr_equal(turn_next(&turns), &a);
-	a.is_ready = false;
-	assert_null(turn_next(&turns));
+	set_table(&table, 1);
+	assert_false(turn_has_rivals(a));
+	set_table(&table, 2);
+	assert_true(turn_has_rivals(a));
+	assert_ptr_equal(next_of(&table), a);
+	assert_int_equal(left(a), TURN);
+	use(&table, a, TURN - 1);
+	assert_ptr_equal(next_of(&table), a);
+	assert_int_equal(left(a), 1);
+	use(&table, a, 1);
+	assert_ptr_equal(next_of(&table), b);
+	turn_set_ready(b, false);
+	assert_ptr_equal(next_of(&table), a);
+	turn_set_ready(a, false);
+	assert_null(next_of(&table));
 }
 
 /* Nobody gains by leaving and joining anew. */
 static void test_newcomers(void **state)
 {
-	struct turns turns = { .length = TURN };
-	struct turn hog, loopers[2];
+	struct table table;
+	struct turn *hog = &table.turns[0];
 	uint64_t used = 0;
 
 	(void)state;
-	turn_join(&turns, &hog);
-	turn_join(&turns, &loopers[0]);
-	turn_join(&turns, &loopers[1]);
+	set_table(&table, 3);
 	for (unsigned i = 0; i < 3000; i++) {
-		struct turn *next;
+		struct turn *next = next_of(&table);
 
-		hog.is_ready = loopers[0].is_ready = loopers[1].is_ready = true;
-		next = turn_next(&turns);
-		use(&turns, next, TURN);
-		used += next == &hog;
-		if (next != &hog) {
-			turn_leave(&turns, next);
+		use(&table, next, TURN);
+		used += next == hog;
+		if (next != hog) {
+			uint32_t place = next->place;
+
+			turn_leave(&table.queue, next);
 			assert_false(next->is_ready);
-			turn_join(&turns, next);
+			turn_join(&table.queue.vms, next, place, WEIGHT_DEFAULT);
+			turn_set_ready(next, true);
 		}
 	}
 	assert_in_range(used, 950, 1550);
-	turn_leave(&turns, &loopers[0]);
-	turn_leave(&turns, &loopers[0]);	/* harmless */
-	turn_leave(&turns, &hog);
-	turn_leave(&turns, &loopers[1]);
-	assert_null(turns.list);
+	assert_int_equal(table.queue.vms.count, 3);
+	for (unsigned i = 0; i < 3; i++)
+		turn_leave(&table.queue, &table.turns[i]);
+	assert_int_equal(table.queue.vms.count, 0);
+	assert_null(next_of(&table));
 }
 
 /* Whoever the payer is, and whatever is said twice or too late: all time is charged once. */
 static void test_all_time_is_charged(void **state)
 {
-	struct turns turns = { .length = TURN, .mark = 1000 };
-	struct turn people[ACTORS];
-	uint64_t now = turns.mark, sum;
+	struct table table;
+	struct run_queue *queue = &table.queue;
+	uint64_t now, sum;
 
 	(void)state;
 	srand(1);
-	for (size_t i = 0; i < ACTORS; i++)
-		turn_join(&turns, &people[i]);
+	set_table(&table, ACTORS);
+	now = queue->mark;
 	for (unsigned round = 0; round < 100000; round++) {
 		unsigned who = (unsigned)rand() % (ACTORS + 1);
 
 		now += (unsigned)rand() % (TURN / 3);
-		turn_bill(&turns, who < ACTORS ? &people[who] : NULL, now - (unsigned)rand() % 50);
-		(void)turn_next(&turns);
-		sum = turns.idle;
+		turn_bill(queue, who < ACTORS ? &table.turns[who] : NULL, now - (unsigned)rand() % 50);
+		(void)next_of(&table);
+		sum = queue->idle;
 		for (size_t i = 0; i < ACTORS; i++)
-			sum += people[i].used;
-		assert_int_equal(sum, turns.mark - 1000);
-		assert_true(turns.mark <= now && now - turns.mark < 50);
+			sum += table.turns[i].used;
+		assert_int_equal(sum, queue->mark - 1000);
+		assert_true(queue->mark <= now && now - queue->mark < 50);
 	}
-	assert_true(turns.idle > now / 10);
-	turn_bill(&turns, &people[0], now);
-	turn_leave(&turns, &people[0]);
-	assert_null(turns.payer);		/* nobody pays for what is left of somebody's time */
+	assert_true(queue->idle > now / 10);
+	turn_bill(queue, &table.turns[0], now);
+	turn_leave(queue, &table.turns[0]);
+	assert_null(queue->payer);		/* nobody pays for what is left of somebody's time */
 }
 
 /* Who used more than its share while others waited is in debt until they have caught up, or nobody wants the processor. */
 static void test_debt(void **state)
 {
-	struct turns turns = { .length = TURN };
-	struct turn hog, other;
+	struct table table;
+	struct turn *hog = &table.turns[0], *other = &table.turns[1];
 
 	(void)state;
-	turn_join(&turns, &hog);
-	turn_join(&turns, &other);
-	hog.is_ready = false;
-	other.is_ready = true;
-	(void)turn_next(&turns);
-	use(&turns, &hog, 2 * TURN);
-	assert_int_equal(turn_debt(&turns, &hog), 0);		/* it runs next to nobody's harm, or nearly */
-	use(&turns, &hog, 3 * TURN);
-	assert_int_equal(turn_debt(&turns, &hog), 5 * TURN);
-	assert_int_equal(turn_debt(&turns, &other), 0);
+	set_table(&table, 2);
+	turn_set_ready(hog, false);
+	(void)next_of(&table);
+	use(&table, hog, 2 * TURN);
+	assert_int_equal(turn_debt(hog), 0);		/* it runs next to nobody's harm, or nearly */
+	use(&table, hog, 3 * TURN);
+	assert_int_equal(turn_debt(hog), 5 * TURN);
+	assert_int_equal(turn_debt(other), 0);
 	for (unsigned i = 0; i < 4; i++) {
-		assert_ptr_equal(turn_next(&turns), &other);
-		use(&turns, &other, TURN);
+		assert_ptr_equal(next_of(&table), other);
+		use(&table, other, TURN);
 	}
-	assert_int_equal(turn_debt(&turns, &hog), 0);
-	use(&turns, &hog, 5 * TURN);
-	assert_true(turn_debt(&turns, &hog) > 5 * TURN);
-	turn_bill(&turns, NULL, turns.mark + 5 * TURN);
-	assert_int_equal(turn_debt(&turns, &hog), 0);
+	assert_int_equal(turn_debt(hog), 0);
+	use(&table, hog, 5 * TURN);
+	assert_true(turn_debt(hog) > 5 * TURN);
+	turn_bill(&table.queue, NULL, table.queue.mark + 5 * TURN);
+	assert_int_equal(turn_debt(hog), 0);
 }
 
-/* Two of one owner swap places; a neighbour goes when it would have gone. */
-static void test_swap(void **state)
+/* A turn of one that has little weight moves its start far, which is no debt; several turns are, in its own measure. */
+static void test_debt_of_little_weight(void **state)
 {
-	struct turns turns = { .length = TURN };
-	struct turn spinner, holder, neighbour;
+	struct table table;
+	struct turn *hog = &table.turns[0];
 
 	(void)state;
-	turn_join(&turns, &spinner);
-	turn_join(&turns, &neighbour);
-	turn_join(&turns, &holder);
-	spinner.is_ready = neighbour.is_ready = holder.is_ready = true;
-	assert_ptr_equal(turn_next(&turns), &spinner);
-	use(&turns, &spinner, TURN / 4);
-	turn_swap(&spinner, &holder);
-	assert_ptr_equal(turn_next(&turns), &holder);
-	assert_int_equal(turn_left(&turns, &holder), TURN - TURN / 4);
-	use(&turns, &holder, TURN - TURN / 4);
-	assert_ptr_equal(turn_next(&turns), &spinner);		/* of two that waited as long the one in the list first */
-	use(&turns, &spinner, TURN);
-	assert_ptr_equal(turn_next(&turns), &neighbour);
-	assert_int_equal(spinner.used, TURN / 4 + TURN);
-	assert_int_equal(holder.used, TURN - TURN / 4);
+	set_table(&table, 2);
+	turn_set_ready(hog, false);
+	hog->weight = WEIGHT_DEFAULT / 10;
+	use(&table, hog, 2 * TURN);
+	assert_int_equal(turn_debt(hog), 0);
+	use(&table, hog, TURN);
+	assert_int_equal(turn_debt(hog), 3 * TURN);
+}
+
+/* A vCPU's time is its VM's as well; a VM with four of them gets no more than one with one. */
+static void test_two_levels(void **state)
+{
+	struct table table;
+	struct turns vcpus;
+	struct turn *order[8] = { NULL }, threads[4], *big = &table.turns[0];
+
+	(void)state;
+	set_table(&table, 2);
+	turns_init(&vcpus, &sched_share, TURN, order, 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		turn_join(&vcpus, &threads[i], i, WEIGHT_DEFAULT);
+		threads[i].vm = big;
+		turn_set_ready(&threads[i], true);
+	}
+	for (unsigned i = 0; i < 800; i++) {
+		struct turn *next = next_of(&table);
+
+		use(&table, next == big ? sched_share.pick(&vcpus) : next, TURN);
+	}
+	assert_int_equal(big->used, 400 * TURN);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(threads[i].used, 100 * TURN);
+	turn_bill(&table.queue, &threads[1], table.queue.mark);
+	turn_leave(&table.queue, big);
+	assert_null(table.queue.payer);
+}
+
+/* One that gives up the rest of its turn goes behind all others of its VM, and its VM keeps what is left. */
+static void test_gives_up(void **state)
+{
+	static const struct sched_policy *const policies[] = { &sched_share, &sched_round_robin };
+
+	(void)state;
+	for (unsigned i = 0; i < countof(policies); i++) {
+		struct table table;
+
+		set_table(&table, 3);
+		table.queue.vms.policy = policies[i];
+		assert_ptr_equal(next_of(&table), &table.turns[0]);
+		use(&table, &table.turns[0], TURN / 4);
+		turn_put(&table.turns[0]);
+		assert_int_equal(left(&table.turns[0]), TURN);
+		assert_ptr_equal(next_of(&table), &table.turns[1]);
+		use(&table, &table.turns[1], TURN);
+		assert_ptr_equal(next_of(&table), &table.turns[2]);
+		use(&table, &table.turns[2], TURN);
+		assert_ptr_equal(next_of(&table), &table.turns[0]);
+	}
+}
+
+/* In a circle, a whole turn each; who sleeps loses its place, but does not gain a new turn by it. */
+static void test_round_robin(void **state)
+{
+	struct table table;
+	struct turn *a = &table.turns[0], *b = &table.turns[1], *c = &table.turns[2];
+
+	(void)state;
+	set_table(&table, 3);
+	table.queue.vms.policy = &sched_round_robin;
+	use(&table, a, TURN - 1);
+	assert_ptr_equal(next_of(&table), a);
+	turn_set_ready(a, false);
+	assert_ptr_equal(next_of(&table), b);
+	turn_set_ready(a, true);
+	use(&table, b, TURN + 5);
+	assert_int_equal(left(b), TURN - 5);
+	assert_ptr_equal(next_of(&table), c);
+	use(&table, c, TURN);
+	assert_ptr_equal(next_of(&table), a);
+	assert_int_equal(left(a), 1);
+	use(&table, a, 1);
+	assert_ptr_equal(next_of(&table), b);
+	use(&table, c, 20 * TURN);		/* by its timers */
+	assert_ptr_equal(next_of(&table), b);
+	assert_int_equal(turn_debt(c), 0);
 }
 
 int main(void)
@@ -322,7 +429,10 @@ int main(void)
 		cmocka_unit_test(test_newcomers),
 		cmocka_unit_test(test_all_time_is_charged),
 		cmocka_unit_test(test_debt),
-		cmocka_unit_test(test_swap),
+		cmocka_unit_test(test_debt_of_little_weight),
+		cmocka_unit_test(test_two_levels),
+		cmocka_unit_test(test_gives_up),
+		cmocka_unit_test(test_round_robin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

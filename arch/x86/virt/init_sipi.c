@@ -5,6 +5,7 @@
 #include "arch/x86/virt/reset.h"
 #include "arch/x86/virt/save.h"
 #include "hv/host.h"
+#include "hv/look.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -25,6 +26,7 @@ void vcpu_take_init(struct vcpu *vcpu)
 	vcpu->nmi_pending = vcpu->nmi_blocked = false;
 	vcpu->start_is_due = false;
 	vcpu->state = VCPU_PARKED;
+	look_post(vcpu->look);
 	host_attention_set();	/* a vCPU that sent INIT to itself must not execute another instruction */
 }
 
@@ -35,6 +37,7 @@ bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)
 	vcpu->sipi_vector = vector;
 	vcpu->start_is_due = true;
 	vcpu->state = VCPU_READY;
+	look_post(vcpu->look);
 	return true;
 }
 
