@@ -25,6 +25,7 @@ static const char *const protocols[] = { [PROTOCOL_AUTO] = "auto",
 					 [PROTOCOL_BOOTSECTOR] = "bootsector", NULL };
 static const char *const consoles[] = { [CONSOLE_AUTO] = "auto", [CONSOLE_VIRTIO] = "virtio",
 					[CONSOLE_SERIAL] = "serial", NULL };
+static const char *const schedulers[] = { [SCHEDULER_SHARE] = "share", [SCHEDULER_ROUND_ROBIN] = "round-robin", NULL };
 static const char *const actions[] = { [ACTION_DESTROY] = "destroy", [ACTION_RESTART] = "restart", NULL };
 static const char *const no_yes[] = { [false] = "no", [true] = "yes", NULL };
 static const char *const disk_modes[] = { [DISK_COW] = "cow", [DISK_READONLY] = "ro", [DISK_WRITE] = "rw", NULL };
@@ -225,6 +226,7 @@ static const struct ini_key host_keys[] = {
 	{ "timeout",   ini_set_number, HOST(timeout),          .max = TIMEOUT_MAX },
 	{ "run_id",    ini_set_text,   HOST(record.run_id),    .max = HANDOFF_RUN_ID_MAX },
 	{ "overcommit", ini_set_word,  HOST(overcommit),       .words = no_yes },
+	{ "scheduler", ini_set_word,   HOST(record.scheduler), .words = schedulers },
 };
 
 static const struct ini_key vm_keys[] = {
@@ -232,6 +234,8 @@ static const struct ini_key vm_keys[] = {
 	{ "initrd",    set_path,       VM(initrd) },
 	{ "cmdline",   set_cmdline,    RECORD(cmdline),    .max = HANDOFF_CMDLINE_MAX },
 	{ "vcpus",     ini_set_number, RECORD(vcpus),      .min = 1, .max = HANDOFF_VCPUS_MAX },
+	{ "weight",    ini_set_number, RECORD(weight),     .min = 1, .max = HANDOFF_WEIGHT_MAX },
+	{ "cap",       ini_set_number, RECORD(cap),        .min = 1, .max = HANDOFF_CAP_MAX },
 	{ "memory",    ini_set_size,   RECORD(memory),     .min = MEMORY_MIN, .max = HANDOFF_MEMORY_MAX },
 	{ "overcommit", ini_set_word,  VM(overcommit), .words = no_yes },
 	{ "protocol",  ini_set_word,   RECORD(protocol),   .words = protocols },
@@ -278,6 +282,7 @@ void config_parse_vm(const struct ini_text *source, const char *name, struct con
 	memset(vm, 0, sizeof(*vm));
 	(void)ini_value_copy((struct ini_value){ name, strlen(name) }, vm->record.name, sizeof(vm->record.name));
 	vm->record.vcpus = 1;
+	vm->record.weight = HANDOFF_WEIGHT_DEFAULT;
 	vm->record.memory = MEMORY_DEFAULT;
 	vm->record.on_crash = ACTION_DESTROY;
 	vm->record.on_reboot = ACTION_RESTART;

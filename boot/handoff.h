@@ -26,6 +26,9 @@
 #define HANDOFF_CPUS_MAX     256
 #define HANDOFF_VMS_MAX      32
 #define HANDOFF_VCPUS_MAX    8		/* of one VM */
+#define HANDOFF_WEIGHT_DEFAULT 100
+#define HANDOFF_WEIGHT_MAX   10000
+#define HANDOFF_CAP_MAX      (100 * HANDOFF_VCPUS_MAX)	/* percent: more than so many processors no VM can use */
 #define HANDOFF_MEMORY_MAX   (60ULL << 30)	/* of one VM: GPM_GIB_MAX less the hole for devices */
 #define HANDOFF_DISKS_MAX    4
 #define HANDOFF_MODULES_MAX  4
@@ -68,6 +71,7 @@ struct handoff_framebuffer {
 enum handoff_protocol { PROTOCOL_AUTO, PROTOCOL_LINUX, PROTOCOL_MULTIBOOT, PROTOCOL_BOOTSECTOR };
 enum handoff_disk_mode { DISK_COW, DISK_READONLY, DISK_WRITE };	/* COW: changes are private and vanish at VM end */
 enum handoff_console { CONSOLE_AUTO, CONSOLE_VIRTIO, CONSOLE_SERIAL };
+enum handoff_scheduler { SCHEDULER_SHARE, SCHEDULER_ROUND_ROBIN };
 enum handoff_action { ACTION_DESTROY, ACTION_RESTART };	/* libvirt's words for on_crash and on_reboot */
 
 struct handoff_disk {
@@ -79,6 +83,8 @@ struct handoff_disk {
 struct handoff_vm {
 	char name[HANDOFF_NAME_MAX];	/* the stem of NAME.conf */
 	uint32_t vcpus;
+	uint32_t weight;		/* its share of the processors in relation to other VMs' */
+	uint32_t cap;			/* at most so many percent of one processor; 0: no such limit */
 	uint32_t protocol;		/* enum handoff_protocol */
 	uint64_t memory;		/* bytes, multiple of 4 KiB */
 	uint32_t overcommit;		/* its memory is not kept for it: whether it gets it turns out when it needs it */
@@ -95,6 +101,7 @@ struct handoff_vm {
 /* What trapeze.conf says to hv.elf. */
 struct handoff_host {
 	uint32_t log_level;		/* enum log_level */
+	uint32_t scheduler;		/* enum handoff_scheduler */
 	uint32_t stay_on;		/* when_done = halt: do not power off at the end */
 	char run_id[HANDOFF_RUN_ID_MAX];	/* a word that the last line repeats, unknown to guests; "" = none */
 	char attach[HANDOFF_NAME_MAX];	/* VM whose console owns the terminal; "" = the only one, "none" = nobody */

@@ -190,9 +190,12 @@ void ini_set_number(const struct ini_entry *entry, const struct ini_key *key)
 	uint32_t *field = field_of(entry, key);
 	uint64_t number;
 
-	if (!take_number(&rest, &number) || rest.len || number < key->min || number > key->max)
+	if (!take_number(&rest, &number) || rest.len)
 		ini_error(entry, "write a number from %llu to %llu",
 			  (unsigned long long)key->min, (unsigned long long)key->max);
+	else if (number < key->min || number > key->max)
+		ini_error(entry, "write a number from %llu to %llu; nearest is %llu", (unsigned long long)key->min,
+			  (unsigned long long)key->max, (unsigned long long)(number < key->min ? key->min : key->max));
 	else
 		*field = (uint32_t)number;
 }

@@ -153,7 +153,7 @@ void hv_main(uint64_t handoff_address)
 	host_start_others(handoff);			/* the first decides what the others must be able to do */
 	say_ready();
 
-	sched_init(handoff->host.attach, handoff->vm_count);
+	sched_init(&handoff->host, handoff->vm_count);
 	for (uint32_t i = 0; i < handoff->vm_count; i++)
 		(void)slots_add(&handoff->vms[i]);
 	console_offer_first();

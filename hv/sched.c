@@ -4,6 +4,7 @@
 
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/load.h"
+#include "boot/handoff.h"
 #include "hv/console.h"
 #include "hv/host.h"
 #include "hv/lib/util.h"
@@ -23,9 +24,15 @@ static void turn_is_over(void *ctx)
 	(void)ctx;
 }
 
+/* In how many ticks its cap lets the VM use time again; 0: at once. */
+static uint64_t wait_of(struct slot *slot, uint64_t now)
+{
+	return cap_wait(&slot->cap, slot->turn.in->length, slot->turn.used, now);
+}
+
 /*
  * A timer is due. It may have interrupted another party, which does not pay for that: the time since the deadline is
- * charged to the timer's owner, up to the time that an interrupt can take.
+ * charged to the timer's owner, up to the time that an interrupt can take. The owner is always a VM.
  */
 static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
 {
@@ -33,15 +40,18 @@ static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
 	uint64_t now = time_now();
 
 	turn_bill(queue, payer, now - min_u64(now - deadline, queue->vms.length / WAY_PER_TURN));
-	return turn_debt(payer);
+	return max_u64(turn_debt(payer), wait_of(container_of(payer, struct slot, turn), now));
 }
 
-void sched_init(const char *attach, uint32_t count)
+void sched_init(const struct handoff_host *host, uint32_t count)
 {
+	static const struct sched_policy *const policies[] = {
+		[SCHEDULER_SHARE] = &sched_share, [SCHEDULER_ROUND_ROBIN] = &sched_round_robin,
+	};
 	struct processor *self = host_processor();
 
-	slots_init(attach, count);
-	turns_init(&self->queue.vms, &sched_share, time_hz() / TURNS_PER_SECOND, self->order, HANDOFF_VMS_MAX);
+	slots_init(host->attach, count);
+	turns_init(&self->queue.vms, policies[host->scheduler], time_hz() / TURNS_PER_SECOND, self->order, HANDOFF_VMS_MAX);
 	self->queue.mark = time_now();
 	self->running = NULL;
 	self->looks = NULL;
@@ -62,6 +72,20 @@ static bool has_work(const struct slot *slot)
 	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) : slot->is_due;
 }
 
+/* It wants the processor. May it run, or does it wait until its cap lets it? */
+static bool is_allowed(struct slot *slot)
+{
+	uint64_t now, wait;
+
+	if (!slot->cap.percent)
+		return true;
+	now = time_now();
+	wait = wait_of(slot, now);
+	if (wait)
+		timer_arm(&slot->allowed, now + wait);
+	return !wait;
+}
+
 /* Does it want the processor, by what is known now? */
 static void look_at(struct party *party)
 {
@@ -70,7 +94,7 @@ static void look_at(struct party *party)
 	if (!slot->config)
 		return;
 	turn_set_ready(&party->turn, is_alive(slot) && slot->vm->vcpus[party - slot->parties]->state == VCPU_READY);
-	turn_set_ready(&slot->turn, has_work(slot) || turns_first(&slot->vcpus));
+	turn_set_ready(&slot->turn, (has_work(slot) || turns_first(&slot->vcpus)) && is_allowed(slot));
 }
 
 /* The VM that goes next, and in it the vCPU. The first party stands for work on the VM as a whole. */
@@ -150,12 +174,12 @@ static bool run_work(struct vm *vm, uint64_t end)
 static void run_vcpu(struct processor *self, struct party *party, struct vcpu *vcpu)
 {
 	const struct turn *own = &party->turn, *all = &party->slot->turn;
-	bool has_rivals = turn_has_rivals(own) || turn_has_rivals(all);
-	uint64_t left = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
-	uint64_t end = time_now() + left;
+	bool is_alone = !turn_has_rivals(own) && !turn_has_rivals(all) && !party->slot->cap.percent;
+	uint64_t tick = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
+	uint64_t left = min_u64(tick, cap_left(&party->slot->cap)), end = time_now() + left;
 
 	vcpu_load(vcpu);
-	if (!virt->limit_turn(vcpu, has_rivals ? left : TIMER_NEVER) && has_rivals)
+	if (!virt->limit_turn(vcpu, is_alone ? TIMER_NEVER : left) && !is_alone)
 		timer_arm(&self->turn_end, end);
 	else
 		timer_disarm(&self->turn_end);

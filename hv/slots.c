@@ -74,6 +74,7 @@ static void slot_leave(struct slot *slot)
 	struct run_queue *queue = &host_processor()->queue;
 
 	turn_leave(queue, &slot->turn);
+	timer_disarm(&slot->allowed);
 	log_debug("%s: %lu ms of the processor in all; nobody had %lu ms", slot->config->name,
 		  mul_div64(slot->turn.used, 1000, time_hz()), mul_div64(queue->idle, 1000, time_hz()));
 	account_close(&slot->account);
@@ -121,6 +122,14 @@ static void wait_is_over(void *ctx)
 	look_post(&slot->parties[0].look);
 }
 
+/* Its cap lets it run again. */
+static void cap_is_over(void *ctx)
+{
+	struct slot *slot = ctx;
+
+	look_post(&slot->parties[0].look);
+}
+
 static void slot_wait(struct slot *slot)
 {
 	timer_arm(&slot->again, time_now() + slot->wait * time_hz());
@@ -145,6 +154,7 @@ static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void
 
 int slots_add(const struct handoff_vm *config)
 {
+	struct run_queue *queue = &host_processor()->queue;
 	struct slot *slot = slots;
 
 	while (slot < slots + HANDOFF_VMS_MAX && slot->config)
@@ -154,11 +164,13 @@ int slots_add(const struct handoff_vm *config)
 	*slot = (struct slot){ .config = config };
 	slot_timer(slot, &slot->again, wait_is_over);
 	slot_timer(slot, &slot->silence, look_for_silence);
+	slot_timer(slot, &slot->allowed, cap_is_over);
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		slot->parties[i].slot = slot;
 		slot->parties[i].look.list = &host_processor()->looks;
 	}
-	turn_join(&host_processor()->queue.vms, &slot->turn, (uint32_t)(slot - slots), WEIGHT_DEFAULT);
+	turn_join(&queue->vms, &slot->turn, (uint32_t)(slot - slots), config->weight);
+	cap_init(&slot->cap, config->cap, queue->vms.length, queue->mark);
 	in_use++;
 	work_for(slot);
 	if (!slot_start(slot)) {

@@ -9,6 +9,7 @@
 
 #include "boot/handoff.h"
 #include "hv/account.h"
+#include "hv/cap.h"
 #include "hv/look.h"
 #include "hv/restart.h"
 #include "hv/timer.h"
@@ -37,6 +38,8 @@ struct slot {
 	struct turn     turn;			/* among all VMs; kept over restarts, so that a restart gains nothing */
 	struct turns    vcpus;			/* its parties, which take turns with each other */
 	struct turn    *order[2 * HANDOFF_VCPUS_MAX];	/* vcpus.order */
+	struct cap      cap;
+	struct timer    allowed;		/* the cap lets it run again */
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
 	struct party    parties[HANDOFF_VCPUS_MAX];

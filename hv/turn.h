@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WEIGHT_DEFAULT	100U
+#define WEIGHT_DEFAULT	100U	/* what VMs have whose configuration says nothing; all vCPUs have it */
 
 struct sched_policy;
 

@@ -56,7 +56,7 @@ static void whole_vm(void **state)
 		"kernel = images/vmlinuz\r\n"
 		"  initrd=images/initrd.gz\t\r\n"
 		"cmdline = console=hvc0 root=/dev/vda # no remark here\r\n"
-		"vcpus = 8\nmemory = 262144K\nprotocol = multiboot\n"
+		"vcpus = 8\nweight = 10000\ncap = 25\nmemory = 262144K\nprotocol = multiboot\n"
 		"disk0 = images/a.raw\n"
 		"disk1 = images/b.raw,mode=ro,serial=12345678901234567890\n"
 		"disk2 = images/c.raw,serial=x,mode=rw\n"
@@ -73,6 +73,8 @@ static void whole_vm(void **state)
 	assert_string_equal(vm.initrd.path, "images/initrd.gz");
 	assert_string_equal(vm.record.cmdline, "console=hvc0 root=/dev/vda # no remark here");
 	assert_int_equal(vm.record.vcpus, 8);
+	assert_int_equal(vm.record.weight, 10000);
+	assert_int_equal(vm.record.cap, 25);
 	assert_int_equal(vm.record.memory, 256 << 20);
 	assert_int_equal(vm.record.protocol, PROTOCOL_MULTIBOOT);
 	assert_int_equal(vm.disks[0].record.mode, DISK_COW);
@@ -100,6 +102,8 @@ static void defaults(void **state)
 	(void)state;
 	assert_int_equal(parse_vm("kernel = k\n", &vm, &lines), 0);
 	assert_int_equal(vm.record.vcpus, 1);
+	assert_int_equal(vm.record.weight, 100);
+	assert_int_equal(vm.record.cap, 0);
 	assert_int_equal(vm.record.memory, 128 << 20);
 	assert_int_equal(vm.record.protocol, PROTOCOL_AUTO);
 	assert_int_equal(vm.record.console, CONSOLE_AUTO);
@@ -112,6 +116,7 @@ static void defaults(void **state)
 	assert_int_equal(parse_host("", &host, &lines), 0);
 	assert_int_equal(host.record.log_level, 2);
 	assert_int_equal(host.record.stay_on, 0);
+	assert_int_equal(host.record.scheduler, SCHEDULER_SHARE);
 	assert_int_equal(host.timeout, 0);
 	assert_string_equal(host.record.attach, "");
 }
@@ -123,13 +128,14 @@ static void whole_host(void **state)
 
 	(void)state;
 	assert_int_equal(
-		parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600\nrun_id = 5d0c1f",
+		parse_host("log_level=trace\nwhen_done = halt\nattach = web1\ntimeout = 3600\nscheduler = round-robin\nrun_id = 5d0c1f",
 			   &host, &lines),
 		0);
 	assert_int_equal(host.record.log_level, 4);
 	assert_int_equal(host.record.stay_on, 1);
 	assert_string_equal(host.record.attach, "web1");
 	assert_int_equal(host.attach_line, 3);
+	assert_int_equal(host.record.scheduler, SCHEDULER_ROUND_ROBIN);
 	assert_int_equal(host.timeout, 3600);
 	assert_string_equal(host.record.run_id, "5d0c1f");
 }
@@ -176,7 +182,13 @@ static void messages(void **state)
 		{ "[vm]\n",                "vms/a.conf:2: \"[vm]\"" },
 		{ "= 3\n",                 "write \"key = value\"" },
 		{ "vcpus =\n",             "vms/a.conf:2: vcpus = \"\": no value" },
-		{ "vcpus = 0\n",           "vcpus = \"0\": write a number from 1 to 8" },
+		{ "vcpus = 0\n",           "vcpus = \"0\": write a number from 1 to 8; nearest is 1" },
+		{ "vcpus = 65\n",          "vcpus = \"65\": write a number from 1 to 8; nearest is 8" },
+		{ "vcpus = 2.5\n",         "vcpus = \"2.5\": write a number from 1 to 8" },
+		{ "weight = 0\n",          "weight = \"0\": write a number from 1 to 10000; nearest is 1" },
+		{ "weight = 10001\n",      "weight = \"10001\": write a number from 1 to 10000; nearest is 10000" },
+		{ "cap = 0\n",             "cap = \"0\": write a number from 1 to 800; nearest is 1" },
+		{ "cap = 801\n",           "cap = \"801\": write a number from 1 to 800; nearest is 800" },
 		{ "vcpus = 9\n",           "a number from 1 to 8" },
 		{ "vcpus = 2 # two\n",     "a number from 1 to 8" },
 		{ "vcpus = 4294967297\n",  "a number from 1 to 8" },

@@ -315,10 +315,13 @@ bool vcpu_dump(struct vcpu *vcpu)
 static int setup(void **state)
 {
 	(void)state;
+	static const struct handoff_host host = { .attach = "none" };
+
 	memset(players, 0, sizeof(players));
 	for (size_t i = 0; i < PLAYERS; i++) {
 		strcpy(players[i].config.name, "player");
 		players[i].config.vcpus = 1;
+		players[i].config.weight = HANDOFF_WEIGHT_DEFAULT;
 		players[i].config.on_reboot = ACTION_RESTART;
 		players[i].config.memory = 32ULL << 20;
 		players[i].start_pieces = players[i].end_pieces = 1;
@@ -328,7 +331,7 @@ static int setup(void **state)
 	press_at = TIMER_NEVER;
 	loop_cost = 0;
 	in_host_work = false;
-	sched_init("none", PLAYERS);
+	sched_init(&host, PLAYERS);
 	return 0;
 }
 
@@ -509,6 +512,63 @@ static void test_spinner(void **state)
 	assert_in_range(players[1].ended_at - begin, 2 * SECOND - SECOND / 50, 2 * SECOND + SECOND / 50);
 }
 
+/* Three times the weight is three times the time, where weights count. */
+static void test_weights(void **state)
+{
+	static const struct { uint32_t scheduler; uint64_t heavy, light; } rows[] = {
+		{ SCHEDULER_SHARE, 4 * SECOND, 4 * SECOND }, { SCHEDULER_ROUND_ROBIN, 4 * SECOND, 2 * SECOND },
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		const struct handoff_host host = { .attach = "none", .scheduler = rows[i].scheduler };
+		uint64_t begin;
+
+		(void)setup(state);
+		sched_init(&host, PLAYERS);
+		begin = fake_now;
+		players[0].config.weight = 3 * HANDOFF_WEIGHT_DEFAULT;
+		players[0].life = 3 * SECOND;
+		players[1].life = SECOND;
+		assert_int_equal(play(2), 0);
+		assert_in_range(players[0].ended_at - begin, rows[i].heavy - 5 * TURN, rows[i].heavy + 5 * TURN);
+		assert_in_range(players[1].ended_at - begin, rows[i].light - 5 * TURN, rows[i].light + 5 * TURN);
+	}
+}
+
+/* A cap holds although nobody else wants the processor, with either timer. */
+static void test_cap(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t begin;
+
+		(void)setup(state);
+		begin = fake_now;
+		has_turn_timer = i;
+		players[0].config.cap = 25;
+		players[0].life = SECOND / 2;
+		assert_int_equal(play(1), 0);
+		assert_in_range(players[0].ended_at - begin, 2 * SECOND - TURN, 2 * SECOND + TURN);
+	}
+}
+
+/* What its timers cost counts as well: a fifth of the processor while it runs, nine tenths, if they could, while it sleeps. */
+static void test_cap_counts_timers(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t begin;
+
+		(void)setup(state);
+		begin = fake_now;
+		players[0].config.cap = 25;
+		players[0].ticker_cost = (i ? 45 : 10) * (MS / 1000);
+		players[0].life = i ? 2 * MS : SECOND / 20;
+		players[0].sleeps_every = i ? MS : 0;
+		players[0].sleeps_for = 3 * SECOND;
+		assert_int_equal(play(1), 0);
+		assert_in_range(slots[0].turn.used, (fake_now - begin) / 5, (fake_now - begin) / 4 + 5 * TURN);
+	}
+}
+
 static uint64_t unclaimed;
 
 static void look_at_memory(void *ctx)
@@ -653,7 +713,8 @@ int main(void)
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_restart_fails_late, setup),
 		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
-		cmocka_unit_test_setup(test_dump, setup),
+		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
+		cmocka_unit_test_setup(test_cap, setup), cmocka_unit_test_setup(test_cap_counts_timers, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
