@@ -17,6 +17,9 @@ MEMORY = {"big-reset": "256M"}
 MEASURED = re.compile(r"\[witness\] share in thousandths ([0-9a-f]+), longest gap in microseconds ([0-9a-f]+)")
 TURN_US = 10_000
 
+# Three that compute all the time, what their configuration says, and what they get of the processor, in thousandths.
+SHARES = {"heavy": ("weight = 300", 750 * 3 / 4), "light": ("weight = 100", 750 / 4), "capped": ("weight = 5000\ncap = 25", 250)}
+
 
 def measure(platform):
     """What the witness measured, (permille of the processor, longest gap in us), and all that was printed."""
@@ -36,6 +39,24 @@ JOBS = [machine.Job(f"{platform.name}-fair", platform, partial(measure, platform
 # QEMU's clock is the build machine's: what others use of that looks like gaps. There the witness must only come to its
 # end.
 TIMED = [job for job in JOBS if job.platform is machine.VMX]
+
+
+def measure_shares(platform):
+    vms = {name: f"kernel = tiny/witness.bin\nmemory = 32M\ncmdline = gap\n{line}\n" for name, (line, _) in SHARES.items()}
+    return machine.boot(platform, vms)
+
+
+SHARE_JOBS = [machine.Job(f"{platform.name}-shares", platform, partial(measure_shares, platform))
+              for platform in (machine.VMX, machine.RYZEN)]
+
+
+@pytest.mark.parametrize("job", SHARE_JOBS, ids=repr)
+def test_weights_and_cap(outcome):
+    """Within 2 percent: they measure for 3 s each, and do not start in the same moment."""
+    for name, (_, wanted) in SHARES.items():
+        found = re.search(r"share in thousandths ([0-9a-f]+)", outcome.vms[name].text)
+        assert found, outcome.output[-2000:]
+        assert abs(int(found[1], 16) - wanted) <= 20, f"{name}: {int(found[1], 16)}, not {wanted}\n{outcome.output[-2000:]}"
 
 
 @pytest.mark.parametrize("job", TIMED, ids=repr)
