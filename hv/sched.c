@@ -86,15 +86,41 @@ static bool is_allowed(struct slot *slot)
 	return !wait;
 }
 
-/* Does it want the processor, by what is known now? */
-static void look_at(struct party *party)
+/* What the vCPU does from now on. */
+static void note(const struct processor *self, struct party *party)
+{
+	const struct slot *slot = party->slot;
+
+	if (!slot->is_live)
+		party_does(party, ACTIVITY_PAUSED);
+	else if (!party->turn.is_ready)
+		party_does(party, ACTIVITY_HALTED);
+	else if (party == self->running)
+		party_does(party, ACTIVITY_RUN);
+	else
+		party_does(party, slot->is_limited ? ACTIVITY_LIMITED : ACTIVITY_READY);
+}
+
+/* Does it want the processor, by what is known now? What changes for its VM as a whole changes for its siblings too. */
+static void look_at(const struct processor *self, struct party *party)
 {
 	struct slot *slot = party->slot;
+	const bool was_live = slot->is_live, was_limited = slot->is_limited;
+	bool wants;
 
 	if (!slot->config)
 		return;
-	turn_set_ready(&party->turn, is_alive(slot) && slot->vm->vcpus[party - slot->parties]->state == VCPU_READY);
-	turn_set_ready(&slot->turn, (has_work(slot) || turns_first(&slot->vcpus)) && is_allowed(slot));
+	slot->is_live = is_alive(slot);
+	turn_set_ready(&party->turn, slot->is_live && slot->vm->vcpus[party - slot->parties]->state == VCPU_READY);
+	wants = has_work(slot) || turns_first(&slot->vcpus);
+	slot->is_limited = wants && !is_allowed(slot);
+	turn_set_ready(&slot->turn, wants && !slot->is_limited);
+	if (slot->is_live == was_live && slot->is_limited == was_limited) {
+		note(self, party);
+		return;
+	}
+	for (uint32_t i = 0; i < party_count(slot); i++)
+		note(self, &slot->parties[i]);
 }
 
 /* The VM that goes next, and in it the vCPU. The first party stands for work on the VM as a whole. */
@@ -113,14 +139,19 @@ static struct party *choose(struct run_queue *queue)
 /* The one that ran is looked at before those that woke: whether it still wants the processor says how late they are. */
 static struct party *pick(struct processor *self)
 {
+	struct party *const before = self->running;
 	struct look *look;
 
 	turn_bill(&self->queue, self->queue.payer, time_now());
-	if (self->running)
-		look_at(self->running);
+	if (before)
+		look_at(self, before);
 	while ((look = look_take(&self->looks)))
-		look_at(container_of(look, struct party, look));
+		look_at(self, container_of(look, struct party, look));
 	self->running = choose(&self->queue);
+	if (before)
+		note(self, before);
+	if (self->running)
+		note(self, self->running);
 	return self->running;
 }
 

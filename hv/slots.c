@@ -22,7 +22,7 @@
 
 struct slot *slots;
 
-static uint32_t in_use, crashed;
+static uint32_t in_use, slots_ever, crashed;	/* slots_ever: those behind have never been in use */
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
@@ -69,14 +69,49 @@ uint32_t party_count(const struct slot *slot)
 	return (uint32_t)min_u64(slot->config->vcpus, HANDOFF_VCPUS_MAX);
 }
 
+void party_does(struct party *party, enum activity activity)
+{
+	uint64_t used[HANDOFF_VMS_MAX];
+
+	if (party->activities.now == activity)
+		return;
+	for (uint32_t i = 0; i < slots_ever; i++)
+		used[i] = slots[i].turn.used;
+	activity_change(&party->activities, activity, host_processor()->queue.mark, used, slots_ever);
+}
+
+static uint64_t in_ms(uint64_t ticks)
+{
+	return mul_div64(ticks, 1000, time_hz());
+}
+
+/* What each of its vCPUs did, and for which other VMs they waited. */
+static void report_activities(struct slot *slot)
+{
+	for (uint32_t i = 0; i < party_count(slot); i++) {
+		const struct activities *did = &slot->parties[i].activities;
+		const uint64_t *ticks = did->ticks;
+
+		log_debug("%s: vCPU %u: run %lu ms, ready %lu, limited %lu, halted %lu, paused %lu", slot->config->name, i,
+			  in_ms(ticks[ACTIVITY_RUN]), in_ms(ticks[ACTIVITY_READY]), in_ms(ticks[ACTIVITY_LIMITED]),
+			  in_ms(ticks[ACTIVITY_HALTED]), in_ms(ticks[ACTIVITY_PAUSED] + host_processor()->queue.mark - did->since));
+		for (uint32_t n = 0; n < slots_ever; n++)
+			if (&slots[n] != slot && in_ms(did->waited_for[n]))
+				log_debug("%s: vCPU %u: ready for %lu ms while %s ran", slot->config->name, i,
+					  in_ms(did->waited_for[n]), slots[n].name);
+	}
+}
+
 static void slot_leave(struct slot *slot)
 {
 	struct run_queue *queue = &host_processor()->queue;
 
+	turn_bill(queue, &slot->turn, time_now());
+	report_activities(slot);
 	turn_leave(queue, &slot->turn);
 	timer_disarm(&slot->allowed);
 	log_debug("%s: %lu ms of the processor in all; nobody had %lu ms", slot->config->name,
-		  mul_div64(slot->turn.used, 1000, time_hz()), mul_div64(queue->idle, 1000, time_hz()));
+		  in_ms(slot->turn.used), in_ms(queue->idle));
 	account_close(&slot->account);
 	slot->config = NULL;
 	in_use--;
@@ -172,7 +207,11 @@ int slots_add(const struct handoff_vm *config)
 	turn_join(&queue->vms, &slot->turn, (uint32_t)(slot - slots), config->weight);
 	cap_init(&slot->cap, config->cap, queue->vms.length, queue->mark);
 	in_use++;
+	slots_ever = (uint32_t)max_u64(slots_ever, (uint64_t)(slot - slots) + 1);
+	slot->name = config->name;
 	work_for(slot);
+	for (uint32_t i = 0; i < party_count(slot); i++)
+		slot->parties[i].activities.since = queue->mark;
 	if (!slot_start(slot)) {
 		look_post(&slot->parties[0].look);
 		return 0;
@@ -318,6 +357,7 @@ void slots_init(const char *attach, uint32_t count)
 	slots = page_alloc_contiguous(pages);
 	if (!slots)
 		panic("no memory for the list of VMs");
+	slots_ever = in_use = 0;
 	attach_name = attach;
 	attach_only = !*attach && count == 1;
 	crashed = 0;

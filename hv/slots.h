@@ -9,6 +9,7 @@
 
 #include "boot/handoff.h"
 #include "hv/account.h"
+#include "hv/activity.h"
 #include "hv/cap.h"
 #include "hv/look.h"
 #include "hv/restart.h"
@@ -25,10 +26,12 @@ struct party {
 	struct turn  turn;	/* among the vCPUs of its VM */
 	struct slot *slot;
 	struct look  look;
+	struct activities activities;
 };
 
 struct slot {
 	const struct handoff_vm *config;	/* NULL: the slot is free */
+	const char     *name;			/* also behind its end: others waited for it */
 	struct vm      *vm;			/* NULL: waits for its next start */
 	struct account  account;		/* its memory stays promised to it while it waits */
 	bool            was_started;
@@ -39,6 +42,7 @@ struct slot {
 	struct turns    vcpus;			/* its parties, which take turns with each other */
 	struct turn    *order[2 * HANDOFF_VCPUS_MAX];	/* vcpus.order */
 	struct cap      cap;
+	bool            is_live, is_limited;	/* as its parties' activities know it */
 	struct timer    allowed;		/* the cap lets it run again */
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
@@ -54,6 +58,7 @@ bool slots_in_use(void);				/* a VM is left, or one that waits for its next star
 uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, for good */
 
 uint32_t party_count(const struct slot *slot);
+void party_does(struct party *party, enum activity activity);	/* from the moment on up to which time has been charged */
 
 /*
  * Do a piece of the work on the VM as a whole: its restart, its start, its dump, its end. To be called while

@@ -28,7 +28,7 @@ UNIT_fairness := hv/cap.c $(TURN)
 UNIT_restart := hv/restart.c
 UNIT_vm := hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
-UNIT_sched := hv/sched.c hv/slots.c hv/cap.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
+UNIT_sched := hv/sched.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
 UNIT_end := hv/end.c hv/lib/format.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)

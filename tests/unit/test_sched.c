@@ -335,6 +335,24 @@ static int setup(void **state)
 	return 0;
 }
 
+/* Each vCPU did one of five things at any moment, and while it was ready somebody had the processor. */
+static void check_activities(const struct slot *slot, uint64_t begin)
+{
+	for (uint32_t i = 0; i < players[slot - slots].config.vcpus; i++) {
+		const struct activities *did = &slot->parties[i].activities;
+		uint64_t sum = 0, waited = 0;
+
+		for (size_t n = 0; n < ACTIVITIES; n++)
+			sum += did->ticks[n];
+		for (size_t n = 0; n < HANDOFF_VMS_MAX; n++)
+			waited += did->waited_for[n];
+		assert_in_range(did->since - sum, begin, begin + PLAYERS * PIECE);
+		/* Nobody pays for the way round the loop behind the end of a VM. */
+		assert_in_range(waited, did->ticks[ACTIVITY_READY] - min_u64(did->ticks[ACTIVITY_READY], PLAYERS * (10 + loop_cost)),
+				did->ticks[ACTIVITY_READY]);
+	}
+}
+
 /* All time that passes is charged to somebody, or was idle. */
 static uint32_t play(unsigned count)
 {
@@ -349,6 +367,8 @@ static uint32_t play(unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		sum += slots[i].turn.used;
 	assert_int_equal(sum, queue->mark - begin);
+	for (unsigned i = 0; i < count; i++)
+		check_activities(&slots[i], begin);
 	assert_true(fake_now - queue->mark <= PIECE);	/* the last thing that was done */
 	assert_int_equal(account_unclaimed(), HOST_MEMORY - ACCOUNT_OUR_OWN);
 	return crashed;
@@ -401,7 +421,7 @@ static void test_crashes(void **state)
 	assert_int_equal(play(1), 1);
 	assert_int_equal(players[0].starts, 5);
 	assert_in_range(fake_now - begin, 15 * SECOND, 15 * SECOND + 10 * TURN);	/* 1 + 2 + 4 + 8 */
-	assert_int_equal(log_fake_lines, before + 2);		/* "not started again", and what it used */
+	assert_int_equal(log_fake_lines, before + 3);		/* "not started again", what it used, what its vCPU did */
 }
 
 static void test_ends_that_are_final(void **state)
@@ -569,6 +589,36 @@ static void test_cap_counts_timers(void **state)
 	}
 }
 
+/* Where the time went: half a second each for two that compute, a quarter for a capped one; who slept was halted. */
+static void test_activities(void **state)
+{
+	const struct activities *did[PLAYERS];
+
+	(void)state;
+	players[0].life = players[1].life = SECOND / 2;
+	players[2].life = 2 * MS;
+	players[2].sleeps_every = MS;
+	players[2].sleeps_for = SECOND / 2;
+	assert_int_equal(play(3), 0);
+	for (size_t i = 0; i < PLAYERS; i++)
+		did[i] = &slots[i].parties[0].activities;
+	for (size_t i = 0; i < 2; i++) {
+		assert_in_range(did[i]->ticks[ACTIVITY_RUN], SECOND / 2, SECOND / 2 + 2 * MS);
+		assert_in_range(did[i]->ticks[ACTIVITY_READY], SECOND / 2 - 2 * TURN, SECOND / 2 + 2 * TURN);
+		assert_in_range(did[i]->waited_for[1 - i], SECOND / 2 - 2 * TURN, SECOND / 2 + 2 * TURN);
+		assert_int_equal(did[i]->ticks[ACTIVITY_LIMITED], 0);
+	}
+	assert_in_range(did[2]->ticks[ACTIVITY_HALTED], SECOND / 2 - MS, SECOND / 2);
+	(void)setup(NULL);
+	players[0].life = SECOND / 4;
+	players[0].config.cap = 25;
+	assert_int_equal(play(1), 0);
+	assert_in_range(did[0]->ticks[ACTIVITY_RUN], SECOND / 4, SECOND / 4 + MS);
+	assert_in_range(did[0]->ticks[ACTIVITY_LIMITED], SECOND * 3 / 4 - TURN, SECOND * 3 / 4 + TURN);
+	assert_in_range(did[0]->ticks[ACTIVITY_READY], 0, MS);
+	assert_in_range(did[0]->ticks[ACTIVITY_PAUSED], 2 * PIECE, 2 * TURN);
+}
+
 static uint64_t unclaimed;
 
 static void look_at_memory(void *ctx)
@@ -605,7 +655,7 @@ static void test_restart_fails(void **state)
 	players[0].refusals = 2;
 	assert_int_equal(play(1), 0);
 	assert_int_equal(players[0].starts, 2);
-	assert_int_equal(log_fake_lines, before + 3);		/* and what it used */
+	assert_int_equal(log_fake_lines, before + 4);		/* and what it used, what its vCPU did */
 	assert_in_range(fake_now - begin, 7 * SECOND, 7 * SECOND + TURN);	/* 1 + 2 + 4 */
 }
 
@@ -714,7 +764,7 @@ int main(void)
 		cmocka_unit_test_setup(test_restart_fails_late, setup),
 		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
-		cmocka_unit_test_setup(test_cap, setup), cmocka_unit_test_setup(test_cap_counts_timers, setup),
+		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup), cmocka_unit_test_setup(test_cap_counts_timers, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
