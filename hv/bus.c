@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which device answers an address: a sorted array, the last hit tried first, else a binary search.
+ * Which device answers an address: a sorted array; what the caller hit last is tried first, else a binary search.
  *
  * An access belongs to the range that holds its first byte, as a chip decodes the address lines. Bytes
  * beyond the end of that range are offered to the neighbours. An access that begins where no range is has
@@ -18,7 +18,6 @@ void bus_init(struct bus *bus, const char *name)
 	memset(bus, 0, sizeof(*bus));
 	bus->name = name;
 	bus->unclaimed_last = UINT64_MAX;
-	bus->last = bus->ranges;
 }
 
 static bool ranges_overlap(const struct bus_range *a, const struct bus_range *b)
@@ -43,7 +42,6 @@ int bus_add(struct bus *bus, const struct bus_range *range)
 	memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->count - at) * sizeof(bus->ranges[0]));
 	bus->ranges[at] = *range;
 	bus->count++;
-	bus->last = bus->ranges;
 	return 0;
 }
 
@@ -62,7 +60,7 @@ int bus_add_table(struct bus *bus, const struct bus_range *table, size_t count, 
 	return 0;
 }
 
-static const struct bus_range *bus_search(struct bus *bus, uint64_t addr)
+const struct bus_range *bus_find(const struct bus *bus, uint64_t addr)
 {
 	size_t low = 0, high = bus->count;
 
@@ -70,26 +68,14 @@ static const struct bus_range *bus_search(struct bus *bus, uint64_t addr)
 		size_t middle = low + (high - low) / 2;
 		const struct bus_range *range = &bus->ranges[middle];
 
-		if (addr - range->start < range->length) {
-			bus->last = range;
+		if (addr - range->start < range->length)
 			return range;
-		}
 		if (addr < range->start)
 			high = middle;
 		else
 			low = middle + 1;
 	}
 	return NULL;
-}
-
-const struct bus_range *bus_find(struct bus *bus, uint64_t addr)
-{
-	const struct bus_range *range = bus->last;
-
-	/* An empty slot has length 0 and matches nothing: no test for an empty bus. */
-	if (addr - range->start < range->length)
-		return range;
-	return bus_search(bus, addr);
 }
 
 static bool bus_unclaimed(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
@@ -105,8 +91,20 @@ static bool bus_unclaimed(struct bus *bus, uint64_t addr, unsigned size, bool is
 	return false;
 }
 
-/* size / unit accesses in rising order; claimed when any of them was. */
-static bool bus_split(struct bus *bus, uint64_t addr, unsigned size, unsigned unit, bool is_write,
+/* The access goes to the device of the range, which takes accesses of this size. */
+static inline bool serve(const struct bus_range *range, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
+{
+	uint64_t offset = addr - range->start;
+
+	if (!is_write)
+		*value = range->read ? range->read(range->dev, offset, size) & access_mask(size) : access_mask(size);
+	else if (range->write)
+		range->write(range->dev, offset, size, *value & access_mask(size));
+	return true;
+}
+
+/* size / unit accesses in rising order; claimed when any of them was. A unit is smaller than the size, so this ends. */
+static bool bus_split(struct bus_view *view, uint64_t addr, unsigned size, unsigned unit, bool is_write,
 		      uint64_t *value)
 {
 	uint64_t whole = 0;
@@ -115,7 +113,7 @@ static bool bus_split(struct bus *bus, uint64_t addr, unsigned size, unsigned un
 	for (unsigned done = 0; done < size; done += unit) {
 		uint64_t part = *value >> (8 * done);
 
-		is_claimed |= bus_access(bus, addr + done, unit, is_write, &part);
+		is_claimed |= bus_access(view, addr + done, unit, is_write, &part);
 		whole |= part << (8 * done);
 	}
 	if (!is_write)
@@ -123,37 +121,36 @@ static bool bus_split(struct bus *bus, uint64_t addr, unsigned size, unsigned un
 	return is_claimed;
 }
 
-/* The slow way: another range than that of the last access, or a size that the range's device does not take. */
+/* The slow way: another range than last time, or a size that the range's device does not take. */
 __attribute__((noinline))
-static bool bus_access_slow(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
+static bool bus_access_slow(struct bus_view *view, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
 {
-	const struct bus_range *range = bus_find(bus, addr);
+	const struct bus_range *range = bus_find(view->bus, addr);
 
 	if (!range)
-		return bus_unclaimed(bus, addr, size, is_write, value);
+		return bus_unclaimed(view->bus, addr, size, is_write, value);
+	view->last = range;
 	if (size > range->length - (addr - range->start))
-		return bus_split(bus, addr, size, size / 2, is_write, value);
+		return bus_split(view, addr, size, size / 2, is_write, value);
 	if (range->sizes & size)
-		return bus_access(bus, addr, size, is_write, value);	/* bus->last is this range now: the quick path */
+		return serve(range, addr, size, is_write, value);
 	for (unsigned unit = size / 2; unit; unit /= 2)
 		if (range->sizes & unit)
-			return bus_split(bus, addr, size, unit, is_write, value);
-	return bus_unclaimed(bus, addr, size, is_write, value);
+			return bus_split(view, addr, size, unit, is_write, value);
+	return bus_unclaimed(view->bus, addr, size, is_write, value);
 }
 
 /* The quick path is one range deep: guests poll and print in runs. */
-bool bus_access(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
+bool bus_access(struct bus_view *view, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
 {
-	const struct bus_range *range = bus->last;
+	const struct bus_range *range = view->last;
 	uint64_t offset = addr - range->start;
 
-	/* BUS_SIZE_n has the value n, so the size of the access is its bit in `sizes`. */
+	/*
+	 * BUS_SIZE_n has the value n, so the size of the access is its bit in `sizes`. The first range of an empty bus has
+	 * length 0 and matches nothing.
+	 */
 	if (offset >= range->length || size > range->length - offset || !(range->sizes & size))
-		return bus_access_slow(bus, addr, size, is_write, value);
-
-	if (!is_write)
-		*value = range->read ? range->read(range->dev, offset, size) & access_mask(size) : access_mask(size);
-	else if (range->write)
-		range->write(range->dev, offset, size, *value & access_mask(size));
-	return true;
+		return bus_access_slow(view, addr, size, is_write, value);
+	return serve(range, addr, size, is_write, value);
 }

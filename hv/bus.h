@@ -3,7 +3,8 @@
 /*
  * A bus: address ranges and the devices behind them. Each VM has two, ports and memory, same code.
  *
- * Ranges are added while the VM is built and never after it starts, so look-ups take no lock.
+ * Ranges are added while the VM is built and never after it starts, so look-ups take no lock. The bus does not remember
+ * which range was hit last: each vCPU does, for itself.
  * An access that no range claims reads all ones and loses its write (PC convention); it is counted,
  * and traced unless the one before it had the same address. An access of a size that a device does not list is split into the largest listed
  * size that divides it, or, when there is none, treated as unclaimed: a device sees only sizes that it lists.
@@ -35,12 +36,21 @@ struct bus {
 	const char       *name;
 	struct bus_range  ranges[BUS_RANGES_MAX];	/* sorted by start */
 	size_t            count;
-	const struct bus_range *last;	/* the range hit last: guests poll and print in runs */
 	uint64_t          unclaimed;	/* accesses nobody answered */
 	uint64_t          unclaimed_last; /* last such address, to log a run of them once */
 };
 
+/*
+ * A bus as one vCPU uses it. The range that it hit last is tried first, for guests poll and print in runs; whatever that
+ * is, the right device answers.
+ */
+struct bus_view {
+	struct bus             *bus;
+	const struct bus_range *last;
+};
+
 void bus_init(struct bus *bus, const char *name);
+static inline struct bus_view bus_view(struct bus *bus) { return (struct bus_view){ bus, bus->ranges }; }
 
 /* 0, or -1 when the range is empty, wraps, overlaps another, or the table is full. */
 __attribute__((warn_unused_result)) int bus_add(struct bus *bus, const struct bus_range *range);
@@ -50,10 +60,10 @@ __attribute__((warn_unused_result))
 int bus_add_table(struct bus *bus, const struct bus_range *table, size_t count, void *dev);
 
 /* The range that holds addr, or NULL. */
-const struct bus_range *bus_find(struct bus *bus, uint64_t addr);
+const struct bus_range *bus_find(const struct bus *bus, uint64_t addr);
 
 /*
  * One access of 1, 2, 4 or 8 bytes. Reads store into *value (zero-extended; all ones of that size when
  * unclaimed), writes take it from there. True when a device claimed it.
  */
-bool bus_access(struct bus *bus, uint64_t addr, unsigned size, bool is_write, uint64_t *value);
+bool bus_access(struct bus_view *view, uint64_t addr, unsigned size, bool is_write, uint64_t *value);

@@ -12,6 +12,7 @@
 #include "arch/x86/exit/record.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/virt/guest_state.h"
+#include "hv/bus.h"
 #include "hv/dev/lapic.h"
 #include "hv/trace.h"
 
@@ -48,6 +49,7 @@ struct vcpu {
 	bool         irq_check;		/* an event may be waiting: virt->deliver looks, and readies the next entry */
 	struct lapic lapic;
 
+	struct bus_view pio, mmio;	/* the VM's buses, and which device this vCPU used last */
 	uint8_t      msr_guesses[64];	/* exit/msr.c: rows of the policy that were found, by the low bits of the MSR */
 
 	/* MSRs we keep for the guest */

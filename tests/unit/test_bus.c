@@ -112,16 +112,18 @@ static void test_access(void **state)
 	for (size_t i = 0; row_of(rows, i); i++) {
 		struct recorder rec = { 0 };
 		struct bus_range range = range_of(&rec, 0x100, 8, rows[i].sizes);
+		struct bus_view view;
 		struct bus bus;
 		uint64_t value = 0xa5a5a5a5a5a5a5a5ULL;
 
 		bus_init(&bus, "test");
 		assert_int_equal(bus_add(&bus, &range), 0);
-		assert_int_equal(bus_access(&bus, rows[i].addr, rows[i].size, false, &value), rows[i].is_claimed);
+		view = bus_view(&bus);
+		assert_int_equal(bus_access(&view, rows[i].addr, rows[i].size, false, &value), rows[i].is_claimed);
 		assert_int_equal(value, rows[i].read);
 		assert_int_equal(rec.reads, rows[i].calls);
 		value = 0xa5a4a3a2a1a09f9eULL;
-		assert_int_equal(bus_access(&bus, rows[i].addr, rows[i].size, true, &value), rows[i].is_claimed);
+		assert_int_equal(bus_access(&view, rows[i].addr, rows[i].size, true, &value), rows[i].is_claimed);
 		assert_int_equal(value, 0xa5a4a3a2a1a09f9eULL);
 		assert_int_equal(rec.writes, rows[i].calls);
 		for (unsigned n = 0; n < rec.writes; n++) {
@@ -141,15 +143,16 @@ static void test_neighbours(void **state)
 		range_of(&low, 0x20, 1, 1), range_of(&high, 0x21, 1, 1), range_of(&reset, 0xcf9, 1, 1),
 	};
 	struct bus bus;
+	struct bus_view view = bus_view(&bus);
 	uint64_t value = 0x80000600;
 
 	(void)state;
 	bus_init(&bus, "test");
 	for (size_t i = 0; row_of(ranges, i); i++)
 		assert_int_equal(bus_add(&bus, &ranges[i]), 0);
-	assert_false(bus_access(&bus, 0xcf8, 4, true, &value));
+	assert_false(bus_access(&view, 0xcf8, 4, true, &value));
 	assert_int_equal(reset.writes, 0);
-	assert_true(bus_access(&bus, 0x20, 2, false, &value));
+	assert_true(bus_access(&view, 0x20, 2, false, &value));
 	assert_int_equal(value, 0x8888);
 	assert_int_equal(low.reads + high.reads, 2);
 }
@@ -157,13 +160,14 @@ static void test_neighbours(void **state)
 static void test_unclaimed_is_counted_and_logged_once(void **state)
 {
 	struct bus bus;
+	struct bus_view view = bus_view(&bus);
 	uint64_t value;
 
 	(void)state;
 	bus_init(&bus, "test");
 	log_fake_lines = 0;
 	for (int i = 0; i < 5; i++)
-		assert_false(bus_access(&bus, 0x80, 1, false, &value));
+		assert_false(bus_access(&view, 0x80, 1, false, &value));
 	assert_int_equal(bus.unclaimed, 5);
 	assert_int_equal(log_fake_lines, 1);
 }
@@ -172,15 +176,47 @@ static void test_null_callbacks(void **state)
 {
 	struct bus_range range = { "none", 0x10, 4, 4, NULL, NULL, NULL };
 	struct bus bus;
+	struct bus_view view = bus_view(&bus);
 	uint64_t value = 1;
 
 	(void)state;
 	bus_init(&bus, "test");
 	assert_int_equal(bus_add_table(&bus, &range, 1, NULL), 0);
 	assert_int_equal(bus_add_table(&bus, &range, 1, NULL), -1);
-	assert_true(bus_access(&bus, 0x10, 4, true, &value));
-	assert_true(bus_access(&bus, 0x10, 4, false, &value));
+	assert_true(bus_access(&view, 0x10, 4, true, &value));
+	assert_true(bus_access(&view, 0x10, 4, false, &value));
 	assert_int_equal(value, 0xffffffff);
+}
+
+/*
+ * Two vCPUs use one bus, each with a view of its own: an access changes nothing of the bus, nor what the other one tries
+ * first. A view that names a wrong range costs time only.
+ */
+static void test_the_bus_does_not_remember(void **state)
+{
+	struct recorder low = { 0 }, high = { 0 };
+	struct bus_range ranges[] = { range_of(&low, 0x20, 8, 7), range_of(&high, 0x40, 8, 3) };
+	struct bus bus, before;
+	struct bus_view one = bus_view(&bus), other = bus_view(&bus);
+	uint64_t value = 0;
+
+	(void)state;
+	bus_init(&bus, "test");
+	for (size_t i = 0; row_of(ranges, i); i++)
+		assert_int_equal(bus_add(&bus, &ranges[i]), 0);
+	before = bus;
+	for (unsigned i = 1; i <= 4; i++) {
+		assert_true(bus_access(&one, 0x20, 4, true, &value));
+		assert_true(bus_access(&other, 0x40, 4, false, &value));	/* two accesses of two bytes */
+		assert_ptr_equal(one.last, bus_find(&bus, 0x20));
+		assert_ptr_equal(other.last, bus_find(&bus, 0x40));
+		assert_int_equal(low.writes, i);
+		assert_int_equal(high.reads, 2 * i);
+	}
+	one = other;
+	assert_true(bus_access(&one, 0x24, 4, true, &value));
+	assert_int_equal(low.offset[4], 4);
+	assert_memory_equal(&bus, &before, sizeof(bus));
 }
 
 int main(void)
@@ -192,6 +228,7 @@ int main(void)
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_unclaimed_is_counted_and_logged_once),
 		cmocka_unit_test(test_null_callbacks),
+		cmocka_unit_test(test_the_bus_does_not_remember),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);

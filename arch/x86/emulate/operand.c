@@ -129,7 +129,7 @@ void device_access(struct vcpu *vcpu, gpa_t addr, unsigned size, bool is_write, 
 		       (lapic->s.base_msr & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE;
 
 	if (!is_apic)
-		bus_access(&vcpu->vm->mmio, addr.raw, size, is_write, val);
+		bus_access(&vcpu->mmio, addr.raw, size, is_write, val);
 	else if (is_write)
 		lapic_mmio_write(lapic, addr.raw % PAGE_SIZE, size, *val);
 	else

@@ -28,7 +28,7 @@ static enum string_verdict pio_step(struct string_op *op, const struct operand *
 	vcpu_touch(op->vcpu, run->is_in ? TOUCH_IN : TOUCH_OUT, run->port);
 	if (!run->is_in)
 		val = operand_read(op->vcpu, src);
-	bus_access(&op->vcpu->vm->pio, run->port, op->size, !run->is_in, &val);
+	bus_access(&op->vcpu->pio, run->port, op->size, !run->is_in, &val);
 	if (run->is_in)
 		operand_write(op->vcpu, dest, val);
 	return STRING_NEXT;
@@ -91,7 +91,7 @@ enum exit_result exit_out(struct vcpu *vcpu, uint16_t port, unsigned size)
 	uint64_t val = vcpu->gpr[GPR_RAX];	/* the bus cuts it to size */
 
 	vcpu_touch(vcpu, TOUCH_OUT, port);
-	bus_access(&vcpu->vm->pio, port, size, true, &val);
+	bus_access(&vcpu->pio, port, size, true, &val);
 	return EXIT_SKIP;
 }
 
@@ -101,7 +101,7 @@ enum exit_result exit_in(struct vcpu *vcpu, uint16_t port, unsigned size)
 	uint64_t *rax = &vcpu->gpr[GPR_RAX], val;
 
 	vcpu_touch(vcpu, TOUCH_IN, port);
-	bus_access(&vcpu->vm->pio, port, size, false, &val);
+	bus_access(&vcpu->pio, port, size, false, &val);
 	*rax = size == sizeof(uint32_t) ? val : (*rax & ~size_mask(size)) | val;
 	return EXIT_SKIP;
 }

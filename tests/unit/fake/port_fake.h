@@ -7,9 +7,10 @@
 
 static inline uint64_t in(struct bus *bus, uint64_t port, unsigned size)
 {
+	struct bus_view view = bus_view(bus);
 	uint64_t value = 0;
 
-	bus_access(bus, port, size, false, &value);
+	bus_access(&view, port, size, false, &value);
 	return value;
 }
 
@@ -20,7 +21,9 @@ static inline uint8_t inb(struct bus *bus, uint64_t port)
 
 static inline void out(struct bus *bus, uint64_t port, unsigned size, uint64_t value)
 {
-	bus_access(bus, port, size, true, &value);
+	struct bus_view view = bus_view(bus);
+
+	bus_access(&view, port, size, true, &value);
 }
 
 static inline void outb(struct bus *bus, uint64_t port, uint8_t value)

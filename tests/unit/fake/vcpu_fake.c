@@ -77,6 +77,8 @@ void vcpu_fake_init(struct vcpu_fake *fake)
 	bus_init(&fake->vm.mmio, "memory");
 	fake->vm.state = VM_RUNNING;
 	fake->vcpu.vm = &fake->vm;
+	fake->vcpu.pio = bus_view(&fake->vm.pio);
+	fake->vcpu.mmio = bus_view(&fake->vm.mmio);
 	fake->next_table = FAKE_TABLES;
 	fake->regs[REG_RFLAGS] = RFLAGS_ONE;
 	for (unsigned i = 0; i < SEG_COUNT; i++)
