@@ -80,10 +80,8 @@ static void timer_link(struct timer_list *list, struct timer *timer, uint64_t de
 	*link = timer;
 }
 
-static void timer_tell(const struct timer_list *list, uint64_t before)
+static void timer_tell(uint64_t before, uint64_t after)
 {
-	uint64_t after = first_deadline(list);
-
 	if (after != before && timer_hooks.on_change)
 		timer_hooks.on_change(after);
 }
@@ -97,7 +95,7 @@ void timer_disarm(struct timer *timer)
 		return;
 	before = first_deadline(list);
 	timer_unlink(timer);
-	timer_tell(list, before);
+	timer_tell(before, first_deadline(list));
 }
 
 void timer_disarm_all(const struct turn *payer)
@@ -111,7 +109,7 @@ void timer_disarm_all(const struct turn *payer)
 		if (timer->payer == payer)
 			timer_unlink(timer);
 	}
-	timer_tell(list, before);
+	timer_tell(before, first_deadline(list));
 }
 
 /* Is an armed timer still in order with its neighbours at another deadline? */
@@ -121,19 +119,28 @@ static bool keeps_place(const struct timer *timer, uint64_t deadline)
 	       (!timer->next || deadline <= timer->next->deadline) && deadline != TIMER_NEVER;
 }
 
-void timer_arm(struct timer *timer, uint64_t deadline)
+__attribute__((noinline)) static void timer_move(struct timer *timer, uint64_t deadline)
 {
 	struct timer_list *list = timer->list ? timer->list : &host_processor()->timers;
 	uint64_t before = first_deadline(list);
 
-	if (timer->list && keeps_place(timer, deadline)) {
-		timer->deadline = deadline;
-	} else {
-		timer_unlink(timer);
-		if (deadline != TIMER_NEVER)
-			timer_link(list, timer, deadline);
+	timer_unlink(timer);
+	if (deadline != TIMER_NEVER)
+		timer_link(list, timer, deadline);
+	timer_tell(before, first_deadline(list));
+}
+
+void timer_arm(struct timer *timer, uint64_t deadline)
+{
+	uint64_t before = timer->deadline;
+
+	if (!timer->list || !keeps_place(timer, deadline)) {
+		timer_move(timer, deadline);
+		return;
 	}
-	timer_tell(list, before);
+	timer->deadline = deadline;
+	if (!timer->prev)		/* it is the first, and stays it */
+		timer_tell(before, deadline);
 }
 
 static uint64_t bill(struct turn *payer, uint64_t since)
