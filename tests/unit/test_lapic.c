@@ -346,6 +346,16 @@ static void test_icr(void **state)
 	timer_disarm(&x.lapic.timer);
 }
 
+/* A loaded ICR: the whole target of an x2APIC stays, bits that a guest cannot write go. */
+static void test_icr_is_loaded(void **state)
+{
+	struct fixture *f = *state;
+
+	f->lapic.s.icr = UINT64_MAX;
+	lapic_after_load(&f->lapic);
+	assert_int_equal(read_msr(f, 0x830), 0xffffffff000ccfffULL);
+}
+
 /* Errors interrupt once per clearing; an illegal error vector causes nothing further. */
 static void test_errors(void **state)
 {
@@ -674,7 +684,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_priorities), TEST(test_level_eoi), TEST(test_x2apic_faults),
 		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr),
-		TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
+		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
 		TEST(test_expired_one_shot), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};
 

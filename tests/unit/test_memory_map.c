@@ -83,6 +83,7 @@ static void test_place_high(void **state)
 		{ MIB(64), 0, MIB(16), UINT64_MAX, true, MIB(64) },
 		{ MIB(64), MIB(48), MIB(16), UINT64_MAX, true, MIB(16) },
 		{ MIB(64), MIB(48) + 1, MIB(16), UINT64_MAX, false, 0 },
+		{ MIB(64), MIB(100), MIB(48), UINT64_MAX, false, 0 },	/* longer than where the range ends */
 		{ MIB(64), MIB(1), MIB(16), MIB(32) - 1, true, MIB(31) },
 		{ MIB(64), MIB(1), MIB(16), MIB(32) - 2, true, MIB(31) - KIB(4) },
 		{ MIB(64), MIB(1), MIB(64), UINT64_MAX, false, 0 },

@@ -96,6 +96,7 @@ static const struct step special_mask[] = {
 
 static const struct step poll[] = {
 	{ RAISE, 5, 0 }, { OUT, 0x20, 0x0c }, { IN, 0x20, 0x85 }, { INT, 0, 0 },
+	{ IN, 0x20, 0 },				/* one command, one answer: this is IRR again */
 	{ OUT, 0x20, 0x0b }, { IN, 0x20, 0x20 }, { OUT, 0x20, 0x0c }, { IN, 0x20, 0x07 }, { END, 0, 0 },
 };
 

@@ -281,6 +281,7 @@ static void test_memory_sizes(void **state)
 	static const struct { uint64_t low, high; unsigned base, ext, above16, above4g; } rows[] = {
 		{ 512 * 1024, 0, 512, 0, 0, 0 },
 		{ 16 * MIB, 0, 640, 15 * 1024, 0, 0 },
+		{ 16 * MIB + 65536, 0, 640, 15 * 1024 + 64, 1, 0 },
 		{ 256 * MIB, 0, 640, 65535, 240 * 16, 0 },
 		{ 3072 * MIB, 5120 * MIB, 640, 65535, 3056 * 16, 5120 * 16 },
 	};
@@ -288,8 +289,13 @@ static void test_memory_sizes(void **state)
 	(void)state;
 	for (size_t i = 0; row_of(rows, i); i++) {
 		struct fixture f;
+		unsigned sum = 0;
 
 		start(&f, 0, rows[i].low, rows[i].high);
+		assert_int_equal(get(&f, 0x14), 0x06);		/* a coprocessor, a mouse */
+		for (uint8_t at = 0x10; at < 0x2e; at++)
+			sum += get(&f, at);
+		assert_int_equal(get(&f, 0x2e) << 8 | get(&f, 0x2f), sum);
 		assert_int_equal(get(&f, 0x15) | get(&f, 0x16) << 8, rows[i].base);
 		assert_int_equal(get(&f, 0x17) | get(&f, 0x18) << 8, rows[i].ext);
 		assert_int_equal(get(&f, 0x30) | get(&f, 0x31) << 8, rows[i].ext);

@@ -349,13 +349,29 @@ static void test_shadow(void **unused)
 	quirks.forgets_shadow = false;
 }
 
+/* The processor may keep those parts of the state that nobody wrote. APM vol. 2, 15.15.3: FS, GS, LDTR and TR have no clean bit. */
+static void test_clean_segments(void **unused)
+{
+	static const uint32_t parts[SEG_COUNT] = {
+		[SEG_ES] = CLEAN_SEG, [SEG_CS] = CLEAN_SEG, [SEG_SS] = CLEAN_SEG, [SEG_DS] = CLEAN_SEG,
+		[SEG_GDTR] = CLEAN_DT, [SEG_IDTR] = CLEAN_DT,
+	};
+
+	(void)unused;
+	for (unsigned seg = 0; seg < SEG_COUNT; seg++) {
+		vmcb.control.clean_bits = CLEAN_ALL;
+		svm_set_seg(&fake.vcpu, (enum guest_seg)seg, &(struct segment){ .limit = 0xffff });
+		assert_int_equal(vmcb.control.clean_bits, CLEAN_ALL & ~parts[seg]);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_lme),
-		TEST(test_lme_restored), TEST(test_shadow), TEST(test_step_out_of_shadow), TEST(test_no_step_out_of_shadow),
+		TEST(test_lme_restored), TEST(test_clean_segments), TEST(test_shadow), TEST(test_step_out_of_shadow), TEST(test_no_step_out_of_shadow),
 	};
 
 	return cmocka_run_group_tests_name("svm_inject", tests, NULL, NULL);

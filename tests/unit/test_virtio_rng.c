@@ -255,6 +255,7 @@ static void the_fallback_warns_once_and_never_repeats(void **state)
 	assert_int_equal(entropy_fill(&first, a, sizeof(a)), sizeof(a));
 	lines = log_fake_lines;
 	assert_true(lines > 0);
+	assert_memory_equal(first.state, "expand 32-byte k", KEY_FIRST * sizeof(first.state[0]));	/* RFC 8439, 2.3 */
 	assert_int_equal(entropy_fill(&first, b, sizeof(b)), sizeof(b));
 	assert_int_equal(log_fake_lines, lines);
 	assert_memory_not_equal(a, b, sizeof(a));

@@ -136,6 +136,10 @@ static const struct breakage breakages[] = {
 	{ NOTHING, { VMCS_HOST_CS_SELECTOR, 0 }, VMCS_HOST_CS_SELECTOR, "null" },
 	{ NOTHING, { VMCS_HOST_TR_SELECTOR, 0 }, VMCS_HOST_TR_SELECTOR, "null" },
 	{ NOTHING, { VMCS_HOST_RIP, NON_CANONICAL }, VMCS_HOST_RIP, "canonical" },
+	{ NOTHING, { VMCS_HOST_FS_BASE, NON_CANONICAL }, VMCS_HOST_GS_BASE, "bases must be canonical" },
+	{ NOTHING, { VMCS_HOST_GS_BASE, NON_CANONICAL }, VMCS_HOST_GS_BASE, "bases must be canonical" },
+	{ NOTHING, { VMCS_HOST_TR_BASE, NON_CANONICAL }, VMCS_HOST_GS_BASE, "bases must be canonical" },
+	{ NOTHING, { VMCS_HOST_GDTR_BASE, NON_CANONICAL }, VMCS_HOST_GS_BASE, "bases must be canonical" },
 	{ NOTHING, { VMCS_HOST_IDTR_BASE, NON_CANONICAL }, VMCS_HOST_GS_BASE, "bases must be canonical" },
 	{ NOTHING, { VMCS_EXIT_CONTROLS, 0x3fedffU }, VMCS_EXIT_CONTROLS, "address-space size" },
 	{ NOTHING, { VMCS_HOST_IA32_EFER, 0x900 }, VMCS_HOST_IA32_EFER, "LMA and LME" },
@@ -269,8 +273,12 @@ static void test_instruction_errors(void **unused)
 	assert_string_equal(vmx_instruction_error(15), "VMXON executed in VMX root operation");
 	assert_string_equal(vmx_instruction_error(22), "VMCALL with incorrect MSEG revision identifier");
 	assert_string_equal(vmx_instruction_error(26), "VM entry with events blocked by MOV SS");
-	assert_string_equal(vmx_instruction_error(14), "a number that the manual does not list");
-	assert_string_equal(vmx_instruction_error(29), "a number that the manual does not list");
+	assert_string_equal(vmx_instruction_error(18), "VM entry with executive-VMCS pointer not VMXON pointer");
+	for (unsigned number = 0; number < 40; number++) {
+		const bool is_listed = number <= 28 && number != 14 && number != 21 && number != 27;
+
+		assert_int_equal(strcmp(vmx_instruction_error(number), "a number that the manual does not list") != 0, is_listed);
+	}
 	assert_string_equal(vmx_instruction_error(~0U), "a number that the manual does not list");
 }
 
