@@ -165,7 +165,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 		return vm_fail(vm, "no memory to start it");
 	if (!promise_memory(vm))
 		return vm_fail(vm, "not enough memory: lower \"memory\" in its configuration, or let \"overcommit = yes\" risk it");
-	vm->overhead = before - page_free_bytes() - vm->gpm.populated;
+	vm->overhead = before - page_free_bytes() - vm->npt.tables * PAGE_SIZE;
 	return vm;
 }
 

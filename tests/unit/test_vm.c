@@ -211,6 +211,7 @@ static void test_life(void **state)
 	(void)state;
 	assert_non_null(vm);
 	assert_int_equal(vm->state, VM_STARTING);
+	assert_int_equal(vm->overhead + vm->npt.tables * PAGE_SIZE, page_fake_used);	/* the line of its end adds them up */
 	assert_false(vm_is_alive(vm));
 	assert_int_equal(start(vm), 3 + 1 + 3);		/* zeroing, loading, copying and the start */
 	assert_true(vm_is_alive(vm));
