@@ -128,10 +128,8 @@ static const struct state_section dev_sections[1 + VIRTIO_QUEUES_MAX] = {
 	{ "virtio-dev", 1, offsetof(struct virtio_dev, s), sizeof(struct virtio_dev_state), NULL },
 	{ "virtio-queue0", 1, offsetof(struct virtio_dev, queues[0]), sizeof(struct vq_state), vq_after_load },
 	{ "virtio-queue1", 1, offsetof(struct virtio_dev, queues[1]), sizeof(struct vq_state), vq_after_load },
-	{ "virtio-queue2", 1, offsetof(struct virtio_dev, queues[2]), sizeof(struct vq_state), vq_after_load },
-	{ "virtio-queue3", 1, offsetof(struct virtio_dev, queues[3]), sizeof(struct vq_state), vq_after_load },
 };
-_Static_assert(offsetof(struct vq, s) == 0 && VIRTIO_QUEUES_MAX == 4, "the rows above");
+_Static_assert(offsetof(struct vq, s) == 0 && VIRTIO_QUEUES_MAX == 2, "the rows above");
 
 static const struct state_section window_section = {
 	"virtio-mmio", 1, offsetof(struct virtio_mmio, s), sizeof(struct virtio_mmio_state), virtio_mmio_after_load,

@@ -293,7 +293,7 @@ static void queue_size_and_addresses_freeze_at_activation(void **state)
 
 static void queue_select_out_of_range_selects_nothing(void **state)
 {
-	static const uint32_t selectors[] = { DRV_QUEUES, VIRTIO_QUEUES_MAX, 255, 0x80000000, UINT32_MAX };
+	static const uint32_t selectors[] = { DRV_QUEUES, DRV_QUEUES + 1, 255, 0x80000000, UINT32_MAX };
 	struct fixture f;
 	struct virtio_dev before;
 
