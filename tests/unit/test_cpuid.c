@@ -13,6 +13,7 @@
 #include "arch/x86/exit/cpuid.h"
 #include "arch/x86/exit/cpuid_policy.h"
 #include "arch/x86/host/fpu.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 uint64_t fpu_live_xcr0(void)
@@ -119,6 +120,7 @@ static void test_every_leaf(void **unused)
 		facts.can_compact = row->host != compacts_wrongly;
 		cpuid_build(&table, &facts, row->host);
 		got = cpuid_lookup(&table, row->leaf, row->subleaf);
+		assert_int_equal(nospec_took(row->leaf & 0xff, CPUID_INDEX_MAX), row->leaf < 0x40000000 || row->leaf >= 0x80000000);
 		if (got.eax != row->says.eax || got.ebx != row->says.ebx || got.ecx != row->says.ecx || got.edx != row->says.edx)
 			fail_msg("leaf %x.%u: %08x %08x %08x %08x", row->leaf, row->subleaf, got.eax, got.ebx, got.ecx,
 				    got.edx);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "hv/dev/crtc.h"
+#include "hv/lib/nospec.h"
 #include "port_fake.h"
 
 static void test_cursor(void **unused)
@@ -21,7 +22,9 @@ static void test_cursor(void **unused)
 	outb(&pio, 0x3d4, 14);
 	assert_int_equal(inb(&pio, 0x3d4), 14);
 	assert_int_equal(inb(&pio, 0x3d5), 0);		/* the cursor starts in the corner */
+	assert_true(nospec_took(14, CRTC_REGISTERS));
 	outb(&pio, 0x3d5, 0x07);
+	assert_true(nospec_took(14, CRTC_REGISTERS));
 	out(&pio, 0x3d4, 2, 0x8f0f);			/* index and data at once */
 	assert_int_equal(inb(&pio, 0x3d5), 0x8f);
 	outb(&pio, 0x3d4, 14);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "hv/dev/ioapic.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "port_fake.h"
 
@@ -65,8 +66,12 @@ static void test_registers(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
 		assert_int_equal(get(f, 0x10 + 2 * pin), MASKED);
+		assert_true(nospec_took(2 * pin, 2 * IOAPIC_PINS));
+		set(f, 0x10 + 2 * pin, MASKED);
+		assert_true(nospec_took(2 * pin, 2 * IOAPIC_PINS));
+	}
 	for (size_t i = 0; row_of(rows, i); i++) {
 		set(f, rows[i].index, rows[i].write);
 		assert_int_equal(get(f, rows[i].index), rows[i].read);

@@ -9,6 +9,7 @@
 
 #include "clock_fake.h"
 #include "hv/dev/lapic.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 #define TSC_OFFSET	(0 - 12345678ULL)	/* guest TSC = VM's clock + this */
@@ -209,6 +210,23 @@ static void test_x2apic_faults(void **state)
 	assert_true(lapic_base_write(&f->lapic, LAPIC_BASE));
 	assert_false(lapic_msr_read(&f->lapic, 0x802, &value));	/* not in x2APIC mode */
 	assert_false(lapic_msr_write(&f->lapic, 0x80b, 0));
+}
+
+/* All four ways to a register. */
+static void test_no_speculation(void **state)
+{
+	struct fixture *f = *state, x = { 0 };
+
+	(void)read_msr(f, X2APIC_MSRS + APIC_TPR);
+	assert_true(nospec_took(APIC_TPR, APIC_REGS));
+	write_msr(f, X2APIC_MSRS + APIC_TPR, 0);
+	assert_true(nospec_took(APIC_TPR, APIC_REGS));
+	lapic_init(&x.lapic, 1, &env, &x, &fake_clock, &tsc_offset);
+	(void)lapic_mmio_read(&x.lapic, APIC_TPR << 4, 4);
+	assert_true(nospec_took(APIC_TPR, APIC_REGS));
+	lapic_mmio_write(&x.lapic, APIC_TPR << 4, 4, 0);
+	assert_true(nospec_took(APIC_TPR, APIC_REGS));
+	timer_disarm(&x.lapic.timer);
 }
 
 static void test_modes(void **state)
@@ -683,7 +701,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_priorities), TEST(test_level_eoi), TEST(test_x2apic_faults),
-		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr),
+		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr), TEST(test_no_speculation),
 		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
 		TEST(test_expired_one_shot), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "virtio_driver.h"
 
@@ -326,6 +327,29 @@ static void queues_cannot_be_readied_before_features_are_fixed(void **state)
 	destroy(&f);
 }
 
+static void no_index_is_speculated_with(void **state)
+{
+	const size_t registers = VIRTIO_MMIO_CONFIG / 4;
+	struct fixture f;
+
+	(void)state;
+	create(&f);
+	(void)nospec_took(0, 0);
+	(void)drv_get(&f.drv, VIRTIO_MMIO_Version);
+	assert_true(nospec_took(VIRTIO_MMIO_Version / 4, registers));
+	drv_set(&f.drv, VIRTIO_MMIO_Version, 7);		/* does nothing: no register is read again for the shadow */
+	assert_true(nospec_took(VIRTIO_MMIO_Version / 4, registers));
+	drv_set(&f.drv, VIRTIO_MMIO_QueueSel, 1);
+	(void)nospec_took(0, 0);
+	(void)drv_get(&f.drv, VIRTIO_MMIO_QueueReady);
+	assert_true(nospec_took(1, DRV_QUEUES));
+	drv_set(&f.drv, VIRTIO_MMIO_QueueSel, 0);
+	(void)nospec_took(0, 0);
+	drv_set(&f.drv, VIRTIO_MMIO_QueueNotify, 1);
+	assert_true(nospec_took(1, DRV_QUEUES));
+	destroy(&f);
+}
+
 static void notify_reaches_only_live_ready_queues(void **state)
 {
 	struct fixture f;
@@ -509,6 +533,7 @@ int main(void)
 		cmocka_unit_test(queue_size_and_addresses_freeze_at_activation),
 		cmocka_unit_test(queue_select_out_of_range_selects_nothing),
 		cmocka_unit_test(queues_cannot_be_readied_before_features_are_fixed),
+		cmocka_unit_test(no_index_is_speculated_with),
 		cmocka_unit_test(notify_reaches_only_live_ready_queues),
 		cmocka_unit_test(line_is_high_while_interrupt_status_is_not_zero),
 		cmocka_unit_test(config_generation_moves_with_the_configuration),
