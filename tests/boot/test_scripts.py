@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the scripts that make calls say to a user who tries them: how they are used, and nothing else is done."""
 import subprocess
+import sys
 
 import pytest
 
@@ -26,3 +27,78 @@ def test_native_run_of_nothing(option):
     done = subprocess.run([machine.ROOT / "scripts/native", "/bin/true", option, "0"], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True)
     assert done.returncode == 2 and "are 1 at least" in done.stderr
+
+
+# ---- scripts/mutants, on a product of three files -----------------------------------------------------------
+
+CMOCKA = "#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <cmocka.h>\n"
+MUTANTS_TREE = {
+    "hv/sum.c": "unsigned sum(unsigned n);\nunsigned sum(unsigned n)\n{\n\treturn n && n + n;\n}\n",
+    "tests/unit/test_sum.c": CMOCKA + "unsigned sum(unsigned n);\nint main(void) { return sum(1) == 1 ? 0 : 1; }\n",
+    # With a change of `included` the loop has no end; what includes it does so by way of a header of the tests.
+    "hv/included.c": "static unsigned long included(unsigned long n)\n{\n\twhile (n)\n\t\tn--;\n\treturn n;\n}\n",
+    "tests/unit/fake/part.h": '#include "hv/included.c"\n',
+    "tests/unit/test_included.c": '#include "part.h"\nint main(void) { return included(3) != 0; }\n',
+    # Takes longer than the least limit, with a change or without.
+    "hv/slow.c": "int slow(void);\nint slow(void) { return 7; }\n",
+    "tests/unit/test_slow.c": "#include <time.h>\nint slow(void);\nint main(void)\n{\n\twhile (clock() < 3 * CLOCKS_PER_SEC / 2)\n"
+                              "\t\tcontinue;\n\treturn slow() == 0;\n}\n",
+    "tests/unit/fake/row.c": "",
+    "tests/unit/fake/row.h": "",
+}
+
+
+@pytest.fixture
+def mutants(tmp_path):
+    """Runs scripts/mutants with a least limit of a second: the exit status, and what it says at the end."""
+    script = (machine.ROOT / "scripts/mutants").read_text()
+    assert "\nLEAST_SECONDS = 5 " in script
+    sources = MUTANTS_TREE | {"scripts/mutants": script.replace("\nLEAST_SECONDS = 5 ", "\nLEAST_SECONDS = 1 ")}
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    units = {"sum": "hv/sum.c", "included": "", "slow": "hv/slow.c"}
+    compiler = "gcc -I. -Itests/unit/fake"
+    for name in sources:
+        if name.endswith(".c"):
+            (tmp_path / "build/unit" / name).parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run([*compiler.split(), "-c", name, "-o", f"build/unit/{name[:-2]}.o"], cwd=tmp_path, check=True)
+    for unit, files in units.items():
+        objects = [f"build/unit/{name[:-2]}.o" for name in (f"tests/unit/test_{unit}.c", *files.split())]
+        subprocess.run(["gcc", *objects, "-o", f"build/unit/test_{unit}"], cwd=tmp_path, check=True)
+    facts = f"B: build\nCC: {compiler}\nZYDIS:\nZYDIS_USERS:\nZYDIS_LIB:\n" + \
+            "".join(f"UNIT {unit}: {files}\n" for unit, files in units.items())
+
+    def run(*arguments):
+        done = subprocess.run([sys.executable, tmp_path / "scripts/mutants", *arguments], input=facts, capture_output=True, text=True)
+        return done.returncode, (done.stdout + done.stderr).splitlines()
+    return run
+
+
+def test_mutants_of_a_linked_file(mutants, tmp_path):
+    """The sum of 1 and 1 is true, and so is 1 or anything: the change that survives is named until it is explained."""
+    status, lines = mutants("--all", "hv/sum.c")
+    assert status == 1 and lines[0] == "SURVIVED line 4 of hv/sum.c: return n [&& -> ||] n + n;"
+    assert lines[1].startswith("mutants: 1 noticed, 0 hung, 0 stillborn, 0 explained, 1 survived; ")
+    (tmp_path / "tests/mutants").mkdir()
+    (tmp_path / "tests/mutants/survivors").write_text(f"{lines[0].partition(' of ')[2]}\n\tBoth are true.\n")
+    status, lines = mutants("--all", "hv/sum.c")
+    assert status == 0 and lines[0].startswith("mutants: 1 noticed, 0 hung, 0 stillborn, 1 explained, 0 survived; ")
+
+
+def test_mutants_of_an_included_file(mutants):
+    """Its test is compiled again; one that does not end is told from one that fails."""
+    status, lines = mutants("--all", "hv/included.c")
+    assert status == 0 and lines[-1].startswith("mutants: 0 noticed, 1 hung, 0 stillborn, 0 explained, 0 survived; ")
+
+
+def test_mutants_limit_follows_from_the_test(mutants):
+    """It takes a second and a half of processor time by itself: that is no hang."""
+    status, lines = mutants("--all", "hv/slow.c")
+    assert status == 1 and lines[-1].startswith("mutants: 0 noticed, 0 hung, 0 stillborn, 0 explained, 1 survived; ")
+
+
+@pytest.mark.parametrize("places", [["--all", "hv/none.c"], ["--share", "1000000", "hv"]])
+def test_mutants_of_nothing(mutants, places):
+    status, lines = mutants(*places)
+    assert status == 1 and "nothing is chosen" in lines[-1]
