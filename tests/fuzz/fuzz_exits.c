@@ -15,6 +15,7 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/vmx/exits.h"
 #include "hv/lib/util.h"
+#include "tests/unit/fake/cpu_fake.h"
 #include "tests/unit/fake/exits_fake.h"
 #include "tests/unit/fake/insn_fake.h"
 #include "tests/unit/fake/vcpu_fake.h"
@@ -177,6 +178,7 @@ static void set_up(const struct input *in)
 	fake.vm.end = VM_END_NONE;
 	fake.injected = 0;
 	exits_fake_init();
+	cpu_fake_install();
 }
 
 static void run(const struct input *in)

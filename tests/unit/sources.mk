@@ -98,7 +98,7 @@ UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c quirk_mends.c quirk_shadow
 UNIT_vmx_enable := arch/x86/vmx/enable.c arch/x86/vmx/controls.c arch/x86/virt/caps.c hv/lib/format.c tests/unit/fake/panic_fake.c \
                    tests/unit/fake/log_fake.c $(VMCS_FAKE) $(PAGE_FAKE)
 UNIT_svm_exits := $(addprefix arch/x86/svm/,exits.c quirk_mends.c decode.c explain.c explain_report.c) $(addprefix arch/x86/emulate/,operand.c alu.c) \
-                  tests/unit/fake/exits_fake.c $(INSN_FAKE) $(VCPU_FAKE)
+                  tests/unit/fake/exits_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_svm_save := arch/x86/svm/save.c $(INSN_FAKE)
 UNIT_svm_enable := arch/x86/svm/enable.c arch/x86/svm/controls.c arch/x86/virt/caps.c hv/lib/format.c tests/unit/fake/panic_fake.c \
                    tests/unit/fake/log_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(PAGE_FAKE)

@@ -19,6 +19,7 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/quirks.h"
 #include "exits_fake.h"
+#include "cpu_fake.h"
 #include "hv/lib/util.h"
 #include "insn_fake.h"
 #include "vcpu_fake.h"
@@ -47,6 +48,8 @@ void svm_take_interrupted(struct vcpu *vcpu) { (void)vcpu; interrupted++; }
 void svm_block_nmi(struct vcpu *vcpu) { vcpu->nmi_blocked = true; }
 bool svm_is_own_step(struct vcpu *vcpu, uint64_t *bits) { (void)vcpu; (void)bits; return is_own_step; }
 
+#define OUR_IDT	0xffffffff80100000ULL
+
 static int set_up(void **unused)
 {
 	(void)unused;
@@ -58,6 +61,8 @@ static int set_up(void **unused)
 	memset(&svm, 0, sizeof(svm));
 	insn_fake_init();
 	exits_fake_init();
+	cpu_fake_install();
+	cpu_fake.idt_base = OUR_IDT;
 	svm.vmcb = &vmcb;
 	fake.vcpu.arch = &svm;
 	svm_features = (struct svm_features){ .has_nrips = true, .has_decode_assists = true };
@@ -200,6 +205,32 @@ static void test_refused_cr3(void **unused)
 		assert_int_equal(fake.injected, rows[i].is_gp);
 		assert_true(!rows[i].is_gp || fake.vector == VEC_GP);
 		assert_int_equal(fake.is_killed, !rows[i].is_gp);
+	}
+}
+
+/* A VMCB that breaks a rule, or that Bochs has filled with our own state: whatever stands at RIP, it goes no further. */
+static void test_real_refusal(void **unused)
+{
+	static const struct { const char *what; uint64_t efer, idtr; } rows[] = {
+		{ "no SVME", 0, 0 }, { "our state", EFER_SVME, OUR_IDT },
+	};
+	const uint8_t to_cr3[] = { 0x0f, 0x22, 0xdb };
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		tear_down(unused);
+		set_up(unused);
+		vmcb.save.efer = rows[i].efer;
+		vmcb.save.idtr.base = rows[i].idtr;
+		vmcb.control.intercept_vector4 = INTERCEPT_VMRUN;
+		vmcb.control.guest_asid = 1;
+		fake.regs[REG_EFER] = EFER_LMA | EFER_LME;
+		fake.segs[SEG_CS].rights |= SEG_L;
+		fake.vcpu.gpr[GPR_RBX] = BIT(63);
+		put_code(to_cr3, sizeof(to_cr3));
+		leave(SVM_EXIT_INVALID, 0, 0, 0);
+		assert_int_equal(handle(), EXIT_STOP);
+		assert_int_equal(fake.injected, 0);
+		assert_true(fake.is_killed);
 	}
 }
 
@@ -649,7 +680,7 @@ static void test_what_is_left_behind(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rows), TEST(test_codes), TEST(test_refused), TEST(test_refused_cr3), TEST(test_length_by_next_rip),
+		TEST(test_rows), TEST(test_codes), TEST(test_refused), TEST(test_refused_cr3), TEST(test_real_refusal), TEST(test_length_by_next_rip),
 		TEST(test_length_by_bytes), TEST(test_length_in_64_bit_mode),
 		TEST(test_no_bytes), TEST(test_interrupted), TEST(test_ports), TEST(test_msr_direction), TEST(test_npf),
 		TEST(test_cr), TEST(test_cr_by_bytes), TEST(test_msw_in_memory), TEST(test_smsw_register), TEST(test_dr),

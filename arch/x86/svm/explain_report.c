@@ -8,12 +8,22 @@
 
 #include "arch/x86/emulate/fetch.h"
 #include "arch/x86/exit/exit.h"
+#include "arch/x86/host/cpu.h"
 #include "arch/x86/host/features.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define EXPLAIN_MAX	8U
 #define CR4_KNOWN	(FIELD(12, 0) | FIELD(18, 16) | FIELD(23, 20))
+
+/*
+ * A VMRUN that Bochs refuses stores our own state in the VMCB: what stands at its RIP is then no instruction of the guest,
+ * which must not go on with such a state.
+ */
+static bool holds_our_state(const struct vmcb *vmcb)
+{
+	return vmcb->save.idtr.base == this_cpu()->idt_base;
+}
 
 /*
  * MOV to CR3 with reserved bits is #GP(0) in 64-bit mode (APM vol. 2, 5.3.2 "CR3"); QEMU ends the guest with VMEXIT_INVALID
@@ -23,8 +33,8 @@ static bool is_bad_cr3(struct vcpu *vcpu)
 {
 	const struct insn *insn;
 
-	return vcpu_mode(vcpu) == INSN_64 && fetch_insn(vcpu, &insn) == FETCH_OK && insn->kind == INSN_MOV_CR &&
-	       insn->to_cr_dr && insn->cr_dr == 3 && (vcpu_gpr(vcpu, insn->reg) >> cpu_features.phys_bits);
+	return !holds_our_state(svm_of(vcpu)->vmcb) && vcpu_mode(vcpu) == INSN_64 && fetch_insn(vcpu, &insn) == FETCH_OK &&
+	       insn->kind == INSN_MOV_CR && insn->to_cr_dr && insn->cr_dr == 3 && (vcpu_gpr(vcpu, insn->reg) >> cpu_features.phys_bits);
 }
 
 enum exit_result svm_entry_refused(struct vcpu *vcpu)
