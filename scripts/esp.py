@@ -5,6 +5,7 @@ A configuration is a directory with trapeze.conf (optional) and vms/*.conf, one 
 options that describe one. The paths in it are looked for beside it and then in the build directory. Nothing here
 understands it: scripts/checkconf/, made from the hypervisor's own sources, says what is wrong and which files it names.
 """
+import contextlib
 import errno
 import os
 import re
@@ -150,7 +151,9 @@ def check_names(descriptions):
 def place_of(key, path):
     """Where a file of the command line goes: under its own name, which messages will show, where FAT can have it."""
     name = Path(path).name
-    return f"vm/{key}/{name}" if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.+-]{0,60}(?<!\.)", name) else f"vm/{key}/file"
+    is_device = re.fullmatch(r"(?i:con|prn|aux|nul|com[1-9]|lpt[1-9])", name)
+    is_good = not is_device and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.+-]{0,60}(?<!\.)", name)
+    return f"vm/{key}/{name if is_good else 'file'}"
 
 
 def disk_parts(text):
@@ -205,7 +208,8 @@ def make_image(image, tree_dir):
         try:
             said, faults = mkimage.communicate()
         except BaseException:
-            os.killpg(mkimage.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):       # it may have ended by itself at this moment
+                os.killpg(mkimage.pid, signal.SIGTERM)
             mkimage.communicate()       # its shell says what was killed: it would die of a closed pipe
             raise
     if mkimage.returncode and os.strerror(errno.ENOSPC) in faults:

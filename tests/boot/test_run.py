@@ -196,6 +196,8 @@ def test_mkimage_names_itself_once(tmp_path):
 def test_name_of_a_kernel():
     assert esp.place_of("kernel", "/boot/memtest86+x64.bin") == "vm/kernel/memtest86+x64.bin"
     assert esp.place_of("kernel", "a b") == "vm/kernel/file"
+    assert esp.place_of("kernel", "/x/CON") == esp.place_of("kernel", "lpt1") == "vm/kernel/file"
+    assert esp.place_of("kernel", "console") == "vm/kernel/console"
 
 
 def test_faults_of_the_directory_have_no_line(tmp_path):
