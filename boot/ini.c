@@ -145,7 +145,7 @@ static size_t distance(struct ini_value value, const char *word)
 
 const char *ini_nearest(struct ini_value value, const char *const *words)
 {
-	static const char *const affirmed[] = { "1", "true", "on", NULL };	/* no letter of them is in "yes" */
+	static const char *const affirmed[] = { "1", "true", "on", NULL };	/* nearer to "no" by letters */
 	const char *nearest = NULL;
 	size_t least = SIZE_MAX;
 

@@ -302,14 +302,14 @@ static void nearest(void **state)
 /* Every disk and module has a place of its own, and only "." and ".." are refused among names with a dot in front. */
 static void all_files(void **state)
 {
-	static const char *const paths[] = { "k", ".i", "d0", "d1", "d2", ".d", "com0", ".a/con.txt", "..m", "m3" };
+	static const char *const paths[] = { "k", ".i", "d0", "d1", "d2", ".d", "comb", ".a/con.txt", "..m", "m3" };
 	struct lines lines;
 	struct config_vm vm;
 	const struct config_file *files[countof(paths)];
 
 	(void)state;
 	assert_int_equal(parse_vm("kernel = k\ninitrd = .i\ndisk0 = d0\ndisk1 = d1\ndisk2 = d2\ndisk3 = .d\n"
-				  "module0 = com0\nmodule1 = .a/con.txt\nmodule2 = ..m\nmodule3 = m3\n", &vm, &lines), 0);
+				  "module0 = comb\nmodule1 = .a/con.txt\nmodule2 = ..m\nmodule3 = m3\n", &vm, &lines), 0);
 	files[0] = &vm.kernel;
 	files[1] = &vm.initrd;
 	for (size_t i = 0; i < 4; i++) {

@@ -26,7 +26,8 @@
  *
  * A row's handler is either neutral (arch/x86/exit/) or one of the vendor's (vmx/exits.c, svm/exits.c). Most of the
  * vendor's decode what the exit says and call a neutral one; a few answer what only their vendor knows. Where a row has
- * no handler the controls never ask for that exit. An entry that failed is a row, too, whose handler ends the VM.
+ * no handler the controls never ask for that exit. An entry that failed is a row, too, whose handler ends the VM, but for
+ * one that QEMU makes of a guest's fault.
  *
  * How an exception gets to the guest: a handler queues it with vcpu_inject, which fills vcpu->pending, and answers
  * EXIT_RESUME; deliver puts it into the next entry. An event whose delivery the exit cut short becomes vcpu->pending
@@ -155,8 +156,8 @@ static uint32_t turn_end32(uint64_t turn_end)
 /*
  * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a handler has
  * answered EXIT_STOP or EXIT_SKIP_STOP, or the VM has ended. A device that puts work off sets it too, and so do an event
- * that wakes a halted vCPU and an INIT that parks one. `irq_check` says that something may be waiting to be delivered, or on VT-x that another vCPU's VMCS has
- * become current; most exits do not set it.
+ * that wakes a halted vCPU and an INIT that parks one. `irq_check` says that something may be waiting to be delivered,
+ * or on VT-x that another vCPU's VMCS has become current; most exits do not set it.
  *
  * The turn also ends by the clock, which is looked at after each exit. No interrupt need come when the turn
  * is over: the VMX-preemption timer counts only the time in which the guest runs, and an emulated processor

@@ -21,7 +21,7 @@ global hv_entry
 hv_entry:
 	cli
 	cld
-	; Shadow stacks the firmware may use must go before CR0.WP may be touched and before our first RET.
+	; Shadow stacks the firmware may use must go before our first RET.
 	mov	rax, cr4
 	btr	rax, CR4_CET_BIT
 	mov	cr4, rax

@@ -108,7 +108,7 @@ static uint64_t hz_from_pit(void)
 		insert_sorted(vals, count++, ticks);
 	}
 	if (!windows_agree(vals))
-		log_warn("TZ-W025 no two of %u measurements of the TSC agree: guests' time may be wrong", WINDOWS_MAX);
+		log_warn("TZ-W025 the shortest of %u measurements of the TSC agrees with no other: guests' time may be wrong", WINDOWS_MAX);
 	return mul_div64(vals[0], PIT_HZ, WINDOW_COUNT);
 }
 
