@@ -197,7 +197,7 @@ rep_huge:
 ; Interrupts off, and either only exits or no exit at all, for half a second: other VMs must still get their turns, which
 ; this VM sees as gaps in its time. In QEMU the clock is that of a computer with other work, which makes gaps as well:
 ; there tests/boot/test_tiny.py sees by who has ended before.
-HOG_MS		equ 500
+HOG_MS		equ 1000
 
 exit_hog:
 	inc	byte [hog_exits]

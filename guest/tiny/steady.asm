@@ -7,7 +7,7 @@ TINY_64
 %include "check.inc"
 %include "irq.inc"
 
-ROUNDS		equ 12000		; 1,000 restores take about 30,000 exits (hv/restore_test.c)
+ROUNDS		equ 16000		; 1,000 restores take about 30,000 exits (hv/restore_test.c)
 FIELD_START	equ 0x400000
 FIELD_WORDS	equ 0x100000 / 8
 NVRAM_FREE	equ 0x50		; an NVRAM byte that means nothing to anybody

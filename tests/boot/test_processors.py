@@ -52,7 +52,8 @@ def test_processors(outcome, row):
         expected.append(f"{others} of {others} other processors have left")
     missing = [text for text in expected if text not in outcome.output]
     assert not missing, outcome.output[-4000:] + outcome.stderr
-    assert outcome.output.count("TZ-W") == len(row.left_out), outcome.output[-4000:]
+    warnings = outcome.output.count("TZ-W") - outcome.output.count("TZ-W025")     # of a busy build machine's clock
+    assert warnings == len(row.left_out), outcome.output[-4000:]
     assert outcome.vms["hello"].is_complete and not outcome.vms["hello"].fails
     assert "trapeze: END status=0" in outcome.output
     assert outcome.status == 0
