@@ -46,11 +46,11 @@ def measure_shares(platform):
     return machine.boot(platform, vms)
 
 
-SHARE_JOBS = [machine.Job(f"{platform.name}-shares", platform, partial(measure_shares, platform))
-              for platform in (machine.VMX, machine.RYZEN)]
+# Not on Bochs' AMD processors either: the witnesses compute with IF clear.
+SHARES_JOB = machine.Job("vmx-bochs-shares", machine.VMX, partial(measure_shares, machine.VMX))
 
 
-@pytest.mark.parametrize("job", SHARE_JOBS, ids=repr)
+@pytest.mark.parametrize("job", [SHARES_JOB], ids=repr)
 def test_weights_and_cap(outcome):
     """Within 2 percent: they measure for 3 s each, and do not start in the same moment."""
     for name, (_, wanted) in SHARES.items():
