@@ -18,6 +18,7 @@
 #include "hv/addr.h"
 #include "hv/lib/pc.h"
 #include "hv/lib/util.h"
+#include "hv/log.h"
 #include "hv/page.h"
 
 enum {
@@ -182,9 +183,11 @@ void serial_enable_interrupts(void)
 /* The line is edge-triggered: serve until IIR says "none", or it stays high and no further edge comes. */
 void serial_interrupt(uint8_t vector)
 {
-	size_t before = waiting();
+	size_t before;
 
 	(void)vector;
+	log_hold();		/* another processor may be writing; this one is not: it took an interrupt */
+	before = waiting();
 	for (unsigned i = 0; i < IRQ_ROUNDS && !(inb(UART_IIR) & IIR_NONE); i++) {
 		receive();
 		if (is_ready())
@@ -194,6 +197,7 @@ void serial_interrupt(uint8_t vector)
 	}
 	if (arrived() > 0 || (before >= port.size / 2 && waiting() < port.size / 2))
 		this_cpu()->attention = true;
+	log_release();
 }
 
 /* Start the transmitter when it sleeps: its next interrupt keeps it going. */

@@ -10,7 +10,7 @@
  * it is known that it does not start again.
  *
  * Only whole 2 MiB pages count as free here, for only they can become guest RAM; and a little is kept for our own
- * structures. One processor: no lock.
+ * structures. Any processor may call.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -10,7 +10,10 @@
  *     several wait, each VM may write SHARE bytes in its turn;
  *   - in another VM's line, control characters are shown as '.': they cannot move the cursor of a terminal
  *     that is attached to someone else.
- * Lines end in \r\n on the wire. Input is in console_input.c. One processor: no lock.
+ * Lines end in \r\n on the wire. Input is in console_input.c.
+ *
+ * Several processors may put out at once: the log's lock (log_hold) guards all that is put out, for log lines and guests'
+ * text meet in the same state here. Functions marked "held" are called with it.
  */
 #include "hv/console_parts.h"
 
@@ -44,7 +47,7 @@ struct console_streams console_streams;
 
 /* ---- Output ---- */
 
-/* Callers have checked that there is room, except when is_patient is set. */
+/* Held. Callers have checked that there is room, except when is_patient is set. */
 static void emit(enum fb_speaker speaker, const char *text, size_t len)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
@@ -181,6 +184,7 @@ void console_port_remove(struct console_port *port)
 {
 	size_t kept = 0, siblings = 0;
 
+	log_hold();
 	if (port->line_len > 0)
 		end_line(port);
 	console.waiting -= port->was_full;
@@ -192,11 +196,13 @@ void console_port_remove(struct console_port *port)
 	}
 	console_streams.count = kept;
 	console.next_writer = 0;
-	if (!console_streams.attached || console_streams.attached != port->vm || siblings > 0)
-		return;			/* the port of a machine that was never finished has no VM */
-	end_partial();
-	console_streams.attached = NULL;	/* the VM is freed, and another one may get its address */
-	format_buf(console.ended, sizeof(console.ended), "%s", port->vm_name);
+	/* The port of a machine that was never finished has no VM. */
+	if (console_streams.attached && console_streams.attached == port->vm && siblings == 0) {
+		end_partial();
+		console_streams.attached = NULL;	/* the VM is freed, and another one may get its address */
+		format_buf(console.ended, sizeof(console.ended), "%s", port->vm_name);
+	}
+	log_release();
 }
 
 static size_t guest_room(void)
@@ -254,9 +260,9 @@ static size_t write_raw(const uint8_t *data, size_t len)
 	return taken;
 }
 
-size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
+/* Held. */
+static size_t port_write(struct console_port *port, const uint8_t *data, size_t len)
 {
-	struct console_port *port = ctx;
 	bool is_attached = port->vm == console_streams.attached;
 	size_t limit = console.waiting > port->was_full ? min_size(len, port->share) : len;
 	size_t taken = is_attached ? write_raw(data, limit) : write_lines(port, data, limit);
@@ -270,6 +276,16 @@ size_t console_port_write(void *ctx, const uint8_t *data, size_t len)
 	return taken;
 }
 
+size_t console_port_write(void *port, const uint8_t *data, size_t len)
+{
+	size_t taken;
+
+	log_hold();
+	taken = port_write(port, data, len);
+	log_release();
+	return taken;
+}
+
 bool console_has_heard(const struct vm *vm)
 {
 	for (size_t i = 0; i < console_streams.count; i++)
@@ -280,9 +296,11 @@ bool console_has_heard(const struct vm *vm)
 
 void console_attach(struct vm *vm)
 {
+	log_hold();
 	end_partial();
 	console_streams.attached = vm;
 	console.ended[0] = '\0';
+	log_release();
 	for (size_t i = 0; i < console_streams.count; i++)
 		console_input_tell_window(console_streams.ports[i]);
 }
@@ -301,8 +319,10 @@ static size_t fair_share(const struct vm *vm)
 
 static void wake(struct console_port *port)
 {
+	log_hold();
 	port->was_full = false;
 	console.waiting--;
+	log_release();
 	if (port->front.writable)
 		port->front.writable(port->front.dev);
 }
@@ -346,13 +366,22 @@ void console_poll(void)
 {
 	offer_next();
 	console_input_poll();
+	log_hold();
 	own_up();
+	log_release();
 	wake_writers();
+	log_hold();
 	show_partial();
 	fb_poll();
+	log_release();
 }
 
 bool console_idle_work(void)
 {
-	return fb_idle_work();
+	bool did_something;
+
+	log_hold();
+	did_something = fb_idle_work();
+	log_release();
+	return did_something;
 }

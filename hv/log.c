@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The log: one line a call, kept in a ring for the panic report and given to the sinks. The ring is
- * written first: if a sink crashes the line can still be found in memory. One processor, and interrupt handlers do not
- * log while a line is being written: no lock.
+ * written first: if a sink crashes the line can still be found in memory. A line is formatted before the lock is taken.
  */
 #include "hv/log.h"
 
@@ -10,6 +9,7 @@
 
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/lock.h"
 
 #define RING_SIZE	(16U << 10)	/* more than a sink that comes late, or a panic, has ever to show */
 #define LINE_MAX_LEN	512U
@@ -20,9 +20,28 @@ static struct {
 	char   ring[RING_SIZE];
 } log_state;
 
+static struct lock lock = { .rank = LOCK_LOG };
+static bool is_seized;
 static enum log_level shown_level = LOG_INFO;
 static unsigned warnings;
 static struct log_sink *sinks;
+
+void log_hold(void)
+{
+	if (!is_seized)
+		lock_take(&lock);
+}
+
+void log_release(void)
+{
+	if (!is_seized)
+		lock_drop(&lock);
+}
+
+void log_seize(void)
+{
+	is_seized = true;
+}
 
 void log_set_level(enum log_level level)
 {
@@ -46,13 +65,20 @@ static bool has_prefix(const char *fmt)
 	return fmt[0] == '[' || strncmp(fmt, PREFIX, sizeof(PREFIX) - 1) == 0;
 }
 
-void log_show(const char *line, size_t len)
+static void show(const char *line, size_t len)
 {
 	for (struct log_sink *sink = sinks; sink; sink = sink->next)
 		sink->write(line, len);
 }
 
-static void log_emit(bool is_shown, const char *fmt, va_list args)
+void log_show(const char *line, size_t len)
+{
+	log_hold();
+	show(line, len);
+	log_release();
+}
+
+static void log_emit(enum log_level level, bool is_shown, const char *fmt, va_list args)
 {
 	char line[LINE_MAX_LEN];
 	size_t start = has_prefix(fmt) ? 0 : format_buf(line, sizeof(line), PREFIX);
@@ -60,18 +86,20 @@ static void log_emit(bool is_shown, const char *fmt, va_list args)
 
 	len = min_size(len, sizeof(line) - 2);
 	line[len++] = '\n';
+	log_hold();
+	warnings += level == LOG_WARN;
 	ring_put(line, len);
 	if (is_shown)
-		log_show(line, len);
+		show(line, len);
+	log_release();
 }
 
 void log_vline(enum log_level level, const char *fmt, va_list args)
 {
 	bool is_shown = level <= shown_level;
 
-	warnings += level == LOG_WARN;
 	if (is_shown || level <= LOG_DEBUG)
-		log_emit(is_shown, fmt, args);
+		log_emit(level, is_shown, fmt, args);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -93,7 +121,7 @@ void log_say(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	log_emit(true, fmt, args);
+	log_emit(LOG_INFO, true, fmt, args);
 	va_end(args);
 }
 
@@ -140,9 +168,11 @@ void log_add_sink(struct log_sink *sink)
 {
 	struct replay replay = { .sink = sink };
 
+	log_hold();
 	log_tail(LOG_TAIL_ALL, replay_piece, &replay);
 	sink->next = sinks;
 	sinks = sink;
+	log_release();
 }
 
 bool log_has_sink(void)
@@ -152,6 +182,8 @@ bool log_has_sink(void)
 
 void log_flush(void)
 {
+	log_hold();
 	for (struct log_sink *sink = sinks; sink; sink = sink->next)
 		sink->flush();
+	log_release();
 }

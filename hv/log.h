@@ -7,6 +7,8 @@
  *
  * No call waits for a slow terminal while guests may run: a sink that has no room drops the line and counts it.
  *
+ * Any processor may log: lines of several come one after the other, whole (the lock is in hv/lock.h).
+ *
  * Lines begin with "trapeze: ", which log_line adds unless they begin with it or with '[' (a VM's name).
  * LOG_DEBUG lines reach the ring even when the level keeps them off the console.
  */
@@ -49,6 +51,17 @@ bool log_has_sink(void);
 void log_show(const char *line, size_t len);	/* to the sinks alone: what is in the ring already */
 void log_flush(void);				/* for the panic and the end of the machine, when no guest runs any more */
 
-/* The last `bytes` of the ring, from the start of a line on. */
+/*
+ * The last `bytes` of the ring, from the start of a line on. The caller is alone with the log: it has seized it, or holds
+ * it.
+ */
 void log_tail(size_t bytes, format_sink *sink, void *ctx);
 #define LOG_TAIL_ALL	((size_t)-1)
+
+/*
+ * Whoever else writes where the sinks write keeps other processors out meanwhile, and logs nothing before log_release. A
+ * panic seizes the log for good: it may have struck while its own or another processor held it.
+ */
+void log_hold(void);
+void log_release(void);
+void log_seize(void);

@@ -6,6 +6,8 @@
  * whose small pages have all been freed becomes a large page again, so memory does not fragment when a VM
  * is built and destroyed a thousand times.
  *
+ * One lock guards all of it, buddy.c included. A page that is handed out is zeroed after the lock is dropped.
+ *
  * Invariants: extents and list members are 2 MiB aligned; page.free counts every byte that could be handed
  * out. Pages are reached through the direct map, which start-up makes work before page_init.
  */
@@ -14,6 +16,7 @@
 #include "hv/buddy.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/lock.h"
 #include "hv/log.h"
 
 #define EXTENTS_MAX	(HANDOFF_REGIONS_MAX + 64U)
@@ -27,6 +30,7 @@ struct large { struct large *next; };
 struct extent { uint64_t start, end; };
 
 static struct {
+	struct lock   lock;
 	struct extent extents[EXTENTS_MAX];
 	size_t        extent_count;
 	struct large *zeroed, *dirty;
@@ -85,7 +89,8 @@ static void give_large(uint64_t start, uint64_t end)
 	page.free_large += end - start;
 }
 
-void page_give(hpa_t start, uint64_t length)
+/* The lock is held. */
+static void give(hpa_t start, uint64_t length)
 {
 	uint64_t first = max_u64(align_up(start.raw, PAGE_SIZE), LOW_MEMORY_END);
 	uint64_t last = align_down(start.raw + length, PAGE_SIZE);
@@ -106,9 +111,17 @@ void page_give(hpa_t start, uint64_t length)
 	}
 }
 
+void page_give(hpa_t start, uint64_t length)
+{
+	lock_take(&page.lock);
+	give(start, length);
+	lock_drop(&page.lock);
+}
+
 void page_init(const struct handoff *handoff)
 {
 	memset(&page, 0, sizeof(page));
+	page.lock.rank = LOCK_PAGES;
 	buddy_init();
 	for (uint32_t i = 0; i < min_u64(handoff->region_count, HANDOFF_REGIONS_MAX); i++)
 		if (handoff->regions[i].kind == REGION_FREE)
@@ -178,29 +191,37 @@ static struct large *take_zeroed(void)
 
 hpa_t page_alloc_large(void)
 {
-	struct large *large = take_zeroed();
+	struct large *large;
+	bool is_dirty = false;
 
+	lock_take(&page.lock);
+	large = take_zeroed();
 	if (!large) {
 		large = take_dirty();
-		if (!large)
-			return hpa(0);
-		memset(large, 0, LARGE_SIZE);
+		is_dirty = large;
 	}
-	page.free -= LARGE_SIZE;
-	page.free_large -= LARGE_SIZE;
-	return ptr_hpa(large);
+	if (large) {
+		page.free -= LARGE_SIZE;
+		page.free_large -= LARGE_SIZE;
+	}
+	lock_drop(&page.lock);
+	if (is_dirty)
+		memset(large, 0, LARGE_SIZE);
+	return large ? ptr_hpa(large) : hpa(0);
 }
 
 void page_free_large(hpa_t addr)
 {
 	if (addr.raw == 0)
 		return;
+	lock_take(&page.lock);
 	list_push(&page.dirty, hpa_ptr(addr));
 	page.free += LARGE_SIZE;
 	page.free_large += LARGE_SIZE;
+	lock_drop(&page.lock);
 }
 
-/* Zero a piece, a small one: interrupts are off meanwhile, and a serial port holds 16 characters. */
+/* Zero a piece, a small one: interrupts are off meanwhile, a serial port holds 16 characters, and others wait for the lock. */
 static bool zero_piece(void)
 {
 	if (!page.idle)
@@ -218,18 +239,28 @@ static bool zero_piece(void)
 
 bool page_prepare(uint64_t bytes)
 {
-	if (page.zeroed_bytes >= bytes)
-		return false;
-	if (!page.idle)
-		page.idle = take_dirty();
-	return zero_piece();
+	bool did_something = false;
+
+	lock_take(&page.lock);
+	if (page.zeroed_bytes < bytes) {
+		if (!page.idle)
+			page.idle = take_dirty();
+		did_something = zero_piece();
+	}
+	lock_drop(&page.lock);
+	return did_something;
 }
 
 bool page_idle_work(void)
 {
+	bool did_something;
+
+	lock_take(&page.lock);
 	if (!page.idle)
 		page.idle = list_pop(&page.dirty);
-	return zero_piece();
+	did_something = zero_piece();
+	lock_drop(&page.lock);
+	return did_something;
 }
 
 /* ---- Small pages ---- */
@@ -259,13 +290,14 @@ void *page_alloc_contiguous(size_t pages)
 
 		return large.raw ? hpa_ptr(large) : NULL;
 	}
+	lock_take(&page.lock);
 	start = buddy_take(pages);
 	if (!start)
 		start = take_from_large(pages);
-	if (!start)
-		return NULL;
-	page.free -= pages * PAGE_SIZE;
-	return memset(start, 0, pages * PAGE_SIZE);
+	if (start)
+		page.free -= pages * PAGE_SIZE;
+	lock_drop(&page.lock);
+	return start ? memset(start, 0, pages * PAGE_SIZE) : NULL;
 }
 
 void *page_alloc(void)
@@ -283,6 +315,7 @@ void page_free_contiguous(void *start, size_t pages)
 		page_free_large(ptr_hpa(start));
 		return;
 	}
+	lock_take(&page.lock);
 	large = buddy_give(start, pages);
 	page.free += pages * PAGE_SIZE;
 	if (large) {
@@ -290,6 +323,7 @@ void page_free_contiguous(void *start, size_t pages)
 		page.free_large += LARGE_SIZE;
 		list_push(&page.dirty, large);
 	}
+	lock_drop(&page.lock);
 }
 
 void page_free(void *start)
@@ -299,10 +333,10 @@ void page_free(void *start)
 
 uint64_t page_free_bytes(void)
 {
-	return page.free;
+	return __atomic_load_n(&page.free, __ATOMIC_RELAXED);
 }
 
 uint64_t page_free_large_bytes(void)
 {
-	return page.free_large;
+	return __atomic_load_n(&page.free_large, __ATOMIC_RELAXED);
 }

@@ -5,7 +5,7 @@
  *
  * Everything handed out is zero. 2 MiB pages come from a pool that page_prepare() zeroes ahead, so that a
  * guest's first touch costs a list operation and not 262,144 stores; freed ones are zeroed again when the
- * processor is idle (page_idle_work). One processor: no lock.
+ * processor is idle (page_idle_work). Any processor may call, and waits at most for the zeroing of 16 KiB.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -130,6 +130,7 @@ static void log_last_lines(void)
 __attribute__((noreturn)) static void report(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
 					     const char *reason)
 {
+	log_seize();
 	if (!panic_claim()) {
 		log_say("PANIC again: %s", reason);
 		finish();

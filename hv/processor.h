@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "boot/handoff.h"
+#include "hv/lock.h"
 #include "hv/look.h"
 #include "hv/timer.h"
 #include "hv/turn.h"
@@ -20,4 +21,5 @@ struct processor {
 	struct look      *looks;	/* at whom the scheduler has to look before it decides */
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
+	struct locks_held locks;
 };

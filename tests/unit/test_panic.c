@@ -26,12 +26,12 @@ extern const struct hv_symbol hv_symtab[3] __attribute__((alias("symbols")));
 const uint32_t hv_symtab_count = 3;
 
 static jmp_buf stopped;
-static bool is_claimed, has_stayed_on;
+static bool is_claimed, is_seized, has_stayed_on;
 static unsigned flushes;
 static uint64_t stack[16];
 static char shown[512];
 
-bool panic_claim(void) { return !is_claimed && (is_claimed = true); }
+bool panic_claim(void) { assert_true(is_seized); return !is_claimed && (is_claimed = true); }
 void panic_log_machine(const struct trap_frame *frame) { log_say("registers of %s", frame ? "the trap" : "now"); }
 
 void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp)
@@ -52,6 +52,7 @@ void panic_stop(bool stay_on)
 }
 
 void log_flush(void) { flushes++; }
+void log_seize(void) { is_seized = true; }
 void log_tail(size_t bytes, format_sink *sink, void *ctx)
 {
 	assert_in_range(bytes, 1, 4096);
@@ -67,7 +68,7 @@ static int set_up(void **unused)
 	symbols[1] = (struct hv_symbol){ TEXT + 0x100, "second" };
 	symbols[2] = (struct hv_symbol){ TEXT + 0x200, "third" };
 	memset(stack, 0, sizeof(stack));
-	is_claimed = false;
+	is_claimed = is_seized = false;
 	flushes = 0;
 	*shown = '\0';
 	log_fake_init();

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Locks between processors. Whoever wants one draws a ticket and waits until that number is served, so everybody is
+ * served in the order in which they came. A lock is held for a bounded time, with interrupts off as everywhere
+ * in the hypervisor, and an interrupt handler takes none but the log's (drivers/uart16550.c).
+ *
+ * A processor takes a lock only while all that it holds have lower ranks. So no circle of processors that wait for each
+ * other can form. `make DEBUG=1` checks that, and that whoever drops a lock holds it, and panics with the names.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What each lock guards. From low to high: the order in which they may be taken. */
+enum lock_rank {
+	LOCK_ACCOUNTS,		/* how much memory all VMs together were promised, and each one's account (account.c) */
+	LOCK_PAGES,		/* which pages of the host are free (page.c, buddy.c) */
+	LOCK_LOG,		/* the log's ring and its sinks (log.c), so all that is printed by them */
+	LOCK_RANKS
+};
+
+struct lock {
+	uint32_t       drawn;	/* the ticket for the next one who comes */
+	uint32_t       served;	/* the ticket of the holder; equal to `drawn` while nobody holds the lock */
+	enum lock_rank rank;
+};
+
+/* What a processor holds, by rank; only `make DEBUG=1` fills it in. */
+struct locks_held { const struct lock *by_rank[LOCK_RANKS]; };
+
+#ifdef DEBUG
+#define LOCKS_ARE_CHECKED true
+#else
+#define LOCKS_ARE_CHECKED false
+#endif
+
+void lock_check_take(const struct lock *lock);	/* panics unless this processor may take it now */
+void lock_check_drop(const struct lock *lock);	/* panics unless this processor holds it */
+
+static inline void lock_take(struct lock *lock)
+{
+	uint32_t ticket;
+
+	if (LOCKS_ARE_CHECKED)
+		lock_check_take(lock);
+	ticket = __atomic_fetch_add(&lock->drawn, 1, __ATOMIC_RELAXED);
+	/* Acquire pairs with the release in lock_drop: we see all that the holder before us wrote. */
+	while (__builtin_expect(__atomic_load_n(&lock->served, __ATOMIC_ACQUIRE) != ticket, 0))
+		__builtin_ia32_pause();
+}
+
+static inline void lock_drop(struct lock *lock)
+{
+	if (LOCKS_ARE_CHECKED)
+		lock_check_drop(lock);
+	/* Only the holder writes it, so what it reads here cannot change meanwhile. */
+	__atomic_store_n(&lock->served, lock->served + 1, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The checks of `make DEBUG=1` (contract in lock.h). Each processor notes what it holds in its own block: no race. */
+#include "hv/lock.h"
+
+#include <stddef.h>
+
+#include "hv/host.h"
+#include "hv/panic.h"
+#include "hv/processor.h"
+
+static const char *const names[LOCK_RANKS] = {
+	[LOCK_ACCOUNTS] = "accounts",
+	[LOCK_PAGES] = "pages",
+	[LOCK_LOG] = "log",
+};
+
+void lock_check_take(const struct lock *lock)
+{
+	const struct lock **held = host_processor()->locks.by_rank;
+
+	for (unsigned rank = lock->rank; rank < LOCK_RANKS; rank++)
+		if (held[rank])
+			panic("lock order: \"%s\" is wanted while \"%s\" is held", names[lock->rank], names[rank]);
+	held[lock->rank] = lock;
+}
+
+void lock_check_drop(const struct lock *lock)
+{
+	const struct lock **held = host_processor()->locks.by_rank;
+
+	if (held[lock->rank] != lock)
+		panic("lock order: \"%s\" is dropped by a processor that does not hold it", names[lock->rank]);
+	held[lock->rank] = NULL;
+}
