@@ -29,6 +29,17 @@ def test_native_run_of_nothing(option):
     assert done.returncode == 2 and "are 1 at least" in done.stderr
 
 
+@pytest.mark.parametrize("text, says", [
+    ("/* SPDX-License-Identifier: MIT */\n/* One\n * two */\nint a;\t/* code */\n\n", "(1, 2)"),
+    ("/* SPDX-License-Identifier: MIT */\nint a;\n", "(1, 0)"),
+])
+def test_licence_is_no_comment(text, says):
+    """Of what scripts/lint asks so many lines for each line of code."""
+    done = subprocess.run([sys.executable, "-B", "-c", f"import lines; print(lines.count({text!r}, '.c'))"],
+                          cwd=machine.ROOT / "scripts", capture_output=True, text=True)
+    assert done.stdout.strip() == says
+
+
 # ---- scripts/mutants, on a product of three files -----------------------------------------------------------
 
 CMOCKA = "#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <cmocka.h>\n"

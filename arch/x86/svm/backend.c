@@ -15,6 +15,10 @@
  * Before VMRUN the vCPU needs a valid ASID on this processor, and RAX goes into the VMCB: VMRUN takes the
  * VMCB's address in RAX, so the guest's RAX cannot wait in the register (APM vol. 2, 15.5.1).
  *
+ * Two pages hold our own state meanwhile. VMRUN writes what #VMEXIT loads again (RSP, CR3 and the like) into
+ * the page that VM_HSAVE_PA names. Neither touches FS, GS, TR, LDTR and the MSRs of SYSCALL and SYSENTER: ours
+ * lie in the page at cpu->host_pa since svm_cpu_on, and switch.asm loads them from there (15.5.2).
+ *
  * After #VMEXIT, EVENTINJ and TLB_CONTROL are orders that have been carried out; the processor leaves them
  * in the VMCB, and would carry them out again. All clean bits are set: from here on whoever changes a field
  * clears its bit.

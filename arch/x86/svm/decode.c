@@ -62,7 +62,11 @@ void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access
 	};
 }
 
-/* The low bits are those of an ordinary page-fault error code, about the nested tables. */
+/*
+ * The low bits are those of an ordinary page-fault error code, about the nested tables. The guest's own page
+ * tables lie at guest-physical addresses too, and reading them may fault like any access: NPF_WALK says so, and
+ * the address is then the table's and not the one that the guest's instruction was after (15.25.6).
+ */
 void svm_decode_npf(uint64_t info1, uint64_t info2, struct npt_fault *fault)
 {
 	*fault = (struct npt_fault){

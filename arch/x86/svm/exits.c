@@ -395,7 +395,14 @@ static void find_length(struct vcpu *vcpu, uint32_t code)
 		vcpu->exit.reason = SVM_ROW_CHANGED;
 }
 
-/* Of reading an exit the part that is seldom needed: apart, so that the usual one has no registers to save. */
+/*
+ * Of reading an exit the part that is seldom needed: apart, so that the usual one has no registers to save.
+ *
+ * EXITINTINFO comes first. Delivering an event writes a frame to the guest's stack, and where nobody has touched
+ * that page yet there is a nested page fault in the middle of it. Nothing but EXITINTINFO holds the event then:
+ * the local APIC has handed an interrupt out already, and unless it is injected again the guest waits for it for
+ * ever (15.7.2).
+ */
 __attribute__((noinline)) static void read_rest(struct vcpu *vcpu)
 {
 	const struct svm_vcpu *svm = svm_of(vcpu);
