@@ -58,6 +58,16 @@ void host_attention_set(void);
 void host_attention_clear(void);
 bool host_attention_is_set(void);
 
+/*
+ * This processor, and an interrupt to another one after a request to a vCPU of it: look before the next entry, or leave
+ * the run loop for the scheduler as well, because that vCPU sleeps. Whoever is about to enter a guest, or to idle, has its
+ * interrupts off: then the entry exits again at once, or the processor does not stay halted.
+ */
+struct cpu;
+enum host_kick { KICK_LOOK, KICK_WAKE };
+struct cpu *host_this_cpu(void);
+void host_kick(struct cpu *cpu, enum host_kick what);
+
 void host_take_interrupts(void);	/* those that are pending; off again afterwards */
 void host_idle(void);			/* halt until an interrupt; returns at once when attention is set */
 void host_pause(void);			/* between two looks at something that is waited for */

@@ -69,7 +69,7 @@ static void pic_output_line(void *ctx, unsigned pin, bool is_high)
 	(void)pin;
 	if (!vm->vcpus[0])
 		return;
-	lapic_set_lint0(&vm->vcpus[0]->lapic, is_high);
+	vcpu_request_lint0(vm->vcpus[0], is_high);
 }
 
 static bool ioapic_message(void *ctx, const struct ioapic_msg *msg)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The neutral half of a virtual processor. Owned by its VM; run by one processor at a time, which is the
- * only one that touches it (struct cpu says which).
+ * The neutral half of a virtual processor. One processor owns it, and only that one touches it (`cpu` says which): others
+ * post requests, and read a few fields (request.h).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,8 +14,10 @@
 #include "arch/x86/virt/guest_state.h"
 #include "hv/bus.h"
 #include "hv/dev/lapic.h"
+#include "hv/request.h"
 #include "hv/trace.h"
 
+struct cpu;
 struct look;
 struct vm;
 
@@ -25,6 +27,8 @@ enum vcpu_state {
 	VCPU_HALTED,	/* HLT with nothing pending */
 };
 
+#define POSTED_WORDS	4U	/* of 64 vectors */
+
 struct vcpu {
 	uint64_t gpr[GPR_COUNT];	/* first: switch.asm addresses it. GPR_RSP unused, RSP is in the control block */
 	void    *arch;			/* second, likewise: struct vmx_vcpu or struct svm_vcpu */
@@ -32,13 +36,17 @@ struct vcpu {
 
 	struct vm   *vm;
 	uint32_t     id;		/* index in its VM = APIC ID */
-	enum vcpu_state state;
+	_Atomic(enum vcpu_state) state;
 	struct look *look;		/* posted when `state` changes other than by its own exit; NULL: nobody looks yet */
 	bool         start_is_due;	/* a SIPI came: sipi_vector says where */
 	uint8_t      sipi_vector;
-	bool         halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake the vCPU */
+	_Atomic bool halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake the vCPU */
 	bool         yields;		/* it spins and left the run loop for a sibling */
 	uint32_t     pauses;		/* exits of it for PAUSE, modulo 2^32 */
+
+	_Atomic(struct cpu *) cpu;	/* its owner */
+	_Atomic uint32_t requests;	/* enum vcpu_request: of others, not yet taken (request.c says in which order) */
+	_Atomic uint64_t posted[2][POSTED_WORDS];	/* vectors of others: edges; levels. REQUEST_IRQ goes with them */
 
 	struct exit_record exit;	/* the exit that is being handled, and nothing older */
 
@@ -46,7 +54,7 @@ struct vcpu {
 	struct vevent pending;		/* cut short by the exit, or an exception to inject: goes first */
 	bool         nmi_pending;
 	bool         nmi_blocked;	/* an NMI handler runs (backends that track it themselves ignore this) */
-	bool         irq_check;		/* an event may be waiting: virt->deliver looks, and readies the next entry */
+	bool         irq_check;		/* an event or a request may be waiting: look, and virt->deliver readies the next entry */
 	struct lapic lapic;
 
 	struct bus_view pio, mmio;	/* the VM's buses, and which device this vCPU used last */
@@ -90,7 +98,7 @@ void vcpu_registers_free(struct vcpu *vcpu);		/* ...and of vcpu_destroy, which a
 /* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or the host's TSC says so. */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end);
 
-/* Make it runnable and have it look for interrupts: safe from any device. */
+/* Something is pending that was not: have it look, and wake it if that wakes it. Its owner's, as all of the following. */
 void vcpu_kick(struct vcpu *vcpu);
 static inline void vcpu_raise_nmi(struct vcpu *vcpu)
 {
@@ -100,11 +108,11 @@ static inline void vcpu_raise_nmi(struct vcpu *vcpu)
 
 /*
  * The two messages that start processors (SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization"). A vCPU that
- * waits for its SIPI is parked in our scheduler, never in the control block's activity state. vcpu_take_sipi is false
- * for one that does not wait: the second SIPI of the usual pair.
+ * waits for its SIPI is parked in our scheduler, never in the control block's activity state. vcpu_take_sipi does nothing
+ * to one that does not wait: the second SIPI of the usual pair.
  */
 void vcpu_take_init(struct vcpu *vcpu);
-bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector);
+void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector);
 
 /*
  * A SIPI comes in the middle of the sender's exit, and only the owner of a vCPU touches its control block: so the start

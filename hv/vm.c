@@ -2,6 +2,8 @@
 /* What anybody may do to a VM: write a line about it, ask for its end (contract in vm.h). */
 #include "hv/vm.h"
 
+#include <stdatomic.h>
+
 #include "hv/host.h"
 #include "hv/lib/format.h"
 #include "hv/log.h"
@@ -18,15 +20,19 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 	log_info("%s: %s", vm->name, line);
 }
 
-/* false: it has an end already, and the first reason is the one that matters. */
+/*
+ * false: it has an end already, and the first reason is the one that matters. The reason is complete before the
+ * end is seen, by which another processor knows that there is one.
+ */
 __attribute__((format(printf, 3, 0))) static bool end_with(struct vm *vm, enum vm_end end, const char *fmt, va_list args)
 {
-	if (vm->end != VM_END_NONE)
+	if (vm->end != VM_END_NONE || atomic_exchange(&vm->has_reason, true))
 		return false;
+	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	vm->end = end;
 	look_post(vm->look);
-	host_attention_set();	/* the vCPU that runs leaves its run loop: it may be one of this VM */
-	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
+	host_attention_set();	/* the vCPU that runs here leaves its run loop: it may be one of this VM */
+	vm->recall_vcpus(vm);		/* those that run elsewhere leave theirs */
 	return true;
 }
 

@@ -43,7 +43,8 @@ struct vm {
 	char           name[HANDOFF_NAME_MAX];
 	uint32_t       id;
 	enum vm_state  state;
-	enum vm_end    end;			/* requested or reached end */
+	_Atomic(enum vm_end) end;		/* requested or reached end */
+	_Atomic bool   has_reason;		/* somebody has asked for the end, and writes the reason */
 	char           end_reason[256];
 	bool           is_restart;		/* the same VM ran before: log lines about its start need not come again */
 	struct vcpu   *dumped;			/* whose exit ended it: the scheduler has it printed, and then NULL */
@@ -63,6 +64,8 @@ struct vm {
 	struct machine *machine;
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
 	uint32_t       vcpu_count;
+	void         (*recall_vcpus)(struct vm *vm);	/* vm_life.c's: they leave their run loops */
+	_Atomic uint32_t halts;			/* how often one of its vCPUs began to wait: exit/hlt.c */
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
 	struct vm_start *start;			/* what a start needs; NULL once it runs */
 	struct vm_clock clock;			/* stands at 0 until the last piece of vm_start */

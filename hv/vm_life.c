@@ -35,6 +35,13 @@ static void wake_for_work(void *ctx)
 	host_attention_set();
 }
 
+static void recall_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++)
+		if (vm->vcpus[i])	/* not yet, while the VM is built */
+			vcpu_request(vm->vcpus[i], REQUEST_END);
+}
+
 static int create_memory(struct vm *vm)
 {
 	struct memory_map map;
@@ -148,6 +155,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	bus_init(&vm->mmio, "memory");
 	vm->work.wake = wake_for_work;
 	vm->work.ctx = vm;
+	vm->recall_vcpus = recall_vcpus;
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))

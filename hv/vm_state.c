@@ -91,12 +91,20 @@ size_t vm_state_size(struct vm *vm)
 	return state_size(list.objects, list.count);
 }
 
+/* What others have asked of a vCPU belongs to the state that is saved, or replaced: it must not reach the next one. */
+static void take_requests(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		vcpu_take_requests(vm->vcpus[i]);
+}
+
 size_t vm_save(struct vm *vm, void *buffer, size_t room)
 {
 	struct object_list list;
 
 	if (vm->clock.is_running)
 		return 0;
+	take_requests(vm);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		vcpu_save(vm->vcpus[i]);
 	list_objects(vm, &list);
@@ -113,6 +121,7 @@ bool vm_load(struct vm *vm, const void *buffer, size_t len, struct state_error *
 {
 	struct object_list list;
 
+	take_requests(vm);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		vcpu_unload(vm->vcpus[i]);
 	list_objects(vm, &list);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which processors an interrupt message reaches, and what each delivery mode does to them; see apic_bus.h.
- * One table from delivery mode to action serves the ICR and the I/O APIC. Modes without a row (SMI, ExtINT,
+ * One table from delivery mode to action serves the ICR and the I/O APIC. A message ends in a request to the
+ * vCPU it reaches (hv/request.h); whether that takes it is decided here, by what others may read of it. Modes without a row (SMI, ExtINT,
  * reserved ones) reach nobody: there is no system-management mode here, and the 8259 has a wire of its own
  * (hv/dev/lapic.h).
  */
@@ -11,6 +12,7 @@
 
 #include "hv/dev/lapic.h"
 #include "hv/lib/bits.h"
+#include "hv/lib/shared.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -28,31 +30,32 @@ struct message {
 
 static bool take_fixed(struct vcpu *vcpu, const struct message *msg)
 {
-	if (vcpu->state == VCPU_PARKED || !lapic_is_enabled(&vcpu->lapic))
+	if (vcpu_is_parked(vcpu) || !lapic_is_enabled(&vcpu->lapic))
 		return false;
-	lapic_post(&vcpu->lapic, msg->vector, msg->is_level);
+	vcpu_post(vcpu, msg->vector, msg->is_level);
 	return msg->vector >= LAPIC_VECTOR_MIN;
 }
 
 static bool take_nmi(struct vcpu *vcpu, const struct message *msg)
 {
 	(void)msg;
-	if (vcpu->state == VCPU_PARKED)
+	if (vcpu_is_parked(vcpu))
 		return false;
-	vcpu_raise_nmi(vcpu);
+	vcpu_request(vcpu, REQUEST_NMI);
 	return true;
 }
 
 static bool take_init(struct vcpu *vcpu, const struct message *msg)
 {
 	(void)msg;
-	vcpu_take_init(vcpu);
+	vcpu_request_init(vcpu);
 	return true;
 }
 
 static bool take_sipi(struct vcpu *vcpu, const struct message *msg)
 {
-	return vcpu_take_sipi(vcpu, msg->vector);
+	vcpu_request_sipi(vcpu, msg->vector);
+	return true;
 }
 
 typedef bool take_fn(struct vcpu *vcpu, const struct message *msg);
@@ -92,9 +95,10 @@ static bool deliver_lowest(struct vm *vm, const struct message *msg)
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *vcpu = vm->vcpus[i];
 
-		if (!is_addressed(vcpu, msg) || vcpu->state == VCPU_PARKED || !lapic_is_enabled(&vcpu->lapic))
+
+		if (!is_addressed(vcpu, msg) || vcpu_is_parked(vcpu) || !lapic_is_enabled(&vcpu->lapic))
 			continue;
-		if (!chosen || vcpu->lapic.s.tpr < chosen->lapic.s.tpr)
+		if (!chosen || shared_read32(&vcpu->lapic.s.tpr) < shared_read32(&chosen->lapic.s.tpr))
 			chosen = vcpu;
 	}
 	return chosen && take_fixed(chosen, msg);

@@ -12,6 +12,7 @@
 #include "hv/dev/lapic.h"
 
 #include "hv/dev/lapic_regs.h"
+#include "hv/lib/shared.h"
 #include "hv/lib/string.h"
 #include "hv/state.h"
 
@@ -171,11 +172,25 @@ void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level)
 		lapic_request(lapic, vector, is_level);
 }
 
+void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_level)
+{
+	if (!(lapic->s.base_msr & APIC_BASE_ENABLE))
+		return;
+	for (; vectors; vectors &= vectors - 1) {
+		unsigned vector = first + (unsigned)__builtin_ctzll(vectors);
+
+		if (vector < LAPIC_VECTOR_MIN)
+			lapic_error(lapic, ESR_RECEIVE_ILLEGAL);
+		else
+			lapic_request(lapic, vector, is_level);
+	}
+}
+
 void lapic_set_tpr(struct lapic *lapic, uint8_t tpr)
 {
 	bool is_lower = tpr < lapic->s.tpr;
 
-	lapic->s.tpr = tpr;
+	shared_write32(&lapic->s.tpr, tpr);
 	if (is_lower && lapic->irr_count)
 		lapic->env->kick(lapic->ctx);
 }
@@ -209,16 +224,16 @@ void lapic_send(struct lapic *lapic)
 /* SDM vol. 3, "Logical Destination Mode": flat and cluster model; x2APIC has clusters of 16 only. */
 static bool matches_logical(const struct lapic *lapic, uint32_t dest)
 {
-	uint32_t ldr = lapic->s.ldr >> XAPIC_LDR_SHIFT;
+	uint32_t wide = shared_read32(&lapic->s.ldr), ldr = wide >> XAPIC_LDR_SHIFT;
+	uint32_t model = shared_read32(&lapic->s.dfr) >> MODEL_SHIFT;
 
 	if (lapic_is_x2apic(lapic))
-		return dest >> X2_CLUSTER_SHIFT == lapic->s.ldr >> X2_CLUSTER_SHIFT &&
-		       (dest & lapic->s.ldr & X2_LOGICAL_BITS);
+		return dest >> X2_CLUSTER_SHIFT == wide >> X2_CLUSTER_SHIFT && (dest & wide & X2_LOGICAL_BITS);
 	if (dest == BROADCAST_8)
 		return true;
-	if (lapic->s.dfr >> MODEL_SHIFT == MODEL_FLAT)
+	if (model == MODEL_FLAT)
 		return dest & ldr;
-	if (lapic->s.dfr >> MODEL_SHIFT != MODEL_CLUSTER)
+	if (model != MODEL_CLUSTER)
 		return false;
 	return dest >> CLUSTER_SHIFT == ldr >> CLUSTER_SHIFT && (dest & ldr & CLUSTER_BITS);
 }
@@ -236,12 +251,12 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
 
 bool lapic_is_enabled(const struct lapic *lapic)
 {
-	return (lapic->s.base_msr & APIC_BASE_ENABLE) && (lapic->s.svr & SVR_ENABLE);
+	return (shared_read64(&lapic->s.base_msr) & APIC_BASE_ENABLE) && (shared_read32(&lapic->s.svr) & SVR_ENABLE);
 }
 
 bool lapic_is_x2apic(const struct lapic *lapic)
 {
-	return lapic->s.base_msr & APIC_BASE_X2APIC;
+	return shared_read64(&lapic->s.base_msr) & APIC_BASE_X2APIC;
 }
 
 /* x2APIC: the logical ID is fixed, 16 processors a cluster (SDM vol. 3, "Deriving Logical x2APIC ID"). */
@@ -264,15 +279,15 @@ bool lapic_base_write(struct lapic *lapic, uint64_t value)
 	if (mode == APIC_BASE_ENABLE && (old_mode & APIC_BASE_X2APIC))
 		return false;		/* ...and left through "disabled" only */
 	/* The page moves, in any mode; the boot processor remains what it is. */
-	lapic->s.base_msr = (lapic->s.base_msr & ~APIC_BASE_PAGE) | (value & APIC_BASE_PAGE);
+	shared_write64(&lapic->s.base_msr, (lapic->s.base_msr & ~APIC_BASE_PAGE) | (value & APIC_BASE_PAGE));
 	if (mode == old_mode)
 		return true;
 
 	if (!mode)
 		lapic_reset(lapic, true);	/* all but ID and base is lost */
-	lapic->s.base_msr = (lapic->s.base_msr & (APIC_BASE_PAGE | APIC_BASE_BSP)) | mode;
+	shared_write64(&lapic->s.base_msr, (lapic->s.base_msr & (APIC_BASE_PAGE | APIC_BASE_BSP)) | mode);
 	lapic->s.icr = 0;
-	lapic->s.ldr = mode & APIC_BASE_X2APIC ? x2apic_ldr(lapic->id) : 0;
+	shared_write32(&lapic->s.ldr, mode & APIC_BASE_X2APIC ? x2apic_ldr(lapic->id) : 0);
 	lapic->env->kick(lapic->ctx);	/* whether the 8259 reaches the processor may have changed */
 	return true;
 }
@@ -285,23 +300,24 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 	memset(lapic->s.isr, 0, sizeof(lapic->s.isr));
 	memset(lapic->s.tmr, 0, sizeof(lapic->s.tmr));
 	lapic->irr_count = lapic->irr_words = lapic->isr_words = 0;
-	lapic->s.tpr = lapic->s.esr = lapic->s.esr_latch = 0;
+	lapic->s.esr = lapic->s.esr_latch = 0;
 	lapic->s.icr = 0;
-	lapic->s.dfr = DFR_RESET;
-	lapic->s.svr = SVR_RESET;
+	shared_write32(&lapic->s.tpr, 0);
+	shared_write32(&lapic->s.dfr, DFR_RESET);
+	shared_write32(&lapic->s.svr, SVR_RESET);
 	for (unsigned i = 0; i < LVT_COUNT; i++)
 		lapic->s.lvt[i] = LVT_MASKED;
 	lapic_timer_reset(lapic);
 
 	if (!is_init)
-		lapic->s.base_msr = LAPIC_BASE | APIC_BASE_ENABLE | (is_boot ? APIC_BASE_BSP : 0);
-	lapic->s.ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : 0;
+		shared_write64(&lapic->s.base_msr, LAPIC_BASE | APIC_BASE_ENABLE | (is_boot ? APIC_BASE_BSP : 0));
+	shared_write32(&lapic->s.ldr, lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : 0);
 	/*
 	 * There is no firmware, so the boot processor starts as firmware leaves it: "virtual wire", the 8259
 	 * on LINT0 and NMI on LINT1 (MultiProcessor Specification, 3.6.2.2). Kernels that know no APIC need it.
 	 */
 	if (!is_init && is_boot) {
-		lapic->s.svr = SVR_FIRMWARE;
+		shared_write32(&lapic->s.svr, SVR_FIRMWARE);
 		lapic->s.lvt[LVT_LINT0] = (uint32_t)APIC_EXTINT << LVT_MODE_SHIFT;
 		lapic->s.lvt[LVT_LINT1] = (uint32_t)APIC_NMI << LVT_MODE_SHIFT;
 	}

@@ -31,7 +31,8 @@ struct lapic_state {
 	uint64_t timer_start;		/* VM's clock when the count began; may lie before its zero, modulo 2^64 */
 	uint64_t tsc_deadline;		/* guest TSC, 0 = off */
 	uint32_t irr[8], isr[8], tmr[8];
-	uint32_t tpr, ldr, dfr, svr, esr, esr_latch;
+	uint32_t tpr, ldr, dfr, svr;	/* as base_msr: other vCPUs read these (request.h) */
+	uint32_t esr, esr_latch;
 	uint32_t lvt[7];		/* CMCI, timer, thermal, performance, LINT0, LINT1, error */
 	uint32_t timer_initial, timer_divide;
 	bool     timer_counts;		/* not while it is 0: never started, stopped, or one-shot and expired */
@@ -75,6 +76,8 @@ void lapic_cr8_write(struct lapic *lapic, uint64_t value);
 
 /* Set a vector pending (fixed delivery). */
 void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level);
+/* The same for vectors first + bit of a set. Their senders knew that the APIC was enabled; it may be switched off since. */
+void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_level);
 /* Does an 8-bit (or, in x2APIC mode, 32-bit) destination name this APIC? */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
 /* Highest vector that may interrupt now (above the processor priority), or -1. */

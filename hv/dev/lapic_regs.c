@@ -9,6 +9,7 @@
 #include "hv/dev/lapic_regs.h"
 
 #include "hv/lib/nospec.h"
+#include "hv/lib/shared.h"
 #include "hv/lib/util.h"
 
 #define MMIO_SHIFT	4
@@ -138,20 +139,20 @@ static void write_eoi(struct lapic *lapic, unsigned index, uint32_t value)
 static void write_ldr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->s.ldr = value;
+	shared_write32(&lapic->s.ldr, value);
 }
 
 static void write_dfr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->s.dfr = value | ~BITS_DFR;
+	shared_write32(&lapic->s.dfr, value | ~BITS_DFR);
 }
 
 /* Switched off by software, every LVT entry is masked and stays so. */
 static void write_svr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	lapic->s.svr = value;
+	shared_write32(&lapic->s.svr, value);
 	if (value & SVR_ENABLE)
 		return;
 	lapic_timer_set_lvt(lapic, lapic->s.lvt[LVT_TIMER] | LVT_MASKED);

@@ -43,7 +43,7 @@ UNIT_acpi_pm := hv/dev/acpi_pm.c $(DEV_TEST)
 LAPIC := hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c hv/dev/lapic_lint0.c
 UNIT_lapic := $(LAPIC) $(DEV_TEST)
 UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
-PC_FAKE := tests/unit/fake/pc_fake.c $(filter-out hv/dev/apic_bus.c hv/dev/apic_wires.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
+PC_FAKE := tests/unit/fake/pc_fake.c hv/request.c $(filter-out hv/dev/apic_bus.c hv/dev/apic_wires.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
 VIO_TRANSPORT := hv/virtio/queue.c hv/virtio/request.c hv/virtio/serve.c hv/virtio/mmio.c hv/virtio/status.c
 UNIT_vm_state := hv/vm_state.c $(VIO_TRANSPORT) hv/work.c hv/gpm.c $(PAGE_FAKE) $(PC_FAKE)
 UNIT_memdisk := hv/memdisk.c $(PAGE_FAKE)
@@ -61,7 +61,9 @@ UNIT_loader := arch/x86/guestboot/loader.c arch/x86/guestboot/linux.c arch/x86/g
 UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
-UNIT_apic_bus := hv/dev/apic_bus.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c
+UNIT_kick := arch/x86/host/kick.c tests/unit/fake/cpu_fake.c
+UNIT_request := hv/request.c $(LAPIC) $(DEV_TEST)
+UNIT_apic_bus := hv/dev/apic_bus.c hv/request.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c
 VIO_TEST := hv/work.c hv/state.c $(VIO_TRANSPORT) \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
 UNIT_queue := $(VIO_TEST)

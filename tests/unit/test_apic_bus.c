@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/hw/msr.h"
+#include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/load.h"
 #include "arch/x86/virt/reset.h"
 #include "arch/x86/virt/save.h"
@@ -35,18 +36,28 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
 	return is_logical ? dest >> lapic->id & 1 : dest == lapic->id;
 }
 
-void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level)
+void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_level)
 {
 	assert_true(lapic_is_enabled(lapic));
-	posts[lapic->id] = posts[lapic->id] * 256 + vector;
+	assert_int_equal(vectors & (vectors - 1), 0);
+	posts[lapic->id] = posts[lapic->id] * 256 + first + (unsigned)__builtin_ctzll(vectors);
 	level_posts += is_level;
 }
+
+void lapic_set_lint0(struct lapic *lapic, bool is_high) { (void)lapic; (void)is_high; }
 
 void lapic_reset(struct lapic *lapic, bool is_init)
 {
 	assert_true(is_init);
 	inits[lapic->id]++;
 }
+
+/* All vCPUs are this processor's, so each request is taken at once; test_request.c has those of others. */
+struct cpu *host_this_cpu(void) { return NULL; }
+void host_kick(struct cpu *cpu, enum host_kick what) { (void)what; fail_msg("kicked %p", (void *)cpu); }
+
+static const struct virt_backend backend;
+const struct virt_backend *virt = &backend;
 
 void vcpu_kick(struct vcpu *vcpu) { kicks[vcpu->id]++; }
 
@@ -169,6 +180,9 @@ static void test_lowest_priority(void **unused)
 	assert_int_equal(posts[1], 0x40);
 	assert_int_equal(posts[0] | posts[2], 0);
 	assert_int_equal(level_posts, 1);
+	vcpus[0].lapic.s.tpr = 0x10;
+	assert_true(apic_bus_deliver(&vm, &msg));
+	assert_int_equal(posts[0], 0x40);
 }
 
 static void test_ioapic(void **unused)
@@ -178,7 +192,11 @@ static void test_ioapic(void **unused)
 		{ { .dest = 0xff, .vector = 0x30, .mode = APIC_FIXED }, true },
 		{ { .dest = 9, .vector = 0x30, .mode = APIC_FIXED }, false },
 		{ { .dest = 1, .vector = 0x0f, .mode = APIC_FIXED }, false },
+		{ { .dest = 1, .vector = 0x10, .mode = APIC_FIXED }, true },
+		{ { .dest = 2, .vector = 0x30, .mode = APIC_FIXED }, false },	/* it is parked */
 		{ { .dest = 1, .mode = APIC_NMI }, true },
+		{ { .dest = 2, .mode = APIC_NMI }, false },
+		{ { .dest = 1, .mode = APIC_INIT }, true },
 		{ { .dest = 2, .vector = 0x30, .mode = APIC_SIPI }, false },
 		{ { .dest = 1, .vector = 0x30, .mode = APIC_EXTINT }, false },
 		{ { .dest = 1, .vector = 0x30, .mode = (enum apic_mode)99 }, false },

@@ -11,6 +11,7 @@
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/backend.h"
 #include "cpu_fake.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
@@ -72,6 +73,14 @@ static const struct virt_backend backend = {
 	.step_over = step_over, .enter = enter, .deliver = deliver, .exits = { rows, countof(rows) },
 };
 const struct virt_backend *virt = &backend;
+
+/* As hv/request.c: an end has the vCPU leave its run loop, an interrupt has not. */
+void vcpu_take_requests(struct vcpu *of)
+{
+	if (of->requests & REQUEST_END)
+		host_attention_set();
+	of->requests = 0;
+}
 
 static int set_up(void **unused)
 {
@@ -160,6 +169,27 @@ static void test_flags(void **unused)
 	assert_int_equal(entries, 1);
 }
 
+/* Requests are taken before an entry, but only after somebody has had the vCPU look; some end its turn there. */
+static void test_requests(void **unused)
+{
+	(void)unused;
+	calls_max = 3;
+	vcpu.requests = REQUEST_IRQ;
+	run();
+	assert_int_equal(vcpu.requests, REQUEST_IRQ);
+	assert_int_equal(entries, 4);
+	vcpu.irq_check = true;
+	run();
+	assert_int_equal(vcpu.requests, 0);
+	assert_int_equal(delivers, 1);
+	assert_int_equal(entries, 5);
+	vcpu.requests = REQUEST_END;
+	vcpu.irq_check = true;
+	run();
+	assert_int_equal(vcpu.requests, 0);
+	assert_int_equal(entries, 5);		/* no other instruction of the guest */
+}
+
 /* A guest that only exits gives the processor back at the first exit behind the end of its turn. */
 static void test_end_of_turn(void **unused)
 {
@@ -232,6 +262,7 @@ int main(void)
 		cmocka_unit_test_setup(test_answers, set_up),
 		cmocka_unit_test_setup(test_row_without_handler, set_up),
 		cmocka_unit_test_setup(test_flags, set_up),
+		cmocka_unit_test_setup(test_requests, set_up),
 		cmocka_unit_test_setup(test_end_of_turn, set_up),
 		cmocka_unit_test_setup(test_names, set_up),
 		cmocka_unit_test_setup(test_endless_loop, set_up),

@@ -29,6 +29,7 @@ static unsigned mmios, deliveries;
 static uint8_t irq;
 
 void cpu_dispatch_interrupt(uint8_t vector) { irq = vector; }
+void vcpu_halt(struct vcpu *vcpu) { vcpu->state = VCPU_HALTED; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)

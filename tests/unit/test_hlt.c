@@ -31,6 +31,7 @@ static uint64_t get(struct vcpu *vcpu, enum guest_reg reg)
 static const struct virt_backend backend = { .get = get };
 const struct virt_backend *virt = &backend;
 
+void vcpu_halt(struct vcpu *vcpu) { vcpu->state = VCPU_HALTED; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return fake.has_step; }
 enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_RESUME; }
@@ -86,6 +87,29 @@ static void test_halted_for_good(void **state)
 	assert_int_equal(vm.end, VM_END_SHUTDOWN);
 }
 
+/* Whichever of them it is that runs. */
+static void test_first_runs(void **state)
+{
+	(void)state;
+	vcpus[1].state = VCPU_READY;
+	(void)exit_hlt(&vcpus[1]);
+	assert_int_equal(fake.stops, 0);
+}
+
+/* A sibling that sleeps with interrupts off has a request that may wake it, or its owner is about to say what it is. */
+static void test_not_for_good(void **state)
+{
+	static const uint32_t requests[] = { REQUEST_NMI, REQUEST_TAKING };
+
+	(void)state;
+	vcpus[1].state = VCPU_HALTED;
+	for (size_t i = 0; i < 2; i++) {
+		vcpus[1].requests = requests[i];
+		(void)exit_hlt(&vcpus[0]);
+		assert_int_equal(fake.stops, 0);
+	}
+}
+
 /* Alone it spins on. With a sibling that could run it gives way, but not at each PAUSE. */
 static void test_pause(void **state)
 {
@@ -106,7 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_hlt, setup), cmocka_unit_test_setup(test_halted_for_good, setup),
-		cmocka_unit_test_setup(test_pause, setup),
+		cmocka_unit_test_setup(test_first_runs, setup), cmocka_unit_test_setup(test_not_for_good, setup), cmocka_unit_test_setup(test_pause, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,11 @@ void vcpu_kick(struct vcpu *vcpu)
 	fixture.kicks++;
 }
 
+void vcpu_request_lint0(struct vcpu *vcpu, bool is_high)
+{
+	lapic_set_lint0(&vcpu->lapic, is_high);
+}
+
 void console_port_add(struct console_port *port)
 {
 	assert_ptr_equal(port->vm, fixture.vm);

@@ -50,6 +50,7 @@ static struct {
 
 /* ---- What they call ---- */
 
+void vcpu_request(struct vcpu *vcpu, uint32_t what) { vcpu->requests |= what; }
 void host_attention_set(void) { fake.attention = true; }
 static const struct npt_format format = { .read = 1, .write = 2, .exec = 4, .large = 1 << 7, .table = 7,
 					  .addr_mask = 0xffffffffff000 };
@@ -374,17 +375,28 @@ static void test_starts_that_fail(void **state)
 static void test_first_reason_wins(void **state)
 {
 	struct vm *vm = create();
+	unsigned lines;
 
 	(void)state;
 	(void)start(vm);
 	fake.attention = false;
 	vm_stop(vm, VM_END_REBOOT, "reset by %s", "the guest");
 	assert_true(fake.attention);
+	assert_true(vm->vcpus[0]->requests & REQUEST_END);	/* wherever they run, they leave their run loops */
+	assert_true(vm->vcpus[1]->requests & REQUEST_END);
 	assert_false(vm_is_alive(vm));
+	lines = log_fake_lines;
 	vm_kill(vm, "too late");
+	assert_int_equal(log_fake_lines, lines);
 	vm_stop(vm, VM_END_SHUTDOWN, "too late");
 	assert_int_equal(vm->end, VM_END_REBOOT);
 	assert_string_equal(vm->end_reason, "reset by the guest");
+	assert_true(vm->has_reason);		/* for another processor, which may ask at the same time */
+	(void)destroy(vm);
+	vm = create();
+	lines = log_fake_lines;
+	vm_kill(vm, "in time");
+	assert_int_equal(log_fake_lines, lines + 1);
 	(void)destroy(vm);
 }
 

@@ -274,13 +274,40 @@ static void test_running_vm_is_not_saved(void **state)
 	vm_run_clock(&pc.vm);
 }
 
+/* What others have asked of a vCPU is in the saved state, and does not reach the state that is loaded over it. */
+static void test_requests_are_merged(void **state)
+{
+	struct lapic *lapic = &pc.vcpu.lapic;
+	uint8_t *quiet, *buffer;
+	size_t len;
+
+	(void)state;
+	vm_stop_clock(&pc.vm);
+	pc.vcpu.state = VCPU_READY;
+	quiet = save(&len);
+	pc.vcpu.posted[1][1] = 2;			/* vector 41h, level-triggered */
+	pc.vcpu.requests = REQUEST_IRQ;
+	buffer = save(&len);
+	assert_int_equal(pc.vcpu.requests, 0);
+	assert_int_equal(lapic->s.irr[2] & lapic->s.tmr[2], 2);
+	pc.vcpu.posted[0][2] = 4;
+	pc.vcpu.requests = REQUEST_IRQ;
+	load(quiet, len);
+	assert_int_equal(pc.vcpu.requests | pc.vcpu.posted[0][2] | lapic->irr_count, 0);
+	load(buffer, len);
+	assert_int_equal(lapic->s.irr[2], 2);
+	vm_run_clock(&pc.vm);
+	free(quiet);
+	free(buffer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_random_states), TEST(test_undisturbed), TEST(test_clock_stands),
-		TEST(test_running_vm_is_not_saved),
+		TEST(test_running_vm_is_not_saved), TEST(test_requests_are_merged),
 	};
 
 	return cmocka_run_group_tests_name("vm_state", tests, NULL, NULL);

@@ -154,10 +154,20 @@ static uint32_t turn_end32(uint64_t turn_end)
 }
 
 /*
+ * What others asked of it (hv/request.h). False: the guest must not run on now, because its VM has ended, or INIT has
+ * parked it.
+ */
+__attribute__((noinline)) static bool take_requests(struct vcpu *vcpu)
+{
+	vcpu_take_requests(vcpu);
+	return !this_cpu()->attention;
+}
+
+/*
  * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a handler has
  * answered EXIT_STOP or EXIT_SKIP_STOP, or the VM has ended. A device that puts work off sets it too, and so do an event
- * that wakes a halted vCPU and an INIT that parks one. `irq_check` says that something may be waiting to be delivered,
- * or on VT-x that another vCPU's VMCS has become current; most exits do not set it.
+ * that wakes a halted vCPU and an INIT that parks one. `irq_check` says that something may be waiting to be delivered, on
+ * VT-x that another vCPU's VMCS has become current, or that another processor has kicked this one; most exits do not set it.
  *
  * The turn also ends by the clock, which is looked at after each exit. No interrupt need come when the turn
  * is over: the VMX-preemption timer counts only the time in which the guest runs, and an emulated processor
@@ -170,8 +180,11 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 	uint32_t end = turn_end32(turn_end), now;
 
 	do {
-		if (vcpu->irq_check)
+		if (vcpu->irq_check) {
+			if (vcpu->requests && !take_requests(vcpu))
+				return;
 			backend->deliver(vcpu);		/* inject what waits, or open a window; VT-x: current again */
+		}
 		backend->enter(vcpu);			/* the guest runs; the call returns after the exit */
 		now = dispatch(vcpu, backend);		/* the handler of the exit, and its answer */
 	} while (!cpu->attention && (int32_t)(now - end) < 0);

@@ -12,16 +12,23 @@
 
 #define PAUSES_TO_YIELD	16U
 
-/* Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt. */
+/*
+ * Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt, and none has a request left that
+ * could wake it. `requests` is read before the state: it stays set until the state says what came of it. One that
+ * was seen running may ask something of one that was passed already, and then halt too: it counts that in `halts`
+ * first. So when the count has changed nothing is known here, and whoever changed it looks himself.
+ */
 static bool halted_for_good(const struct vm *vm)
 {
+	uint32_t halts = vm->halts;
+
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		const struct vcpu *other = vm->vcpus[i];
 
-		if (other->state == VCPU_READY || (other->state == VCPU_HALTED && other->halted_if))
+		if (other->requests || other->state == VCPU_READY || (other->state == VCPU_HALTED && other->halted_if))
 			return false;
 	}
-	return true;
+	return vm->halts == halts;
 }
 
 /*
@@ -33,7 +40,7 @@ enum exit_result exit_hlt(struct vcpu *vcpu)
 	vcpu->halted_if = virt->get(vcpu, REG_RFLAGS) & RFLAGS_IF;
 	if (dr_step_due(vcpu) || vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu)))
 		return EXIT_SKIP;
-	vcpu->state = VCPU_HALTED;
+	vcpu_halt(vcpu);
 	if (!vcpu->halted_if && halted_for_good(vcpu->vm))
 		vm_stop(vcpu->vm, VM_END_SHUTDOWN, "halted with interrupts off: nothing can wake it");
 	return EXIT_SKIP_STOP;

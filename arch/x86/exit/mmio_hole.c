@@ -14,6 +14,7 @@
 #include "arch/x86/hw/pte.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/npt.h"
+#include "hv/lib/shared.h"
 #include "hv/lib/string.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
@@ -43,7 +44,7 @@ static gpa_t page_start(gpa_t addr) { return gpa(align_down(addr.raw, PAGE_SIZE)
 static bool holds_an_apic(const struct vm *vm, gpa_t page)
 {
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		if (page_start(gpa(vm->vcpus[i]->lapic.s.base_msr)).raw == page.raw)
+		if (page_start(gpa(shared_read64(&vm->vcpus[i]->lapic.s.base_msr))).raw == page.raw)
 			return true;
 	return false;
 }
@@ -98,7 +99,7 @@ void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
 		return;
 	(void)npt_unmap(&vm->npt, page, PAGE_SIZE);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		virt->flush(vm->vcpus[i]);
+		vcpu_request(vm->vcpus[i], REQUEST_FLUSH);
 }
 
 /* insn is NULL when the decoder does not know the instruction. */

@@ -7,6 +7,7 @@
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/cpu_init.h"
 #include "arch/x86/host/features.h"
+#include "arch/x86/host/kick.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/tsc.h"
@@ -27,6 +28,7 @@ void host_init_clock(const struct handoff *handoff)
 	tsc_init();
 	host_lapic_init();
 	host_ioapic_init(handoff->rsdp);
+	kick_init();
 }
 
 bool host_is_virtual(void)
@@ -42,6 +44,11 @@ void host_halt(void)
 struct processor *host_processor(void)
 {
 	return &this_cpu()->processor;
+}
+
+struct cpu *host_this_cpu(void)
+{
+	return this_cpu();
 }
 
 void host_attention_set(void)

@@ -25,20 +25,20 @@ void vcpu_take_init(struct vcpu *vcpu)
 	vcpu->pending.is_valid = false;
 	vcpu->nmi_pending = vcpu->nmi_blocked = false;
 	vcpu->start_is_due = false;
+	vcpu->vm->halts++;	/* first, as in vcpu_halt */
 	vcpu->state = VCPU_PARKED;
 	look_post(vcpu->look);
 	host_attention_set();	/* a vCPU that sent INIT to itself must not execute another instruction */
 }
 
-bool vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)
+void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)
 {
 	if (vcpu->state != VCPU_PARKED)
-		return false;
+		return;
 	vcpu->sipi_vector = vector;
 	vcpu->start_is_due = true;
 	vcpu->state = VCPU_READY;
 	look_post(vcpu->look);
-	return true;
 }
 
 void vcpu_start_if_due(struct vcpu *vcpu)

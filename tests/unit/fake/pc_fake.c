@@ -7,6 +7,7 @@
 #include "arch/x86/virt/fpu_area.h"
 #include "arch/x86/virt/load.h"
 #include "arch/x86/virt/save.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/vm_clock.h"
 
@@ -153,5 +154,11 @@ unsigned pc_take_interrupts(struct pc *pc)
 void vcpu_save(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_restore(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_unload(struct vcpu *vcpu) { (void)vcpu; }
+void vcpu_take_init(struct vcpu *vcpu) { (void)vcpu; }
+void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector) { (void)vcpu; (void)vector; }
+void vcpu_kick(struct vcpu *vcpu) { count_kick(vcpu); }
+void host_attention_set(void) { }
+struct cpu *host_this_cpu(void) { return NULL; }
+void host_kick(struct cpu *cpu, enum host_kick what) { (void)cpu; (void)what; }
 size_t fpu_area_size(void) { return sizeof(((struct pc *)NULL)->fpu); }
 void fpu_area_bound(void *area) { (void)area; }

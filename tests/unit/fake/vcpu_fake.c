@@ -229,6 +229,14 @@ enum insn_mode vcpu_mode(struct vcpu *vcpu)
 	return rights & SEG_DB ? INSN_32 : INSN_16;
 }
 
+/* ---- hv/request.c: every vCPU is this processor's ---- */
+
+void vcpu_request(struct vcpu *vcpu, uint32_t what)
+{
+	assert(what == REQUEST_FLUSH);
+	flush(vcpu);
+}
+
 /* ---- hv/vm.c, exit/fatal.c, hv/dev/lapic.c ---- */
 
 char fake_vm_log[VM_LOG_SIZE];
