@@ -30,6 +30,8 @@
  *    Families": a load may pass an older store to another address, but no locked instruction). Without it both could read
  *    the old value: then the sender asks for a look, which finds nothing loaded, and the vCPU sleeps for ever. A
  *    processor that idles is safe for the reason of picture 1: its interrupts are off until HLT (host_idle).
+ *
+ * tests/race drives both pictures from real threads.
  */
 #include "hv/request.h"
 

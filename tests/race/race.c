@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vCPUs of one VM on several processors, each a real thread, under ThreadSanitizer: guests send each other interrupts,
+ * NMIs, INIT and SIPI, halt, are woken, and move from one processor to another, while a device uses the I/O APIC and
+ * LINT0. Of the product this runs the door (hv/request.c), the run loop, HLT, INIT and SIPI, the local APIC, the messages
+ * between APICs, the I/O APIC and the handlers of the interrupts between processors.
+ *
+ * Stand-ins: a guest (in enter), the interrupts of a processor (a word of pending bits, taken where the product opens
+ * them), and a scheduler: a processor runs the vCPUs that are its own in turn, and idles when none is ready.
+ *
+ * Nothing may be lost: each message has a sender who counts it, and sends no other on the same way before the receiver has
+ * counted it too. A message that is not received in time is a wake-up that was lost.
+ *
+ *	race STEPS PATIENCE	a step is an entry into a guest; patience is in seconds, for the machine may be busy
+ */
+#include <asm/prctl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arch/x86/exit/debug.h"
+#include "arch/x86/exit/handlers.h"
+#include "arch/x86/host/cpu.h"
+#include "arch/x86/host/interrupt.h"
+#include "arch/x86/host/kick.h"
+#include "arch/x86/host/lapic.h"
+#include "arch/x86/hw/cr.h"
+#include "arch/x86/hw/insn.h"
+#include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/save.h"
+#include "hv/dev/apic_bus.h"
+#include "hv/host.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define PROCESSORS	3U
+#define VCPUS		4U
+#define TURN_TICKS	200000U		/* some hundred entries */
+#define BATCH		64U		/* steps are added to the sum so many at a time */
+#define STARTED		3U		/* the vCPU that INIT and SIPI are sent to, and messages by vCPU 0 only */
+#define VECTOR_FROM	0x30U		/* + the sender: interrupts between processors; + VCPUS: of the I/O APIC; + 1: of LINT0 */
+#define PIN		5U
+
+#define REG_EOI		0xb0
+#define REG_LDR		0xd0
+#define REG_SVR		0xf0
+#define REG_ICR		0x300
+#define REG_ICR_HIGH	0x310
+#define REG_LINT0	0x350
+#define REG_TPR		0x80
+
+enum row { ROW_GUEST, ROW_INTERRUPT, ROW_HLT };
+
+/* A way for messages: nobody sends on it while one is under way. */
+struct way { _Atomic uint64_t sent, received; };
+
+struct guest {
+	uint64_t dice;
+	int      vector;	/* to be handled; -1: none */
+	bool     has_nmi, is_starting;
+};
+
+static struct vm vm;
+static struct vcpu vcpus[VCPUS];
+static struct guest guests[VCPUS];
+static struct machine_cpu {
+	struct cpu       cpu;
+	_Atomic uint64_t pending[4];		/* interrupts that wait until they are taken */
+	unsigned         turn;
+	bool             is_asked;		/* to look at those that sleep */
+} processors[PROCESSORS];
+
+static struct way ways[VCPUS][VCPUS], nmis[VCPUS], starts, device, lint0;
+static struct ioapic ioapic;
+static pthread_mutex_t machine_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t steps, halts, kicks, moves;
+static uint64_t steps_max;
+static unsigned long patience;
+static _Atomic bool is_over;
+static void (*interrupts[256])(uint8_t vector);
+
+static bool is_free(const struct way *way) { return way->sent == way->received; }
+
+static uint32_t dice(struct guest *guest)
+{
+	guest->dice = guest->dice * 6364136223846793005 + 1442695040888963407;
+	return (uint32_t)(guest->dice >> 33);
+}
+
+__attribute__((noreturn)) static void fail(const char *what)
+{
+	fprintf(stderr, "race: after %llu steps: %s\n", (unsigned long long)steps, what);
+	exit(1);
+}
+
+/* ---- The machine we run on ---- */
+
+static struct machine_cpu *this_processor(void) { return (struct machine_cpu *)(void *)this_cpu(); }
+
+struct cpu *host_this_cpu(void) { return this_cpu(); }
+void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t)) { interrupts[vector] = handler; }
+
+void host_lapic_send(uint32_t apic_id, uint64_t command)
+{
+	uint8_t vector = (uint8_t)command;
+
+	kicks++;
+	atomic_fetch_or(&processors[apic_id].pending[vector / 64], 1ULL << vector % 64);
+}
+
+static bool has_interrupt(const struct machine_cpu *self)
+{
+	return self->pending[0] | self->pending[1] | self->pending[2] | self->pending[3];
+}
+
+void host_take_interrupts(void)
+{
+	struct machine_cpu *self = this_processor();
+
+	for (unsigned word = 0; word < 4; word++)
+		for (uint64_t bits = atomic_exchange(&self->pending[word], 0); bits; bits &= bits - 1) {
+			unsigned vector = word * 64 + (unsigned)__builtin_ctzll(bits);
+
+			interrupts[vector]((uint8_t)vector);
+			self->is_asked |= vector == VECTOR_WAKE;
+		}
+}
+
+void host_attention_set(void) { this_cpu()->attention = true; }
+uint64_t rdtsc(void) { return __builtin_ia32_rdtsc(); }
+uint32_t rdtsc32(void) { return (uint32_t)rdtsc(); }
+uint64_t time_now(void) { return rdtsc(); }
+uint64_t time_hz(void) { return 1000; }
+uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c) { return a * b / c; }
+int bus_add_table(struct bus *bus, const struct bus_range *table, size_t count, void *dev) { (void)bus; (void)table; (void)count; (void)dev; return 0; }
+
+/* ---- What the product calls and this test does without ---- */
+
+void timer_init(struct timer *timer, void (*fire)(void *), void *ctx) { (void)timer; (void)fire; (void)ctx; }
+void timer_arm(struct timer *timer, uint64_t tsc) { (void)timer; (void)tsc; }
+void timer_disarm(struct timer *timer) { (void)timer; }
+bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return false; }
+enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_STOP; }
+void vm_stop(struct vm *of, enum vm_end end, const char *fmt, ...) { (void)of; (void)end; fail(fmt); }
+
+enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
+{
+	(void)vcpu;
+	(void)code;
+	fail(what);
+}
+
+void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
+{
+	(void)state;
+	guests[vcpu->id] = (struct guest){ .dice = guests[vcpu->id].dice, .vector = -1, .is_starting = true };
+}
+
+/* hv/vcpu.c's, which would bring registers and exceptions with them. */
+bool vcpu_has_irq(struct vcpu *vcpu)
+{
+	return (vcpu->lapic.s.lint0_is_high && lapic_takes_extint(&vcpu->lapic)) || lapic_pending(&vcpu->lapic) >= 0;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	if (vcpu->cpu != host_this_cpu())
+		fail("a vCPU is touched by a processor that does not own it");
+	vcpu->irq_check = true;
+	if (vcpu->state != VCPU_HALTED || !(vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
+		return;
+	vcpu->state = VCPU_READY;
+	host_attention_set();
+}
+
+/* ---- Wires ---- */
+
+static void kick(void *ctx) { vcpu_kick(ctx); }
+static void nmi(void *ctx) { vcpu_raise_nmi(ctx); }
+static void ipi(void *ctx, const struct lapic *from, uint64_t icr) { (void)ctx; apic_bus_ipi(&vm, from, icr); }
+static bool message(void *ctx, const struct ioapic_msg *msg) { return apic_bus_deliver(ctx, msg); }
+
+static void eoi(void *ctx, uint8_t vector)
+{
+	(void)ctx;
+	pthread_mutex_lock(&machine_lock);
+	ioapic_eoi(&ioapic, vector);
+	pthread_mutex_unlock(&machine_lock);
+}
+
+static uint8_t extint(void *ctx)
+{
+	vcpu_request_lint0(ctx, false);
+	return VECTOR_FROM + VCPUS + 1;
+}
+
+static const struct lapic_env env = { .kick = kick, .nmi = nmi, .ipi = ipi, .eoi = eoi, .extint = extint };
+
+/* ---- The guest ---- */
+
+static void apic_write(struct vcpu *vcpu, uint64_t reg, uint64_t val) { lapic_mmio_write(&vcpu->lapic, reg, 4, val); }
+
+static void apic_set_up(struct vcpu *vcpu)
+{
+	apic_write(vcpu, REG_SVR, 0x1ff);
+	apic_write(vcpu, REG_LDR, 1U << (24 + vcpu->id));
+	apic_write(vcpu, REG_LINT0, vcpu->id ? 0x10700 : 0x700);
+}
+
+static void send(struct vcpu *vcpu, uint32_t to, uint32_t low)
+{
+	apic_write(vcpu, REG_ICR_HIGH, (uint64_t)to << 24);
+	apic_write(vcpu, REG_ICR, low);
+}
+
+static void receive(struct way *way)
+{
+	if (is_free(way))
+		fail("a message was received that nobody sent");
+	way->received++;
+}
+
+static void handle(struct vcpu *vcpu, uint8_t vector)
+{
+	unsigned from = vector - VECTOR_FROM;
+
+	if (from < VCPUS) {
+		receive(&ways[from][vcpu->id]);
+	} else if (from == VCPUS) {
+		pthread_mutex_lock(&machine_lock);
+		ioapic_set_line(&ioapic, PIN, false);	/* as a driver does: the device is silent before the EOI */
+		pthread_mutex_unlock(&machine_lock);
+	} else {
+		receive(&lint0);
+		return;		/* of the 8259: no EOI for the local APIC */
+	}
+	apic_write(vcpu, REG_EOI, 0);
+	if (from == VCPUS)
+		receive(&device);
+}
+
+/* INIT discards what is under way to that vCPU: so nothing is, and nothing is sent before it has started again. */
+static void restart(struct vcpu *vcpu)
+{
+	if (!is_free(&starts) || !is_free(&ways[0][STARTED]) || !is_free(&nmis[STARTED]))
+		return;
+	starts.sent++;
+	send(vcpu, STARTED, 0x4500);
+	send(vcpu, STARTED, 0x0609);
+	if (dice(&guests[vcpu->id]) % 2)
+		send(vcpu, STARTED, 0x060a);	/* most kernels send two; one must do */
+}
+
+static void send_something(struct vcpu *vcpu)
+{
+	struct guest *guest = &guests[vcpu->id];
+	uint32_t to = dice(guest) % VCPUS;
+
+	if (to == STARTED && (vcpu->id || !is_free(&starts)))
+		return;
+	if (dice(guest) % 8 == 0 && vcpu->id == 0 && is_free(&nmis[to])) {
+		nmis[to].sent++;
+		send(vcpu, to, 0x400);
+	} else if (is_free(&ways[vcpu->id][to])) {
+		ways[vcpu->id][to].sent++;
+		send(vcpu, to, VECTOR_FROM + vcpu->id);
+	}
+}
+
+static void guest_step(struct vcpu *vcpu)
+{
+	struct guest *guest = &guests[vcpu->id];
+	uint32_t what = dice(guest) % 64;
+
+	vcpu->exit.reason = ROW_GUEST;
+	if (guest->is_starting) {
+		guest->is_starting = false;
+		apic_set_up(vcpu);
+		receive(&starts);
+	} else if (guest->has_nmi) {
+		guest->has_nmi = false;
+		receive(&nmis[vcpu->id]);
+	} else if (guest->vector >= 0) {
+		handle(vcpu, (uint8_t)guest->vector);
+		guest->vector = -1;
+	} else if (what < 24) {
+		vcpu->exit.reason = ROW_HLT;
+		halts++;
+	} else if (what == 24 && vcpu->id == 0) {
+		restart(vcpu);
+	} else if (what < 28) {
+		apic_write(vcpu, REG_TPR, dice(guest) % 3 << 4);
+	} else {
+		send_something(vcpu);
+	}
+}
+
+/* ---- The back end ---- */
+
+static void enter(struct vcpu *vcpu)
+{
+	static _Thread_local unsigned batch;
+
+	if (++batch == BATCH) {
+		batch = 0;
+		steps += BATCH;
+	}
+	vcpu->exit.insn_len = 1;
+	vcpu->exit.rip = vcpu->exits;
+	if (has_interrupt(this_processor()))
+		vcpu->exit.reason = ROW_INTERRUPT;
+	else
+		guest_step(vcpu);
+}
+
+static void deliver(struct vcpu *vcpu)
+{
+	struct guest *guest = &guests[vcpu->id];
+
+	vcpu->irq_check = false;
+	if (vcpu->nmi_pending && !guest->has_nmi) {
+		vcpu->nmi_pending = false;
+		guest->has_nmi = true;
+	}
+	if (!vcpu_has_irq(vcpu))
+		return;
+	vcpu->irq_check = true;		/* an open window: looked at again behind the next exit */
+	if (guest->vector >= 0)
+		return;
+	guest->vector = vcpu->lapic.s.lint0_is_high && lapic_takes_extint(&vcpu->lapic) ? extint(vcpu) : lapic_pending(&vcpu->lapic);
+	if (guest->vector <= (int)(VECTOR_FROM + VCPUS))
+		lapic_accept(&vcpu->lapic, (uint8_t)guest->vector);
+}
+
+static enum exit_result exit_guest(struct vcpu *vcpu) { (void)vcpu; return EXIT_SKIP; }
+
+static enum exit_result exit_interrupt(struct vcpu *vcpu)
+{
+	host_take_interrupts();
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+static const struct exit_row rows[] = {
+	[ROW_GUEST] = { "guest", exit_guest }, [ROW_INTERRUPT] = { "interrupt", exit_interrupt }, [ROW_HLT] = { "HLT", exit_hlt },
+};
+
+static void step_over(struct vcpu *vcpu) { (void)vcpu; }
+static void flush(struct vcpu *vcpu) { (void)vcpu; }
+static uint64_t get(struct vcpu *vcpu, enum guest_reg reg) { (void)vcpu; (void)reg; return RFLAGS_IF; }
+
+static const struct virt_backend backend = {
+	.enter = enter, .deliver = deliver, .step_over = step_over, .flush = flush, .get = get,
+	.exits = { rows, sizeof(rows) / sizeof(rows[0]) },
+};
+const struct virt_backend *virt = &backend;
+
+/* ---- The scheduler ---- */
+
+/* The owner of a vCPU may give it away; with that write it stops touching it. The new one is woken and looks. */
+static void give_away(struct vcpu *vcpu)
+{
+	struct cpu *next = &processors[(this_cpu()->index + 1) % PROCESSORS].cpu;
+
+	this_cpu()->loaded = NULL;
+	vcpu->cpu = next;
+	moves++;
+	host_kick(next, KICK_WAKE);
+}
+
+static void load(struct vcpu *vcpu)
+{
+	vcpu_start_if_due(vcpu);
+	this_cpu()->loaded = vcpu;
+	if (vcpu->requests)
+		vcpu->irq_check = true;
+}
+
+/*
+ * The next of its own vCPUs that is ready. Sleepers are looked at only when another processor has asked for that, so a
+ * wake-up cannot rely on a look that comes by chance.
+ */
+static struct vcpu *pick(struct machine_cpu *self)
+{
+	for (unsigned i = 0; self->is_asked && i < VCPUS; i++)
+		if (vcpus[i].cpu == &self->cpu && vcpus[i].requests)
+			vcpu_take_requests(&vcpus[i]);
+	self->is_asked = false;
+	for (unsigned i = 0; i < VCPUS; i++) {
+		struct vcpu *vcpu = &vcpus[self->turn++ % VCPUS];
+
+		if (vcpu->cpu != &self->cpu)
+			continue;
+		if (vcpu->state == VCPU_READY)
+			return vcpu;
+	}
+	return NULL;
+}
+
+static void *processor_main(void *arg)
+{
+	struct machine_cpu *self = arg;
+
+	self->cpu.self = &self->cpu;
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, &self->cpu))
+		fail("no GS");
+	while (!is_over) {
+		struct vcpu *vcpu;
+
+		host_take_interrupts();
+		self->cpu.attention = false;
+		vcpu = pick(self);
+		if (!vcpu) {
+			while (!has_interrupt(self) && !is_over)	/* host_idle */
+				sched_yield();
+			continue;
+		}
+		load(vcpu);
+		vcpu_run(vcpu, rdtsc() + TURN_TICKS);
+		if (guests[vcpu->id].dice >> 40 & 1)
+			give_away(vcpu);
+	}
+	return NULL;
+}
+
+/* ---- The device: a thread that owns no vCPU ---- */
+
+static void *device_main(void *arg)
+{
+	struct cpu cpu = { .self = &cpu, .index = PROCESSORS };
+
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu))
+		fail("no GS");
+	(void)arg;
+	while (!is_over) {
+		if (is_free(&device)) {
+			device.sent++;
+			pthread_mutex_lock(&machine_lock);
+			ioapic_set_line(&ioapic, PIN, true);
+			pthread_mutex_unlock(&machine_lock);
+		}
+		if (is_free(&lint0)) {
+			lint0.sent++;
+			vcpu_request_lint0(&vcpus[0], true);
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* ---- All of it ---- */
+
+static void set_up(void)
+{
+	static const struct vm_clock clock;
+
+	kick_init();
+	vm.vcpu_count = VCPUS;
+	ioapic_init(&ioapic, message, &vm);
+	/* Level-triggered, lowest priority of the first three vCPUs by their logical IDs. */
+	ioapic.s.redir[PIN] = 7ULL << 56 | REDIR_LEVEL | REDIR_LOGICAL | (uint64_t)APIC_LOWEST << 8 | (VECTOR_FROM + VCPUS);
+	for (unsigned i = 0; i < PROCESSORS; i++)
+		processors[i].cpu = (struct cpu){ .index = i, .apic_id = i };
+	for (unsigned i = 0; i < VCPUS; i++) {
+		struct vcpu *vcpu = vm.vcpus[i] = &vcpus[i];
+
+		guests[i] = (struct guest){ .dice = i, .vector = -1 };
+		vcpu->vm = &vm;
+		vcpu->id = i;
+		vcpu->state = VCPU_READY;
+		lapic_init(&vcpu->lapic, i, &env, vcpu, &clock, &vcpu->tsc_offset);
+		apic_set_up(vcpu);
+		vcpu->cpu = &processors[i % PROCESSORS].cpu;
+	}
+}
+
+static unsigned long stuck[VCPUS * VCPUS + VCPUS + 3];
+
+/* Called every second: is any message older than it may be? */
+static void watch(void)
+{
+	static uint64_t seen[VCPUS * VCPUS + VCPUS + 3];
+	const struct way *all[VCPUS * VCPUS + VCPUS + 3];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < VCPUS * VCPUS; i++)
+		all[count++] = &ways[i / VCPUS][i % VCPUS];
+	for (unsigned i = 0; i < VCPUS; i++)
+		all[count++] = &nmis[i];
+	all[count++] = &starts;
+	all[count++] = &device;
+	all[count++] = &lint0;
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t sent = all[i]->sent;
+
+		stuck[i] = sent != all[i]->received && sent == seen[i] ? stuck[i] + 1 : 0;
+		seen[i] = sent;
+		if (stuck[i] > patience)
+			fail("a message was sent and never received: a wake-up or a vector was lost");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t threads[PROCESSORS + 1];
+
+	if (argc != 3)
+		fail("usage: race STEPS PATIENCE");
+	steps_max = strtoull(argv[1], NULL, 0);
+	patience = strtoul(argv[2], NULL, 0);
+	set_up();
+	for (unsigned i = 0; i < PROCESSORS; i++)
+		pthread_create(&threads[i], NULL, processor_main, &processors[i]);
+	pthread_create(&threads[PROCESSORS], NULL, device_main, NULL);
+	while (steps < steps_max) {
+		sleep(1);
+		watch();
+	}
+	is_over = true;
+	for (unsigned i = 0; i <= PROCESSORS; i++)
+		pthread_join(threads[i], NULL);
+	printf("race: %llu steps, %llu halts, %llu kicks, %llu moves, %llu starts, %llu messages of devices: nothing lost\n",
+	       (unsigned long long)steps, (unsigned long long)halts, (unsigned long long)kicks, (unsigned long long)moves,
+	       (unsigned long long)starts.received, (unsigned long long)(device.received + lint0.received));
+	return 0;
+}

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# make race          vCPUs on several processors, from real threads, under ThreadSanitizer; STEPS=1000000 for fewer steps
+RACE_C := tests/race/race.c hv/request.c hv/vm_clock.c hv/dev/apic_bus.c hv/dev/ioapic.c hv/state.c \
+          arch/x86/exit/dispatch.c arch/x86/exit/hlt.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c arch/x86/host/kick.c $(LAPIC)
+RACEFLAGS = $(filter-out -fsanitize% -fno-sanitize%,$(UTFLAGS)) -fsanitize=thread -pthread
+STEPS ?= 10000000
+
+$(B)/race/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(RACEFLAGS) -MMD -MP -c $< -o $@
+$(B)/race/race: $(RACE_C:%.c=$(B)/race/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) $(RACEFLAGS) $^ -o $@
+race: $(B)/race/race
+	@$< $(STEPS) 60
+	@B=$(B) tests/race/orders '$(HOSTCC) $(RACEFLAGS)' $(RACE_C)
+.PHONY: race
+-include $(RACE_C:%.c=$(B)/race/%.d)
