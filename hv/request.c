@@ -31,7 +31,7 @@
  *    the old value: then the sender asks for a look, which finds nothing loaded, and the vCPU sleeps for ever. A
  *    processor that idles is safe for the reason of picture 1: its interrupts are off until HLT (host_idle).
  *
- * tests/race drives both pictures from real threads.
+ * tests/race drives both pictures from real threads, tests/model checks them in every order there is.
  */
 #include "hv/request.h"
 
