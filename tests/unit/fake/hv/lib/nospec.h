@@ -14,7 +14,8 @@
 
 struct nospec_fake { struct { size_t index, size; } calls[NOSPEC_CALLS]; unsigned count; };
 
-__attribute__((weak)) struct nospec_fake nospec_fake;		/* one in each test, whichever of its files include this */
+/* One in each test, whichever of its files include this; and in each thread, for tests/race. */
+__attribute__((weak)) _Thread_local struct nospec_fake nospec_fake;
 
 static inline size_t index_nospec(size_t index, size_t size)
 {
