@@ -11,8 +11,8 @@
  * finds its start behind the clock, and so goes first when it wakes. Its start is then at most half a stride behind:
  * the time for which it did not want the processor is not owed to it, and with two turns in a row it would make the
  * others wait too long. But it loses no more than what others used while it slept: beside one of little weight, whose
- * strides are long, a short sleep would else cost many turns. While nobody wants the processor the common clock goes on with the time (turn_bill): to use
- * more than one's share of such time takes nothing from others.
+ * strides are long, a short sleep would else cost many turns. While nobody wants the processor the common clock goes on
+ * with the time (turn_bill): to use more than one's share of such time takes nothing from others.
  */
 #include "hv/lib/util.h"
 #include "hv/turn.h"

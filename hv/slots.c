@@ -71,13 +71,15 @@ uint32_t party_count(const struct slot *slot)
 
 void party_does(struct party *party, enum activity activity)
 {
+	const bool is_wait = activity == ACTIVITY_READY || party->activities.now == ACTIVITY_READY;
+	const uint32_t vms = is_wait ? slots_ever : 0;		/* only a wait asks who ran meanwhile */
 	uint64_t used[HANDOFF_VMS_MAX];
 
 	if (party->activities.now == activity)
 		return;
-	for (uint32_t i = 0; i < slots_ever; i++)
+	for (uint32_t i = 0; i < vms; i++)
 		used[i] = slots[i].turn.used;
-	activity_change(&party->activities, activity, host_processor()->queue.mark, used, slots_ever);
+	activity_change(&party->activities, activity, host_processor()->queue.mark, used, vms);
 }
 
 static uint64_t in_ms(uint64_t ticks)
