@@ -63,10 +63,8 @@ bool host_attention_is_set(void);
  * the run loop for the scheduler as well, because that vCPU sleeps. Whoever is about to enter a guest, or to idle, has its
  * interrupts off: then the entry exits again at once, or the processor does not stay halted.
  */
-struct cpu;
 enum host_kick { KICK_LOOK, KICK_WAKE };
-struct cpu *host_this_cpu(void);
-void host_kick(struct cpu *cpu, enum host_kick what);
+void host_kick(struct processor *processor, enum host_kick what);
 
 void host_take_interrupts(void);	/* those that are pending; off again afterwards */
 void host_idle(void);			/* halt until an interrupt; returns at once when attention is set */

@@ -49,9 +49,9 @@
 /* The owner acts at once when it is this processor. Another one is interrupted, and looks before its next entry. */
 static void notify(struct vcpu *vcpu)
 {
-	struct cpu *owner = vcpu->cpu;
+	struct processor *owner = vcpu->processor;
 
-	if (owner == host_this_cpu())
+	if (owner == host_processor())
 		vcpu_take_requests(vcpu);
 	else
 		host_kick(owner, vcpu->state == VCPU_READY ? KICK_LOOK : KICK_WAKE);

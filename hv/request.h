@@ -3,10 +3,10 @@
 /*
  * A vCPU is touched only by the processor that owns it. Everybody else posts a request: the functions of the first group
  * are the only door, and may be called on any processor. Those of the second group are the owner's. Who that is says
- * vcpu->cpu: vcpu_load writes it, or the owner itself when it gives the vCPU away, and stops touching it with that write.
+ * vcpu->processor: vcpu_load writes it, or the owner itself when it gives the vCPU away; it stops touching it with that write.
  *
  * Besides what is posted here, others only read of a vCPU (single loads, hv/lib/shared.h where the type is not _Atomic):
- *   state, halted_if, cpu                 does it run, sleep or wait for its SIPI; who owns it
+ *   state, halted_if, processor           does it run, sleep or wait for its SIPI; who owns it
  *   requests                              what it has not taken yet
  *   lapic.s.base_msr, svr, ldr, dfr, tpr  whom a message reaches (apic_bus.c); lapic.id never changes
  */

@@ -17,7 +17,7 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id, const struct lapic_
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->state = VCPU_PARKED;
-	vcpu->cpu = host_this_cpu();
+	vcpu->processor = host_processor();
 	vcpu->pio = bus_view(&vm->pio);
 	vcpu->mmio = bus_view(&vm->mmio);
 	if (vcpu_registers_init(vcpu))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The neutral half of a virtual processor. One processor owns it, and only that one touches it (`cpu` says which): others
+ * The neutral half of a virtual processor. One processor owns it (`processor` says which), and only that one touches it; others
  * post requests, and read a few fields (request.h).
  */
 #include <stdbool.h>
@@ -17,7 +17,7 @@
 #include "hv/request.h"
 #include "hv/trace.h"
 
-struct cpu;
+struct processor;
 struct look;
 struct vm;
 
@@ -44,7 +44,7 @@ struct vcpu {
 	bool         yields;		/* it spins and left the run loop for a sibling */
 	uint32_t     pauses;		/* exits of it for PAUSE, modulo 2^32 */
 
-	_Atomic(struct cpu *) cpu;	/* its owner */
+	_Atomic(struct processor *) processor;	/* its owner */
 	_Atomic uint32_t requests;	/* enum vcpu_request: of others, not yet taken (request.c says in which order) */
 	_Atomic uint64_t posted[2][POSTED_WORDS];	/* vectors of others: edges; levels. REQUEST_IRQ goes with them */
 

@@ -42,8 +42,7 @@ void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)
 }
 
 /* All vCPUs are this processor's: each request is taken at once. */
-struct cpu *host_this_cpu(void) { return NULL; }
-void host_kick(struct cpu *cpu, enum host_kick what) { (void)cpu; (void)what; abort(); }
+void host_kick(struct processor *processor, enum host_kick what) { (void)processor; (void)what; abort(); }
 void host_attention_set(void) { }
 
 static const struct virt_backend backend;
@@ -226,6 +225,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		fuzz.vm.vcpus[i] = vcpu;
 		vcpu->vm = &fuzz.vm;
+		vcpu->processor = host_processor();
 		vcpu->id = i;
 		vcpu->state = VCPU_READY;
 		lapic_init(&vcpu->lapic, i, &env, vcpu, &fake_clock, &vcpu->tsc_offset);

@@ -103,7 +103,7 @@ __attribute__((noreturn)) static void fail(const char *what)
 
 static struct machine_cpu *this_processor(void) { return (struct machine_cpu *)(void *)this_cpu(); }
 
-struct cpu *host_this_cpu(void) { return this_cpu(); }
+struct processor *host_processor(void) { return &this_cpu()->processor; }
 void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t)) { interrupts[vector] = handler; }
 
 void host_lapic_send(uint32_t apic_id, uint64_t command)
@@ -170,7 +170,7 @@ bool vcpu_has_irq(struct vcpu *vcpu)
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-	if (vcpu->cpu != host_this_cpu())
+	if (vcpu->processor != host_processor())
 		fail("a vCPU is touched by a processor that does not own it");
 	vcpu->irq_check = true;
 	if (vcpu->state != VCPU_HALTED || !(vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
@@ -366,10 +366,10 @@ const struct virt_backend *virt = &backend;
 /* The owner of a vCPU may give it away; with that write it stops touching it. The new one is woken and looks. */
 static void give_away(struct vcpu *vcpu)
 {
-	struct cpu *next = &processors[(this_cpu()->index + 1) % PROCESSORS].cpu;
+	struct processor *next = &processors[(this_cpu()->index + 1) % PROCESSORS].cpu.processor;
 
 	this_cpu()->loaded = NULL;
-	vcpu->cpu = next;
+	vcpu->processor = next;
 	moves++;
 	host_kick(next, KICK_WAKE);
 }
@@ -389,13 +389,13 @@ static void load(struct vcpu *vcpu)
 static struct vcpu *pick(struct machine_cpu *self)
 {
 	for (unsigned i = 0; self->is_asked && i < VCPUS; i++)
-		if (vcpus[i].cpu == &self->cpu && vcpus[i].requests)
+		if (vcpus[i].processor == &self->cpu.processor && vcpus[i].requests)
 			vcpu_take_requests(&vcpus[i]);
 	self->is_asked = false;
 	for (unsigned i = 0; i < VCPUS; i++) {
 		struct vcpu *vcpu = &vcpus[self->turn++ % VCPUS];
 
-		if (vcpu->cpu != &self->cpu)
+		if (vcpu->processor != &self->cpu.processor)
 			continue;
 		if (vcpu->state == VCPU_READY)
 			return vcpu;
@@ -476,7 +476,7 @@ static void set_up(void)
 		vcpu->state = VCPU_READY;
 		lapic_init(&vcpu->lapic, i, &env, vcpu, &clock, &vcpu->tsc_offset);
 		apic_set_up(vcpu);
-		vcpu->cpu = &processors[i % PROCESSORS].cpu;
+		vcpu->processor = &processors[i % PROCESSORS].cpu.processor;
 	}
 }
 

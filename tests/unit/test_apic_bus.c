@@ -53,8 +53,8 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 }
 
 /* All vCPUs are this processor's, so each request is taken at once; test_request.c has those of others. */
-struct cpu *host_this_cpu(void) { return NULL; }
-void host_kick(struct cpu *cpu, enum host_kick what) { (void)what; fail_msg("kicked %p", (void *)cpu); }
+struct processor *host_processor(void) { return NULL; }
+void host_kick(struct processor *processor, enum host_kick what) { (void)what; fail_msg("kicked %p", (void *)processor); }
 
 static const struct virt_backend backend;
 const struct virt_backend *virt = &backend;

@@ -43,7 +43,7 @@ static void test_kick(void **unused)
 	kick_init();
 	cpu_fake.loaded = &vcpu;
 
-	host_kick(&other, KICK_LOOK);
+	host_kick(&other.processor, KICK_LOOK);
 	assert_int_equal(sent_to, 7);
 	assert_int_equal(sent & ~0xffULL, 0x4000);
 	handlers[sent & 0xff]((uint8_t)sent);
@@ -51,13 +51,13 @@ static void test_kick(void **unused)
 	assert_false(cpu_fake.attention);	/* the guest that runs goes on */
 
 	vcpu.irq_check = false;
-	host_kick(&other, KICK_WAKE);
+	host_kick(&other.processor, KICK_WAKE);
 	handlers[sent & 0xff]((uint8_t)sent);
 	assert_false(vcpu.irq_check);
 	assert_true(cpu_fake.attention);
 
 	cpu_fake.loaded = NULL;
-	host_kick(&other, KICK_LOOK);		/* it has been unloaded meanwhile: vcpu_load looks */
+	host_kick(&other.processor, KICK_LOOK);		/* it has been unloaded meanwhile: vcpu_load looks */
 	handlers[sent & 0xff]((uint8_t)sent);
 }
 

@@ -17,6 +17,7 @@
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "processor_fake.h"
 
 #define SVR		0xf0
 #define SVR_ON		0x1ff
@@ -24,25 +25,22 @@
 #define LINT0		0x350
 #define VECTOR		0x41
 
-static char here[1], elsewhere[1];	/* two processors: nothing looks inside */
-static struct cpu *this_one;
+/* Numbers of the fake processors. */
+enum { HERE, ELSEWHERE };
 static struct vm vm;
 static struct vcpu vcpu;
 static bool sipi_comes;		/* while the owner acts on an INIT */
 static struct { unsigned looks, wakes, kicks, inits, sipis, flushes, leaves, nmis, eois; uint8_t sipi, eoi; } seen;
 
-static struct cpu *cpu(char *which) { return (struct cpu *)(void *)which; }
-
 /* ---- The world around the code under test ---- */
 
-struct cpu *host_this_cpu(void) { return this_one; }
 void host_attention_set(void) { seen.leaves++; }
-void vcpu_kick(struct vcpu *of) { assert_ptr_equal(of->cpu, this_one); seen.kicks++; }
+void vcpu_kick(struct vcpu *of) { assert_ptr_equal(of->processor, host_processor()); seen.kicks++; }
 
-void host_kick(struct cpu *of, enum host_kick what)
+void host_kick(struct processor *of, enum host_kick what)
 {
-	assert_ptr_equal(of, vcpu.cpu);
-	assert_ptr_not_equal(of, this_one);
+	assert_ptr_equal(of, vcpu.processor);
+	assert_ptr_not_equal(of, host_processor());
 	assert_int_not_equal(vcpu.requests, 0);		/* or the owner finds nothing */
 	seen.looks += what == KICK_LOOK;
 	seen.wakes += what == KICK_WAKE;
@@ -54,9 +52,9 @@ void vcpu_take_init(struct vcpu *of)
 	lapic_reset(&of->lapic, true);
 	of->nmi_pending = false;
 	if (sipi_comes) {
-		this_one = cpu(here);
+		processor_fake_run_on(HERE);
 		vcpu_request_sipi(of, 7);
-		this_one = of->cpu;
+		processor_fake_run_on(ELSEWHERE);
 	}
 	of->state = VCPU_PARKED;
 	seen.inits++;
@@ -86,8 +84,8 @@ static int set_up(void **unused)
 	vcpu.vm = &vm;
 	vcpu.id = 1;
 	vcpu.state = VCPU_READY;
-	vcpu.cpu = cpu(elsewhere);
-	this_one = cpu(here);
+	vcpu.processor = &processors_fake[ELSEWHERE];
+	processor_fake_run_on(HERE);
 	lapic_init(&vcpu.lapic, 1, &env, &vcpu, &fake_clock, &vcpu.tsc_offset);
 	lapic_mmio_write(&vcpu.lapic, SVR, 4, SVR_ON);
 	memset(&seen, 0, sizeof(seen));
@@ -98,9 +96,9 @@ static int set_up(void **unused)
 /* What its owner does before the next entry. */
 static void take(void)
 {
-	this_one = vcpu.cpu;
+	processor_fake_run_on(ELSEWHERE);
 	vcpu_take_requests(&vcpu);
-	this_one = cpu(here);
+	processor_fake_run_on(HERE);
 	assert_int_equal(vcpu.requests, 0);
 }
 
@@ -161,7 +159,7 @@ static void test_whom_it_wakes(void **unused)
 static void test_own(void **unused)
 {
 	(void)unused;
-	vcpu.cpu = this_one;
+	vcpu.processor = host_processor();
 	vcpu_post(&vcpu, VECTOR, false);
 	assert_true(has(vcpu.lapic.s.irr, VECTOR));
 	vcpu_request(&vcpu, REQUEST_END);
@@ -184,7 +182,7 @@ static void test_edges_and_levels(void **unused)
 	assert_int_equal(vcpu.lapic.irr_count, 240);
 	for (unsigned vector = 16; vector < 256; vector++)
 		assert_int_equal(has(vcpu.lapic.s.tmr, (uint8_t)vector), vector % 3 == 0 || vector == VECTOR);
-	this_one = vcpu.cpu;
+	processor_fake_run_on(ELSEWHERE);
 	lapic_accept(&vcpu.lapic, VECTOR);
 	lapic_mmio_write(&vcpu.lapic, EOI, 4, 0);
 	assert_int_equal(seen.eois, 1);
@@ -211,7 +209,7 @@ static void test_switched_off_meanwhile(void **unused)
 	take();
 	assert_true(has(vcpu.lapic.s.irr, VECTOR));
 	vcpu_post(&vcpu, VECTOR + 1, true);
-	this_one = vcpu.cpu;
+	processor_fake_run_on(ELSEWHERE);
 	assert_true(lapic_base_write(&vcpu.lapic, LAPIC_BASE));
 	take();
 	assert_int_equal(vcpu.lapic.irr_count, 0);
@@ -335,14 +333,14 @@ static void test_lint0(void **unused)
 static void test_halt(void **unused)
 {
 	(void)unused;
-	this_one = cpu(elsewhere);
+	processor_fake_run_on(ELSEWHERE);
 	vcpu_halt(&vcpu);
 	assert_int_equal(vcpu.state, VCPU_HALTED);
 	assert_int_equal(vm.halts, 1);
 	assert_int_equal(seen.kicks, 0);
 	set_up(unused);
 	vcpu_request(&vcpu, REQUEST_NMI);
-	this_one = cpu(elsewhere);
+	processor_fake_run_on(ELSEWHERE);
 	vcpu_halt(&vcpu);
 	assert_int_equal(seen.kicks, 1);
 	assert_int_equal(vcpu.requests, 0);

@@ -338,16 +338,16 @@ static void test_load(void **unused)
 	assert_int_equal(insn_fake.cr2, 0x1000);
 	*steps = '\0';
 	assert_false(vcpu.irq_check);
-	assert_ptr_equal(vcpu.cpu, &cpu_fake);
+	assert_ptr_equal(vcpu.processor, &cpu_fake.processor);
 	vcpu_load(&vcpu);			/* nothing to do, but a start may be due */
 	assert_string_equal(steps, "start1 ");
 	*steps = '\0';
-	other.cpu = NULL;
+	other.processor = NULL;
 	other.requests = REQUEST_IRQ;		/* its sender has interrupted the former owner */
 	vcpu_load(&other);			/* the old one's state leaves first, and the barrier comes behind it */
 	assert_string_equal(steps, "start2 put1 save1 restore2 dr2 barrier load2 ");
 	assert_true(other.irq_check);
-	assert_ptr_equal(other.cpu, &cpu_fake);
+	assert_ptr_equal(other.processor, &cpu_fake.processor);
 	assert_int_equal(vcpu.cr2, 0x7000);	/* as put left it in the register */
 	assert_int_equal(vcpu.xcr0, 7);
 	assert_int_equal(insn_fake.cr2, 0x2000);

@@ -46,11 +46,6 @@ struct processor *host_processor(void)
 	return &this_cpu()->processor;
 }
 
-struct cpu *host_this_cpu(void)
-{
-	return this_cpu();
-}
-
 void host_attention_set(void)
 {
 	this_cpu()->attention = true;

@@ -14,6 +14,7 @@
 #include "arch/x86/host/lapic.h"
 #include "hv/host.h"
 #include "hv/lib/apic.h"
+#include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
 static void look(uint8_t vector)
@@ -31,11 +32,11 @@ static void wake(uint8_t vector)
 	this_cpu()->attention = true;
 }
 
-void host_kick(struct cpu *cpu, enum host_kick what)
+void host_kick(struct processor *processor, enum host_kick what)
 {
 	static const uint8_t vectors[] = { [KICK_LOOK] = VECTOR_LOOK, [KICK_WAKE] = VECTOR_WAKE };
 
-	host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_FIXED) | vectors[what]);
+	host_lapic_send(container_of(processor, struct cpu, processor)->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_FIXED) | vectors[what]);
 }
 
 void kick_init(void)

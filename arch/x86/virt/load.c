@@ -43,7 +43,7 @@ void vcpu_load(struct vcpu *vcpu)
 	speculation_leave_vm(vcpu->vm->id);	/* after the last access to the old vCPU's state */
 	virt->load(vcpu);	/* last: AMD-V copies vcpu->cr2 into its VMCB */
 	cpu->loaded = vcpu;
-	vcpu->cpu = cpu;
+	vcpu->processor = &cpu->processor;
 	if (vcpu->requests)	/* after the line above: who asked its former owner is answered here */
 		vcpu->irq_check = true;
 }

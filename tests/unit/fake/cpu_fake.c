@@ -26,8 +26,3 @@ void host_attention_set(void)
 {
 	cpu_fake.attention = true;
 }
-
-struct cpu *host_this_cpu(void)
-{
-	return &cpu_fake;
-}

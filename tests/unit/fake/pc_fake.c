@@ -100,6 +100,7 @@ void pc_build(struct pc *pc)
 	vm->vcpus[0] = &pc->vcpu;
 	vm->vcpu_count = 1;
 	pc->vcpu.vm = vm;
+	pc->vcpu.processor = host_processor();
 	pc->vcpu.fpu = pc->fpu;
 	bus_init(&vm->pio, "ports");
 	bus_init(&vm->mmio, "memory");
@@ -158,7 +159,6 @@ void vcpu_take_init(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector) { (void)vcpu; (void)vector; }
 void vcpu_kick(struct vcpu *vcpu) { count_kick(vcpu); }
 void host_attention_set(void) { }
-struct cpu *host_this_cpu(void) { return NULL; }
-void host_kick(struct cpu *cpu, enum host_kick what) { (void)cpu; (void)what; }
+void host_kick(struct processor *processor, enum host_kick what) { (void)processor; (void)what; }
 size_t fpu_area_size(void) { return sizeof(((struct pc *)NULL)->fpu); }
 void fpu_area_bound(void *area) { (void)area; }
