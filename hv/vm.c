@@ -32,7 +32,6 @@ __attribute__((format(printf, 3, 0))) static bool end_with(struct vm *vm, enum v
 	vm->end = end;
 	look_post(vm->look);
 	host_attention_set();	/* the vCPU that runs here leaves its run loop: it may be one of this VM */
-	vm->recall_vcpus(vm);		/* those that run elsewhere leave theirs */
 	return true;
 }
 

@@ -64,7 +64,6 @@ struct vm {
 	struct machine *machine;
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
 	uint32_t       vcpu_count;
-	void         (*recall_vcpus)(struct vm *vm);	/* vm_life.c's: they leave their run loops */
 	_Atomic uint32_t halts;			/* how often one of its vCPUs began to wait: exit/hlt.c */
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
 	struct vm_start *start;			/* what a start needs; NULL once it runs */

@@ -35,13 +35,6 @@ static void wake_for_work(void *ctx)
 	host_attention_set();
 }
 
-static void recall_vcpus(struct vm *vm)
-{
-	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++)
-		if (vm->vcpus[i])	/* not yet, while the VM is built */
-			vcpu_request(vm->vcpus[i], REQUEST_END);
-}
-
 static int create_memory(struct vm *vm)
 {
 	struct memory_map map;
@@ -155,7 +148,6 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	bus_init(&vm->mmio, "memory");
 	vm->work.wake = wake_for_work;
 	vm->work.ctx = vm;
-	vm->recall_vcpus = recall_vcpus;
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))
@@ -177,9 +169,18 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	return vm;
 }
 
+/* Those that run on other processors leave their run loops. */
+static void recall_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++)
+		if (vm->vcpus[i])	/* not yet, while the VM is built */
+			vcpu_request(vm->vcpus[i], REQUEST_END);
+}
+
 void vm_take_down(struct vm *vm)
 {
 	vm->state = VM_ENDING;
+	recall_vcpus(vm);
 	/* Whichever devices they belong to: what is forgotten here would be called after its memory has gone. */
 	timer_disarm_all(vm->clock.payer);
 	if (vm->machine)
