@@ -1,39 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Something has changed about a vCPU, or about its VM as a whole, on which it depends whether it wants the processor: it
- * woke, was parked, ended, has work. Whoever changes that posts a look, and the scheduler looks before it decides who
- * runs next. So it need not ask everybody each time.
+ * Something has changed about a vCPU, or about its VM as a whole, on which it depends whether it wants a processor: it
+ * woke, was parked, ended, has work, was asked something while it slept. Whoever changes that posts a look, and the scheduler
+ * of the processor on which the vCPU takes turns looks before it decides who runs next. So it need not ask everybody each time.
  *
- * It is safe to post from any exit, device or timer, more often than needed, and also when nothing has changed after all.
+ * Any processor may post, from any exit, device or timer, more often than needed, and also when nothing has changed after
+ * all. Looks wait on a list of their processor: others push, that one alone takes. Who looks takes the look off the list first
+ * and reads what has changed behind that, so a change that comes meanwhile is looked at again.
  */
+#include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
+
+struct processor;
 
 struct look {
-	struct look  *next;
-	struct look **list;	/* of the processor on which the vCPU takes turns */
-	bool          is_posted;
+	struct look   *next;
+	_Atomic(struct processor *) home;	/* on which the vCPU takes turns */
+	_Atomic bool   is_posted;
 };
 
-/* NULL: nobody would look, because the VM is not in the scheduler's hands yet. */
-static inline void look_post(struct look *look)
-{
-	if (!look || look->is_posted)
-		return;
-	look->is_posted = true;
-	look->next = *look->list;
-	*look->list = look;
-}
+typedef _Atomic(struct look *) look_list;
 
-/* The next one of a list, taken off it; NULL: none is left. */
-static inline struct look *look_take(struct look **list)
-{
-	struct look *look = *list;
+/* The other processor is interrupted, and leaves its guest or its idling. NULL: the VM is in no scheduler's hands yet. */
+void look_post(struct look *look);
 
-	if (look) {
-		*list = look->next;
-		look->is_posted = false;
-	}
-	return look;
-}
+/* The next one of this processor's own list, taken off it; NULL: none is left. */
+struct look *look_take(look_list *list);

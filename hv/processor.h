@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What one processor of the host owns, in words that know no x86: its half of the scheduler and its timers. Only that
- * processor touches its block, so nothing in it needs a lock. host_processor (hv/host.h) finds it.
+ * processor touches its block, but for `looks`, so nothing in it needs a lock. host_processor (hv/host.h) finds it.
  */
 #include <stdint.h>
 
@@ -18,7 +18,7 @@ struct processor {
 	struct run_queue  queue;	/* who takes turns here, and who pays now */
 	struct turn      *order[2 * HANDOFF_VMS_MAX];	/* queue.vms.order */
 	struct party     *running;	/* whose turn it was last; NULL: nobody's */
-	struct look      *looks;	/* at whom the scheduler has to look before it decides */
+	look_list         looks;	/* at whom the scheduler has to look before it decides; others post here (look.h) */
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 	struct locks_held locks;

@@ -23,7 +23,7 @@
  *	sender					owner
  *	requests |= IRQ				state = HALTED
  *	is state HALTED?			is there a request?
- *	  yes: interrupt that wakes		  yes: take it, be ready again
+ *	  yes: post a look			  yes: take it, be ready again
  *
  *    At least one of the two sees what the other has written: all of these are sequentially consistent, hence a locked
  *    instruction between the write and the read (SDM vol. 3, 9.2.2 "Memory Ordering in P6 and More Recent Processor
@@ -39,6 +39,7 @@
 
 #include "arch/x86/virt/backend.h"
 #include "hv/host.h"
+#include "hv/look.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -46,15 +47,20 @@
 
 /* ---- The asking ---- */
 
-/* The owner acts at once when it is this processor. Another one is interrupted, and looks before its next entry. */
+/*
+ * The owner acts at once when it is this processor. Another one is interrupted and looks before its next entry, or its
+ * scheduler looks at the vCPU that sleeps.
+ */
 static void notify(struct vcpu *vcpu)
 {
 	struct processor *owner = vcpu->processor;
 
 	if (owner == host_processor())
 		vcpu_take_requests(vcpu);
+	else if (vcpu->state == VCPU_READY)
+		host_kick(owner, KICK_LOOK);
 	else
-		host_kick(owner, vcpu->state == VCPU_READY ? KICK_LOOK : KICK_WAKE);
+		look_post(vcpu->look);
 }
 
 void vcpu_request(struct vcpu *vcpu, uint32_t what)

@@ -101,6 +101,14 @@ static void note(const struct processor *self, struct party *party)
 		party_does(party, slot->is_limited ? ACTIVITY_LIMITED : ACTIVITY_READY);
 }
 
+/* One that sleeps takes here what another processor asked of it: that may have woken it. */
+static bool is_awake(struct vcpu *vcpu)
+{
+	if (vcpu->state != VCPU_READY && vcpu->requests)
+		vcpu_take_requests(vcpu);
+	return vcpu->state == VCPU_READY;
+}
+
 /* Does it want the processor, by what is known now? What changes for its VM as a whole changes for its siblings too. */
 static void look_at(const struct processor *self, struct party *party)
 {
@@ -111,7 +119,7 @@ static void look_at(const struct processor *self, struct party *party)
 	if (!slot->config)
 		return;
 	slot->is_live = is_alive(slot);
-	turn_set_ready(&party->turn, slot->is_live && slot->vm->vcpus[party - slot->parties]->state == VCPU_READY);
+	turn_set_ready(&party->turn, slot->is_live && is_awake(slot->vm->vcpus[party - slot->parties]));
 	wants = has_work(slot) || turns_first(&slot->vcpus);
 	slot->is_limited = wants && !is_allowed(slot);
 	turn_set_ready(&slot->turn, wants && !slot->is_limited);

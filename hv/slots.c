@@ -204,7 +204,7 @@ int slots_add(const struct handoff_vm *config)
 	slot_timer(slot, &slot->allowed, cap_is_over);
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		slot->parties[i].slot = slot;
-		slot->parties[i].look.list = &host_processor()->looks;
+		slot->parties[i].look.home = host_processor();
 	}
 	turn_join(&queue->vms, &slot->turn, (uint32_t)(slot - slots), config->weight);
 	cap_init(&slot->cap, config->cap, queue->vms.length, queue->mark);

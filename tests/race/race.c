@@ -36,6 +36,7 @@
 #include "arch/x86/virt/save.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/host.h"
+#include "hv/look.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -69,11 +70,11 @@ struct guest {
 static struct vm vm;
 static struct vcpu vcpus[VCPUS];
 static struct guest guests[VCPUS];
+static struct look looks[VCPUS];
 static struct machine_cpu {
 	struct cpu       cpu;
 	_Atomic uint64_t pending[4];		/* interrupts that wait until they are taken */
 	unsigned         turn;
-	bool             is_asked;		/* to look at those that sleep */
 } processors[PROCESSORS];
 
 static struct way ways[VCPUS][VCPUS], nmis[VCPUS], starts, device, lint0;
@@ -128,7 +129,6 @@ void host_take_interrupts(void)
 			unsigned vector = word * 64 + (unsigned)__builtin_ctzll(bits);
 
 			interrupts[vector]((uint8_t)vector);
-			self->is_asked |= vector == VECTOR_WAKE;
 		}
 }
 
@@ -370,8 +370,9 @@ static void give_away(struct vcpu *vcpu)
 
 	this_cpu()->loaded = NULL;
 	vcpu->processor = next;
+	vcpu->look->home = next;
 	moves++;
-	host_kick(next, KICK_WAKE);
+	look_post(vcpu->look);
 }
 
 static void load(struct vcpu *vcpu)
@@ -382,16 +383,24 @@ static void load(struct vcpu *vcpu)
 		vcpu->irq_check = true;
 }
 
-/*
- * The next of its own vCPUs that is ready. Sleepers are looked at only when another processor has asked for that, so a
- * wake-up cannot rely on a look that comes by chance.
- */
+/* One that has been given away meanwhile is its next owner's to look at. */
+static void look_at(const struct machine_cpu *self, struct look *look)
+{
+	struct vcpu *vcpu = &vcpus[look - looks];
+
+	if (vcpu->processor != &self->cpu.processor)
+		look_post(look);
+	else if (vcpu->state != VCPU_READY && vcpu->requests)
+		vcpu_take_requests(vcpu);
+}
+
+/* The next of its own vCPUs that is ready. Sleepers are looked at only when somebody has posted a look. */
 static struct vcpu *pick(struct machine_cpu *self)
 {
-	for (unsigned i = 0; self->is_asked && i < VCPUS; i++)
-		if (vcpus[i].processor == &self->cpu.processor && vcpus[i].requests)
-			vcpu_take_requests(&vcpus[i]);
-	self->is_asked = false;
+	struct look *look;
+
+	while ((look = look_take(&self->cpu.processor.looks)))
+		look_at(self, look);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		struct vcpu *vcpu = &vcpus[self->turn++ % VCPUS];
 
@@ -476,7 +485,8 @@ static void set_up(void)
 		vcpu->state = VCPU_READY;
 		lapic_init(&vcpu->lapic, i, &env, vcpu, &clock, &vcpu->tsc_offset);
 		apic_set_up(vcpu);
-		vcpu->processor = &processors[i % PROCESSORS].cpu.processor;
+		vcpu->processor = looks[i].home = &processors[i % PROCESSORS].cpu.processor;
+		vcpu->look = &looks[i];
 	}
 }
 

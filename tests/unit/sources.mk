@@ -28,9 +28,9 @@ TURN := hv/turn.c hv/share.c hv/round_robin.c
 UNIT_turn := $(TURN)
 UNIT_fairness := hv/cap.c $(TURN)
 UNIT_restart := hv/restart.c
-UNIT_vm := hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
+UNIT_vm := tests/unit/fake/look_fake.c hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
-UNIT_sched := hv/sched.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
+UNIT_sched := hv/sched.c hv/look.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
 UNIT_end := hv/end.c hv/lib/format.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
@@ -43,7 +43,7 @@ UNIT_acpi_pm := hv/dev/acpi_pm.c $(DEV_TEST)
 LAPIC := hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c hv/dev/lapic_lint0.c
 UNIT_lapic := $(LAPIC) $(DEV_TEST)
 UNIT_ioapic := hv/dev/ioapic.c $(DEV_TEST)
-PC_FAKE := tests/unit/fake/pc_fake.c hv/request.c $(filter-out hv/dev/apic_bus.c hv/dev/apic_wires.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
+PC_FAKE := tests/unit/fake/pc_fake.c tests/unit/fake/look_fake.c hv/request.c $(filter-out hv/dev/apic_bus.c hv/dev/apic_wires.c hv/dev/bios_trap.c,$(DEV_C)) $(DEV_TEST)
 VIO_TRANSPORT := hv/virtio/queue.c hv/virtio/request.c hv/virtio/serve.c hv/virtio/mmio.c hv/virtio/status.c
 UNIT_vm_state := hv/vm_state.c $(VIO_TRANSPORT) hv/work.c hv/gpm.c $(PAGE_FAKE) $(PC_FAKE)
 UNIT_memdisk := hv/memdisk.c $(PAGE_FAKE)
@@ -62,8 +62,9 @@ UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_kick := arch/x86/host/kick.c tests/unit/fake/cpu_fake.c
-UNIT_request := hv/request.c $(LAPIC) $(DEV_TEST)
-UNIT_apic_bus := hv/dev/apic_bus.c hv/request.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c
+UNIT_look := hv/look.c tests/unit/fake/processor_fake.c
+UNIT_request := hv/request.c hv/look.c $(LAPIC) $(DEV_TEST)
+UNIT_apic_bus := tests/unit/fake/look_fake.c hv/dev/apic_bus.c hv/request.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c
 VIO_TEST := hv/work.c hv/state.c $(VIO_TRANSPORT) \
             tests/unit/fake/virtio_driver.c tests/unit/fake/gpm_fake.c tests/unit/fake/log_fake.c
 UNIT_queue := $(VIO_TEST)
@@ -137,7 +138,7 @@ BOOT_EFI := boot/file.c boot/firmware.c boot/print.c tests/unit/fake/efi_fake.c 
 UNIT_boot_vms := boot/vms.c boot/config.c boot/ini.c $(BOOT_EFI)
 UNIT_boot_story := $(addprefix boot/,entry.c leave.c elf.c cpus.c acpi.c gop.c memmap.c paging.c vms.c config.c ini.c) $(BOOT_EFI)
 UNIT_boot_firmware := boot/cpus.c boot/acpi.c boot/paging.c boot/gop.c boot/firmware.c boot/print.c $(BOOT_EFI)
-UNIT_vcpu := hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) arch/x86/exit/fatal.c tests/unit/fake/cpu_fake.c \
+UNIT_vcpu := tests/unit/fake/look_fake.c hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) arch/x86/exit/fatal.c tests/unit/fake/cpu_fake.c \
              $(INSN_FAKE) $(LAPIC) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \
                     tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)

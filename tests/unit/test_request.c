@@ -14,6 +14,7 @@
 #include "arch/x86/virt/backend.h"
 #include "clock_fake.h"
 #include "hv/host.h"
+#include "hv/look.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -29,6 +30,7 @@
 enum { HERE, ELSEWHERE };
 static struct vm vm;
 static struct vcpu vcpu;
+static struct look look;
 static bool sipi_comes;		/* while the owner acts on an INIT */
 static struct { unsigned looks, wakes, kicks, inits, sipis, flushes, leaves, nmis, eois; uint8_t sipi, eoi; } seen;
 
@@ -84,7 +86,10 @@ static int set_up(void **unused)
 	vcpu.vm = &vm;
 	vcpu.id = 1;
 	vcpu.state = VCPU_READY;
-	vcpu.processor = &processors_fake[ELSEWHERE];
+	vcpu.processor = look.home = &processors_fake[ELSEWHERE];
+	vcpu.look = &look;
+	look.is_posted = false;
+	processors_fake[ELSEWHERE].looks = NULL;
 	processor_fake_run_on(HERE);
 	lapic_init(&vcpu.lapic, 1, &env, &vcpu, &fake_clock, &vcpu.tsc_offset);
 	lapic_mmio_write(&vcpu.lapic, SVR, 4, SVR_ON);
@@ -97,6 +102,7 @@ static int set_up(void **unused)
 static void take(void)
 {
 	processor_fake_run_on(ELSEWHERE);
+	(void)look_take(&host_processor()->looks);
 	vcpu_take_requests(&vcpu);
 	processor_fake_run_on(HERE);
 	assert_int_equal(vcpu.requests, 0);
@@ -284,7 +290,10 @@ static void test_start_kicks(void **unused)
 	assert_int_equal(seen.wakes, 1);
 	vcpu_request_sipi(&vcpu, 9);
 	vcpu_request_lint0(&vcpu, true);
-	assert_int_equal(seen.wakes, 2);
+	assert_int_equal(seen.wakes, 1);	/* its scheduler will look anyhow */
+	take();
+	vcpu_request_lint0(&vcpu, false);
+	assert_int_equal(seen.looks + seen.wakes, 3);
 }
 
 /* While its owner acts on an INIT nobody else knows yet that it is parked: a SIPI waits for the owner's decision. */

@@ -181,6 +181,7 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 
 static bool attention;
 void host_attention_set(void) { attention = true; }
+void host_kick(struct processor *processor, enum host_kick what) { (void)processor; (void)what; fail(); }
 void host_attention_clear(void) { attention = false; }
 bool host_attention_is_set(void) { return attention; }
 
@@ -253,6 +254,13 @@ uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return
 void restore_test_step(struct vm *vm) { (void)vm; }
 static struct vcpu *loaded;
 void vcpu_load(struct vcpu *vcpu) { loaded = vcpu; }
+
+void vcpu_take_requests(struct vcpu *vcpu)
+{
+	vcpu->requests = 0;
+	vcpu->state = VCPU_READY;
+}
+
 void host_take_interrupts(void)
 {
 	in_host_work = true;
@@ -716,6 +724,33 @@ static void test_work_of_sleepers(void **state)
 	assert_true(fake_now - begin < TURN);
 }
 
+/* What another processor does to a vCPU that sleeps here: it asks, and posts a look. */
+static void ask(void *ctx)
+{
+	struct vcpu *sleeper = loaded;
+
+	(void)ctx;
+	assert_int_equal(sleeper->state, VCPU_HALTED);
+	sleeper->requests = REQUEST_IRQ;
+	look_post(sleeper->look);
+}
+
+/* Its state changes only when its owner takes the request, which the scheduler has it do. */
+static void test_sleeper_is_asked(void **state)
+{
+	struct timer timer;
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].sleeps_every = MS;
+	players[0].sleeps_for = 1000 * SECOND;
+	players[0].life = 2 * MS;
+	timer_init(&timer, ask, NULL);
+	timer_arm(&timer, fake_now + 3 * MS);
+	assert_int_equal(play(1), 0);
+	assert_true(fake_now - begin < 5 * MS);
+}
+
 /* Who has said nothing for 20 s is looked at, once; at the key all are, while they live. */
 static void test_where(void **state)
 {
@@ -763,6 +798,7 @@ int main(void)
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_restart_fails_late, setup),
 		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
+		cmocka_unit_test_setup(test_sleeper_is_asked, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
 		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup), cmocka_unit_test_setup(test_cap_counts_timers, setup),
 	};

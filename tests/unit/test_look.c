@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Looks: whose list they wait on, whom they interrupt, and that a change is looked at however often it is posted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hv/host.h"
+#include "hv/look.h"
+#include "processor_fake.h"
+
+enum { HERE, ELSEWHERE };
+static struct look looks[3];
+static unsigned kicks[PROCESSORS];
+
+void host_kick(struct processor *processor, enum host_kick what)
+{
+	assert_int_equal(what, KICK_WAKE);
+	assert_non_null(processor->looks);	/* or it finds nothing when it comes */
+	kicks[processor - processors_fake]++;
+}
+
+static int set_up(void **unused)
+{
+	(void)unused;
+	processor_fake_run_on(HERE);
+	for (unsigned i = 0; i < PROCESSORS; i++) {
+		processors_fake[i].looks = NULL;
+		kicks[i] = 0;
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		looks[i].home = &processors_fake[HERE];
+		looks[i].is_posted = false;
+	}
+	return 0;
+}
+
+static unsigned take_all(unsigned on, unsigned *who)
+{
+	struct look *look;
+	unsigned count = 0;
+
+	*who = 0;
+	while ((look = look_take(&processors_fake[on].looks))) {
+		assert_false(look->is_posted);		/* before whoever looks reads what has changed */
+		*who |= 1U << (look - looks);
+		count++;
+	}
+	return count;
+}
+
+static void test_own(void **unused)
+{
+	unsigned who;
+
+	(void)unused;
+	look_post(NULL);	/* nobody looks yet */
+	assert_int_equal(take_all(HERE, &who), 0);
+	look_post(&looks[0]);
+	look_post(&looks[2]);
+	look_post(&looks[0]);	/* it waits already */
+	assert_int_equal(take_all(HERE, &who), 2);
+	assert_int_equal(who, 5);
+	look_post(&looks[0]);	/* changed again behind the look */
+	assert_int_equal(take_all(HERE, &who), 1);
+	assert_int_equal(kicks[HERE] + kicks[ELSEWHERE], 0);
+}
+
+static void test_of_another_processor(void **unused)
+{
+	unsigned who;
+
+	(void)unused;
+	looks[1].home = &processors_fake[ELSEWHERE];
+	look_post(&looks[1]);
+	look_post(&looks[1]);
+	assert_int_equal(kicks[ELSEWHERE], 1);		/* the second one changes nothing: it will look anyhow */
+	assert_int_equal(take_all(HERE, &who), 0);
+	assert_int_equal(take_all(ELSEWHERE, &who), 1);
+	assert_int_equal(who, 2);
+	look_post(&looks[1]);
+	assert_int_equal(kicks[ELSEWHERE], 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_own, set_up),
+		cmocka_unit_test_setup(test_of_another_processor, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
