@@ -40,5 +40,7 @@ uint64_t cap_wait(struct cap *cap, uint64_t turn, uint64_t used, uint64_t now)
 /* While it runs its allowance grows as well. */
 uint64_t cap_left(const struct cap *cap)
 {
-	return cap->percent && cap->percent < HUNDREDTHS ? (uint64_t)cap->left / (HUNDREDTHS - cap->percent) + 1 : UINT64_MAX;
+	if (!cap->percent || cap->percent >= HUNDREDTHS)
+		return UINT64_MAX;
+	return cap->left > 0 ? (uint64_t)cap->left / (HUNDREDTHS - cap->percent) + 1 : 1;
 }

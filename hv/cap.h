@@ -23,5 +23,5 @@ void cap_init(struct cap *cap, uint32_t percent, uint64_t turn, uint64_t now);	/
 /* By now it has used so much in all. Returns in how many ticks it may run; 0: at once. */
 uint64_t cap_wait(struct cap *cap, uint64_t turn, uint64_t used, uint64_t now);
 
-/* For how many ticks it may run, from the moment of the latest cap_wait, which has returned 0; never 0. */
+/* For how many ticks it may run, from the moment of the latest cap_wait, 1 if that has not returned 0; never 0. */
 uint64_t cap_left(const struct cap *cap);

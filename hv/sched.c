@@ -36,11 +36,15 @@ static uint64_t wait_of(struct slot *slot, uint64_t now)
  */
 static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
 {
+	struct slot *slot = container_of(payer, struct slot, turn);
 	struct run_queue *queue = &host_processor()->queue;
-	uint64_t now = time_now();
+	uint64_t now = time_now(), wait;
 
 	turn_bill(queue, payer, now - min_u64(now - deadline, queue->vms.length / WAY_PER_TURN));
-	return max_u64(turn_debt(payer), wait_of(container_of(payer, struct slot, turn), now));
+	wait = wait_of(slot, now);
+	if (wait)
+		look_post(&slot->parties[0].look);	/* its cap is used up, by timers: it may not run either */
+	return max_u64(turn_debt(payer), wait);
 }
 
 void sched_init(const struct handoff_host *host, uint32_t count)

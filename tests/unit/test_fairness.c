@@ -265,6 +265,20 @@ static void test_caps(void **state)
 	}
 }
 
+/* Overdrawn, by timers or by an exit that took long: then it may run for one tick, not for thousands of years. */
+static void test_cap_overdrawn(void **state)
+{
+	struct cap cap;
+
+	(void)state;
+	cap_init(&cap, 4, TURN, 0);
+	assert_int_equal(cap_left(&cap), TURN / 4 * 100 / 96 + 1);
+	assert_int_equal(cap_wait(&cap, TURN, TURN / 4, 0), TURN / 4 * 100 / 4 + 1);	/* all of it, no more */
+	assert_int_equal(cap_left(&cap), 1);
+	assert_true(cap_wait(&cap, TURN, TURN, 0));
+	assert_int_equal(cap_left(&cap), 1);
+}
+
 /* A thousand that all compute, in ten VMs of different sizes. */
 static void test_all_compute(void **state)
 {
@@ -332,6 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_cap_overdrawn),
 		cmocka_unit_test(test_all_compute),
 		cmocka_unit_test(test_dodger),
 		cmocka_unit_test(test_cost),

@@ -213,6 +213,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 	struct player *player = player_of(vcpu->vm);
 	uint64_t until = min_u64(turn_end, max_u64(timer_next(), fake_now));
 
+	assert_false(slots[player - players].cap.is_used_up);
 	player->longest_gap = max_u64(player->longest_gap, fake_now - player->last_seen);
 	until = min_u64(until, fake_now + player->life - player->ran);
 	if (player->exits_every)
@@ -597,6 +598,22 @@ static void test_cap_counts_timers(void **state)
 	}
 }
 
+/* Its timers use up a small cap while it waits for the processor that another has: then it must not run. */
+static void test_cap_is_used_up_while_ready(void **state)
+{
+	static const struct handoff_host host = { .attach = "none", .scheduler = SCHEDULER_ROUND_ROBIN };
+	uint64_t begin = fake_now;
+
+	(void)state;
+	sched_init(&host, PLAYERS);
+	players[0].config.cap = 4;
+	players[0].ticker_cost = 30 * (MS / 1000);
+	players[0].life = 3 * MS;
+	players[1].life = SECOND;
+	assert_int_equal(play(2), 0);
+	assert_in_range(slots[0].turn.used, 0, (fake_now - begin) / 25 + TURN);
+}
+
 /* Where the time went: half a second each for two that compute, a quarter for a capped one; who slept was halted. */
 static void test_activities(void **state)
 {
@@ -801,6 +818,7 @@ int main(void)
 		cmocka_unit_test_setup(test_sleeper_is_asked, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
 		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup), cmocka_unit_test_setup(test_cap_counts_timers, setup),
+		cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
