@@ -87,21 +87,33 @@ static uint64_t in_ms(uint64_t ticks)
 	return mul_div64(ticks, 1000, time_hz());
 }
 
-/* What each of its vCPUs did, and for which other VMs they waited. */
-static void report_activities(struct slot *slot)
+/* The other VM that ran longest while a vCPU of this one was ready. */
+static uint32_t noisiest(const struct slot *slot, const uint64_t *waited_for)
 {
-	for (uint32_t i = 0; i < party_count(slot); i++) {
-		const struct activities *did = &slot->parties[i].activities;
-		const uint64_t *ticks = did->ticks;
+	uint32_t found = (uint32_t)(slot - slots);
+	uint64_t longest = 0;
 
-		log_debug("%s: vCPU %u: run %lu ms, ready %lu, limited %lu, halted %lu, paused %lu", slot->config->name, i,
-			  in_ms(ticks[ACTIVITY_RUN]), in_ms(ticks[ACTIVITY_READY]), in_ms(ticks[ACTIVITY_LIMITED]),
-			  in_ms(ticks[ACTIVITY_HALTED]), in_ms(ticks[ACTIVITY_PAUSED] + host_processor()->queue.mark - did->since));
-		for (uint32_t n = 0; n < slots_ever; n++)
-			if (&slots[n] != slot && in_ms(did->waited_for[n]))
-				log_debug("%s: vCPU %u: ready for %lu ms while %s ran", slot->config->name, i,
-					  in_ms(did->waited_for[n]), slots[n].name);
-	}
+	for (uint32_t i = 0; i < slots_ever; i++)
+		if (&slots[i] != slot && waited_for[i] > longest) {
+			longest = waited_for[i];
+			found = i;
+		}
+	return found;
+}
+
+/* What a vCPU did, and for which other VM it waited longest. Not for each: there may be many, and a line takes long. */
+static void report_activities(const struct slot *slot, uint32_t vcpu)
+{
+	const struct activities *did = &slot->parties[vcpu].activities;
+	const uint32_t other = noisiest(slot, did->waited_for);
+	const uint64_t *ticks = did->ticks;
+	char noisy[64] = "";
+
+	if (&slots[other] != slot)
+		format_buf(noisy, sizeof(noisy), " (%lu while %s ran)", in_ms(did->waited_for[other]), slots[other].name);
+	log_debug("%s: vCPU %u: run %lu ms, ready %lu%s, limited %lu, halted %lu, paused %lu", slot->config->name, vcpu,
+		  in_ms(ticks[ACTIVITY_RUN]), in_ms(ticks[ACTIVITY_READY]), noisy, in_ms(ticks[ACTIVITY_LIMITED]),
+		  in_ms(ticks[ACTIVITY_HALTED]), in_ms(ticks[ACTIVITY_PAUSED] + host_processor()->queue.mark - did->since));
 }
 
 static void slot_leave(struct slot *slot)
@@ -109,11 +121,11 @@ static void slot_leave(struct slot *slot)
 	struct run_queue *queue = &host_processor()->queue;
 
 	turn_bill(queue, &slot->turn, time_now());
-	report_activities(slot);
-	turn_leave(queue, &slot->turn);
-	timer_disarm(&slot->allowed);
 	log_debug("%s: %lu ms of the processor in all; nobody had %lu ms", slot->config->name,
 		  in_ms(slot->turn.used), in_ms(queue->idle));
+	turn_bill(queue, NULL, time_now());
+	turn_leave(queue, &slot->turn);
+	timer_disarm(&slot->allowed);
 	account_close(&slot->account);
 	slot->config = NULL;
 	in_use--;
@@ -303,22 +315,33 @@ static void dump(struct vm *vm)
 		vm->dumped = NULL;
 }
 
-/* The slot's VM has been freed: wait for its next start, or give the slot up. */
+/* The slot's VM has been freed: wait for its next start, or take leave, which is due at once. */
 static void slot_is_empty(struct slot *slot)
 {
 	slot->vm = NULL;
 	timer_disarm(&slot->silence);
 	if (slot->wait == RESTART_NEVER)
-		slot_leave(slot);
+		slot->is_due = true;
 	else
 		slot_wait(slot);
+}
+
+/* The VM does not start again: say what each of its vCPUs did, one in each piece, and give the slot up. */
+static void take_leave(struct slot *slot)
+{
+	if (slot->reported < party_count(slot))
+		report_activities(slot, slot->reported++);
+	else
+		slot_leave(slot);
 }
 
 static void do_piece(struct slot *slot)
 {
 	struct vm *vm = slot->vm;
 
-	if (!vm)
+	if (!vm && slot->wait == RESTART_NEVER)
+		take_leave(slot);
+	else if (!vm)
 		start_again(slot);
 	else if (vm->dumped)
 		dump(vm);

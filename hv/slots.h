@@ -32,10 +32,11 @@ struct party {
 struct slot {
 	const struct handoff_vm *config;	/* NULL: the slot is free */
 	const char     *name;			/* also behind its end: others waited for it */
-	struct vm      *vm;			/* NULL: waits for its next start */
+	struct vm      *vm;			/* NULL: waits for its next start, or does not start again */
 	struct account  account;		/* its memory stays promised to it while it waits */
 	bool            was_started;
-	bool            is_due;			/* the wait is over */
+	bool            is_due;			/* the wait is over, or the slot is to be given up */
+	uint32_t        reported;		/* its vCPUs of which the log has said what they did in all */
 	struct restarts restarts;
 	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
 	struct turn     turn;			/* among all VMs; kept over restarts, so that a restart gains nothing */

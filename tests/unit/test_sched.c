@@ -644,6 +644,31 @@ static void test_activities(void **state)
 	assert_in_range(did[0]->ticks[ACTIVITY_PAUSED], 2 * PIECE, 2 * TURN);
 }
 
+static void log_slowly(void)
+{
+	fake_now += PIECE;
+}
+
+/* What eight vCPUs did is said in pieces of one line each, which names the VM that each waited for longest. */
+static void test_report_in_pieces(void **state)
+{
+	(void)state;
+	players[0].config.vcpus = 8;
+	players[0].life = players[1].life = SECOND / 4;
+	players[2].life = SECOND / 10;
+	strcpy(players[1].config.name, "noisy");
+	log_fake_init();
+	log_fake_each = log_slowly;
+	noted_piece = 0;
+	assert_int_equal(play(3), 0);
+	log_fake_each = NULL;
+	assert_int_equal(noted_piece, PIECE);
+	assert_int_equal(log_fake_lines, 8 + 1 + 1 + 3);
+	assert_non_null(strstr(log_fake_text, "player: vCPU 0: run 250 ms, ready 3"));
+	assert_non_null(strstr(log_fake_text, " while noisy ran), limited 0,"));
+	assert_non_null(strstr(log_fake_text, "player: vCPU 7: run 0 ms, ready 0, limited 0, halted"));
+}
+
 static uint64_t unclaimed;
 
 static void look_at_memory(void *ctx)
@@ -818,7 +843,7 @@ int main(void)
 		cmocka_unit_test_setup(test_sleeper_is_asked, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
 		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup), cmocka_unit_test_setup(test_cap_counts_timers, setup),
-		cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup),
+		cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup), cmocka_unit_test_setup(test_report_in_pieces, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 unsigned log_fake_lines;
 char log_fake_text[4096];
+void (*log_fake_each)(void);
 static size_t used;
 
 void log_fake_init(void)
@@ -22,6 +23,8 @@ void log_fake_init(void)
 static void add(const char *fmt, va_list args)
 {
 	log_fake_lines++;
+	if (log_fake_each)
+		log_fake_each();
 	if (used + ROOM + 1 > sizeof(log_fake_text))
 		used = 0;
 	vsnprintf(log_fake_text + used, ROOM, fmt, args);
