@@ -19,6 +19,7 @@
 #include "arch/x86/host/features.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"
+#include "arch/x86/host/others.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
@@ -38,8 +39,6 @@
 #define INIT_PER_SECOND		100U		/* 10 ms between INIT and SIPI */
 #define SIPI_PER_SECOND		5000U		/* 200 us before the second */
 #define ANSWER_SECONDS		5U		/* a backstop: it takes milliseconds */
-#define STOP_PER_SECOND		5U		/* likewise, when the machine is about to go off */
-#define NMI_PER_SECOND		1000U		/* repeated: an NMI between a look at the state and HLT wakes nobody */
 
 /* ap_start.asm, in this order */
 struct start_params {
@@ -59,19 +58,6 @@ struct low_pages {
 };
 
 static uint64_t boot_pat;	/* IA32_PAT of the boot processor */
-
-/* ---- What both sides see ---- */
-
-/* A release store: who reads the new state with get_state also sees what this processor wrote before. */
-static void set_state(struct cpu *cpu, enum cpu_state state)
-{
-	__atomic_store_n(&cpu->state, state, __ATOMIC_RELEASE);
-}
-
-static enum cpu_state get_state(const struct cpu *cpu)
-{
-	return (enum cpu_state)__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE);
-}
 
 /* ---- On the other processor ---- */
 
@@ -93,29 +79,19 @@ static const char *join(const struct cpu *cpu)
 	return NULL;
 }
 
-/* Halt until asked to leave; other NMIs do nothing (trap.c). */
-__attribute__((noreturn)) static void park(struct cpu *cpu)
-{
-	while (get_state(cpu) != CPU_LEAVING)
-		cpu_halt();
-	virt->cpu_off();
-	set_state(cpu, CPU_GONE);
-	cpu_stop();
-}
-
 __attribute__((noreturn)) void ap_main(struct cpu *cpu);	/* from ap_start.asm */
 
 void ap_main(struct cpu *cpu)
 {
 	cpu_init_other(cpu);
-	set_state(cpu, CPU_RUNNING);
+	cpu_set_state(cpu, CPU_RUNNING);
 	cpu->why_left_out = join(cpu);
 	if (cpu->why_left_out) {
-		set_state(cpu, CPU_LEFT_OUT);
+		cpu_set_state(cpu, CPU_LEFT_OUT);
 		cpu_stop();
 	}
-	set_state(cpu, CPU_ON);
-	park(cpu);
+	cpu_set_state(cpu, CPU_ON);
+	cpu_park(cpu);
 }
 
 /* ---- On the boot processor ---- */
@@ -152,19 +128,6 @@ static void prepare(struct low_pages *low)
 	boot_pat = rdmsr(MSR_IA32_PAT);
 }
 
-/* Wait until the processor has left the state `from`, or the time is over. */
-static bool wait_beyond(const struct cpu *cpu, enum cpu_state from, uint64_t ticks)
-{
-	uint64_t start = time_now();
-
-	while (get_state(cpu) <= from && time_now() - start < ticks) {
-		if (cpu->in_panic)
-			cpu_stop();	/* that processor panics: it reports and switches the machine off */
-		cpu_pause();
-	}
-	return get_state(cpu) > from;
-}
-
 static void pause_for(uint64_t ticks)
 {
 	uint64_t start = time_now();
@@ -181,7 +144,7 @@ static void send_start(const struct cpu *cpu, const struct low_pages *low)
 	host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_INIT));
 	pause_for(time_hz() / INIT_PER_SECOND);
 	host_lapic_send(cpu->apic_id, sipi);
-	if (!wait_beyond(cpu, CPU_OFF, time_hz() / SIPI_PER_SECOND))
+	if (!cpu_wait_beyond(cpu, CPU_OFF, time_hz() / SIPI_PER_SECOND))
 		host_lapic_send(cpu->apic_id, sipi);
 }
 
@@ -201,10 +164,10 @@ static const char *start(uint32_t index, uint32_t apic_id, struct low_pages *low
 	params->stack = (uint64_t)(uintptr_t)cpu->stack_top;
 	params->cpu = (uint64_t)(uintptr_t)cpu;
 	send_start(cpu, low);
-	if (wait_beyond(cpu, CPU_RUNNING, ANSWER_SECONDS * time_hz()))
+	if (cpu_wait_beyond(cpu, CPU_RUNNING, ANSWER_SECONDS * time_hz()))
 		return cpu->why_left_out;
 	host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_INIT));
-	return get_state(cpu) == CPU_OFF ? "it does not answer" : "it stopped on its way";
+	return cpu_get_state(cpu) == CPU_OFF ? "it does not answer" : "it stopped on its way";
 }
 
 static void start_listed(const struct handoff *handoff, struct low_pages *low)
@@ -240,40 +203,4 @@ void host_start_others(const struct handoff *handoff)
 	prepare(low);
 	start_listed(handoff, low);
 	memset(low, 0, sizeof(*low));	/* nothing is left that maps memory at its own address and executable */
-}
-
-static bool is_on(const struct cpu *cpu)
-{
-	return cpu && get_state(cpu) == CPU_ON;
-}
-
-unsigned host_cpu_count(void)
-{
-	unsigned count = 1;
-
-	for (unsigned i = 1; i < CPUS_MAX; i++)
-		count += is_on(cpus[i]);
-	return count;
-}
-
-static bool stop(struct cpu *cpu)
-{
-	uint64_t begin = time_now();
-
-	set_state(cpu, CPU_LEAVING);
-	do
-		host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_NMI));
-	while (!wait_beyond(cpu, CPU_LEAVING, time_hz() / NMI_PER_SECOND) &&
-	       time_now() - begin < time_hz() / STOP_PER_SECOND);
-	return get_state(cpu) == CPU_GONE;
-}
-
-unsigned host_stop_others(void)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 1; i < CPUS_MAX; i++)
-		if (is_on(cpus[i]) && cpus[i] != this_cpu())
-			count += stop(cpus[i]);
-	return count;
 }

@@ -32,7 +32,7 @@ struct cpu {
 	struct processor processor;	/* what hv/ keeps here */
 	void        *arch;		/* AMD-V: struct svm_cpu, with the host save area; VT-x needs none */
 	void        *current;		/* the vendor's vCPU whose control block the processor works on; NULL: none */
-	uint32_t     state;		/* enum cpu_state; only ap.c looks at it */
+	uint32_t     state;		/* enum cpu_state; others.h */
 	const char  *why_left_out;
 	struct cpu_tables *tables;	/* GDT, TSS and their stacks (gdt.c); NULL: not there */
 	uint8_t     *stack, *stack_top;
