@@ -126,7 +126,7 @@ _Static_assert(HANDOFF_MEMORY_MAX + MEMORY_4GIB - MEMORY_DEVICE_HOLE <= (uint64_
 
 struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
 {
-	static uint32_t next_id;
+	static _Atomic uint32_t last_id;	/* several processors create VMs */
 	uint64_t   before = page_free_bytes();
 	struct vm *vm = page_alloc_contiguous(pages_for(sizeof(*vm)));
 
@@ -139,7 +139,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	account->exceeded = out_of_memory;
 	account->ctx = vm;
 	vm->clock.payer = payer;
-	vm->id = ++next_id;
+	vm->id = ++last_id;
 	vm->exit_code = -1;
 	vm->vcpu_count = config->vcpus;
 	vm->restore_test.left = config->test_restore;

@@ -18,6 +18,7 @@
 #include "arch/x86/hw/cr.h"
 #include "clock_fake.h"
 #include "hv/lib/util.h"
+#include "page_fake.h"
 #include "vcpu_fake.h"
 
 #define CODE		0xffffffff81000000ULL	/* linear */
@@ -695,6 +696,29 @@ static enum exit_result at_hole(const char *hex, uint64_t physical, bool is_writ
 	return exit_mmio(&fake.vcpu, gpa(physical), is_write);
 }
 
+/* Two processors need the page of ones at once: they get the same one, and the other goes back. */
+static void other_reads_hole(void)
+{
+	assert_int_equal(at_hole("66 0f fc 03", HOLE_AT + PAGE_SIZE, false), EXIT_RESUME);
+}
+
+static void the_page_of_ones_is_one(void **state)
+{
+	uint64_t used, size;
+	hpa_t    first, second;
+	unsigned rights;
+
+	(void)state;
+	assert_int_equal(npt_map(&fake.vm.npt, gpa(HOLE_AT), hpa(0), PAGE_SIZE, 0, false), 0);	/* the tables are there */
+	used = page_fake_used;
+	page_fake_meanwhile = other_reads_hole;
+	assert_int_equal(at_hole("66 0f fc 03", HOLE_AT, false), EXIT_RESUME);
+	assert_true(npt_lookup(&fake.vm.npt, gpa(HOLE_AT), &first, &rights, &size));
+	assert_true(npt_lookup(&fake.vm.npt, gpa(HOLE_AT + PAGE_SIZE), &second, &rights, &size));
+	assert_int_equal(first.raw, second.raw);
+	assert_int_equal(page_fake_used, used + PAGE_SIZE);
+}
+
 /* A guest that stores there again and again is told about once. */
 static void writes_to_holes_are_noted_once(void **state)
 {
@@ -991,7 +1015,7 @@ static void apic_page_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
+		CASE(the_page_of_ones_is_one), CASE(does_each_form), CASE(repeats_from_memory), CASE(repeats_in_batches),
 		CASE(repeats_for_a_while), CASE(repeats_up_to_a_fault), CASE(splits_between_ram_and_device),
 		CASE(populates_a_chunk_an_exit), CASE(populates_for_code),
 		CASE(raises_divide_error), CASE(raises_what_is_pending), CASE(wants_wide_exchanges_aligned),

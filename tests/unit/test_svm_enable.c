@@ -30,6 +30,9 @@
 struct cpu_features cpu_features;
 void quirks_complete(void) { }
 void svm_measure_quirks(void) { }
+static unsigned maps_made;
+static bool has_room_for_maps;
+bool svm_bitmaps_init(void) { maps_made++; return has_room_for_maps; }
 static enum return_fill fill;
 enum return_fill speculation_return_fill(void) { return fill; }
 
@@ -56,6 +59,8 @@ static int set_up(void **unused)
 	page_fake_limit = UINT64_MAX;
 	log_fake_init();
 	fill = RETURN_FILL_NONE;
+	maps_made = 0;
+	has_room_for_maps = true;
 	return 0;
 }
 
@@ -202,6 +207,24 @@ static void test_vm_cr_is_left_alone(void **unused)
 	svm_cpu_off();
 }
 
+/* The permission maps serve all processors: the boot processor makes them, before there is another. */
+static void test_maps(void **unused)
+{
+	(void)unused;
+	svm_cpu_on();
+	assert_int_equal(maps_made, 1);
+	svm_cpu_off();
+	cpu_fake.index = 1;
+	svm_cpu_on();
+	assert_int_equal(maps_made, 1);
+	svm_cpu_off();
+	cpu_fake.index = 0;
+	has_room_for_maps = false;
+	assert_true(panics(svm_cpu_on));
+	assert_non_null(strstr(panic_fake_text, "permission maps"));
+	page_fake_free_all();
+}
+
 static void test_no_memory(void **unused)
 {
 	(void)unused;
@@ -220,7 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_lock), TEST(test_no_vm_cr), TEST(test_absent), TEST(test_features), TEST(test_needs), TEST(test_guest_caps),
-		TEST(test_others_must_be_alike), TEST(test_on_and_off), TEST(test_vm_cr_is_left_alone), TEST(test_no_memory),
+		TEST(test_others_must_be_alike), TEST(test_on_and_off), TEST(test_vm_cr_is_left_alone), TEST(test_maps), TEST(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("svm_enable", tests, NULL, NULL);

@@ -38,7 +38,7 @@ void host_wake_at(uint64_t deadline) { wake_at = deadline; }
 uint64_t time_now(void) { return 0; }
 uint64_t time_hz(void) { return 1000000; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }
-bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa) { *iopm_pa = *msrpm_pa = 0; return true; }
+void svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa) { *iopm_pa = *msrpm_pa = 0; }
 
 enum exit_result exit_nmi_window(struct vcpu *vcpu)
 {

@@ -10,6 +10,8 @@
  */
 #include "arch/x86/exit/mmio.h"
 
+#include <stdatomic.h>
+
 #include "arch/x86/emulate/fetch.h"
 #include "arch/x86/hw/pte.h"
 #include "arch/x86/virt/backend.h"
@@ -26,17 +28,23 @@
  */
 #define HOLE_PAGES_MAX	64U
 
-static hpa_t ones;		/* never freed; one processor: no lock */
+static void *_Atomic ones;	/* never freed */
 
+/* Two processors may make it at once: the first one stays, for mmio_hole_forget knows only one. */
 static hpa_t page_of_ones(void)
 {
-	void *page = ones.raw ? NULL : page_alloc();
+	void *page = ones, *nobodys = NULL;
 
-	if (page) {
-		memset(page, 0xff, PAGE_SIZE);
-		ones = ptr_hpa(page);
-	}
-	return ones;
+	if (page)
+		return ptr_hpa(page);
+	page = page_alloc();
+	if (!page)
+		return hpa(0);
+	memset(page, 0xff, PAGE_SIZE);
+	if (atomic_compare_exchange_strong(&ones, &nobodys, page))
+		return ptr_hpa(page);
+	page_free(page);
+	return ptr_hpa(nobodys);
 }
 
 static gpa_t page_start(gpa_t addr) { return gpa(align_down(addr.raw, PAGE_SIZE)); }
@@ -75,12 +83,14 @@ static enum exit_result let_read_ones(struct vcpu *vcpu, gpa_t addr)
 {
 	struct vm *vm = vcpu->vm;
 	gpa_t page = page_start(addr);
+	hpa_t hole;
 
 	if (is_beyond_tables(page))
 		return exit_fatal(vcpu, "the guest uses an address that four levels of nested tables cannot name:", addr.raw);
 	if (vm->hole_pages == HOLE_PAGES_MAX)
 		return exit_fatal(vcpu, "the guest reads everywhere where nothing is, last at", page.raw);
-	if (!page_of_ones().raw || npt_map(&vm->npt, page, ones, PAGE_SIZE, NPT_R, false))
+	hole = page_of_ones();
+	if (!hole.raw || npt_map(&vm->npt, page, hole, PAGE_SIZE, NPT_R, false))
 		return exit_fatal(vcpu, "the host is out of memory for page tables at", page.raw);
 	vm->hole_pages++;
 	exit_progress(vcpu);
@@ -95,7 +105,7 @@ void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
 	unsigned   rights;
 	uint64_t   size;
 
-	if (!vm->hole_pages || !npt_lookup(&vm->npt, page, &mapped, &rights, &size) || mapped.raw != ones.raw)
+	if (!vm->hole_pages || !npt_lookup(&vm->npt, page, &mapped, &rights, &size) || hpa_ptr(mapped) != ones)
 		return;
 	(void)npt_unmap(&vm->npt, page, PAGE_SIZE);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)

@@ -101,7 +101,7 @@ static void trap_debug(struct trap_frame *frame)
 {
 	if (!quirks.steps_reach_us || !(read_dr6() & DR6_BS) || (frame->rflags & RFLAGS_TF))
 		panic_trap(frame, "%s", trap_name(frame->vector));
-	quirks.steps_dropped++;
+	__atomic_fetch_add(&quirks.steps_dropped, 1, __ATOMIC_RELAXED);
 	write_dr6(read_dr6() & ~DR6_BS);
 }
 
@@ -154,8 +154,7 @@ void cpu_dispatch_interrupt(uint8_t vector)
 		return;
 	if (handlers[vector]) {
 		handlers[vector](vector);
-	} else if (!is_unknown_told) {
-		is_unknown_told = true;
+	} else if (!__atomic_exchange_n(&is_unknown_told, true, __ATOMIC_RELAXED)) {
 		log_warn("interrupt %02x came and nobody asked for it; further ones are not told", vector);
 	}
 	host_lapic_eoi();

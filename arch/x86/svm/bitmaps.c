@@ -48,30 +48,26 @@ void svm_msrpm_build(uint8_t *map, const struct msr_policy *rows, size_t count)
 	}
 }
 
-/*
- * Built when the first vCPU is created, kept for good, shared by all: policy is the same for each. 20 KiB.
- * False: no memory.
- */
-bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa)
+/* 20 KiB for all vCPUs, because policy is the same for each; constant after svm_bitmaps_init, so they need no lock. */
+static uint8_t *iopm, *msrpm;
+
+bool svm_bitmaps_init(void)
 {
-	static uint8_t *iopm, *msrpm;
+	const struct msr_policy *rows;
 	size_t count;
 
-	if (!iopm) {
-		iopm = page_alloc_contiguous(IOPM_PAGES);
-		if (!iopm)
-			return false;
-		memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
-	}
-	if (!msrpm) {
-		msrpm = page_alloc_contiguous(MSRPM_PAGES);
-		if (!msrpm)
-			return false;
-		const struct msr_policy *rows = msr_policy_table(&count);
+	iopm = page_alloc_contiguous(IOPM_PAGES);
+	msrpm = page_alloc_contiguous(MSRPM_PAGES);
+	if (!iopm || !msrpm)
+		return false;
+	rows = msr_policy_table(&count);
+	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
+	svm_msrpm_build(msrpm, rows, count);
+	return true;
+}
 
-		svm_msrpm_build(msrpm, rows, count);
-	}
+void svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa)
+{
 	*iopm_pa = ptr_hpa(iopm).raw;
 	*msrpm_pa = ptr_hpa(msrpm).raw;
-	return true;
 }

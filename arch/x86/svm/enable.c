@@ -153,6 +153,8 @@ void svm_cpu_on(void)
 	svm->host = page_alloc();
 	if (!svm->hsave || !svm->host)
 		panic("no memory for the host save area of CPU %u", cpu->index);
+	if (cpu_is_boot() && !svm_bitmaps_init())
+		panic("no memory for the permission maps of AMD-V");
 
 	/*
 	 * Disabled but not locked: the firmware left the decision to us. Setting EFER.SVME while SVMDIS is

@@ -49,7 +49,8 @@ int svm_vcpu_create(struct vcpu *vcpu)
 	control = &svm->vmcb->control;
 	svm_controls_init(control, &svm_features, vcpu->vm->vcpu_count > 1);
 	control->n_cr3 = vcpu->vm->npt.root.raw;
-	return svm_bitmaps(&control->iopm_base_pa, &control->msrpm_base_pa) ? 0 : -1;
+	svm_bitmaps(&control->iopm_base_pa, &control->msrpm_base_pa);
+	return 0;
 }
 
 void svm_vcpu_destroy(struct vcpu *vcpu)

@@ -67,7 +67,8 @@ void svm_asid_pick(struct svm_vcpu *svm, struct svm_cpu *cpu, const struct svm_f
 /* bitmaps.c: the permission maps; MSR rights follow from the policy that both vendors share (exit/policy.h) */
 #define IOPM_PAGES	3U
 #define MSRPM_PAGES	2U
-bool svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa);
+__attribute__((warn_unused_result)) bool svm_bitmaps_init(void);	/* once, on the boot processor; false: no memory */
+void svm_bitmaps(uint64_t *iopm_pa, uint64_t *msrpm_pa);
 void svm_msrpm_build(uint8_t *map, const struct msr_policy *rows, size_t count);
 /* quirks.c */
 void svm_measure_quirks(void);

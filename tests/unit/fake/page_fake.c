@@ -17,10 +17,17 @@ uint64_t page_fake_used;
 static struct { void *page; size_t size; } last[4];	/* taken and not given back, of the last few */
 static unsigned next;
 
+void (*page_fake_meanwhile)(void);
+
 static void *take(size_t align, size_t size)
 {
+	void (*meanwhile)(void) = page_fake_meanwhile;
 	void *page;
 
+	if (meanwhile) {
+		page_fake_meanwhile = NULL;
+		meanwhile();
+	}
 	if (size > page_fake_limit || page_fake_used > page_fake_limit - size)
 		return NULL;
 	page = aligned_alloc(align, size);
