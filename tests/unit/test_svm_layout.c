@@ -194,7 +194,7 @@ static void asids(void **state)
 {
 	static struct vmcb vmcb_a, vmcb_b;
 	struct svm_features features = { .asid_count = 4 };	/* 1, 2, 3 */
-	struct svm_cpu cpu = { 0 };
+	struct svm_cpu cpu = { 0 }, other = { 0 };
 	struct svm_vcpu a = { .vmcb = &vmcb_a }, b = { .vmcb = &vmcb_b };
 
 	(void)state;
@@ -219,6 +219,17 @@ static void asids(void **state)
 	assert_int_equal(vmcb_a.control.tlb_control, TLB_CONTROL_FLUSH_ALL);
 	svm_asid_pick(&b, &cpu, &features);
 	assert_int_equal(vmcb_b.control.guest_asid, 2);
+
+	/* On another processor the number is of that one, and when it comes back a fresh one: what it left behind is old. */
+	svm_asid_pick(&b, &other, &features);
+	assert_int_equal(vmcb_b.control.guest_asid, 1);
+	assert_int_equal(vmcb_b.control.tlb_control, TLB_CONTROL_FLUSH_ALL);
+	vmcb_b.control.clean_bits = CLEAN_ALL;
+	svm_asid_pick(&b, &cpu, &features);
+	assert_int_equal(vmcb_b.control.guest_asid, 3);
+	assert_int_equal(vmcb_b.control.clean_bits, CLEAN_ALL & ~CLEAN_ASID);
+	b = (struct svm_vcpu){ .vmcb = &vmcb_b, .cpu = &cpu, .asid_generation = cpu.asid_generation };
+	vmcb_b.control.guest_asid = 2;
 
 	features.has_flush_by_asid = true;	/* where there is better, it is used */
 	b.want_flush = true;

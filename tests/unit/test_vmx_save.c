@@ -25,6 +25,8 @@ struct cpu_features cpu_features;
 
 void vmx_close_windows(struct vcpu *unused) { (void)unused; windows_closed++; }
 bool vmx_limit_turn(struct vcpu *unused, uint64_t ticks) { (void)unused; turn = ticks; return true; }
+static unsigned arrivals;
+void vmx_arrive(struct vcpu *here) { arrivals++; ((struct vmx_vcpu *)here->arch)->cpu = this_cpu(); }
 struct vmx_vcpu *vmx_make_current(struct vmx_vcpu *vmx) { this_cpu()->current = vmx; return vmx; }
 
 /* SDM vol. 4: the MSRs of SYSCALL, KERNEL_GS_BASE and TSC_AUX. */
@@ -63,6 +65,23 @@ static void test_load_makes_current(void **unused)
 	this_cpu()->current = NULL;
 	vmx_load(&vcpu);
 	assert_ptr_equal(this_cpu()->current, vcpu.arch);
+}
+
+/* What belongs to the processor is looked after when the vCPU comes to another one, or to its first. */
+static void test_load_arrives(void **unused)
+{
+	struct vmx_vcpu *vmx = vcpu.arch;
+	struct cpu other;
+
+	(void)unused;
+	arrivals = 0;
+	for (unsigned i = 0; i < 2; i++)
+		vmx_load(&vcpu);
+	assert_int_equal(arrivals, 1);
+	vmx->cpu = &other;
+	for (unsigned i = 0; i < 2; i++)
+		vmx_load(&vcpu);
+	assert_int_equal(arrivals, 2);
 }
 
 /*
@@ -142,7 +161,7 @@ static void test_earlier_life(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_msrs_come_back), TEST(test_load_makes_current), TEST(test_no_tsc_aux), TEST(test_saved_and_restored), TEST(test_earlier_life),
+		TEST(test_msrs_come_back), TEST(test_load_makes_current), TEST(test_load_arrives), TEST(test_no_tsc_aux), TEST(test_saved_and_restored), TEST(test_earlier_life),
 	};
 
 	return cmocka_run_group_tests_name("vmx_save", tests, NULL, NULL);

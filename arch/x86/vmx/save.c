@@ -30,6 +30,8 @@ void vmx_load(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_use(vcpu);
 
+	if (vmx->cpu != this_cpu())
+		vmx_arrive(vcpu);
 	wrmsr(MSR_STAR, vmx->star);
 	wrmsr(MSR_LSTAR, vmx->lstar);
 	wrmsr(MSR_CSTAR, vmx->cstar);

@@ -168,19 +168,15 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 
 /*
  * The processor tags translations with the VPID of the vCPU that made them, and uses those with the current
- * VPID only (SDM vol. 3, 29.4 "Caching Translation Information"). VPID 0 is the host's. A new vCPU gets a VPID that
- * nobody had since all translations were forgotten, so that it cannot meet those of a guest that is gone.
+ * VPID only (SDM vol. 3, 29.4 "Caching Translation Information"). VPID 0 is the host's. All 65,535 others are used in
+ * turn, by all processors. What a vCPU that is gone has left behind under the same number is forgotten when the new one
+ * arrives (vmx_arrive); should the old one still be there, its translations carry another EPT pointer as well.
  */
 static uint16_t next_vpid(void)
 {
-	static uint16_t last;
+	static _Atomic uint32_t made;
 
-	if (++last == 0) {	/* all 65,535 are used up: forget every translation, then begin again at 1 */
-		if (vmx_controls.proc2 & PROC2_VPID)
-			vmx_invvpid(INVVPID_ALL, 0);
-		last = 1;
-	}
-	return last;
+	return (uint16_t)(made++ % UINT16_MAX + 1);
 }
 
 /*
@@ -221,8 +217,6 @@ int vmx_vcpu_create(struct vcpu *vcpu)
 		return -1;
 	vmx_use(vcpu);
 	write_controls(vcpu, vmx);
-	write_host_state();
-	vmx_flush(vcpu);	/* the EPT root's page may have been another VM's */
 	return 0;
 }
 
@@ -434,4 +428,21 @@ void vmx_flush(struct vcpu *vcpu)
 		vmx_invvpid(INVVPID_SINGLE, vmx->vpid);
 	else
 		vmx_invvpid(INVVPID_ALL, 0);
+}
+
+/*
+ * The vCPU is loaded on this processor, and was on another one before or on none. The VMCS names what an exit loads, and
+ * some of that each processor has for itself: GDT, TSS, the struct cpu that GS leads to.
+ *
+ * What this processor remembers of the guest's translations is of earlier times: the vCPU may have run here before it
+ * ran elsewhere, where its INVLPG and our INVVPID and INVEPT were executed; the page of the EPT root may have been the root of a VM
+ * that is gone, and the VPID a vCPU's of it (SDM vol. 3, 29.4.3.4 "Guidelines for Use of the INVEPT Instruction").
+ */
+void vmx_arrive(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vcpu->arch;
+
+	vmx->cpu = this_cpu();
+	write_host_state();
+	vmx_flush(vcpu);
 }

@@ -354,6 +354,7 @@ struct vmx_vcpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs;	/* while another vCPU is loaded */
 	uint8_t *io_bitmaps;			/* A and B */
 	uint8_t *msr_bitmap;
+	const struct cpu *cpu;			/* on which it was loaded last: its host state is in the VMCS; NULL: not yet */
 };
 
 /* What this processor's capability MSRs say; filled by enable.c, reported by `caps` lines at start. */
@@ -405,6 +406,7 @@ void vmx_restore(struct vcpu *vcpu, const struct guest_state *state);
 void vmx_deliver(struct vcpu *vcpu);
 void vmx_enter(struct vcpu *vcpu);
 void vmx_flush(struct vcpu *vcpu);
+void vmx_arrive(struct vcpu *vcpu);	/* by vmx_load, when it was not this processor that had the vCPU last */
 bool vmx_dump(struct vcpu *vcpu, unsigned line);
 
 /*

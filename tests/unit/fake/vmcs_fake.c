@@ -75,6 +75,7 @@ uint64_t vmcs_fake_ept_vpid = UINT64_MAX;
 bool invept(uint64_t type, uint64_t eptp)
 {
 	assert(vmcs_fake_ept_vpid & BIT(20));	/* else #UD */
+	vmcs_fake_counts.ept_flushes++;
 	return (type == INVEPT_ALL || eptp) && vmcs_fake_ept_vpid & BIT(24 + type);
 }
 
@@ -82,5 +83,6 @@ bool invvpid(uint64_t type, uint16_t vpid)
 {
 	assert(vmcs_fake_ept_vpid & BIT(32));
 	vmcs_fake_counts.vpid_floods += type == INVVPID_ALL;
+	vmcs_fake_counts.vpid_flushes += type == INVVPID_SINGLE;
 	return (type == INVVPID_ALL || vpid) && vmcs_fake_ept_vpid & BIT(40 + type);
 }

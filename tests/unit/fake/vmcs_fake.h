@@ -8,8 +8,8 @@
 
 struct vcpu;
 
-/* How often a VMCS was cleared, and how often the translations of all VPIDs were forgotten. */
-extern struct vmcs_fake_counts { unsigned clears, vpid_floods; } vmcs_fake_counts;
+/* How often a VMCS was cleared, and translations were forgotten: of all VPIDs, of one, of an EPT pointer. */
+extern struct vmcs_fake_counts { unsigned clears, vpid_floods, vpid_flushes, ept_flushes; } vmcs_fake_counts;
 
 void     vmcs_fake_init(struct vcpu *vcpu);	/* empty, and current; vcpu->arch is set */
 uint64_t vmcs_fake_get(uint32_t field);
