@@ -238,7 +238,7 @@ static void test_weights(void **state)
 	}
 }
 
-/* A quarter of the processor and no more, alone, beside another, with many vCPUs; never wanting it gains nothing later. */
+/* A quarter of the processor and no more: alone, beside another, with many vCPUs. */
 static void test_caps(void **state)
 {
 	static const struct sched_policy *const policies[] = { &sched_share, &sched_round_robin };
@@ -277,6 +277,17 @@ static void test_cap_overdrawn(void **state)
 	assert_int_equal(cap_left(&cap), 1);
 	assert_true(cap_wait(&cap, TURN, TURN, 0));
 	assert_int_equal(cap_left(&cap), 1);
+}
+
+/* After a minute in which it wanted nothing a VM has two turns for itself, and not fifteen seconds. */
+static void test_cap_is_not_saved_up(void **state)
+{
+	struct cap cap;
+
+	(void)state;
+	cap_init(&cap, 25, TURN, 0);
+	assert_int_equal(cap_wait(&cap, TURN, 0, 60 * SECOND), 0);
+	assert_in_range(cap_left(&cap), 2 * TURN, 3 * TURN);
 }
 
 /* A thousand that all compute, in ten VMs of different sizes. */
@@ -347,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_cap_overdrawn),
+		cmocka_unit_test(test_cap_is_not_saved_up),
 		cmocka_unit_test(test_all_compute),
 		cmocka_unit_test(test_dodger),
 		cmocka_unit_test(test_cost),

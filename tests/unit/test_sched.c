@@ -67,6 +67,7 @@ struct player {
 
 static struct player players[PLAYERS];
 static bool has_turn_timer;
+static uint64_t limit;		/* what the back end's timer was told last */
 static uint32_t noted_ticks;	/* of the longest exit */
 static const char *noted_name;	/* of that exit, or of device work */
 static uint32_t noted_piece;	/* ticks of the longest piece of a start or an end */
@@ -214,6 +215,8 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 	uint64_t until = min_u64(turn_end, max_u64(timer_next(), fake_now));
 
 	assert_false(slots[player - players].cap.is_used_up);
+	if (player->config.cap)		/* something ends its turn: a guest need not exit by itself */
+		assert_true(has_turn_timer ? limit != TIMER_NEVER : timer_is_armed(&host_processor()->turn_end));
 	player->longest_gap = max_u64(player->longest_gap, fake_now - player->last_seen);
 	until = min_u64(until, fake_now + player->life - player->ran);
 	if (player->exits_every)
@@ -243,7 +246,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 static bool limit_turn(struct vcpu *vcpu, uint64_t ticks)
 {
 	(void)vcpu;
-	(void)ticks;
+	limit = ticks;
 	return has_turn_timer;
 }
 
@@ -326,6 +329,7 @@ static int setup(void **state)
 	(void)state;
 	static const struct handoff_host host = { .attach = "none" };
 
+	memset(host_processor(), 0, sizeof(struct processor));	/* or one failed test would bring down the next */
 	memset(players, 0, sizeof(players));
 	for (size_t i = 0; i < PLAYERS; i++) {
 		strcpy(players[i].config.name, "player");
