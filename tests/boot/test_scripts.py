@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the scripts that make calls say to a user who tries them: how they are used, and nothing else is done."""
+import os
 import subprocess
 import sys
 
@@ -38,6 +39,18 @@ def test_licence_is_no_comment(text, says):
     done = subprocess.run([sys.executable, "-B", "-c", f"import lines; print(lines.count({text!r}, '.c'))"],
                           cwd=machine.ROOT / "scripts", capture_output=True, text=True)
     assert done.stdout.strip() == says
+
+
+def test_model_that_spin_does_not_read(tmp_path):
+    """What an earlier run has left says that all is well."""
+    (tmp_path / "build/model/0").mkdir(parents=True)
+    (tmp_path / "build/model/0/pan.c").write_text(
+        '#include <stdio.h>\nint main(void) { puts("State-vector\\n5 states, stored\\nerrors: 0"); }\n')
+    (tmp_path / "spin").write_text("#!/bin/sh\necho 'spin: a syntax error'\nexit 1\n")
+    (tmp_path / "spin").chmod(0o755)
+    done = subprocess.run(["tests/model/check"], cwd=machine.ROOT, capture_output=True, text=True,
+                          env=dict(os.environ, B=str(tmp_path / "build"), PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    assert done.returncode == 1 and "a syntax error" in done.stderr and not done.stdout
 
 
 # ---- scripts/mutants, on a product of three files -----------------------------------------------------------
