@@ -48,6 +48,9 @@
 #define VECTOR_FROM	0x30U		/* + the sender: interrupts between processors; + VCPUS: of the I/O APIC; + 1: of LINT0 */
 #define PIN		5U
 
+#define NUMBER_MAX	1000000000000ULL
+#define USAGE		2		/* exit status */
+
 #define REG_EOI		0xb0
 #define REG_LDR		0xd0
 #define REG_SVR		0xf0
@@ -516,14 +519,28 @@ static void watch(void)
 	}
 }
 
+/* Nothing else than a number will do: with another text the test would run nothing and pass, or never end. */
+static uint64_t number(const char *name, const char *text)
+{
+	char *end;
+	uint64_t value = strtoull(text, &end, 10);
+
+	if (text[0] >= '0' && text[0] <= '9' && !*end && value > 0 && value <= NUMBER_MAX)
+		return value;
+	fprintf(stderr, "race: %s=%s: write a number from 1 to %llu\n", name, text, NUMBER_MAX);
+	exit(USAGE);
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t threads[PROCESSORS + 1];
 
-	if (argc != 3)
-		fail("usage: race STEPS PATIENCE");
-	steps_max = strtoull(argv[1], NULL, 0);
-	patience = strtoul(argv[2], NULL, 0);
+	if (argc != 3) {
+		fprintf(stderr, "usage: race STEPS PATIENCE\n");
+		exit(USAGE);
+	}
+	steps_max = number("STEPS", argv[1]);
+	patience = number("PATIENCE", argv[2]);
 	set_up();
 	for (unsigned i = 0; i < PROCESSORS; i++)
 		pthread_create(&threads[i], NULL, processor_main, &processors[i]);

@@ -12,7 +12,9 @@ $(B)/race/race: $(RACE_C:%.c=$(B)/race/%.o)
 	$(call say,LINK,$@)
 	$(Q)$(HOSTCC) $(RACEFLAGS) $^ -o $@
 race: $(B)/race/race
-	@$< $(STEPS) 60
+	@for steps in '' 0 x 1x x1 -1 1000000000001 100000000000000000000; do timeout 5 $< "$$steps" 60 2>/dev/null; [ $$? = 2 ] || \
+		{ echo "race: STEPS=$$steps is not refused"; exit 1; }; done
+	@$< '$(STEPS)' 60
 	@B=$(B) tests/race/orders '$(HOSTCC) $(RACEFLAGS)' $(RACE_C)
 .PHONY: race
 -include $(RACE_C:%.c=$(B)/race/%.d)
