@@ -32,3 +32,9 @@ void lock_check_drop(const struct lock *lock)
 		panic("lock order: \"%s\" is dropped by a processor that does not hold it", names[lock->rank]);
 	held[lock->rank] = NULL;
 }
+
+void lock_check_held(const struct lock *lock)
+{
+	if (host_processor()->locks.by_rank[lock->rank] != lock)
+		panic("lock order: what \"%s\" guards is touched by a processor that does not hold it", names[lock->rank]);
+}

@@ -43,6 +43,12 @@ void log_seize(void)
 	is_seized = true;
 }
 
+void log_check_held(void)
+{
+	if (LOCKS_ARE_CHECKED && !is_seized)
+		lock_check_held(&lock);
+}
+
 void log_set_level(enum log_level level)
 {
 	shown_level = level;

@@ -65,3 +65,4 @@ void log_tail(size_t bytes, format_sink *sink, void *ctx);
 void log_hold(void);
 void log_release(void);
 void log_seize(void);
+void log_check_held(void);	/* of `make DEBUG=1`: panics unless this processor holds the log, or it is seized */

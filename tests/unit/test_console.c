@@ -36,8 +36,8 @@ size_t serial_size(void) { return serial.size; }
 size_t serial_room(void) { return serial.size - serial.queued; }
 void serial_drain(void) { serial.queued = 0; }
 void fb_init(const struct handoff_framebuffer *fb) { (void)fb; }
-void fb_poll(void) { }
-bool fb_idle_work(void) { return false; }
+void fb_poll(void) { log_check_held(); }
+bool fb_idle_work(void) { log_check_held(); return false; }
 void fb_flush(void) { }
 
 size_t serial_write(const uint8_t *data, size_t len)
@@ -188,6 +188,7 @@ static void test_attached(void **state)
 	say(&ports[1], "ot\r\n");
 	log_info("z");
 	console_poll();
+	assert_false(console_idle_work());
 	check_wire("ot\r\ntrapeze: z\r\n");
 }
 

@@ -111,6 +111,7 @@ static void twice(void)
 	lock_take(&log_lock);
 }
 
+static void touched(void) { lock_check_held(&log_lock); }
 static void not_held(void) { lock_drop(&log_lock); }
 
 static void another_one(void)
@@ -122,6 +123,7 @@ static void another_one(void)
 static void test_order(void **unused)
 {
 	static const struct { void (*call)(void); const char *text; } rows[] = {
+		{ touched, "lock order: what \"log\" guards is touched by a processor that does not hold it" },
 		{ wrong_order, "lock order: \"accounts\" is wanted while \"pages\" is held" },
 		{ same_rank, "lock order: \"pages\" is wanted while \"pages\" is held" },
 		{ twice, "lock order: \"log\" is wanted while \"log\" is held" },
