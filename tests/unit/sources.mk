@@ -146,6 +146,7 @@ UNIT_vcpu := tests/unit/fake/look_fake.c hv/vcpu.c hv/dev/apic_wires.c $(addpref
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \
                     tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_host_ioapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c
+UNIT_tsc_agree := arch/x86/host/tsc_agree.c
 UNIT_tsc := $(TIMER) hv/dev/calendar.c tests/unit/fake/log_fake.c $(INSN_FAKE)
 UNIT_host_lapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c $(TIMER) tests/unit/fake/cpu_fake.c $(INSN_FAKE)
 UNIT_trap := arch/x86/host/trap.c hv/lib/format.c tests/unit/fake/panic_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
@@ -153,4 +154,4 @@ UNIT_host_cpu := arch/x86/host/cpu_init.c arch/x86/host/features.c hv/lib/format
 UNIT_restore := hv/restore_test.c $(PAGE_FAKE)
 UNIT_panic := hv/panic.c hv/end.c hv/lib/format.c tests/unit/fake/log_fake.c
 UNIT_block_dump := $(addprefix arch/x86/vmx/,dump.c explain.c explain_report.c) arch/x86/svm/dump.c $(VMCS_FAKE) $(VCPU_FAKE)
-UNIT_ap := arch/x86/host/ap.c arch/x86/host/others.c tests/unit/fake/cpu_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
+UNIT_ap := hv/lib/format.c arch/x86/host/ap.c arch/x86/host/others.c tests/unit/fake/cpu_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)

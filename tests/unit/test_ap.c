@@ -18,6 +18,7 @@
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/host/tsc_agree.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/virt/backend.h"
@@ -44,7 +45,7 @@ struct cpu *cpus[CPUS_MAX] = { &blocks[0] };
 struct cpu_features cpu_features = { .has_nx = true };
 
 /* What each processor does when it is sent for, by APIC ID. */
-enum manner { SOUND, OTHER_MODE, DEAD, SECOND_SIPI, DIFFERS, WRONG_ID, NO_VIRT, HANGS, STUBBORN };
+enum manner { SOUND, OTHER_TIME, OTHER_MODE, DEAD, SECOND_SIPI, DIFFERS, WRONG_ID, NO_VIRT, HANGS, STUBBORN };
 static enum manner manners[8];
 static unsigned inits[8], sipis[8], nmis[8];
 static uint64_t now, sipi_page;
@@ -62,6 +63,13 @@ struct cpu *gdt_create(uint32_t index)
 	blocks[index] = (struct cpu){ .self = &blocks[index], .index = index, .stack_top = (uint8_t *)0x7000 };
 	return &blocks[index];
 }
+
+/* The exchange itself is test_tsc_agree's. */
+static unsigned answers;
+static bool is_prepared;
+void tsc_prepare(void) { is_prepared = true; }
+uint64_t tsc_ask(void) { assert_true(is_prepared); return manners[running->apic_id] == OTHER_TIME ? 12345 : 0; }
+bool tsc_answer(uint64_t ticks) { assert_int_equal(ticks, 5 * HZ); answers++; return true; }
 
 void cpu_init_other(struct cpu *cpu) { assert_ptr_equal(cpu, running); }
 const char *cpu_join(void) { return manners[running->apic_id] == DIFFERS ? "it differs" : NULL; }
@@ -148,7 +156,8 @@ static int set_up(void **unused)
 	memset(inits, 0, sizeof(inits));
 	memset(sipis, 0, sizeof(sipis));
 	memset(nmis, 0, sizeof(nmis));
-	on = off = 0;
+	on = off = answers = 0;
+	is_prepared = false;
 	log_fake_init();
 	handoff = (struct handoff){ .region_count = 1, .cpu_count = 3, .cpus = { { 0 }, { 1 }, { 2 } } };
 	handoff.regions[0] = (struct handoff_region){ .start = LOW, .length = PAGES * PAGE_SIZE, .kind = REGION_FREE };
@@ -168,6 +177,7 @@ static void test_all_come(void **unused)
 	host_start_others(&handoff);
 	assert_int_equal(host_cpu_count(), 3);
 	assert_int_equal(on, 2);
+	assert_int_equal(answers, 2);
 	assert_int_equal(inits[1], 1);
 	assert_int_equal(sipis[1], 1);			/* it answered: no second */
 	assert_int_equal(sipi_page % PAGE_SIZE, 0);
@@ -194,6 +204,7 @@ static void test_left_out(void **unused)
 		{ DEAD, "it does not answer", 2 }, { HANGS, "it stopped on its way", 2 }, { DIFFERS, "it differs", 1 },
 		{ WRONG_ID, "another APIC ID", 1 }, { NO_VIRT, "no VT-x", 1 },
 		{ OTHER_MODE, "in another mode", 1 },
+		{ OTHER_TIME, "its time-stamp counter differs from the boot processor's by 12345 ticks", 1 },
 	};
 
 	(void)unused;

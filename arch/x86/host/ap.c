@@ -21,6 +21,7 @@
 #include "arch/x86/host/lapic.h"
 #include "arch/x86/host/others.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/host/tsc_agree.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
@@ -28,6 +29,7 @@
 #include "arch/x86/virt/backend.h"
 #include "hv/addr.h"
 #include "hv/lib/apic.h"
+#include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -61,11 +63,25 @@ static uint64_t boot_pat;	/* IA32_PAT of the boot processor */
 
 /* ---- On the other processor ---- */
 
+/* NULL when its TSC may be the same as the boot processor's, which answers meanwhile. */
+static const char *compare_clocks(void)
+{
+	static char text[96];	/* one processor starts at a time */
+	uint64_t distance = tsc_ask();
+
+	if (!distance)
+		return NULL;
+	format_buf(text, sizeof(text), "its time-stamp counter differs from the boot processor's by %lu ticks", distance);
+	return text;
+}
+
 /* NULL when this processor can do what the boot processor can, and has virtualization switched on. */
 static const char *join(const struct cpu *cpu)
 {
-	const char *why_not = cpu_join();
+	const char *why_not = compare_clocks();
 
+	if (!why_not)
+		why_not = cpu_join();
 	if (why_not)
 		return why_not;
 	wrmsr(MSR_IA32_PAT, boot_pat);
@@ -151,6 +167,7 @@ static void send_start(const struct cpu *cpu, const struct low_pages *low)
 /* NULL when the processor is on; else why it is left out. */
 static const char *start(uint32_t index, uint32_t apic_id, struct low_pages *low)
 {
+	const uint64_t ticks = ANSWER_SECONDS * time_hz();
 	struct start_params *params = params_of(low);
 	struct cpu *cpu;
 
@@ -163,8 +180,9 @@ static const char *start(uint32_t index, uint32_t apic_id, struct low_pages *low
 	cpus[index] = cpu;
 	params->stack = (uint64_t)(uintptr_t)cpu->stack_top;
 	params->cpu = (uint64_t)(uintptr_t)cpu;
+	tsc_prepare();
 	send_start(cpu, low);
-	if (cpu_wait_beyond(cpu, CPU_RUNNING, ANSWER_SECONDS * time_hz()))
+	if (cpu_wait_beyond(cpu, CPU_OFF, ticks) && tsc_answer(ticks) && cpu_wait_beyond(cpu, CPU_RUNNING, ticks))
 		return cpu->why_left_out;
 	host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_INIT));
 	return cpu_get_state(cpu) == CPU_OFF ? "it does not answer" : "it stopped on its way";
