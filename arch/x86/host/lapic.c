@@ -150,22 +150,31 @@ static uint64_t measure_hz(void)
 	return hz;
 }
 
+/*
+ * Nothing comes before the first host_wake_at.
+ *
+ * The counter repeats until its interrupt has been taken: timer_interrupt stops it. An interrupt can be lost
+ * where a processor is a program (arch/x86/svm/README.md). Nothing would arm a one-shot timer again, and a guest
+ * that never exits would run for ever.
+ */
+static void set_timer_mode(void)
+{
+	if (!cpu_features.has_tsc_deadline) {
+		reg_write(APIC_DIVIDE, DIVIDE_BY_16);
+		reg_write(APIC_LVT_TIMER, LVT_PERIODIC | VECTOR_TIMER);
+		return;
+	}
+	reg_write(APIC_LVT_TIMER, LVT_DEADLINE | VECTOR_TIMER);
+	/* The mode must be in place before the first deadline is written (SDM vol. 3, 11.5.4.1). */
+	__asm__ volatile("mfence" : : : "memory");
+}
+
 static void start_timer(void)
 {
 	cpu_set_interrupt(VECTOR_TIMER, timer_interrupt);
-	if (cpu_features.has_tsc_deadline) {
-		reg_write(APIC_LVT_TIMER, LVT_DEADLINE | VECTOR_TIMER);
-		/* The mode must be in place before the first deadline is written (SDM vol. 3, 11.5.4.1). */
-		__asm__ volatile("mfence" : : : "memory");
-		return;
-	}
-	lapic.hz = measure_hz();
-	/*
-	 * The counter repeats until its interrupt has been taken: timer_interrupt stops it. An interrupt can be lost
-	 * where a processor is a program (arch/x86/svm/README.md). Nothing would arm a one-shot timer again, and a guest
-	 * that never exits would run for ever.
-	 */
-	reg_write(APIC_LVT_TIMER, LVT_PERIODIC | VECTOR_TIMER);
+	if (!cpu_features.has_tsc_deadline)
+		lapic.hz = measure_hz();
+	set_timer_mode();
 }
 
 void host_lapic_init(void)
@@ -179,15 +188,13 @@ void host_lapic_init(void)
 		  lapic.hz ? lapic.hz : time_hz());
 }
 
-/*
- * INIT has masked all entries of its vector table. NMI, INIT and SIPI cannot be masked, and nothing else is
- * to arrive.
- */
+/* All timers count at the boot processor's rate: they have one clock, and processors of another model are left out. */
 bool host_lapic_init_other(void)
 {
 	if (!enable_mode())
 		return false;
 	set_local_vectors();
+	set_timer_mode();
 	return true;
 }
 

@@ -9,7 +9,7 @@
 #define VECTOR_SPURIOUS	0xffU
 
 void     host_lapic_init(void);	/* after paging_init; masks the 8259 pair for good */
-bool     host_lapic_init_other(void);	/* on another processor, later: all masked; false: not the same mode */
+bool     host_lapic_init_other(void);	/* on another processor, later, with a timer like the boot processor's; false: not the same mode */
 uint32_t host_lapic_id(void);
 bool     host_lapic_reaches(uint32_t apic_id);
 void     host_lapic_send(uint32_t apic_id, uint64_t command);	/* ICR_... of hv/lib/apic.h, to another processor */
