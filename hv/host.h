@@ -20,7 +20,7 @@ bool host_is_virtual(void);				/* we run in an emulator or on another hypervisor
 
 /*
  * The other processors: started one after the other, each checked against this one, virtualization switched
- * on, then halted. They run no guests: the scheduler knows one processor. A processor that cannot be used
+ * on, then halted. A processor that cannot be used
  * is named in the log and left out. While one starts, this processor waits and does nothing else, so pages
  * and log are used by one at a time. A halted processor touches nothing: it takes NMIs, whose handler does nothing, and
  * no other interrupt.
@@ -28,12 +28,22 @@ bool host_is_virtual(void);				/* we run in an emulator or on another hypervisor
 void     host_start_others(const struct handoff *handoff);	/* after virt->cpu_on of this one */
 unsigned host_cpu_count(void);				/* processors that are on, this one included */
 
+/*
+ * Each other processor that is on calls `run`, once, and halts again when that returns. Returns when all have begun. What
+ * was written before is seen by them.
+ */
+void host_run_others(void (*run)(void));
+
+/* What the n-th processor that is on owns: 0 is the boot processor; NULL behind the last. Not while others stop. */
+struct processor;
+struct processor *host_processor_at(unsigned n);
+
 /* ---- The end ---- */
 
 /*
  * Before the machine is switched off: all other processors leave VMX operation or switch SVM off. VMX root
- * operation blocks INIT, with which the firmware may stop or start them in ResetSystem. Returns how many
- * have left it.
+ * operation blocks INIT, with which the firmware may stop or start them in ResetSystem. One that still is in what
+ * host_run_others gave it is woken, and waited for. Returns how many have left.
  */
 unsigned host_stop_others(void);
 
@@ -47,7 +57,6 @@ __attribute__((noreturn)) void host_power_off(uint64_t efi_reset_system);
 
 /* ---- This processor while it runs ---- */
 
-struct processor;
 struct processor *host_processor(void);	/* what it owns (hv/processor.h) */
 
 /*

@@ -17,6 +17,7 @@
 #include "arch/x86/host/features.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/lapic.h"
+#include "arch/x86/host/others.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/tsc_agree.h"
 #include "arch/x86/hw/cr.h"
@@ -29,6 +30,7 @@
 #include "hv/timer.h"
 #include "insn_fake.h"
 #include "log_fake.h"
+#include "panic_fake.h"
 
 #define LOW	0x10000ULL	/* free memory below 1 MiB */
 #define PAGES	4U
@@ -47,7 +49,7 @@ struct cpu_features cpu_features = { .has_nx = true };
 /* What each processor does when it is sent for, by APIC ID. */
 enum manner { SOUND, OTHER_TIME, OTHER_MODE, DEAD, SECOND_SIPI, DIFFERS, WRONG_ID, NO_VIRT, HANGS, STUBBORN };
 static enum manner manners[8];
-static unsigned inits[8], sipis[8], nmis[8];
+static unsigned inits[8], sipis[8], nmis[8], kicks;
 static uint64_t now, sipi_page;
 static jmp_buf halted;
 static struct cpu *running;
@@ -95,14 +97,32 @@ const struct virt_backend *virt = &backend;
 
 static void leave(void) { longjmp(halted, 1); }
 
-static void run(uint32_t apic_id)
+static struct cpu *find(uint32_t apic_id)
 {
 	for (unsigned i = 1; i < CPUS_MAX; i++)
 		if (cpus[i] && cpus[i]->apic_id == apic_id)
-			running = cpus[i];
+			return cpus[i];
+	return NULL;
+}
+
+static void run(uint32_t apic_id)
+{
+	running = find(apic_id);
 	is_boot_lapic = false;
 	if (!setjmp(halted))
 		ap_main(running);
+	is_boot_lapic = true;
+}
+
+/* It halts, and the NMI comes: what follows is cpu_park's next look, until it halts again or stops. */
+static void wake(uint32_t apic_id)
+{
+	struct cpu *cpu = find(apic_id);
+
+	is_boot_lapic = false;
+	running = cpu;
+	if (!setjmp(halted))
+		cpu_park(cpu);
 	is_boot_lapic = true;
 }
 
@@ -119,22 +139,15 @@ void host_lapic_send(uint32_t apic_id, uint64_t command)
 	case 6:
 		sipi_page = (command & 0xff) << 12;
 		sipis[apic_id]++;
-		if (manner == HANGS) {
-			for (unsigned i = 1; i < CPUS_MAX; i++)
-				if (cpus[i] && cpus[i]->apic_id == apic_id)
-					cpus[i]->state = CPU_RUNNING;
-		} else if (manner != DEAD && (manner != SECOND_SIPI || sipis[apic_id] == 2)) {
+		if (manner == HANGS)
+			find(apic_id)->state = CPU_RUNNING;
+		else if (manner != DEAD && (manner != SECOND_SIPI || sipis[apic_id] == 2))
 			run(apic_id);
-		}
 		return;
 	default:
 		assert_int_equal(command >> 8 & 7, 4);
-		nmis[apic_id]++;
-		for (unsigned i = 1; i < CPUS_MAX && manner != STUBBORN; i++)
-			if (cpus[i] && cpus[i]->apic_id == apic_id && nmis[apic_id] == 2) {	/* the first struck too early */
-				assert_int_equal(cpus[i]->state, CPU_LEAVING);
-				cpus[i]->state = CPU_GONE;
-			}
+		if (++nmis[apic_id] % 2 == 0 && manner != STUBBORN)	/* the first struck too early */
+			wake(apic_id);
 	}
 }
 
@@ -263,11 +276,94 @@ static void test_stop(void **unused)
 	(void)unused;
 	host_start_others(&handoff);
 	manners[2] = STUBBORN;
+	kicks = 0;
 	assert_int_equal(host_stop_others(), 1);
+	assert_int_equal(kicks, 0);			/* a processor that halts takes none */
 	assert_int_equal(nmis[1], 2);			/* one that strikes between a look and its HLT is lost: again */
 	assert_in_range(nmis[2], 2, 1000);		/* and not for ever */
 	assert_int_equal(cpus[1]->state, CPU_GONE);
 	assert_int_equal(host_cpu_count(), 1);
+}
+
+/* ---- They work ---- */
+
+static unsigned runs;
+static bool does_return;
+static void work(void) { runs++; assert_int_equal(running->state, CPU_WORKING); }
+static void work_on(void) { runs++; leave(); }		/* it is still there when we come back */
+
+void host_kick(struct processor *processor, enum host_kick what)
+{
+	assert_int_equal(what, KICK_WAKE);
+	kicks++;
+	if (does_return)
+		container_of(processor, struct cpu, processor)->state = CPU_ON;
+}
+
+static void test_run_others(void **unused)
+{
+	(void)unused;
+	runs = 0;
+	manners[2] = DIFFERS;
+	handoff.cpu_count = 4;
+	handoff.cpus[3].apic_id = 3;
+	host_start_others(&handoff);
+	host_run_others(work);
+	assert_int_equal(runs, 2);			/* those that are on, once each */
+	assert_int_equal(nmis[2], 0);
+	assert_int_equal(cpus[1]->state, CPU_ON);
+	assert_int_equal(host_cpu_count(), 3);
+	host_run_others(work);
+	assert_int_equal(runs, 4);
+	assert_int_equal(host_stop_others(), 2);
+	assert_int_equal(off, 2);
+}
+
+static void test_processor_at(void **unused)
+{
+	(void)unused;
+	manners[1] = DEAD;
+	host_start_others(&handoff);
+	assert_ptr_equal(host_processor_at(0), &cpus[0]->processor);
+	assert_ptr_equal(host_processor_at(1), &cpus[2]->processor);	/* those that are left out have no number */
+	assert_null(host_processor_at(2));
+	assert_null(host_processor_at(CPUS_MAX));
+	host_run_others(work_on);
+	assert_ptr_equal(host_processor_at(1), &cpus[2]->processor);
+	assert_int_equal(host_cpu_count(), 2);
+}
+
+/* One that idles in its work is woken, and leaves once it has returned; one that does not return is not waited for for ever. */
+static void test_stop_working(void **unused)
+{
+	uint64_t begin;
+
+	(void)unused;
+	for (unsigned i = 0; i < 2; i++) {
+		set_up(NULL);
+		kicks = 0;
+		does_return = i == 0;
+		host_start_others(&handoff);
+		host_run_others(work_on);
+		assert_int_equal(cpus[1]->state, CPU_WORKING);
+		begin = now;
+		assert_int_equal(host_stop_others(), does_return ? 2 : 0);
+		assert_in_range(now - begin, 0, 11 * HZ);
+		assert_int_equal(kicks, 2);
+		assert_int_equal(off, does_return ? 2 : 0);
+	}
+}
+
+/* It halts and no NMI wakes it: that cannot be, and to go on would be to wait for its VMs for ever. */
+static void call_others(void) { host_run_others(work); }
+
+static void test_never_wakes(void **unused)
+{
+	(void)unused;
+	host_start_others(&handoff);
+	manners[2] = STUBBORN;
+	assert_true(panics(call_others));
+	assert_in_range(nmis[2], 2, 10000);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -276,7 +372,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_come), TEST(test_second_sipi), TEST(test_left_out), TEST(test_not_reached), TEST(test_alone),
-		TEST(test_no_low_memory), TEST(test_stop),
+		TEST(test_no_low_memory), TEST(test_stop), TEST(test_run_others), TEST(test_processor_at),
+		TEST(test_stop_working), TEST(test_never_wakes),
 	};
 
 	return cmocka_run_group_tests_name("ap", tests, NULL, NULL);

@@ -38,11 +38,13 @@ struct cpu {
 	uint8_t     *stack, *stack_top;
 };
 
-/* State of each other processor. The boot processor has none: it runs. */
+/* State of each other processor, in an order in which one can wait for what is behind. The boot processor has none: it runs. */
 enum cpu_state {
 	CPU_OFF,		/* not there, not started, or it never answered */
-	CPU_RUNNING,		/* our code runs on it, on its way to one of the next two */
+	CPU_RUNNING,		/* our code runs on it, on its way to CPU_ON or CPU_LEFT_OUT */
+	CPU_CALLED,		/* as CPU_ON, and there is a function for it to run (host_run_others) */
 	CPU_ON,			/* like the boot processor, virtualization on; it halts until somebody wants it */
+	CPU_WORKING,		/* in that function; CPU_ON again behind it */
 	CPU_LEFT_OUT,		/* it cannot be used; halts for ever */
 	CPU_LEAVING,		/* asked to switch virtualization off */
 	CPU_GONE,		/* did so; halts for ever */
