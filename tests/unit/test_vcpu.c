@@ -62,8 +62,17 @@ static void load(struct vcpu *of) { step("load", of); }
 /* As on AMD-V: CR2 comes from elsewhere into the register. */
 static void put(struct vcpu *of) { step("put", of); insn_fake.cr2 = 0x7000; }
 
+/* Nothing of it may be in the processor any more, and it must not be another's yet. */
+static void leave(struct vcpu *of)
+{
+	assert_null(cpu_fake.loaded);
+	assert_ptr_equal(of->processor, &cpu_fake.processor);
+	step("leave", of);
+}
+
 static const struct virt_backend backend = {
 	.get = get, .set = set, .get_seg = get_seg, .vcpu_create = create, .vcpu_destroy = destroy, .load = load, .put = put,
+	.leave = leave,
 };
 const struct virt_backend *virt = &backend;
 
@@ -358,6 +367,23 @@ static void test_load(void **unused)
 	assert_null(cpu_fake.loaded);
 }
 
+/* The owner's last access is the one that names the next owner. */
+static void test_give(void **unused)
+{
+	struct processor next;
+
+	(void)unused;
+	vcpu_load(&vcpu);
+	*steps = '\0';
+	vcpu_give(&vcpu, &next);
+	assert_string_equal(steps, "put1 save1 leave1 ");
+	assert_ptr_equal(vcpu.processor, &next);
+	*steps = '\0';
+	vcpu.processor = &cpu_fake.processor;
+	vcpu_give(&vcpu, &next);		/* it has not been loaded since: its control block may still be here */
+	assert_string_equal(steps, "leave1 ");
+}
+
 /* A vCPU that is destroyed while it is loaded leaves nothing that the next one would save into. */
 static void test_destroy_loaded(void **unused)
 {
@@ -377,7 +403,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_kick), TEST(test_apic_env), TEST(test_exceptions),
-		TEST(test_page_fault), TEST(test_partial_registers), TEST(test_mode), TEST(test_tsc), TEST(test_load),
+		TEST(test_page_fault), TEST(test_partial_registers), TEST(test_mode), TEST(test_tsc), TEST(test_load), TEST(test_give),
 		TEST(test_destroy_loaded),
 	};
 

@@ -52,6 +52,7 @@ bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 int vcpu_ack_irq(struct vcpu *vcpu) { (void)vcpu; fake.has_irq = false; return 0x30; }
 
 static void flush(void) { vmx_flush(&fake.vcpu); }
+static void leave(void) { vmx_leave(&fake.vcpu); }
 
 static int set_up(void **unused)
 {
@@ -195,6 +196,24 @@ static void test_arrives(void **unused)
 		assert_ptr_equal(((struct vmx_vcpu *)fake.vcpu.arch)->cpu, this_cpu());
 	}
 	vmx_vcpu_destroy(&fake.vcpu);
+}
+
+/* Another processor may load it then: nothing of the VMCS is here, and it has to be launched again. */
+static void test_leaves(void **unused)
+{
+	struct vmx_vcpu *vmx = fake.vcpu.arch, other;
+
+	(void)unused;
+	vmx->launched = 1;
+	vmx_leave(&fake.vcpu);
+	assert_int_equal(vmcs_fake_counts.clears, 1);
+	assert_int_equal(vmx->launched, 0);
+	assert_null(cpu_fake.current);
+	cpu_fake.current = &other;
+	vmx_leave(&fake.vcpu);
+	assert_ptr_equal(cpu_fake.current, &other);
+	vmx->vmcs = hpa(0x1234);		/* what is no VMCS of ours is a bug, and to go on would be to lose a guest's state */
+	assert_true(panics(leave));
 }
 
 /* VPID 0 is the host's. When all others were used the first comes again. */
@@ -397,7 +416,7 @@ static void test_flush_takes_what_there_is(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs), TEST(test_controls_of_the_vm), TEST(test_arrives), TEST(test_vpids_run_out), TEST(test_landings),
+		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs), TEST(test_controls_of_the_vm), TEST(test_arrives), TEST(test_leaves), TEST(test_vpids_run_out), TEST(test_landings),
 		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
 		TEST(test_current), TEST(test_flush_takes_what_there_is),
 	};

@@ -54,6 +54,7 @@ const struct virt_backend svm_backend = {
 	.vcpu_destroy = svm_vcpu_destroy,
 	.load = svm_load,
 	.put = svm_put,
+	.leave = svm_leave,
 	.save = svm_save,
 	.restore = svm_restore,
 	.deliver = svm_deliver,

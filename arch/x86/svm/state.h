@@ -25,6 +25,7 @@ void svm_set_seg(struct vcpu *vcpu, enum guest_seg seg, const struct segment *in
 /* save.c */
 void svm_load(struct vcpu *vcpu);
 void svm_put(struct vcpu *vcpu);
+void svm_leave(struct vcpu *vcpu);
 void svm_save(struct vcpu *vcpu, struct guest_state *state);
 void svm_restore(struct vcpu *vcpu, const struct guest_state *state);
 /* dump.c */

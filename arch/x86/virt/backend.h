@@ -42,6 +42,9 @@ struct virt_backend {
 	void (*load)(struct vcpu *);
 	void (*put)(struct vcpu *);
 
+	/* A vCPU that is not loaded goes to another processor: nothing of its control block stays in this one. */
+	void (*leave)(struct vcpu *);
+
 	/*
 	 * What get and get_seg do not reach, of a vCPU that is not loaded: MSRs, blocking, shadow, PDPTEs.
 	 * restore comes last, and leaves nothing of an earlier life: no event, no window.

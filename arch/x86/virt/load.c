@@ -47,3 +47,10 @@ void vcpu_load(struct vcpu *vcpu)
 	if (vcpu->requests)	/* after the line above: who asked its former owner is answered here */
 		vcpu->irq_check = true;
 }
+
+void vcpu_give(struct vcpu *vcpu, struct processor *to)
+{
+	vcpu_unload(vcpu);
+	virt->leave(vcpu);
+	vcpu->processor = to;	/* last: whoever reads it there sees all of the above */
+}

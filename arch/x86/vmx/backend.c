@@ -82,7 +82,7 @@ const struct virt_backend vmx_backend = {
 	.name = "VT-x", .block_name = "VMCS",
 	.supported = vmx_supported, .cpu_on = vmx_cpu_on, .cpu_off = vmx_cpu_off,
 	.vcpu_create = vmx_vcpu_create, .vcpu_destroy = vmx_vcpu_destroy,
-	.load = vmx_load, .put = vmx_put, .save = vmx_save, .restore = vmx_restore,
+	.load = vmx_load, .put = vmx_put, .leave = vmx_leave, .save = vmx_save, .restore = vmx_restore,
 	.deliver = vmx_deliver, .enter = vmx_enter, .step_over = vmx_step_over,
 	.get = vmx_get, .set = vmx_set, .get_seg = vmx_get_seg, .set_seg = vmx_set_seg,
 	.limit_turn = vmx_limit_turn, .end_shadow = vmx_end_shadow, .set_tsc_offset = vmx_set_tsc_offset,

@@ -446,3 +446,18 @@ void vmx_arrive(struct vcpu *vcpu)
 	write_host_state();
 	vmx_flush(vcpu);
 }
+
+/*
+ * A processor may keep parts of a VMCS to itself, and a VMCS must not be active on two. VMCLEAR writes them back, and the next
+ * entry has to be a VMLAUNCH (SDM vol. 3, 25.11.1 "Software Use of Virtual-Machine Control Structures").
+ */
+void vmx_leave(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vcpu->arch;
+
+	if (!vmclear(vmx->vmcs.raw))
+		panic("VMCLEAR of a VMCS of ours failed");
+	vmx->launched = 0;
+	if (this_cpu()->current == vmx)
+		this_cpu()->current = NULL;
+}

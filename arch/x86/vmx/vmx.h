@@ -406,6 +406,7 @@ void vmx_restore(struct vcpu *vcpu, const struct guest_state *state);
 void vmx_deliver(struct vcpu *vcpu);
 void vmx_enter(struct vcpu *vcpu);
 void vmx_flush(struct vcpu *vcpu);
+void vmx_leave(struct vcpu *vcpu);
 void vmx_arrive(struct vcpu *vcpu);	/* by vmx_load, when it was not this processor that had the vCPU last */
 bool vmx_dump(struct vcpu *vcpu, unsigned line);
 
