@@ -6,7 +6,7 @@ void activity_change(struct activities *of, enum activity to, uint64_t now, cons
 {
 	if (of->now == to)
 		return;
-	of->ticks[of->now] += now - of->since;
+	of->ticks[of->now] += now > of->since ? now - of->since : 0;	/* a processor it left may be a little ahead */
 	of->since = now;
 	for (uint32_t i = 0; i < vms; i++) {
 		if (of->now == ACTIVITY_READY)

@@ -157,7 +157,9 @@ void hv_main(uint64_t handoff_address)
 	for (uint32_t i = 0; i < handoff->vm_count; i++)
 		(void)slots_add(&handoff->vms[i]);
 	console_offer_first();
-	failed = sched_run();
+	host_run_others(sched_run);
+	sched_run();
+	failed = slots_crashed();
 	leave_virtualization();
 	finish(failed, failed ? "a VM crashed or could not be started" : "all VMs are off");
 }

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What one processor of the host owns, in words that know no x86: its half of the scheduler and its timers. Only that
- * processor touches its block, but for `looks`, so nothing in it needs a lock. host_processor (hv/host.h) finds it.
+ * processor touches its block, but for `looks` and the last few fields, so nothing in it needs a lock. host_processor (hv/host.h) finds it.
  */
 #include <stdint.h>
 
@@ -22,4 +22,11 @@ struct processor {
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 	struct locks_held locks;
+	uint32_t          index;	/* host_processor_at */
+	uint64_t          used[HANDOFF_VMS_MAX];	/* queue.used */
+
+	/* For all processors: who lives here, and who might come (home.c). */
+	_Atomic uint32_t  vcpus;	/* of the VMs that live here */
+	_Atomic uint32_t  waiting;	/* VMs that want this processor while another one has it */
+	_Atomic bool      is_idle;	/* nobody wants it, and nobody has been sent here yet */
 };

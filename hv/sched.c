@@ -6,6 +6,7 @@
 #include "arch/x86/virt/load.h"
 #include "boot/handoff.h"
 #include "hv/console.h"
+#include "hv/home.h"
 #include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
@@ -47,19 +48,27 @@ static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
 	return max_u64(turn_debt(payer), wait);
 }
 
+static void init_processor(struct processor *self, const struct sched_policy *policy)
+{
+	turns_init(&self->queue.vms, policy, time_hz() / TURNS_PER_SECOND, self->order, HANDOFF_VMS_MAX);
+	self->queue.used = self->used;
+	self->queue.mark = time_now();
+	self->running = NULL;
+	self->looks = NULL;
+	timer_init(&self->turn_end, turn_is_over, NULL);
+}
+
 void sched_init(const struct handoff_host *host, uint32_t count)
 {
 	static const struct sched_policy *const policies[] = {
 		[SCHEDULER_SHARE] = &sched_share, [SCHEDULER_ROUND_ROBIN] = &sched_round_robin,
 	};
-	struct processor *self = host_processor();
+	struct processor *processor;
 
 	slots_init(host->attach, count);
-	turns_init(&self->queue.vms, policies[host->scheduler], time_hz() / TURNS_PER_SECOND, self->order, HANDOFF_VMS_MAX);
-	self->queue.mark = time_now();
-	self->running = NULL;
-	self->looks = NULL;
-	timer_init(&self->turn_end, turn_is_over, NULL);
+	homes_init();
+	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
+		init_processor(processor, policies[host->scheduler]);
 	timer_set_hooks(&(const struct timer_hooks){ .on_change = host_wake_at, .bill = bill_timer });
 }
 
@@ -120,7 +129,7 @@ static void look_at(const struct processor *self, struct party *party)
 	const bool was_live = slot->is_live, was_limited = slot->is_limited;
 	bool wants;
 
-	if (!slot->config)
+	if (!slot->config || !home_is_here(slot, (uint32_t)(party - slot->parties)))
 		return;
 	slot->is_live = is_alive(slot);
 	turn_set_ready(&party->turn, slot->is_live && is_awake(slot->vm->vcpus[party - slot->parties]));
@@ -162,8 +171,10 @@ static struct party *pick(struct processor *self)
 	self->running = choose(&self->queue);
 	if (before)
 		note(self, before);
-	if (self->running)
+	if (self->running) {
 		note(self, self->running);
+		home_share(self->running->slot);
+	}
 	return self->running;
 }
 
@@ -179,16 +190,23 @@ static void yield(struct processor *self, struct party *party)
 
 /* ---- The loop ---- */
 
+/* The boot processor: the serial port interrupts that one. */
+static bool has_terminal(const struct processor *self)
+{
+	return self->index == 0;
+}
+
 /*
  * An interrupt that came while the hypervisor ran is pending now. It is taken here, before the next entry, which the
  * processor would have to leave for it at once.
  */
-static void do_host_work(void)
+static void do_host_work(const struct processor *self)
 {
 	host_take_interrupts();
 	timer_run_due();
 	host_wake_at(timer_next());	/* the host's timer may have fired early, for a deadline that is gone */
-	console_poll();
+	if (has_terminal(self))
+		console_poll();
 	host_attention_clear();	/* interrupts are off since the first line; whoever woke has posted a look */
 }
 
@@ -253,26 +271,27 @@ static void run(struct processor *self, struct party *party)
 	vcpu->yields = false;
 }
 
-uint32_t sched_run(void)
+void sched_run(void)
 {
 	struct processor *self = host_processor();
 
 	while (slots_in_use()) {
 		struct party *party;
 
-		do_host_work();
+		do_host_work(self);
 		party = pick(self);
 		if (party) {
 			run(self, party);
 			continue;
 		}
 		turn_bill(&self->queue, NULL, time_now());
-		if (console_idle_work() || page_idle_work()) {
+		if ((has_terminal(self) && console_idle_work()) || page_idle_work()) {
 			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */
 		} else {
 			timer_disarm(&self->turn_end);
+			home_idle_begin();
 			host_idle();
+			home_idle_end();
 		}
 	}
-	return slots_crashed();
 }

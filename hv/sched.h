@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Which vCPU runs on this processor: everything that is ready takes turns (turn.h), and the processor halts when
- * nothing is. The scheduler owns the VMs from slots_add (slots.h) to their last end, restarts included.
+ * Which vCPU runs on this processor: all that live here (home.h) and are ready take turns (turn.h), and the processor halts
+ * when nothing is. The scheduler owns the VMs from slots_add (slots.h) to their last end, restarts included.
  */
 #include <stdint.h>
 
@@ -14,5 +14,5 @@ struct handoff_host;
  */
 void sched_init(const struct handoff_host *host, uint32_t count);
 
-/* Run until every VM has ended. Returns how many crashed or could not be started. */
-uint32_t sched_run(void);
+/* On each processor: run the VMs that live there until every VM of the machine has ended. */
+void sched_run(void);

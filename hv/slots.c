@@ -6,6 +6,7 @@
 #include "arch/x86/virt/load.h"
 #include "hv/console.h"
 #include "hv/end.h"
+#include "hv/home.h"
 #include "hv/host.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
@@ -22,7 +23,8 @@
 
 struct slot *slots;
 
-static uint32_t in_use, slots_ever, crashed;	/* slots_ever: those behind have never been in use */
+static _Atomic uint32_t in_use, crashed;	/* VMs end on any processor */
+static uint32_t slots_ever;	/* those behind have never been in use; constant when VMs run */
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
@@ -73,13 +75,9 @@ void party_does(struct party *party, enum activity activity)
 {
 	const bool is_wait = activity == ACTIVITY_READY || party->activities.now == ACTIVITY_READY;
 	const uint32_t vms = is_wait ? slots_ever : 0;		/* only a wait asks who ran meanwhile */
-	uint64_t used[HANDOFF_VMS_MAX];
+	const struct run_queue *queue = &host_processor()->queue;
 
-	if (party->activities.now == activity)
-		return;
-	for (uint32_t i = 0; i < vms; i++)
-		used[i] = slots[i].turn.used;
-	activity_change(&party->activities, activity, host_processor()->queue.mark, used, vms);
+	activity_change(&party->activities, activity, queue->mark, queue->used, vms);
 }
 
 static uint64_t in_ms(uint64_t ticks)
@@ -121,14 +119,16 @@ static void slot_leave(struct slot *slot)
 	struct run_queue *queue = &host_processor()->queue;
 
 	turn_bill(queue, &slot->turn, time_now());
-	log_debug("%s: %lu ms of the processor in all; nobody had %lu ms", slot->config->name,
-		  in_ms(slot->turn.used), in_ms(queue->idle));
+	log_debug("%s: %lu ms of a processor in all, moved %u times; nobody had %lu ms of the last one", slot->config->name,
+		  in_ms(slot->turn.used), slot->moves, in_ms(queue->idle));
 	turn_bill(queue, NULL, time_now());
 	turn_leave(queue, &slot->turn);
 	timer_disarm(&slot->allowed);
 	account_close(&slot->account);
+	home_leave(slot);
 	slot->config = NULL;
-	in_use--;
+	if (--in_use == 0)
+		homes_wake();		/* nothing is left to do for anybody */
 }
 
 /* None of its vCPUs is ready before the VM has started. */
@@ -203,20 +203,22 @@ static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void
 
 int slots_add(const struct handoff_vm *config)
 {
-	struct run_queue *queue = &host_processor()->queue;
+	struct processor *const self = host_processor(), *const home = home_choose();
+	struct run_queue *queue = &self->queue;
 	struct slot *slot = slots;
 
 	while (slot < slots + HANDOFF_VMS_MAX && slot->config)
 		slot++;
 	if (slot == slots + HANDOFF_VMS_MAX)
 		return -1;
-	*slot = (struct slot){ .config = config };
+	*slot = (struct slot){ .config = config, .home = self };
+	self->vcpus += party_count(slot);
 	slot_timer(slot, &slot->again, wait_is_over);
 	slot_timer(slot, &slot->silence, look_for_silence);
 	slot_timer(slot, &slot->allowed, cap_is_over);
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		slot->parties[i].slot = slot;
-		slot->parties[i].look.home = host_processor();
+		slot->parties[i].look.home = self;
 	}
 	turn_join(&queue->vms, &slot->turn, (uint32_t)(slot - slots), config->weight);
 	cap_init(&slot->cap, config->cap, queue->vms.length, queue->mark);
@@ -228,6 +230,8 @@ int slots_add(const struct handoff_vm *config)
 		slot->parties[i].activities.since = queue->mark;
 	if (!slot_start(slot)) {
 		look_post(&slot->parties[0].look);
+		if (home != self)
+			home_give(slot, home);
 		return 0;
 	}
 	crashed++;

@@ -16,6 +16,7 @@
 #include "hv/timer.h"
 #include "hv/turn.h"
 
+struct processor;
 struct vm;
 
 /*
@@ -47,13 +48,16 @@ struct slot {
 	struct timer    allowed;		/* the cap lets it run again */
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
+	_Atomic(struct processor *) home;	/* home.h: only that processor touches the slot */
+	struct timer_list timers;		/* what was armed, while it is on its way to its next home */
+	uint32_t        moves;
 	struct party    parties[HANDOFF_VCPUS_MAX];
 };
 
 extern struct slot *slots;			/* HANDOFF_VMS_MAX of them */
 
 void slots_init(const char *attach, uint32_t count);	/* sched_init */
-/* Create a VM; it starts in its own turns. 0 or -1 (logged; counts as a crashed VM in the verdict). */
+/* Create a VM; it starts in its own turns, on the processor that has the fewest vCPUs to run. 0 or -1 (logged; counts as a crashed VM in the verdict). */
 int slots_add(const struct handoff_vm *config);
 bool slots_in_use(void);				/* a VM is left, or one that waits for its next start */
 uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, for good */

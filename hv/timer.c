@@ -112,6 +112,39 @@ void timer_disarm_all(const struct turn *payer)
 	timer_tell(before, first_deadline(list));
 }
 
+void timer_take_out(const struct turn *payer, struct timer_list *out)
+{
+	const struct timer_list *list = &host_processor()->timers;
+	uint64_t before = first_deadline(list);
+	struct timer *next;
+
+	for (struct timer *timer = list->first; timer; timer = next) {
+		const uint64_t deadline = timer->deadline;
+
+		next = timer->next;
+		if (timer->payer != payer)
+			continue;
+		timer_unlink(timer);
+		timer_link(out, timer, deadline);
+	}
+	timer_tell(before, first_deadline(list));
+}
+
+void timer_put_in(struct timer_list *in)
+{
+	struct timer_list *list = &host_processor()->timers;
+	uint64_t before = first_deadline(list);
+	struct timer *timer;
+
+	while ((timer = in->first)) {
+		const uint64_t deadline = timer->deadline;
+
+		timer_unlink(timer);
+		timer_link(list, timer, deadline);
+	}
+	timer_tell(before, first_deadline(list));
+}
+
 /* Is an armed timer still in order with its neighbours at another deadline? */
 static bool keeps_place(const struct timer *timer, uint64_t deadline)
 {

@@ -39,10 +39,19 @@ void turn_join(struct turns *turns, struct turn *turn, uint32_t place, uint32_t 
 	turns->count++;
 }
 
+void turn_join_again(struct turns *turns, struct turn *turn)
+{
+	const uint64_t used = turn->used;
+
+	turn_join(turns, turn, turn->place, turn->weight);
+	turn->used = used;
+}
+
 void turn_leave(struct run_queue *queue, struct turn *turn)
 {
 	turn_set_ready(turn, false);
 	turn->in->count--;
+	turn->in = NULL;
 	if (queue->payer && (queue->payer == turn || queue->payer->vm == turn))
 		queue->payer = NULL;
 }
@@ -58,6 +67,7 @@ void turn_set_ready(struct turn *turn, bool is_ready)
 	else if (policy->sleep)
 		policy->sleep(turn->in, turn);
 	turn->is_ready = is_ready;
+	turn->in->ready += is_ready ? 1U : -1U;
 	replay(turn);
 }
 
@@ -80,8 +90,11 @@ void turn_bill(struct run_queue *queue, struct turn *payer, uint64_t now)
 {
 	uint64_t ticks = now > queue->mark ? now - queue->mark : 0;
 
-	for (struct turn *turn = queue->payer; turn; turn = turn->vm)
+	for (struct turn *turn = queue->payer; turn; turn = turn->vm) {
 		charge(turn, ticks);
+		if (!turn->vm && queue->used)
+			queue->used[turn->place] += ticks;
+	}
 	if (!queue->payer) {
 		queue->idle += ticks;
 		queue->vms.clock += ticks;

@@ -47,6 +47,7 @@ struct turns {
 	struct turn **order;	/* of 2 * places elements: the winner of match n, 1 being the last; from `places` on the turns */
 	uint32_t      places;
 	uint32_t      count;	/* how many take turns, ready or not */
+	uint32_t      ready;
 	uint64_t      length;	/* of a turn, in ticks */
 	uint64_t      clock;	/* share.c; so is... */
 	uint64_t      served;	/* ...the sum of what all have used, each in the measure of its weight */
@@ -78,6 +79,7 @@ struct run_queue {
 	struct turn *payer;	/* for whom we work since `mark`; NULL: nobody */
 	uint64_t     mark;	/* all time before this moment has been charged */
 	uint64_t     idle;	/* ticks that were charged to nobody */
+	uint64_t    *used;	/* ticks of each VM here, by its place: it may have used others elsewhere; NULL: not kept */
 };
 
 /* `order` has 2 * places elements, all NULL. */
@@ -89,6 +91,7 @@ static inline struct turn *turns_first(const struct turns *turns) { return turns
  * WEIGHT_DEFAULT is what most have.
  */
 void turn_join(struct turns *turns, struct turn *turn, uint32_t place, uint32_t weight);
+void turn_join_again(struct turns *turns, struct turn *turn);	/* it has left others: what it used stays, and its place and weight */
 void turn_leave(struct run_queue *queue, struct turn *turn);
 
 void turn_set_ready(struct turn *turn, bool is_ready);

@@ -30,7 +30,7 @@ UNIT_fairness := hv/cap.c $(TURN)
 UNIT_restart := hv/restart.c
 UNIT_vm := tests/unit/fake/look_fake.c hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
-UNIT_sched := hv/sched.c hv/look.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
+UNIT_sched := hv/sched.c hv/home.c hv/look.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
 UNIT_end := hv/end.c hv/lib/format.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
@@ -62,6 +62,7 @@ UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_kick := arch/x86/host/kick.c tests/unit/fake/cpu_fake.c
+UNIT_home := hv/home.c hv/look.c hv/activity.c $(TURN) $(TIMER) tests/unit/fake/clock_fake.c
 UNIT_look := hv/look.c tests/unit/fake/processor_fake.c
 UNIT_request := hv/request.c hv/look.c $(LAPIC) $(DEV_TEST)
 UNIT_apic_bus := tests/unit/fake/look_fake.c hv/dev/apic_bus.c hv/request.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c

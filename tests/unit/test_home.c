@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Homes of VMs, on two fake processors: where a new VM goes, what moves with a VM and what stays, who gives one to a
+ * processor that is idle, and who interrupts whom.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/virt/load.h"
+#include "clock_fake.h"
+#include "hv/home.h"
+#include "hv/host.h"
+#include "hv/slots.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+#include "processor_fake.h"
+
+#define TURN	1000U
+#define VMS	4U
+
+enum { ONE, TWO };
+
+static struct handoff_vm configs[VMS];
+static struct slot table[HANDOFF_VMS_MAX];
+static struct vm vms[VMS];
+static struct vcpu vcpus[VMS];
+static struct timer timers[VMS];
+static unsigned kicks[PROCESSORS], processors_on;
+struct slot *slots = table;
+
+/* ---- The world around the code under test ---- */
+
+struct processor *host_processor_at(unsigned n) { return n < processors_on ? &processors_fake[n] : NULL; }
+uint32_t party_count(const struct slot *slot) { return slot->config->vcpus; }
+
+void host_kick(struct processor *processor, enum host_kick what)
+{
+	assert_int_equal(what, KICK_WAKE);
+	assert_ptr_not_equal(processor, host_processor());
+	kicks[processor->index]++;
+}
+
+void party_does(struct party *party, enum activity activity)
+{
+	activity_change(&party->activities, activity, host_processor()->queue.mark, host_processor()->used, VMS);
+}
+
+void vcpu_give(struct vcpu *vcpu, struct processor *to)
+{
+	assert_ptr_equal(vcpu->processor, host_processor());
+	vcpu->processor = to;
+}
+
+/* ---- VMs ---- */
+
+static struct processor *at(unsigned n) { return &processors_fake[n]; }
+
+static void on(unsigned n) { processor_fake_run_on(n); }
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(processors_fake, 0, sizeof(processors_fake));
+	memset(table, 0, sizeof(table));
+	memset(kicks, 0, sizeof(kicks));
+	memset(timers, 0, sizeof(timers));
+	processors_on = 2;
+	homes_init();
+	for (unsigned i = 0; i < PROCESSORS; i++) {
+		turns_init(&at(i)->queue.vms, &sched_share, TURN, at(i)->order, HANDOFF_VMS_MAX);
+		at(i)->queue.used = at(i)->used;
+		at(i)->queue.mark = fake_now;
+	}
+	on(ONE);
+	return 0;
+}
+
+static void nothing(void *ctx) { (void)ctx; }
+
+/* A VM that lives on this processor, with a timer. */
+static struct slot *add(unsigned n)
+{
+	struct slot *slot = &slots[n];
+
+	configs[n] = (struct handoff_vm){ .vcpus = 1 };
+	*slot = (struct slot){ .config = &configs[n], .vm = &vms[n], .home = host_processor() };
+	vms[n] = (struct vm){ .vcpu_count = 1, .vcpus = { &vcpus[n] } };
+	vcpus[n].processor = slot->parties[0].look.home = host_processor();
+	host_processor()->vcpus++;
+	turn_join(&host_processor()->queue.vms, &slot->turn, n, WEIGHT_DEFAULT);
+	timer_init(&timers[n], nothing, NULL);
+	timers[n].payer = &slot->turn;
+	timer_arm(&timers[n], fake_now + 100 * (n + 1));
+	return slot;
+}
+
+static struct look *take(void) { return look_take(&host_processor()->looks); }
+
+/* ---- Tests ---- */
+
+static void test_where_new_ones_go(void **state)
+{
+	(void)state;
+	assert_ptr_equal(home_choose(), at(ONE));
+	at(ONE)->vcpus = 3;
+	assert_ptr_equal(home_choose(), at(TWO));
+	at(TWO)->vcpus = 3;
+	assert_ptr_equal(home_choose(), at(ONE));
+	at(TWO)->vcpus = 1;
+	processors_on = 1;
+	assert_ptr_equal(home_choose(), at(ONE));
+}
+
+static void test_what_moves(void **state)
+{
+	struct slot *slot = add(0), *other = add(1);
+	uint64_t begin = fake_now;
+
+	(void)state;
+	turn_set_ready(&slot->turn, true);
+	turn_set_ready(&other->turn, true);
+	turn_bill(&at(ONE)->queue, &slot->turn, fake_now);
+	fake_now += 300;
+	home_give(slot, at(TWO));
+	assert_int_equal(slot->turn.used, 300);
+	assert_int_equal(at(ONE)->used[0], 300);
+	assert_null(at(ONE)->queue.payer);		/* nobody pays here for one that is gone */
+	assert_int_equal(at(ONE)->queue.vms.count, 1);
+	assert_int_equal(at(ONE)->queue.vms.ready, 1);
+	assert_ptr_equal(vcpus[0].processor, at(TWO));
+	assert_int_equal(at(ONE)->vcpus, 1);
+	assert_int_equal(at(TWO)->vcpus, 1);
+	assert_int_equal(kicks[TWO], 1);
+	assert_ptr_equal(at(ONE)->timers.first, &timers[1]);	/* the neighbour's stays */
+	assert_null(timers[1].next);
+
+	on(TWO);
+	fake_now += 50;
+	assert_ptr_equal(take(), &slot->parties[0].look);
+	assert_true(home_is_here(slot, 0));
+	assert_ptr_equal(take(), &slot->parties[0].look);	/* does it want this processor? */
+	assert_int_equal(at(TWO)->queue.vms.count, 1);
+	assert_int_equal(timer_next(), begin + 100);	/* as armed, though it is over */
+	assert_int_equal(slot->turn.used, 300);		/* its account goes on... */
+	assert_int_equal(at(TWO)->used[0], 0);		/* ...and neighbours here have lost nothing to it */
+	turn_bill(&at(TWO)->queue, &slot->turn, fake_now);
+	turn_bill(&at(TWO)->queue, NULL, fake_now + 7);
+	assert_int_equal(slot->turn.used, 307);
+	assert_int_equal(at(TWO)->used[0], 7);
+	assert_true(home_is_here(slot, 0));		/* taken in once */
+	assert_null(take());
+	timer_disarm(&timers[0]);
+	on(ONE);
+	timer_disarm(&timers[1]);
+}
+
+/* A look that was posted, or found, at the former home goes on to the next one. */
+static void test_looks_follow(void **state)
+{
+	struct slot *slot = add(0);
+
+	(void)state;
+	look_post(&slot->parties[0].look);
+	home_give(slot, at(TWO));
+	assert_int_equal(kicks[TWO], 0);		/* it waits in the list here */
+	assert_ptr_equal(take(), &slot->parties[0].look);
+	assert_false(home_is_here(slot, 0));
+	assert_int_equal(kicks[TWO], 1);
+	assert_null(take());
+	on(TWO);
+	assert_ptr_equal(take(), &slot->parties[0].look);
+	assert_true(home_is_here(slot, 0));
+	timer_disarm(&timers[0]);
+}
+
+static void test_idle_ones_get_what_waits(void **state)
+{
+	struct slot *running = add(0), *asleep = add(1), *waits = add(2);
+
+	(void)state;
+	turn_set_ready(&running->turn, true);
+	turn_set_ready(&waits->turn, true);
+	home_share(running);		/* nobody is idle */
+	assert_int_equal(at(ONE)->waiting, 1);
+	assert_ptr_equal(waits->home, at(ONE));
+
+	on(TWO);
+	home_idle_begin();
+	assert_int_equal(kicks[ONE], 1);
+	on(ONE);
+	home_share(running);
+	assert_ptr_equal(waits->home, at(TWO));
+	assert_ptr_equal(running->home, at(ONE));
+	assert_ptr_equal(asleep->home, at(ONE));
+	assert_false(at(TWO)->is_idle);		/* one is enough */
+	assert_int_equal(kicks[TWO], 1);
+
+	turn_set_ready(&asleep->turn, true);
+	home_share(running);			/* so nobody else is sent there */
+	assert_ptr_equal(asleep->home, at(ONE));
+	on(TWO);
+	home_idle_end();
+	home_idle_begin();
+	home_idle_end();
+	on(ONE);
+	home_share(running);			/* it has found something else to do */
+	assert_ptr_equal(asleep->home, at(ONE));
+	assert_int_equal(kicks[TWO], 1);
+	timer_disarm_all(&running->turn);
+	timer_disarm_all(&asleep->turn);
+}
+
+/* Who goes idle interrupts only those with whom somebody waits. */
+static void test_nobody_waits(void **state)
+{
+	struct slot *slot = add(0);
+
+	(void)state;
+	turn_set_ready(&slot->turn, true);
+	home_share(slot);
+	on(TWO);
+	home_idle_begin();
+	home_idle_end();
+	assert_int_equal(kicks[ONE], 0);
+	on(ONE);
+	home_leave(slot);
+	assert_int_equal(at(ONE)->vcpus, 0);
+	homes_wake();
+	assert_int_equal(kicks[ONE], 0);
+	assert_int_equal(kicks[TWO], 1);
+	timer_disarm(&timers[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_where_new_ones_go, set_up), cmocka_unit_test_setup(test_what_moves, set_up),
+		cmocka_unit_test_setup(test_looks_follow, set_up), cmocka_unit_test_setup(test_idle_ones_get_what_waits, set_up),
+		cmocka_unit_test_setup(test_nobody_waits, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
