@@ -5,10 +5,12 @@
 #include "arch/x86/exit/exit.h"
 #include "boot/handoff.h"
 #include "hv/lib/format.h"
+#include "hv/lock.h"
 #include "hv/log.h"
 
 static const char *id = "";
 
+static struct lock lock = { .rank = LOCK_LONGEST };
 static struct {
 	char        vm_name[HANDOFF_NAME_MAX];	/* a copy: the VM goes away */
 	const char *exit_name;
@@ -17,18 +19,22 @@ static struct {
 
 void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)
 {
-	if (ticks <= longest.ticks)
-		return;
-	longest.ticks = ticks;
-	longest.exit_name = exit;
-	format_buf(longest.vm_name, sizeof(longest.vm_name), "%s", vm_name);
+	lock_take(&lock);
+	if (ticks > longest.ticks) {
+		longest.ticks = ticks;
+		longest.exit_name = exit;
+		format_buf(longest.vm_name, sizeof(longest.vm_name), "%s", vm_name);
+	}
+	lock_drop(&lock);
 }
 
 void end_say_longest(void)
 {
+	lock_take(&lock);
 	if (longest.ticks)
 		log_say("trapeze: the longest piece of work took %u ticks (VM \"%s\", %s)", longest.ticks, longest.vm_name,
 			longest.exit_name);
+	lock_drop(&lock);
 }
 
 void end_init(const char *run_id)

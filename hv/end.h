@@ -11,7 +11,7 @@
 /* run_id: "" for none; it must stay where it is. Until then there is none. */
 void end_init(const char *run_id);
 
-void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks);	/* of one VM */
+void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks);	/* of one VM; any processor may call this */
 void end_say_longest(void);		/* log the longest of them; nothing when no VM ended */
 
 void end_say(uint32_t status, const char *text);

@@ -11,6 +11,7 @@
 static const char *const names[LOCK_RANKS] = {
 	[LOCK_ACCOUNTS] = "accounts",
 	[LOCK_PAGES] = "pages",
+	[LOCK_LONGEST] = "longest",
 	[LOCK_LOG] = "log",
 };
 
