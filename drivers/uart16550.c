@@ -6,7 +6,10 @@
  * the text is out before anything else can go wrong.
  *
  * The ring begins small, in the image, and is replaced by a large one when interrupts go on (by then pages
- * can be had). Runs with interrupts off throughout; the interrupt handler is the only other party.
+ * can be had). Runs with interrupts off throughout; the interrupt handler is the only other party on the same processor.
+ *
+ * Others may send: all that sends is called with the log's lock, which the handler takes too. The receive ring has no lock: the
+ * processor that takes the interrupt is the one that reads it (serial_read).
  */
 #include "drivers/uart16550.h"
 

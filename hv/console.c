@@ -6,19 +6,23 @@
  *     attached VM's unfinished line is drawn again behind it (partial.h). One that cannot be drawn again is ended;
  *   - nobody waits for the serial port while guests may run. A quarter of the transmit ring is kept for the log: a few
  *     dumps fit. A log line that finds no room even there is dropped, and a later line says how many were;
- *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room. While
- *     several wait, each VM may write SHARE bytes in its turn;
+ *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room: in which order is
+ *     in console_writers.c;
  *   - in another VM's line, control characters are shown as '.': they cannot move the cursor of a terminal
  *     that is attached to someone else.
  * Lines end in \r\n on the wire. Input is in console_input.c.
  *
  * Several processors may put out at once: the log's lock (log_hold) guards all that is put out, for log lines and guests'
- * text meet in the same state here. Functions marked "held" are called with it.
+ * text meet in the same state here. Functions marked "log held" are called with it. The list of streams, and who is attached, have
+ * two locks (console_parts.h).
  */
 #include "hv/console_parts.h"
 
+#include <stdatomic.h>
+
 #include "drivers/fb.h"
 #include "drivers/uart16550.h"
+#include "hv/host.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -26,28 +30,24 @@
 #include "hv/partial.h"
 
 #define LINE_EXTRA	(COLUMNS + 8U)	/* what a line may bring along besides its text */
-#define ROOM_AGAIN	2048U		/* call writers back when this much is free: not for every byte */
-#define LOG_RESERVE	(serial_size() / 4)
 #define UTF8_LATIN1	0xc2U		/* begins the UTF-8 of 80h to BFh; nothing below it begins a sequence */
 #define UTF8_LEAD_MAX	0xf4U
 #define COLUMNS		80U		/* of a terminal that does not say */
-#define SHARE		4096U		/* bytes of a VM before the next one's turn, while several wait */
 
 static struct {
 	bool                 is_patient;	/* no guest runs any more: wait for the serial port, lose nothing */
 	struct partial       partial;		/* the attached VM's unfinished line... */
 	bool                 is_hidden;		/* ...which other lines have covered */
 	unsigned             lost;		/* log lines that were dropped since the last line that said so */
-	size_t               waiting;		/* ports that were refused */
-	size_t               next_writer;	/* index of the port whose turn it is */
-	char                 ended[HANDOFF_NAME_MAX];	/* the VM that was attached until it went away, or "" */
+	char                 ended[HANDOFF_NAME_MAX];	/* the VM that was attached until it went away, or "" (input's lock) */
+	struct processor    *poller;		/* the one that polls: constant */
 } console;
 
 struct console_streams console_streams;
 
 /* ---- Output ---- */
 
-/* Held. Callers have checked that there is room, except when is_patient is set. */
+/* Log held. Callers have checked that there is room, except when is_patient is set. */
 static void emit(enum fb_speaker speaker, const char *text, size_t len)
 {
 	const uint8_t *bytes = (const uint8_t *)text;
@@ -124,7 +124,7 @@ static void own_up(void)
 	char text[80];
 	size_t len;
 
-	if (!console.lost || (!console.is_patient && serial_room() < LOG_RESERVE / 2))
+	if (!console.lost || (!console.is_patient && serial_room() < CONSOLE_LOG_RESERVE / 2))
 		return;
 	len = format_buf(text, sizeof(text), "trapeze: %u line%s lost here: the terminal is too slow", console.lost,
 			 console.lost == 1 ? " was" : "s were");
@@ -149,25 +149,40 @@ void console_init(const struct handoff_framebuffer *fb)
 {
 	static struct log_sink sink = { .write = log_line_shown, .flush = console_flush };
 
+	console.poller = host_processor();
 	(void)serial_init();
 	fb_init(fb);
 	log_add_sink(&sink);
+}
+
+void console_call(void)
+{
+	if (console.poller == host_processor())
+		host_attention_set();
+	else
+		host_kick(console.poller, KICK_WAKE);
 }
 
 /* ---- Guest streams ---- */
 
 void console_port_add(struct console_port *port)
 {
-	if (console_streams.count == CONSOLE_PORTS_MAX) {
-		log_warn("[%s] %s has no place on the console", port->vm_name, port->label);
-		return;
-	}
-	port->has_spoken = port->was_full = false;
-	port->share = SHARE;
+	port->wishes = 0;
+	port->has_spoken = false;
 	port->line_len = 0;
 	port->utf8_left = 0;
-	console_streams.ports[console_streams.count++] = port;
-	console_input_tell_window(port);
+	console_writer_init(port);
+	console_hold();
+	if (console_streams.count < CONSOLE_PORTS_MAX) {
+		log_hold();
+		console_streams.ports[console_streams.count++] = port;
+		log_release();
+		console_input_tell_window(port);
+		console_input_ask_anew();
+	} else {
+		log_warn("[%s] %s has no place on the console", port->vm_name, port->label);
+	}
+	console_release();
 }
 
 /* Print a VM's line. It does not go through the log: a guest's output must not push log lines out of the log's ring. */
@@ -181,14 +196,11 @@ static void end_line(struct console_port *port)
 	port->utf8_left = 0;
 }
 
-void console_port_remove(struct console_port *port)
+/* Log held. Returns how many other streams of its VM there are. */
+static size_t take_off(const struct console_port *port)
 {
 	size_t kept = 0, siblings = 0;
 
-	log_hold();
-	if (port->line_len > 0)
-		end_line(port);
-	console.waiting -= port->was_full;
 	for (size_t i = 0; i < console_streams.count; i++) {
 		if (console_streams.ports[i] == port)
 			continue;
@@ -196,21 +208,35 @@ void console_port_remove(struct console_port *port)
 		console_streams.ports[kept++] = console_streams.ports[i];
 	}
 	console_streams.count = kept;
-	console.next_writer = 0;
+	return siblings;
+}
+
+/* Both locks held. */
+static void remove_port(struct console_port *port)
+{
+	size_t siblings;
+
+	if (port->line_len > 0)
+		end_line(port);
+	console_writer_leave(port);
+	siblings = take_off(port);
 	/* The port of a machine that was never finished has no VM. */
 	if (console_streams.attached && console_streams.attached == port->vm && siblings == 0) {
 		end_partial();
 		console_streams.attached = NULL;	/* the VM is freed, and another one may get its address */
 		format_buf(console.ended, sizeof(console.ended), "%s", port->vm_name);
 	}
-	log_release();
 }
 
-static size_t guest_room(void)
+void console_port_remove(struct console_port *port)
 {
-	size_t room = serial_room();
-
-	return room > LOG_RESERVE ? room - LOG_RESERVE : 0;
+	console_hold();
+	log_hold();
+	remove_port(port);
+	log_release();
+	console_input_ask_anew();
+	console_call();		/* for a key that waited for it, and for what is to be said about its end */
+	console_release();
 }
 
 /*
@@ -239,7 +265,7 @@ static size_t write_lines(struct console_port *port, const uint8_t *data, size_t
 {
 	size_t i;
 
-	for (i = 0; i < len && guest_room() > 0; i++) {
+	for (i = 0; i < len && console_guest_room() > 0; i++) {
 		if (data[i] == '\n' || port->line_len == sizeof(port->line))
 			end_line(port);
 		if (data[i] != '\n' && data[i] != '\r')
@@ -250,7 +276,7 @@ static size_t write_lines(struct console_port *port, const uint8_t *data, size_t
 
 static size_t write_raw(const uint8_t *data, size_t len)
 {
-	size_t taken = min_size(len, guest_room());
+	size_t taken = min_size(len, console_guest_room());
 
 	if (taken > 0) {
 		show_partial();
@@ -261,19 +287,15 @@ static size_t write_raw(const uint8_t *data, size_t len)
 	return taken;
 }
 
-/* Held. */
+/* Log held. */
 static size_t port_write(struct console_port *port, const uint8_t *data, size_t len)
 {
 	bool is_attached = port->vm == console_streams.attached;
-	size_t limit = console.waiting > port->was_full ? min_size(len, port->share) : len;
+	size_t limit = console_writer_limit(port, len);
 	size_t taken = is_attached ? write_raw(data, limit) : write_lines(port, data, limit);
 
 	port->has_spoken = true;
-	port->share -= min_size(port->share, taken);
-	if (taken < len && !port->was_full) {
-		port->was_full = true;
-		console.waiting++;
-	}
+	console_writer_wrote(port, taken, taken < len);
 	return taken;
 }
 
@@ -287,65 +309,49 @@ size_t console_port_write(void *port, const uint8_t *data, size_t len)
 	return taken;
 }
 
-bool console_has_heard(const struct vm *vm)
+void console_port_obey(struct console_port *port)
 {
-	for (size_t i = 0; i < console_streams.count; i++)
-		if (console_streams.ports[i]->vm == vm && console_streams.ports[i]->has_spoken)
-			return true;
-	return false;
+	uint32_t wishes = port->wishes ? atomic_exchange(&port->wishes, 0) : 0;
+
+	if (wishes & WISH_RESIZE)
+		console_input_resize(port);
+	if (wishes & WISH_INPUT)
+		console_input_feed(port);
+	if (wishes & WISH_WRITABLE)
+		console_writer_resume(port);
 }
 
-void console_attach(struct vm *vm)
+bool console_has_heard(const struct vm *vm)
+{
+	bool has_spoken = false;
+
+	log_hold();
+	for (size_t i = 0; i < console_streams.count; i++)
+		has_spoken |= console_streams.ports[i]->vm == vm && console_streams.ports[i]->has_spoken;
+	log_release();
+	return has_spoken;
+}
+
+void console_attach_held(struct vm *vm)
 {
 	log_hold();
 	end_partial();
 	console_streams.attached = vm;
-	console.ended[0] = '\0';
 	log_release();
+	console.ended[0] = '\0';
 	for (size_t i = 0; i < console_streams.count; i++)
 		console_input_tell_window(console_streams.ports[i]);
+	console_input_ask_anew();
 }
 
-/* ---- The scheduler's turn ---- */
-
-/* How much each stream of a VM may write in a turn: all streams of a VM together have one share. */
-static size_t fair_share(const struct vm *vm)
+void console_attach(struct vm *vm)
 {
-	size_t streams = 0;
-
-	for (size_t i = 0; i < console_streams.count; i++)
-		streams += console_streams.ports[i]->vm == vm && console_streams.ports[i]->was_full;
-	return SHARE / max_size(streams, 1);
+	console_hold();
+	console_attach_held(vm);
+	console_release();
 }
 
-static void wake(struct console_port *port)
-{
-	log_hold();
-	port->was_full = false;
-	console.waiting--;
-	log_release();
-	if (port->front.writable)
-		port->front.writable(port->front.dev);
-}
-
-/*
- * Let waiting ports write, in a circle that begins where it last stopped. A port's turn lasts until its
- * share is used; when the room ends before that, the turn is continued when there is room again. The loop
- * goes around twice, because a share may be used up already.
- */
-static void wake_writers(void)
-{
-	for (size_t i = 0; i < 2 * console_streams.count && console.waiting > 0 && guest_room() >= ROOM_AGAIN; i++) {
-		struct console_port *port = console_streams.ports[console.next_writer % console_streams.count];
-
-		if (port->was_full && port->share > 0)
-			wake(port);
-		if (port->was_full && port->share > 0)
-			return;
-		port->share = fair_share(port->vm);
-		console.next_writer++;
-	}
-}
+/* ---- The poll ---- */
 
 /*
  * The attached VM has ended: say so, and which VM can be attached next. Done later, from console_poll,
@@ -353,25 +359,28 @@ static void wake_writers(void)
  */
 static void offer_next(void)
 {
-	const struct console_port *next = console.ended[0] ? console_next() : NULL;
+	const struct console_port *next;
 
+	console_hold();
+	next = console.ended[0] ? console_next() : NULL;
 	if (next) {
 		console_input_forget();
 		log_say("VM \"%s\", to which you typed, has ended; Ctrl-A n types to the next, \"%s\"", console.ended,
 			next->vm_name);
 	}
 	console.ended[0] = '\0';
+	console_release();
 }
 
 void console_poll(void)
 {
+	if (host_processor() != console.poller)
+		return;
 	offer_next();
 	console_input_poll();
 	log_hold();
 	own_up();
-	log_release();
-	wake_writers();
-	log_hold();
+	console_writers_poll();
 	show_partial();
 	fb_poll();
 	log_release();

@@ -16,6 +16,7 @@ enum lock_rank {
 	LOCK_ACCOUNTS,		/* how much memory all VMs together were promised, and each one's account (account.c) */
 	LOCK_PAGES,		/* which pages of the host are free (page.c, buddy.c) */
 	LOCK_LONGEST,		/* the longest piece of work of all VMs (end.c) */
+	LOCK_INPUT,		/* what was typed, who takes it, and the list of guests' streams (console_input.c) */
 	LOCK_LOG,		/* the log's ring and its sinks (log.c), so all that is printed by them */
 	LOCK_RANKS
 };

@@ -12,6 +12,7 @@ static const char *const names[LOCK_RANKS] = {
 	[LOCK_ACCOUNTS] = "accounts",
 	[LOCK_PAGES] = "pages",
 	[LOCK_LONGEST] = "longest",
+	[LOCK_INPUT] = "input",
 	[LOCK_LOG] = "log",
 };
 

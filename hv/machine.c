@@ -15,6 +15,7 @@
 #include "hv/lib/pc.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/look.h"
 #include "hv/memory_map.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
@@ -153,20 +154,38 @@ static struct char_back port_back(struct console_port *port)
 	return (struct char_back){ .write = console_port_write, .readable = console_port_readable, .ctx = port };
 }
 
+/* The terminal, which another processor may poll, has left word at a port. The VM obeys in a turn of its own. */
+static bool ask_for_turn(struct vm *vm)
+{
+	work_ask(&vm->work);
+	look_post(vm->look);
+	return vm_is_alive(vm);
+}
+
+static void obey_terminal(void *ctx)
+{
+	struct machine *machine = ((struct vm *)ctx)->machine;
+
+	console_port_obey(&machine->hvc0);
+	console_port_obey(&machine->ttyS0);
+	console_port_obey(&machine->e9);
+}
+
 static void add_consoles(struct vm *vm)
 {
 	struct machine *machine = vm->machine;
 	bool is_virtio = input_goes_to_virtio(vm->config);
 
 	machine->hvc0 = (struct console_port){
-		.vm = vm, .vm_name = vm->name, .label = "hvc0", .input_wanted = is_virtio,
+		.vm = vm, .vm_name = vm->name, .label = "hvc0", .input_wanted = is_virtio, .ask = ask_for_turn,
 		.front = virtio_console_front(&machine->console),
 	};
 	machine->ttyS0 = (struct console_port){
-		.vm = vm, .vm_name = vm->name, .label = "ttyS0", .input_wanted = !is_virtio,
+		.vm = vm, .vm_name = vm->name, .label = "ttyS0", .input_wanted = !is_virtio, .ask = ask_for_turn,
 		.front = { .input = uart_input, .writable = uart_writable, .dev = &machine->uart },
 	};
-	machine->e9 = (struct console_port){ .vm = vm, .vm_name = vm->name, .label = "e9" };
+	machine->e9 = (struct console_port){ .vm = vm, .vm_name = vm->name, .label = "e9", .ask = ask_for_turn };
+	vm->work.answer = obey_terminal;
 	console_port_add(&machine->hvc0);
 	console_port_add(&machine->ttyS0);
 	console_port_add(&machine->e9);

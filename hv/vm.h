@@ -42,7 +42,7 @@ struct restore_test {
 struct vm {
 	char           name[HANDOFF_NAME_MAX];
 	uint32_t       id;
-	enum vm_state  state;
+	_Atomic(enum vm_state) state;
 	_Atomic(enum vm_end) end;		/* requested or reached end */
 	_Atomic bool   has_reason;		/* somebody has asked for the end, and writes the reason */
 	char           end_reason[256];

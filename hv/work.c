@@ -22,7 +22,7 @@ void work_add(struct work_list *list, struct work *work)
 		list->wake(list->ctx);
 }
 
-void work_run_one(struct work_list *list)
+static void run_first(struct work_list *list)
 {
 	struct work *work = list->first;
 
@@ -30,7 +30,15 @@ void work_run_one(struct work_list *list)
 		return;
 	list->first = work->next;
 	work->is_queued = false;
-	list->is_running = true;
 	work->run(work->ctx);
+}
+
+void work_run_one(struct work_list *list)
+{
+	list->is_running = true;
+	if (atomic_exchange(&list->is_asked, false))	/* first: word that is left while it answers makes it answer again */
+		list->answer(list->ctx);
+	else
+		run_first(list);
 	list->is_running = false;
 }

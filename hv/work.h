@@ -4,7 +4,11 @@
  * Work that a VM's devices put off. A device does a bounded amount inside an exit; what is left it adds to the list of
  * its VM, and the scheduler runs the list in that VM's own turn, before the VM's processors enter their guest
  * again. So a guest that asks for much waits for it itself, and nobody else does.
+ *
+ * Only the VM's own processor touches the list. Others, who want something of a device, leave word where the device's `answer`
+ * looks, and then call work_ask.
  */
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct work {
@@ -19,9 +23,14 @@ struct work_list {
 	bool         is_running;
 	void       (*wake)(void *ctx);	/* the list is empty no longer: the VM's processor leaves its run loop */
 	void        *ctx;
+	_Atomic bool is_asked;		/* others have left word: `answer` is called in the VM's turn, before other work */
+	void       (*answer)(void *ctx);
 };
 
 void work_add(struct work_list *list, struct work *work);	/* to the end; nothing when it is in the list already */
-void work_run_one(struct work_list *list);			/* take the first off the list and run it once */
+void work_run_one(struct work_list *list);			/* answer, or take the first off the list and run it once */
 
-static inline bool work_is_pending(const struct work_list *list) { return list->first; }
+/* From any processor, behind the word that is left; whoever calls this posts a look at the VM behind it (look.h). */
+static inline void work_ask(struct work_list *list) { list->is_asked = true; }
+
+static inline bool work_is_pending(const struct work_list *list) { return list->first || list->is_asked; }

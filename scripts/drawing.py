@@ -29,6 +29,7 @@ MAY_INCLUDE = {
     # The terminal and the start know which real devices there are; their headers say nothing of x86.
     "hv/console.c":   [*HV, "drivers"],
     "hv/console_input.c": [*HV, "drivers"],
+    "hv/console_writers.c": [*HV, "drivers"],
     "hv/main.c":      [*HV, "drivers"],
     HW:               [HW, "hv/lib"],
     HOST:             [HOST, HW, "arch/x86/virt", "hv", HANDOFF],

@@ -11,9 +11,11 @@
 #include "drivers/fb.h"
 #include "drivers/uart16550.h"
 #include "hv/console.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/partial.h"
+#include "hv/processor.h"
 #include "hv/terminal.h"
 #include "hv/vm.h"
 
@@ -78,6 +80,23 @@ static size_t front_input(void *dev, const uint8_t *bytes, size_t len)
 }
 
 static void front_writable(void *dev) { (void)dev; }
+
+/* Turns come when the input says so, or much later. */
+static bool ask(struct vm *vm) { work_ask(&vm->work); return vm == &vms[0]; }
+
+static void have_turn(struct vm *vm)
+{
+	if (!atomic_exchange(&vm->work.is_asked, false))
+		return;
+	for (unsigned i = 0; i < PORTS; i++)
+		if (ports[i].vm == vm)
+			console_port_obey(&ports[i]);
+}
+
+static struct processor processor;
+struct processor *host_processor(void) { return &processor; }
+void host_attention_set(void) { }
+void host_kick(struct processor *to, enum host_kick what) { (void)to; (void)what; abort(); }
 static void front_resize(void *dev, uint16_t cols, uint16_t rows) { (void)dev; must(cols || rows); }
 
 static void build(void)
@@ -95,7 +114,7 @@ static void build(void)
 	strcpy(vms[1].name, "db");
 	for (unsigned i = 0; i < PORTS; i++) {
 		ports[i] = (struct console_port){
-			.vm = &vms[i == 2], .vm_name = vms[i == 2].name, .label = i == 1 ? "ttyS0" : "hvc0", .input_wanted = i != 1,
+			.vm = &vms[i == 2], .vm_name = vms[i == 2].name, .label = i == 1 ? "ttyS0" : "hvc0", .input_wanted = i != 1, .ask = ask,
 			.front = { front_input, front_writable, i == 1 ? NULL : front_resize, &fronts[i] },
 		};
 		console_port_add(&ports[i]);
@@ -156,10 +175,11 @@ static void clean_up(void)
 	}
 	serial.typed_len = min_size(serial.typed_len, TEXT_MAX - sizeof(end_of_sequences));
 	type(end_of_sequences, sizeof(end_of_sequences));
-	for (unsigned i = 0; serial.typed_len || i < 4; i++) {
+	for (unsigned i = 0, quiet = 0; quiet < 4; i++, quiet = serial.typed_len ? 0 : quiet + 1) {
 		serial_drain();
 		console_attach(&vms[i % 2]);
 		console_port_readable(&ports[i % 2 * 2]);
+		have_turn(&vms[i % 2]);
 		console_poll();
 		fronts[0].len = fronts[2].len = 0;
 	}
@@ -169,7 +189,7 @@ static void clean_up(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	enum { TYPE, SAY, ROOM, POLL, WIRE, DRAIN, LOG, ATTACH, OPERATIONS };
+	enum { TYPE, SAY, ROOM, POLL, WIRE, DRAIN, LOG, ATTACH, TURN, OPERATIONS };
 
 	build();
 	memset(&model, 0, sizeof(model));
@@ -207,6 +227,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			console_attach(&vms[len % 2]);
 			has_command = true;
 		}
+		if (what == TURN)
+			have_turn(&vms[len % 2]);
 		check_input();
 	}
 	clean_up();

@@ -4,7 +4,7 @@
 FUZZ_chips := $(UNIT_vm_state)
 FUZZ_config := boot/config.c boot/ini.c hv/lib/format.c
 FUZZ_elf := boot/elf.c
-FUZZ_console := hv/console.c hv/console_input.c hv/partial.c hv/terminal.c hv/log.c hv/lib/format.c
+FUZZ_console := hv/console.c hv/console_input.c hv/console_writers.c hv/partial.c hv/terminal.c hv/log.c hv/lib/format.c
 FUZZ_exits := $(addprefix arch/x86/svm/,exits.c quirk_mends.c decode.c explain.c explain_report.c) $(addprefix arch/x86/vmx/,exits.c decode.c) \
               $(addprefix arch/x86/emulate/,operand.c alu.c) tests/unit/fake/exits_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
 FUZZ_firmware := boot/acpi.c arch/x86/host/ioapic.c tests/unit/fake/log_fake.c

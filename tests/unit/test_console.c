@@ -12,10 +12,12 @@
 #include "drivers/uart16550.h"
 #include "hv/console.h"
 #include "hv/console_parts.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/terminal.h"
 #include "hv/vm.h"
+#include "processor_fake.h"
 
 /* ---- The fake serial port: a ring of `size` bytes that empties into `wire` when drained ---- */
 
@@ -117,6 +119,45 @@ static struct vm web, db;
 static struct front fronts[3];
 static struct console_port ports[3];	/* web hvc0 (takes input), web ttyS0, db hvc0 */
 
+/* ---- One processor: it polls, and the VMs that were asked for have their turns ---- */
+
+static bool attention;
+static struct { unsigned count; struct processor *to; enum host_kick what; } kicks;
+
+void host_attention_set(void) { attention = true; }
+
+void host_kick(struct processor *processor, enum host_kick what)
+{
+	kicks.count++;
+	kicks.to = processor;
+	kicks.what = what;
+}
+
+static bool ask(struct vm *vm)
+{
+	work_ask(&vm->work);
+	return vm_is_alive(vm);
+}
+
+static void have_turn(struct vm *vm)
+{
+	if (!vm_is_alive(vm) || !atomic_exchange(&vm->work.is_asked, false))
+		return;
+	for (size_t i = 0; i < console_streams.count; i++)
+		if (console_streams.ports[i]->vm == vm)
+			console_port_obey(console_streams.ports[i]);
+}
+
+static void go_round(void)
+{
+	do {
+		attention = false;
+		console_poll();
+		have_turn(&web);
+		have_turn(&db);
+	} while (attention);
+}
+
 static size_t say(struct console_port *port, const char *text)
 {
 	return console_port_write(port, (const uint8_t *)text, strlen(text));
@@ -133,17 +174,21 @@ static int setup(void **state)
 	memset(ports, 0, sizeof(ports));
 	strcpy(web.name, "web");
 	strcpy(db.name, "db");
+	web.state = db.state = VM_RUNNING;
+	web.work.is_asked = db.work.is_asked = false;
+	kicks.count = 0;
+	if (!log_has_sink())
+		console_init(&none);
 	for (size_t i = 0; i < countof(ports); i++) {
 		ports[i].vm = i < 2 ? &web : &db;
 		ports[i].vm_name = ports[i].vm->name;
 		ports[i].label = i == 1 ? "ttyS0" : "hvc0";
 		ports[i].input_wanted = i != 1;
 		ports[i].front = (struct char_front){ front_input, front_writable, front_resize, &fronts[i] };
+		ports[i].ask = ask;
 		ports[i].front.resize = i != 1 ? front_resize : NULL;
 		console_port_add(&ports[i]);
 	}
-	if (!log_has_sink())
-		console_init(&none);
 	console_attach(&web);
 	say(&ports[0], "\n");		/* the left edge, whatever the test before left */
 	serial.len = screen_len = serial.queued = 0;
@@ -180,14 +225,14 @@ static void test_attached(void **state)
 	say(&ports[2], "y\n");
 	check_wire("[db] y\r\n");
 	assert_int_equal(speaker, FB_ATTACHED);		/* the newline */
-	console_poll();
+	go_round();
 	check_wire("\033[1mlogin: ");
 	log_info("x");
 	say(&ports[1], "ro");
 	check_wire("\rtrapeze: x\r\n\033[1mlogin: ro");
 	say(&ports[1], "ot\r\n");
 	log_info("z");
-	console_poll();
+	go_round();
 	assert_false(console_idle_work());
 	check_wire("ot\r\ntrapeze: z\r\n");
 }
@@ -200,7 +245,7 @@ static void test_covering(void **state)
 	(void)state;
 	say(&ports[0], "a prompt of thirty characters ");
 	say(&ports[2], "x\n");
-	console_poll();
+	go_round();
 	check_wire("a prompt of thirty characters \r[db] x                        \r\na prompt of thirty characters ");
 	memset(row, 'x', 80);
 	row[80] = '\0';
@@ -212,7 +257,7 @@ static void test_covering(void **state)
 	serial.len = screen_len = 0;
 	say(&ports[2], "x\n");
 	say(&ports[2], "y\n");
-	console_poll();
+	go_round();
 	check_wire("\r\n[db] x\r\n[db] y\r\n");
 	console_attach(&db);
 	check_wire("");
@@ -289,11 +334,11 @@ static void test_back_pressure(void **state)
 	assert_int_equal(say(&ports[2], "line\n"), 0);
 	log_info("still heard");
 	assert_non_null(strstr(serial.wire, "still heard"));
-	console_poll();
+	go_round();
 	assert_int_equal(fronts[0].writable, 0);
 	serial_drain();
-	console_poll();
-	console_poll();
+	go_round();
+	go_round();
 	assert_int_equal(fronts[0].writable, 1);
 	assert_int_equal(fronts[1].writable, 0);
 	assert_int_equal(fronts[2].writable, 1);
@@ -315,13 +360,13 @@ static void test_log_does_not_wait(void **state)
 		said++;
 	assert_int_equal(said, serial.len / strlen("trapeze: a line of thirty-two bytes, no. 000\r\n"));
 	assert_string_equal(serial.wire + serial.len - 5, "175\r\n");
-	console_poll();
+	go_round();
 	assert_null(strstr(serial.wire, "lost"));
 	serial_drain();
-	console_poll();
+	go_round();
 	assert_non_null(strstr(serial.wire, "trapeze: 324 lines were lost here: the terminal is too slow\r\n"));
 	serial.len = 0;
-	console_poll();
+	go_round();
 	assert_int_equal(serial.len, 0);
 }
 
@@ -362,7 +407,7 @@ static void share_wire(size_t bytes_a_round, size_t web_at_once, size_t db_at_on
 	for (unsigned round = 0; round < 200; round++) {
 		serial.queued -= min_size(serial.queued, bytes_a_round);
 		serial.len = screen_len = 0;
-		console_poll();
+		go_round();
 	}
 	web_bytes = talkers[0].written + talkers[1].written;
 	db_bytes = talkers[2].written;
@@ -394,7 +439,7 @@ static void test_input(void **state)
 	(void)state;
 	type("abcdef");
 	fronts[0].room = 4;
-	console_poll();
+	go_round();
 	assert_string_equal(fronts[0].got, "abcd");
 	fronts[0].room = 100;
 	console_port_readable(&ports[1]);	/* not the one that gets input */
@@ -404,7 +449,7 @@ static void test_input(void **state)
 	console_attach(&db);
 	fronts[2].room = 100;
 	type("to db");
-	console_poll();
+	go_round();
 	assert_string_equal(fronts[2].got, "to db");
 	assert_int_equal(fronts[1].len, 0);
 }
@@ -421,13 +466,13 @@ static void test_input_kept(void **state)
 	(void)state;
 	type_bytes('k', 5000);
 	console_attach(NULL);
-	console_poll();
-	console_poll();
+	go_round();
+	go_round();
 	assert_int_equal(serial.typed_len, 5000 - 4096);
 	console_attach(&web);
 	fronts[0].room = 8000;
-	console_poll();
-	console_poll();
+	go_round();
+	go_round();
 	assert_int_equal(fronts[0].len, 5000);
 }
 
@@ -436,24 +481,28 @@ static void test_marks(void **state)
 {
 	(void)state;
 	type("abc\xff\xfd\x06");
-	console_poll();
+	go_round();
 	assert_int_equal(serial.answers_len, 3);
 	assert_memory_equal(serial.answers, "\xff\xfb\x06", 3);
 	type_bytes('x', 4096 - 3 - (TERMINAL_WINDOW - 1));
 	type("\xff\xfd\x06");
-	console_poll();
+	go_round();
 	assert_int_equal(serial.answers_len, 6);
 	assert_memory_equal(serial.answers + 3, "\xff\xfc\x06", 3);
 	fronts[0].room = 2000;
-	console_poll();
+	console_port_readable(&ports[0]);
+	assert_false(attention);
+	go_round();
 	assert_int_equal(serial.answers_len, 6);
 	fronts[0].room = 100;
 	console_port_readable(&ports[0]);
-	console_poll();
+	assert_true(attention);
+	go_round();
 	assert_int_equal(serial.answers_len, 8);
 	assert_memory_equal(serial.answers + 6, "\xff\xf9", 2);
 	fronts[0].room = 8000;
-	console_poll();
+	console_port_readable(&ports[0]);
+	go_round();
 }
 
 /* Ctrl-A n: the next VM that takes input; what the first has not read is not for the second. */
@@ -463,17 +512,17 @@ static void test_key_next(void **state)
 	type("left\x01nright");
 	fronts[0].room = 2;
 	fronts[2].room = 100;
-	console_poll();
+	go_round();
 	assert_string_equal(fronts[0].got, "le");
 	assert_string_equal(fronts[2].got, "right");
 	check_wire("trapeze: 2 typed bytes that nobody has read are forgotten\r\n"
 		   "trapeze: what you type goes to VM \"db\" (hvc0) now\r\n");
 	type("\x01n");
-	console_poll();
+	go_round();
 	check_wire("trapeze: what you type goes to VM \"web\" (hvc0) now\r\n");
 	console_port_remove(&ports[2]);
 	type("\x01n");
-	console_poll();
+	go_round();
 	check_wire("trapeze: there is no other VM to type to\r\n");
 }
 
@@ -523,12 +572,12 @@ static void test_input_of_nobody(void **state)
 	console_port_remove(&ports[0]);
 	fronts[0].room = fronts[2].room = 100;
 	type("lost\x01?");
-	console_poll();
+	go_round();
 	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to nobody\r\n"));
 	assert_int_equal(fronts[0].len + fronts[2].len, 0);
 	console_attach(NULL);
 	type("lost");
-	console_poll();
+	go_round();
 	assert_int_equal(fronts[0].len + fronts[2].len, 0);
 	console_input_forget();
 }
@@ -542,24 +591,58 @@ static void test_window_of_all_ports(void **state)
 	ports[2].vm = &web;
 	memcpy(serial.typed + serial.typed_len, report, sizeof(report) - 1);
 	serial.typed_len += sizeof(report) - 1;
-	console_poll();
+	go_round();
 	assert_int_equal(fronts[0].cols, 40);
 	assert_int_equal(fronts[1].cols, 0);
 	assert_int_equal(fronts[2].cols, 40);
 }
 
-/* Not from within a guest's access to its device; nor does anything behind the key pass it. */
-static void test_key_waits_for_the_scheduler(void **state)
+/*
+ * A key waits until the VM has had its turn with the text before it, and is obeyed by the poll, not within a guest's access to
+ * its device. Nothing behind the key passes it.
+ */
+static void test_key_waits_for_the_text_before_it(void **state)
 {
 	(void)state;
 	type("a\x01nb");
 	fronts[0].room = fronts[2].room = 100;
+	console_poll();
+	console_poll();
+	assert_int_equal(fronts[0].len, 0);
+	attention = false;
 	console_port_readable(&ports[0]);
 	assert_string_equal(fronts[0].got, "a");
+	assert_true(attention);
 	check_wire("");
 	console_poll();
+	check_wire("trapeze: what you type goes to VM \"db\" (hvc0) now\r\n");
+	go_round();
 	assert_string_equal(fronts[0].got, "a");
 	assert_string_equal(fronts[2].got, "b");
+}
+
+/* But not for a VM that takes no turns, because it starts or ends, and not for one that has gone. */
+static void test_key_does_not_wait_for_ever(void **state)
+{
+	(void)state;
+	web.state = VM_STARTING;
+	type("a\x01?");
+	go_round();
+	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to VM \"web\" (hvc0)\r\n"));
+	web.state = VM_RUNNING;
+	fronts[0].room = 1;
+	go_round();
+	assert_string_equal(fronts[0].got, "a");	/* it found the word when it had started */
+	serial.len = screen_len = 0;
+	type("b\x01?");
+	console_poll();
+	assert_int_equal(serial.len, 0);
+	attention = false;
+	console_port_remove(&ports[0]);
+	assert_true(attention);
+	console_poll();
+	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to nobody\r\n"));
+	console_input_forget();
 }
 
 static void test_key_help(void **state)
@@ -567,7 +650,7 @@ static void test_key_help(void **state)
 	(void)state;
 	type("\x01?\x01\x01\x01~");
 	fronts[0].room = 100;
-	console_poll();
+	go_round();
 	assert_string_equal(fronts[0].got, "\x01");
 	assert_non_null(strstr(serial.wire, "trapeze: what you type goes to VM \"web\" (hvc0)\r\n"));
 	assert_non_null(strstr(serial.wire, "  Ctrl-A ?       these lines\r\n"));
@@ -583,16 +666,16 @@ static void test_end_offers_next(void **state)
 	console_port_remove(&ports[1]);
 	console_port_add(&ports[0]);
 	console_attach(&web);
-	console_poll();
+	go_round();
 	check_wire("");
 	console_port_remove(&ports[0]);
-	console_poll();
+	go_round();
 	check_wire("trapeze: VM \"web\", to which you typed, has ended; Ctrl-A n types to the next, \"db\"\r\n");
-	console_poll();
+	go_round();
 	check_wire("");
 	type("\x01n?");
 	fronts[2].room = 9;
-	console_poll();
+	go_round();
 	assert_string_equal(fronts[2].got, "?");
 }
 
@@ -604,10 +687,10 @@ static void test_port_of_nobody(void **state)
 	(void)state;
 	console_port_remove(&ports[0]);
 	console_port_remove(&ports[1]);
-	console_poll();
+	go_round();
 	check_wire("trapeze: VM \"web\", to which you typed, has ended; Ctrl-A n types to the next, \"db\"\r\n");
 	console_port_remove(&port);
-	console_poll();
+	go_round();
 	check_wire("");
 }
 
@@ -622,18 +705,173 @@ static void test_window(void **state)
 	memcpy(serial.typed + serial.typed_len, report, sizeof(report) - 1);
 	serial.typed_len += sizeof(report) - 1;
 	type("b");
-	console_poll();
+	go_round();
 	assert_string_equal(fronts[0].got, "ab");
 	assert_int_equal(fronts[0].cols, 80);
 	assert_int_equal(fronts[0].rows, 24);
 	assert_int_equal(fronts[2].cols, 0);
 	console_attach(&db);
+	go_round();
 	assert_int_equal(fronts[2].cols, 80);
 	fronts[2].cols = 0;
 	console_port_remove(&ports[2]);
 	console_attach(&db);
 	console_port_add(&ports[2]);	/* started again */
+	go_round();
 	assert_int_equal(fronts[2].cols, 80);
+}
+
+/* ---- VMs that run on other processors ---- */
+
+/* The poll calls no front: it leaves word, once, and asks for a turn. Who has no room then takes the text when it can. */
+static void test_fronts_belong_to_their_vm(void **state)
+{
+	static const char report[] = "\xff\xfa\x1f\0\x50\0\x18\xff\xf0";
+	char text[10000];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	assert_int_equal(console_port_write(&ports[0], (const uint8_t *)text, sizeof(text)), 8192 - 8192 / 4);
+	serial_drain();
+	memcpy(serial.typed, report, sizeof(report) - 1);
+	serial.typed_len = sizeof(report) - 1;
+	type("abc");
+	fronts[0].room = 1;
+	console_poll();
+	assert_int_equal(fronts[0].len + fronts[0].writable + fronts[0].cols, 0);
+	assert_true(web.work.is_asked);
+	assert_false(db.work.is_asked);
+	have_turn(&web);
+	assert_string_equal(fronts[0].got, "a");
+	assert_int_equal(fronts[0].writable, 1);
+	assert_int_equal(fronts[0].cols, 80);
+	console_poll();
+	assert_false(web.work.is_asked);	/* nothing new: it would never sleep */
+	fronts[0].room = 100;
+	console_port_obey(&ports[0]);
+	assert_string_equal(fronts[0].got, "a");
+	type("d");
+	console_poll();
+	have_turn(&web);
+	assert_string_equal(fronts[0].got, "abcd");
+}
+
+/* Word that was left for a VM that another one has replaced since, or that went away, changes nothing. */
+static void test_word_comes_too_late(void **state)
+{
+	(void)state;
+	fronts[0].room = fronts[2].room = 100;
+	type("a");
+	console_poll();
+	console_attach(&db);
+	have_turn(&web);
+	assert_int_equal(fronts[0].len, 0);
+	console_port_remove(&ports[0]);
+	console_port_remove(&ports[1]);
+	console_poll();
+	have_turn(&db);
+	assert_string_equal(fronts[2].got, "a");
+}
+
+/* The processor that polls is woken when there is something to do, and another one that polls does nothing. */
+static void test_one_processor_polls(void **state)
+{
+	(void)state;
+	type_bytes('x', 5000);
+	console_poll();
+	assert_int_equal(serial.typed_len, 5000 - 4096);
+	have_turn(&web);
+	processor_fake_run_on(1);
+	fronts[0].room = 2047;
+	console_port_readable(&ports[0]);
+	assert_int_equal(kicks.count, 0);
+	fronts[0].room = 1;
+	console_port_readable(&ports[0]);
+	assert_int_equal(kicks.count, 1);
+	assert_ptr_equal(kicks.to, &processors_fake[0]);
+	assert_int_equal(kicks.what, KICK_WAKE);
+	console_poll();
+	assert_int_equal(serial.typed_len, 5000 - 4096);
+	processor_fake_run_on(0);
+	console_poll();
+	assert_int_equal(serial.typed_len, 0);
+	fronts[0].room = 8000;
+	go_round();
+	assert_int_equal(fronts[0].len, 5000);
+	attention = false;
+	go_round();
+	assert_false(attention);
+}
+
+/*
+ * A VM that was called back has no turn for long, while the other one writes whatever it may. The other one waits for the next
+ * round, in which it has a share again, but not longer than the terminal has enough to do.
+ */
+static void test_round_waits_for_the_slow(void **state)
+{
+	static char text[16384];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	serial.size = sizeof(text);
+	assert_int_equal(console_port_write(&ports[0], (const uint8_t *)text, sizeof(text)), 16384 / 4 * 3);
+	assert_int_equal(say(&ports[2], "x"), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		serial.queued -= 2047;
+		console_poll();
+		have_turn(&web);
+		assert_false(ports[0].is_called);
+		assert_int_equal(ports[2].is_called, i == 1);		/* not for one byte less than 2 KiB */
+		assert_int_equal(ports[0].share, 0);
+	}
+	serial.queued = 16384 / 2 + 1;
+	console_poll();
+	assert_int_equal(ports[0].share, 0);
+	serial.queued--;
+	console_poll();
+	assert_int_equal(ports[0].share, 4096);
+	assert_false(ports[0].is_called);	/* there is room for the one that was called, and none besides */
+	serial.queued -= 2048;
+	console_poll();
+	assert_true(ports[0].is_called);
+	have_turn(&web);
+	assert_int_equal(console_port_write(&ports[0], (const uint8_t *)text, sizeof(text)), 4096);
+	serial.queued += 2048;		/* lines of the log, say */
+	have_turn(&db);			/* too late for the room... */
+	assert_int_equal(say(&ports[2], "x"), 0);
+	assert_int_equal(ports[2].share, 4096);
+	serial.queued -= 2048;
+	console_poll();			/* ...so it is called first, and alone */
+	assert_true(ports[2].is_called);
+	assert_false(ports[0].is_called);
+}
+
+/* Whoever was refused for another's sake calls the poll, and so does the one who lets others go on. */
+static void test_writers_wake_the_poll(void **state)
+{
+	static char text[8192];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	assert_int_equal(console_port_write(&ports[0], (const uint8_t *)text, 8192), 6144);
+	attention = false;
+	assert_int_equal(say(&ports[2], "x"), 0);
+	assert_false(attention);		/* there is no room: the driver will say when there is */
+	serial_drain();
+	ports[1].share = 0;
+	assert_int_equal(say(&ports[1], "x"), 0);
+	assert_true(attention);
+	console_poll();
+	attention = false;
+	have_turn(&db);
+	assert_true(attention);			/* the first VM waits for a new round */
+	console_poll();
+	attention = false;
+	console_port_obey(&ports[0]);
+	assert_true(attention);
+	attention = false;
+	console_port_obey(&ports[1]);
+	assert_false(attention);
 }
 
 /* The attached VM goes away: its struct may be reused, so nobody is attached any more. */
@@ -668,8 +906,9 @@ int main(void)
 		TEST(test_long_line_is_cut),
 		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
-		TEST(test_window),
-		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_scheduler), TEST(test_key_help),
+		TEST(test_window), TEST(test_fronts_belong_to_their_vm), TEST(test_word_comes_too_late), TEST(test_one_processor_polls),
+		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll),
+		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_text_before_it), TEST(test_key_does_not_wait_for_ever), TEST(test_key_help),
 		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_offer), TEST(test_input_of_nobody),
 		TEST(test_window_of_all_ports),
 		TEST(test_last_words),		/* last: from then on each line is waited for */

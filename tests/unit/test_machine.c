@@ -17,6 +17,7 @@
 #include "hv/files.h"
 #include "hv/host.h"
 #include "hv/lib/util.h"
+#include "hv/look.h"
 #include "hv/machine.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
@@ -129,6 +130,14 @@ size_t console_port_write(void *port, const uint8_t *data, size_t len)
 void console_port_readable(void *port)
 {
 	(void)port;
+}
+
+static const struct console_port *obeyed[4];
+static size_t obeyed_count;
+
+void console_port_obey(struct console_port *port)
+{
+	obeyed[obeyed_count++] = port;
 }
 
 const void *handoff_file_data(uint32_t index, uint64_t *length)
@@ -369,6 +378,31 @@ static void test_console_choice(void **state)
 	assert_int_equal(teardown(&ctx), 0);
 }
 
+/* The terminal asks for a turn of the VM: it is looked at, and in that turn each of its ports obeys, once. */
+static void test_terminal_asks(void **state)
+{
+	struct fixture *f = *state;
+	const struct machine *machine = f->vm->machine;
+	struct look look = { 0 };
+
+	f->vm->work.ctx = f->vm;
+	f->vm->state = VM_STARTING;
+	assert_false(machine->ttyS0.ask(f->vm));	/* it has not started, and nobody looks yet */
+	f->vm->look = &look;
+	f->vm->state = VM_RUNNING;
+	assert_true(machine->hvc0.ask(f->vm));
+	assert_true(machine->e9.ask(f->vm));
+	assert_true(look.is_posted);
+	while (work_is_pending(&f->vm->work))
+		work_run_one(&f->vm->work);
+	assert_int_equal(obeyed_count, 3);
+	assert_ptr_equal(obeyed[0], &machine->hvc0);
+	assert_ptr_equal(obeyed[1], &machine->ttyS0);
+	assert_ptr_equal(obeyed[2], &machine->e9);
+	f->vm->end = VM_END_SHUTDOWN;
+	assert_false(machine->ttyS0.ask(f->vm));
+}
+
 /* Half-built machines come apart: a missing file, no memory at any point, and one never begun. */
 static void test_failures(void **state)
 {
@@ -449,7 +483,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_windows), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_and_virtio_wires),
-		TEST(test_only_the_timer_sleeps), TEST(test_ends), TEST(test_output),
+		TEST(test_only_the_timer_sleeps), TEST(test_ends), TEST(test_output), TEST(test_terminal_asks),
 		cmocka_unit_test(test_console_choice), cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
 	};
 

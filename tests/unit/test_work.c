@@ -88,11 +88,42 @@ static void only_the_first_item_of_an_idle_list_wakes(void **state)
 	assert_int_equal(f.wakes, 2);
 }
 
+static void answer(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->said[f->said_len++] = '!';
+	if (f->said_len == 1)
+		work_ask(&f->list);		/* word that comes while it answers */
+}
+
+/* Others' words go first, each is answered, and who waits is not forgotten. */
+static void words_of_others_are_answered_first(void **state)
+{
+	struct fixture f = { .list = { .wake = wake, .answer = answer, .ctx = &f } };
+	struct item a = make(&f, 'a', 0);
+
+	(void)state;
+	a.work.ctx = &a;
+	work_add(&f.list, &a.work);
+	work_ask(&f.list);
+	work_ask(&f.list);
+	while (work_is_pending(&f.list))
+		work_run_one(&f.list);
+	assert_string_equal(f.said, "!!a");
+	work_ask(&f.list);
+	assert_true(work_is_pending(&f.list));
+	work_run_one(&f.list);
+	assert_false(work_is_pending(&f.list));
+	assert_int_equal(f.said_len, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(items_run_in_order_and_one_that_puts_itself_off_goes_last),
 		cmocka_unit_test(only_the_first_item_of_an_idle_list_wakes),
+		cmocka_unit_test(words_of_others_are_answered_first),
 	};
 
 	return cmocka_run_group_tests_name("work", tests, NULL, NULL);
