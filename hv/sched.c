@@ -79,10 +79,10 @@ static bool is_alive(const struct slot *slot)
 	return slot->vm && vm_is_alive(slot->vm);
 }
 
-/* Is there something to do for the VM as a whole: its start, its end, its next start, what its devices put off? */
+/* Is there something to do for the VM as a whole: its start, its end, its next start, what its devices put off, a question? */
 static bool has_work(const struct slot *slot)
 {
-	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) : slot->is_due;
+	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) || slot->is_asked_where : slot->is_due;
 }
 
 /* It wants the processor. May it run, or does it wait until its cap lets it? */
@@ -263,6 +263,8 @@ static void run(struct processor *self, struct party *party)
 		slot_work(slot);
 		return;
 	}
+	if (slot->is_asked_where)
+		slot_say_where(slot);
 	turn_bill(&self->queue, &party->turn, time_now());
 	vcpu = slot->vm->vcpus[party - slot->parties];
 	run_vcpu(self, party, vcpu);

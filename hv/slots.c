@@ -37,8 +37,9 @@ static void work_for(struct slot *slot)
 /* ---- Where is my guest? ---- */
 
 /* One line for each vCPU, in the VM's own time. Each is loaded first, for only then can its registers be read. */
-static void say_where(struct slot *slot)
+void slot_say_where(struct slot *slot)
 {
+	slot->is_asked_where = false;
 	work_for(slot);
 	for (uint32_t i = 0; i < slot->vm->vcpu_count; i++) {
 		vcpu_load(slot->vm->vcpus[i]);
@@ -46,11 +47,13 @@ static void say_where(struct slot *slot)
 	}
 }
 
-static void say_all_where(void)
+/* Each VM says it in a turn of its own: its vCPUs may be another processor's. One that starts says it in its first turn. */
+static void ask_all_where(void)
 {
-	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
-		if (slot->vm && vm_is_alive(slot->vm))
-			say_where(slot);
+	for (uint32_t i = 0; i < slots_ever; i++) {
+		slots[i].is_asked_where = true;
+		look_post(&slots[i].parties[0].look);
+	}
 }
 
 /* A guest that has printed nothing since its start: tell its author where it is. */
@@ -61,7 +64,7 @@ static void look_for_silence(void *ctx)
 	if (!slot->vm || !vm_is_alive(slot->vm) || console_has_heard(slot->vm))
 		return;
 	vm_log(slot->vm, "has said nothing for %u s, on any console; now", SILENCE_SECONDS);
-	say_where(slot);
+	slot_say_where(slot);
 }
 
 /* ---- Starts ---- */
@@ -146,7 +149,7 @@ static void slot_join_vcpus(struct slot *slot)
 
 static int slot_start(struct slot *slot)
 {
-	slot->is_due = false;
+	slot->is_due = slot->is_asked_where = false;
 	slot_join_vcpus(slot);
 	slot->vm = vm_create(slot->config, &slot->account, &slot->turn);
 	if (!slot->vm)
@@ -390,5 +393,5 @@ void slots_init(const char *attach, uint32_t count)
 	attach_name = attach;
 	attach_only = !*attach && count == 1;
 	crashed = 0;
-	console_on_where(say_all_where);
+	console_on_where(ask_all_where);
 }

@@ -37,6 +37,7 @@ struct slot {
 	struct account  account;		/* its memory stays promised to it while it waits */
 	bool            was_started;
 	bool            is_due;			/* the wait is over, or the slot is to be given up */
+	_Atomic bool    is_asked_where;		/* by any processor: slot_say_where is to be called in its turn */
 	uint32_t        reported;		/* its vCPUs of which the log has said what they did in all */
 	struct restarts restarts;
 	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
@@ -64,6 +65,9 @@ uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, fo
 
 uint32_t party_count(const struct slot *slot);
 void party_does(struct party *party, enum activity activity);	/* from the moment on up to which time has been charged */
+
+/* A log line for each vCPU: where its guest is. In a turn of the VM, which is alive. */
+void slot_say_where(struct slot *slot);
 
 /*
  * Do a piece of the work on the VM as a whole: its restart, its start, its dump, its end. To be called while

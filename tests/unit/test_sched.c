@@ -292,6 +292,7 @@ bool console_has_heard(const struct vm *vm) { return player_of(vm)->is_heard; }
 
 static void (*press_where)(void);
 static uint64_t press_at;
+static bool in_poll;
 
 void console_on_where(void (*where)(void)) { press_where = where; }
 
@@ -301,12 +302,15 @@ void console_poll(void)
 	if (fake_now < press_at)
 		return;
 	press_at = TIMER_NEVER;
+	in_poll = true;
 	press_where();
+	in_poll = false;
 }
 
 /* Registers can only be read of the vCPU that is loaded. */
 void vcpu_where(struct vcpu *vcpu)
 {
+	assert_false(in_poll);		/* that may be another processor */
 	assert_ptr_equal(loaded, vcpu);
 	assert_ptr_equal(host_processor()->queue.payer, vcpu->vm->clock.payer);
 	player_of(vcpu->vm)->wheres++;
@@ -821,6 +825,14 @@ static void test_where(void **state)
 	assert_int_equal(play(2), 0);
 	assert_int_equal(players[0].wheres, 2);
 	assert_int_equal(players[1].wheres, 1);
+	players[0].wheres = 0;
+	players[0].awake = 0;
+	players[0].sleeps_every = MS;		/* all of its processors sleep when the key is pressed */
+	players[0].sleeps_for = 3 * SECOND;
+	players[0].life = 2 * MS;
+	press_at = fake_now + SECOND;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(players[0].wheres, 2);
 }
 
 /* A dump takes long: it is written in the VM's own turns, and its neighbour goes on. */
