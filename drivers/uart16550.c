@@ -6,10 +6,8 @@
  * the text is out before anything else can go wrong.
  *
  * The ring begins small, in the image, and is replaced by a large one when interrupts go on (by then pages
- * can be had). Runs with interrupts off throughout; the interrupt handler is the only other party on the same processor.
- *
- * Others may send: all that sends is called with the log's lock, which the handler takes too. The receive ring has no lock: the
- * processor that takes the interrupt is the one that reads it (serial_read).
+ * can be had). Runs with interrupts off throughout. The interrupt handler may run on another processor: the log's lock
+ * keeps it out. Those who write or drain hold that already, for the console's sake; to read and to answer takes it here.
  */
 #include "drivers/uart16550.h"
 
@@ -226,13 +224,16 @@ size_t serial_write(const uint8_t *data, size_t len)
 	return taken;
 }
 
+/* Without room it says nothing: a sender that waits for its answers never has so many questions open. */
 void serial_answer(const uint8_t *data, size_t len)
 {
-	if (!port.is_present || len > ANSWERS - port.answer_len)
-		return;		/* a sender that waits for its answers never has so many questions open */
-	for (size_t i = 0; i < len; i++)
-		port.answers[port.answer_len++] = data[i];
-	kick();
+	log_hold();
+	if (port.is_present && len <= ANSWERS - port.answer_len) {
+		for (size_t i = 0; i < len; i++)
+			port.answers[port.answer_len++] = data[i];
+		kick();
+	}
+	log_release();
 }
 
 size_t serial_size(void)
@@ -260,6 +261,7 @@ size_t serial_read(uint8_t *data, size_t len)
 
 	if (!port.is_present)
 		return 0;
+	log_hold();
 	if (!port.has_interrupts)
 		receive();
 	while (count < len && arrived() > 0)
@@ -267,5 +269,6 @@ size_t serial_read(uint8_t *data, size_t len)
 	if (port.is_full)
 		receive();
 	control_flow();
+	log_release();
 	return count;
 }

@@ -216,21 +216,13 @@ static void press(uint8_t key)
 
 /* ---- From the wire to the ring, on the processor that polls. Held ---- */
 
-/* The port's transmitter is the log's too. */
-static void answer(const uint8_t *bytes, size_t len)
-{
-	log_hold();
-	serial_answer(bytes, len);
-	log_release();
-}
-
 static void answer_mark(void)
 {
 	bool has_room = input_room() >= TERMINAL_WINDOW;
 	const uint8_t bytes[] = { TELNET_IAC, has_room ? TELNET_WILL : TELNET_WONT, TELNET_TIMING_MARK };
 
 	input.owes_go |= !has_room;
-	answer(bytes, sizeof(bytes));
+	serial_answer(bytes, sizeof(bytes));
 }
 
 /* Enough for those who wait: it is not done for a few bytes. */
@@ -247,7 +239,7 @@ static void let_go_on(void)
 	if (!input.owes_go || !is_half_empty())
 		return;
 	input.owes_go = false;
-	answer(go, sizeof(go));
+	serial_answer(go, sizeof(go));
 }
 
 static void take(uint8_t byte)

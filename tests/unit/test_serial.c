@@ -89,12 +89,29 @@ static void test_answer_overtakes(void **state)
 	assert_int_equal(chip.tx[105], 'f');
 }
 
+/* Who reads and who answers keeps the interrupt handler of another processor out, which changes the same rings. */
+static void test_keeps_others_out(void **state)
+{
+	uint8_t byte;
+
+	(void)state;
+	wire_in('x');
+	chip_interrupt();
+	log_holds = log_releases = 0;
+	assert_int_equal(serial_read(&byte, 1), 1);
+	assert_int_equal(log_holds, 1);
+	serial_answer((const uint8_t *)"abc", 3);
+	assert_int_equal(log_holds, 2);
+	assert_int_equal(log_releases, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_is_lost), TEST(test_full_ring_leaves_the_fifo), TEST(test_answer_overtakes),
+		TEST(test_keeps_others_out),
 	};
 
 	return cmocka_run_group_tests_name("serial", tests, NULL, NULL);

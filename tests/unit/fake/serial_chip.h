@@ -24,11 +24,16 @@ static struct cpu processor;
 #undef inb
 #undef outb
 
-/* ---- The log, which keeps other processors out while an interrupt is handled ---- */
+/* ---- The log, whose lock keeps other processors out; it is not taken twice ---- */
 
 static unsigned log_holds, log_releases;
 
-void log_hold(void) { log_holds++; }
+void log_hold(void)
+{
+	assert_int_equal(log_holds, log_releases);
+	log_holds++;
+}
+
 void log_release(void) { log_releases++; }
 
 /* ---- The chip: what it received and nobody read, what was written to it, and its modem lines ---- */
