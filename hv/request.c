@@ -80,7 +80,7 @@ void vcpu_request_init(struct vcpu *vcpu)
 }
 
 /* While its owner acts on requests nobody else knows whether one of them parks it: the owner decides then. */
-void vcpu_request_sipi(struct vcpu *vcpu, uint8_t vector)
+bool vcpu_request_sipi(struct vcpu *vcpu, uint8_t vector)
 {
 	uint32_t old = vcpu->requests;
 
@@ -88,10 +88,11 @@ void vcpu_request_sipi(struct vcpu *vcpu, uint8_t vector)
 		bool may_wait = (old & (REQUEST_INIT | REQUEST_TAKING)) || vcpu->state == VCPU_PARKED;
 
 		if (!may_wait || (old & REQUEST_SIPI))
-			return;
+			return false;
 	} while (!atomic_compare_exchange_weak(&vcpu->requests, &old,
 					       (uint32_t)field_set(old | REQUEST_SIPI, REQUEST_SIPI_VECTOR, vector)));
 	notify(vcpu);
+	return true;
 }
 
 void vcpu_request_lint0(struct vcpu *vcpu, bool is_high)

@@ -54,8 +54,7 @@ static bool take_init(struct vcpu *vcpu, const struct message *msg)
 
 static bool take_sipi(struct vcpu *vcpu, const struct message *msg)
 {
-	vcpu_request_sipi(vcpu, msg->vector);
-	return true;
+	return vcpu_request_sipi(vcpu, msg->vector);
 }
 
 typedef bool take_fn(struct vcpu *vcpu, const struct message *msg);
@@ -94,7 +93,6 @@ static bool deliver_lowest(struct vm *vm, const struct message *msg)
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *vcpu = vm->vcpus[i];
-
 
 		if (!is_addressed(vcpu, msg) || vcpu_is_parked(vcpu) || !lapic_is_enabled(&vcpu->lapic))
 			continue;

@@ -221,6 +221,8 @@ static void test_init_sipi_sipi(void **unused)
 	assert_false(vcpus[2].nmi_pending || vcpus[2].nmi_blocked || vcpus[2].pending.is_valid);
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000008500ULL);	/* INIT, level, de-assert: nothing */
 	assert_int_equal(inits[2], 1);
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000500ULL);	/* INIT, edge: once more */
+	assert_int_equal(inits[2], 2);
 
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* SIPI 9a */
 	assert_int_equal(vcpus[2].state, VCPU_READY);

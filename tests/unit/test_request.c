@@ -55,7 +55,7 @@ void vcpu_take_init(struct vcpu *of)
 	of->nmi_pending = false;
 	if (sipi_comes) {
 		processor_fake_run_on(HERE);
-		vcpu_request_sipi(of, 7);
+		(void)vcpu_request_sipi(of, 7);
 		processor_fake_run_on(ELSEWHERE);
 	}
 	of->state = VCPU_PARKED;
@@ -270,7 +270,7 @@ static void test_start(void **unused)
 			else if (*at == 'i')
 				vcpu_request_init(&vcpu);
 			else
-				vcpu_request_sipi(&vcpu, (uint8_t)(*at - '0'));
+				(void)vcpu_request_sipi(&vcpu, (uint8_t)(*at - '0'));
 		}
 		assert_int_equal(vcpu.state, rows[i].to);
 		assert_int_equal(seen.inits, rows[i].inits);
@@ -283,12 +283,13 @@ static void test_start(void **unused)
 static void test_start_kicks(void **unused)
 {
 	(void)unused;
+	assert_false(vcpu_request_sipi(&vcpu, 9));	/* it does not wait for one */
 	vcpu_request_init(&vcpu);
 	assert_int_equal(seen.looks, 1);
 	take();
-	vcpu_request_sipi(&vcpu, 9);
+	assert_true(vcpu_request_sipi(&vcpu, 9));
 	assert_int_equal(seen.wakes, 1);
-	vcpu_request_sipi(&vcpu, 9);
+	assert_false(vcpu_request_sipi(&vcpu, 9));
 	vcpu_request_lint0(&vcpu, true);
 	assert_int_equal(seen.wakes, 1);	/* its scheduler will look anyhow */
 	take();
@@ -301,7 +302,7 @@ static void test_sipi_in_between(void **unused)
 {
 	(void)unused;
 	vcpu.requests = REQUEST_TAKING;
-	vcpu_request_sipi(&vcpu, 7);
+	assert_true(vcpu_request_sipi(&vcpu, 7));
 	assert_int_equal(vcpu.requests, REQUEST_TAKING | REQUEST_SIPI | 7U << 24);
 	vcpu.requests = 0;
 	sipi_comes = true;
