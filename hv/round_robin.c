@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Round robin: one turn each, in a circle (contract in turn.h). Who wakes goes behind all others. There are no weights,
- * and nobody is in debt: one that is not ready but uses time all the same, by its timers, pays with the turn that comes
- * next for it, not with several.
+ * Round robin: one turn each, in a circle (contract in turn.h). Who wakes goes behind all others. There are no weights.
+ *
+ * One that is not ready, or waits for its turn, may use time all the same, by its timers. When they have used up a whole
+ * turn it is in debt, until all have had theirs that waited for one by then.
  */
 #include "hv/turn.h"
 
@@ -34,13 +35,20 @@ static bool charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 	if (turn->spent < turns->length)
 		return false;
 	turn->spent %= turns->length;
-	turn->ended = ++turns->ended;
+	turn->ended = turn->used_up = ++turns->ended;
 	return true;
 }
 
 static uint64_t tick(const struct turns *turns, const struct turn *turn)
 {
 	return turns->length - turn->spent;
+}
+
+static uint64_t debt(const struct turns *turns, const struct turn *turn)
+{
+	const struct turn *first = turns_first(turns);
+
+	return first && first->ended < turn->used_up ? tick(turns, first) : 0;
 }
 
 const struct sched_policy sched_round_robin = {
@@ -51,4 +59,5 @@ const struct sched_policy sched_round_robin = {
 	.charge = charge,
 	.wake = wake,
 	.tick = tick,
+	.debt = debt,
 };

@@ -12,10 +12,16 @@
  * the time for which it did not want the processor is not owed to it, and with two turns in a row it would make the
  * others wait too long. But it loses no more than what others used while it slept: beside one of little weight, whose
  * strides are long, a short sleep would else cost many turns. While nobody wants the processor the common clock goes on
- * with the time (turn_bill): to use more than one's share of such time takes nothing from others.
+ * with the time (idle): to use more than one's share of such time takes nothing from others.
  */
 #include "hv/lib/util.h"
 #include "hv/turn.h"
+
+/* How far the common clock goes on with each turn of it. */
+static uint64_t stride_of(const struct turns *turns, const struct turn *turn)
+{
+	return turns->length * WEIGHT_DEFAULT / turn->weight;
+}
 
 /* Of two turns that began at the same time, one that has already run goes first, until it is used up. */
 static bool goes_before(const struct turn *a, const struct turn *b)
@@ -41,7 +47,7 @@ static struct turn *pick(struct turns *turns)
 
 static void put(struct turns *turns, struct turn *turn)
 {
-	turn->start = max_u64(turn->start, turns->clock) + turn_stride(turn);
+	turn->start = max_u64(turn->start, turns->clock) + stride_of(turns, turn);
 	turn->spent = 0;
 	turn->is_begun = false;
 	turn->ended = ++turns->ended;
@@ -56,7 +62,7 @@ static bool charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 	turn->is_begun = true;
 	if (turn->spent < turns->length)
 		return !was_begun;
-	turn->start += turn->spent / turns->length * turn_stride(turn);
+	turn->start += turn->spent / turns->length * stride_of(turns, turn);
 	turn->spent %= turns->length;
 	turn->is_begun = false;
 	turn->ended = ++turns->ended;
@@ -66,7 +72,7 @@ static bool charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 /* Those that were ready before may have moved the clock on. */
 static void wake(struct turns *turns, struct turn *turn)
 {
-	const uint64_t credit = turn_stride(turn) / 2, missed = turns->served - turn->slept;
+	const uint64_t credit = stride_of(turns, turn) / 2, missed = turns->served - turn->slept;
 
 	catch_up(turns);
 	if (turns->clock > credit)
@@ -83,6 +89,19 @@ static uint64_t tick(const struct turns *turns, const struct turn *turn)
 	return turns->length - turn->spent;
 }
 
+/* In debt is who is ahead of the common clock by more than two turns of its own. */
+static uint64_t debt(const struct turns *turns, const struct turn *turn)
+{
+	const uint64_t stride = stride_of(turns, turn);
+
+	return turn->start > turns->clock + 2 * stride ? (turn->start - turns->clock) / stride * turns->length : 0;
+}
+
+static void idle(struct turns *turns, uint64_t ticks)
+{
+	turns->clock += ticks;
+}
+
 const struct sched_policy sched_share = {
 	.name = "share",
 	.goes_before = goes_before,
@@ -92,4 +111,6 @@ const struct sched_policy sched_share = {
 	.wake = wake,
 	.sleep = sleep,
 	.tick = tick,
+	.debt = debt,
+	.idle = idle,
 };

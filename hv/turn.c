@@ -97,15 +97,9 @@ void turn_bill(struct run_queue *queue, struct turn *payer, uint64_t now)
 	}
 	if (!queue->payer) {
 		queue->idle += ticks;
-		queue->vms.clock += ticks;
+		if (queue->vms.policy->idle)
+			queue->vms.policy->idle(&queue->vms, ticks);
 	}
 	queue->payer = payer;
 	queue->mark += ticks;
-}
-
-uint64_t turn_debt(const struct turn *turn)
-{
-	const uint64_t clock = turn->in->clock, stride = turn_stride(turn);
-
-	return turn->start > clock + 2 * stride ? (turn->start - clock) / stride * turn->in->length : 0;
 }

@@ -23,7 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WEIGHT_DEFAULT	100U	/* what VMs have whose configuration says nothing; all vCPUs have it */
+#include "boot/handoff.h"
+
+#define WEIGHT_DEFAULT	HANDOFF_WEIGHT_DEFAULT	/* all vCPUs have it */
 
 struct sched_policy;
 
@@ -35,6 +37,7 @@ struct turn {
 	bool          is_ready;	/* wants the processor */
 	bool          is_begun;	/* share.c: it ran in this turn */
 	uint64_t      start;	/* share.c: where on the common clock its turn began */
+	uint64_t      used_up;	/* round_robin.c: `ended` of the latest turn that it used up */
 	uint64_t      slept;	/* share.c: what others had been served when it last ceased to be ready */
 	uint64_t      spent;	/* of this turn, in ticks */
 	uint64_t      ended;	/* the number of its latest turn, counting the turns of all */
@@ -59,7 +62,10 @@ struct sched_policy {
 	bool (*goes_before)(const struct turn *a, const struct turn *b);
 	/* Who goes next, NULL when nobody is ready. */
 	struct turn *(*pick)(struct turns *turns);
-	/* Behind all others, as if it had just used a turn: a newcomer, or one that gives up the rest of its turn. */
+	/*
+	 * As if it had just used a turn, so behind all others of no smaller weight: a newcomer, or one that gives up the
+	 * rest of its turn.
+	 */
 	void (*put)(struct turns *turns, struct turn *turn);
 	/* It used so much time, whether it is ready or not. True: its place in the order has changed. */
 	bool (*charge)(struct turns *turns, struct turn *turn, uint64_t ticks);
@@ -69,6 +75,13 @@ struct sched_policy {
 	void (*sleep)(struct turns *turns, struct turn *turn);
 	/* For how many ticks it may run before somebody else is picked; never 0. */
 	uint64_t (*tick)(const struct turns *turns, const struct turn *turn);
+	/*
+	 * It used more than its share, by its timers for example, while others wanted the processor: for how many ticks
+	 * at least it cannot run, so that nothing has to be done for it. 0: it is not in debt.
+	 */
+	uint64_t (*debt)(const struct turns *turns, const struct turn *turn);
+	/* So much time passed while nobody wanted the processor. NULL: that changes nothing. */
+	void (*idle)(struct turns *turns, uint64_t ticks);
 };
 
 extern const struct sched_policy sched_share, sched_round_robin;
@@ -87,8 +100,8 @@ void turns_init(struct turns *turns, const struct sched_policy *policy, uint64_t
 static inline struct turn *turns_first(const struct turns *turns) { return turns->order[1]; }
 
 /*
- * Add it to those who take turns; it is not ready yet. A newcomer does not go before the others. A weight of
- * WEIGHT_DEFAULT is what most have.
+ * Add it to those who take turns; it is not ready yet. It begins as if it had just used a turn. Most have a weight of
+ * WEIGHT_DEFAULT.
  */
 void turn_join(struct turns *turns, struct turn *turn, uint32_t place, uint32_t weight);
 void turn_join_again(struct turns *turns, struct turn *turn);	/* it has left others: what it used stays, and its place and weight */
@@ -106,15 +119,5 @@ static inline bool turn_has_rivals(const struct turn *turn) { return turn->in->c
  */
 void turn_bill(struct run_queue *queue, struct turn *payer, uint64_t now);
 
-/*
- * The debt of one that is far ahead of the others on the common clock: by more than two turns of its own. It cannot run
- * before the others have caught up, and nothing has to be done for it until then. Returns for how many ticks at
- * least; 0: it is not in debt. Round robin does not use that clock, and knows no debt.
- */
-uint64_t turn_debt(const struct turn *turn);
-
-/* How far the common clock goes on with each turn of it. */
-static inline uint64_t turn_stride(const struct turn *turn)
-{
-	return turn->in->length * WEIGHT_DEFAULT / turn->weight;
-}
+/* For how many ticks at least it cannot run, because it used more than others who want the processor; 0: it may go on. */
+static inline uint64_t turn_debt(const struct turn *turn) { return turn->in->policy->debt(turn->in, turn); }

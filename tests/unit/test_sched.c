@@ -504,19 +504,26 @@ static void test_short_exits(void **state)
 	assert_true(players[1].longest_gap < TURN + MS);
 }
 
-/* So are its timers, whether it sleeps or not: 45 of every 50 us would be 9 tenths of the processor. */
+/* So are its timers, whether it sleeps or not, under either policy: 45 of every 50 us would be 9 tenths of the processor. */
 static void test_timers_of_a_sleeper(void **state)
 {
-	uint64_t begin = fake_now;
+	static const uint32_t schedulers[] = { SCHEDULER_SHARE, SCHEDULER_ROUND_ROBIN };
 
-	(void)state;
-	players[0].life = 2 * MS;	/* one sleep of 3 s between */
-	players[0].ticker_cost = 45 * (MS / 1000);
-	players[0].sleeps_every = MS;
-	players[0].sleeps_for = 3 * SECOND;
-	players[1].life = SECOND;
-	assert_int_equal(play(2), 0);
-	assert_in_range(players[1].ended_at - begin, SECOND, 2 * SECOND + SECOND / 10);
+	for (unsigned i = 0; i < 2 * countof(schedulers); i++) {
+		const struct handoff_host host = { .attach = "none", .scheduler = schedulers[i / 2] };
+		uint64_t begin;
+
+		(void)setup(state);
+		sched_init(&host, PLAYERS);
+		begin = fake_now;
+		players[0].ticker_cost = 45 * (MS / 1000);
+		players[0].life = i % 2 ? SECOND / 20 : 2 * MS;	/* it wants the processor, or sleeps for 3 s between */
+		players[0].sleeps_every = i % 2 ? 0 : MS;
+		players[0].sleeps_for = 3 * SECOND;
+		players[1].life = SECOND;
+		assert_int_equal(play(2), 0);
+		assert_in_range(players[1].ended_at - begin, SECOND, 2 * SECOND + SECOND / 10);
+	}
 }
 
 /* Nobody wants the processor, so the timers of one that sleeps take it from nobody, and are not late. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/turn.c and hv/share.c under simulated guests: what share of the processor each gets, how long one waits for it. */
+/* hv/turn.c and both policies under simulated guests: what share of the processor each gets, how long one waits for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -191,10 +191,10 @@ struct table {
 	struct turn turns[ACTORS];
 };
 
-static void set_table(struct table *table, uint32_t count)
+static void set_table(struct table *table, const struct sched_policy *policy, uint32_t count)
 {
 	*table = (struct table){ .queue.mark = 1000 };
-	turns_init(&table->queue.vms, &sched_share, TURN, table->order, ACTORS);
+	turns_init(&table->queue.vms, policy, TURN, table->order, ACTORS);
 	for (uint32_t i = 0; i < count; i++) {
 		turn_join(&table->queue.vms, &table->turns[i], i, WEIGHT_DEFAULT);
 		turn_set_ready(&table->turns[i], true);
@@ -224,9 +224,9 @@ static void test_continues(void **state)
 	struct turn *a = &table.turns[0], *b = &table.turns[1];
 
 	(void)state;
-	set_table(&table, 1);
+	set_table(&table, &sched_share, 1);
 	assert_false(turn_has_rivals(a));
-	set_table(&table, 2);
+	set_table(&table, &sched_share, 2);
 	assert_true(turn_has_rivals(a));
 	assert_ptr_equal(next_of(&table), a);
 	assert_int_equal(left(a), TURN);
@@ -249,7 +249,7 @@ static void test_newcomers(void **state)
 	uint64_t used = 0;
 
 	(void)state;
-	set_table(&table, 3);
+	set_table(&table, &sched_share, 3);
 	for (unsigned i = 0; i < 3000; i++) {
 		struct turn *next = next_of(&table);
 
@@ -281,7 +281,7 @@ static void test_all_time_is_charged(void **state)
 
 	(void)state;
 	srand(1);
-	set_table(&table, ACTORS);
+	set_table(&table, &sched_share, ACTORS);
 	now = queue->mark;
 	for (unsigned round = 0; round < 100000; round++) {
 		unsigned who = (unsigned)rand() % (ACTORS + 1);
@@ -308,7 +308,7 @@ static void test_debt(void **state)
 	struct turn *hog = &table.turns[0], *other = &table.turns[1];
 
 	(void)state;
-	set_table(&table, 2);
+	set_table(&table, &sched_share, 2);
 	turn_set_ready(hog, false);
 	(void)next_of(&table);
 	use(&table, hog, 2 * TURN);
@@ -334,7 +334,7 @@ static void test_debt_of_little_weight(void **state)
 	struct turn *hog = &table.turns[0];
 
 	(void)state;
-	set_table(&table, 2);
+	set_table(&table, &sched_share, 2);
 	turn_set_ready(hog, false);
 	hog->weight = WEIGHT_DEFAULT / 10;
 	use(&table, hog, 2 * TURN);
@@ -351,7 +351,7 @@ static void test_two_levels(void **state)
 	struct turn *order[8] = { NULL }, threads[4], *big = &table.turns[0];
 
 	(void)state;
-	set_table(&table, 2);
+	set_table(&table, &sched_share, 2);
 	turns_init(&vcpus, &sched_share, TURN, order, 4);
 	for (uint32_t i = 0; i < 4; i++) {
 		turn_join(&vcpus, &threads[i], i, WEIGHT_DEFAULT);
@@ -380,8 +380,7 @@ static void test_gives_up(void **state)
 	for (unsigned i = 0; i < countof(policies); i++) {
 		struct table table;
 
-		set_table(&table, 3);
-		table.queue.vms.policy = policies[i];
+		set_table(&table, policies[i], 3);
 		assert_ptr_equal(next_of(&table), &table.turns[0]);
 		use(&table, &table.turns[0], TURN / 4);
 		turn_put(&table.turns[0]);
@@ -401,8 +400,7 @@ static void test_round_robin(void **state)
 	struct turn *a = &table.turns[0], *b = &table.turns[1], *c = &table.turns[2];
 
 	(void)state;
-	set_table(&table, 3);
-	table.queue.vms.policy = &sched_round_robin;
+	set_table(&table, &sched_round_robin, 3);
 	use(&table, a, TURN - 1);
 	assert_ptr_equal(next_of(&table), a);
 	turn_set_ready(a, false);
@@ -416,9 +414,39 @@ static void test_round_robin(void **state)
 	assert_int_equal(left(a), 1);
 	use(&table, a, 1);
 	assert_ptr_equal(next_of(&table), b);
-	use(&table, c, 20 * TURN);		/* by its timers */
-	assert_ptr_equal(next_of(&table), b);
-	assert_int_equal(turn_debt(c), 0);
+}
+
+/*
+ * In a circle, too, one that used up a turn by its timers owes the others theirs, ready or not. One that has just
+ * gone behind the others owes nothing: it used nothing.
+ */
+static void test_debt_in_a_circle(void **state)
+{
+	struct table table;
+	struct turn *hog = &table.turns[0], *b = &table.turns[1], *c = &table.turns[2];
+
+	(void)state;
+	set_table(&table, &sched_round_robin, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		turn_set_ready(hog, false);
+		turn_set_ready(hog, i);
+		use(&table, hog, TURN - 1);
+		assert_int_equal(turn_debt(hog), 0);
+		use(&table, hog, 1);
+		assert_int_equal(turn_debt(hog), TURN);
+		assert_int_equal(turn_debt(b), 0);
+		use(&table, b, TURN / 4);
+		assert_int_equal(turn_debt(hog), TURN - TURN / 4);
+		use(&table, b, TURN - TURN / 4);
+		assert_int_equal(turn_debt(hog), TURN);
+		use(&table, c, TURN);
+		assert_int_equal(turn_debt(hog), 0);
+	}
+	use(&table, hog, TURN);
+	turn_set_ready(hog, false);
+	turn_set_ready(b, false);
+	turn_set_ready(c, false);
+	assert_int_equal(turn_debt(hog), 0);		/* nobody wants the processor */
 }
 
 int main(void)
@@ -433,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_two_levels),
 		cmocka_unit_test(test_gives_up),
 		cmocka_unit_test(test_round_robin),
+		cmocka_unit_test(test_debt_in_a_circle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
