@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Promised memory (contract in account.h). `claims` is what all accounts together were promised and have not used. The
- * lock is held from the look at what is left until it is taken, or two processors could both take the last of it.
+ * lock is dropped before memory that was taken leaves the free pages: until then it is under way, and kept back as
+ * a claim is, or two processors could both take the last of it.
  */
 #include "hv/account.h"
 
@@ -13,6 +14,7 @@
 
 static struct lock lock = { .rank = LOCK_ACCOUNTS };
 static uint64_t claims;
+_Atomic uint64_t account_under_way;
 
 static uint64_t claim_of(const struct account *account)
 {
@@ -21,9 +23,10 @@ static uint64_t claim_of(const struct account *account)
 
 static uint64_t unclaimed(void)
 {
-	const uint64_t free = page_free_large_bytes(), kept = claims + ACCOUNT_OUR_OWN;
+	/* What is under way comes first: what is settled meanwhile has left the free pages. */
+	const uint64_t kept = claims + account_under_way + ACCOUNT_OUR_OWN, free = page_free_large_bytes();
 
-	return free > kept ? free - kept : 0;
+	return free - min_u64(free, kept);
 }
 
 uint64_t account_unclaimed(void)
@@ -65,13 +68,19 @@ static void set_used(struct account *account, uint64_t used)
 	claims += claim_of(account);
 }
 
+static void take(struct account *account, uint64_t bytes)
+{
+	atomic_fetch_add(&account_under_way, bytes);
+	set_used(account, account->used + bytes);
+}
+
 /* More than was promised. Called with the lock, which it drops. */
 __attribute__((noinline)) static bool take_beyond(struct account *account, uint64_t bytes)
 {
 	bool is_there = bytes - claim_of(account) <= unclaimed();
 
 	if (is_there)
-		set_used(account, account->used + bytes);
+		take(account, bytes);
 	lock_drop(&lock);
 	if (!is_there && account->exceeded)
 		account->exceeded(account->ctx);
@@ -86,7 +95,7 @@ bool account_take(struct account *account, uint64_t bytes)
 	lock_take(&lock);
 	if (bytes > claim_of(account))
 		return take_beyond(account, bytes);
-	set_used(account, account->used + bytes);
+	take(account, bytes);
 	lock_drop(&lock);
 	return true;
 }

@@ -12,6 +12,7 @@
  * Only whole 2 MiB pages count as free here, for only they can become guest RAM; and a little is kept for our own
  * structures. Any processor may call.
  */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,8 +31,21 @@ __attribute__((warn_unused_result)) bool account_open(struct account *account, u
 void account_close(struct account *account);	/* what was not used is anybody's again; harmless when not open */
 
 /*
- * Before memory is allocated: may the account have it? False: exceeded was called. An allocation that fails all the same, and
- * memory that is freed, is given back. No account (NULL): always true.
+ * Before memory is allocated: may the account have it? False: exceeded was called. No account (NULL): always true. When the
+ * memory has been allocated, or could not be, account_settle says so; until then it is kept back from all others.
  */
 __attribute__((warn_unused_result)) bool account_take(struct account *account, uint64_t bytes);
-void account_give(struct account *account, uint64_t bytes);
+
+extern _Atomic uint64_t account_under_way;	/* of all accounts: taken, and not settled yet */
+
+void account_give(struct account *account, uint64_t bytes);	/* before memory is freed, or others would take what was promised */
+
+/* In line, for each first touch of guest memory comes here. */
+static inline void account_settle(struct account *account, uint64_t bytes, bool is_there)
+{
+	if (!account)
+		return;
+	if (!is_there)
+		account_give(account, bytes);
+	atomic_fetch_sub(&account_under_way, bytes);
+}

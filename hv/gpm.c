@@ -98,8 +98,8 @@ bool gpm_release(struct gpm *gpm)
 		for (size_t i = 0; i < CHUNKS_PER_GIB; i++) {
 			if (!(dir[i] & ~CHUNK_WHOLE))
 				continue;
-			page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
 			account_give(gpm->account, LARGE_SIZE);
+			page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
 		}
 		page_free(dir);
 		gpm->dir[gib] = NULL;
@@ -117,10 +117,9 @@ static uint64_t chunk_fill(struct gpm *gpm, uint64_t *entry)
 	if (gpm->is_looked_at || !account_take(gpm->account, LARGE_SIZE))
 		return 0;
 	page = page_alloc_large();
-	if (!page.raw) {
-		account_give(gpm->account, LARGE_SIZE);
+	account_settle(gpm->account, LARGE_SIZE, page.raw);
+	if (!page.raw)
 		return 0;
-	}
 	*entry |= page.raw;
 	gpm->populated += LARGE_SIZE;
 	return *entry;

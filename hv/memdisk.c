@@ -54,8 +54,8 @@ static size_t chunk_bytes(const struct memdisk *disk, size_t chunk)
 static void chunk_free(struct memdisk *disk, size_t chunk)
 {
 	if (is_private(disk->chunks[chunk])) {
-		page_free_contiguous(disk->chunks[chunk], CHUNK_PAGES);
 		account_give(disk->account, CHUNK_MEMORY);
+		page_free_contiguous(disk->chunks[chunk], CHUNK_PAGES);
 		disk->block.extra += FREE_COST;
 	}
 	disk->chunks[chunk] = NULL;
@@ -71,10 +71,9 @@ static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill
 	if (!account_take(disk->account, CHUNK_MEMORY))
 		return NULL;
 	copy = page_alloc_contiguous(CHUNK_PAGES);	/* zeroed by the allocator */
-	if (!copy) {
-		account_give(disk->account, CHUNK_MEMORY);
+	account_settle(disk->account, CHUNK_MEMORY, copy);
+	if (!copy)
 		return NULL;
-	}
 	disk->block.extra += MEMDISK_CHUNK;
 	if (!old && !will_fill) {
 		memcpy(copy, disk->base + (uint64_t)chunk * MEMDISK_CHUNK, chunk_bytes(disk, chunk));

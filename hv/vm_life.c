@@ -88,13 +88,14 @@ static bool open_account(const struct vm *vm, uint64_t need)
  */
 static bool promise_memory(struct vm *vm)
 {
-	const uint64_t ram = gpm_chunk_bytes(&vm->gpm);
+	const uint64_t ram = gpm_chunk_bytes(&vm->gpm), tables = vm->npt.tables * PAGE_SIZE;
 	uint64_t need = ram + table_bytes(vm, ram);
 
 	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
 		need += memdisk_copy_bytes(&vm->machine->disks[n]);
-	if (!open_account(vm, need) || !account_take(vm->account, vm->npt.tables * PAGE_SIZE))
+	if (!open_account(vm, need) || !account_take(vm->account, tables))
 		return false;
+	account_settle(vm->account, tables, true);
 	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
 		vm->machine->disks[n].account = vm->account;
 	vm->gpm.account = vm->npt.account = vm->account;

@@ -32,6 +32,13 @@ static void host_has(uint64_t bytes)
 	assert_int_equal(account_unclaimed(), bytes);
 }
 
+/* What account_take allowed has left the free pages now. */
+static void allocate(struct account *account, uint64_t bytes)
+{
+	page_fake_used += bytes;
+	account_settle(account, bytes, true);
+}
+
 static void promises_are_kept_back_from_others(void **state)
 {
 	unsigned exceeded = 0;
@@ -44,16 +51,17 @@ static void promises_are_kept_back_from_others(void **state)
 	assert_int_equal(third.promise, 0);
 	assert_int_equal(account_unclaimed(), 40 * MIB);
 	assert_true(account_take(&second, 40 * MIB));		/* nothing promised, something left */
-	page_fake_used += 40 * MIB;
+	allocate(&second, 40 * MIB);
 	assert_int_equal(account_unclaimed(), 0);
 	assert_false(account_take(&second, 1));
 	assert_int_equal(exceeded, 1);
 	assert_true(account_take(&first, 60 * MIB));
-	page_fake_used += 60 * MIB;
+	allocate(&first, 60 * MIB);
 	assert_false(account_take(&first, PAGE_SIZE));		/* more than promised: as everybody */
 	account_give(&second, 8 * MIB);
 	page_fake_used -= 8 * MIB;
 	assert_true(account_take(&first, 8 * MIB));
+	allocate(&first, 8 * MIB);
 	assert_int_equal(first.used, 68 * MIB);
 	page_fake_used = 0;
 	account_close(&first);
@@ -61,6 +69,7 @@ static void promises_are_kept_back_from_others(void **state)
 	account_close(&second);
 	assert_int_equal(account_unclaimed(), 100 * MIB);
 	assert_true(account_take(NULL, UINT64_MAX));
+	account_settle(NULL, UINT64_MAX, true);
 	account_give(NULL, 1);
 }
 
@@ -73,7 +82,7 @@ static void memory_given_back_is_claimed_again(void **state)
 	host_has(20 * MIB);
 	assert_true(account_open(&account, 10 * MIB));
 	assert_true(account_take(&account, 14 * MIB));
-	page_fake_used = 14 * MIB;
+	allocate(&account, 14 * MIB);
 	assert_int_equal(account_unclaimed(), 6 * MIB);
 	account_give(&account, 2 * MIB);
 	page_fake_used = 12 * MIB;
@@ -104,7 +113,7 @@ static void nobody_is_refused_what_was_promised(void **state)
 			const bool is_promised = account->used + bytes <= account->promise;
 
 			if (account_take(account, bytes))
-				page_fake_used += bytes;
+				allocate(account, bytes);
 			else
 				assert_false(is_promised);
 			assert_true(page_fake_used <= page_fake_limit);
@@ -119,6 +128,64 @@ static void nobody_is_refused_what_was_promised(void **state)
 	for (unsigned i = 0; i < countof(accounts); i++)
 		account_close(&accounts[i]);
 	assert_int_equal(account_unclaimed(), 1000 * MIB);
+}
+
+/* Two processors ask before either has allocated: only one of them gets the last of it, and a promise is no one else's. */
+static void nobody_takes_what_is_under_way(void **state)
+{
+	unsigned exceeded = 0;
+	struct account first = { 0 }, second = { .exceeded = count_exceeded, .ctx = &exceeded };
+
+	(void)state;
+	host_has(2 * MIB);
+	for (unsigned is_promised = 0; is_promised < 2; is_promised++) {
+		assert_true(account_open(&first, is_promised * 2 * MIB));
+		assert_true(account_take(&first, 2 * MIB));
+		assert_false(account_take(&second, PAGE_SIZE));
+		assert_false(account_open(&second, PAGE_SIZE));
+		assert_int_equal(exceeded, 1 + is_promised);
+		account_settle(&first, 2 * MIB, false);		/* the allocation has failed */
+		assert_int_equal(first.used, 0);
+		assert_int_equal(account_unclaimed(), is_promised ? 0 : 2 * MIB);
+	}
+	account_close(&first);
+	assert_int_equal(account_unclaimed(), 2 * MIB);
+}
+
+static uint64_t unclaimed_max;
+
+static void look_at_unclaimed(void) { assert_true(account_unclaimed() <= unclaimed_max); }
+
+/* All who allocate for a guest: at no moment does what it was promised look as if nobody had a claim to it. */
+static void promises_never_look_free(void **state)
+{
+	static uint8_t file[2 * MEMDISK_CHUNK];
+	const struct handoff_disk config = { .mode = DISK_COW };
+	struct account account = { 0 };
+	struct gpm gpm = { 0 };
+	struct memdisk disk;
+	struct npt npt;
+	bool is_whole;
+
+	(void)state;
+	host_has(16 * MIB);
+	assert_true(account_open(&account, 8 * MIB));
+	unclaimed_max = 8 * MIB;
+	page_fake_look = look_at_unclaimed;
+	assert_int_equal(npt_init(&npt, &vmx_npt_format), 0);
+	assert_int_equal(gpm_add_slot(&gpm, gpa(0), 4 * MIB), 0);
+	assert_int_equal(memdisk_init(&disk, file, sizeof(file), &config), 0);
+	npt.account = gpm.account = disk.account = &account;
+	assert_int_equal(npt_map(&npt, gpa(0), hpa(0x200000), PAGE_SIZE, NPT_RWX, false), 0);
+	assert_true(gpm_populate(&gpm, gpa(0), &is_whole).raw);
+	assert_int_equal(disk.block.write(&disk.block, 0, file, 512), 0);
+	assert_int_equal(disk.block.discard(&disk.block, 0, MEMDISK_CHUNK), 0);
+	gpm_destroy(&gpm);
+	memdisk_destroy(&disk);
+	npt_destroy(&npt);
+	page_fake_look = NULL;
+	account_close(&account);
+	assert_int_equal(account_unclaimed(), 16 * MIB);
 }
 
 static void guest_ram_is_charged(void **state)
@@ -196,6 +263,8 @@ int main(void)
 		cmocka_unit_test(promises_are_kept_back_from_others),
 		cmocka_unit_test(memory_given_back_is_claimed_again),
 		cmocka_unit_test(nobody_is_refused_what_was_promised),
+		cmocka_unit_test(nobody_takes_what_is_under_way),
+		cmocka_unit_test(promises_never_look_free),
 		cmocka_unit_test(guest_ram_is_charged),
 		cmocka_unit_test(copies_of_a_disk_are_charged),
 		cmocka_unit_test(nested_tables_are_charged),

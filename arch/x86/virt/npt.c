@@ -61,10 +61,9 @@ static uint64_t *new_table(struct npt *npt)
 	if (!account_take(npt->account, PAGE_SIZE))
 		return NULL;
 	table = page_alloc();
+	account_settle(npt->account, PAGE_SIZE, table);
 	if (table)
 		npt->tables++;
-	else
-		account_give(npt->account, PAGE_SIZE);
 	return table;
 }
 
@@ -85,8 +84,8 @@ static void destroy_table(struct npt *npt, uint64_t *table, unsigned level)
 	for (unsigned i = 0; level > 1 && i < PT_ENTRIES; i++)
 		if (is_present(npt->format, table[i]) && !is_leaf(npt->format, table[i], level))
 			destroy_table(npt, table_of(npt, table[i]), level - 1);
-	page_free(table);
 	account_give(npt->account, PAGE_SIZE);
+	page_free(table);
 }
 
 /* Free the tables below the first entry that has some. False: no entry of this table has one (any more). */

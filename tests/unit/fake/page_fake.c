@@ -13,11 +13,18 @@
 
 uint64_t page_fake_limit = UINT64_MAX;
 uint64_t page_fake_used;
+void (*page_fake_look)(void);
 
 static struct { void *page; size_t size; } last[4];	/* taken and not given back, of the last few */
 static unsigned next;
 
 void (*page_fake_meanwhile)(void);
+
+static void look(void)
+{
+	if (page_fake_look)
+		page_fake_look();
+}
 
 static void *take(size_t align, size_t size)
 {
@@ -28,12 +35,14 @@ static void *take(size_t align, size_t size)
 		page_fake_meanwhile = NULL;
 		meanwhile();
 	}
+	look();
 	if (size > page_fake_limit || page_fake_used > page_fake_limit - size)
 		return NULL;
 	page = aligned_alloc(align, size);
 	if (!page)
 		return NULL;
 	page_fake_used += size;
+	look();
 	last[next].page = page;
 	last[next].size = size;
 	next = (next + 1) % countof(last);
@@ -42,8 +51,10 @@ static void *take(size_t align, size_t size)
 
 static void give(void *page, size_t size)
 {
+	look();
 	if (page)
 		page_fake_used -= size;
+	look();
 	for (unsigned i = 0; i < countof(last); i++)
 		if (last[i].page == page)
 			last[i].page = NULL;
