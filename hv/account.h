@@ -38,7 +38,8 @@ __attribute__((warn_unused_result)) bool account_take(struct account *account, u
 
 extern _Atomic uint64_t account_under_way;	/* of all accounts: taken, and not settled yet */
 
-void account_give(struct account *account, uint64_t bytes);	/* before memory is freed, or others would take what was promised */
+/* Before memory is freed, or others would take what was promised. */
+void account_give(struct account *account, uint64_t bytes);
 
 /* In line, for each first touch of guest memory comes here. */
 static inline void account_settle(struct account *account, uint64_t bytes, bool is_there)

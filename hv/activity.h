@@ -26,5 +26,8 @@ struct activities {
 	uint64_t      waited_for[HANDOFF_VMS_MAX];	/* READY while that VM used the processor */
 };
 
-/* From `now` on it does that. `used` says what each VM has used by now, of `vms` VMs. */
+/*
+ * From `now` on it does that. `used` says what each VM has used by now, of `vms` VMs. It counts only where READY begins or
+ * ends: at other changes `vms` may be 0.
+ */
 void activity_change(struct activities *of, enum activity to, uint64_t now, const uint64_t *used, uint32_t vms);

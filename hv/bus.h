@@ -6,8 +6,9 @@
  * Ranges are added while the VM is built and never after it starts, so look-ups take no lock. The bus does not remember
  * which range was hit last: each vCPU does, for itself.
  * An access that no range claims reads all ones and loses its write (PC convention); it is counted,
- * and traced unless the one before it had the same address. An access of a size that a device does not list is split into the largest listed
- * size that divides it, or, when there is none, treated as unclaimed: a device sees only sizes that it lists.
+ * and traced unless the one before it had the same address. An access of a size that a device does not list is split
+ * into the largest listed size that divides it, or, when there is none, treated as unclaimed: a device sees only sizes
+ * that it lists.
  */
 #include <stdbool.h>
 #include <stddef.h>

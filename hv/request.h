@@ -37,7 +37,7 @@ enum vcpu_request {
 void vcpu_request(struct vcpu *vcpu, uint32_t what);
 
 void vcpu_request_init(struct vcpu *vcpu);			/* a SIPI that it has not taken yet is void */
-bool vcpu_request_sipi(struct vcpu *vcpu, uint8_t vector);	/* false, nothing done: it waits for none, or has one: the first counts */
+bool vcpu_request_sipi(struct vcpu *vcpu, uint8_t vector);	/* false: it waits for none, or has one, and the first counts */
 void vcpu_request_lint0(struct vcpu *vcpu, bool is_high);	/* callers of one vCPU must not race each other */
 
 /* A message of fixed delivery mode, for an APIC that is enabled. */

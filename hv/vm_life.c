@@ -125,16 +125,11 @@ static struct vm *vm_fail(struct vm *vm, const char *what)
 _Static_assert(HANDOFF_MEMORY_MAX + MEMORY_4GIB - MEMORY_DEVICE_HOLE <= (uint64_t)GPM_GIB_MAX << 30,
 	       "the largest VM that a configuration may ask for lies below GPM's end");
 
-struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
+/* What needs no memory, of a VM that is all zero. */
+static void fill_in(struct vm *vm, const struct handoff_vm *config, struct account *account, struct turn *payer)
 {
 	static _Atomic uint32_t last_id;	/* several processors create VMs */
-	uint64_t   before = page_free_bytes();
-	struct vm *vm = page_alloc_contiguous(pages_for(sizeof(*vm)));
 
-	if (!vm) {
-		log_error("%s: cannot be created: no memory", config->name);
-		return NULL;
-	}
 	vm->config = config;
 	vm->account = account;
 	account->exceeded = out_of_memory;
@@ -149,6 +144,18 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	bus_init(&vm->mmio, "memory");
 	vm->work.wake = wake_for_work;
 	vm->work.ctx = vm;
+}
+
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
+{
+	uint64_t   before = page_free_bytes();
+	struct vm *vm = page_alloc_contiguous(pages_for(sizeof(*vm)));
+
+	if (!vm) {
+		log_error("%s: cannot be created: no memory", config->name);
+		return NULL;
+	}
+	fill_in(vm, config, account, payer);
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))

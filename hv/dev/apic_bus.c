@@ -2,9 +2,9 @@
 /*
  * Which processors an interrupt message reaches, and what each delivery mode does to them; see apic_bus.h.
  * One table from delivery mode to action serves the ICR and the I/O APIC. A message ends in a request to the
- * vCPU it reaches (hv/request.h); whether that takes it is decided here, by what others may read of it. Modes without a row (SMI, ExtINT,
- * reserved ones) reach nobody: there is no system-management mode here, and the 8259 has a wire of its own
- * (hv/dev/lapic.h).
+ * vCPU it reaches (hv/request.h); whether that takes it is decided here, by what others may read of it. Modes without a
+ * row (SMI, ExtINT, reserved ones) reach nobody: there is no system-management mode here, and the 8259 has a wire of
+ * its own (hv/dev/lapic.h).
  */
 #include "hv/dev/apic_bus.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The exit table and its adapters, and the two parts that every exit has on AMD-V: svm_enter has it read,
- * exit/dispatch.c has its instruction stepped over. A row's handler is neutral where it can be; one that needs decoded facts has an adapter
- * here.
+ * exit/dispatch.c has its instruction stepped over. A row's handler is neutral where it can be; one that needs decoded
+ * facts has an adapter here.
  *
  * The processor has written the exit into the VMCB: EXITCODE says why, EXITINFO1 and EXITINFO2 mean what
  * the code makes them mean, EXITINTINFO holds an event whose delivery the exit cut short. All of it is

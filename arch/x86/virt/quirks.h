@@ -14,8 +14,9 @@
 
 struct quirks {
 	/*
-	 * Bochs 2.7. CPUID leaf 0Dh, subleaf 1, EBX is the size of the compacted XSAVE area (SDM vol. 1, 13.4.3); it is the standard
-	 * format's, and XRSTORS then loses registers ZMM16 to ZMM31. Measured: that size. Minded: exit/cpuid_create.c, for a policy without XSAVEC.
+	 * Bochs 2.7. CPUID leaf 0Dh, subleaf 1, EBX is the size of the compacted XSAVE area (SDM vol. 1, 13.4.3); it is the
+	 * standard format's, and XRSTORS then loses registers ZMM16 to ZMM31. Measured: that size. Minded:
+	 * exit/cpuid_create.c, for a policy without XSAVEC.
 	 */
 	bool compacts_wrongly;
 
