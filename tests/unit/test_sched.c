@@ -3,6 +3,7 @@
  * hv/sched.c with VMs whose life is a script: who runs when, what a start, an end and a loop of restarts cost the
  * neighbour, and what the verdict is.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,6 +40,9 @@
 #define PLAYERS		3U
 #define HOST_MEMORY	(200ULL << 20)
 #define TIMERS_PER_SECOND 20000U
+#define ROUNDS_MAX	1000000U	/* of the scheduler's loop in one test: it is stuck */
+#define STRETCHES	8U
+#define GAP		(MS / 100)
 
 /* What a VM does in each of its lives, and what became of it. */
 struct player {
@@ -54,19 +58,27 @@ struct player {
 	bool         fails_at_first;	/* so does the first start */
 	uint64_t     exits_every;	/* it leaves the run loop so often */
 	uint64_t     ticker_cost;	/* of its devices' timer, TIMERS_PER_SECOND times; 0: it has none */
-	bool         spins;		/* its first vCPU waits for the second */
+	bool         all_compute;	/* all its vCPUs run, not the first one alone */
+	unsigned     spins;		/* so often its first vCPU waits for the second, for as long as exits_every says */
 	bool         is_heard;		/* has said something on a console */
 
 	struct timer alarm, ticker;
+	unsigned     ticks;		/* of its ticker */
 	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
 	unsigned     starts, pieces, log_lines;
 	unsigned     wheres;		/* lines that say where a vCPU of it is */
 	unsigned     dump_steps;	/* of the dump with which its life ends; 0: it ends without */
 	unsigned     dumped;		/* steps of it so far */
+	const struct vcpu *vcpu;	/* that ran last */
+	unsigned     stretches;		/* of a vCPU that ran, with less than GAP between; how long the first ones were: */
+	uint64_t     stretch[STRETCHES];
 };
 
 static struct player players[PLAYERS];
-static bool has_turn_timer;
+static unsigned rounds;		/* of the scheduler's loop in this test */
+static uint64_t wake_at;	/* the host's timer interrupts then */
+static uint64_t late_by;	/* ticks from there to the scheduler's loop */
+static bool has_turn_timer;	/* has the back end one? All tests run with each answer. */
 static uint64_t limit;		/* what the back end's timer was told last */
 static uint32_t noted_ticks;	/* of the longest exit */
 static const char *noted_name;	/* of that exit, or of device work */
@@ -124,6 +136,7 @@ static void tick(void *ctx)
 	struct player *player = ctx;
 
 	timer_arm(&player->ticker, fake_now + FAKE_HZ / TIMERS_PER_SECOND);
+	player->ticks++;
 	fake_now += player->ticker_cost;
 }
 
@@ -140,9 +153,9 @@ void vm_start(struct vm *vm)
 	}
 	vm->state = VM_RUNNING;
 	vm->vcpus[0]->state = VCPU_READY;
-	if (player->spins) {
-		vm->vcpus[1]->state = VCPU_READY;
-		look_post(vm->vcpus[1]->look);
+	for (uint32_t i = 1; player->all_compute && i < vm->vcpu_count; i++) {
+		vm->vcpus[i]->state = VCPU_READY;
+		look_post(vm->vcpus[i]->look);
 	}
 	vm_clock_start(&vm->clock);
 	if (!player->ticker_cost)
@@ -210,30 +223,64 @@ static void wake(void *ctx)
 	host_attention_set();
 }
 
-/* Until its life ends, it sleeps, its turn is over, or a timer of anybody's interrupts. */
+/* The scheduler's timer ends the turn only where the back end's does not, and no turn takes what is not the vCPU's. */
+static void check_turn(const struct vcpu *vcpu, uint64_t turn_end)
+{
+	const struct processor *self = host_processor();
+	const struct turn *own = &self->running->turn;
+	const struct slot *slot = self->running->slot;
+	const uint64_t left = min_u64(TURN - max_u64(own->spent, slot->turn.spent), cap_left(&slot->cap));
+	const bool is_limited = limit != TIMER_NEVER;
+
+	assert_ptr_equal(slot->vm->vcpus[self->running - slot->parties], vcpu);
+	assert_ptr_equal(own->in->policy, slot->turn.in->policy);
+	assert_false(slot->cap.is_used_up);
+	assert_true(turn_end <= fake_now + left);
+	assert_true(!is_limited || limit <= left);
+	assert_int_equal(timer_is_armed(&self->turn_end), is_limited && !has_turn_timer);
+	assert_true(!timer_is_armed(&self->turn_end) || self->turn_end.deadline <= fake_now + left);
+}
+
+/* Until what makes a guest exit that does not by itself: a timer's interrupt, or the back end's timer. */
+static uint64_t next_exit(void)
+{
+	const uint64_t interrupt = attention ? fake_now : max_u64(wake_at, fake_now);
+
+	return has_turn_timer && limit != TIMER_NEVER ? min_u64(interrupt, fake_now + limit) : interrupt;
+}
+
+static void pass(struct player *player, const struct vcpu *vcpu, uint64_t until)
+{
+	player->longest_gap = max_u64(player->longest_gap, fake_now - player->last_seen);
+	if (vcpu != player->vcpu || fake_now - player->last_seen >= GAP)
+		player->stretches++;
+	if (player->stretches <= STRETCHES)
+		player->stretch[player->stretches - 1] += until - fake_now;
+	player->vcpu = vcpu;
+	fake_now = player->last_seen = until;
+}
+
+/* Until its life ends, it sleeps, or it has to exit; for one that exits by itself, until its turn is over. */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 {
 	struct player *player = player_of(vcpu->vm);
-	uint64_t until = min_u64(turn_end, max_u64(timer_next(), fake_now));
+	uint64_t until = min_u64(next_exit(), fake_now + player->life - player->ran), begin = fake_now;
 
-	assert_false(slots[player - players].cap.is_used_up);
-	if (player->config.cap)		/* something ends its turn: a guest need not exit by itself */
-		assert_true(has_turn_timer ? limit != TIMER_NEVER : timer_is_armed(&host_processor()->turn_end));
-	player->longest_gap = max_u64(player->longest_gap, fake_now - player->last_seen);
-	until = min_u64(until, fake_now + player->life - player->ran);
+	check_turn(vcpu, turn_end);
 	if (player->exits_every)
-		until = min_u64(until, fake_now + player->exits_every);
+		until = min_u64(until, min_u64(turn_end, fake_now + player->exits_every));
 	if (player->spins && vcpu == vcpu->vm->vcpus[0]) {
-		fake_now = until;
+		pass(player, vcpu, until);
+		player->spins--;
 		vcpu->yields = true;
 		return;
 	}
 	if (player->sleeps_every)
 		until = min_u64(until, fake_now + player->sleeps_every - player->awake);
 	vcpu->longest.ticks = LONGEST;
-	player->ran += until - fake_now;
-	player->awake += until - fake_now;
-	fake_now = player->last_seen = until;
+	pass(player, vcpu, until);
+	player->ran += until - begin;
+	player->awake += until - begin;
 	if (player->ran == player->life) {
 		vcpu->vm->end = player->starts < player->lives ? player->end : VM_END_SHUTDOWN;
 		vcpu->vm->dumped = player->dump_steps ? vcpu : NULL;
@@ -270,7 +317,13 @@ void vcpu_take_requests(struct vcpu *vcpu)
 void host_take_interrupts(void)
 {
 	in_host_work = true;
+	assert_true(++rounds < ROUNDS_MAX);
 	fake_now += 10 + loop_cost;
+	if (fake_now < wake_at)
+		return;
+	fake_now += late_by;
+	wake_at = TIMER_NEVER;
+	host_attention_set();
 }
 
 void *page_alloc_contiguous(size_t pages)
@@ -283,8 +336,21 @@ void *page_alloc_contiguous(size_t pages)
 }
 
 uint64_t page_free_large_bytes(void) { return HOST_MEMORY; }
-void host_idle(void) { fake_now = max_u64(fake_now, timer_next()); }
-void host_wake_at(uint64_t tsc) { (void)tsc; }
+
+/* One that is armed already and comes earlier stays. */
+void host_wake_at(uint64_t tsc)
+{
+	wake_at = min_u64(wake_at, tsc);
+}
+
+/* Somebody has to wake it, but not for a turn that is over. */
+void host_idle(void)
+{
+	assert_true(wake_at != TIMER_NEVER);
+	assert_false(timer_is_armed(&host_processor()->turn_end));
+	fake_now = max_u64(fake_now, wake_at);
+}
+
 bool page_idle_work(void) { return false; }
 bool console_idle_work(void) { return false; }
 void console_attach(struct vm *vm) { (void)vm; }
@@ -335,7 +401,9 @@ static int setup(void **state)
 	(void)state;
 	static const struct handoff_host host = { .attach = "none" };
 
-	memset(host_processor(), 0, sizeof(struct processor));	/* or one failed test would bring down the next */
+	for (size_t i = 0; slots && i < PLAYERS; i++)		/* behind a test that failed */
+		account_close(&slots[i].account);
+	memset(host_processor(), 0, sizeof(struct processor));
 	memset(players, 0, sizeof(players));
 	for (size_t i = 0; i < PLAYERS; i++) {
 		strcpy(players[i].config.name, "player");
@@ -347,8 +415,10 @@ static int setup(void **state)
 		players[i].life = SECOND;
 		players[i].last_seen = fake_now;
 	}
-	press_at = TIMER_NEVER;
-	loop_cost = 0;
+	press_at = wake_at = TIMER_NEVER;
+	loop_cost = late_by = 0;
+	attention = false;
+	rounds = 0;
 	in_host_work = false;
 	sched_init(&host, PLAYERS);
 	return 0;
@@ -390,6 +460,8 @@ static uint32_t play(unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		check_activities(&slots[i], begin);
 	assert_true(fake_now - queue->mark <= PIECE);	/* the last thing that was done */
+	for (unsigned i = 0; i < count; i++)
+		assert_false(timer_is_armed(&slots[i].allowed) || timer_is_armed(&slots[i].again) || timer_is_armed(&slots[i].silence));
 	assert_int_equal(account_unclaimed(), HOST_MEMORY - ACCOUNT_OUR_OWN);
 	return crashed;
 }
@@ -470,23 +542,18 @@ static void test_long_life(void **state)
 	assert_in_range(fake_now - begin, 183 * SECOND, 183 * SECOND + TURN);
 }
 
-/* Short sleeps, whose alarms interrupt the neighbour's turns, leave the neighbour its half; with either timer. */
+/* Short sleeps, whose alarms interrupt the neighbour's turns, leave the neighbour its half. */
 static void test_sleepers(void **state)
 {
-	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t begin;
+	uint64_t begin = fake_now;
 
-		(void)setup(NULL);
-		begin = fake_now;
-		has_turn_timer = i;
-		players[0].life = players[1].life = SECOND;
-		players[1].sleeps_every = TURN - MS / 5;
-		players[1].sleeps_for = MS / 5;
-		assert_int_equal(play(2), 0);
-		assert_in_range(players[0].ended_at - begin, SECOND, 2 * SECOND + SECOND / 50);
-		assert_true(players[0].longest_gap <= 2 * TURN + MS);
-	}
+	(void)state;
+	players[0].life = players[1].life = SECOND;
+	players[1].sleeps_every = TURN - MS / 5;
+	players[1].sleeps_for = MS / 5;
+	assert_int_equal(play(2), 0);
+	assert_in_range(players[0].ended_at - begin, SECOND, 2 * SECOND + SECOND / 50);
+	assert_true(players[0].longest_gap <= 2 * TURN + MS);
 }
 
 /* The way round the loop is the time of whoever goes it: many short exits are worth no more than a long run. */
@@ -497,7 +564,7 @@ static void test_short_exits(void **state)
 	(void)state;
 	loop_cost = 20000;
 	players[0].exits_every = 1000;
-	players[0].life = SECOND;
+	players[0].life = SECOND / 8;	/* 21 times as long with its exits */
 	players[1].life = 2 * SECOND;
 	assert_int_equal(play(2), 0);
 	assert_in_range(players[1].ended_at - begin, 4 * SECOND - SECOND / 20, 4 * SECOND + SECOND / 20);
@@ -526,6 +593,46 @@ static void test_timers_of_a_sleeper(void **state)
 	}
 }
 
+/*
+ * The interrupt of a timer is paid by its owner and not by the VM that it interrupts, but no more than the way from there
+ * to the scheduler can take: a longer one is the neighbour's.
+ */
+static void test_late_timers(void **state)
+{
+	static const struct { uint64_t late, paid; } rows[] = { { MS / 200, MS / 200 }, { MS / 50, TURN / 1000 } };
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		uint64_t paid, rest;
+
+		(void)setup(state);
+		late_by = rows[i].late;
+		players[0].life = SECOND / 2;
+		players[1].life = 2 * MS;
+		players[1].sleeps_every = MS;
+		players[1].sleeps_for = SECOND / 2;
+		players[1].ticker_cost = 1;
+		assert_int_equal(play(2), 0);
+		paid = players[1].ticks * rows[i].paid;
+		rest = players[1].ticks * (rows[i].late - rows[i].paid);
+		assert_in_range(slots[1].turn.used, paid, paid + 5 * MS);
+		assert_in_range(slots[0].turn.used, SECOND / 2, SECOND / 2 + rest + 2 * MS);
+	}
+}
+
+/* So is the interrupt that ends the wait of a capped one. */
+static void test_late_cap(void **state)
+{
+	const uint64_t ends = has_turn_timer ? 0 : 2 * MS;	/* our own timer, which ends turns, is late as well */
+
+	(void)state;
+	late_by = MS / 100;
+	players[0].life = SECOND;
+	players[1].life = SECOND / 4;
+	players[1].config.cap = 25;
+	assert_int_equal(play(2), 0);
+	assert_in_range(slots[0].turn.used, SECOND, SECOND + MS / 10 + ends);
+}
+
 /* Nobody wants the processor, so the timers of one that sleeps take it from nobody, and are not late. */
 static void test_timers_alone(void **state)
 {
@@ -549,7 +656,8 @@ static void test_spinner(void **state)
 	uint64_t begin = fake_now;
 
 	(void)state;
-	players[0].spins = true;
+	players[0].all_compute = true;
+	players[0].spins = UINT_MAX;
 	players[0].exits_every = MS / 10;
 	players[0].config.vcpus = 2;
 	players[1].life = SECOND;
@@ -557,6 +665,35 @@ static void test_spinner(void **state)
 	assert_int_equal(play(2), 0);
 	assert_in_range(players[0].ended_at - begin, 0, 3 * SECOND + SECOND / 10);
 	assert_in_range(players[1].ended_at - begin, 2 * SECOND - SECOND / 50, 2 * SECOND + SECOND / 50);
+}
+
+/* One that spins once has a whole turn when it is next. */
+static void test_spins_once(void **state)
+{
+	(void)state;
+	players[0].all_compute = true;
+	players[0].spins = 1;
+	players[0].exits_every = TURN * 4 / 5;
+	players[0].config.vcpus = 2;
+	players[0].life = 4 * TURN;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(players[0].stretch[0], TURN * 4 / 5);
+	for (size_t i = 1; i < 4; i++)
+		assert_in_range(players[0].stretch[i], TURN - MS / 100, TURN);
+}
+
+/* Siblings take turns although no other VM wants the processor. */
+static void test_siblings(void **state)
+{
+	(void)state;
+	players[0].all_compute = true;
+	players[0].config.vcpus = HANDOFF_VCPUS_MAX;
+	players[0].life = HANDOFF_VCPUS_MAX * TURN;
+	assert_int_equal(play(1), 0);
+	for (size_t i = 0; i < HANDOFF_VCPUS_MAX; i++) {
+		assert_in_range(players[0].stretch[i], TURN - MS / 100, TURN);
+		assert_in_range(slots[0].parties[i].turn.used, TURN - MS / 100, TURN + MS / 100);
+	}
 }
 
 /* Three times the weight is three times the time, where weights count. */
@@ -582,20 +719,29 @@ static void test_weights(void **state)
 	}
 }
 
-/* A cap holds although nobody else wants the processor, with either timer. */
+/* A cap holds although nobody else wants the processor. */
 static void test_cap(void **state)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t begin;
+	uint64_t begin = fake_now;
 
-		(void)setup(state);
-		begin = fake_now;
-		has_turn_timer = i;
-		players[0].config.cap = 25;
-		players[0].life = SECOND / 2;
-		assert_int_equal(play(1), 0);
-		assert_in_range(players[0].ended_at - begin, 2 * SECOND - TURN, 2 * SECOND + TURN);
-	}
+	(void)state;
+	players[0].config.cap = 25;
+	players[0].life = SECOND / 2;
+	assert_int_equal(play(1), 0);
+	assert_in_range(players[0].ended_at - begin, 2 * SECOND - TURN, 2 * SECOND + TURN);
+}
+
+/* It runs for a useful while, then waits for a while: neither its timers nor the interrupt that ends a wait cut that up. */
+static void test_cap_waits(void **state)
+{
+	(void)state;
+	players[0].config.cap = 25;
+	players[0].ticker_cost = 1;
+	players[0].life = SECOND / 10;
+	late_by = MS / 200;
+	assert_int_equal(play(1), 0);
+	assert_in_range(players[0].stretches, 25, 50);
+	assert_true(rounds < 4000);
 }
 
 /* What its timers cost counts as well: a fifth of the processor while it runs, nine tenths, if they could, while it sleeps. */
@@ -660,6 +806,27 @@ static void test_activities(void **state)
 	assert_in_range(did[0]->ticks[ACTIVITY_LIMITED], SECOND * 3 / 4 - TURN, SECOND * 3 / 4 + TURN);
 	assert_in_range(did[0]->ticks[ACTIVITY_READY], 0, MS);
 	assert_in_range(did[0]->ticks[ACTIVITY_PAUSED], 2 * PIECE, 2 * TURN);
+}
+
+/* What becomes of a VM is noted of all its vCPUs, whichever was looked at. */
+static void test_activities_of_siblings(void **state)
+{
+	(void)state;
+	players[0].all_compute = true;
+	players[0].config.vcpus = 2;
+	players[0].config.cap = 25;
+	players[0].life = SECOND / 4;
+	players[0].end_pieces = SECOND / 20 / PIECE;
+	assert_int_equal(play(1), 0);
+	for (size_t i = 0; i < 2; i++) {
+		const struct activities *did = &slots[0].parties[i].activities;
+		const uint64_t *ticks = did->ticks;
+		assert_in_range(ticks[ACTIVITY_RUN], SECOND / 8 - TURN, SECOND / 8 + TURN);
+		assert_in_range(ticks[ACTIVITY_READY], SECOND / 8 - TURN, SECOND / 8 + TURN);
+		assert_in_range(ticks[ACTIVITY_LIMITED], SECOND * 3 / 4 - TURN, SECOND * 3 / 4 + TURN);
+		assert_int_equal(did->now, ACTIVITY_PAUSED);
+		assert_true(host_processor()->queue.mark - did->since >= SECOND / 20);	/* its end */
+	}
 }
 
 static void log_slowly(void)
@@ -864,13 +1031,22 @@ int main(void)
 		cmocka_unit_test_setup(test_short_exits, setup), cmocka_unit_test_setup(test_timers_of_a_sleeper, setup),
 		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
-		cmocka_unit_test_setup(test_restart_fails_late, setup),
-		cmocka_unit_test_setup(test_work_of_sleepers, setup), cmocka_unit_test_setup(test_where, setup),
-		cmocka_unit_test_setup(test_sleeper_is_asked, setup),
+		cmocka_unit_test_setup(test_restart_fails_late, setup), cmocka_unit_test_setup(test_work_of_sleepers, setup),
+		cmocka_unit_test_setup(test_where, setup), cmocka_unit_test_setup(test_sleeper_is_asked, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
-		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup), cmocka_unit_test_setup(test_cap_counts_timers, setup),
-		cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup), cmocka_unit_test_setup(test_report_in_pieces, setup),
+		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup),
+		cmocka_unit_test_setup(test_cap_counts_timers, setup), cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup),
+		cmocka_unit_test_setup(test_report_in_pieces, setup), cmocka_unit_test_setup(test_cap_waits, setup),
+		cmocka_unit_test_setup(test_spins_once, setup), cmocka_unit_test_setup(test_siblings, setup),
+		cmocka_unit_test_setup(test_late_timers, setup), cmocka_unit_test_setup(test_late_cap, setup),
+		cmocka_unit_test_setup(test_activities_of_siblings, setup),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		has_turn_timer = i;
+		failed += cmocka_run_group_tests_name(i ? "the back end's timer" : "our own timer", tests, NULL, NULL);
+	}
+	return failed;
 }
