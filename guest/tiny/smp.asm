@@ -1,5 +1,6 @@
 ; SPDX-License-Identifier: MIT
-; A second processor: INIT, SIPI, who it is, interrupts both ways, NMI out of HLT with interrupts off, INIT again.
+; A second processor: INIT, SIPI, who it is, interrupts both ways, NMI out of HLT with interrupts off, INIT again, NMIs
+; right behind the SIPI.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -16,6 +17,7 @@ AWAKE		equ BOARD + 20
 TSC_LOW		equ BOARD + 24
 TSC_HIGH	equ BOARD + 28
 START_CS	equ BOARD + 32
+SIPI_NMIS	equ 20
 
 ; WAIT_FOR address, value, name: with a bound in time
 %macro WAIT_FOR 3
@@ -136,6 +138,26 @@ main:
 	mov	eax, 0x4040
 	call	send
 	WAIT_FOR IPIS, 3, "smp.ipi-again"
+
+	mov	dword [NMIS], 0
+	xor	r14d, r14d
+.round:	inc	r14d
+	mov	edx, 1
+	mov	eax, 0x4500
+	call	send
+	mov	eax, 0x4608
+	call	send
+	mov	eax, 0x4400		; it waits for no SIPI now, so the NMI is not lost
+	call	send
+	mov	rbx, NMIS
+	mov	ecx, r14d
+	call	wait_for
+	cmp	[NMIS], r14d
+	jne	.lost
+	cmp	r14d, SIPI_NMIS
+	jb	.round
+.lost:	mov	eax, [NMIS]
+	CHECK_EQ rax, SIPI_NMIS, "smp.nmi-behind-sipi"
 	DONE
 
 bsp_ipi:

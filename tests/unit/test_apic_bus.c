@@ -74,6 +74,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
 	started[vcpu->id] = *state;
 	starts[vcpu->id]++;
+	vcpu->nmi_pending = false;
 }
 
 static int set_up(void **unused)
@@ -227,7 +228,9 @@ static void test_init_sipi_sipi(void **unused)
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* SIPI 9a */
 	assert_int_equal(vcpus[2].state, VCPU_READY);
 	assert_int_equal(starts[2], 0);		/* not in the sender's exit */
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000400ULL);	/* an NMI behind the SIPI is the started processor's */
 	vcpu_start_if_due(&vcpus[2]);
+	assert_true(vcpus[2].nmi_pending);
 	assert_int_equal(vcpus[2].state, VCPU_READY);
 	assert_int_equal(started[2].seg[SEG_CS].base, 0x9a000);
 	assert_int_equal(started[2].seg[SEG_CS].selector, 0x9a00);
