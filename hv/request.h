@@ -9,6 +9,7 @@
  *   state, halted_if, processor           does it run, sleep or wait for its SIPI; who owns it
  *   requests                              what it has not taken yet
  *   lapic.s.base_msr, svr, ldr, dfr, tpr  whom a message reaches (apic_bus.c); lapic.id never changes
+ *   lapic.s.lvt, the entry of LINT0       may it be woken by an NMI of a device (apic_wires.c)
  */
 #include <stdbool.h>
 #include <stdint.h>

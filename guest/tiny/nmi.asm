@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; NMIs that wait for the IRET of an earlier NMI's handler: each is delivered right behind that IRET, even if the
 ; guest makes no exit from then on. An IRET that faults; an IRET that is single-stepped. The guest must not see how
-; the hypervisor notices the IRET.
+; the hypervisor notices the IRET. And NMIs of a device, by either way, for which a guest waits with interrupts off.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -16,6 +16,7 @@ main:
 	call	in_handler
 	call	faulting
 	call	stepped
+	call	waiting
 	DONE
 
 nmi_count:	dd 0
@@ -132,4 +133,38 @@ stepped:
 	or	qword [rsp], 0x100
 	popfq
 .second:
+	iretq
+
+; The 8254 sends NMIs while HLT waits with interrupts off: through the I/O APIC, then through the 8259 and LINT0. Again and
+; again, because the first may come before HLT on a machine with many guests.
+waiting:
+	SET_GATE 2, .handler
+	cli
+	call	pic_init
+	mov	ax, 20000
+	call	pit_periodic
+	mov	eax, 2
+	mov	edx, 0x400
+	call	ioapic_set
+	mov	dword [nmi_count], 0
+	hlt
+	cmp	dword [nmi_count], 1
+	CHECK_IF ae, "nmi.wakes-by-ioapic"
+	mov	eax, 2
+	mov	edx, 0x10000
+	call	ioapic_set
+	mov	ebx, LAPIC
+	mov	dword [rbx + LAPIC_LINT0], 0x400
+	mov	al, 0xfe
+	out	0x21, al
+	mov	dword [nmi_count], 0
+	hlt
+	cmp	dword [nmi_count], 1
+	CHECK_IF ae, "nmi.wakes-by-lint0"
+	mov	al, 0xff
+	out	0x21, al
+	mov	dword [rbx + LAPIC_LINT0], 0x10000
+	ret
+.handler:
+	inc	dword [nmi_count]
 	iretq

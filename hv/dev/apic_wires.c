@@ -39,3 +39,11 @@ static uint8_t extint(void *ctx)
 }
 
 const struct lapic_env apic_wires = { .kick = kick, .nmi = nmi, .ipi = ipi, .eoi = eoi, .extint = extint };
+
+bool apic_wires_carry_nmi(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		if (lapic_lint0_is_nmi(&vm->vcpus[i]->lapic))
+			return true;
+	return ioapic_has_nmi(&vm->machine->ioapic);
+}

@@ -73,6 +73,17 @@ bool ioapic_hears(const struct ioapic *ioapic, unsigned pin)
 	return pin < IOAPIC_PINS && !(ioapic->s.redir[pin] & REDIR_MASKED);
 }
 
+bool ioapic_has_nmi(const struct ioapic *ioapic)
+{
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		uint64_t mode = field_get(ioapic->s.redir[pin], REDIR_MODE);
+
+		if (ioapic_hears(ioapic, pin) && (mode == APIC_NMI || mode == APIC_INIT))
+			return true;
+	}
+	return false;
+}
+
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {

@@ -49,4 +49,5 @@ __attribute__((warn_unused_result)) int ioapic_map(struct ioapic *ioapic, struct
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high);
 bool ioapic_hears(const struct ioapic *ioapic, unsigned pin);	/* is this input open? An edge on a masked one is lost */
+bool ioapic_has_nmi(const struct ioapic *ioapic);	/* is one open in mode NMI or INIT, which need no RFLAGS.IF? */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);	/* a local APIC ended a level-triggered vector */

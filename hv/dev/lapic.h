@@ -87,3 +87,5 @@ void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the proce
 void lapic_set_lint0(struct lapic *lapic, bool is_high);
 /* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through. */
 bool lapic_takes_extint(const struct lapic *lapic);
+/* LINT0 as NMI and unmasked: a rise wakes also a vCPU that has interrupts off. For any processor (request.h). */
+bool lapic_lint0_is_nmi(const struct lapic *lapic);

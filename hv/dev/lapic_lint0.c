@@ -5,6 +5,7 @@
  * vector of the entry, at a rise or as long as the level stands; NMI, at a rise. Other modes do nothing here.
  */
 #include "hv/dev/lapic_regs.h"
+#include "hv/lib/shared.h"
 
 void lapic_lint0_changed(struct lapic *lapic, bool is_rise)
 {
@@ -19,7 +20,7 @@ void lapic_lint0_changed(struct lapic *lapic, bool is_rise)
 	} else if (mode == APIC_NMI && is_rise) {
 		lapic->env->nmi(lapic->ctx);
 	} else if (mode == APIC_FIXED && (*lint0 & LVT_LEVEL) && !(*lint0 & LVT_REMOTE_IRR)) {
-		*lint0 |= LVT_REMOTE_IRR;	/* until the EOI, as with an input of the I/O APIC */
+		shared_write32(lint0, *lint0 | LVT_REMOTE_IRR);	/* until the EOI, as with an input of the I/O APIC */
 		lapic_post(lapic, (uint8_t)*lint0, true);
 	} else if (mode == APIC_FIXED && !(*lint0 & LVT_LEVEL) && is_rise) {
 		lapic_post(lapic, (uint8_t)*lint0, false);
@@ -32,7 +33,7 @@ void lapic_lint0_ended(struct lapic *lapic, uint8_t vector)
 
 	if (!(*lint0 & LVT_REMOTE_IRR) || (*lint0 & LVT_VECTOR) != vector)
 		return;
-	*lint0 &= ~LVT_REMOTE_IRR;
+	shared_write32(lint0, *lint0 & ~LVT_REMOTE_IRR);
 	lapic_lint0_changed(lapic, false);
 }
 
@@ -52,4 +53,12 @@ bool lapic_takes_extint(const struct lapic *lapic)
 	if (!(lapic->s.base_msr & APIC_BASE_ENABLE))
 		return true;
 	return !(lint0 & LVT_MASKED) && (lint0 & LVT_MODE) >> LVT_MODE_SHIFT == APIC_EXTINT;
+}
+
+bool lapic_lint0_is_nmi(const struct lapic *lapic)
+{
+	uint32_t lint0 = shared_read32(&lapic->s.lvt[LVT_LINT0]);
+
+	/* An APIC that is switched off has all entries masked. */
+	return !(lint0 & LVT_MASKED) && (lint0 & LVT_MODE) >> LVT_MODE_SHIFT == APIC_NMI;
 }

@@ -157,7 +157,7 @@ static void write_svr(struct lapic *lapic, unsigned index, uint32_t value)
 		return;
 	lapic_timer_set_lvt(lapic, lapic->s.lvt[LVT_TIMER] | LVT_MASKED);
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		lapic->s.lvt[i] |= LVT_MASKED;
+		shared_write32(&lapic->s.lvt[i], lapic->s.lvt[i] | LVT_MASKED);
 }
 
 /* A write moves the errors since the last one into view and starts over. */
@@ -187,7 +187,7 @@ static void write_lvt(struct lapic *lapic, unsigned index, uint32_t value)
 	if (lvt == LVT_TIMER)
 		lapic_timer_set_lvt(lapic, value);
 	else
-		lapic->s.lvt[lvt] = value;
+		shared_write32(&lapic->s.lvt[lvt], value);
 	if (lvt == LVT_LINT0)
 		lapic_lint0_changed(lapic, false);	/* the 8259 may get through now */
 }

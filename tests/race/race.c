@@ -35,6 +35,7 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/save.h"
 #include "hv/dev/apic_bus.h"
+#include "hv/dev/apic_wires.h"
 #include "hv/host.h"
 #include "hv/look.h"
 #include "hv/vcpu.h"
@@ -149,6 +150,7 @@ void timer_init(struct timer *timer, void (*fire)(void *), void *ctx) { (void)ti
 void timer_arm(struct timer *timer, uint64_t tsc) { (void)timer; (void)tsc; }
 void timer_disarm(struct timer *timer) { (void)timer; }
 bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return false; }
+bool apic_wires_carry_nmi(const struct vm *of) { (void)of; return false; }
 enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_STOP; }
 void vm_stop(struct vm *of, enum vm_end end, const char *fmt, ...) { (void)of; (void)end; fail(fmt); }
 

@@ -14,6 +14,7 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "cpu_fake.h"
+#include "hv/dev/apic_wires.h"
 #include "hv/lib/util.h"
 #include "npt_walk.h"
 #include "page_fake.h"
@@ -30,6 +31,7 @@ static uint8_t irq;
 
 void cpu_dispatch_interrupt(uint8_t vector) { irq = vector; }
 void vcpu_halt(struct vcpu *vcpu) { vcpu->state = VCPU_HALTED; }
+bool apic_wires_carry_nmi(const struct vm *vm) { (void)vm; return false; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)

@@ -12,6 +12,7 @@
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/dev/apic_wires.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -19,7 +20,7 @@
 
 static struct vm vm;
 static struct vcpu vcpus[2];
-static struct { uint64_t rflags; bool has_irq, has_step; unsigned stops; } fake;
+static struct { uint64_t rflags; bool has_irq, has_step, has_nmi; unsigned stops; } fake;
 
 static uint64_t get(struct vcpu *vcpu, enum guest_reg reg)
 {
@@ -33,6 +34,7 @@ const struct virt_backend *virt = &backend;
 
 void vcpu_halt(struct vcpu *vcpu) { vcpu->state = VCPU_HALTED; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
+bool apic_wires_carry_nmi(const struct vm *of) { assert_ptr_equal(of, &vm); return fake.has_nmi; }
 bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return fake.has_step; }
 enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_RESUME; }
 
@@ -87,6 +89,15 @@ static void test_halted_for_good(void **state)
 	assert_int_equal(vm.end, VM_END_SHUTDOWN);
 }
 
+/* It waits for an NMI that a device will send: a watchdog, say. */
+static void test_waits_for_nmi(void **state)
+{
+	(void)state;
+	fake.has_nmi = true;
+	assert_int_equal(exit_hlt(&vcpus[0]), EXIT_SKIP_STOP);
+	assert_int_equal(fake.stops, 0);
+}
+
 /* Whichever of them it is that runs. */
 static void test_first_runs(void **state)
 {
@@ -130,7 +141,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_hlt, setup), cmocka_unit_test_setup(test_halted_for_good, setup),
-		cmocka_unit_test_setup(test_first_runs, setup), cmocka_unit_test_setup(test_not_for_good, setup), cmocka_unit_test_setup(test_pause, setup),
+		cmocka_unit_test_setup(test_waits_for_nmi, setup), cmocka_unit_test_setup(test_first_runs, setup),
+		cmocka_unit_test_setup(test_not_for_good, setup), cmocka_unit_test_setup(test_pause, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

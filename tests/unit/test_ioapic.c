@@ -152,9 +152,9 @@ static void test_refused(void **state)
 
 static void test_modes(void **state)
 {
-	static const struct { uint32_t entry; enum apic_mode mode; } rows[] = {
-		{ 0x041, APIC_FIXED }, { 0x141, APIC_LOWEST }, { 0x241, APIC_SMI }, { 0x400, APIC_NMI },
-		{ 0x500, APIC_INIT }, { 0x700, APIC_EXTINT }, { 0x700 | LEVEL, APIC_EXTINT },
+	static const struct { uint32_t entry; enum apic_mode mode; bool is_nmi; } rows[] = {
+		{ 0x041, APIC_FIXED, false }, { 0x141, APIC_LOWEST, false }, { 0x241, APIC_SMI, false }, { 0x400, APIC_NMI, true },
+		{ 0x500, APIC_INIT, true }, { 0x700, APIC_EXTINT, false }, { 0x700 | LEVEL, APIC_EXTINT, false },
 	};
 	struct fixture *f = *state;
 
@@ -166,7 +166,12 @@ static void test_modes(void **state)
 		assert_int_equal(f->sent, 1);
 		assert_int_equal(f->last.mode, rows[i].mode);
 		assert_int_equal(get(f, 0x12) & REMOTE, 0);
+		assert_int_equal(ioapic_has_nmi(&f->ioapic), rows[i].is_nmi);
+		set(f, 0x12, MASKED | rows[i].entry);
+		assert_false(ioapic_has_nmi(&f->ioapic));
 	}
+	set(f, 0x10 + 2 * (IOAPIC_PINS - 1), 0x400);
+	assert_true(ioapic_has_nmi(&f->ioapic));
 }
 
 static void test_hostile(void **state)

@@ -578,7 +578,7 @@ static void test_lint0(void **state)
 		write_msr(f, 0x835, rows[i].lvt);
 		lapic_set_lint0(&f->lapic, true);
 		lapic_set_lint0(&f->lapic, true);	/* no second edge */
-		if (f->nmis != rows[i].nmis || lapic_pending(&f->lapic) != rows[i].pending ||
+		if (f->nmis != rows[i].nmis || lapic_lint0_is_nmi(&f->lapic) != rows[i].nmis || lapic_pending(&f->lapic) != rows[i].pending ||
 		    lapic_takes_extint(&f->lapic) != rows[i].extint || (rows[i].extint && !f->kicks))
 			fail_msg("row %zu: %u NMIs, vector %#x", i, f->nmis, (unsigned)lapic_pending(&f->lapic));
 		assert_int_equal(read_msr(f, 0x835), rows[i].lvt | (rows[i].lvt == 0x08045 ? 0x4000 : 0));

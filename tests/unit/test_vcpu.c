@@ -39,6 +39,7 @@ static uint64_t regs[GUEST_READ_COUNT];
 static char steps[256];		/* who was called, in order */
 static unsigned progress, acks;
 static int create_result;
+static bool device_nmi;
 
 static void step(const char *name, const struct vcpu *of)
 {
@@ -104,6 +105,7 @@ void apic_bus_ipi(struct vm *of, const struct lapic *from, uint64_t icr)
 	assert_true(of == &vm && from == &vcpu.lapic);
 	steps[0] = (char)icr;
 }
+bool ioapic_has_nmi(const struct ioapic *of) { assert_true(of == &machine.ioapic); return device_nmi; }
 void ioapic_eoi(struct ioapic *of, uint8_t vector) { assert_true(of == &machine.ioapic); acks = vector; }
 uint8_t pic_ack(struct pic *of) { assert_true(of == &machine.pic); return 0x08; }
 
@@ -247,6 +249,23 @@ static void test_apic_env(void **unused)
 	lapic_mmio_write(lapic, 0x310, 4, 1 << 24);
 	lapic_mmio_write(lapic, 0x300, 4, 0x4000 | 'x');
 	assert_int_equal(steps[0], 'x');
+}
+
+/* Either of the two ways by which a device reaches a vCPU that has interrupts off, at whichever vCPU. */
+static void test_nmis_of_devices(void **unused)
+{
+	(void)unused;
+	vm.vcpu_count = 2;
+	vm.vcpus[0] = &vcpu;
+	vm.vcpus[1] = &other;
+	device_nmi = false;
+	assert_false(apic_wires_carry_nmi(&vm));
+	device_nmi = true;
+	assert_true(apic_wires_carry_nmi(&vm));
+	device_nmi = false;
+	lapic_mmio_write(&other.lapic, 0xf0, 4, 0x1ff);
+	lapic_mmio_write(&other.lapic, 0x350, 4, 0x400);
+	assert_true(apic_wires_carry_nmi(&vm));
 }
 
 /* ---- Exceptions: SDM vol. 3, table 6-5 ---- */
@@ -402,7 +421,8 @@ static void test_destroy_loaded(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_kick), TEST(test_apic_env), TEST(test_exceptions),
+		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_kick), TEST(test_apic_env), TEST(test_nmis_of_devices),
+		TEST(test_exceptions),
 		TEST(test_page_fault), TEST(test_partial_registers), TEST(test_mode), TEST(test_tsc), TEST(test_load), TEST(test_give),
 		TEST(test_destroy_loaded),
 	};

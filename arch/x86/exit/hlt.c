@@ -7,14 +7,15 @@
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/dev/apic_wires.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define PAUSES_TO_YIELD	16U
 
 /*
- * Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt, and none has a request left that
- * could wake it. `requests` is read before the state: it stays set until the state says what came of it. One that
+ * Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt, none has a request left that
+ * could wake it, and no device can send an NMI. `requests` is read before the state: it stays set until the state says what came of it. One that
  * was seen running may ask something of one that was passed already, and then halt too: it counts that in `halts`
  * first. So when the count has changed nothing is known here, and whoever changed it looks himself.
  */
@@ -28,7 +29,7 @@ static bool halted_for_good(const struct vm *vm)
 		if (other->requests || other->state == VCPU_READY || (other->state == VCPU_HALTED && other->halted_if))
 			return false;
 	}
-	return vm->halts == halts;
+	return !apic_wires_carry_nmi(vm) && vm->halts == halts;
 }
 
 /*
