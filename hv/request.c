@@ -170,14 +170,29 @@ static void act_on(struct vcpu *vcpu, uint32_t what)
 }
 
 /*
+ * Taken, they woke nobody: is anybody left who could run? Whoever looked meanwhile saw the request. A vCPU that is parked is
+ * asked about only when an INIT parked it: all are while a VM is built or wiped, and take requests of devices then.
+ */
+static bool sleeps_on(const struct vcpu *vcpu, uint32_t taken)
+{
+	return vcpu->state == VCPU_PARKED ? taken & REQUEST_INIT : vcpu->state == VCPU_HALTED && !vcpu->halted_if;
+}
+
+/*
  * Until all is done `requests` is not 0 for others, who look at it to see whether a vCPU that sleeps can wake. A vCPU that
  * sleeps then, for INIT has parked it, looks once more: picture 2.
  */
 void vcpu_take_requests(struct vcpu *vcpu)
 {
-	do
-		act_on(vcpu, atomic_exchange(&vcpu->requests, REQUEST_TAKING));
-	while (atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQUEST_TAKING) != REQUEST_TAKING && vcpu->state != VCPU_READY);
+	uint32_t what, taken = 0;
+
+	do {
+		what = atomic_exchange(&vcpu->requests, REQUEST_TAKING);
+		act_on(vcpu, what);
+		taken |= what;
+	} while (atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQUEST_TAKING) != REQUEST_TAKING && vcpu->state != VCPU_READY);
+	if (sleeps_on(vcpu, taken))
+		vm_stop_if_asleep(vcpu->vm);
 }
 
 void vcpu_halt(struct vcpu *vcpu)

@@ -33,6 +33,7 @@ static struct fuzz {
 /* ---- The world around the code under test ---- */
 
 void vcpu_kick(struct vcpu *vcpu) { (void)vcpu; }
+void vm_stop_if_asleep(struct vm *vm) { (void)vm; }
 void vcpu_take_init(struct vcpu *vcpu) { fuzz.inits |= 1U << vcpu->id; }
 
 void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)

@@ -67,6 +67,8 @@ void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 	stopped->end = end;
 }
 
+void vm_stop_if_asleep(struct vm *asleep) { assert_ptr_equal(asleep, &vm); }
+
 static unsigned leaves;
 void host_attention_set(void) { leaves++; }
 

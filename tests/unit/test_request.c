@@ -32,6 +32,7 @@ static struct vm vm;
 static struct vcpu vcpu;
 static struct look look;
 static bool sipi_comes;		/* while the owner acts on an INIT */
+static unsigned asked;		/* whether all of the VM sleeps */
 static struct { unsigned looks, wakes, kicks, inits, sipis, flushes, leaves, nmis, eois; uint8_t sipi, eoi; } seen;
 
 /* ---- The world around the code under test ---- */
@@ -69,6 +70,13 @@ void vcpu_take_sipi(struct vcpu *of, uint8_t vector)
 	seen.sipis++;
 }
 
+void vm_stop_if_asleep(struct vm *of)
+{
+	assert_ptr_equal(of, &vm);
+	assert_false(vcpu.requests & REQUEST_TAKING);	/* or nobody would see that it sleeps */
+	asked++;
+}
+
 static void flush(struct vcpu *of) { (void)of; seen.flushes++; }
 static const struct virt_backend backend = { .flush = flush };
 const struct virt_backend *virt = &backend;
@@ -95,6 +103,7 @@ static int set_up(void **unused)
 	lapic_mmio_write(&vcpu.lapic, SVR, 4, SVR_ON);
 	memset(&seen, 0, sizeof(seen));
 	sipi_comes = false;
+	asked = 0;
 	return 0;
 }
 
@@ -356,6 +365,27 @@ static void test_halt(void **unused)
 	assert_int_equal(vcpu.requests, 0);
 }
 
+/* What was taken woke nobody, and the last that could run may have gone to sleep meanwhile. Others that are parked may be wiped. */
+static void test_sleeps_on(void **unused)
+{
+	static const struct { enum vcpu_state state; bool halted_if; uint32_t what; bool asks; } rows[] = {
+		{ VCPU_READY, false, REQUEST_INIT, true },	{ VCPU_HALTED, true, REQUEST_INIT, true },
+		{ VCPU_READY, false, REQUEST_FLUSH, false },	{ VCPU_READY, false, REQUEST_INIT | REQUEST_SIPI, false },
+		{ VCPU_HALTED, false, REQUEST_FLUSH, true },	{ VCPU_HALTED, true, REQUEST_FLUSH, false },
+		{ VCPU_PARKED, false, REQUEST_LINT0, false },	{ VCPU_PARKED, false, REQUEST_INIT, true },
+		{ VCPU_PARKED, false, REQUEST_SIPI, false },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		set_up(unused);
+		vcpu.state = rows[i].state;
+		vcpu.halted_if = rows[i].halted_if;
+		vcpu.requests = rows[i].what;
+		take();
+		assert_int_equal(asked, rows[i].asks);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup(test_sipi_in_between, set_up),
 		cmocka_unit_test_setup(test_lint0, set_up),
 		cmocka_unit_test_setup(test_halt, set_up),
+		cmocka_unit_test_setup(test_sleeps_on, set_up),
 	};
 
 	return cmocka_run_group_tests_name("request", tests, NULL, NULL);

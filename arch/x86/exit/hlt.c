@@ -17,7 +17,8 @@
  * Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt, none has a request left that
  * could wake it, and no device can send an NMI. `requests` is read before the state: it stays set until the state says what came of it. One that
  * was seen running may ask something of one that was passed already, and then halt too: it counts that in `halts`
- * first. So when the count has changed nothing is known here, and whoever changed it looks himself.
+ * first. So when the count has changed nothing is known here, and whoever changed it looks himself, as does an owner
+ * whose requests were seen here, when he has taken them and his vCPU sleeps on (hv/request.c).
  */
 static bool halted_for_good(const struct vm *vm)
 {
@@ -32,6 +33,12 @@ static bool halted_for_good(const struct vm *vm)
 	return !apic_wires_carry_nmi(vm) && vm->halts == halts;
 }
 
+void vm_stop_if_asleep(struct vm *vm)
+{
+	if (halted_for_good(vm))
+		vm_stop(vm, VM_END_SHUTDOWN, "halted with interrupts off: nothing can wake it");
+}
+
 /*
  * HLT: the vCPU leaves the run queue, and the processor halts when no other vCPU has work. The instruction counts
  * as executed, so that the handler of the interrupt that wakes the vCPU returns behind HLT.
@@ -42,8 +49,8 @@ enum exit_result exit_hlt(struct vcpu *vcpu)
 	if (dr_step_due(vcpu) || vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu)))
 		return EXIT_SKIP;
 	vcpu_halt(vcpu);
-	if (!vcpu->halted_if && halted_for_good(vcpu->vm))
-		vm_stop(vcpu->vm, VM_END_SHUTDOWN, "halted with interrupts off: nothing can wake it");
+	if (!vcpu->halted_if)
+		vm_stop_if_asleep(vcpu->vm);
 	return EXIT_SKIP_STOP;
 }
 

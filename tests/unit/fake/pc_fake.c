@@ -156,6 +156,7 @@ void vcpu_save(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_restore(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_unload(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_take_init(struct vcpu *vcpu) { (void)vcpu; }
+void vm_stop_if_asleep(struct vm *vm) { (void)vm; }
 void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector) { (void)vcpu; (void)vector; }
 void vcpu_kick(struct vcpu *vcpu) { count_kick(vcpu); }
 void host_attention_set(void) { }
