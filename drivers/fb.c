@@ -8,6 +8,9 @@
  * notes what to draw. fb_poll, for the scheduler, draws a few cells and then leaves the processor to others for
  * DRAW_PAUSE times as long; fb_idle_work, for a processor that has nothing else to do, does not wait. Until
  * the scheduler runs, fb_write draws by itself, so that a user sees how far the start has come.
+ *
+ * Any processor may write, and draw when it idles. One processor calls fb_poll, and the timer is armed and fired there alone.
+ * A writer says when that processor must be told: not while it is going to poll anyhow.
  */
 #include "drivers/fb.h"
 
@@ -61,7 +64,8 @@ static struct {
 	uint32_t      next;		/* the cell to compare next, counted from the upper left */
 	uint32_t      left;		/* how many cells may differ, beginning with `next` and going around */
 	uint64_t      draw_at;		/* TSC: not before */
-	struct timer  timer;		/* armed while some are left: the scheduler comes to poll then */
+	bool          is_expected;	/* fb_poll: its timer is armed, or a writer was told to have it called */
+	struct timer  timer;		/* of the processor that calls fb_poll: the scheduler comes to poll then */
 	struct cell (*wanted)[COLUMNS_MAX], (*shown)[COLUMNS_MAX];	/* ROWS_MAX of each */
 } screen;
 
@@ -125,17 +129,22 @@ bool fb_idle_work(void)
 	return true;
 }
 
+/* Behind the last cell comes a longer pause: a guest that prints all the time does not have the screen drawn all the time. */
 void fb_poll(void)
 {
-	uint64_t begin = time_now();
+	const uint64_t begin = time_now();
 
 	screen.is_polled = true;
-	if (!screen.left || begin < screen.draw_at)
-		return;
-	draw_some();
-	screen.draw_at = time_now() + DRAW_PAUSE * (time_now() - begin);
-	if (screen.left > 0)
-		timer_arm(&screen.timer, screen.draw_at);
+	if (begin >= screen.draw_at) {
+		if (!screen.left) {
+			screen.is_expected = false;
+			return;
+		}
+		draw_some();
+		screen.draw_at = time_now() + (screen.left ? DRAW_PAUSE * (time_now() - begin) : time_hz() / DRAWS_PER_SECOND);
+	}
+	screen.is_expected = true;
+	timer_arm(&screen.timer, screen.draw_at);
 }
 
 /* The scheduler polls whenever a timer has fired. */
@@ -144,14 +153,16 @@ static void poll_is_due(void *ctx)
 	(void)ctx;
 }
 
-/* Text came: all cells may differ. */
-static void draw_later(void)
+/* Text came: all cells may differ. Returns whether fb_poll must be asked for. */
+static bool draw_later(void)
 {
+	const bool must_ask = screen.is_polled && !screen.is_expected;
+
 	screen.left = screen.rows * screen.columns;
 	if (!screen.is_polled && time_now() >= screen.draw_at)
 		fb_flush();
-	else if (screen.is_polled && !timer_is_armed(&screen.timer))
-		timer_arm(&screen.timer, time_now() + time_hz() / DRAWS_PER_SECOND);
+	screen.is_expected |= must_ask;
+	return must_ask;
 }
 
 static void clear_row(struct cell *row)
@@ -269,12 +280,12 @@ static void feed(char c)
 		put_char(c);
 }
 
-void fb_write(enum fb_speaker speaker, const char *text, size_t len)
+bool fb_write(enum fb_speaker speaker, const char *text, size_t len)
 {
 	if (!screen.pixels || len == 0)
-		return;
+		return false;
 	screen.speaker = speaker;
 	for (size_t i = 0; i < len; i++)
 		feed(text[i]);
-	draw_later();
+	return draw_later();
 }

@@ -53,7 +53,8 @@ static void emit(enum fb_speaker speaker, const char *text, size_t len)
 	const uint8_t *bytes = (const uint8_t *)text;
 
 	log_check_held();
-	fb_write(speaker, text, len);
+	if (fb_write(speaker, text, len))
+		console_call();
 	while (len > 0) {
 		size_t taken = serial_write(bytes, len);
 

@@ -71,13 +71,16 @@ void serial_answer(const uint8_t *data, size_t len)
 /* Who said the last text on the screen. */
 static enum fb_speaker speaker;
 
-void fb_write(enum fb_speaker who, const char *text, size_t len)
+static bool is_poll_wanted;	/* by the screen */
+
+bool fb_write(enum fb_speaker who, const char *text, size_t len)
 {
 	speaker = who;
 	assert_true(len <= sizeof(screen) - 1 - screen_len);
 	memcpy(screen + screen_len, text, len);
 	screen_len += len;
 	screen[screen_len] = '\0';
+	return is_poll_wanted;
 }
 
 static void check_wire(const char *expect)
@@ -874,6 +877,21 @@ static void test_writers_wake_the_poll(void **state)
 	assert_false(attention);
 }
 
+/* Text on the screen: the processor that polls is woken when the screen asks for that, and not for each byte. */
+static void test_screen_asks(void **state)
+{
+	(void)state;
+	processor_fake_run_on(1);
+	say(&ports[0], "a");
+	assert_int_equal(kicks.count, 0);
+	is_poll_wanted = true;
+	say(&ports[0], "b");
+	is_poll_wanted = false;
+	assert_int_equal(kicks.count, 1);
+	assert_ptr_equal(kicks.to, &processors_fake[0]);
+	processor_fake_run_on(0);
+}
+
 /* The attached VM goes away: its struct may be reused, so nobody is attached any more. */
 static void test_attached_vm_goes(void **state)
 {
@@ -907,7 +925,7 @@ int main(void)
 		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window), TEST(test_fronts_belong_to_their_vm), TEST(test_word_comes_too_late), TEST(test_one_processor_polls),
-		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll),
+		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll), TEST(test_screen_asks),
 		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_text_before_it), TEST(test_key_does_not_wait_for_ever), TEST(test_key_help),
 		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_offer), TEST(test_input_of_nobody),
 		TEST(test_window_of_all_ports),
