@@ -53,7 +53,7 @@ def test_model_that_spin_does_not_read(tmp_path):
     assert done.returncode == 1 and "a syntax error" in done.stderr and not done.stdout
 
 
-# ---- scripts/mutants, on a product of three files -----------------------------------------------------------
+# ---- scripts/mutants, on a product of four files -----------------------------------------------------------
 
 CMOCKA = "#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <cmocka.h>\n"
 MUTANTS_TREE = {
@@ -67,6 +67,9 @@ MUTANTS_TREE = {
     "hv/slow.c": "int slow(void);\nint slow(void) { return 7; }\n",
     "tests/unit/test_slow.c": "#include <time.h>\nint slow(void);\nint main(void)\n{\n\twhile (clock() < 3 * CLOCKS_PER_SEC / 2)\n"
                               "\t\tcontinue;\n\treturn slow() == 0;\n}\n",
+    # Any change contradicts the other line.
+    "hv/born.c": "extern char born[2];\nchar born[2];\n",
+    "tests/unit/test_born.c": "int main(void) { return 0; }\n",
     "tests/unit/fake/row.c": "",
     "tests/unit/fake/row.h": "",
 }
@@ -81,7 +84,7 @@ def mutants(tmp_path):
     for name, text in sources.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    units = {"sum": "hv/sum.c", "included": "", "slow": "hv/slow.c"}
+    units = {"sum": "hv/sum.c", "included": "", "slow": "hv/slow.c", "born": "hv/born.c"}
     compiler = "gcc -I. -Itests/unit/fake"
     for name in sources:
         if name.endswith(".c"):
@@ -90,10 +93,10 @@ def mutants(tmp_path):
     for unit, files in units.items():
         objects = [f"build/unit/{name[:-2]}.o" for name in (f"tests/unit/test_{unit}.c", *files.split())]
         subprocess.run(["gcc", *objects, "-o", f"build/unit/test_{unit}"], cwd=tmp_path, check=True)
-    facts = f"B: build\nCC: {compiler}\nZYDIS:\nZYDIS_USERS:\nZYDIS_LIB:\n" + \
-            "".join(f"UNIT {unit}: {files}\n" for unit, files in units.items())
 
-    def run(*arguments):
+    def run(*arguments, compiler=compiler):
+        facts = "\n".join(["B: build", f"CC: {compiler}", "ZYDIS:", "ZYDIS_USERS:", "ZYDIS_LIB:",
+                           *(f"UNIT {unit}: {files}" for unit, files in units.items())])
         done = subprocess.run([sys.executable, tmp_path / "scripts/mutants", *arguments], input=facts, capture_output=True, text=True)
         return done.returncode, (done.stdout + done.stderr).splitlines()
     return run
@@ -126,3 +129,25 @@ def test_mutants_limit_follows_from_the_test(mutants):
 def test_mutants_of_nothing(mutants, places):
     status, lines = mutants(*places)
     assert status == 1 and "nothing is chosen" in lines[-1]
+
+
+@pytest.mark.parametrize("place", ["./hv/sum.c", "{root}/hv/sum.c"])
+def test_mutants_of_a_file_by_another_name(mutants, tmp_path, place):
+    assert mutants("--all", place.format(root=tmp_path))[1][0].startswith("SURVIVED line 4 of hv/sum.c: ")
+
+
+def test_mutants_of_which_none_is_built(mutants):
+    """Nothing was shown, so nothing is well."""
+    status, lines = mutants("--all", "hv/born.c")
+    assert status == 1 and lines[-1] == "mutants: none of them could be built, so nothing was tried"
+
+
+def test_mutants_without_a_compiler(mutants):
+    status, lines = mutants("--all", "hv/sum.c", compiler="false")
+    assert status == 1 and lines == ["scripts/mutants: hv/sum.c does not compile without a change: false"]
+
+
+@pytest.mark.parametrize("share", ["0", "-1"])
+def test_mutants_share(share):
+    done = subprocess.run([machine.ROOT / "scripts/mutants", f"--share={share}"], input="", capture_output=True, text=True)
+    assert done.returncode == 2 and "--share is 1 at least" in done.stderr
