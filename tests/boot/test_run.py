@@ -184,6 +184,13 @@ def test_paste_before_ctrl_a_n(run_itself, capsys, vm_count, left, says):
     assert bytes(typist.text) == left + b"next"
 
 
+def test_one_byte_before_ctrl_a_n(run_itself, capsys):
+    terminal, typist = run_itself.Terminal.__new__(run_itself.Terminal), run_itself.Typist()
+    terminal.escaped, terminal.vm_count = False, 2
+    terminal.keys(b"w\x01n", typist)
+    assert capsys.readouterr().err == "scripts/run: 1 typed byte that was still waiting here is forgotten\n"
+
+
 # ---- What becomes of the files that are named ----------------------------------------------------------------------------
 
 def test_mkimage_names_itself_once(tmp_path):
