@@ -259,8 +259,10 @@ _Static_assert(HANDOFF_DISKS_MAX == 4 && HANDOFF_MODULES_MAX == 4, "one row each
 void config_parse_host(const struct ini_text *source, struct config_host *host,
 		       struct ini_report *report)
 {
+	static const struct ini_elsewhere vm_file = { "vms/NAME.conf", vm_keys, countof(vm_keys) };
+
 	*host = (struct config_host){ .record.log_level = LOG_INFO };
-	ini_parse(source, host_keys, countof(host_keys), host, report);
+	ini_parse(source, host_keys, countof(host_keys), &vm_file, host, report);
 	ini_report_end(report, source->file);
 }
 
@@ -277,6 +279,7 @@ static void check_no_gap(const struct ini_text *source, const char *key, const u
 void config_parse_vm(const struct ini_text *source, const char *name, struct config_vm *vm,
 		     struct ini_report *report)
 {
+	static const struct ini_elsewhere host_file = { "trapeze.conf", host_keys, countof(host_keys) };
 	const uint32_t *disks[HANDOFF_DISKS_MAX], *modules[HANDOFF_MODULES_MAX];
 
 	memset(vm, 0, sizeof(*vm));
@@ -288,7 +291,7 @@ void config_parse_vm(const struct ini_text *source, const char *name, struct con
 	vm->record.on_reboot = ACTION_RESTART;
 	vm->autostart = true;
 	vm->overcommit = CONFIG_AS_HOST;
-	ini_parse(source, vm_keys, countof(vm_keys), vm, report);
+	ini_parse(source, vm_keys, countof(vm_keys), &host_file, vm, report);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
 		disks[i] = &vm->disks[i].file.line;
 	for (unsigned i = 0; i < HANDOFF_MODULES_MAX; i++)

@@ -265,18 +265,35 @@ struct parser {
 	struct ini_entry entry;
 	const struct ini_key *keys;
 	size_t key_count;
+	const struct ini_elsewhere *elsewhere;
 	unsigned seen[INI_KEYS_MAX];	/* the line a key was first given in; 0: not yet */
 };
 
+/* Its row in the table; `count` when it has none. */
+static size_t row_of(const struct ini_key *keys, size_t count, struct ini_value name)
+{
+	size_t row = 0;
+
+	while (row < count && !ini_value_is(name, keys[row].name))
+		row++;
+	return row;
+}
+
 static void unknown_key(struct parser *parser, struct ini_value name)
 {
+	const struct ini_elsewhere *elsewhere = parser->elsewhere;
 	const char *names[INI_KEYS_MAX + 1];
 	char shown[SHOWN_VALUE];
 
+	readable(name, shown, sizeof(shown));
+	if (row_of(elsewhere->keys, elsewhere->key_count, name) < elsewhere->key_count) {
+		ini_error_at(parser->entry.report, parser->entry.source->file, parser->entry.line,
+			     "the key \"%s\" belongs into %s", shown, elsewhere->file);
+		return;
+	}
 	for (size_t i = 0; i < parser->key_count; i++)
 		names[i] = parser->keys[i].name;
 	names[parser->key_count] = NULL;
-	readable(name, shown, sizeof(shown));
 	ini_error_at(parser->entry.report, parser->entry.source->file, parser->entry.line,
 		     "unknown key \"%s\": the nearest valid key is \"%s\"", shown,
 		     ini_nearest(name, names));
@@ -285,10 +302,8 @@ static void unknown_key(struct parser *parser, struct ini_value name)
 static void take_entry(struct parser *parser, struct ini_value name, struct ini_value value)
 {
 	struct ini_entry *entry = &parser->entry;
-	size_t row = 0;
+	size_t row = row_of(parser->keys, parser->key_count, name);
 
-	while (row < parser->key_count && !ini_value_is(name, parser->keys[row].name))
-		row++;
 	if (row == parser->key_count) {
 		unknown_key(parser, name);
 		return;
@@ -345,11 +360,12 @@ static size_t mark_length(const struct ini_text *source)
 }
 
 void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t key_count,
-	       void *record, struct ini_report *report)
+	       const struct ini_elsewhere *elsewhere, void *record, struct ini_report *report)
 {
 	struct parser parser = {
 		.entry = { .source = source, .report = report, .record = record },
 		.keys = keys, .key_count = min_size(key_count, INI_KEYS_MAX),
+		.elsewhere = elsewhere,
 	};
 
 	for (size_t at = mark_length(source); at < source->len; at++) {

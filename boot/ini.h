@@ -55,8 +55,15 @@ struct ini_key {
 	bool required;
 };
 
+/* The keys of another kind of file: a user who writes one of them here is told where it belongs. */
+struct ini_elsewhere {
+	const char *file;
+	const struct ini_key *keys;
+	size_t key_count;
+};
+
 void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t key_count,
-	       void *record, struct ini_report *report);
+	       const struct ini_elsewhere *elsewhere, void *record, struct ini_report *report);
 
 /* "FILE:LINE: KEY = "VALUE": message"; for setters and for checks that come later. */
 __attribute__((format(printf, 2, 3)))

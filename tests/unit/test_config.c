@@ -177,6 +177,7 @@ static void messages(void **state)
 		{ "kernal = k\n",          "vms/a.conf:2: unknown key \"kernal\": the nearest valid key is \"kernel\"" },
 		{ "Memory = 1M\n",         "nearest valid key is \"memory\"" },
 		{ "disks = k\n",           "nearest valid key is \"disk0\"" },
+		{ "scheduler = share\n",   "vms/a.conf:2: the key \"scheduler\" belongs into trapeze.conf" },
 		{ "vcpu = 1\n",            "nearest valid key is \"vcpus\"" },
 		{ "x\n",                   "write \"key = value\"" },
 		{ "[vm]\n",                "vms/a.conf:2: \"[vm]\"" },
@@ -245,6 +246,19 @@ static void messages(void **state)
 			fail_msg("\"%s\" gave %u lines, \"%s\"", rows[i].text, lines.count,
 				 lines.text[0]);
 	}
+}
+
+/* The keys of a VM in the host's file; one that both have is no fault, and a misspelt one has a nearest key here. */
+static void keys_of_a_vm(void **state)
+{
+	struct lines lines;
+	struct config_host host;
+
+	(void)state;
+	assert_int_equal(parse_host("weight = 1\ncap = 5\novercommit = yes\ntimeut = 3\n", &host, &lines), 3);
+	assert_string_equal(lines.text[0], "trapeze.conf:1: the key \"weight\" belongs into vms/NAME.conf");
+	assert_string_equal(lines.text[1], "trapeze.conf:2: the key \"cap\" belongs into vms/NAME.conf");
+	assert_non_null(strstr(lines.text[2], "nearest valid key is \"timeout\""));
 }
 
 static void longest_values(void **state)
@@ -372,6 +386,7 @@ static void required(void **state)
 		{ .name = "two", .set = ini_set_text, .max = 8 },
 		{ .name = "three", .set = ini_set_text, .max = 8, .required = true },
 	};
+	static const struct ini_elsewhere none;
 	static const struct { const char *text; unsigned errors; const char *last; } rows[] = {
 		{ "one = x\nthree = x\n", 0, NULL }, { "two = x\nthree = x\n", 1, "x:2: the key \"one\" is missing" },
 		{ "one = x\n", 1, "x:1: the key \"three\" is missing" }, { "", 2, "x:1: the key \"three\" is missing" },
@@ -384,7 +399,7 @@ static void required(void **state)
 		struct ini_report report = { .line = keep_line, .ctx = &lines };
 		char record[8];
 
-		ini_parse(&source, keys, 3, record, &report);
+		ini_parse(&source, keys, 3, &none, record, &report);
 		assert_int_equal(report.errors, rows[i].errors);
 		if (rows[i].errors)
 			assert_non_null(strstr(lines.text[lines.count - 1], rows[i].last));
@@ -396,7 +411,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_vm),	  cmocka_unit_test(defaults),
 		cmocka_unit_test(whole_host),	  cmocka_unit_test(sizes),
-		cmocka_unit_test(messages),	  cmocka_unit_test(longest_values),
+		cmocka_unit_test(messages),	  cmocka_unit_test(keys_of_a_vm),
+		cmocka_unit_test(longest_values),
 		cmocka_unit_test(missing_kernel), cmocka_unit_test(many_errors),
 		cmocka_unit_test(names),	  cmocka_unit_test(all_files),
 		cmocka_unit_test(nearest),	  cmocka_unit_test(required),
