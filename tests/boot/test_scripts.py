@@ -53,6 +53,14 @@ def test_model_that_spin_does_not_read(tmp_path):
     assert done.returncode == 1 and "a syntax error" in done.stderr and not done.stdout
 
 
+@pytest.mark.parametrize("debug, build", [("1", "build/debug -DDEBUG"), ("0", "build"), ("no", "build"), ("", "build")])
+def test_debug_hypervisor(debug, build):
+    """Who says no does not get it."""
+    done = subprocess.run(["make", f"DEBUG={debug}", "--eval", "show:;@echo $(B) $(filter -DDEBUG,$(HVFLAGS))", "show"],
+                          cwd=machine.ROOT, capture_output=True, text=True, env={**os.environ, "MAKEFLAGS": ""})
+    assert done.stdout.strip() == build, done.stderr
+
+
 # ---- scripts/mutants, on a product of four files -----------------------------------------------------------
 
 CMOCKA = "#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <cmocka.h>\n"
