@@ -61,6 +61,11 @@ static void log_place(uint64_t addr, bool is_return)
 		log_say("  %016llx", (unsigned long long)addr);
 }
 
+void panic_log_place(uint64_t rip)
+{
+	log_place(rip, false);
+}
+
 /*
  * Each frame must lie on our stacks, at a higher address than the one before: a damaged chain ends instead
  * of looping.
@@ -130,8 +135,11 @@ static void log_last_lines(void)
 __attribute__((noreturn)) static void report(const struct trap_frame *frame, uint64_t rip, uint64_t rbp,
 					     const char *reason)
 {
-	log_seize();
-	if (!panic_claim()) {
+	bool is_first = panic_claim();
+
+	log_seize();		/* no other processor writes any more */
+	panic_find_reader();
+	if (!is_first) {
 		log_say("PANIC again: %s", reason);
 		finish();
 	}

@@ -15,11 +15,14 @@ __attribute__((noreturn, format(printf, 1, 2))) void panic(const char *fmt, ...)
 __attribute__((noreturn, format(printf, 2, 3))) void panic_trap(const struct trap_frame *frame, const char *fmt, ...);
 
 /*
- * The processor's half of the report, which arch/x86/host/panic.c has. panic_claim stops this processor for ever if
- * another one reports already; it is false for a panic that comes out of the report itself.
+ * The processor's half of the report, which arch/x86/host/panic.c has. panic_claim stops all other processors, or this one for
+ * ever if another one reports already; it is false for a panic that comes out of the report itself.
  */
 bool panic_claim(void);
+void panic_join(const struct trap_frame *frame);	/* by the NMI's handler: stops this processor if another one panics */
+void panic_find_reader(void);				/* a sink for the log, if it has none yet */
 void panic_log_machine(const struct trap_frame *frame);	/* who we are and all registers; frame may be NULL */
 void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp);	/* where the backtrace begins */
 bool panic_on_stack(uint64_t addr, size_t len);		/* within one of our own stacks */
+void panic_log_place(uint64_t rip);			/* a line: the address, and in which function it is */
 __attribute__((noreturn)) void panic_stop(bool stay_on);

@@ -154,6 +154,7 @@ UNIT_trap := arch/x86/host/trap.c hv/lib/format.c tests/unit/fake/panic_fake.c t
 UNIT_host_cpu := arch/x86/host/cpu_init.c arch/x86/host/features.c hv/lib/format.c tests/unit/fake/text_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
 UNIT_restore := hv/restore_test.c $(PAGE_FAKE)
 UNIT_panic := hv/panic.c hv/end.c hv/lib/format.c tests/unit/fake/log_fake.c
+UNIT_panic_stop := arch/x86/host/others.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c $(INSN_FAKE)
 UNIT_block_dump := $(addprefix arch/x86/vmx/,dump.c explain.c explain_report.c) arch/x86/svm/dump.c $(VMCS_FAKE) $(VCPU_FAKE)
 UNIT_ap := arch/x86/host/ap.c arch/x86/host/others.c hv/lib/format.c tests/unit/fake/panic_fake.c tests/unit/fake/cpu_fake.c \
            tests/unit/fake/log_fake.c $(INSN_FAKE)

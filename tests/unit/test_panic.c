@@ -26,12 +26,15 @@ extern const struct hv_symbol hv_symtab[3] __attribute__((alias("symbols")));
 const uint32_t hv_symtab_count = 3;
 
 static jmp_buf stopped;
-static bool is_claimed, is_seized, has_stayed_on;
+static bool is_claimed, is_seized, has_stayed_on, has_reader;
 static unsigned flushes;
 static uint64_t stack[16];
 static char shown[512];
 
-bool panic_claim(void) { assert_true(is_seized); return !is_claimed && (is_claimed = true); }
+/* First of all: others may hold the log until they are stopped. */
+bool panic_claim(void) { assert_false(is_seized || has_reader); return !is_claimed && (is_claimed = true); }
+void panic_find_reader(void) { assert_true(is_seized && log_fake_lines == 0); has_reader = true; }
+
 void panic_log_machine(const struct trap_frame *frame) { log_say("registers of %s", frame ? "the trap" : "now"); }
 
 void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp)
@@ -68,7 +71,7 @@ static int set_up(void **unused)
 	symbols[1] = (struct hv_symbol){ TEXT + 0x100, "second" };
 	symbols[2] = (struct hv_symbol){ TEXT + 0x200, "third" };
 	memset(stack, 0, sizeof(stack));
-	is_claimed = is_seized = false;
+	is_claimed = is_seized = has_reader = false;
 	flushes = 0;
 	*shown = '\0';
 	log_fake_init();
@@ -101,6 +104,7 @@ static void test_report(void **unused)
 	first = strstr(log_fake_text, "PANIC number 7\n");
 	assert_non_null(first);
 	assert_non_null(strstr(first + 1, "PANIC number 7\n"));	/* again, for a screen shows the end */
+	assert_true(has_reader);
 	assert_true(says("registers of the trap"));
 	assert_true(says("second+0x5\n"));
 	assert_string_equal(shown, "first\nsecond\n");		/* whole lines only */
@@ -127,6 +131,14 @@ static void test_again(void **unused)
 	assert_true(says("PANIC again: number 7\n"));
 	assert_false(says("backtrace"));
 	assert_true(says("trapeze: END status=1 panic\n"));
+}
+
+/* Where another processor was: the function itself, for that address is no return address. */
+static void test_place(void **unused)
+{
+	(void)unused;
+	panic_log_place(TEXT + 0x100);
+	assert_true(says("second+0x0\n"));
 }
 
 /* ---- The backtrace ---- */
@@ -182,7 +194,7 @@ static void test_damaged(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_report), TEST(test_stay_on), TEST(test_again), TEST(test_frames), TEST(test_damaged),
+		TEST(test_report), TEST(test_stay_on), TEST(test_again), TEST(test_place), TEST(test_frames), TEST(test_damaged),
 	};
 
 	return cmocka_run_group_tests_name("panic", tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "arch/x86/virt/quirks.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/util.h"
+#include "hv/panic.h"
 #include "insn_fake.h"
 #include "log_fake.h"
 #include "panic_fake.h"
@@ -86,15 +87,20 @@ static void test_bugs(void **unused)
 	assert_string_equal(trap_name(32), "interrupt");
 }
 
-/* An NMI may strike anywhere: it touches nothing. */
+/* An NMI may strike anywhere: it touches nothing, unless another processor panics. */
+static unsigned joins;
+void panic_join(const struct trap_frame *at) { assert_ptr_equal(at, &frame); joins++; }
+
 static void test_nmi(void **unused)
 {
 	struct trap_frame before = { .vector = VEC_NMI, .rip = 0x5000, .rflags = 2 };
 
 	(void)unused;
 	frame = before;
+	joins = 0;
 	trap();
 	assert_memory_equal(&frame, &before, sizeof(frame));
+	assert_int_equal(joins, 1);
 	assert_int_equal(eois, 0);
 	assert_int_equal(log_fake_lines, 0);
 }

@@ -14,6 +14,7 @@
 #include "arch/x86/vmx/exits.h"
 #include "exits_fake.h"
 #include "hv/lib/util.h"
+#include "insn_fake.h"
 #include "vcpu_fake.h"
 #include "vmcs_fake.h"
 
@@ -238,9 +239,11 @@ static void test_exceptions(void **unused)
 static void test_host_events(void **unused)
 {
 	(void)unused;
+	insn_fake_init();
 	vmcs_fake_set(VMCS_EXIT_INTR_INFO, 0x80000202);
 	leave(0, 0);
 	assert_string_equal(exits_fake.name, "host_nmi");
+	assert_int_equal(insn_fake.nmis, 1);		/* our handler, once */
 	vmcs_fake_set(VMCS_EXIT_INTR_INFO, 0x800000f1);
 	leave(1, 0);
 	assert_string_equal(exits_fake.name, "external_irq");

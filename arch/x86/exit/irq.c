@@ -12,7 +12,7 @@ enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector)
 	return EXIT_RESUME;
 }
 
-/* A physical NMI is the host's; guests only get the ones their own APIC sends. */
+/* A physical NMI is the host's, whose handler has run; guests only get the ones their own APIC sends. */
 enum exit_result exit_host_nmi(struct vcpu *vcpu)
 {
 	exit_progress(vcpu);

@@ -24,6 +24,7 @@ struct cpu {
 	uint32_t     index, apic_id;
 	bool         attention;
 	bool         in_panic;
+	uint64_t     stopped_at;	/* RIP at which another processor's panic stopped it; 0: none did (panic.c) */
 	struct vcpu *loaded;		/* whose lazily switched state is in the registers */
 	uint32_t     last_vm;		/* id of the VM that ran here last; 0: none (speculation.c) */
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */

@@ -90,12 +90,37 @@ unsigned host_cpu_count(void)
 	return count;
 }
 
+bool cpu_may_run(const struct cpu *cpu)
+{
+	return cpu == cpus[0] || is_on(cpu);
+}
+
 struct processor *host_processor_at(unsigned n)
 {
 	for (unsigned i = 0; i < CPUS_MAX; i++)
-		if ((i == 0 || is_on(cpus[i])) && n-- == 0)
+		if (cpu_may_run(cpus[i]) && n-- == 0)
 			return &cpus[i]->processor;
 	return NULL;
+}
+
+static bool is_meant(const struct cpu *cpu)
+{
+	return cpu != this_cpu() && cpu_may_run(cpu);
+}
+
+/* One that panics on its way to be on needs no NMI: the boot processor looks at it (cpu_wait_beyond), the others halt. */
+void cpu_stop_others(void)
+{
+	const uint64_t begin = time_now();
+
+	if (!cpu_may_run(this_cpu()))
+		return;
+	for (unsigned i = 0; i < CPUS_MAX; i++)
+		if (is_meant(cpus[i]))
+			host_lapic_send(cpus[i]->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_NMI));
+	for (unsigned i = 0; i < CPUS_MAX; i++)
+		while (is_meant(cpus[i]) && cpu_get_state(cpus[i]) != CPU_GONE && time_now() - begin < time_hz() / STOP_PER_SECOND)
+			cpu_pause();
 }
 
 /* Change the state of one that halts, and wake it until it has seen that. False: it has not, after so many ticks. */

@@ -5,9 +5,11 @@
  */
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/gdt.h"
+#include "arch/x86/host/others.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/trap.h"
 #include "arch/x86/hw/insn.h"
+#include "arch/x86/virt/backend.h"
 #include "hv/console.h"
 #include "hv/host.h"
 #include "hv/log.h"
@@ -16,51 +18,82 @@
 #include "hv/vm.h"
 
 /*
- * Only the first processor that panics reports. A machine check may reach all of them at once, and two
- * reports mixed on one serial line cannot be read.
+ * Only the first processor that panics reports, and it stops all others before it says a word. A machine check may reach
+ * all of them at once, and two reports mixed on one serial line cannot be read.
  */
-static void stop_if_second(void)
-{
-	static struct cpu *reporter;
-	struct cpu *nobody = NULL;
-
-	if (!__atomic_compare_exchange_n(&reporter, &nobody, this_cpu(), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
-	    nobody != this_cpu())
-		cpu_stop();
-}
+static struct cpu *reporter;
 
 bool panic_claim(void)
 {
-	static const struct handoff_framebuffer no_screen;
+	struct cpu *self = this_cpu(), *first = NULL;
 
 	cpu_cli();
-	if (!log_has_sink())
-		console_init(&no_screen);
-	stop_if_second();
-	if (this_cpu()->in_panic)
+	if (!__atomic_compare_exchange_n(&reporter, &first, self, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) && first != self)
+		cpu_stop();	/* the reporter's NMI comes */
+	if (self->in_panic)
 		return false;
-	this_cpu()->in_panic = true;
+	self->in_panic = true;
+	cpu_stop_others();
 	return true;
 }
 
-static void log_running(void)
+/*
+ * It may have struck anywhere: between an exit and the next entry, or with a lock held. So it takes no lock. It leaves
+ * VMX operation because the firmware is called at the end (host_stop_others says why).
+ */
+void panic_join(const struct trap_frame *frame)
 {
-	const struct vcpu *vcpu = this_cpu()->loaded;
+	struct cpu *self = this_cpu(), *first = __atomic_load_n(&reporter, __ATOMIC_ACQUIRE);
+
+	if (!first || first == self)
+		return;
+	self->stopped_at = frame->rip;
+	virt->cpu_off();
+	cpu_set_state(self, CPU_GONE);
+	cpu_stop();
+}
+
+void panic_find_reader(void)
+{
+	static const struct handoff_framebuffer no_screen;
+
+	if (!log_has_sink())
+		console_init(&no_screen);
+}
+
+static void log_running(const struct cpu *cpu, const char *how)
+{
+	const struct vcpu *vcpu = cpu->loaded;
 
 	if (!vcpu || !vcpu->vm)
-		log_say("processor %u (APIC ID %u), no vCPU loaded", this_cpu()->index, this_cpu()->apic_id);
+		log_say("processor %u (APIC ID %u)%s, no vCPU loaded", cpu->index, cpu->apic_id, how);
 	else
-		log_say("processor %u (APIC ID %u), vCPU %u of VM \"%s\" loaded, last exit at rip 0x%llx",
-			this_cpu()->index, this_cpu()->apic_id, vcpu->id, vcpu->vm->name,
-			(unsigned long long)vcpu->exit.rip);
+		log_say("processor %u (APIC ID %u)%s, vCPU %u of VM \"%s\" loaded, last exit at rip 0x%llx", cpu->index,
+			cpu->apic_id, how, vcpu->id, vcpu->vm->name, (unsigned long long)vcpu->exit.rip);
+}
+
+/* Those that run, or ran until the panic. */
+static void log_others(void)
+{
+	for (unsigned i = 0; i < CPUS_MAX; i++) {
+		if (!cpus[i] || cpus[i] == this_cpu())
+			continue;
+		if (cpus[i]->stopped_at) {
+			log_running(cpus[i], "");
+			panic_log_place(cpus[i]->stopped_at);
+		} else if (cpu_may_run(cpus[i])) {
+			log_running(cpus[i], " does not stop");
+		}
+	}
 }
 
 void panic_log_machine(const struct trap_frame *frame)
 {
-	log_running();
+	log_running(this_cpu(), "");
 	if (frame)
 		trap_log_registers(frame);
 	trap_log_control();
+	log_others();
 }
 
 void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp)
@@ -78,6 +111,5 @@ void panic_stop(bool stay_on)
 {
 	if (stay_on)
 		cpu_stop();
-	(void)host_stop_others();
 	host_power_off(0);
 }

@@ -3,8 +3,8 @@
  * Exceptions and interrupts that reach the hypervisor itself. A guest's never come here: they are exits. So
  * every exception below is ours: expected and listed in the fixup table, an NMI, or a bug.
  *
- * An NMI wakes a processor from HLT and does nothing else: it may strike between any two instructions, also in the
- * middle of a VMCS update, so its handler touches nothing. Guests get only the NMIs that their own APICs send.
+ * An NMI wakes a processor from HLT, or stops it for ever when another one panics: it may strike between any two
+ * instructions, also in the middle of a VMCS update, so its handler touches nothing before that. Guests get only the NMIs that their own APICs send.
  */
 #include "arch/x86/host/trap.h"
 
@@ -86,10 +86,10 @@ static void trap_fixup(struct trap_frame *frame)
 	frame->rip = landing;
 }
 
-/* An NMI is sent to wake a processor from HLT, which has happened when this runs: nothing is left to do. */
+/* Was it sent to wake a processor from HLT, then that has happened when this runs. */
 static void trap_nmi(struct trap_frame *frame)
 {
-	(void)frame;
+	panic_join(frame);
 }
 
 /*

@@ -130,6 +130,9 @@ static inline void cpu_open_irq(void) { __asm__ volatile("sti; nop; cli" : : : "
 /* Only an NMI (or a machine check, INIT, SMI) ends it. */
 static inline void cpu_halt(void) { __asm__ volatile("cli; hlt" : : : "memory"); }
 
+/* Run our NMI handler, whose IRET lets the next NMI in. */
+static inline void cpu_take_nmi(void) { __asm__ volatile("int $2" : : : "memory"); }
+
 /* Stores are seen by others before what follows: a WRMSR to the x2APIC waits for none (SDM vol. 3, 11.12.3). */
 static inline void cpu_fence(void) { __asm__ volatile("mfence; lfence" : : : "memory"); }
 

@@ -180,18 +180,12 @@ void svm_cpu_on(void)
 	}
 }
 
-/* The pages may be freed only after SVME is clear: until then the processor may write to VM_HSAVE_PA. */
+/* The pages are not given back: the machine goes off, and a panic that stops us here may have the allocator's lock. */
 void svm_cpu_off(void)
 {
-	struct cpu *cpu = this_cpu();
-	struct svm_cpu *svm = cpu->arch;
-
-	if (!svm)
+	if (!this_cpu()->arch)
 		return;
 	wrmsr(MSR_AMD_VM_HSAVE_PA, 0);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
-	page_free(svm->hsave);
-	page_free(svm->host);
-	page_free(svm);
-	cpu->arch = NULL;
+	this_cpu()->arch = NULL;
 }

@@ -14,6 +14,7 @@
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
+#include "arch/x86/hw/insn.h"
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx_cpu.h"
@@ -71,8 +72,11 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 	};
 
 	no_instruction(vcpu);
-	if (event.type == VEVENT_NMI)
+	if (event.type == VEVENT_NMI) {
+		/* The exit delivers it to nobody and blocks the next one: 28.1 "Architectural State Before a VM Exit". */
+		cpu_take_nmi();
 		return exit_host_nmi(vcpu);
+	}
 	return exit_exception(vcpu, &exc);
 }
 

@@ -138,6 +138,7 @@ uint32_t inl(uint16_t port) { return insn_fake.in(port, 4); }
 
 void cpu_cli(void) {}
 void cpu_pause(void) { insn_fake.pauses++; }
+void cpu_take_nmi(void) { insn_fake.nmis++; }
 void verw(uint16_t selector) { insn_fake.verws += selector != 0; }
 void cpu_wait_irq(void) { insn_fake.wait_irqs++; }
 void cpu_open_irq(void) { insn_fake.open_irqs++; }

@@ -32,6 +32,7 @@ void cpu_wait_irq(void);
 void cpu_open_irq(void);
 void cpu_halt(void);
 void cpu_fence(void);
+void cpu_take_nmi(void);
 __attribute__((noreturn)) void cpu_stop(void);
 
 bool rdrand64(uint64_t *val);
