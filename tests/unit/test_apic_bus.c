@@ -13,8 +13,9 @@
 #include "arch/x86/virt/reset.h"
 #include "arch/x86/virt/save.h"
 #include "hv/dev/apic_bus.h"
-#include "hv/lib/util.h"
 #include "hv/host.h"
+#include "hv/lib/util.h"
+#include "hv/look.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -22,6 +23,7 @@
 
 static struct vm vm;
 static struct vcpu vcpus[VCPUS];
+static struct look looks[VCPUS];
 static struct reset_state started[VCPUS];
 static unsigned posts[VCPUS], level_posts, kicks[VCPUS], inits[VCPUS], starts[VCPUS];
 
@@ -84,6 +86,7 @@ static int set_up(void **unused)
 	(void)unused;
 	memset(&vm, 0, sizeof(vm));
 	memset(vcpus, 0, sizeof(vcpus));
+	memset(looks, 0, sizeof(looks));
 	memset(posts, 0, sizeof(posts));
 	memset(kicks, 0, sizeof(kicks));
 	memset(inits, 0, sizeof(inits));
@@ -97,8 +100,15 @@ static int set_up(void **unused)
 		vcpus[i].lapic.s.svr = 1;
 		vcpus[i].lapic.s.base_msr = i ? 0 : APIC_BASE_BSP;
 		vcpus[i].state = VCPU_READY;
+		vcpus[i].look = &looks[i];
 	}
 	return 0;
+}
+
+/* Was a look at it posted since the last question? Otherwise the scheduler never learns what became of it. */
+static bool is_looked_at(uint32_t id)
+{
+	return atomic_exchange(&looks[id].is_posted, false);
 }
 
 /* ---- Tests ---- */
@@ -220,15 +230,18 @@ static void test_init_sipi_sipi(void **unused)
 
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000c500ULL);	/* INIT, level, assert */
 	assert_int_equal(vcpus[2].state, VCPU_PARKED);
+	assert_true(is_looked_at(2));
 	assert_int_equal(inits[2], 1);
 	assert_false(vcpus[2].nmi_pending || vcpus[2].nmi_blocked || vcpus[2].pending.is_valid);
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000008500ULL);	/* INIT, level, de-assert: nothing */
 	assert_int_equal(inits[2], 1);
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000500ULL);	/* INIT, edge: once more */
 	assert_int_equal(inits[2], 2);
+	(void)is_looked_at(2);
 
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000069aULL);	/* SIPI 9a */
 	assert_int_equal(vcpus[2].state, VCPU_READY);
+	assert_true(is_looked_at(2));
 	assert_int_equal(starts[2], 0);		/* not in the sender's exit */
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000400ULL);	/* an NMI behind the SIPI is the started processor's */
 	vcpu_start_if_due(&vcpus[2]);

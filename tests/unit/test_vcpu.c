@@ -23,7 +23,9 @@
 #include "cpu_fake.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/dev/apic_wires.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
+#include "hv/look.h"
 #include "hv/machine.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
@@ -158,6 +160,7 @@ static void test_new(void **unused)
 	(void)unused;
 	assert_int_equal(vcpu.state, VCPU_PARKED);
 	assert_int_equal(other.id, 1);
+	assert_ptr_equal(vcpu.processor, host_processor());	/* whoever builds it owns it */
 	assert_int_equal(vcpu.xcr0, 1);			/* x87 alone: SDM vol. 1, 13.3 */
 	assert_int_equal(((uint8_t *)vcpu.fpu)[8191], 0x5a);
 	assert_int_equal(vcpu.dr6, 0xffff0ff0);
@@ -211,8 +214,10 @@ static void test_kick(void **unused)
 		{ VCPU_HALTED, true, false, false, false },	{ VCPU_HALTED, false, false, true, true },
 		{ VCPU_READY, true, true, false, false },	{ VCPU_PARKED, true, true, true, false },
 	};
+	struct look look;
 
 	(void)unused;
+	vcpu.look = &look;
 	lapic_mmio_write(&vcpu.lapic, 0xf0, 4, 0x1ff);
 	for (size_t i = 0; row_of(rows, i); i++) {
 		vcpu.state = rows[i].state;
@@ -224,10 +229,11 @@ static void test_kick(void **unused)
 			lapic_post(&vcpu.lapic, 0x40, false);
 		vcpu.state = rows[i].state;
 		vcpu.irq_check = false;
-		cpu_fake.attention = false;
+		cpu_fake.attention = look.is_posted = false;
 		vcpu_kick(&vcpu);
 		assert_true(vcpu.irq_check);		/* whatever it does: at its next entry it looks */
 		assert_int_equal(cpu_fake.attention, rows[i].wakes);
+		assert_int_equal(look.is_posted, rows[i].wakes);	/* or the scheduler never learns of it */
 		assert_int_equal(vcpu.state, rows[i].wakes ? VCPU_READY : rows[i].state);
 	}
 }

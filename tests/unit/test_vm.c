@@ -24,6 +24,7 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/look.h"
 #include "hv/machine.h"
 #include "hv/page.h"
 #include "hv/restore_test.h"
@@ -374,16 +375,34 @@ static void test_starts_that_fail(void **state)
 	(void)destroy(vm);
 }
 
+/* The processor leaves the run loop and finds a look: otherwise it is done when the turn is over, or never. */
+static void test_work_is_seen(void **state)
+{
+	struct look look = { 0 };
+	struct vm *vm = create();
+
+	(void)state;
+	vm->look = &look;
+	fake.attention = false;
+	vm->work.wake(vm->work.ctx);
+	assert_true(fake.attention);
+	assert_true(look.is_posted);
+	(void)destroy(vm);
+}
+
 static void test_first_reason_wins(void **state)
 {
+	struct look look = { 0 };
 	struct vm *vm = create();
 	unsigned lines;
 
 	(void)state;
 	(void)start(vm);
+	vm->look = &look;
 	fake.attention = false;
 	vm_stop(vm, VM_END_REBOOT, "reset by %s", "the guest");
 	assert_true(fake.attention);
+	assert_true(look.is_posted);
 	assert_false(vm_is_alive(vm));
 	lines = log_fake_lines;
 	vm_kill(vm, "too late");
@@ -438,7 +457,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_life), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it),
-		TEST(test_promise_is_for_all), TEST(test_overcommit_warns), TEST(test_restart_is_silent), TEST(test_starts_that_fail), TEST(test_first_reason_wins),
+		TEST(test_promise_is_for_all), TEST(test_overcommit_warns), TEST(test_restart_is_silent), TEST(test_starts_that_fail),
+		TEST(test_first_reason_wins), TEST(test_work_is_seen),
 		TEST(test_out_of_memory), TEST(test_refusals),
 	};
 
