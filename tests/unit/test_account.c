@@ -73,6 +73,22 @@ static void promises_are_kept_back_from_others(void **state)
 	account_give(NULL, 1);
 }
 
+/* Pages that were taken for the hypervisor itself may have eaten into what is kept: then there is nothing, and not a lot. */
+static void less_than_is_kept_is_nothing(void **state)
+{
+	struct account account = { 0 };
+
+	(void)state;
+	host_has(20 * MIB);
+	assert_true(account_open(&account, 15 * MIB));
+	page_fake_used = 6 * MIB;
+	assert_int_equal(account_unclaimed(), 0);
+	page_fake_used = page_fake_limit;
+	assert_int_equal(account_unclaimed(), 0);
+	page_fake_used = 0;
+	account_close(&account);
+}
+
 /* What comes back within the promise is promised again; what was beyond it is anybody's. */
 static void memory_given_back_is_claimed_again(void **state)
 {
@@ -261,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(promises_are_kept_back_from_others),
+		cmocka_unit_test(less_than_is_kept_is_nothing),
 		cmocka_unit_test(memory_given_back_is_claimed_again),
 		cmocka_unit_test(nobody_is_refused_what_was_promised),
 		cmocka_unit_test(nobody_takes_what_is_under_way),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "clock_fake.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/timer.h"
 #include "processor_fake.h"
@@ -117,6 +118,125 @@ static void test_two_processors(void **state)
 	processor_fake_run_on(0);
 }
 
+/* ---- Who is told of the earliest deadline ---- */
+
+static struct { uint64_t deadline; struct processor *on; unsigned calls; } told;
+
+static void on_change(uint64_t deadline)
+{
+	told.deadline = deadline;
+	told.on = host_processor();
+	told.calls++;
+}
+
+static void expect_told(unsigned calls, uint64_t deadline)
+{
+	assert_int_equal(told.calls, calls);
+	assert_int_equal(told.deadline, deadline);
+	assert_ptr_equal(told.on, host_processor());
+}
+
+static int listen(void **state)
+{
+	(void)state;
+	told.calls = 0;
+	timer_set_hooks(&(const struct timer_hooks){ .on_change = on_change });
+	return 0;
+}
+
+/* A test that failed leaves its timers armed, and they are gone with its stack. */
+static int forget(void **state)
+{
+	(void)state;
+	timer_set_hooks(&(const struct timer_hooks){ 0 });
+	for (unsigned i = 0; i < PROCESSORS; i++)
+		processors_fake[i].timers.first = NULL;
+	processor_fake_run_on(0);
+	return 0;
+}
+
+/* Whenever the earliest deadline is another one, and only then; also when the same timer stays the first. */
+static void test_on_change(void **state)
+{
+	struct shot first = { 0 }, second = { 0 };
+	const uint64_t begin = fake_now;
+
+	(void)state;
+	timer_init(&first.timer, fire, &first);
+	timer_init(&second.timer, fire, &second);
+	timer_arm(&first.timer, begin + 100);
+	expect_told(1, begin + 100);
+	timer_arm(&second.timer, begin + 200);
+	expect_told(1, begin + 100);
+	timer_arm(&first.timer, begin + 150);		/* still the first */
+	expect_told(2, begin + 150);
+	timer_arm(&first.timer, begin + 150);
+	timer_arm(&second.timer, begin + 180);		/* still the second */
+	expect_told(2, begin + 150);
+	timer_arm(&first.timer, begin + 190);
+	expect_told(3, begin + 180);
+	timer_disarm(&second.timer);
+	expect_told(4, begin + 190);
+	timer_disarm(&first.timer);
+	expect_told(5, TIMER_NEVER);
+}
+
+static void expect_deadlines(const struct timer_list *list, const struct timer *first, const struct timer *second)
+{
+	assert_ptr_equal(list->first, first);
+	if (!first)
+		return;
+	assert_ptr_equal(first->next, second);
+	assert_true(first->list == list && !first->prev);
+	if (second)
+		assert_true(second->list == list && second->prev == first && !second->next);
+}
+
+/* The payer's timers leave one processor and come to another as they were armed, among those that are there. */
+static void test_payer_moves(void **state)
+{
+	struct turn payer = { 0 }, other = { 0 };
+	struct shot late = { 0 }, early = { 0 }, stays = { 0 }, there = { 0 };
+	struct timer_list way = { 0 };
+	const uint64_t begin = fake_now;
+
+	(void)state;
+	timer_init(&late.timer, fire, &late);
+	timer_init(&early.timer, fire, &early);
+	timer_init(&stays.timer, fire, &stays);
+	timer_init(&there.timer, fire, &there);
+	late.timer.payer = early.timer.payer = &payer;
+	stays.timer.payer = &other;
+	timer_arm(&late.timer, begin + 300);
+	timer_arm(&early.timer, begin + 100);
+	timer_arm(&stays.timer, begin + 200);
+	processor_fake_run_on(1);
+	timer_arm(&there.timer, begin + 150);
+	processor_fake_run_on(0);
+	told.calls = 0;
+
+	timer_take_out(&payer, &way);
+	expect_told(1, begin + 200);
+	expect_deadlines(&host_processor()->timers, &stays.timer, NULL);
+	expect_deadlines(&way, &early.timer, &late.timer);
+	assert_int_equal(early.timer.deadline, begin + 100);
+	assert_int_equal(late.timer.deadline, begin + 300);
+	timer_take_out(&payer, &way);			/* nothing of it is left */
+	expect_told(1, begin + 200);
+	processor_fake_run_on(1);
+	timer_put_in(&way);
+	expect_told(2, begin + 100);
+	assert_null(way.first);
+	timer_disarm(&there.timer);
+	expect_deadlines(&host_processor()->timers, &early.timer, &late.timer);
+	assert_int_equal(early.timer.deadline, begin + 100);
+	assert_int_equal(late.timer.deadline, begin + 300);
+	timer_disarm_all(&payer);
+	expect_told(3, TIMER_NEVER);
+	processor_fake_run_on(0);
+	timer_disarm(&stays.timer);
+}
+
 /* A timer that re-arms itself at once must not keep the loop: one firing a round. */
 static void test_no_storm(void **state)
 {
@@ -220,6 +340,8 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_disarm),
 		cmocka_unit_test(test_two_processors),
+		cmocka_unit_test_setup_teardown(test_on_change, listen, forget),
+		cmocka_unit_test_setup_teardown(test_payer_moves, listen, forget),
 		cmocka_unit_test(test_no_storm),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_payer),
