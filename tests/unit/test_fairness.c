@@ -94,6 +94,13 @@ static void set_due(struct vm *vm)
 	due[vm - vms] = next;
 }
 
+static void look_at_all(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->guest.vcpus; i++)
+		look_at(vm, &vm->vcpu[i]);
+	set_due(vm);
+}
+
 static void add(struct guest guest)
 {
 	struct vm *vm = &vms[vm_count];
@@ -119,11 +126,8 @@ static uint64_t wake_all(void)
 	uint64_t next = NEVER;
 
 	for (uint32_t i = 0; i < vm_count; i++) {
-		if (due[i] <= now) {
-			for (uint32_t n = 0; n < vms[i].guest.vcpus; n++)
-				look_at(&vms[i], &vms[i].vcpu[n]);
-			set_due(&vms[i]);
-		}
+		if (due[i] <= now)
+			look_at_all(&vms[i]);
 		next = min_u64(next, due[i]);
 	}
 	return next;
@@ -148,8 +152,7 @@ static void run(struct vm *vm, struct vcpu *vcpu, uint64_t next)
 	}
 	if (vm->guest.dodges && now % TURN >= TURN - 10)
 		vcpu->wakes = (now / TURN + 1) * TURN + 1;
-	look_at(vm, vcpu);
-	set_due(vm);
+	look_at_all(vm);	/* a sibling may wake at this very moment */
 }
 
 static void simulate(uint64_t ticks)
@@ -197,6 +200,7 @@ static void add_sleepers(void)
 }
 
 #define ONE	{ .vcpus = 1 }
+#define NAPS(share)	{ .vcpus = 8, .weight = (share), .work = 100, .sleep = 100 }	/* one of them always wants it */
 
 static void expect_share(const char *name, double percent, double wanted)
 {
@@ -217,6 +221,8 @@ static void test_weights(void **state)
 		{ "3:1", &sched_share, { { .vcpus = 1, .weight = 300 }, ONE }, { 75, 25 } },
 		{ "10:1", &sched_share, { { .vcpus = 1, .weight = 1000 }, ONE }, { 1000 / 11.0, 100 / 11.0 } },
 		{ "1:20", &sched_share, { { .vcpus = 1, .weight = 5 }, ONE }, { 100 / 21.0, 2000 / 21.0 } },
+		{ "3:1, eight vCPUs that sleep half the time", &sched_share, { NAPS(300), ONE }, { 75, 25 } },
+		{ "10:1, eight vCPUs that sleep half the time", &sched_share, { NAPS(1000), ONE }, { 1000 / 11.0, 100 / 11.0 } },
 		{ "3:1, the lighter with eight vCPUs", &sched_share, { { .vcpus = 1, .weight = 300 }, { .vcpus = 8 } }, { 75, 25 } },
 		{ "1:1, 64 vCPUs against one", &sched_share, { { .vcpus = 64 }, ONE }, { 50, 50 } },
 		{ "a circle knows no weights", &sched_round_robin, { { .vcpus = 1, .weight = 1000 }, { .vcpus = 8 } }, { 50, 50 } },
