@@ -70,7 +70,9 @@ static int set_up(void **state)
 	memset(kicks, 0, sizeof(kicks));
 	memset(timers, 0, sizeof(timers));
 	processors_on = 2;
+	processors_fake[ONE].waiting = processors_fake[TWO].waiting = 1;	/* of an earlier test */
 	homes_init();
+	assert_int_equal(processors_fake[ONE].waiting + processors_fake[TWO].waiting, 0);
 	for (unsigned i = 0; i < PROCESSORS; i++) {
 		turns_init(&at(i)->queue.vms, &sched_share, TURN, at(i)->order, HANDOFF_VMS_MAX);
 		at(i)->queue.used = at(i)->used;
@@ -136,6 +138,7 @@ static void test_what_moves(void **state)
 	assert_int_equal(at(ONE)->vcpus, 1);
 	assert_int_equal(at(TWO)->vcpus, 1);
 	assert_int_equal(kicks[TWO], 1);
+	assert_int_equal(slot->moves, 1);		/* the line of its end says it */
 	assert_ptr_equal(at(ONE)->timers.first, &timers[1]);	/* the neighbour's stays */
 	assert_null(timers[1].next);
 
@@ -157,6 +160,30 @@ static void test_what_moves(void **state)
 	timer_disarm(&timers[0]);
 	on(ONE);
 	timer_disarm(&timers[1]);
+}
+
+/* All vCPUs of a VM go where it goes, and are looked at there. */
+static void test_siblings_move(void **state)
+{
+	struct slot *slot = add(0);
+
+	(void)state;
+	configs[0].vcpus = vms[0].vcpu_count = 2;
+	vms[0].vcpus[1] = &vcpus[1];
+	vcpus[1].processor = slot->parties[1].look.home = at(ONE);
+	at(ONE)->vcpus = 2;
+	home_give(slot, at(TWO));
+	assert_ptr_equal(vcpus[1].processor, at(TWO));
+	assert_ptr_equal(slot->parties[1].look.home, at(TWO));
+	assert_int_equal(at(ONE)->vcpus, 0);
+	assert_int_equal(at(TWO)->vcpus, 2);
+	on(TWO);
+	assert_ptr_equal(take(), &slot->parties[0].look);
+	assert_true(home_is_here(slot, 0));
+	assert_ptr_equal(take(), &slot->parties[1].look);
+	assert_ptr_equal(take(), &slot->parties[0].look);
+	assert_null(take());
+	timer_disarm(&timers[0]);
 }
 
 /* A look that was posted, or found, at the former home goes on to the next one. */
@@ -215,12 +242,36 @@ static void test_idle_ones_get_what_waits(void **state)
 	timer_disarm_all(&asleep->turn);
 }
 
+/* The boot processor is one like the others: it is given what waits, and is woken at the end. */
+static void test_the_first_is_idle(void **state)
+{
+	struct slot *running, *waits;
+
+	(void)state;
+	home_idle_begin();
+	on(TWO);
+	running = add(0);
+	waits = add(1);
+	turn_set_ready(&running->turn, true);
+	home_share(running);
+	assert_ptr_equal(running->home, at(TWO));
+	turn_set_ready(&waits->turn, true);
+	home_share(running);
+	assert_ptr_equal(waits->home, at(ONE));
+	assert_int_equal(kicks[ONE], 1);
+	homes_wake();
+	assert_int_equal(kicks[ONE], 2);
+	timer_disarm_all(&running->turn);
+}
+
 /* Who goes idle interrupts only those with whom somebody waits. */
 static void test_nobody_waits(void **state)
 {
 	struct slot *slot = add(0);
 
 	(void)state;
+	home_share(slot);		/* it has work, but wants the processor no longer */
+	assert_int_equal(at(ONE)->waiting, 0);
 	turn_set_ready(&slot->turn, true);
 	home_share(slot);
 	on(TWO);
@@ -241,7 +292,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_where_new_ones_go, set_up), cmocka_unit_test_setup(test_what_moves, set_up),
 		cmocka_unit_test_setup(test_looks_follow, set_up), cmocka_unit_test_setup(test_idle_ones_get_what_waits, set_up),
-		cmocka_unit_test_setup(test_nobody_waits, set_up),
+		cmocka_unit_test_setup(test_nobody_waits, set_up), cmocka_unit_test_setup(test_siblings_move, set_up),
+		cmocka_unit_test_setup(test_the_first_is_idle, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
