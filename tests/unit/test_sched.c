@@ -829,6 +829,28 @@ static void test_activities_of_siblings(void **state)
 	}
 }
 
+static uint64_t did_halt(size_t party)
+{
+	return slots[0].parties[party].activities.ticks[ACTIVITY_HALTED];
+}
+
+/* Without a cap too: when a VM ends, a sibling that slept is paused, although nobody looked at it. */
+static void test_siblings_are_paused(void **state)
+{
+	(void)state;
+	players[0].config.vcpus = 2;
+	players[0].life = SECOND / 4;
+	players[0].end_pieces = SECOND / 20 / PIECE;
+	assert_int_equal(play(1), 0);
+	for (size_t i = 0; i < 2; i++) {
+		const struct activities *did = &slots[0].parties[i].activities;
+
+		assert_int_equal(did->now, ACTIVITY_PAUSED);
+		assert_true(host_processor()->queue.mark - did->since >= SECOND / 20);	/* its end */
+	}
+	assert_in_range(did_halt(1), SECOND / 4 - MS, SECOND / 4 + MS);
+}
+
 static void log_slowly(void)
 {
 	fake_now += PIECE;
@@ -1040,6 +1062,7 @@ int main(void)
 		cmocka_unit_test_setup(test_spins_once, setup), cmocka_unit_test_setup(test_siblings, setup),
 		cmocka_unit_test_setup(test_late_timers, setup), cmocka_unit_test_setup(test_late_cap, setup),
 		cmocka_unit_test_setup(test_activities_of_siblings, setup),
+		cmocka_unit_test_setup(test_siblings_are_paused, setup),
 	};
 
 	int failed = 0;
