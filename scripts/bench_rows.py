@@ -39,7 +39,8 @@ ROWS = (
     Row("in", "IN from a device model (8259 mask)", EXITS, 255, vtx=(1249, 1272), svm=(1406, 1111),
         more="a run on one range; another range than last time about 358"),
     Row("out", "OUT to a device model (8259 mask)", EXITS, 255, vtx=(1262, 1258), svm=(1413, 1096),
-        more="a run on one range; another range than last time about 358; the mask stays, one that changes looks at the lines again: 410"),
+        more="a run on one range; another range than last time about 358; "
+             "the mask stays what it was; one that changes looks at the lines again: 410"),
     Row("virtio-notify", "virtio-mmio QueueNotify, empty ring", EXITS, 460, vtx=(3665, 14710), svm=(3654, 18502),
         more="the whole MOV, by 64-bit code above 4 GiB, where kernels live; below 504, by 32-bit code 1,162"),
     Row("rdmsr", "RDMSR emulated (APIC_BASE)", EXITS, 225, vtx=(1099, 777), svm=(2912, 5279)),
