@@ -876,6 +876,31 @@ static void test_report_in_pieces(void **state)
 	assert_non_null(strstr(log_fake_text, "player: vCPU 7: run 0 ms, ready 0, limited 0, halted"));
 }
 
+/* The lines of the end, whole: whose they are, who was waited for longest, and what nobody had. */
+static void test_report_text(void **state)
+{
+	static const char *const names[] = { "brief", "calm", "noisy" };
+
+	(void)state;
+	for (size_t i = 0; i < PLAYERS; i++)
+		strcpy(players[i].config.name, names[i]);
+	players[0].life = SECOND / 10;
+	players[0].end_pieces = SECOND / 20 / PIECE;
+	players[1].life = SECOND / 4;
+	players[1].sleeps_every = MS;
+	players[1].sleeps_for = 10 * MS;
+	players[2].life = SECOND;
+	log_fake_init();
+	assert_int_equal(play(3), 0);
+	assert_string_equal(log_fake_text,
+		"brief: vCPU 0: run 100 ms, ready 118 (99 while noisy ran), limited 0, halted 0, paused 108\n"
+		"brief: 150 ms of a processor in all, moved 0 times; nobody had 0 ms of the last one\n"
+		"noisy: vCPU 0: run 1000 ms, ready 243 (140 while brief ran), limited 0, halted 0, paused 11\n"
+		"noisy: 1000 ms of a processor in all, moved 0 times; nobody had 0 ms of the last one\n"
+		"calm: vCPU 0: run 250 ms, ready 110 (90 while noisy ran), limited 0, halted 2490, paused 10\n"
+		"calm: 250 ms of a processor in all, moved 0 times; nobody had 1459 ms of the last one\n");
+}
+
 static uint64_t unclaimed;
 
 static void look_at_memory(void *ctx)
@@ -1062,7 +1087,7 @@ int main(void)
 		cmocka_unit_test_setup(test_spins_once, setup), cmocka_unit_test_setup(test_siblings, setup),
 		cmocka_unit_test_setup(test_late_timers, setup), cmocka_unit_test_setup(test_late_cap, setup),
 		cmocka_unit_test_setup(test_activities_of_siblings, setup),
-		cmocka_unit_test_setup(test_siblings_are_paused, setup),
+		cmocka_unit_test_setup(test_siblings_are_paused, setup), cmocka_unit_test_setup(test_report_text, setup),
 	};
 
 	int failed = 0;
