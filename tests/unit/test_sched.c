@@ -890,12 +890,15 @@ static void test_report_text(void **state)
 	players[1].sleeps_every = MS;
 	players[1].sleeps_for = 10 * MS;
 	players[2].life = SECOND;
+	players[2].config.vcpus = 2;	/* they wait for each other too: that names nobody */
+	players[2].all_compute = true;
 	log_fake_init();
 	assert_int_equal(play(3), 0);
 	assert_string_equal(log_fake_text,
 		"brief: vCPU 0: run 100 ms, ready 118 (99 while noisy ran), limited 0, halted 0, paused 108\n"
 		"brief: 150 ms of a processor in all, moved 0 times; nobody had 0 ms of the last one\n"
-		"noisy: vCPU 0: run 1000 ms, ready 243 (140 while brief ran), limited 0, halted 0, paused 11\n"
+		"noisy: vCPU 0: run 500 ms, ready 743 (140 while brief ran), limited 0, halted 0, paused 11\n"
+		"noisy: vCPU 1: run 500 ms, ready 743 (140 while brief ran), limited 0, halted 0, paused 11\n"
 		"noisy: 1000 ms of a processor in all, moved 0 times; nobody had 0 ms of the last one\n"
 		"calm: vCPU 0: run 250 ms, ready 110 (90 while noisy ran), limited 0, halted 2490, paused 10\n"
 		"calm: 250 ms of a processor in all, moved 0 times; nobody had 1459 ms of the last one\n");
