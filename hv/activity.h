@@ -10,7 +10,7 @@
 #include "boot/handoff.h"
 
 enum activity {
-	ACTIVITY_PAUSED,	/* its VM starts, is taken apart, or waits for its next start */
+	ACTIVITY_PAUSED,	/* its VM starts, is taken apart, waits for its next start, or is on its way to another home */
 	ACTIVITY_RUN,
 	ACTIVITY_READY,		/* wants the processor, and others have it */
 	ACTIVITY_LIMITED,	/* wants it, and its VM has used up its cap */

@@ -21,6 +21,8 @@ BATCH_MAX = 32          # VMs of one boot; rows that do not fit are in the batch
 BATCH_BACKSTOP = 600    # seconds; a batch takes 10 to 20
 SMALL = ("--memory", "256M")                    # of scripts/run: little is given away more quickly
 OPTIONS = {"memory": SMALL, "looks": SMALL}
+# In Bochs these run on two processors, some VMs on each. Not in QEMU (arch/x86/svm/README.md).
+ON_TWO = ("second", "hostile")
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,16 @@ def batch_of(platform, batch):
     return [row for row in ROWS if row.batch == batch and runs_on(row, platform)]
 
 
+def options_of(platform, batch):
+    is_on_two = batch in ON_TWO and platform is not machine.SVM
+    return OPTIONS.get(batch, ()) + (("--cpus", "2") if is_on_two else ())
+
+
 def boot_batch(platform, batch):
     rows = batch_of(platform, batch)
     assert len(rows) <= BATCH_MAX
     return machine.boot(platform, {row.name: description(row) for row in rows}, [("module.txt", MODULE), ("feed.img", FEED)],
-                        timeout=BATCH_BACKSTOP, options=OPTIONS.get(batch, ()))
+                        timeout=BATCH_BACKSTOP, options=options_of(platform, batch))
 
 
 BATCHES = list(dict.fromkeys(row.batch for row in ROWS))
