@@ -205,9 +205,11 @@ static void test_leaves(void **unused)
 
 	(void)unused;
 	vmx->launched = 1;
+	vmx->cpu = this_cpu();
 	vmx_leave(&fake.vcpu);
 	assert_int_equal(vmcs_fake_counts.clears, 1);
 	assert_int_equal(vmx->launched, 0);
+	assert_null(vmx->cpu);
 	assert_null(cpu_fake.current);
 	cpu_fake.current = &other;
 	vmx_leave(&fake.vcpu);

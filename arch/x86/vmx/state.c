@@ -458,6 +458,7 @@ void vmx_leave(struct vcpu *vcpu)
 	if (!vmclear(vmx->vmcs.raw))
 		panic("VMCLEAR of a VMCS of ours failed");
 	vmx->launched = 0;
+	vmx->cpu = NULL;	/* a flush on the next processor does not reach what this one remembers: it arrives here anew */
 	if (this_cpu()->current == vmx)
 		this_cpu()->current = NULL;
 }

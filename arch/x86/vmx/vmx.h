@@ -354,7 +354,7 @@ struct vmx_vcpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs;	/* while another vCPU is loaded */
 	uint8_t *io_bitmaps;			/* A and B */
 	uint8_t *msr_bitmap;
-	const struct cpu *cpu;			/* on which it was loaded last: its host state is in the VMCS; NULL: not yet */
+	const struct cpu *cpu;			/* on which it was loaded last: its host state is in the VMCS; NULL: it has left it, or was on none */
 };
 
 /* What this processor's capability MSRs say; filled by enable.c, reported by `caps` lines at start. */
