@@ -117,6 +117,16 @@ static void restore_vcpus(struct vm *vm)
 		vcpu_restore(vm->vcpus[i]);
 }
 
+/*
+ * Before the chips tell their levels again, and until vCPUs have their state: a vCPU that sleeps takes such a level as a request,
+ * and would find nobody left who could wake it.
+ */
+static void park_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		vm->vcpus[i]->state = VCPU_PARKED;
+}
+
 bool vm_load(struct vm *vm, const void *buffer, size_t len, struct state_error *error)
 {
 	struct object_list list;
@@ -127,6 +137,7 @@ bool vm_load(struct vm *vm, const void *buffer, size_t len, struct state_error *
 	list_objects(vm, &list);
 	if (!state_load(list.objects, list.count, buffer, len, error))
 		return false;
+	park_vcpus(vm);
 	settle(vm);
 	restore_vcpus(vm);
 	return true;
@@ -141,6 +152,7 @@ void vm_wipe(struct vm *vm)
 		for (size_t k = 0; k < list.objects[i].count; k++)
 			memset((char *)list.objects[i].base + list.objects[i].sections[k].offset, 0,
 			       list.objects[i].sections[k].size);
+	park_vcpus(vm);
 	settle(vm);
 	restore_vcpus(vm);
 }

@@ -274,6 +274,27 @@ static void test_running_vm_is_not_saved(void **state)
 	vm_run_clock(&pc.vm);
 }
 
+/* Chips tell their levels while it is wiped and loaded: a vCPU that sleeps without IF takes them, and the VM has no end by that. */
+static void test_sleeper_survives(void **state)
+{
+	uint8_t *buffer;
+	size_t len;
+
+	(void)state;
+	vm_stop_clock(&pc.vm);
+	pc.vcpu.state = VCPU_HALTED;
+	pc.vcpu.halted_if = false;
+	buffer = save(&len);
+	pc.vm.end = VM_END_NONE;
+	vm_wipe(&pc.vm);
+	assert_int_equal(pc.vm.end, VM_END_NONE);
+	pc.vcpu.state = VCPU_HALTED;
+	load(buffer, len);
+	assert_int_equal(pc.vcpu.state, VCPU_PARKED);	/* until vcpu_restore, which this test fakes */
+	vm_run_clock(&pc.vm);
+	free(buffer);
+}
+
 /* What others have asked of a vCPU is in the saved state, and does not reach the state that is loaded over it. */
 static void test_requests_are_merged(void **state)
 {
@@ -307,7 +328,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_random_states), TEST(test_undisturbed), TEST(test_clock_stands),
-		TEST(test_running_vm_is_not_saved), TEST(test_requests_are_merged),
+		TEST(test_running_vm_is_not_saved), TEST(test_requests_are_merged), TEST(test_sleeper_survives),
 	};
 
 	return cmocka_run_group_tests_name("vm_state", tests, NULL, NULL);

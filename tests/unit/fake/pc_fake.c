@@ -29,7 +29,7 @@ static void pic_int(void *ctx, unsigned pin, bool is_high)
 	struct pc *pc = ctx;
 
 	(void)pin;
-	lapic_set_lint0(&pc->vcpu.lapic, is_high);
+	vcpu_request_lint0(&pc->vcpu, is_high);
 }
 
 static bool ioapic_message(void *ctx, const struct ioapic_msg *msg)
@@ -156,7 +156,7 @@ void vcpu_save(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_restore(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_unload(struct vcpu *vcpu) { (void)vcpu; }
 void vcpu_take_init(struct vcpu *vcpu) { (void)vcpu; }
-void vm_stop_if_asleep(struct vm *vm) { (void)vm; }
+void vm_stop_if_asleep(struct vm *vm) { vm->end = VM_END_SHUTDOWN; }
 void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector) { (void)vcpu; (void)vector; }
 void vcpu_kick(struct vcpu *vcpu) { count_kick(vcpu); }
 void host_attention_set(void) { }
