@@ -21,7 +21,8 @@ bool host_is_virtual(void);				/* we run in an emulator or on another hypervisor
 /*
  * The other processors: started one after the other, each checked against this one, virtualization switched
  * on, then halted. A processor that cannot be used is named in the log and left out. While one starts, this
- * processor waits and does nothing else. A halted processor touches nothing: it takes NMIs and no other interrupt.
+ * processor waits and does nothing else. A halted processor touches nothing: it takes NMIs and no other interrupt; an NMI stops
+ * it when another processor panics.
  */
 void     host_start_others(const struct handoff *handoff);	/* after virt->cpu_on of this one */
 unsigned host_cpu_count(void);				/* processors that are on, this one included */

@@ -71,7 +71,19 @@ static unsigned answers;
 static bool is_prepared;
 void tsc_prepare(void) { is_prepared = true; }
 uint64_t tsc_ask(void) { assert_true(is_prepared); return manners[running->apic_id] == OTHER_TIME ? 12345 : 0; }
-bool tsc_answer(uint64_t ticks) { assert_int_equal(ticks, 5 * HZ); answers++; return true; }
+
+static struct cpu *find(uint32_t apic_id);
+static bool is_panicking;
+
+bool tsc_answer(uint64_t ticks)
+{
+	assert_int_equal(ticks, 5 * HZ);
+	answers++;
+	if (is_panicking)
+		find(1)->in_panic = true;	/* meanwhile: it reports, and answers no more */
+	return !is_panicking;
+}
+
 
 void cpu_init_other(struct cpu *cpu) { assert_ptr_equal(cpu, running); }
 const char *cpu_join(void) { return manners[running->apic_id] == DIFFERS ? "it differs" : NULL; }
@@ -183,6 +195,22 @@ static int set_up(void **unused)
 }
 
 /* ---- They come ---- */
+
+/* One that panics while clocks are compared reports: no INIT may strike it, and nothing goes on without it. */
+static void test_panics_meanwhile(void **unused)
+{
+	(void)unused;
+	manners[1] = HANGS;
+	is_panicking = true;
+	if (!setjmp(halted)) {
+		host_start_others(&handoff);
+		fail();
+	}
+	is_panicking = false;
+	assert_int_equal(answers, 1);
+	assert_int_equal(inits[1], 1);		/* that which began its start */
+	assert_int_equal(inits[2], 0);
+}
 
 static void test_all_come(void **unused)
 {
@@ -371,7 +399,7 @@ static void test_never_wakes(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_all_come), TEST(test_second_sipi), TEST(test_left_out), TEST(test_not_reached), TEST(test_alone),
+		TEST(test_all_come), TEST(test_panics_meanwhile), TEST(test_second_sipi), TEST(test_left_out), TEST(test_not_reached), TEST(test_alone),
 		TEST(test_no_low_memory), TEST(test_stop), TEST(test_run_others), TEST(test_processor_at),
 		TEST(test_stop_working), TEST(test_never_wakes),
 	};

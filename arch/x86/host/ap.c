@@ -184,6 +184,8 @@ static const char *start(uint32_t index, uint32_t apic_id, struct low_pages *low
 	send_start(cpu, low);
 	if (cpu_wait_beyond(cpu, CPU_OFF, ticks) && tsc_answer(ticks) && cpu_wait_beyond(cpu, CPU_RUNNING, ticks))
 		return cpu->why_left_out;
+	if (cpu->in_panic)
+		cpu_stop();	/* it reports; tsc_answer does not look at that */
 	host_lapic_send(cpu->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_INIT));
 	return cpu_get_state(cpu) == CPU_OFF ? "it does not answer" : "it stopped on its way";
 }
