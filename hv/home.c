@@ -142,6 +142,7 @@ void home_idle_begin(void)
 {
 	struct processor *self = host_processor(), *other;
 
+	self->waiting = 0;		/* nobody was chosen, so nobody waits */
 	idlers++;
 	self->is_idle = true;
 	for (uint32_t i = 0; (other = host_processor_at(i)); i++)

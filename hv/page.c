@@ -13,6 +13,8 @@
  */
 #include "hv/page.h"
 
+#include <stdatomic.h>
+
 #include "hv/buddy.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -253,13 +255,18 @@ bool page_prepare(uint64_t bytes)
 
 bool page_idle_work(void)
 {
+	/* One processor zeroes at a time. Else who wants a page would wait for a piece of each that is idle. */
+	static atomic_flag is_taken = ATOMIC_FLAG_INIT;
 	bool did_something;
 
+	if (atomic_flag_test_and_set(&is_taken))
+		return false;
 	lock_take(&page.lock);
 	if (!page.idle)
 		page.idle = list_pop(&page.dirty);
 	did_something = zero_piece();
 	lock_drop(&page.lock);
+	atomic_flag_clear(&is_taken);
 	return did_something;
 }
 

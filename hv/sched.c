@@ -207,7 +207,8 @@ static void do_host_work(const struct processor *self)
 	host_wake_at(timer_next());	/* the host's timer may have fired early, for a deadline that is gone */
 	if (has_terminal(self))
 		console_poll();
-	host_attention_clear();	/* interrupts are off since the first line; whoever woke has posted a look */
+	/* Interrupts are off since the first line. Who woke has posted a look; of the last VM's end sched_run asks before it halts. */
+	host_attention_clear();
 }
 
 /*
@@ -287,13 +288,14 @@ void sched_run(void)
 			continue;
 		}
 		turn_bill(&self->queue, NULL, time_now());
+		home_idle_begin();
 		if ((has_terminal(self) && console_idle_work()) || page_idle_work()) {
 			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */
 		} else {
 			timer_disarm(&self->turn_end);
-			home_idle_begin();
-			host_idle();
-			home_idle_end();
+			if (slots_in_use())	/* again: the interrupt that told of the last end may have been taken above */
+				host_idle();
 		}
+		home_idle_end();
 	}
 }

@@ -287,13 +287,35 @@ static void test_nobody_waits(void **state)
 	timer_disarm(&timers[0]);
 }
 
+static void test_gone_is_gone(void **state)
+{
+	struct slot *running = add(0), *waits = add(1);
+
+	(void)state;
+	turn_set_ready(&running->turn, true);
+	turn_set_ready(&waits->turn, true);
+	on(TWO);
+	home_idle_begin();
+	on(ONE);
+	home_share(running);
+	assert_ptr_equal(waits->home, at(TWO));
+	turn_set_ready(&running->turn, false);	/* it halts: nobody is left here, home_share is not called */
+	home_idle_begin();
+	on(TWO);
+	home_idle_begin();
+	assert_int_equal(kicks[ONE], 0);
+	timer_disarm_all(&waits->turn);
+	on(ONE);
+	timer_disarm_all(&running->turn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_where_new_ones_go, set_up), cmocka_unit_test_setup(test_what_moves, set_up),
 		cmocka_unit_test_setup(test_looks_follow, set_up), cmocka_unit_test_setup(test_idle_ones_get_what_waits, set_up),
 		cmocka_unit_test_setup(test_nobody_waits, set_up), cmocka_unit_test_setup(test_siblings_move, set_up),
-		cmocka_unit_test_setup(test_the_first_is_idle, set_up),
+		cmocka_unit_test_setup(test_the_first_is_idle, set_up), cmocka_unit_test_setup(test_gone_is_gone, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
