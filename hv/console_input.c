@@ -329,12 +329,14 @@ static size_t look_ahead(const struct console_port *port, uint8_t *piece, size_t
 /*
  * The guest took so much of what was at that place. The text may have been forgotten meanwhile, and the place with it. Held.
  */
-static void remove_taken(const struct console_port *port, size_t at, size_t taken, bool is_last)
+static void remove_taken(const struct console_port *port, size_t at, size_t offered, size_t taken)
 {
 	if (input.tail == at)
 		input.tail += taken;
-	if (!is_last || port != input_port())
+	if ((offered && taken == offered) || port != input_port())
 		return;
+	if (!offered && input.head != input.tail)
+		return;		/* it came behind the look, and so did the word that asks for it */
 	input.is_asked = false;
 	if (input.key || ((input.is_full || input.owes_go) && is_half_empty()))
 		console_call();
@@ -351,7 +353,7 @@ void console_input_feed(struct console_port *port)
 
 		is_last = !len || taken < len;
 		console_hold();
-		remove_taken(port, at, taken, is_last);
+		remove_taken(port, at, len, taken);
 		console_release();
 	} while (!is_last);
 }
