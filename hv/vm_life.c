@@ -148,7 +148,7 @@ static void fill_in(struct vm *vm, const struct handoff_vm *config, struct accou
 
 struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
 {
-	uint64_t   before = page_free_bytes();
+	uint64_t   before = page_free_bytes(), free;
 	struct vm *vm = page_alloc_contiguous(pages_for(sizeof(*vm)));
 
 	if (!vm) {
@@ -173,7 +173,9 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 		return vm_fail(vm, "no memory to start it");
 	if (!promise_memory(vm))
 		return vm_fail(vm, "not enough memory: lower \"memory\" in its configuration, or let \"overcommit = yes\" risk it");
-	vm->overhead = before - page_free_bytes() - vm->npt.tables * PAGE_SIZE;
+	/* It can be more than before: another processor gives pages back meanwhile. */
+	free = page_free_bytes() + vm->npt.tables * PAGE_SIZE;
+	vm->overhead = before > free ? before - free : 0;
 	return vm;
 }
 
