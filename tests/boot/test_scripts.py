@@ -56,7 +56,7 @@ def test_model_that_spin_does_not_read(tmp_path):
 @pytest.mark.parametrize("debug, build", [("1", "build/debug -DDEBUG"), ("0", "build"), ("no", "build"), ("", "build")])
 def test_debug_hypervisor(debug, build):
     """Who says no does not get it."""
-    done = subprocess.run(["make", f"DEBUG={debug}", "--eval", "show:;@echo $(B) $(filter -DDEBUG,$(HVFLAGS))", "show"],
+    done = subprocess.run(["make", "--no-print-directory", f"DEBUG={debug}", "--eval", "show:;@echo $(B) $(filter -DDEBUG,$(HVFLAGS))", "show"],
                           cwd=machine.ROOT, capture_output=True, text=True, env={**os.environ, "MAKEFLAGS": ""})
     assert done.stdout.strip() == build, done.stderr
 
