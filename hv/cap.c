@@ -28,7 +28,7 @@ uint64_t cap_wait(struct cap *cap, uint64_t turn, uint64_t used, uint64_t now)
 
 	if (!cap->percent)
 		return 0;
-	grown = cap->left + (int64_t)(min_u64(now > cap->seen ? now - cap->seen : 0, PASSED_MAX) * cap->percent);
+	grown = cap->left + (int64_t)(min_u64(excess_u64(now, cap->seen), PASSED_MAX) * cap->percent);
 	cap->left = (grown < most(turn) ? grown : most(turn)) - (int64_t)((used - cap->used) * HUNDREDTHS);
 	cap->seen = max_u64(cap->seen, now);	/* the processor that it left may be a little ahead */
 	cap->used = used;

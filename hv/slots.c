@@ -114,7 +114,7 @@ static void report_activities(const struct slot *slot, uint32_t vcpu)
 		format_buf(noisy, sizeof(noisy), " (%lu while %s ran)", in_ms(did->waited_for[other]), slots[other].name);
 	log_debug("%s: vCPU %u: run %lu ms, ready %lu%s, limited %lu, halted %lu, paused %lu", slot->config->name, vcpu,
 		  in_ms(ticks[ACTIVITY_RUN]), in_ms(ticks[ACTIVITY_READY]), noisy, in_ms(ticks[ACTIVITY_LIMITED]),
-		  in_ms(ticks[ACTIVITY_HALTED]), in_ms(ticks[ACTIVITY_PAUSED] + max_u64(host_processor()->queue.mark, did->since) - did->since));
+		  in_ms(ticks[ACTIVITY_HALTED]), in_ms(ticks[ACTIVITY_PAUSED] + excess_u64(host_processor()->queue.mark, did->since)));
 }
 
 static void slot_leave(struct slot *slot)

@@ -88,7 +88,7 @@ static void charge(struct turn *turn, uint64_t ticks)
 
 void turn_bill(struct run_queue *queue, struct turn *payer, uint64_t now)
 {
-	uint64_t ticks = now > queue->mark ? now - queue->mark : 0;
+	uint64_t ticks = excess_u64(now, queue->mark);
 
 	for (struct turn *turn = queue->payer; turn; turn = turn->vm) {
 		charge(turn, ticks);

@@ -175,7 +175,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 		return vm_fail(vm, "not enough memory: lower \"memory\" in its configuration, or let \"overcommit = yes\" risk it");
 	/* It can be more than before: another processor gives pages back meanwhile. */
 	free = page_free_bytes() + vm->npt.tables * PAGE_SIZE;
-	vm->overhead = before > free ? before - free : 0;
+	vm->overhead = excess_u64(before, free);
 	return vm;
 }
 
