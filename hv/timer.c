@@ -98,21 +98,8 @@ void timer_disarm(struct timer *timer)
 	timer_tell(before, first_deadline(list));
 }
 
-void timer_disarm_all(const struct turn *payer)
-{
-	const struct timer_list *list = &host_processor()->timers;
-	uint64_t before = first_deadline(list);
-	struct timer *next;
-
-	for (struct timer *timer = list->first; timer; timer = next) {
-		next = timer->next;
-		if (timer->payer == payer)
-			timer_unlink(timer);
-	}
-	timer_tell(before, first_deadline(list));
-}
-
-void timer_take_out(const struct turn *payer, struct timer_list *out)
+/* What this payer pays for leaves this processor's list; into `out`, if there is one, as it was armed. */
+static void take(const struct turn *payer, struct timer_list *out)
 {
 	const struct timer_list *list = &host_processor()->timers;
 	uint64_t before = first_deadline(list);
@@ -125,9 +112,20 @@ void timer_take_out(const struct turn *payer, struct timer_list *out)
 		if (timer->payer != payer)
 			continue;
 		timer_unlink(timer);
-		timer_link(out, timer, deadline);
+		if (out)
+			timer_link(out, timer, deadline);
 	}
 	timer_tell(before, first_deadline(list));
+}
+
+void timer_disarm_all(const struct turn *payer)
+{
+	take(payer, NULL);
+}
+
+void timer_take_out(const struct turn *payer, struct timer_list *out)
+{
+	take(payer, out);
 }
 
 void timer_put_in(struct timer_list *in)

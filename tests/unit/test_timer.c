@@ -330,21 +330,20 @@ static void test_payer(void **state)
 	assert_int_equal(fire_count, 2);
 	assert_int_equal(billed.calls, 3);
 	assert_int_equal(billed.since, fake_now);
-	timer_set_hooks(&(const struct timer_hooks){ 0 });
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mul_div),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_disarm),
-		cmocka_unit_test(test_two_processors),
+		cmocka_unit_test_teardown(test_order, forget),
+		cmocka_unit_test_teardown(test_disarm, forget),
+		cmocka_unit_test_teardown(test_two_processors, forget),
 		cmocka_unit_test_setup_teardown(test_on_change, listen, forget),
 		cmocka_unit_test_setup_teardown(test_payer_moves, listen, forget),
-		cmocka_unit_test(test_no_storm),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_payer),
+		cmocka_unit_test_teardown(test_no_storm, forget),
+		cmocka_unit_test_teardown(test_random, forget),
+		cmocka_unit_test_teardown(test_payer, forget),
 	};
 
 	return cmocka_run_group_tests_name("timer", tests, NULL, NULL);
