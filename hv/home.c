@@ -12,25 +12,29 @@
 #include "hv/vm.h"
 
 static _Atomic uint32_t idlers;		/* how many processors have is_idle set */
+static struct processor *first;		/* of all processors that run VMs; constant after homes_init */
 
 void homes_init(void)
 {
-	struct processor *processor;
+	struct processor *processor, **link = &first;
 
 	idlers = 0;
 	for (uint32_t i = 0; (processor = host_processor_at(i)); i++) {
 		processor->index = i;
+		processor->next = NULL;
 		processor->vcpus = 0;
 		processor->waiting = 0;
 		processor->is_idle = false;
+		*link = processor;
+		link = &processor->next;
 	}
 }
 
 struct processor *home_choose(void)
 {
-	struct processor *best = host_processor_at(0), *other;
+	struct processor *best = first;
 
-	for (uint32_t i = 1; (other = host_processor_at(i)); i++)
+	for (struct processor *other = first->next; other; other = other->next)
 		if (other->vcpus < best->vcpus)
 			best = other;
 	return best;
@@ -107,9 +111,7 @@ static bool claim(struct processor *idler)
 
 static struct processor *claim_idler(void)
 {
-	struct processor *processor;
-
-	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
+	for (struct processor *processor = first; processor; processor = processor->next)
 		if (claim(processor))
 			return processor;
 	return NULL;
@@ -140,12 +142,12 @@ void home_share(const struct slot *running)
 /* The flag first, then the look at the others: one that chooses meanwhile sees the flag, or is interrupted. */
 void home_idle_begin(void)
 {
-	struct processor *self = host_processor(), *other;
+	struct processor *self = host_processor();
 
 	self->waiting = 0;		/* nobody was chosen, so nobody waits */
 	idlers++;
 	self->is_idle = true;
-	for (uint32_t i = 0; (other = host_processor_at(i)); i++)
+	for (struct processor *other = first; other; other = other->next)
 		if (other != self && other->waiting)
 			host_kick(other, KICK_WAKE);
 }
@@ -157,9 +159,7 @@ void home_idle_end(void)
 
 void homes_wake(void)
 {
-	struct processor *other;
-
-	for (uint32_t i = 0; (other = host_processor_at(i)); i++)
+	for (struct processor *other = first; other; other = other->next)
 		if (other != host_processor())
 			host_kick(other, KICK_WAKE);
 }

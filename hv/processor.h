@@ -23,6 +23,7 @@ struct processor {
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 	struct locks_held locks;
 	uint32_t          index;	/* host_processor_at */
+	struct processor *next;		/* the one with the next index; NULL: none */
 	uint64_t          used[HANDOFF_VMS_MAX];	/* queue.used */
 
 	/* For all processors: who lives here, and who might come (home.c). */

@@ -115,6 +115,8 @@ static void test_where_new_ones_go(void **state)
 	assert_ptr_equal(home_choose(), at(ONE));
 	at(TWO)->vcpus = 1;
 	processors_on = 1;
+	homes_init();
+	at(ONE)->vcpus = 3;
 	assert_ptr_equal(home_choose(), at(ONE));
 }
 
