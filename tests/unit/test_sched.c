@@ -982,19 +982,26 @@ static void put_off(void *ctx)
 	look_post(loaded->vm->look);
 }
 
+/* A VM of one vCPU that runs for 1 ms and then sleeps; 3 ms later `fire` does something to it. */
+static void play_a_sleeper(void (*fire)(void *))
+{
+	struct timer timer;
+
+	players[0].sleeps_every = MS;
+	players[0].sleeps_for = 1000 * SECOND;
+	timer_init(&timer, fire, NULL);
+	timer_arm(&timer, fake_now + 3 * MS);
+	assert_int_equal(play(1), 0);
+}
+
 /* A VM whose processors all sleep has its devices' work done all the same, and its time is reported as an exit's is. */
 static void test_work_of_sleepers(void **state)
 {
-	struct timer timer;
 	uint64_t begin = fake_now;
 
 	(void)state;
-	players[0].sleeps_every = MS;
-	players[0].sleeps_for = 1000 * SECOND;
-	timer_init(&timer, put_off, NULL);
-	timer_arm(&timer, fake_now + 3 * MS);
 	works_done = 0;
-	assert_int_equal(play(1), 0);
+	play_a_sleeper(put_off);
 	assert_int_equal(works_done, 1);
 	assert_int_equal(noted_ticks, 2 * LONGEST);
 	assert_string_equal(noted_name, "device work");
@@ -1015,16 +1022,11 @@ static void ask(void *ctx)
 /* Its state changes only when its owner takes the request, which the scheduler has it do. */
 static void test_sleeper_is_asked(void **state)
 {
-	struct timer timer;
 	uint64_t begin = fake_now;
 
 	(void)state;
-	players[0].sleeps_every = MS;
-	players[0].sleeps_for = 1000 * SECOND;
 	players[0].life = 2 * MS;
-	timer_init(&timer, ask, NULL);
-	timer_arm(&timer, fake_now + 3 * MS);
-	assert_int_equal(play(1), 0);
+	play_a_sleeper(ask);
 	assert_true(fake_now - begin < 5 * MS);
 }
 
