@@ -20,7 +20,7 @@
 
 static struct vm vm;
 static struct vcpu vcpus[2];
-static struct { uint64_t rflags; bool has_irq, has_step, has_nmi; unsigned stops; } fake;
+static struct { uint64_t rflags; bool has_irq, has_step, has_nmi; uint32_t halts_meanwhile; unsigned stops; } fake;
 
 static uint64_t get(struct vcpu *vcpu, enum guest_reg reg)
 {
@@ -34,7 +34,14 @@ const struct virt_backend *virt = &backend;
 
 void vcpu_halt(struct vcpu *vcpu) { vcpu->state = VCPU_HALTED; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
-bool apic_wires_carry_nmi(const struct vm *of) { assert_ptr_equal(of, &vm); return fake.has_nmi; }
+
+bool apic_wires_carry_nmi(const struct vm *of)
+{
+	assert_ptr_equal(of, &vm);
+	vm.halts += fake.halts_meanwhile;
+	return fake.has_nmi;
+}
+
 bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return fake.has_step; }
 enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_RESUME; }
 
@@ -121,6 +128,18 @@ static void test_not_for_good(void **state)
 	}
 }
 
+/* While it looks a sibling sends a request to one that was passed already, and halts: that one has to look then. */
+static void test_sibling_halts_meanwhile(void **state)
+{
+	(void)state;
+	fake.halts_meanwhile = 1;
+	(void)exit_hlt(&vcpus[0]);
+	assert_int_equal(fake.stops, 0);
+	fake.halts_meanwhile = 0;
+	vm_stop_if_asleep(&vm);
+	assert_int_equal(fake.stops, 1);
+}
+
 /* Alone it spins on. With a sibling that could run it gives way, but not at each PAUSE. */
 static void test_pause(void **state)
 {
@@ -143,6 +162,7 @@ int main(void)
 		cmocka_unit_test_setup(test_hlt, setup), cmocka_unit_test_setup(test_halted_for_good, setup),
 		cmocka_unit_test_setup(test_waits_for_nmi, setup), cmocka_unit_test_setup(test_first_runs, setup),
 		cmocka_unit_test_setup(test_not_for_good, setup), cmocka_unit_test_setup(test_pause, setup),
+		cmocka_unit_test_setup(test_sibling_halts_meanwhile, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
