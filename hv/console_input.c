@@ -117,8 +117,12 @@ const struct console_port *console_next(void)
 
 void console_input_forget(void)
 {
-	if (input.head != input.tail)
-		log_say("%zu typed bytes that nobody has read are forgotten", input.head - input.tail);
+	const size_t unread = input.head - input.tail;
+
+	if (unread == 1)
+		log_say("1 typed byte that nobody has read is forgotten");
+	else if (unread)
+		log_say("%zu typed bytes that nobody has read are forgotten", unread);
 	input.tail = input.head;
 }
 

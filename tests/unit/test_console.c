@@ -520,9 +520,11 @@ static void test_key_next(void **state)
 	assert_string_equal(fronts[2].got, "right");
 	check_wire("trapeze: 2 typed bytes that nobody has read are forgotten\r\n"
 		   "trapeze: what you type goes to VM \"db\" (hvc0) now\r\n");
-	type("\x01n");
+	fronts[2].room = 0;
+	type("?\x01n");
 	go_round();
-	check_wire("trapeze: what you type goes to VM \"web\" (hvc0) now\r\n");
+	check_wire("trapeze: 1 typed byte that nobody has read is forgotten\r\n"
+		   "trapeze: what you type goes to VM \"web\" (hvc0) now\r\n");
 	console_port_remove(&ports[2]);
 	type("\x01n");
 	go_round();
