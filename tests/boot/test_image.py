@@ -110,6 +110,15 @@ def test_names_that_fat_can_hold(tmp_path, tree):
     assert held(tmp_path / "out") == names | {"EFI/file"}
 
 
+def test_out_inside_the_tree(tmp_path, tree):
+    refused(tree / "EFI/out", tree, "the image would hold itself")
+
+
+def test_empty_tree(tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "out", tmp_path / "empty", "empty, so the image would hold nothing")
+
+
 # ---- Sizes ----------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("size", ["2030M", "2032M", "2040M", "2046M", "2064M", "2070M"])
@@ -119,6 +128,22 @@ def test_size_where_fat32_begins(tmp_path, tree, size):
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert held(tmp_path / "out") == {"EFI/file"}
     assert (tmp_path / "out").stat().st_size >= int(size[:-1]) * MIB
+
+
+def test_size_beyond_fat(tmp_path, tree):
+    done = mkimage(tmp_path / "out", tree, "-s", "3T")
+    assert done.returncode == REFUSED and done.stderr == "mkimage: -s 3T: a FAT file system is smaller than 2 TiB\n"
+
+
+def test_many_files_in_the_root(tmp_path, tree):
+    """FAT16's root has a fixed number of entries, 512 unless more are asked for, and a long name takes several."""
+    names = {f"one of very many files with a name of more than 13 characters {n}" for n in range(200)}
+    names |= {f"f{n}" for n in range(700)}
+    for name in names:
+        (tree / name).write_text("x")
+    done = mkimage(tmp_path / "out", tree)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert held(tmp_path / "out") == names | {"EFI/file"}
 
 
 def test_files_of_more_than_2_gib(tmp_path, tree):
