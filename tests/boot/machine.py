@@ -203,6 +203,15 @@ def boot(platform, vms, files=(), timeout=BACKSTOP, options=()):
     return Outcome(process.returncode, output, stderr, parse(output, vms))
 
 
+PIECE_MAX = 300_000     # ticks: zeroing 2 MiB takes 262,144, and little may be added
+
+
+def assert_pieces_are_short(output):
+    """No exit, no device's work and no piece of a VM's start or end may take longer. Not in QEMU, whose clock is the build machine's."""
+    longest = re.search(r"trapeze: the longest piece of work took (\d+) ticks .*", output)
+    assert longest and int(longest[1]) < PIECE_MAX, longest and longest[0]
+
+
 # ---- Talking to a machine ---------------------------------------------------------------------------------
 
 class Dialogue:

@@ -194,6 +194,12 @@ def test_reboot_and_poweroff(outcome):
     assert outcome["status"] == 0
 
 
+@pytest.mark.parametrize("job", [job for job in WHOLE + SHORT + VICTIM + RESTORED if job.platform is machine.VMX], ids=repr)
+def test_longest_piece(outcome):
+    """Of its start and end as well: loading a bzImage wrote 2,048 entries of page tables one by one, in 406,000 ticks."""
+    machine.assert_pieces_are_short(outcome["output"])
+
+
 @short
 def test_shell_on_ttyS0(outcome):
     assert outcome["arithmetic"] == (0, "42")

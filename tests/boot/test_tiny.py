@@ -243,6 +243,5 @@ IN_TICKS = [pytest.param(job, id=job.name) for job in JOBS.values() if job.platf
 
 @pytest.mark.parametrize("job", IN_TICKS)
 def test_longest_exit(outcome):
-    """Work in one exit is bounded, whatever the guests ask for: zeroing 2 MiB takes 262,144 ticks, and little may be added."""
-    longest = re.search(r"trapeze: the longest piece of work took (\d+) ticks .*", outcome.output)
-    assert longest and int(longest[1]) < 300_000, longest and longest[0]
+    """Work in one exit is bounded, whatever the guests ask for."""
+    machine.assert_pieces_are_short(outcome.output)

@@ -84,6 +84,7 @@ enum zero_page {
 #define ENTRY_32		0U
 #define ENTRY_64		0x200U
 
+#define PD_PIECE		64U		/* entries; PT_ENTRIES is a multiple of it */
 #define TABLE_ENTRY		(PTE_P | PTE_W | PTE_A)
 #define LARGE_ENTRY		(TABLE_ENTRY | PTE_D | PTE_PS)
 
@@ -197,6 +198,23 @@ static bool write_gdt(const struct guest_boot *boot, bool is_64)
 	return gpm_write(boot->gpm, gpa(LINUX_GDT), gdt, sizeof(gdt));
 }
 
+/*
+ * Entries of one page directory or more, of which each page maps to itself, a piece at a time: one by one
+ * they take long.
+ */
+static bool write_large_entries(const struct guest_boot *boot, uint64_t table, uint64_t count)
+{
+	uint64_t piece[PD_PIECE];
+	bool done = true;
+
+	for (uint64_t first = 0; first < count && done; first += PD_PIECE) {
+		for (uint64_t i = 0; i < PD_PIECE; i++)
+			piece[i] = (first + i) * LARGE_SIZE | LARGE_ENTRY;
+		done = gpm_write(boot->gpm, gpa(table + first * sizeof(uint64_t)), piece, sizeof(piece));
+	}
+	return done;
+}
+
 /* SDM vol. 3, 4.5 "4-Level Paging and 5-Level Paging": 2 MiB pages, the first 4 GiB to themselves. */
 static bool write_page_tables(const struct guest_boot *boot)
 {
@@ -204,9 +222,7 @@ static bool write_page_tables(const struct guest_boot *boot)
 
 	for (uint64_t i = 0; i < LINUX_PD_COUNT && done; i++)
 		done = guest_put64(boot, LINUX_PDPT + i * sizeof(uint64_t), (LINUX_PD + i * PAGE_SIZE) | TABLE_ENTRY);
-	for (uint64_t i = 0; i < LINUX_PD_COUNT * PT_ENTRIES && done; i++)
-		done = guest_put64(boot, LINUX_PD + i * sizeof(uint64_t), i * LARGE_SIZE | LARGE_ENTRY);
-	return done;
+	return done && write_large_entries(boot, LINUX_PD, LINUX_PD_COUNT * PT_ENTRIES);
 }
 
 static bool write_e820(const struct guest_boot *boot)
