@@ -23,7 +23,10 @@ const char *file_status_text(enum file_status status);
 bool file_open_volume(const struct firmware *fw, struct volume *volume);
 /* path: below \trapeze\, '/' between its parts, ASCII. Prints progress when it takes long. */
 enum file_status file_read(const struct volume *volume, const char *path, struct file_data *file);
-/* Is it there, and not empty? FILE_OK and its length, FILE_MISSING, FILE_IS_DIRECTORY, FILE_EMPTY or FILE_UNREADABLE. */
+/*
+ * Is it there, and not empty? FILE_OK and its length, FILE_MISSING, FILE_IS_DIRECTORY, FILE_EMPTY or
+ * FILE_UNREADABLE.
+ */
 enum file_status file_check(const struct volume *volume, const char *path, uint64_t *length);
 /* Calls seen() with the name of every ordinary file in a directory; false when there is no such directory. */
 bool file_list(const struct volume *volume, const char *path,

@@ -9,8 +9,8 @@
  * DRAW_PAUSE times as long; fb_idle_work, for a processor that has nothing else to do, does not wait. Until
  * the scheduler runs, fb_write draws by itself, so that a user sees how far the start has come.
  *
- * Any processor may write, and draw when it idles. One processor calls fb_poll, and the timer is armed and fired there alone.
- * A writer says when that processor must be told: not while it is going to poll anyhow.
+ * Any processor may write, and draw when it idles. One processor calls fb_poll, and the timer is armed and
+ * fired there alone. A writer says when that processor must be told: not while it is going to poll anyhow.
  */
 #include "drivers/fb.h"
 
@@ -129,7 +129,10 @@ bool fb_idle_work(void)
 	return true;
 }
 
-/* Behind the last cell comes a longer pause: a guest that prints all the time does not have the screen drawn all the time. */
+/*
+ * Behind the last cell comes a longer pause: a guest that prints all the time does not have the screen drawn
+ * all the time.
+ */
 void fb_poll(void)
 {
 	const uint64_t begin = time_now();

@@ -6,8 +6,9 @@
  * the text is out before anything else can go wrong.
  *
  * The ring begins small, in the image, and is replaced by a large one when interrupts go on (by then pages
- * can be had). Runs with interrupts off throughout. The interrupt handler may run on another processor: the log's lock
- * keeps it out. Those who write or drain hold that already, for the console's sake; to read and to answer takes it here.
+ * can be had). Runs with interrupts off throughout. The interrupt handler may run on another processor: the
+ * log's lock keeps it out. Those who write or drain hold that already, for the console's sake; to read and to
+ * answer takes it here.
  */
 #include "drivers/uart16550.h"
 

@@ -27,7 +27,7 @@ struct activities {
 };
 
 /*
- * From `now` on it does that. `used` says what each VM has used by now, of `vms` VMs. It counts only where READY begins or
- * ends: at other changes `vms` may be 0.
+ * From `now` on it does that. `used` says what each VM has used by now, of `vms` VMs. It counts only where
+ * READY begins or ends: at other changes `vms` may be 0.
  */
 void activity_change(struct activities *of, enum activity to, uint64_t now, const uint64_t *used, uint32_t vms);

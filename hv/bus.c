@@ -147,8 +147,8 @@ bool bus_access(struct bus_view *view, uint64_t addr, unsigned size, bool is_wri
 	uint64_t offset = addr - range->start;
 
 	/*
-	 * BUS_SIZE_n has the value n, so the size of the access is its bit in `sizes`. The first range of an empty bus has
-	 * length 0 and matches nothing.
+	 * BUS_SIZE_n has the value n, so the size of the access is its bit in `sizes`. The first range of an
+	 * empty bus has length 0 and matches nothing.
 	 */
 	if (offset >= range->length || size > range->length - offset || !(range->sizes & size))
 		return bus_access_slow(view, addr, size, is_write, value);

@@ -42,8 +42,8 @@ struct bus {
 };
 
 /*
- * A bus as one vCPU uses it. The range that it hit last is tried first, for guests poll and print in runs; whatever that
- * is, the right device answers.
+ * A bus as one vCPU uses it. The range that it hit last is tried first, for guests poll and print in runs;
+ * whatever that is, the right device answers.
  */
 struct bus_view {
 	struct bus             *bus;

@@ -32,7 +32,10 @@ uint64_t cap_wait(struct cap *cap, uint64_t turn, uint64_t used, uint64_t now)
 	cap->left = (grown < most(turn) ? grown : most(turn)) - (int64_t)((used - cap->used) * HUNDREDTHS);
 	cap->seen = max_u64(cap->seen, now);	/* the processor that it left may be a little ahead */
 	cap->used = used;
-	/* The interrupt that ends the wait is paid from it: less than a whole quantum is enough, or waits would get short. */
+	/*
+	 * The interrupt that ends the wait is paid from it: less than a whole quantum is enough, or waits
+	 * would get short.
+	 */
 	cap->is_used_up = cap->left <= 0 || (cap->is_used_up && cap->left < quantum(turn) / 2);
 	return cap->is_used_up ? (uint64_t)(quantum(turn) - cap->left) / cap->percent + 1 : 0;
 }

@@ -3,10 +3,11 @@
 /*
  * The cap of a VM: at most so many percent of one processor, in pure arithmetic. It holds under every policy (turn.h).
  *
- * An allowance grows with the time, by so many hundredths of it, and shrinks by what the VM uses. When it is used up the
- * VM may not run before it has grown to a quarter of a turn: the VM then runs for a useful while, and not for a few
- * ticks many times. It does not grow beyond two turns: a VM that wanted little for a minute may not have the
- * processor for itself afterwards. What its timers use counts as well, and they wait like the VM.
+ * An allowance grows with the time, by so many hundredths of it, and shrinks by what the VM uses. When it is
+ * used up the VM may not run before it has grown to a quarter of a turn: the VM then runs for a useful while,
+ * and not for a few ticks many times. It does not grow beyond two turns: a VM that wanted little for a minute
+ * may not have the processor for itself afterwards. What its timers use counts as well, and they wait like
+ * the VM.
  */
 #include <stdbool.h>
 #include <stdint.h>

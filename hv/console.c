@@ -12,9 +12,9 @@
  *     that is attached to someone else.
  * Lines end in \r\n on the wire. Input is in console_input.c.
  *
- * Several processors may put out at once: the log's lock (log_hold) guards all that is put out, for log lines and guests'
- * text meet in the same state here. Functions marked "log held" are called with it. The list of streams, and who is attached, have
- * two locks (console_parts.h).
+ * Several processors may put out at once: the log's lock (log_hold) guards all that is put out, for log lines
+ * and guests' text meet in the same state here. Functions marked "log held" are called with it. The list of
+ * streams, and who is attached, have two locks (console_parts.h).
  */
 #include "hv/console_parts.h"
 

@@ -4,10 +4,11 @@
  * guest does not take waits here, and when there is no room here either, the sender is told to wait (terminal.h,
  * drivers/uart16550.c). What was typed for one VM is never given to another.
  *
- * The processor that polls fills the ring and asks the attached VM, which may run on another processor, to empty it in a turn of
- * its own. The VM is asked when text comes; what it leaves it takes when it can (chardev.h), without being asked. A key waits
- * until the text before it has been offered. The lock is held while the ring changes, and not while a front is called: fronts
- * allocate memory, whose locks come before this one.
+ * The processor that polls fills the ring and asks the attached VM, which may run on another processor, to
+ * empty it in a turn of its own. The VM is asked when text comes; what it leaves it takes when it can
+ * (chardev.h), without being asked. A key waits until the text before it has been offered. The lock is held
+ * while the ring changes, and not while a front is called: fronts allocate memory, whose locks come before
+ * this one.
  */
 #include "hv/console_parts.h"
 
@@ -331,7 +332,8 @@ static size_t look_ahead(const struct console_port *port, uint8_t *piece, size_t
 }
 
 /*
- * The guest took so much of what was at that place. The text may have been forgotten meanwhile, and the place with it. Held.
+ * The guest took so much of what was at that place. The text may have been forgotten meanwhile, and the place
+ * with it. Held.
  */
 static void remove_taken(const struct console_port *port, size_t at, size_t offered, size_t taken)
 {

@@ -3,8 +3,9 @@
 /*
  * What the terminal's two halves share: console.c puts out, console_input.c takes in. For nobody else.
  *
- * The streams are written with both locks held, that of the input (console_hold) and the log's: whoever holds one of the two may
- * read them, and no port goes away meanwhile. "Held" is said of functions that are called with the input's lock.
+ * The streams are written with both locks held, that of the input (console_hold) and the log's: whoever holds
+ * one of the two may read them, and no port goes away meanwhile. "Held" is said of functions that are called
+ * with the input's lock.
  */
 #include "hv/console.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which guest may put out when the terminal is slower than all of them (the rules of output are in console.c). A port that is
- * refused waits. While several wait, they write in rounds: each VM SHARE bytes in a round. When there is room, those who
- * have some of their share left are called back, in a circle, and write in turns of their VMs.
+ * Which guest may put out when the terminal is slower than all of them (the rules of output are in
+ * console.c). A port that is refused waits. While several wait, they write in rounds: each VM SHARE bytes in
+ * a round. When there is room, those who have some of their share left are called back, in a circle, and
+ * write in turns of their VMs.
  *
  * All of it is called with the log's lock, but for console_writer_resume.
  */
@@ -86,9 +87,9 @@ static size_t fair_share(const struct vm *vm)
 }
 
 /*
- * A round lasts until nobody who waits has any of its share left. Who was called back and has not had a turn since, because its VM
- * waits for a processor, is waited for as well, but only while the terminal has enough to do: the driver wakes us when half of the
- * ring is sent.
+ * A round lasts until nobody who waits has any of its share left. Who was called back and has not had a turn
+ * since, because its VM waits for a processor, is waited for as well, but only while the terminal has enough
+ * to do: the driver wakes us when half of the ring is sent.
  */
 static bool is_round_over(void)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The home of a VM: the processor of the host on which all of its vCPUs take turns, and on which its devices, its timers
- * and the work that they put off run. So nothing that belongs to a VM needs a lock: one processor at a time touches it.
+ * The home of a VM: the processor of the host on which all of its vCPUs take turns, and on which its devices,
+ * its timers and the work that they put off run. So nothing that belongs to a VM needs a lock: one processor
+ * at a time touches it.
  *
- * A VM moves as a whole. Only its home can give it away, between two turns; the next home finds it by the look that is posted
- * there, and takes it in before anything else. A VM that waits for its turn is given to a processor that has nothing
- * to do. Who goes idle while VMs wait elsewhere interrupts their homes, so a processor is idle only as long as that takes.
+ * A VM moves as a whole. Only its home can give it away, between two turns; the next home finds it by the
+ * look that is posted there, and takes it in before anything else. A VM that waits for its turn is given to a
+ * processor that has nothing to do. Who goes idle while VMs wait elsewhere interrupts their homes, so a
+ * processor is idle only as long as that takes.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,10 +20,16 @@ void homes_init(void);		/* all processors that are on; once, before any VM */
 
 struct processor *home_choose(void);	/* for a new VM: the processor with the fewest vCPUs */
 
-/* Called by the home, this processor, whose turn is another VM's. The slot may be its `to`'s when this returns: do not touch it. */
+/*
+ * Called by the home, this processor, whose turn is another VM's. The slot may be its `to`'s when this
+ * returns: do not touch it.
+ */
 void home_give(struct slot *slot, struct processor *to);
 
-/* False: it lives elsewhere by now, and the look has been posted there. One that was given to this processor is taken in. */
+/*
+ * False: it lives elsewhere by now, and the look has been posted there. One that was given to this processor
+ * is taken in.
+ */
 bool home_is_here(struct slot *slot, uint32_t party);
 
 /* When the scheduler has chosen who runs: one of the VMs that wait may go where nobody wants the processor. */

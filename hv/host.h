@@ -21,15 +21,15 @@ bool host_is_virtual(void);				/* we run in an emulator or on another hypervisor
 /*
  * The other processors: started one after the other, each checked against this one, virtualization switched
  * on, then halted. A processor that cannot be used is named in the log and left out. While one starts, this
- * processor waits and does nothing else. A halted processor touches nothing: it takes NMIs and no other interrupt; an NMI stops
- * it when another processor panics.
+ * processor waits and does nothing else. A halted processor touches nothing: it takes NMIs and no other
+ * interrupt; an NMI stops it when another processor panics.
  */
 void     host_start_others(const struct handoff *handoff);	/* after virt->cpu_on of this one */
 unsigned host_cpu_count(void);				/* processors that are on, this one included */
 
 /*
- * Each other processor that is on calls `run`, once, and halts again when that returns. Returns when all have begun. What
- * was written before is seen by them.
+ * Each other processor that is on calls `run`, once, and halts again when that returns. Returns when all have
+ * begun. What was written before is seen by them.
  */
 void host_run_others(void (*run)(void));
 
@@ -67,9 +67,10 @@ void host_attention_clear(void);
 bool host_attention_is_set(void);
 
 /*
- * This processor, and an interrupt to another one after a request to a vCPU of it: look before the next entry, or leave
- * the run loop for the scheduler as well, because that vCPU sleeps. Whoever is about to enter a guest, or to idle, has its
- * interrupts off: then the entry exits again at once, or the processor does not stay halted.
+ * This processor, and an interrupt to another one after a request to a vCPU of it: look before the next
+ * entry, or leave the run loop for the scheduler as well, because that vCPU sleeps. Whoever is about to enter
+ * a guest, or to idle, has its interrupts off: then the entry exits again at once, or the processor does not
+ * stay halted.
  */
 enum host_kick { KICK_LOOK, KICK_WAKE };
 void host_kick(struct processor *processor, enum host_kick what);

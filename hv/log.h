@@ -52,15 +52,16 @@ void log_show(const char *line, size_t len);	/* to the sinks alone: what is in t
 void log_flush(void);				/* for the panic and the end of the machine, when no guest runs any more */
 
 /*
- * The last `bytes` of the ring, from the start of a line on. The caller is alone with the log: it has seized it, or holds
- * it.
+ * The last `bytes` of the ring, from the start of a line on. The caller is alone with the log: it has seized
+ * it, or holds it.
  */
 void log_tail(size_t bytes, format_sink *sink, void *ctx);
 #define LOG_TAIL_ALL	((size_t)-1)
 
 /*
- * Whoever else writes where the sinks write keeps other processors out meanwhile, and logs nothing before log_release. A
- * panic seizes the log for good: it may have struck while its own or another processor held it.
+ * Whoever else writes where the sinks write keeps other processors out meanwhile, and logs nothing before
+ * log_release. A panic seizes the log for good: it may have struck while its own or another processor held
+ * it.
  */
 void log_hold(void);
 void log_release(void);

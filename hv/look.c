@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks on their way to the processor that looks (contract in look.h). All atomics here are sequentially consistent: whoever
- * posts has written what changed before it finds is_posted set, and whoever looks clears is_posted before it reads that.
+ * Looks on their way to the processor that looks (contract in look.h). All atomics here are sequentially
+ * consistent: whoever posts has written what changed before it finds is_posted set, and whoever looks clears
+ * is_posted before it reads that.
  */
 #include "hv/look.h"
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Something has changed about a vCPU, or about its VM as a whole, on which it depends whether it wants a processor: it
- * woke, was parked, ended, has work, was asked something while it slept. Whoever changes that posts a look, and the scheduler
- * of the processor on which the vCPU takes turns looks before it decides who runs next. So it need not ask everybody each time.
+ * Something has changed about a vCPU, or about its VM as a whole, on which it depends whether it wants a
+ * processor: it woke, was parked, ended, has work, was asked something while it slept. Whoever changes that
+ * posts a look, and the scheduler of the processor on which the vCPU takes turns looks before it decides who
+ * runs next. So it need not ask everybody each time.
  *
- * Any processor may post, from any exit, device or timer, more often than needed, and also when nothing has changed after
- * all. Looks wait on a list of their processor: others push, that one alone takes. Who looks takes the look off the list first
- * and reads what has changed behind that, so a change that comes meanwhile is looked at again.
+ * Any processor may post, from any exit, device or timer, more often than needed, and also when nothing has
+ * changed after all. Looks wait on a list of their processor: others push, that one alone takes. Who looks
+ * takes the look off the list first and reads what has changed behind that, so a change that comes meanwhile
+ * is looked at again.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,7 +24,10 @@ struct look {
 
 typedef _Atomic(struct look *) look_list;
 
-/* The other processor is interrupted, and leaves its guest or its idling. NULL: the VM is in no scheduler's hands yet. */
+/*
+ * The other processor is interrupted, and leaves its guest or its idling. NULL: the VM is in no scheduler's
+ * hands yet.
+ */
 void look_post(struct look *look);
 
 /* The next one of this processor's own list, taken off it; NULL: none is left. */

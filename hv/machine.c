@@ -39,8 +39,9 @@ static void isa_line(void *ctx, unsigned pin, bool is_high)
 }
 
 /*
- * Of the devices only the PIT goes on by itself when nobody serves it (the RTC waits until its flags are read). So it is
- * the one that sleeps while its interrupt is masked, and its line the only one that can say so: nobody wakes others.
+ * Of the devices only the PIT goes on by itself when nobody serves it (the RTC waits until its flags are
+ * read). So it is the one that sleeps while its interrupt is masked, and its line the only one that can say
+ * so: nobody wakes others.
  */
 static bool timer_is_heard(void *ctx, unsigned pin)
 {

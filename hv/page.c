@@ -223,7 +223,10 @@ void page_free_large(hpa_t addr)
 	lock_drop(&page.lock);
 }
 
-/* Zero a piece, a small one: interrupts are off meanwhile, a serial port holds 16 characters, and others wait for the lock. */
+/*
+ * Zero a piece, a small one: interrupts are off meanwhile, a serial port holds 16 characters, and others wait
+ * for the lock.
+ */
 static bool zero_piece(void)
 {
 	if (!page.idle)

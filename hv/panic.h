@@ -15,8 +15,9 @@ __attribute__((noreturn, format(printf, 1, 2))) void panic(const char *fmt, ...)
 __attribute__((noreturn, format(printf, 2, 3))) void panic_trap(const struct trap_frame *frame, const char *fmt, ...);
 
 /*
- * The processor's half of the report, which arch/x86/host/panic.c has. panic_claim stops all other processors, or this one for
- * ever if another one reports already; it is false for a panic that comes out of the report itself.
+ * The processor's half of the report, which arch/x86/host/panic.c has. panic_claim stops all other
+ * processors, or this one for ever if another one reports already; it is false for a panic that comes out of
+ * the report itself.
  */
 bool panic_claim(void);
 void panic_join(const struct trap_frame *frame);	/* by the NMI's handler: stops this processor if another one panics */

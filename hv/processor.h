@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What one processor of the host owns, in words that know no x86: its half of the scheduler and its timers. Only that
- * processor touches its block, but for `looks` and the last few fields, so nothing in it needs a lock. host_processor (hv/host.h) finds it.
+ * What one processor of the host owns, in words that know no x86: its half of the scheduler and its timers.
+ * Only that processor touches its block, but for `looks` and the last few fields, so nothing in it needs a
+ * lock. host_processor (hv/host.h) finds it.
  */
 #include <stdint.h>
 

@@ -124,8 +124,9 @@ bool vcpu_is_parked(const struct vcpu *vcpu)
 /* ---- The taking ---- */
 
 /*
- * The vectors become requests of the local APIC. Its software switch was looked at by the sender: what was accepted before
- * it was switched off stays accepted, or the I/O APIC would wait for ever. One that waits for its SIPI takes none.
+ * The vectors become requests of the local APIC. Its software switch was looked at by the sender: what was
+ * accepted before it was switched off stays accepted, or the I/O APIC would wait for ever. One that waits for
+ * its SIPI takes none.
  */
 static void take_posted(struct vcpu *vcpu)
 {
@@ -150,7 +151,10 @@ static void take_lint0(struct vcpu *vcpu, uint32_t what)
 	lapic_set_lint0(&vcpu->lapic, is_high);
 }
 
-/* INIT comes behind interrupts and NMIs, which it discards, and before SIPI: one that came after the SIPI has removed that. */
+/*
+ * INIT comes behind interrupts and NMIs, which it discards, and before SIPI: one that came after the SIPI has
+ * removed that.
+ */
 static void act_on(struct vcpu *vcpu, uint32_t what)
 {
 	if (what & REQUEST_NMI)
@@ -170,8 +174,9 @@ static void act_on(struct vcpu *vcpu, uint32_t what)
 }
 
 /*
- * Taken, they woke nobody: is anybody left who could run? Whoever looked meanwhile saw the request. A vCPU that is parked is
- * asked about only when an INIT parked it: all are while a VM is built or wiped, and take requests of devices then.
+ * Taken, they woke nobody: is anybody left who could run? Whoever looked meanwhile saw the request. A vCPU
+ * that is parked is asked about only when an INIT parked it: all are while a VM is built or wiped, and take
+ * requests of devices then.
  */
 static bool sleeps_on(const struct vcpu *vcpu, uint32_t taken)
 {
@@ -179,8 +184,8 @@ static bool sleeps_on(const struct vcpu *vcpu, uint32_t taken)
 }
 
 /*
- * Until all is done `requests` is not 0 for others, who look at it to see whether a vCPU that sleeps can wake. A vCPU that
- * sleeps then, for INIT has parked it, looks once more: picture 2.
+ * Until all is done `requests` is not 0 for others, who look at it to see whether a vCPU that sleeps can
+ * wake. A vCPU that sleeps then, for INIT has parked it, looks once more: picture 2.
  */
 void vcpu_take_requests(struct vcpu *vcpu)
 {

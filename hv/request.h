@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A vCPU is touched only by the processor that owns it. Everybody else posts a request: the functions of the first group
- * are the only door, and may be called on any processor. Those of the second group are the owner's. Who that is says
- * vcpu->processor: vcpu_load writes it, or the owner itself when it gives the vCPU away; it stops touching it with that write.
+ * A vCPU is touched only by the processor that owns it. Everybody else posts a request: the functions of the
+ * first group are the only door, and may be called on any processor. Those of the second group are the
+ * owner's. Who that is says vcpu->processor: vcpu_load writes it, or the owner itself when it gives the vCPU
+ * away; it stops touching it with that write.
  *
  * Besides what is posted here, others only read of a vCPU (single loads, hv/lib/shared.h where the type is not _Atomic):
  *   state, halted_if, processor           does it run, sleep or wait for its SIPI; who owns it

@@ -2,8 +2,8 @@
 /*
  * Round robin: one turn each, in a circle (contract in turn.h). Who wakes goes behind all others. There are no weights.
  *
- * One that is not ready, or waits for its turn, may use time all the same, by its timers. When they have used up a whole
- * turn it is in debt, until all have had theirs that waited for one by then.
+ * One that is not ready, or waits for its turn, may use time all the same, by its timers. When they have used
+ * up a whole turn it is in debt, until all have had theirs that waited for one by then.
  */
 #include "hv/turn.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The scheduler (contract in sched.h). What it keeps is the processor's (processor.h); `attention` is its only interrupt. */
+/*
+ * The scheduler (contract in sched.h). What it keeps is the processor's (processor.h); `attention` is its
+ * only interrupt.
+ */
 #include "hv/sched.h"
 
 #include "arch/x86/virt/backend.h"
@@ -79,7 +82,10 @@ static bool is_alive(const struct slot *slot)
 	return slot->vm && vm_is_alive(slot->vm);
 }
 
-/* Is there something to do for the VM as a whole: its start, its end, its next start, what its devices put off, a question? */
+/*
+ * Is there something to do for the VM as a whole: its start, its end, its next start, what its devices put
+ * off, a question?
+ */
 static bool has_work(const struct slot *slot)
 {
 	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) || slot->is_asked_where : slot->is_due;
@@ -207,7 +213,10 @@ static void do_host_work(const struct processor *self)
 	host_wake_at(timer_next());	/* the host's timer may have fired early, for a deadline that is gone */
 	if (has_terminal(self))
 		console_poll();
-	/* Interrupts are off since the first line. Who woke has posted a look; of the last VM's end sched_run asks before it halts. */
+	/*
+	 * Interrupts are off since the first line. Who woke has posted a look; of the last VM's end sched_run
+	 * asks before it halts.
+	 */
 	host_attention_clear();
 }
 

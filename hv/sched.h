@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Which vCPU runs on this processor: all that live here (home.h) and are ready take turns (turn.h), and the processor halts
- * when nothing is. The scheduler owns the VMs from slots_add (slots.h) to their last end, restarts included.
+ * Which vCPU runs on this processor: all that live here (home.h) and are ready take turns (turn.h), and the
+ * processor halts when nothing is. The scheduler owns the VMs from slots_add (slots.h) to their last end,
+ * restarts included.
  */
 #include <stdint.h>
 

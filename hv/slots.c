@@ -47,7 +47,10 @@ void slot_say_where(struct slot *slot)
 	}
 }
 
-/* Each VM says it in a turn of its own: its vCPUs may be another processor's. One that starts says it in its first turn. */
+/*
+ * Each VM says it in a turn of its own: its vCPUs may be another processor's. One that starts says it in its
+ * first turn.
+ */
 static void ask_all_where(void)
 {
 	for (uint32_t i = 0; i < slots_ever; i++) {

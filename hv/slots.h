@@ -58,7 +58,10 @@ struct slot {
 extern struct slot *slots;			/* HANDOFF_VMS_MAX of them */
 
 void slots_init(const char *attach, uint32_t count);	/* sched_init */
-/* Create a VM; it starts in its own turns, on the processor that has the fewest vCPUs to run. 0 or -1 (logged; counts as a crashed VM in the verdict). */
+/*
+ * Create a VM; it starts in its own turns, on the processor that has the fewest vCPUs to run. 0 or -1
+ * (logged; counts as a crashed VM in the verdict).
+ */
 int slots_add(const struct handoff_vm *config);
 bool slots_in_use(void);				/* a VM is left, or one that waits for its next start */
 uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, for good */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A processor's armed timers are one list in deadline order. It stays short (a handful per VM), so a list beats anything
- * cleverer. It is linked both ways, because arming a guest's TSC deadline is a path we count: a timer that moves
- * and keeps its place looks at its neighbours only.
+ * A processor's armed timers are one list in deadline order. It stays short (a handful per VM), so a list
+ * beats anything cleverer. It is linked both ways, because arming a guest's TSC deadline is a path we count:
+ * a timer that moves and keeps its place looks at its neighbours only.
  */
 #include "hv/timer.h"
 

@@ -8,9 +8,9 @@
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
  * their embedding struct; timer_disarm before freeing it, or timer_disarm_all for all of a VM's.
  *
- * Each processor has a list of its own (hv/processor.h), and nothing here takes a lock: arming a guest's TSC deadline is
- * a path we count. So an armed timer is moved and disarmed only by the processor that armed it, and when a VM moves
- * to another processor its timers do (home.c).
+ * Each processor has a list of its own (hv/processor.h), and nothing here takes a lock: arming a guest's TSC
+ * deadline is a path we count. So an armed timer is moved and disarmed only by the processor that armed it,
+ * and when a VM moves to another processor its timers do (home.c).
  *
  * The time that a timer takes, the interrupt included, is charged to its payer (turn.h). While the payer is in debt its
  * timers are called late.
@@ -56,8 +56,8 @@ void timer_arm(struct timer *timer, uint64_t deadline);	/* re-arming moves it */
 void timer_disarm(struct timer *timer);			/* harmless when not armed */
 bool timer_is_armed(const struct timer *timer);
 /*
- * The payer moves to another processor: what it has armed here waits in a list for the way, until the other processor puts it
- * into its own.
+ * The payer moves to another processor: what it has armed here waits in a list for the way, until the other
+ * processor puts it into its own.
  */
 void timer_take_out(const struct turn *payer, struct timer_list *out);
 void timer_put_in(struct timer_list *in);

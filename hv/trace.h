@@ -15,7 +15,10 @@
 
 enum touch_kind { TOUCH_NOTHING, TOUCH_OUT, TOUCH_IN, TOUCH_LOAD, TOUCH_STORE, TOUCH_RDMSR, TOUCH_WRMSR, TOUCH_KINDS };
 
-/* What an exit was about: the kind in the topmost byte, below it the port, guest-physical address or MSR; 0: nothing. */
+/*
+ * What an exit was about: the kind in the topmost byte, below it the port, guest-physical address or MSR; 0:
+ * nothing.
+ */
 #define TOUCH_SHIFT	56
 
 struct trace {

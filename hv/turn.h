@@ -63,8 +63,8 @@ struct sched_policy {
 	/* Who goes next, NULL when nobody is ready. */
 	struct turn *(*pick)(struct turns *turns);
 	/*
-	 * As if it had just used a turn, so behind all others of no smaller weight: a newcomer, or one that gives up the
-	 * rest of its turn.
+	 * As if it had just used a turn, so behind all others of no smaller weight: a newcomer, or one that
+	 * gives up the rest of its turn.
 	 */
 	void (*put)(struct turns *turns, struct turn *turn);
 	/* It used so much time, whether it is ready or not. True: its place in the order has changed. */
@@ -119,5 +119,8 @@ static inline bool turn_has_rivals(const struct turn *turn) { return turn->in->c
  */
 void turn_bill(struct run_queue *queue, struct turn *payer, uint64_t now);
 
-/* For how many ticks at least it cannot run, because it used more than others who want the processor; 0: it may go on. */
+/*
+ * For how many ticks at least it cannot run, because it used more than others who want the processor; 0: it
+ * may go on.
+ */
 static inline uint64_t turn_debt(const struct turn *turn) { return turn->in->policy->debt(turn->in, turn); }

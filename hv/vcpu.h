@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The neutral half of a virtual processor. One processor owns it (`processor` says which), and only that one touches it; others
- * post requests, and read a few fields (request.h).
+ * The neutral half of a virtual processor. One processor owns it (`processor` says which), and only that one
+ * touches it; others post requests, and read a few fields (request.h).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -98,7 +98,10 @@ void vcpu_registers_free(struct vcpu *vcpu);		/* ...and of vcpu_destroy, which a
 /* Run until the vCPU halts, its VM ends, the processor has other work (cpu attention), or the host's TSC says so. */
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end);
 
-/* Something is pending that was not: have it look, and wake it if that wakes it. Its owner's, as all of the following. */
+/*
+ * Something is pending that was not: have it look, and wake it if that wakes it. Its owner's, as all of the
+ * following.
+ */
 void vcpu_kick(struct vcpu *vcpu);
 static inline void vcpu_raise_nmi(struct vcpu *vcpu)
 {
@@ -107,9 +110,9 @@ static inline void vcpu_raise_nmi(struct vcpu *vcpu)
 }
 
 /*
- * The two messages that start processors (SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization"). A vCPU that
- * waits for its SIPI is parked in our scheduler, never in the control block's activity state. vcpu_take_sipi does nothing
- * to one that does not wait: the second SIPI of the usual pair.
+ * The two messages that start processors (SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization"). A vCPU
+ * that waits for its SIPI is parked in our scheduler, never in the control block's activity state.
+ * vcpu_take_sipi does nothing to one that does not wait: the second SIPI of the usual pair.
  */
 void vcpu_take_init(struct vcpu *vcpu);
 void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector);

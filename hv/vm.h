@@ -75,7 +75,10 @@ struct vm {
 /* Ask for an end; vCPUs leave their run loops. The first reason wins. */
 __attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);
 
-/* Stop it if all its vCPUs wait and nothing can wake one (exit/hlt.c). For whoever has seen one begin to wait, or sleep on. */
+/*
+ * Stop it if all its vCPUs wait and nothing can wake one (exit/hlt.c). For whoever has seen one begin to
+ * wait, or sleep on.
+ */
 void vm_stop_if_asleep(struct vm *vm);
 
 /* Stop this VM as crashed, with the reason in one line. Exits use exit_fatal, which has their vCPU dumped. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A VM's life: created from one struct handoff_vm, started (vm_start.c), taken down, taken apart. vm_dismantle frees all
- * that struct vm points to, but for that configuration, which is the handoff's, and its account, which outlives it.
+ * A VM's life: created from one struct handoff_vm, started (vm_start.c), taken down, taken apart.
+ * vm_dismantle frees all that struct vm points to, but for that configuration, which is the handoff's, and
+ * its account, which outlives it.
  */
 #include <stdbool.h>
 

@@ -49,8 +49,8 @@ static void launch(struct vm *vm)
 }
 
 /*
- * When others have used up what was zeroed ahead, a chunk is zeroed when it is written to. That is as much as a piece may
- * do: the low memory, where the loader puts its tables, is touched first.
+ * When others have used up what was zeroed ahead, a chunk is zeroed when it is written to. That is as much as
+ * a piece may do: the low memory, where the loader puts its tables, is touched first.
  */
 void vm_start(struct vm *vm)
 {

@@ -118,8 +118,8 @@ static void restore_vcpus(struct vm *vm)
 }
 
 /*
- * Before the chips tell their levels again, and until vCPUs have their state: a vCPU that sleeps takes such a level as a request,
- * and would find nobody left who could wake it.
+ * Before the chips tell their levels again, and until vCPUs have their state: a vCPU that sleeps takes such a
+ * level as a request, and would find nobody left who could wake it.
  */
 static void park_vcpus(struct vm *vm)
 {

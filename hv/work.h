@@ -5,8 +5,8 @@
  * its VM, and the scheduler runs the list in that VM's own turn, before the VM's processors enter their guest
  * again. So a guest that asks for much waits for it itself, and nobody else does.
  *
- * Only the VM's own processor touches the list. Others, who want something of a device, leave word where the device's `answer`
- * looks, and then call work_ask.
+ * Only the VM's own processor touches the list. Others, who want something of a device, leave word where the
+ * device's `answer` looks, and then call work_ask.
  */
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -8,7 +8,7 @@ struct vm;
 extern const struct lapic_env apic_wires;	/* ctx: struct vcpu */
 
 /*
- * May a device reach a vCPU that has interrupts off? LINT0 or an input of the I/O APIC is open as NMI, or as INIT. LINT1 and the
- * performance counters, which could be NMIs too, have no source here.
+ * May a device reach a vCPU that has interrupts off? LINT0 or an input of the I/O APIC is open as NMI, or as
+ * INIT. LINT1 and the performance counters, which could be NMIs too, have no source here.
  */
 bool apic_wires_carry_nmi(const struct vm *vm);

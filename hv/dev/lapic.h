@@ -76,7 +76,10 @@ void lapic_cr8_write(struct lapic *lapic, uint64_t value);
 
 /* Set a vector pending (fixed delivery). */
 void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level);
-/* The same for vectors first + bit of a set. Their senders knew that the APIC was enabled; it may be switched off since. */
+/*
+ * The same for vectors first + bit of a set. Their senders knew that the APIC was enabled; it may be switched
+ * off since.
+ */
 void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_level);
 /* Does an 8-bit (or, in x2APIC mode, 32-bit) destination name this APIC? */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A guest's number as the index of a table of ours. The branch that refuses a number beyond the end may be predicted
- * wrongly, and what the processor then reads in advance leaves traces in the caches (Spectre, variant 1). So the index
- * itself must be harmless whatever is predicted: arithmetic, which is not. No result shows whether a place calls this: unit
- * tests see it by their own header of this name.
+ * A guest's number as the index of a table of ours. The branch that refuses a number beyond the end may be
+ * predicted wrongly, and what the processor then reads in advance leaves traces in the caches (Spectre,
+ * variant 1). So the index itself must be harmless whatever is predicted: arithmetic, which is not. No result
+ * shows whether a place calls this: unit tests see it by their own header of this name.
  */
 #include <stddef.h>
 

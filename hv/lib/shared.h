@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A field that one processor writes and others read: one aligned access each, so that a reader sees the old value or the
- * new one and never a mixture. Nothing is promised about the order of two fields. Both sides compile to a plain MOV.
+ * A field that one processor writes and others read: one aligned access each, so that a reader sees the old
+ * value or the new one and never a mixture. Nothing is promised about the order of two fields. Both sides
+ * compile to a plain MOV.
  */
 #include <stdint.h>
 

@@ -113,7 +113,10 @@ void virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_dev *dev, struct g
  */
 void virtio_mmio_page(struct virtio_mmio *mmio, uint32_t *page);
 
-/* What is saved of the window, its device and the device's queues: writes at most VIRTIO_MMIO_OBJECTS, returns how many. */
+/*
+ * What is saved of the window, its device and the device's queues: writes at most VIRTIO_MMIO_OBJECTS,
+ * returns how many.
+ */
 #define VIRTIO_MMIO_OBJECTS	3U
 size_t virtio_mmio_objects(struct virtio_mmio *mmio, uint32_t instance, struct state_object *to);
 
@@ -122,8 +125,8 @@ uint64_t virtio_mmio_read(void *opaque, uint64_t offset, unsigned size);
 void     virtio_mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value);
 
 /*
- * Between mmio.c and status.c: the line follows InterruptStatus; a queue to be served in the VM's turn; the state machine
- * behind Status.
+ * Between mmio.c and status.c: the line follows InterruptStatus; a queue to be served in the VM's turn; the
+ * state machine behind Status.
  */
 void virtio_mmio_set_interrupts(struct virtio_mmio *mmio, uint32_t val);
 /* For state sections (hv/state.h): bring all that follows from Status, InterruptStatus and the queues up to date. */

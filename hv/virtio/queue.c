@@ -326,9 +326,9 @@ bool vq_begin(struct vq *vq)
 }
 
 /*
- * The chunk that the last look at a chain did not find. False: it is being made now, and that is enough for a round. What
- * is still missing behind a settled touch is what the host has no memory for; another queue may also have
- * made it in between, and then the look goes on as ever.
+ * The chunk that the last look at a chain did not find. False: it is being made now, and that is enough for a
+ * round. What is still missing behind a settled touch is what the host has no memory for; another queue may
+ * also have made it in between, and then the look goes on as ever.
  */
 static bool populate_missing(struct vq *vq, struct look *look)
 {

@@ -10,8 +10,8 @@
  *
  * Work is bounded, whatever the ring says. vq_begin looks at avail->idx once and grants a budget; vq_pop
  * gives only what was there at that look, at most `size` requests. Everything that takes time is charged to
- * the budget in bytes moved: requests, descriptors, pieces of data, looks at memory. Who serves the queue stops when the budget is used
- * up and goes on later, in its VM's own turn (virtio_serve in virtio.h).
+ * the budget in bytes moved: requests, descriptors, pieces of data, looks at memory. Who serves the queue
+ * stops when the budget is used up and goes on later, in its VM's own turn (virtio_serve in virtio.h).
  *
  * Guest memory that nobody has touched is zeroed first, 2 MiB of it, which takes as long as a whole round. So
  * rings and requests are looked at only when all of their memory is populated, and a round populates one

@@ -35,8 +35,9 @@ void virtio_serve(struct virtio_dev *dev, unsigned queue, struct vq_req *req, vi
 		}
 	}
 	/*
-	 * Every round that leaves no request half done asks the driver to kick again, also one whose budget is used up: the
-	 * next round may find nothing, and then nobody would ask. What is in the ring already is noticed here.
+	 * Every round that leaves no request half done asks the driver to kick again, also one whose budget
+	 * is used up: the next round may find nothing, and then nobody would ask. What is in the ring already
+	 * is noticed here.
 	 */
 	if (answer == VIRTIO_LATER || (answer == VIRTIO_DONE && vq_enable_notify(vq)))
 		dev->later(dev->ctx, queue);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two guests and somebody at the terminal, all of them hostile: typed bytes with Telnet options and keys among them, output
- * with any control sequences, a wire and fronts that take as much as they like. Each byte that is typed as text reaches
- * the attached guest once and in order, or waits; what the terminal would draw again of a guest's line is a line.
- * Input: operations, each a byte and what it takes.
+ * Two guests and somebody at the terminal, all of them hostile: typed bytes with Telnet options and keys
+ * among them, output with any control sequences, a wire and fronts that take as much as they like. Each byte
+ * that is typed as text reaches the attached guest once and in order, or waits; what the terminal would draw
+ * again of a guest's line is a line. Input: operations, each a byte and what it takes.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Both vendors' words about an exit, any of them, in front of the adapters of exits.c and the decoders below: what reaches
- * the neutral handlers is within its bounds, an answer is one of the five, and an event survives being written for the
- * next entry. Input: 4 KiB of struct inputs at most, as they lie in memory, each an exit; what is missing of the last is 0.
+ * Both vendors' words about an exit, any of them, in front of the adapters of exits.c and the decoders below:
+ * what reaches the neutral handlers is within its bounds, an answer is one of the five, and an event survives
+ * being written for the next entry. Input: 4 KiB of struct inputs at most, as they lie in memory, each an
+ * exit; what is missing of the last is 0.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables that a firmware wrote, or a test of patience: RSDP, root table, MADT, with any lengths, counts and sums, in front of
- * the boot's reader (boot/acpi.c) and the hypervisor's (host/ioapic.c). Memory is a region at a low address, shown at its
- * own address. Around it is nothing: both ask what is mapped before they read. Input: struct head, pointers of the root
- * table, then the tables' bytes.
+ * Tables that a firmware wrote, or a test of patience: RSDP, root table, MADT, with any lengths, counts and
+ * sums, in front of the boot's reader (boot/acpi.c) and the hypervisor's (host/ioapic.c). Memory is a region
+ * at a low address, shown at its own address. Around it is nothing: both ask what is mapped before they read.
+ * Input: struct head, pointers of the root table, then the tables' bytes.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A disk in memory against an array of bytes: the input is a list of reads, writes and discards at any offset and length,
- * while the host's memory sometimes runs out. What is read is what the array holds; a refused request is one that reaches past
- * the end, writes to a read-only disk, or found no memory; when all is over every page has come back.
+ * A disk in memory against an array of bytes: the input is a list of reads, writes and discards at any offset
+ * and length, while the host's memory sometimes runs out. What is read is what the array holds; a refused
+ * request is one that reaches past the end, writes to a read-only disk, or found no memory; when all is over
+ * every page has come back.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nested tables of several VMs, out of the same memory, each against a list of its pages: the input maps small and large pages with any rights and splits large ones for
- * execution, in the formats of both vendors, with and without the rule that no large page is executable; memory
- * sometimes runs out, and a VM may end while the others go on. After each operation a walk of some address finds what the
- * lists say, in any of the VMs, and at the end all tables come back.
+ * Nested tables of several VMs, out of the same memory, each against a list of its pages: the input maps
+ * small and large pages with any rights and splits large ones for execution, in the formats of both vendors,
+ * with and without the rule that no large page is executable; memory sometimes runs out, and a VM may end
+ * while the others go on. After each operation a walk of some address finds what the lists say, in any of the
+ * VMs, and at the end all tables come back.
  */
 #include <assert.h>
 #include <string.h>

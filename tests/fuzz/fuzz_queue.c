@@ -2,9 +2,9 @@
 /*
  * A hostile virtio driver: the input is a list of operations on guest memory and on the register window of a
  * block device, a console or an entropy device. Whatever they are, no access may leave guest RAM (the chunks
- * are separate allocations under the address sanitizer), no range may reach the disk unchecked, and after each
- * operation the interrupt line, the shadow page and a queue that is ready must be what the contracts say. No step of work
- * moves more than its budget.
+ * are separate allocations under the address sanitizer), no range may reach the disk unchecked, and after
+ * each operation the interrupt line, the shadow page and a queue that is ready must be what the contracts
+ * say. No step of work moves more than its budget.
  */
 #include <assert.h>
 #include <stddef.h>

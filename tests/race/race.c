@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vCPUs of one VM on several processors, each a real thread, under ThreadSanitizer: guests send each other interrupts,
- * NMIs, INIT and SIPI, halt, are woken, and move from one processor to another, while a device uses the I/O APIC and
- * LINT0. Of the product this runs the door (hv/request.c), the run loop, HLT, INIT and SIPI, the local APIC, the messages
- * between APICs, the I/O APIC and the handlers of the interrupts between processors.
+ * vCPUs of one VM on several processors, each a real thread, under ThreadSanitizer: guests send each other
+ * interrupts, NMIs, INIT and SIPI, halt, are woken, and move from one processor to another, while a device
+ * uses the I/O APIC and LINT0. Of the product this runs the door (hv/request.c), the run loop, HLT, INIT and
+ * SIPI, the local APIC, the messages between APICs, the I/O APIC and the handlers of the interrupts between
+ * processors.
  *
  * Stand-ins: a guest (in enter), the interrupts of a processor (a word of pending bits, taken where the product opens
  * them), and a scheduler: a processor runs the vCPUs that are its own in turn, and idles when none is ready.
  *
- * Nothing may be lost: each message has a sender who counts it, and sends no other on the same way before the receiver has
- * counted it too. A message that is not received in time is a wake-up that was lost.
+ * Nothing may be lost: each message has a sender who counts it, and sends no other on the same way before the
+ * receiver has counted it too. A message that is not received in time is a wake-up that was lost.
  *
  *	race STEPS PATIENCE	a step is an entry into a guest; patience is in seconds, for the machine may be busy
  */

@@ -73,7 +73,10 @@ static void promises_are_kept_back_from_others(void **state)
 	account_give(NULL, 1);
 }
 
-/* Pages that were taken for the hypervisor itself may have eaten into what is kept: then there is nothing, and not a lot. */
+/*
+ * Pages that were taken for the hypervisor itself may have eaten into what is kept: then there is nothing,
+ * and not a lot.
+ */
 static void less_than_is_kept_is_nothing(void **state)
 {
 	struct account account = { 0 };
@@ -146,7 +149,10 @@ static void nobody_is_refused_what_was_promised(void **state)
 	assert_int_equal(account_unclaimed(), 1000 * MIB);
 }
 
-/* Two processors ask before either has allocated: only one of them gets the last of it, and a promise is no one else's. */
+/*
+ * Two processors ask before either has allocated: only one of them gets the last of it, and a promise is no
+ * one else's.
+ */
 static void nobody_takes_what_is_under_way(void **state)
 {
 	unsigned exceeded = 0;

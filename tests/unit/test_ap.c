@@ -361,7 +361,10 @@ static void test_processor_at(void **unused)
 	assert_int_equal(host_cpu_count(), 2);
 }
 
-/* One that idles in its work is woken, and leaves once it has returned; one that does not return is not waited for for ever. */
+/*
+ * One that idles in its work is woken, and leaves once it has returned; one that does not return is not
+ * waited for for ever.
+ */
 static void test_stop_working(void **unused)
 {
 	uint64_t begin;

@@ -268,7 +268,10 @@ static void test_init_others(void **unused)
 	assert_int_equal(vm.end, VM_END_NONE);
 }
 
-/* A processor that sends INIT to itself leaves its run loop, or its next instruction could be HLT, which forgets that it is parked. */
+/*
+ * A processor that sends INIT to itself leaves its run loop, or its next instruction could be HLT, which
+ * forgets that it is parked.
+ */
 static void test_init_to_oneself(void **unused)
 {
 	(void)unused;

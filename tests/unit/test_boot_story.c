@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * boot/ from efi_main to the jump, on a firmware made of tables: what the hypervisor finds at its first instruction, and
- * how each way not to get there ends. The jump goes to hv.elf's link address, where this program has no memory: the fault
- * shows the registers.
+ * boot/ from efi_main to the jump, on a firmware made of tables: what the hypervisor finds at its first
+ * instruction, and how each way not to get there ends. The jump goes to hv.elf's link address, where this
+ * program has no memory: the fault shows the registers.
  */
 #define _GNU_SOURCE		/* the names of registers in a signal */
 #include <setjmp.h>

@@ -189,8 +189,8 @@ static void test_null_callbacks(void **state)
 }
 
 /*
- * Two vCPUs use one bus, each with a view of its own: an access changes nothing of the bus, nor what the other one tries
- * first. A view that names a wrong range costs time only.
+ * Two vCPUs use one bus, each with a view of its own: an access changes nothing of the bus, nor what the
+ * other one tries first. A view that names a wrong range costs time only.
  */
 static void test_the_bus_does_not_remember(void **state)
 {

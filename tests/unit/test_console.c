@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/console.c and console_input.c on a fake wire and a fake screen: who may write what, who gets the input, who waits. */
+/*
+ * hv/console.c and console_input.c on a fake wire and a fake screen: who may write what, who gets the input,
+ * who waits.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -395,7 +398,10 @@ static void talk(void *dev)
 	} while (taken == talker->at_once);
 }
 
-/* Three streams of two VMs: each VM gets its half, wherever it is in the list and however much it offers in one call. */
+/*
+ * Three streams of two VMs: each VM gets its half, wherever it is in the list and however much it offers in
+ * one call.
+ */
 static void share_wire(size_t bytes_a_round, size_t web_at_once, size_t db_at_once)
 {
 	size_t web_bytes, db_bytes;
@@ -531,7 +537,10 @@ static void test_key_next(void **state)
 	check_wire("trapeze: there is no other VM to type to\r\n");
 }
 
-/* The next of three is the one behind the attached VM; who takes no input is passed over; behind the last comes the first. */
+/*
+ * The next of three is the one behind the attached VM; who takes no input is passed over; behind the last
+ * comes the first.
+ */
 static void test_next_of_three(void **state)
 {
 	static struct vm mail = { .name = "mail" };
@@ -603,8 +612,8 @@ static void test_window_of_all_ports(void **state)
 }
 
 /*
- * A key waits until the VM has had its turn with the text before it, and is obeyed by the poll, not within a guest's access to
- * its device. Nothing behind the key passes it.
+ * A key waits until the VM has had its turn with the text before it, and is obeyed by the poll, not within a
+ * guest's access to its device. Nothing behind the key passes it.
  */
 static void test_key_waits_for_the_text_before_it(void **state)
 {
@@ -728,7 +737,10 @@ static void test_window(void **state)
 
 /* ---- VMs that run on other processors ---- */
 
-/* The poll calls no front: it leaves word, once, and asks for a turn. Who has no room then takes the text when it can. */
+/*
+ * The poll calls no front: it leaves word, once, and asks for a turn. Who has no room then takes the text
+ * when it can.
+ */
 static void test_fronts_belong_to_their_vm(void **state)
 {
 	static const char report[] = "\xff\xfa\x1f\0\x50\0\x18\xff\xf0";
@@ -809,8 +821,8 @@ static void test_one_processor_polls(void **state)
 }
 
 /*
- * A VM that was called back has no turn for long, while the other one writes whatever it may. The other one waits for the next
- * round, in which it has a share again, but not longer than the terminal has enough to do.
+ * A VM that was called back has no turn for long, while the other one writes whatever it may. The other one
+ * waits for the next round, in which it has a share again, but not longer than the terminal has enough to do.
  */
 static void test_round_waits_for_the_slow(void **state)
 {

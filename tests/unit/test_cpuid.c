@@ -62,7 +62,10 @@ static const struct row {
 	uint32_t leaf, subleaf;
 	struct cpuid_regs says;
 } rows[] = {
-	/* No DTES64, MONITOR, VMX, SMX, EST, TM2, xTPR, PDCM, DCA, OSXSAVE from the host; x2APIC, deadline, hypervisor always. */
+	/*
+	 * No DTES64, MONITOR, VMX, SMX, EST, TM2, xTPR, PDCM, DCA, OSXSAVE from the host; x2APIC, deadline,
+	 * hypervisor always.
+	 */
 	{ generous, 1, 0, { 0xffffffff, 0x0000ffff, 0xf7fa3203, 0x078bfbff } },
 	{ generous, 2, 0, { ~0U, ~0U, ~0U, ~0U } },
 	/* Core numbers for three vCPUs: 0 to 3, here and in leaf 0BH. */

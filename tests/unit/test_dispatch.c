@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The run loop and the dispatcher: what each answer of a handler does, and what becomes of a handler that makes a classic mistake. */
+/*
+ * The run loop and the dispatcher: what each answer of a handler does, and what becomes of a handler that
+ * makes a classic mistake.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

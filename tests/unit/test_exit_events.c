@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The neutral handlers of what happens to a guest rather than what it asks for: exceptions, host interrupts, HLT, nested faults. */
+/*
+ * The neutral handlers of what happens to a guest rather than what it asks for: exceptions, host interrupts,
+ * HLT, nested faults.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,7 +139,10 @@ static void test_delivery_loop(void **unused)
 	assert_true(fake.is_killed);
 }
 
-/* CVE-2015-8104: #DB before the first instruction of its own handler. SDM vol. 3, 6.11 and 6.14.1: what a gate looks like. */
+/*
+ * CVE-2015-8104: #DB before the first instruction of its own handler. SDM vol. 3, 6.11 and 6.14.1: what a
+ * gate looks like.
+ */
 static void test_handler_loop(void **unused)
 {
 	static const struct { bool is_long; uint64_t handler; uint16_t gate[8]; uint32_t limit; bool is_loop; } rows[] = {

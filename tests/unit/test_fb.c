@@ -143,8 +143,9 @@ static unsigned drawn(char c)
 }
 
 /*
- * Once the scheduler polls, text is only noted where it is written, which may be inside an exit. The screen follows a piece at
- * a time: with pauses while others want the processor, and a timer that sees to it that somebody polls.
+ * Once the scheduler polls, text is only noted where it is written, which may be inside an exit. The screen
+ * follows a piece at a time: with pauses while others want the processor, and a timer that sees to it that
+ * somebody polls.
  */
 static void test_pieces(void **state)
 {
@@ -180,8 +181,9 @@ static void test_pieces(void **state)
 }
 
 /*
- * Whoever writes may be another processor than the one that polls: it arms no timer, and is told to have the poll called, once,
- * until the poll has found nothing to draw. A guest that prints all the time asks at most 20 times a second.
+ * Whoever writes may be another processor than the one that polls: it arms no timer, and is told to have the
+ * poll called, once, until the poll has found nothing to draw. A guest that prints all the time asks at most
+ * 20 times a second.
  */
 static void test_writer_asks_for_the_poll(void **state)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* arch/x86/host/features.c and cpu_init.c: what CPUID says, bit by bit, how the processor is set up, and which others may join it. */
+/*
+ * arch/x86/host/features.c and cpu_init.c: what CPUID says, bit by bit, how the processor is set up, and
+ * which others may join it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

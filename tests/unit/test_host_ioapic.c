@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arch/x86/host/ioapic.c: the machine's I/O APICs as a MADT lists them, every pin masked, one routed. The chips are pages
- * whose registers are here; the driver's file is included so that its direct map can be ours.
+ * arch/x86/host/ioapic.c: the machine's I/O APICs as a MADT lists them, every pin masked, one routed. The
+ * chips are pages whose registers are here; the driver's file is included so that its direct map can be ours.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,7 +82,10 @@ static void put_table(uint32_t offset, const char *signature, uint32_t length)
 	put(offset + 4, length, 4);
 }
 
-/* RSDP at 0, RSDT at 40h, XSDT at 80h, a table before the MADT at 100h, the MADT at 200h: two I/O APICs among others. */
+/*
+ * RSDP at 0, RSDT at 40h, XSDT at 80h, a table before the MADT at 100h, the MADT at 200h: two I/O APICs among
+ * others.
+ */
 static void build(uint8_t revision)
 {
 	memset(at(0), 0, 4096);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hv/lock.h with the checks of `make DEBUG=1`. Real threads are the processors: each has a block of its own. They count under
- * one lock and lose nothing, and what one of them holds does not bind the others.
+ * hv/lock.h with the checks of `make DEBUG=1`. Real threads are the processors: each has a block of its own.
+ * They count under one lock and lose nothing, and what one of them holds does not bind the others.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -450,7 +450,10 @@ static void splits_between_ram_and_device(void **state)
 	assert_int_equal(device_word(PAGE_SIZE - 1), OLD);
 }
 
-/* Both pages of an operand lie in memory that nobody has touched: the instruction is executed again after each of them. */
+/*
+ * Both pages of an operand lie in memory that nobody has touched: the instruction is executed again after
+ * each of them.
+ */
 static void populates_a_chunk_an_exit(void **state)
 {
 	const uint64_t far = 0x40000000;
@@ -551,7 +554,10 @@ static void wants_wide_exchanges_aligned(void **state)
 	assert_int_equal(fake.injected, 1);
 }
 
-/* By zero, and quotients that have no room: the instruction changes nothing. The rest is compared with the processor's. */
+/*
+ * By zero, and quotients that have no room: the instruction changes nothing. The rest is compared with the
+ * processor's.
+ */
 static void raises_divide_error(void **state)
 {
 	static const struct { const char *hex; uint64_t rdx, rax, divisor; bool fits; } cases[] = {
@@ -765,7 +771,10 @@ static void holes_answer_anything(void **state)
 	assert_int_equal(fake.vector, VEC_UD);
 }
 
-/* The processor's own accesses while it delivers an event: the bytes at RIP, which would fit, have nothing to do with them. */
+/*
+ * The processor's own accesses while it delivers an event: the bytes at RIP, which would fit, have nothing to
+ * do with them.
+ */
 static void deliveries_read_ones(void **state)
 {
 	(void)state;

@@ -368,7 +368,10 @@ static void set_dividend(uint64_t *gpr, unsigned size, unsigned __int128 dividen
 	gpr[GPR_RDX] = (gpr[GPR_RDX] & ~mask) | ((uint64_t)(dividend >> (size * 8)) & mask);
 }
 
-/* A dividend of which the quotient has room, so that the processor raises nothing: quotient times divisor, and a rest. */
+/*
+ * A dividend of which the quotient has room, so that the processor raises nothing: quotient times divisor,
+ * and a rest.
+ */
 static void make_divisible(const struct input *in)
 {
 	uint64_t divisor = 0, quotient = random_operand(), rest = random64();
@@ -629,7 +632,10 @@ static unsigned long setting(const char *name, unsigned long otherwise)
 	return text ? strtoul(text, NULL, 0) : otherwise;
 }
 
-/* Seeds are 1, 2, 3...: make them as different as their numbers are, for the generator keeps what two have in common. */
+/*
+ * Seeds are 1, 2, 3...: make them as different as their numbers are, for the generator keeps what two have in
+ * common.
+ */
 static uint64_t mixed(uint64_t seed)
 {
 	seed = (seed + 1) * 0x9e3779b97f4a7c15ULL;

@@ -114,7 +114,10 @@ static void test_split(void **unused)
 	}
 }
 
-/* Attack: change the size of a page that is executed (CVE-2018-12207). Where that hurts, no large page is executable, ever. */
+/*
+ * Attack: change the size of a page that is executed (CVE-2018-12207). Where that hurts, no large page is
+ * executable, ever.
+ */
 static void test_attack_page_size_change(void **unused)
 {
 	(void)unused;
@@ -132,7 +135,10 @@ static void test_attack_page_size_change(void **unused)
 		assert_int_equal(npt_split_code(&npt, gpa(0x3fffff)), 0);
 		for (uint64_t at = 0; at < LARGE_SIZE; at += PAGE_SIZE)
 			check(&npt, 0x200000 + at, true, 0x600000 + at, NPT_RWX, PAGE_SIZE);
-		/* What was not to be executed is not, a small page in a large one is a split as well, and holes stay holes. */
+		/*
+		 * What was not to be executed is not, a small page in a large one is a split as well, and
+		 * holes stay holes.
+		 */
 		assert_int_equal(npt_split_code(&npt, gpa(0x400000)), 0);
 		check(&npt, 0x400000, true, 0x800000, NPT_R | NPT_W, LARGE_SIZE);
 		assert_int_equal(npt_map(&npt, gpa(0x601000), hpa(0x1000), PAGE_SIZE, NPT_R, false), 0);

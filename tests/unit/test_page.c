@@ -350,7 +350,10 @@ void __sanitizer_cov_trace_pc(void)
 	steps++;
 }
 
-/* The most steps that one call took while `larges` large pages were filled with 64 KiB pieces and emptied in another order. */
+/*
+ * The most steps that one call took while `larges` large pages were filled with 64 KiB pieces and emptied in
+ * another order.
+ */
 static unsigned most_steps(size_t larges)
 {
 	enum { PIECE = 16, A_LARGE = 31, PIECES = 30 * A_LARGE };

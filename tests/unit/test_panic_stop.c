@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* arch/x86/host/panic.c with others.c: one processor reports, all others stop first, and the report says where they were. */
+/*
+ * arch/x86/host/panic.c with others.c: one processor reports, all others stop first, and the report says
+ * where they were.
+ */
 #include <asm/prctl.h>
 #include <setjmp.h>
 #include <stdarg.h>

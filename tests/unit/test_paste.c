@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A paste from end to end: somebody who types as scripts/typist.py does, a 16550 that overruns, the driver, the console,
- * a guest. Interrupts come late by chance, the guest reads now and then, and all 35,000 bytes arrive in order.
+ * A paste from end to end: somebody who types as scripts/typist.py does, a 16550 that overruns, the driver,
+ * the console, a guest. Interrupts come late by chance, the guest reads now and then, and all 35,000 bytes
+ * arrive in order.
  */
 #include <setjmp.h>
 #include <stdarg.h>

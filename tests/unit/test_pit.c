@@ -223,7 +223,10 @@ static void test_gate(void **state)
 	assert_int_equal(inb(&f->bus, 0x61) & 0x23, 0x23);
 }
 
-/* An odd count N in mode 3 is high for (N + 1) / 2 ticks and low for the rest: 8254 data sheet, "Mode 3: Square Wave Mode". */
+/*
+ * An odd count N in mode 3 is high for (N + 1) / 2 ticks and low for the rest: 8254 data sheet, "Mode 3:
+ * Square Wave Mode".
+ */
 static void test_odd_square(void **state)
 {
 	struct fixture *f = *state;

@@ -373,8 +373,8 @@ static void test_rdpmc(void **unused)
 }
 
 /*
- * The guest's own RDMSR and WRMSR reach these alone: each is switched with the guest, by the control block or by load and
- * put. A row that passes another MSR through would show it the host's, or another guest's.
+ * The guest's own RDMSR and WRMSR reach these alone: each is switched with the guest, by the control block or
+ * by load and put. A row that passes another MSR through would show it the host's, or another guest's.
  */
 static void test_msrs_passed_through(void **unused)
 {

@@ -533,7 +533,10 @@ static void kicks_are_asked_for_and_nothing_is_missed(void **state)
 	}
 }
 
-/* Three rings, each across a border, in memory that nobody has touched: six chunks, one a call; until then a kick does nothing. */
+/*
+ * Three rings, each across a border, in memory that nobody has touched: six chunks, one a call; until then a
+ * kick does nothing.
+ */
 static void rings_in_untouched_memory_are_populated_a_chunk_a_call(void **state)
 {
 	struct fixture f;
@@ -591,7 +594,10 @@ static void looks_at_memory_are_paid_for(void **state)
 	drv_destroy(&f.drv);
 }
 
-/* So is taking a request, and each descriptor of it: a ring of tiny requests may not last longer than one of large ones. */
+/*
+ * So is taking a request, and each descriptor of it: a ring of tiny requests may not last longer than one of
+ * large ones.
+ */
 static void requests_and_descriptors_are_paid_for(void **state)
 {
 	static const unsigned counts[] = { 1, VQ_SIZE_MAX };

@@ -190,7 +190,10 @@ static void test_keep_shadow(void **unused)
 	assert_false(svm.is_stepping);
 }
 
-/* AVX at 576, 256 bytes; AVX-512's three behind a gap, the middle one aligned. EBX of subleaf 1 is the size to be judged. */
+/*
+ * AVX at 576, 256 bytes; AVX-512's three behind a gap, the middle one aligned. EBX of subleaf 1 is the size
+ * to be judged.
+ */
 static uint32_t compacted_size, compacts;
 
 static struct cpuid_regs avx512(uint32_t leaf, uint32_t subleaf)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests to a vCPU of another processor: what waits until its owner takes it, who is kicked how, and what comes of several
- * requests at once.
+ * Requests to a vCPU of another processor: what waits until its owner takes it, who is kicked how, and what
+ * comes of several requests at once.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -215,7 +215,10 @@ static void test_illegal_vector(void **unused)
 	assert_int_equal(lapic_mmio_read(&vcpu.lapic, 0x280, 4), 0x40);
 }
 
-/* An APIC switched off by software keeps what it has accepted. One that is off altogether, or was reset, has lost it. */
+/*
+ * An APIC switched off by software keeps what it has accepted. One that is off altogether, or was reset, has
+ * lost it.
+ */
 static void test_switched_off_meanwhile(void **unused)
 {
 	(void)unused;
@@ -365,7 +368,10 @@ static void test_halt(void **unused)
 	assert_int_equal(vcpu.requests, 0);
 }
 
-/* What was taken woke nobody, and the last that could run may have gone to sleep meanwhile. Others that are parked may be wiped. */
+/*
+ * What was taken woke nobody, and the last that could run may have gone to sleep meanwhile. Others that are
+ * parked may be wiped.
+ */
 static void test_sleeps_on(void **unused)
 {
 	static const struct { enum vcpu_state state; bool halted_if; uint32_t what; bool asks; } rows[] = {

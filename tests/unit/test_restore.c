@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/restore_test.c: a VM is saved, wiped and restored with its clock standing, as often as asked, at exits that vary. */
+/*
+ * hv/restore_test.c: a VM is saved, wiped and restored with its clock standing, as often as asked, at exits
+ * that vary.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -571,7 +571,10 @@ static void test_short_exits(void **state)
 	assert_true(players[1].longest_gap < TURN + MS);
 }
 
-/* So are its timers, whether it sleeps or not, under either policy: 45 of every 50 us would be 9 tenths of the processor. */
+/*
+ * So are its timers, whether it sleeps or not, under either policy: 45 of every 50 us would be 9 tenths of
+ * the processor.
+ */
 static void test_timers_of_a_sleeper(void **state)
 {
 	static const uint32_t schedulers[] = { SCHEDULER_SHARE, SCHEDULER_ROUND_ROBIN };
@@ -594,8 +597,8 @@ static void test_timers_of_a_sleeper(void **state)
 }
 
 /*
- * The interrupt of a timer is paid by its owner and not by the VM that it interrupts, but no more than the way from there
- * to the scheduler can take: a longer one is the neighbour's.
+ * The interrupt of a timer is paid by its owner and not by the VM that it interrupts, but no more than the
+ * way from there to the scheduler can take: a longer one is the neighbour's.
  */
 static void test_late_timers(void **state)
 {
@@ -648,8 +651,8 @@ static void test_timers_alone(void **state)
 }
 
 /*
- * Whoever spins gives its place to the sibling that it waits for, and takes nothing from the neighbour: that has half of
- * the processor, like a VM beside one with a single vCPU.
+ * Whoever spins gives its place to the sibling that it waits for, and takes nothing from the neighbour: that
+ * has half of the processor, like a VM beside one with a single vCPU.
  */
 static void test_spinner(void **state)
 {
@@ -731,7 +734,10 @@ static void test_cap(void **state)
 	assert_in_range(players[0].ended_at - begin, 2 * SECOND - TURN, 2 * SECOND + TURN);
 }
 
-/* It runs for a useful while, then waits for a while: neither its timers nor the interrupt that ends a wait cut that up. */
+/*
+ * It runs for a useful while, then waits for a while: neither its timers nor the interrupt that ends a wait
+ * cut that up.
+ */
 static void test_cap_waits(void **state)
 {
 	(void)state;
@@ -744,7 +750,10 @@ static void test_cap_waits(void **state)
 	assert_true(rounds < 4000);
 }
 
-/* What its timers cost counts as well: a fifth of the processor while it runs, nine tenths, if they could, while it sleeps. */
+/*
+ * What its timers cost counts as well: a fifth of the processor while it runs, nine tenths, if they could,
+ * while it sleeps.
+ */
 static void test_cap_counts_timers(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {

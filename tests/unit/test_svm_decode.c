@@ -234,7 +234,10 @@ static void lengths(void **state)
 	assert_false(svm_insn_has_form(SVM_EXIT_IOIO));
 }
 
-/* APM vol. 2, 15.14.1 "Task Switch Intercept"; the words are those that Bochs 2.7 wrote, but for the one with an error. */
+/*
+ * APM vol. 2, 15.14.1 "Task Switch Intercept"; the words are those that Bochs 2.7 wrote, but for the one with
+ * an error.
+ */
 static void test_task_switch(void **unused)
 {
 	static const struct { uint64_t info1, info2, event, rip, nrip; struct task_switch want; } rows[] = {

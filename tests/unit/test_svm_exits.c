@@ -208,7 +208,10 @@ static void test_refused_cr3(void **unused)
 	}
 }
 
-/* A VMCB that breaks a rule, or that Bochs has filled with our own state: whatever stands at RIP, it goes no further. */
+/*
+ * A VMCB that breaks a rule, or that Bochs has filled with our own state: whatever stands at RIP, it goes no
+ * further.
+ */
 static void test_real_refusal(void **unused)
 {
 	static const struct { const char *what; uint64_t efer, idtr; } rows[] = {
@@ -331,7 +334,10 @@ static void test_interrupted(void **unused)
 
 /* ---- Facts ---- */
 
-/* 15.10.2: IN in bit 0, string 2, REP 3, size 6:4, address size 9:7, segment 12:10, port 31:16; the next RIP in EXITINFO2. */
+/*
+ * 15.10.2: IN in bit 0, string 2, REP 3, size 6:4, address size 9:7, segment 12:10, port 31:16; the next RIP
+ * in EXITINFO2.
+ */
 static void test_ports(void **unused)
 {
 	static const struct { uint64_t info1; const char *handler; struct pio_access want; } rows[] = {

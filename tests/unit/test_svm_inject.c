@@ -174,7 +174,10 @@ static void test_no_step(void **unused)
 	assert_true(vmcb.control.intercept_vector3 & INTERCEPT_IRET);
 }
 
-/* Behind another event an NMI that is not blocked waits for the next exit, at the latest the IRET of that event's handler. */
+/*
+ * Behind another event an NMI that is not blocked waits for the next exit, at the latest the IRET of that
+ * event's handler.
+ */
 static void test_nmi_behind_event(void **unused)
 {
 	(void)unused;
@@ -308,7 +311,10 @@ static void test_step_out_of_shadow(void **unused)
 	quirks.forgets_shadow = false;
 }
 
-/* Those that would show our TF or keep it, prefixes, and what cannot be read wait for the host's timer instead. APM vol. 3, table A-1. */
+/*
+ * Those that would show our TF or keep it, prefixes, and what cannot be read wait for the host's timer
+ * instead. APM vol. 3, table A-1.
+ */
 static void test_no_step_out_of_shadow(void **unused)
 {
 	static const char shows[] = "\x0f\x17\x26\x2e\x36\x3e\x40\x41\x42\x43\x44\x45\x46\x47\x48\x49\x4a\x4b\x4c\x4d\x4e\x4f"
@@ -328,7 +334,10 @@ static void test_no_step_out_of_shadow(void **unused)
 	quirks.forgets_shadow = false;
 }
 
-/* An interrupt waits in an interrupt shadow: an open window is the processor's to keep shut, unless it forgets the shadow. */
+/*
+ * An interrupt waits in an interrupt shadow: an open window is the processor's to keep shut, unless it
+ * forgets the shadow.
+ */
 static void test_shadow(void **unused)
 {
 	(void)unused;
@@ -349,7 +358,10 @@ static void test_shadow(void **unused)
 	quirks.forgets_shadow = false;
 }
 
-/* The processor may keep those parts of the state that nobody wrote. APM vol. 2, 15.15.3: FS, GS, LDTR and TR have no clean bit. */
+/*
+ * The processor may keep those parts of the state that nobody wrote. APM vol. 2, 15.15.3: FS, GS, LDTR and TR
+ * have no clean bit.
+ */
 static void test_clean_segments(void **unused)
 {
 	static const uint32_t parts[SEG_COUNT] = {

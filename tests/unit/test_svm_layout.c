@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* svm.h: the VMCB is covered by its field list, bits are where appendix B has them, every exit has a name; the maps and ASIDs. */
+/*
+ * svm.h: the VMCB is covered by its field list, bits are where appendix B has them, every exit has a name;
+ * the maps and ASIDs.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -139,7 +142,10 @@ static void msrpm(void **state)
 	assert_int_equal(opened, 4);
 }
 
-/* What each VMCB is given: every port exits, also behind the last (a word there reaches 3 bits further), and the policy's MSRs. */
+/*
+ * What each VMCB is given: every port exits, also behind the last (a word there reaches 3 bits further), and
+ * the policy's MSRs.
+ */
 static void maps(void **state)
 {
 	uint64_t io_pa, msr_pa, io_again, msr_again;
@@ -220,7 +226,10 @@ static void asids(void **state)
 	svm_asid_pick(&b, &cpu, &features);
 	assert_int_equal(vmcb_b.control.guest_asid, 2);
 
-	/* On another processor the number is of that one, and when it comes back a fresh one: what it left behind is old. */
+	/*
+	 * On another processor the number is of that one, and when it comes back a fresh one: what it left
+	 * behind is old.
+	 */
 	svm_asid_pick(&b, &other, &features);
 	assert_int_equal(vmcb_b.control.guest_asid, 1);
 	assert_int_equal(vmcb_b.control.tlb_control, TLB_CONTROL_FLUSH_ALL);

@@ -53,8 +53,8 @@ static void test_tsc_aux(void **unused)
 }
 
 /*
- * The guest's CR2 is in the VMCB while it runs; the neutral code keeps what the processor's register holds. It must find
- * there what the guest had, unless a #PF is queued whose address the guest has not seen yet.
+ * The guest's CR2 is in the VMCB while it runs; the neutral code keeps what the processor's register holds.
+ * It must find there what the guest had, unless a #PF is queued whose address the guest has not seen yet.
  */
 static void test_cr2(void **unused)
 {

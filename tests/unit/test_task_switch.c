@@ -462,7 +462,10 @@ static void test_pae(void **unused)
 	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
 }
 
-/* The old TSS lies across two chunks of RAM that nobody has touched: each has an exit to itself, and nothing else happens. */
+/*
+ * The old TSS lies across two chunks of RAM that nobody has touched: each has an exit to itself, and nothing
+ * else happens.
+ */
 static void test_untouched(void **unused)
 {
 	const uint64_t far = 0x40000000;
@@ -500,8 +503,8 @@ static const struct vevent with_error = { .is_valid = true, .type = VEVENT_EXCEP
 					  .error = 0x2468 };
 
 /*
- * What the new task needs lies in RAM that nobody has touched: an LDT of which DS' descriptor lies across the end of one
- * chunk, and the stack that takes the error code.
+ * What the new task needs lies in RAM that nobody has touched: an LDT of which DS' descriptor lies across the
+ * end of one chunk, and the stack that takes the error code.
  */
 static void test_untouched_late(void **unused)
 {

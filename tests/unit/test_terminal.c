@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a terminal sends besides text: keys behind Ctrl-A, the window's size, timing marks, and all that is not quite it. */
+/*
+ * What a terminal sends besides text: keys behind Ctrl-A, the window's size, timing marks, and all that is
+ * not quite it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -105,7 +105,10 @@ static void test_nmi(void **unused)
 	assert_int_equal(log_fake_lines, 0);
 }
 
-/* Where a guest's step strikes behind VMRUN it is dropped. Anywhere else, or one of ours, or a watchpoint, it is a bug. */
+/*
+ * Where a guest's step strikes behind VMRUN it is dropped. Anywhere else, or one of ours, or a watchpoint, it
+ * is a bug.
+ */
 static void test_step(void **unused)
 {
 	(void)unused;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* arch/x86/host/tsc.c: a time-stamp counter measured against an 8254 and a clock of this test, sound and broken ones. */
+/*
+ * arch/x86/host/tsc.c: a time-stamp counter measured against an 8254 and a clock of this test, sound and
+ * broken ones.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* arch/x86/host/tsc_agree.c: which counters are the same, by the numbers alone and in an exchange between two threads. */
+/*
+ * arch/x86/host/tsc_agree.c: which counters are the same, by the numbers alone and in an exchange between two
+ * threads.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

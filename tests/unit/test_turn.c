@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/turn.c and both policies under simulated guests: what share of the processor each gets, how long one waits for it. */
+/*
+ * hv/turn.c and both policies under simulated guests: what share of the processor each gets, how long one
+ * waits for it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -301,7 +304,10 @@ static void test_all_time_is_charged(void **state)
 	assert_null(queue->payer);		/* nobody pays for what is left of somebody's time */
 }
 
-/* Who used more than its share while others waited is in debt until they have caught up, or nobody wants the processor. */
+/*
+ * Who used more than its share while others waited is in debt until they have caught up, or nobody wants the
+ * processor.
+ */
 static void test_debt(void **state)
 {
 	struct table table;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual processor: how it comes and goes, its interrupts and exceptions up to the triple fault, its registers by name,
- * and what changes hands when another one is loaded.
+ * A virtual processor: how it comes and goes, its interrupts and exceptions up to the triple fault, its
+ * registers by name, and what changes hands when another one is loaded.
  */
 #include <setjmp.h>
 #include <stdarg.h>

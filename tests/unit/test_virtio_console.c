@@ -348,7 +348,10 @@ static void queue_switched_off_in_the_middle(void **state)
 	drv_destroy(&f.drv);
 }
 
-/* Bytes that take no room at the back (carriage returns), from buffers that lie over one another: 15 MiB of a 1 MiB buffer. */
+/*
+ * Bytes that take no room at the back (carriage returns), from buffers that lie over one another: 15 MiB of a
+ * 1 MiB buffer.
+ */
 static void much_output_is_sent_a_piece_at_a_time(void **state)
 {
 	static const struct { char byte; size_t most; } rows[] = { { '\r', 1024 }, { '\n', 64 } };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sections of virtio devices: any contents are made safe and survive the trip, and a request that is half done when the
- * device is saved is finished by the one that is loaded.
+ * The sections of virtio devices: any contents are made safe and survive the trip, and a request that is half
+ * done when the device is saved is finished by the one that is loaded.
  */
 #include <setjmp.h>
 #include <stdarg.h>

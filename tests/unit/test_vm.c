@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hv/vm.c, hv/vm_life.c and hv/vm_start.c: a VM is built whole or not at all, starts in short pieces, ends for the first reason, and
- * leaves nothing behind.
+ * hv/vm.c, hv/vm_life.c and hv/vm_start.c: a VM is built whole or not at all, starts in short pieces, ends
+ * for the first reason, and leaves nothing behind.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -277,7 +277,10 @@ static void test_promise_outlives_it(void **state)
 	(void)destroy(vm);
 }
 
-/* The promise: all RAM, every table that it can need, and a copy of everything on the disks; one page less is refused. */
+/*
+ * The promise: all RAM, every table that it can need, and a copy of everything on the disks; one page less is
+ * refused.
+ */
 static void test_promise_is_for_all(void **state)
 {
 	static const struct { bool small_code, has_disks; uint64_t memory, tables, copies; } rows[] = {

@@ -274,7 +274,10 @@ static void test_running_vm_is_not_saved(void **state)
 	vm_run_clock(&pc.vm);
 }
 
-/* Chips tell their levels while it is wiped and loaded: a vCPU that sleeps without IF takes them, and the VM has no end by that. */
+/*
+ * Chips tell their levels while it is wiped and loaded: a vCPU that sleeps without IF takes them, and the VM
+ * has no end by that.
+ */
 static void test_sleeper_survives(void **state)
 {
 	uint8_t *buffer;

@@ -192,7 +192,10 @@ static void test_ept(void **unused)
 	assert_null(refused());
 }
 
-/* A.10: a tag is of use only where INVVPID (bit 32) can forget all of them (bit 42), as VMXON and a round of tags need it. */
+/*
+ * A.10: a tag is of use only where INVVPID (bit 32) can forget all of them (bit 42), as VMXON and a round of
+ * tags need it.
+ */
 static void test_vpid(void **unused)
 {
 	static const struct { uint64_t lacks; bool is_used; } rows[] = {

@@ -161,7 +161,10 @@ static void test_registers(void **unused)
 	assert_true(exits_fake.dr.is_read);
 }
 
-/* Table 28-7: read, write, fetch in bits 2:0, the entry's rights in 5:3, 7 and 8: a linear address, and its translation. */
+/*
+ * Table 28-7: read, write, fetch in bits 2:0, the entry's rights in 5:3, 7 and 8: a linear address, and its
+ * translation.
+ */
 static void test_ept(void **unused)
 {
 	static const struct { uint64_t qual; struct npt_fault want; } rows[] = {
@@ -190,7 +193,10 @@ static void test_ept(void **unused)
 	}
 }
 
-/* 28.2.3: bit 12 says that an IRET had unblocked NMIs before it faulted; not valid while an event was being delivered. */
+/*
+ * 28.2.3: bit 12 says that an IRET had unblocked NMIs before it faulted; not valid while an event was being
+ * delivered.
+ */
 static void test_ept_in_iret(void **unused)
 {
 	(void)unused;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What an entry on VT-x is given: events with what belongs to them, and registers that hardware has otherwise than the guest. */
+/*
+ * What an entry on VT-x is given: events with what belongs to them, and registers that hardware has otherwise
+ * than the guest.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -139,7 +142,10 @@ static void test_new_vmcs(void **unused)
 	assert_int_equal(vmcs_fake_counts.clears, 2);		/* and takes it out of the processor before others get its page */
 }
 
-/* Controls that depend on the VM: XSAVES where CPUID shows it; PAUSE where there is a sibling, by the better of two ways. */
+/*
+ * Controls that depend on the VM: XSAVES where CPUID shows it; PAUSE where there is a sibling, by the better
+ * of two ways.
+ */
 static void test_controls_of_the_vm(void **unused)
 {
 	static const struct { unsigned vcpus; bool shows_xsaves, may_pause; uint64_t proc2, want, want_proc; } rows[] = {
@@ -169,7 +175,10 @@ static void test_controls_of_the_vm(void **unused)
 	}
 }
 
-/* A VMCS names the tables and the struct cpu of the processor that runs it; what that one remembers of the guest is old. */
+/*
+ * A VMCS names the tables and the struct cpu of the processor that runs it; what that one remembers of the
+ * guest is old.
+ */
 static void test_arrives(void **unused)
 {
 	static const struct { uint64_t tss, gdt; } rows[] = { { 0x1000, 0x2000 }, { 0x4000, 0x5000 }, { 0x1000, 0x2000 } };
@@ -327,8 +336,8 @@ static void test_nmi_behind_sti(void **unused)
 }
 
 /*
- * An entry uses whichever VMCS is current and does not ask: a look at another vCPU must not leave that one's there, nor must
- * one that comes and goes.
+ * An entry uses whichever VMCS is current and does not ask: a look at another vCPU must not leave that one's
+ * there, nor must one that comes and goes.
  */
 static void test_current(void **unused)
 {
@@ -394,7 +403,10 @@ static void test_pdptes(void **unused)
 	assert_false(vmcs_fake_get(VMCS_GUEST_PDPTE3) & 1);
 }
 
-/* A.10: bits 25 and 41, the types for one guest, may be missing; then everything is forgotten. The fake refuses others. */
+/*
+ * A.10: bits 25 and 41, the types for one guest, may be missing; then everything is forgotten. The fake
+ * refuses others.
+ */
 static void test_flush_takes_what_there_is(void **unused)
 {
 	static const uint64_t lacks[] = { 0, BIT(25), BIT(41), BIT(25) | BIT(41) };

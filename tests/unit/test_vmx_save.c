@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What VT-x leaves in the processor while a vCPU is loaded, and the state behind its registers: kept, saved, restored. */
+/*
+ * What VT-x leaves in the processor while a vCPU is loaded, and the state behind its registers: kept, saved,
+ * restored.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,7 +102,10 @@ static void test_no_tsc_aux(void **unused)
 	assert_int_equal(insn_fake_msr(0xc0000102)->writes, 1);
 }
 
-/* Table 25-3: STI in bit 0, MOV SS 1, NMI 3; at most one of the first two. Appendix B: PDPTE0 is 280ah, the others follow. */
+/*
+ * Table 25-3: STI in bit 0, MOV SS 1, NMI 3; at most one of the first two. Appendix B: PDPTE0 is 280ah, the
+ * others follow.
+ */
 static void test_saved_and_restored(void **unused)
 {
 	static const struct { uint64_t blocking, pending; uint32_t shadow, nmi, due; } rows[] = {
@@ -141,7 +147,10 @@ static void test_saved_and_restored(void **unused)
 	}
 }
 
-/* Nothing of an earlier life: no event with the next entry, no activity state, no window, no turn that is running out. */
+/*
+ * Nothing of an earlier life: no event with the next entry, no activity state, no window, no turn that is
+ * running out.
+ */
 static void test_earlier_life(void **unused)
 {
 	const struct guest_state state = { 0 };

@@ -32,8 +32,8 @@ uint64_t alu_multiply(bool is_signed, unsigned size, uint64_t left, uint64_t rig
 		      uint64_t *rflags);
 
 /*
- * high:low by a divisor of half their size. False: the divisor is zero, or the quotient has no room in it: #DE. All flags
- * are undefined afterwards.
+ * high:low by a divisor of half their size. False: the divisor is zero, or the quotient has no room in it:
+ * #DE. All flags are undefined afterwards.
  */
 __attribute__((warn_unused_result))
 bool alu_divide(bool is_signed, unsigned size, uint64_t high, uint64_t low, uint64_t divisor, uint64_t *quotient,

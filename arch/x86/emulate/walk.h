@@ -79,8 +79,8 @@ bool gva_write_system(struct vcpu *vcpu, gva_t addr, const void *from, size_t le
 		      uint32_t *error);
 
 /*
- * Read as a processor in this state would, which need not be the vCPU's: a task that is to begin has other tables. False:
- * it cannot be read, or was populated just now.
+ * Read as a processor in this state would, which need not be the vCPU's: a task that is to begin has other
+ * tables. False: it cannot be read, or was populated just now.
  */
 __attribute__((warn_unused_result))
 bool gva_read_through(struct vcpu *vcpu, const struct walk_cpu *cpu, gva_t addr, void *to, size_t len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPUID, the exit (contract in cpuid.h): find the answer in the VM's table, patch the few leaves that depend on the vCPU.
- * What is in the table is cpuid_policy.c's business.
+ * CPUID, the exit (contract in cpuid.h): find the answer in the VM's table, patch the few leaves that depend
+ * on the vCPU. What is in the table is cpuid_policy.c's business.
  */
 #include "arch/x86/exit/cpuid.h"
 
@@ -121,7 +121,10 @@ static inline enum exit_result answer(struct vcpu *vcpu, struct cpuid_regs regs)
 	return EXIT_SKIP;
 }
 
-/* Out of line: the quick way saves no registers. The topology leaf has an answer also where the host has no such leaf. */
+/*
+ * Out of line: the quick way saves no registers. The topology leaf has an answer also where the host has no
+ * such leaf.
+ */
 __attribute__((noinline))
 static enum exit_result answer_dynamic(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
 				       const struct cpuid_entry *entry)

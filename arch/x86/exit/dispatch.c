@@ -24,10 +24,10 @@
  *   first touch       exit_npt maps memory at the address: EXIT_RESUME, and the guest executes the instruction again
  *   HLT               exit_hlt marks the vCPU as halted: EXIT_SKIP_STOP, and the scheduler picks another one
  *
- * A row's handler is either neutral (arch/x86/exit/) or one of the vendor's (vmx/exits.c, svm/exits.c). Most of the
- * vendor's decode what the exit says and call a neutral one; a few answer what only their vendor knows. Where a row has
- * no handler the controls never ask for that exit. An entry that failed is a row, too, whose handler ends the VM, but for
- * one that QEMU makes of a guest's fault.
+ * A row's handler is either neutral (arch/x86/exit/) or one of the vendor's (vmx/exits.c, svm/exits.c). Most
+ * of the vendor's decode what the exit says and call a neutral one; a few answer what only their vendor
+ * knows. Where a row has no handler the controls never ask for that exit. An entry that failed is a row, too,
+ * whose handler ends the VM, but for one that QEMU makes of a guest's fault.
  *
  * How an exception gets to the guest: a handler queues it with vcpu_inject, which fills vcpu->pending, and answers
  * EXIT_RESUME; deliver puts it into the next entry. An event whose delivery the exit cut short becomes vcpu->pending
@@ -164,10 +164,11 @@ __attribute__((noinline)) static bool take_requests(struct vcpu *vcpu)
 }
 
 /*
- * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a handler has
- * answered EXIT_STOP or EXIT_SKIP_STOP, or the VM has ended. A device that puts work off sets it too, and so do an event
- * that wakes a halted vCPU and an INIT that parks one. `irq_check` says that something may be waiting to be delivered, on
- * VT-x that another vCPU's VMCS has become current, or that another processor has kicked this one; most exits do not set it.
+ * Run a vCPU until the scheduler has something to do. `attention` says so: a host interrupt has come, a
+ * handler has answered EXIT_STOP or EXIT_SKIP_STOP, or the VM has ended. A device that puts work off sets it
+ * too, and so do an event that wakes a halted vCPU and an INIT that parks one. `irq_check` says that
+ * something may be waiting to be delivered, on VT-x that another vCPU's VMCS has become current, or that
+ * another processor has kicked this one; most exits do not set it.
  *
  * The turn also ends by the clock, which is looked at after each exit. No interrupt need come when the turn
  * is over: the VMX-preemption timer counts only the time in which the guest runs, and an emulated processor

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU as text: everything by name, from the tables the rest of the code uses. A line takes some ten thousand ticks, and
- * a whole dump millions, so it is printed a few lines at a time: each part of it knows its lines by number.
+ * A vCPU as text: everything by name, from the tables the rest of the code uses. A line takes some ten
+ * thousand ticks, and a whole dump millions, so it is printed a few lines at a time: each part of it knows
+ * its lines by number.
  */
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/exit/exit.h"

@@ -11,8 +11,8 @@ exit_fn exit_cpuid, exit_hlt, exit_pause, exit_xsetbv, exit_rdpmc, exit_monitor,
 exit_fn exit_invd, exit_wbinvd, exit_hypercall, exit_undefined;
 
 /*
- * These need no facts either, but for at least one vendor an adapter calls them: it tells two exits apart, or notes that
- * no instruction caused the exit.
+ * These need no facts either, but for at least one vendor an adapter calls them: it tells two exits apart, or
+ * notes that no instruction caused the exit.
  */
 exit_fn exit_rdmsr, exit_wrmsr, exit_irq_window, exit_nmi_window, exit_turn_over, exit_host_nmi;
 

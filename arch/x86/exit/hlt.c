@@ -14,11 +14,12 @@
 #define PAUSES_TO_YIELD	16U
 
 /*
- * Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt, none has a request left that
- * could wake it, and no device can send an NMI. `requests` is read before the state: it stays set until the state says what came of it. One that
- * was seen running may ask something of one that was passed already, and then halt too: it counts that in `halts`
- * first. So when the count has changed nothing is known here, and whoever changed it looks himself, as does an owner
- * whose requests were seen here, when he has taken them and his vCPU sleeps on (hv/request.c).
+ * Nothing in this VM can ever run again: every vCPU waits, none of them for an interrupt, none has a request
+ * left that could wake it, and no device can send an NMI. `requests` is read before the state: it stays set
+ * until the state says what came of it. One that was seen running may ask something of one that was passed
+ * already, and then halt too: it counts that in `halts` first. So when the count has changed nothing is known
+ * here, and whoever changed it looks himself, as does an owner whose requests were seen here, when he has
+ * taken them and his vCPU sleeps on (hv/request.c).
  */
 static bool halted_for_good(const struct vm *vm)
 {
@@ -86,7 +87,10 @@ enum exit_result exit_wbinvd(struct vcpu *vcpu)
 	return EXIT_SKIP;
 }
 
-/* INVD would throw away other VMs' and our own dirty lines. A guest gets WBINVD's answer, which it cannot tell apart. */
+/*
+ * INVD would throw away other VMs' and our own dirty lines. A guest gets WBINVD's answer, which it cannot
+ * tell apart.
+ */
 enum exit_result exit_invd(struct vcpu *vcpu)
 {
 	return exit_wbinvd(vcpu);

@@ -50,7 +50,10 @@ static int64_t hc_exit(struct vcpu *vcpu)
 	return 0;
 }
 
-/* How much of the text may be printed when `*lines` lines may still end: up to the end of the last of them. Counts them down. */
+/*
+ * How much of the text may be printed when `*lines` lines may still end: up to the end of the last of them.
+ * Counts them down.
+ */
 static size_t within_lines(const uint8_t *text, size_t len, unsigned *lines)
 {
 	for (size_t i = 0; i < len; i++)

@@ -143,7 +143,10 @@ static enum exit_result multiply_wide(struct mmio *mmio)
 	return EXIT_SKIP;
 }
 
-/* DIV m and IDIV m. Of bytes the dividend is AX, else (R)DX:(R)AX; the quotient goes into its lower half, the rest above. */
+/*
+ * DIV m and IDIV m. Of bytes the dividend is AX, else (R)DX:(R)AX; the quotient goes into its lower half, the
+ * rest above.
+ */
 static enum exit_result divide(struct mmio *mmio)
 {
 	struct vcpu *vcpu = mmio->vcpu;
@@ -214,7 +217,10 @@ static enum exit_result cmpxchg_wide(struct mmio *mmio)
 	uint64_t low = 0, high = 0, new_low = vcpu->gpr[GPR_RBX], new_high = vcpu->gpr[GPR_RCX];
 	uint8_t  bytes[2 * sizeof(uint64_t)];
 
-	/* The wide one wants its operand aligned, whatever CR0.AM says; an operand's page offset is its linear address's. */
+	/*
+	 * The wide one wants its operand aligned, whatever CR0.AM says; an operand's page offset is its
+	 * linear address's.
+	 */
 	if (mmio->insn->size == sizeof(bytes) && mmio->operand.piece[0].addr.raw % sizeof(bytes)) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;

@@ -131,9 +131,10 @@ enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t 
 }
 
 /*
- * The processor itself accesses the address while it delivers an event: it reads a gate or a descriptor, or writes to the
- * stack. The event is delivered again with the next entry, and then the processor reads ones. What a device
- * would answer, and where the rest of a lost stack frame would go, nobody but the processor could work out.
+ * The processor itself accesses the address while it delivers an event: it reads a gate or a descriptor, or
+ * writes to the stack. The event is delivered again with the next entry, and then the processor reads ones.
+ * What a device would answer, and where the rest of a lost stack frame would go, nobody but the processor
+ * could work out.
  */
 enum exit_result mmio_in_delivery(struct vcpu *vcpu, gpa_t addr, bool is_write)
 {

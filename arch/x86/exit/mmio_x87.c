@@ -12,8 +12,9 @@
 #include "hv/vcpu.h"
 
 /*
- * An exception of an earlier instruction is raised before this one does anything. That is #MF, or with CR0.NE clear an interrupt
- * by way of chips which this machine does not have (SDM vol. 1, 8.7 "Handling x87 FPU Exceptions in Software").
+ * An exception of an earlier instruction is raised before this one does anything. That is #MF, or with CR0.NE
+ * clear an interrupt by way of chips which this machine does not have (SDM vol. 1, 8.7 "Handling x87 FPU
+ * Exceptions in Software").
  */
 static enum exit_result raise_pending(const struct mmio *mmio)
 {

@@ -279,8 +279,8 @@ static const struct msr_policy *policy_search(uint32_t msr)
 _Static_assert(countof(policy) <= UINT8_MAX, "a guess is the number of a row in one byte");
 
 /*
- * A guest asks for few registers, again and again: the row of the last one with the same low bits is looked at before we
- * search.
+ * A guest asks for few registers, again and again: the row of the last one with the same low bits is looked
+ * at before we search.
  */
 static inline const struct msr_policy *policy_find(struct vcpu *vcpu, uint32_t msr)
 {

@@ -82,8 +82,9 @@ __attribute__((noinline)) static enum exit_result not_by_instruction(struct vcpu
 }
 
 /*
- * While an event is being delivered (vcpu->pending) the processor reads the IDT and other tables and writes to the stack.
- * What is rare takes one branch together, because each notification of a virtio device comes by here.
+ * While an event is being delivered (vcpu->pending) the processor reads the IDT and other tables and writes
+ * to the stack. What is rare takes one branch together, because each notification of a virtio device comes by
+ * here.
  */
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
 {

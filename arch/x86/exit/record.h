@@ -7,10 +7,11 @@
 /*
  * One exit in neutral words. struct vcpu holds the one that is being handled.
  *
- * insn_len is what EXIT_SKIP moves RIP by. VT-x: the processor's number at every exit, stale where no instruction caused
- * it, so it is valid only once the row's adapter has run: that one sets it to 0 (vmx/exits.c, no_instruction). AMD-V: the
- * next RIP says it. Without next-RIP save it is decoded before the handler runs, for exits whose instruction has one form;
- * where the bytes do not fit, the exit becomes SVM_ROW_CHANGED (svm/exits.c, find_length).
+ * insn_len is what EXIT_SKIP moves RIP by. VT-x: the processor's number at every exit, stale where no
+ * instruction caused it, so it is valid only once the row's adapter has run: that one sets it to 0
+ * (vmx/exits.c, no_instruction). AMD-V: the next RIP says it. Without next-RIP save it is decoded before the
+ * handler runs, for exits whose instruction has one form; where the bytes do not fit, the exit becomes
+ * SVM_ROW_CHANGED (svm/exits.c, find_length).
  */
 struct exit_record {
 	uint64_t rip;		/* of the instruction that exited, or that the guest was about to execute */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Low memory as firmware leaves it, see bios_data.h. There is no BIOS: each of the 256 real-mode vectors leads to a stub
- * of its own that writes its number and the caller's AX to the port of hv/dev/bios_trap.h, which ends the VM and names
- * the service or the exception. Without the stubs a real-mode program would run through zeros from address 0 on.
+ * Low memory as firmware leaves it, see bios_data.h. There is no BIOS: each of the 256 real-mode vectors
+ * leads to a stub of its own that writes its number and the caller's AX to the port of hv/dev/bios_trap.h,
+ * which ends the VM and names the service or the exception. Without the stubs a real-mode program would run
+ * through zeros from address 0 on.
  */
 #include "arch/x86/guestboot/bios_data.h"
 

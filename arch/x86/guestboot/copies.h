@@ -21,5 +21,8 @@ struct guest_copies {
 __attribute__((warn_unused_result))
 bool guest_copies_add(struct guest_copies *copies, uint64_t to, const uint8_t *from, uint64_t len);
 
-/* Copy one piece, if one is left, or populate a chunk of where it goes. False: the host is out of memory, or the address is not RAM. */
+/*
+ * Copy one piece, if one is left, or populate a chunk of where it goes. False: the host is out of memory, or
+ * the address is not RAM.
+ */
 __attribute__((warn_unused_result)) bool guest_copies_step(struct guest_copies *copies, struct gpm *gpm);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The MP table, see mp_table.h. MultiProcessor Specification 1.4, chapter 4 "MP Configuration Table": a floating pointer
- * on a 16-byte boundary that kernels search for between F0000h and FFFFFh, a header, and entries sorted by type.
+ * The MP table, see mp_table.h. MultiProcessor Specification 1.4, chapter 4 "MP Configuration Table": a
+ * floating pointer on a 16-byte boundary that kernels search for between F0000h and FFFFFh, a header, and
+ * entries sorted by type.
  *
- * The machine starts in virtual wire mode (3.6.2.2): the 8259's INT reaches processor 0 through LINT0 of its local APIC.
+ * The machine starts in virtual wire mode (3.6.2.2): the 8259's INT reaches processor 0 through LINT0 of its
+ * local APIC.
  */
 #include "arch/x86/guestboot/mp_table.h"
 

@@ -39,7 +39,10 @@ struct cpu {
 	uint8_t     *stack, *stack_top;
 };
 
-/* State of each other processor, in an order in which one can wait for what is behind. The boot processor has none: it runs. */
+/*
+ * State of each other processor, in an order in which one can wait for what is behind. The boot processor has
+ * none: it runs.
+ */
 enum cpu_state {
 	CPU_OFF,		/* not there, not started, or it never answered */
 	CPU_RUNNING,		/* our code runs on it, on its way to CPU_ON or CPU_LEFT_OUT */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The other processors from the moment they are on (contracts in others.h and hv/host.h). How they come there is in
- * ap.c. One that has nothing to do is parked: it halts with its interrupts off, and an NMI makes it look at its state. When
- * the boot processor runs guests they do as well, in one call of a function (host_run_others), with a way back:
+ * The other processors from the moment they are on (contracts in others.h and hv/host.h). How they come there
+ * is in ap.c. One that has nothing to do is parked: it halts with its interrupts off, and an NMI makes it
+ * look at its state. When the boot processor runs guests they do as well, in one call of a function
+ * (host_run_others), with a way back:
  *
  *	CPU_ON    ->  CPU_CALLED    by the boot processor, with NMIs until it is seen
  *	CPU_CALLED -> CPU_WORKING -> CPU_ON    by the other one, around the call
@@ -108,7 +109,10 @@ static bool is_meant(const struct cpu *cpu)
 	return cpu != this_cpu() && cpu_may_run(cpu);
 }
 
-/* One that panics on its way to be on needs no NMI: the boot processor looks at it (cpu_wait_beyond), the others halt. */
+/*
+ * One that panics on its way to be on needs no NMI: the boot processor looks at it (cpu_wait_beyond), the
+ * others halt.
+ */
 void cpu_stop_others(void)
 {
 	const uint64_t begin = time_now();

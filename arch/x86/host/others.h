@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The other processors once they run our code: the state in which each is, and what it does until it goes (others.c). */
+/*
+ * The other processors once they run our code: the state in which each is, and what it does until it goes
+ * (others.c).
+ */
 #include <stdbool.h>
 #include <stdint.h>
 

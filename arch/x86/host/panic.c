@@ -18,8 +18,8 @@
 #include "hv/vm.h"
 
 /*
- * Only the first processor that panics reports, and it stops all others before it says a word. A machine check may reach
- * all of them at once, and two reports mixed on one serial line cannot be read.
+ * Only the first processor that panics reports, and it stops all others before it says a word. A machine
+ * check may reach all of them at once, and two reports mixed on one serial line cannot be read.
  */
 static struct cpu *reporter;
 

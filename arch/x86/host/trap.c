@@ -3,8 +3,9 @@
  * Exceptions and interrupts that reach the hypervisor itself. A guest's never come here: they are exits. So
  * every exception below is ours: expected and listed in the fixup table, an NMI, or a bug.
  *
- * An NMI wakes a processor from HLT, or stops it for ever when another one panics: it may strike between any two
- * instructions, also in the middle of a VMCS update, so its handler touches nothing before that. Guests get only the NMIs that their own APICs send.
+ * An NMI wakes a processor from HLT, or stops it for ever when another one panics: it may strike between any
+ * two instructions, also in the middle of a VMCS update, so its handler touches nothing before that. Guests
+ * get only the NMIs that their own APICs send.
  */
 #include "arch/x86/host/trap.h"
 

@@ -11,10 +11,10 @@
  *	sees answered == round
  *	after = its TSC
  *
- * `stamp` was read between `before` and `after`. So the boot processor's counter is ahead by at least stamp - after ticks and by
- * at most stamp - before. Each round narrows the range, and when 0 is outside of it the two counters are not the
- * same: somebody who passes a time from one processor to the other would see it run backwards. A difference that is
- * smaller than what an exchange takes stays unnoticed, by us as by guests.
+ * `stamp` was read between `before` and `after`. So the boot processor's counter is ahead by at least stamp -
+ * after ticks and by at most stamp - before. Each round narrows the range, and when 0 is outside of it the
+ * two counters are not the same: somebody who passes a time from one processor to the other would see it run
+ * backwards. A difference that is smaller than what an exchange takes stays unnoticed, by us as by guests.
  */
 #include "arch/x86/host/tsc_agree.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Do the time-stamp counters of two processors agree? The clocks of all guests derive from the host's TSC, and a vCPU that
- * goes to a processor whose counter is behind would see time go backwards.
+ * Do the time-stamp counters of two processors agree? The clocks of all guests derive from the host's TSC,
+ * and a vCPU that goes to a processor whose counter is behind would see time go backwards.
  *
  * The boot processor answers while another one, which starts, asks: both look at their counters in turn. Only one may
  * start at a time.

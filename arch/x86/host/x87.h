@@ -17,8 +17,8 @@
 #define X87_OPERAND_MAX	16U
 
 /*
- * May this one be executed now? False: an unmasked exception is pending, which comes first. The instructions that do not wait
- * for exceptions may. `scratch` is overwritten.
+ * May this one be executed now? False: an unmasked exception is pending, which comes first. The instructions
+ * that do not wait for exceptions may. `scratch` is overwritten.
  */
 __attribute__((warn_unused_result)) bool x87_may_execute(struct fpu_area *scratch, unsigned number);
 

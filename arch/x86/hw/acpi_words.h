@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The ACPI structures that three sides know: boot/ reads the machine's tables to find its processors, host/ to find its
- * I/O APICs, guestboot/ writes tables for a guest. ACPI specification 6.5, 5.2.5 "Root System Description Pointer (RSDP)", 5.2.6 "System Description
- * Table Header", 5.2.12 "Multiple APIC Description Table (MADT)". Tables of firmware are not aligned: copy, then read.
+ * The ACPI structures that three sides know: boot/ reads the machine's tables to find its processors, host/
+ * to find its I/O APICs, guestboot/ writes tables for a guest. ACPI specification 6.5, 5.2.5 "Root System
+ * Description Pointer (RSDP)", 5.2.6 "System Description Table Header", 5.2.12 "Multiple APIC Description
+ * Table (MADT)". Tables of firmware are not aligned: copy, then read.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Control registers, EFER, RFLAGS, XCR0: SDM vol. 3, 2.5 "Control Registers", 2.6 "Extended Control Registers"; APM vol. 2, 3.1. */
+/*
+ * Control registers, EFER, RFLAGS, XCR0: SDM vol. 3, 2.5 "Control Registers", 2.6 "Extended Control
+ * Registers"; APM vol. 2, 3.1.
+ */
 #include "hv/lib/bits.h"
 
 #define CR0_PE	BIT(0)

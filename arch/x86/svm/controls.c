@@ -83,8 +83,8 @@ uint32_t svm_exceptions_wanted(void)
 #define PAUSE_THRESHOLD	128
 
 /*
- * PAUSE is worth an exit only where another vCPU of the VM may be what is waited for. Without the filter the count stays 0
- * and each PAUSE exits: exit_pause counts (15.14.4 "PAUSE Intercept Filtering").
+ * PAUSE is worth an exit only where another vCPU of the VM may be what is waited for. Without the filter the
+ * count stays 0 and each PAUSE exits: exit_pause counts (15.14.4 "PAUSE Intercept Filtering").
  */
 void svm_controls_init(struct vmcb_control *control, const struct svm_features *features, bool has_siblings)
 {

@@ -26,8 +26,9 @@
 struct svm_features svm_features;
 
 /*
- * Read by switch.asm before each VMRUN, of which it has two; the test takes no register. One for all processors: an RSB that is
- * the guest's is a matter of the model, and processors that differ from the first are left out (host/ap.c).
+ * Read by switch.asm before each VMRUN, of which it has two; the test takes no register. One for all
+ * processors: an RSB that is the guest's is a matter of the model, and processors that differ from the first
+ * are left out (host/ap.c).
  */
 bool svm_fills_returns;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A refused VMRUN in words: what explain.c finds by checking the VMCB itself. VMEXIT_INVALID that comes from a guest that
- * has run is no refusal, and goes back to that guest.
+ * A refused VMRUN in words: what explain.c finds by checking the VMCB itself. VMEXIT_INVALID that comes from
+ * a guest that has run is no refusal, and goes back to that guest.
  */
 #include "arch/x86/svm/exits.h"
 #include "arch/x86/svm/svm_cpu.h"
@@ -17,8 +17,8 @@
 #define CR4_KNOWN	(FIELD(12, 0) | FIELD(18, 16) | FIELD(23, 20))
 
 /*
- * A VMRUN that Bochs refuses stores our own state in the VMCB: what stands at its RIP is then no instruction of the guest,
- * which must not go on with such a state.
+ * A VMRUN that Bochs refuses stores our own state in the VMCB: what stands at its RIP is then no instruction
+ * of the guest, which must not go on with such a state.
  */
 static bool holds_our_state(const struct vmcb *vmcb)
 {
@@ -26,8 +26,8 @@ static bool holds_our_state(const struct vmcb *vmcb)
 }
 
 /*
- * MOV to CR3 with reserved bits is #GP(0) in 64-bit mode (APM vol. 2, 5.3.2 "CR3"); QEMU ends the guest with VMEXIT_INVALID
- * there. Asked when the VMCB breaks no rule.
+ * MOV to CR3 with reserved bits is #GP(0) in 64-bit mode (APM vol. 2, 5.3.2 "CR3"); QEMU ends the guest with
+ * VMEXIT_INVALID there. Asked when the VMCB breaks no rule.
  */
 static bool is_bad_cr3(struct vcpu *vcpu)
 {

@@ -72,8 +72,9 @@ static bool wants_step(const struct vcpu *vcpu)
 }
 
 /*
- * One entry with RFLAGS.TF set, whose #DB is ours. The instruction may raise an exception instead, whose frame would show
- * the guest that TF: so for this entry all exceptions leave the guest, and are given back without it.
+ * One entry with RFLAGS.TF set, whose #DB is ours. The instruction may raise an exception instead, whose
+ * frame would show the guest that TF: so for this entry all exceptions leave the guest, and are given back
+ * without it.
  */
 void svm_begin_step(struct vcpu *vcpu)
 {
@@ -89,9 +90,9 @@ void svm_begin_step(struct vcpu *vcpu)
 }
 
 /*
- * At the next exit, whatever it is. A #DB with BS came behind the instruction; everything else came before, and the
- * instruction has yet to run. IRET has loaded flags of its own when it has run; behind any other instruction TF is still
- * ours. One that repeats itself, or jumps to itself, has left its shadow as well.
+ * At the next exit, whatever it is. A #DB with BS came behind the instruction; everything else came before,
+ * and the instruction has yet to run. IRET has loaded flags of its own when it has run; behind any other
+ * instruction TF is still ours. One that repeats itself, or jumps to itself, has left its shadow as well.
  */
 void svm_end_step(struct vcpu *vcpu)
 {

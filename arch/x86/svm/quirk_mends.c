@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done at entries and exits about what emulated processors get wrong (arch/x86/virt/quirks.h says what, quirks.c
- * measures it, quirk_shadow.c has the interrupt shadow). On a processor all of it is skipped.
+ * What is done at entries and exits about what emulated processors get wrong (arch/x86/virt/quirks.h says
+ * what, quirks.c measures it, quirk_shadow.c has the interrupt shadow). On a processor all of it is skipped.
  */
 #include "arch/x86/svm/svm_cpu.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interrupt shadow where VMRUN forgets it (quirks.forgets_shadow, arch/x86/virt/quirks.h): kept in software from exit
- * to entry, and left before an interrupt window is opened.
+ * The interrupt shadow where VMRUN forgets it (quirks.forgets_shadow, arch/x86/virt/quirks.h): kept in
+ * software from exit to entry, and left before an interrupt window is opened.
  */
 #include "arch/x86/svm/exits.h"
 #include "arch/x86/svm/svm_cpu.h"
@@ -45,9 +45,9 @@ bool svm_window_must_wait(const struct vmcb *vmcb)
 }
 
 /*
- * May the instruction at RIP run with our TF? By its first byte: not those that push, save or load RFLAGS, not a far CALL
- * or JMP, which may switch tasks and save them, not those that load SS, behind which #DB waits for another instruction
- * (SDM vol. 3, 6.8.3), and nothing behind a prefix, which would have to be decoded.
+ * May the instruction at RIP run with our TF? By its first byte: not those that push, save or load RFLAGS,
+ * not a far CALL or JMP, which may switch tasks and save them, not those that load SS, behind which #DB waits
+ * for another instruction (SDM vol. 3, 6.8.3), and nothing behind a prefix, which would have to be decoded.
  */
 static bool bears_step(struct vcpu *vcpu)
 {

@@ -44,8 +44,9 @@ void svm_put(struct vcpu *vcpu)
 }
 
 /*
- * A VMCB is memory like any other, and after each exit it holds all there is (APM vol. 2, 15.6 "#VMEXIT"). What the next processor has
- * to know is that it may trust no copy: svm_load clears the clean bits, and svm_enter takes an ASID of that processor.
+ * A VMCB is memory like any other, and after each exit it holds all there is (APM vol. 2, 15.6 "#VMEXIT").
+ * What the next processor has to know is that it may trust no copy: svm_load clears the clean bits, and
+ * svm_enter takes an ASID of that processor.
  */
 void svm_leave(struct vcpu *vcpu)
 {

@@ -53,9 +53,8 @@ struct virt_backend {
 	void (*restore)(struct vcpu *, const struct guest_state *);
 
 	/*
-	 * deliver: make the vCPU's control block ready for an entry (VT-x: current again), and inject what waits for the
-	 * guest; virt/inject.c decides, the vendor writes the fields.
-	 * enter: until the exit.
+	 * deliver: make the vCPU's control block ready for an entry (VT-x: current again), and inject what
+	 * waits for the guest; virt/inject.c decides, the vendor writes the fields. enter: until the exit.
 	 */
 	void (*deliver)(struct vcpu *);
 	void (*enter)(struct vcpu *);		/* fills vcpu->exit; an entry that failed is a row of its own */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What an emulated processor gets wrong in a way that we have to put right: the manual says one thing, it does another, and
- * a guest would notice, or we would. Each is measured once, on the boot processor, by what it does and not by its name, and
- * minded where its comment here says. On a processor that keeps to the manuals all are false.
+ * What an emulated processor gets wrong in a way that we have to put right: the manual says one thing, it
+ * does another, and a guest would notice, or we would. Each is measured once, on the boot processor, by what
+ * it does and not by its name, and minded where its comment here says. On a processor that keeps to the
+ * manuals all are false.
  *
  * What an emulator does differently within the manuals' freedom, or what costs nothing to allow for, is no quirk.
  */
@@ -14,42 +15,45 @@
 
 struct quirks {
 	/*
-	 * Bochs 2.7. CPUID leaf 0Dh, subleaf 1, EBX is the size of the compacted XSAVE area (SDM vol. 1, 13.4.3); it is the
-	 * standard format's, and XRSTORS then loses registers ZMM16 to ZMM31. Measured: that size. Minded:
-	 * exit/cpuid_create.c, for a policy without XSAVEC.
+	 * Bochs 2.7. CPUID leaf 0Dh, subleaf 1, EBX is the size of the compacted XSAVE area (SDM vol. 1,
+	 * 13.4.3); it is the standard format's, and XRSTORS then loses registers ZMM16 to ZMM31. Measured:
+	 * that size. Minded: exit/cpuid_create.c, for a policy without XSAVEC.
 	 */
 	bool compacts_wrongly;
 
 	/* The rest is of AMD-V, measured with tiny guests in svm/quirks.c. */
 
 	/*
-	 * QEMU 7.2. VMRUN loads the interrupt shadow of the VMCB (APM vol. 2, 15.21.5); it forgets it. Measured: a virtual
-	 * interrupt strikes in the shadow. Minded: svm/quirk_shadow.c keeps the shadow, and steps out of it before
-	 * it opens a window.
+	 * QEMU 7.2. VMRUN loads the interrupt shadow of the VMCB (APM vol. 2, 15.21.5); it forgets it.
+	 * Measured: a virtual interrupt strikes in the shadow. Minded: svm/quirk_shadow.c keeps the shadow,
+	 * and steps out of it before it opens a window.
 	 */
 	bool forgets_shadow;
 
 	/*
-	 * QEMU 7.2. SYSENTER in compatibility mode is #UD on AMD's processors (APM vol. 3, SYSENTER); it runs, and leaves a CS with
-	 * both L and D set, which VMRUN refuses. Measured: by one. Minded: svm/backend.c, by svm_mend_cs.
+	 * QEMU 7.2. SYSENTER in compatibility mode is #UD on AMD's processors (APM vol. 3, SYSENTER); it
+	 * runs, and leaves a CS with both L and D set, which VMRUN refuses. Measured: by one. Minded:
+	 * svm/backend.c, by svm_mend_cs.
 	 */
 	bool mixes_cs;
 
 	/*
-	 * QEMU 7.2. Bit 5 of a PDPTE in PAE paging is reserved (APM vol. 2, 5.2.3); it sets it, as if accessed. Measured: after a
-	 * guest with PAE paging has run. Minded: emulate/gva.c takes such an entry for good.
+	 * QEMU 7.2. Bit 5 of a PDPTE in PAE paging is reserved (APM vol. 2, 5.2.3); it sets it, as if
+	 * accessed. Measured: after a guest with PAE paging has run. Minded: emulate/gva.c takes such an
+	 * entry for good.
 	 */
 	bool marks_pae_pointers;
 
 	/*
-	 * Bochs 2.7. DR6 is up to date when #DB exits (APM vol. 2, 15.12.2); BS is missing after a single step. Measured: by one
-	 * step. Minded: svm_debug_status concludes that it was a step.
+	 * Bochs 2.7. DR6 is up to date when #DB exits (APM vol. 2, 15.12.2); BS is missing after a single
+	 * step. Measured: by one step. Minded: svm_debug_status concludes that it was a step.
 	 */
 	bool hides_step;
 
 	/*
-	 * Bochs 2.7. A guest's single step over an instruction that is intercepted is gone with the exit (APM vol. 2, 15.5.1: #VMEXIT
-	 * loads the host's RFLAGS); it strikes in us, right behind VMRUN. Measured: steps_dropped. Minded: host/trap.c drops it.
+	 * Bochs 2.7. A guest's single step over an instruction that is intercepted is gone with the exit (APM
+	 * vol. 2, 15.5.1: #VMEXIT loads the host's RFLAGS); it strikes in us, right behind VMRUN. Measured:
+	 * steps_dropped. Minded: host/trap.c drops it.
 	 */
 	bool     steps_reach_us;
 	uint32_t steps_dropped;

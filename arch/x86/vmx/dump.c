@@ -25,7 +25,10 @@ const struct vmcs_field_info vmcs_fields[] = {
 };
 const uint32_t vmcs_field_count = countof(vmcs_fields);
 
-/* Of the title and the fields behind it the line that *line counts down to. False: there are fewer; it has counted those. */
+/*
+ * Of the title and the fields behind it the line that *line counts down to. False: there are fewer; it has
+ * counted those.
+ */
 static bool dump_group(struct vcpu *vcpu, char kind, const char *title, unsigned *line)
 {
 	if (!(*line)--) {

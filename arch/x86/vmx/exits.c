@@ -73,7 +73,10 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 
 	no_instruction(vcpu);
 	if (event.type == VEVENT_NMI) {
-		/* The exit delivers it to nobody and blocks the next one: 28.1 "Architectural State Before a VM Exit". */
+		/*
+		 * The exit delivers it to nobody and blocks the next one: 28.1 "Architectural State Before a
+		 * VM Exit".
+		 */
 		cpu_take_nmi();
 		return exit_host_nmi(vcpu);
 	}

@@ -320,7 +320,10 @@ static bool bad_data_type(const struct check *c)
 	return false;
 }
 
-/* As when they were loaded; conforming code (types 12 to 15) is for everybody. An unrestricted guest may come from real mode. */
+/*
+ * As when they were loaded; conforming code (types 12 to 15) is for everybody. An unrestricted guest may come
+ * from real mode.
+ */
 static bool bad_data_dpl(const struct check *c)
 {
 	for (size_t i = 0; i < countof(data_segs) && !is_v86(c) && !is_unrestricted(c); i++) {
@@ -484,7 +487,10 @@ static bool bad_sti(const struct check *c)
 	return (rd(c, VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_STI) && !(rd(c, VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 }
 
-/* MOV SS holds both back, STI interrupts and on some processors NMIs, an NMI handler NMIs (virtual ones, as ours are). */
+/*
+ * MOV SS holds both back, STI interrupts and on some processors NMIs, an NMI handler NMIs (virtual ones, as
+ * ours are).
+ */
 static bool bad_blocked_event(const struct check *c)
 {
 	uint64_t info = rd(c, VMCS_ENTRY_INTR_INFO), type = field_get(info, INTR_TYPE);

@@ -69,7 +69,10 @@ static inline void vmwrite(uint64_t field, uint64_t val)
  */
 struct inv_descriptor { uint64_t first, second; };
 
-/* Forget translations that went through EPT tables: those of one EPT pointer, or all. Fails when the type is not supported. */
+/*
+ * Forget translations that went through EPT tables: those of one EPT pointer, or all. Fails when the type is
+ * not supported.
+ */
 static inline bool invept(uint64_t type, uint64_t eptp)
 {
 	struct inv_descriptor descriptor = { eptp, 0 };

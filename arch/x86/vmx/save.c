@@ -22,9 +22,9 @@ _Static_assert(DEBUG_DUE_STEP == PENDING_DEBUG_BS, "the bits are the field's");
 
 /*
  * These MSRs belong to SYSCALL, SWAPGS and RDTSCP. Neither the hypervisor nor the processor at an exit uses
- * them, so the guest's values stay in the processor across exits and change only when another vCPU comes.
- * The guest reads and writes them without an exit (MSR bitmap): TSC_AUX wherever the processor has it, whether or not the
- * guest may execute RDTSCP.
+ * them, so the guest's values stay in the processor across exits and change only when another vCPU comes. The
+ * guest reads and writes them without an exit (MSR bitmap): TSC_AUX wherever the processor has it, whether or
+ * not the guest may execute RDTSCP.
  */
 void vmx_load(struct vcpu *vcpu)
 {

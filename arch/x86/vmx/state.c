@@ -431,12 +431,13 @@ void vmx_flush(struct vcpu *vcpu)
 }
 
 /*
- * The vCPU is loaded on this processor, and was on another one before or on none. The VMCS names what an exit loads, and
- * some of that each processor has for itself: GDT, TSS, the struct cpu that GS leads to.
+ * The vCPU is loaded on this processor, and was on another one before or on none. The VMCS names what an exit
+ * loads, and some of that each processor has for itself: GDT, TSS, the struct cpu that GS leads to.
  *
- * What this processor remembers of the guest's translations is of earlier times: the vCPU may have run here before it
- * ran elsewhere, where its INVLPG and our INVVPID and INVEPT were executed; the page of the EPT root may have been the root of a VM
- * that is gone, and the VPID a vCPU's of it (SDM vol. 3, 29.4.3.4 "Guidelines for Use of the INVEPT Instruction").
+ * What this processor remembers of the guest's translations is of earlier times: the vCPU may have run here
+ * before it ran elsewhere, where its INVLPG and our INVVPID and INVEPT were executed; the page of the EPT
+ * root may have been the root of a VM that is gone, and the VPID a vCPU's of it (SDM vol. 3, 29.4.3.4
+ * "Guidelines for Use of the INVEPT Instruction").
  */
 void vmx_arrive(struct vcpu *vcpu)
 {
@@ -448,8 +449,9 @@ void vmx_arrive(struct vcpu *vcpu)
 }
 
 /*
- * A processor may keep parts of a VMCS to itself, and a VMCS must not be active on two. VMCLEAR writes them back, and the next
- * entry has to be a VMLAUNCH (SDM vol. 3, 25.11.1 "Software Use of Virtual-Machine Control Structures").
+ * A processor may keep parts of a VMCS to itself, and a VMCS must not be active on two. VMCLEAR writes them
+ * back, and the next entry has to be a VMLAUNCH (SDM vol. 3, 25.11.1 "Software Use of Virtual-Machine Control
+ * Structures").
  */
 void vmx_leave(struct vcpu *vcpu)
 {

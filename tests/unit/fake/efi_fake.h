@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A UEFI firmware for host tests of boot/: memory, a file system, handles with protocols, a screen and a serial port, all
- * of which the test describes and may make fail. Pages come filled with rubbish, as real firmware's do. Times do not pass:
- * a timer has fired when it is asked for.
+ * A UEFI firmware for host tests of boot/: memory, a file system, handles with protocols, a screen and a
+ * serial port, all of which the test describes and may make fail. Pages come filled with rubbish, as real
+ * firmware's do. Times do not pass: a timer has fired when it is asked for.
  */
 #include <stdbool.h>
 #include <stddef.h>

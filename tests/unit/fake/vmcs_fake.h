@@ -17,5 +17,8 @@ void     vmcs_fake_set(uint32_t field, uint64_t val);	/* as the processor: read-
 
 extern uint64_t vmcs_fake_vmxon;	/* the region that VMXON was given */
 
-/* IA32_VMX_EPT_VPID_CAP: INVEPT and INVVPID fail with a type that it lacks, and end the test when it lacks them altogether. */
+/*
+ * IA32_VMX_EPT_VPID_CAP: INVEPT and INVVPID fail with a type that it lacks, and end the test when it lacks
+ * them altogether.
+ */
 extern uint64_t vmcs_fake_ept_vpid;
