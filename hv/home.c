@@ -46,13 +46,16 @@ static void give_vcpus(struct slot *slot, struct processor *to)
 {
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		party_does(&slot->parties[i], ACTIVITY_PAUSED);
-		if (slot->vm)
+		if (slot->vm && slot->vm->vcpus[i])	/* they go before the rest of a VM that ends */
 			vcpu_give(slot->vm->vcpus[i], to);
 		slot->parties[i].look.home = to;
 	}
 }
 
-/* The write of `home` comes last: behind it everything is the other processor's. */
+/*
+ * The write of `home` comes last: behind it everything is the other processor's. Its looks go there before, and it
+ * posts them to itself again until it sees that write.
+ */
 void home_give(struct slot *slot, struct processor *to)
 {
 	struct processor *self = host_processor();
@@ -126,17 +129,16 @@ static struct slot *waiter(const struct slot *running)
 	return NULL;
 }
 
-void home_share(const struct slot *running)
+void home_offer(const struct slot *running)
 {
 	struct processor *self = host_processor(), *idler;
 	const uint32_t ready = self->queue.vms.ready;
 
 	self->waiting = ready ? ready - 1 : 0;
-	if (!self->waiting || !idlers)
-		return;
-	idler = claim_idler();
-	if (idler)
+	while (self->waiting && idlers && (idler = claim_idler())) {
 		home_give(waiter(running), idler);
+		self->waiting--;
+	}
 }
 
 /* The flag first, then the look at the others: one that chooses meanwhile sees the flag, or is interrupted. */
@@ -148,7 +150,7 @@ void home_idle_begin(void)
 	idlers++;
 	self->is_idle = true;
 	for (struct processor *other = first; other; other = other->next)
-		if (other != self && other->waiting)
+		if (other->waiting)
 			host_kick(other, KICK_WAKE);
 }
 

@@ -33,7 +33,7 @@ void home_give(struct slot *slot, struct processor *to);
 bool home_is_here(struct slot *slot, uint32_t party);
 
 /* When the scheduler has chosen who runs: one of the VMs that wait may go where nobody wants the processor. */
-void home_share(const struct slot *running);
+void home_offer(const struct slot *running);
 
 /* Before and after this processor halts because nobody wants it. */
 void home_idle_begin(void);

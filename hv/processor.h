@@ -23,11 +23,11 @@ struct processor {
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 	struct locks_held locks;
-	uint32_t          index;	/* host_processor_at */
-	struct processor *next;		/* the one with the next index; NULL: none */
 	uint64_t          used[HANDOFF_VMS_MAX];	/* queue.used */
 
-	/* For all processors: who lives here, and who might come (home.c). */
+	/* For all processors: where it stands, which is constant, who lives here, and who might come (home.c). */
+	uint32_t          index;	/* host_processor_at */
+	struct processor *next;		/* the one with the next index; NULL: none */
 	_Atomic uint32_t  vcpus;	/* of the VMs that live here */
 	_Atomic uint32_t  waiting;	/* VMs that want this processor while another one has it */
 	_Atomic bool      is_idle;	/* nobody wants it, and nobody has been sent here yet */

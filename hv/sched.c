@@ -179,7 +179,7 @@ static struct party *pick(struct processor *self)
 		note(self, before);
 	if (self->running) {
 		note(self, self->running);
-		home_share(self->running->slot);
+		home_offer(self->running->slot);
 	}
 	return self->running;
 }
@@ -196,23 +196,16 @@ static void yield(struct processor *self, struct party *party)
 
 /* ---- The loop ---- */
 
-/* The boot processor: the serial port interrupts that one. */
-static bool has_terminal(const struct processor *self)
-{
-	return self->index == 0;
-}
-
 /*
  * An interrupt that came while the hypervisor ran is pending now. It is taken here, before the next entry, which the
  * processor would have to leave for it at once.
  */
-static void do_host_work(const struct processor *self)
+static void do_host_work(void)
 {
 	host_take_interrupts();
 	timer_run_due();
 	host_wake_at(timer_next());	/* the host's timer may have fired early, for a deadline that is gone */
-	if (has_terminal(self))
-		console_poll();
+	console_poll();
 	/*
 	 * Interrupts are off since the first line. Who woke has posted a look; of the last VM's end sched_run
 	 * asks before it halts.
@@ -290,7 +283,7 @@ void sched_run(void)
 	while (slots_in_use()) {
 		struct party *party;
 
-		do_host_work(self);
+		do_host_work();
 		party = pick(self);
 		if (party) {
 			run(self, party);
@@ -298,7 +291,7 @@ void sched_run(void)
 		}
 		turn_bill(&self->queue, NULL, time_now());
 		home_idle_begin();
-		if ((has_terminal(self) && console_idle_work()) || page_idle_work()) {
+		if (console_idle_work() || page_idle_work()) {
 			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */
 		} else {
 			timer_disarm(&self->turn_end);

@@ -23,7 +23,7 @@
 #define TURN	1000U
 #define VMS	4U
 
-enum { ONE, TWO };
+enum { ONE, TWO, THREE };
 
 static struct handoff_vm configs[VMS];
 static struct slot table[HANDOFF_VMS_MAX];
@@ -114,10 +114,27 @@ static void test_where_new_ones_go(void **state)
 	at(TWO)->vcpus = 3;
 	assert_ptr_equal(home_choose(), at(ONE));
 	at(TWO)->vcpus = 1;
+	processors_on = 3;
+	homes_init();
+	at(ONE)->vcpus = 3;
+	at(TWO)->vcpus = 2;
+	at(THREE)->vcpus = 1;
+	assert_ptr_equal(home_choose(), at(THREE));	/* the fewest, not only fewer */
 	processors_on = 1;
 	homes_init();
 	at(ONE)->vcpus = 3;
 	assert_ptr_equal(home_choose(), at(ONE));
+}
+
+/* The processor that it left was a little ahead. */
+static void test_activity_where_time_is_behind(void **state)
+{
+	struct activities did = { .now = ACTIVITY_PAUSED, .since = 1000 };
+
+	(void)state;
+	activity_change(&did, ACTIVITY_HALTED, 995, NULL, 0);
+	assert_int_equal(did.ticks[ACTIVITY_PAUSED], 0);
+	assert_int_equal(did.now, ACTIVITY_HALTED);
 }
 
 static void test_what_moves(void **state)
@@ -148,6 +165,7 @@ static void test_what_moves(void **state)
 	fake_now += 50;
 	assert_ptr_equal(take(), &slot->parties[0].look);
 	assert_true(home_is_here(slot, 0));
+	assert_int_equal(at(TWO)->queue.mark, fake_now);	/* time from before it came is not its own */
 	assert_ptr_equal(take(), &slot->parties[0].look);	/* does it want this processor? */
 	assert_int_equal(at(TWO)->queue.vms.count, 1);
 	assert_int_equal(timer_next(), begin + 100);	/* as armed, though it is over */
@@ -214,7 +232,7 @@ static void test_idle_ones_get_what_waits(void **state)
 	(void)state;
 	turn_set_ready(&running->turn, true);
 	turn_set_ready(&waits->turn, true);
-	home_share(running);		/* nobody is idle */
+	home_offer(running);		/* nobody is idle */
 	assert_int_equal(at(ONE)->waiting, 1);
 	assert_ptr_equal(waits->home, at(ONE));
 
@@ -222,7 +240,7 @@ static void test_idle_ones_get_what_waits(void **state)
 	home_idle_begin();
 	assert_int_equal(kicks[ONE], 1);
 	on(ONE);
-	home_share(running);
+	home_offer(running);
 	assert_ptr_equal(waits->home, at(TWO));
 	assert_ptr_equal(running->home, at(ONE));
 	assert_ptr_equal(asleep->home, at(ONE));
@@ -230,14 +248,14 @@ static void test_idle_ones_get_what_waits(void **state)
 	assert_int_equal(kicks[TWO], 1);
 
 	turn_set_ready(&asleep->turn, true);
-	home_share(running);			/* so nobody else is sent there */
+	home_offer(running);			/* so nobody else is sent there */
 	assert_ptr_equal(asleep->home, at(ONE));
 	on(TWO);
 	home_idle_end();
 	home_idle_begin();
 	home_idle_end();
 	on(ONE);
-	home_share(running);			/* it has found something else to do */
+	home_offer(running);			/* it has found something else to do */
 	assert_ptr_equal(asleep->home, at(ONE));
 	assert_int_equal(kicks[TWO], 1);
 	timer_disarm_all(&running->turn);
@@ -255,10 +273,10 @@ static void test_the_first_is_idle(void **state)
 	running = add(0);
 	waits = add(1);
 	turn_set_ready(&running->turn, true);
-	home_share(running);
+	home_offer(running);
 	assert_ptr_equal(running->home, at(TWO));
 	turn_set_ready(&waits->turn, true);
-	home_share(running);
+	home_offer(running);
 	assert_ptr_equal(waits->home, at(ONE));
 	assert_int_equal(kicks[ONE], 1);
 	homes_wake();
@@ -272,10 +290,10 @@ static void test_nobody_waits(void **state)
 	struct slot *slot = add(0);
 
 	(void)state;
-	home_share(slot);		/* it has work, but wants the processor no longer */
+	home_offer(slot);		/* it has work, but wants the processor no longer */
 	assert_int_equal(at(ONE)->waiting, 0);
 	turn_set_ready(&slot->turn, true);
-	home_share(slot);
+	home_offer(slot);
 	on(TWO);
 	home_idle_begin();
 	home_idle_end();
@@ -289,6 +307,42 @@ static void test_nobody_waits(void **state)
 	timer_disarm(&timers[0]);
 }
 
+/* All that wait go at once: those that are idle already look no more. */
+static void test_two_idle_two_wait(void **state)
+{
+	struct slot *running = add(0), *one = add(1), *other = add(2);
+
+	(void)state;
+	turn_set_ready(&running->turn, true);
+	turn_set_ready(&one->turn, true);
+	turn_set_ready(&other->turn, true);
+	processors_on = 3;
+	homes_init();
+	on(TWO);
+	home_idle_begin();
+	on(THREE);
+	home_idle_begin();
+	on(ONE);
+	home_offer(running);
+	assert_ptr_equal(running->home, at(ONE));
+	assert_true(one->home != at(ONE) && other->home != at(ONE) && one->home != other->home);
+	assert_int_equal(at(ONE)->waiting, 0);
+	assert_false(at(TWO)->is_idle || at(THREE)->is_idle);
+	timer_disarm(&timers[0]);
+}
+
+/* A VM that is taken apart in pieces moves between two of them, and its vCPUs may be gone by then. */
+static void test_without_vcpus(void **state)
+{
+	struct slot *slot = add(0);
+
+	(void)state;
+	vms[0].vcpus[0] = NULL;
+	home_give(slot, at(TWO));
+	assert_ptr_equal(slot->home, at(TWO));
+	assert_ptr_equal(slot->parties[0].look.home, at(TWO));
+}
+
 static void test_gone_is_gone(void **state)
 {
 	struct slot *running = add(0), *waits = add(1);
@@ -299,9 +353,9 @@ static void test_gone_is_gone(void **state)
 	on(TWO);
 	home_idle_begin();
 	on(ONE);
-	home_share(running);
+	home_offer(running);
 	assert_ptr_equal(waits->home, at(TWO));
-	turn_set_ready(&running->turn, false);	/* it halts: nobody is left here, home_share is not called */
+	turn_set_ready(&running->turn, false);	/* it halts: nobody is left here, home_offer is not called */
 	home_idle_begin();
 	on(TWO);
 	home_idle_begin();
@@ -315,7 +369,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_where_new_ones_go, set_up), cmocka_unit_test_setup(test_what_moves, set_up),
+		cmocka_unit_test(test_activity_where_time_is_behind),
 		cmocka_unit_test_setup(test_looks_follow, set_up), cmocka_unit_test_setup(test_idle_ones_get_what_waits, set_up),
+		cmocka_unit_test_setup(test_two_idle_two_wait, set_up), cmocka_unit_test_setup(test_without_vcpus, set_up),
 		cmocka_unit_test_setup(test_nobody_waits, set_up), cmocka_unit_test_setup(test_siblings_move, set_up),
 		cmocka_unit_test_setup(test_the_first_is_idle, set_up), cmocka_unit_test_setup(test_gone_is_gone, set_up),
 	};

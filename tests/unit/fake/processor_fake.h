@@ -3,7 +3,7 @@
 /* Processors for host tests: the one that host_processor names is the one a test runs on. */
 #include "hv/processor.h"
 
-#define PROCESSORS	2U
+#define PROCESSORS	3U
 
 extern struct processor processors_fake[PROCESSORS];
 
