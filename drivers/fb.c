@@ -9,7 +9,7 @@
  * DRAW_PAUSE times as long; fb_idle_work, for a processor that has nothing else to do, does not wait. Until
  * the scheduler runs, fb_write draws by itself, so that a user sees how far the start has come.
  *
- * Any processor may write, and draw when it idles. One processor calls fb_poll, and the timer is armed and
+ * Any processor may write. One processor draws, by fb_poll and when it idles, and the timer is armed and
  * fired there alone. A writer says when that processor must be told: not while it is going to poll anyhow.
  */
 #include "drivers/fb.h"

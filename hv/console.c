@@ -391,6 +391,8 @@ bool console_idle_work(void)
 {
 	bool did_something;
 
+	if (host_processor() != console.poller)
+		return false;
 	log_hold();
 	did_something = fb_idle_work();
 	log_release();

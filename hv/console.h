@@ -20,7 +20,7 @@ struct vm;
 
 void console_init(const struct handoff_framebuffer *fb);	/* becomes a sink of the log; this processor will poll */
 void console_poll(void);	/* from the scheduler: keys, word for the guests' fronts, the screen; nothing on other processors */
-bool console_idle_work(void);	/* a little of what can wait until nobody runs: the screen; false when nothing is left */
+bool console_idle_work(void);	/* the same processor: a little of what can wait until nobody runs, the screen; false: nothing is left */
 
 /* A guest stream (its UART, its virtio console). input_wanted: this one gets the typed characters when attached. */
 struct console_port {

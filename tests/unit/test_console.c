@@ -42,7 +42,8 @@ size_t serial_room(void) { return serial.size - serial.queued; }
 void serial_drain(void) { serial.queued = 0; }
 void fb_init(const struct handoff_framebuffer *fb) { (void)fb; }
 void fb_poll(void) { log_check_held(); }
-bool fb_idle_work(void) { log_check_held(); return false; }
+static unsigned cells_to_draw;
+bool fb_idle_work(void) { log_check_held(); return cells_to_draw && cells_to_draw--; }
 void fb_flush(void) { }
 
 size_t serial_write(const uint8_t *data, size_t len)
@@ -809,7 +810,10 @@ static void test_one_processor_polls(void **state)
 	assert_int_equal(kicks.what, KICK_WAKE);
 	console_poll();
 	assert_int_equal(serial.typed_len, 5000 - 4096);
+	cells_to_draw = 1;
+	assert_false(console_idle_work());
 	processor_fake_run_on(0);
+	assert_true(console_idle_work());
 	console_poll();
 	assert_int_equal(serial.typed_len, 0);
 	fronts[0].room = 8000;
