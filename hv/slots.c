@@ -111,13 +111,14 @@ static void report_activities(const struct slot *slot, uint32_t vcpu)
 	const struct activities *did = &slot->parties[vcpu].activities;
 	const uint32_t other = noisiest(slot, did->waited_for);
 	const uint64_t *ticks = did->ticks;
+	const uint64_t paused = ticks[ACTIVITY_PAUSED] + excess_u64(host_processor()->queue.mark, did->since);
 	char noisy[64] = "";
 
 	if (&slots[other] != slot)
 		format_buf(noisy, sizeof(noisy), " (%lu while %s ran)", in_ms(did->waited_for[other]), slots[other].name);
 	log_debug("%s: vCPU %u: run %lu ms, ready %lu%s, limited %lu, halted %lu, paused %lu", slot->config->name, vcpu,
 		  in_ms(ticks[ACTIVITY_RUN]), in_ms(ticks[ACTIVITY_READY]), noisy, in_ms(ticks[ACTIVITY_LIMITED]),
-		  in_ms(ticks[ACTIVITY_HALTED]), in_ms(ticks[ACTIVITY_PAUSED] + excess_u64(host_processor()->queue.mark, did->since)));
+		  in_ms(ticks[ACTIVITY_HALTED]), in_ms(paused));
 }
 
 static void slot_leave(struct slot *slot)
@@ -154,10 +155,9 @@ static int slot_start(struct slot *slot)
 {
 	slot->is_due = slot->is_asked_where = false;
 	slot_join_vcpus(slot);
-	slot->vm = vm_create(slot->config, &slot->account, &slot->turn);
+	slot->vm = vm_create(slot->config, &slot->account, &slot->turn, &slot->parties[0].look);
 	if (!slot->vm)
 		return -1;
-	slot->vm->look = &slot->parties[0].look;
 	for (uint32_t i = 0; i < slot->vm->vcpu_count; i++)
 		slot->vm->vcpus[i]->look = &slot->parties[i].look;
 	slot->vm->is_restart = slot->was_started;

@@ -126,7 +126,8 @@ _Static_assert(HANDOFF_MEMORY_MAX + MEMORY_4GIB - MEMORY_DEVICE_HOLE <= (uint64_
 	       "the largest VM that a configuration may ask for lies below GPM's end");
 
 /* What needs no memory, of a VM that is all zero. */
-static void fill_in(struct vm *vm, const struct handoff_vm *config, struct account *account, struct turn *payer)
+static void fill_in(struct vm *vm, const struct handoff_vm *config, struct account *account, struct turn *payer,
+		    struct look *look)
 {
 	static _Atomic uint32_t last_id;	/* several processors create VMs */
 
@@ -135,6 +136,7 @@ static void fill_in(struct vm *vm, const struct handoff_vm *config, struct accou
 	account->exceeded = out_of_memory;
 	account->ctx = vm;
 	vm->clock.payer = payer;
+	vm->look = look;
 	vm->id = ++last_id;
 	vm->exit_code = -1;
 	vm->vcpu_count = config->vcpus;
@@ -146,7 +148,7 @@ static void fill_in(struct vm *vm, const struct handoff_vm *config, struct accou
 	vm->work.ctx = vm;
 }
 
-struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer, struct look *look)
 {
 	uint64_t   before = page_free_bytes(), free;
 	struct vm *vm = page_alloc_contiguous(pages_for(sizeof(*vm)));
@@ -155,7 +157,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 		log_error("%s: cannot be created: no memory", config->name);
 		return NULL;
 	}
-	fill_in(vm, config, account, payer);
+	fill_in(vm, config, account, payer, look);
 	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))

@@ -9,14 +9,15 @@
 
 struct account;
 struct handoff_vm;
+struct look;
 struct turn;
 struct vm;
 
 /*
  * NULL: logged why. Memory goes on the account, which may be open from an earlier life and stays open behind the end;
- * what its timers cost is the payer's time.
+ * what its timers cost is the payer's time. The look is posted for it from when its consoles can be reached.
  */
-struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer);
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer, struct look *look);
 
 /*
  * One short piece of a VM's start: zero memory, load the guest, copy its files, and at last make its first

@@ -85,6 +85,7 @@ static const char *noted_name;	/* of that exit, or of device work */
 static uint32_t noted_piece;	/* ticks of the longest piece of a start or an end */
 static uint64_t loop_cost;	/* ticks once round the scheduler's loop, beside what it does for somebody */
 static bool in_host_work;
+static unsigned pages_to_zero;	/* pieces of them, when nobody wants the processor */
 
 static struct player *player_with(const struct handoff_vm *config)
 {
@@ -102,7 +103,7 @@ static struct player *player_of(const struct vm *vm)
 
 /* ---- What the scheduler calls ---- */
 
-struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer)
+struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer, struct look *look)
 {
 	struct player *player = player_with(config);
 	struct vm *vm;
@@ -118,6 +119,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	vm->config = config;
 	vm->account = account;
 	vm->clock.payer = payer;
+	vm->look = look;
 	vm->vcpu_count = config->vcpus;
 	strcpy(vm->name, config->name);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
@@ -346,12 +348,19 @@ void host_wake_at(uint64_t tsc)
 /* Somebody has to wake it, but not for a turn that is over. */
 void host_idle(void)
 {
+	assert_true(slots_in_use() && !pages_to_zero);
 	assert_true(wake_at != TIMER_NEVER);
 	assert_false(timer_is_armed(&host_processor()->turn_end));
 	fake_now = max_u64(fake_now, wake_at);
 }
 
-bool page_idle_work(void) { return false; }
+/* Whoever has something to zero is idle for others all the same. */
+bool page_idle_work(void)
+{
+	assert_true(host_processor()->is_idle);
+	return pages_to_zero && pages_to_zero--;
+}
+
 bool console_idle_work(void) { return false; }
 void console_attach(struct vm *vm) { (void)vm; }
 bool console_has_heard(const struct vm *vm) { return player_of(vm)->is_heard; }
@@ -1010,7 +1019,9 @@ static void test_work_of_sleepers(void **state)
 
 	(void)state;
 	works_done = 0;
+	pages_to_zero = 3;
 	play_a_sleeper(put_off);
+	assert_int_equal(pages_to_zero, 0);
 	assert_int_equal(works_done, 1);
 	assert_int_equal(noted_ticks, 2 * LONGEST);
 	assert_string_equal(noted_name, "device work");

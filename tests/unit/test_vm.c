@@ -151,10 +151,11 @@ int loader_load(struct vm *vm, struct reset_state *state, struct guest_copies *c
 
 static struct handoff_vm config;
 static struct account account;
+static struct look look;
 
 static struct vm *create(void)
 {
-	return vm_create(&config, &account, NULL);
+	return vm_create(&config, &account, NULL, &look);
 }
 
 static int setup(void **state)
@@ -236,7 +237,7 @@ static void test_timers_end_with_it(void **state)
 	struct turn mine = { 0 }, other = { 0 };
 	struct vm_clock clock = { .payer = &other };
 	struct timer device, neighbour, host;
-	struct vm *vm = vm_create(&config, &account, &mine);
+	struct vm *vm = vm_create(&config, &account, &mine, &look);
 
 	(void)state;
 	assert_non_null(vm);
@@ -381,11 +382,10 @@ static void test_starts_that_fail(void **state)
 /* The processor leaves the run loop and finds a look: otherwise it is done when the turn is over, or never. */
 static void test_work_is_seen(void **state)
 {
-	struct look look = { 0 };
 	struct vm *vm = create();
 
 	(void)state;
-	vm->look = &look;
+	look = (struct look){ 0 };
 	fake.attention = false;
 	vm->work.wake(vm->work.ctx);
 	assert_true(fake.attention);
@@ -395,13 +395,12 @@ static void test_work_is_seen(void **state)
 
 static void test_first_reason_wins(void **state)
 {
-	struct look look = { 0 };
 	struct vm *vm = create();
 	unsigned lines;
 
 	(void)state;
 	(void)start(vm);
-	vm->look = &look;
+	look = (struct look){ 0 };
 	fake.attention = false;
 	vm_stop(vm, VM_END_REBOOT, "reset by %s", "the guest");
 	assert_true(fake.attention);
