@@ -296,6 +296,20 @@ static void test_cap_is_not_saved_up(void **state)
 	assert_in_range(cap_left(&cap), 2 * TURN, 3 * TURN);
 }
 
+/* The VM comes from a processor whose clock is a little ahead: the allowance neither grows nor shrinks for that. */
+static void test_cap_where_time_is_behind(void **state)
+{
+	struct cap cap;
+	uint64_t left;
+
+	(void)state;
+	cap_init(&cap, 25, TURN, SECOND);
+	(void)cap_wait(&cap, TURN, 0, SECOND);
+	left = cap_left(&cap);
+	assert_int_equal(cap_wait(&cap, TURN, 0, SECOND - 5), 0);
+	assert_int_equal(cap_left(&cap), left);
+}
+
 /* A thousand that all compute, in ten VMs of different sizes. */
 static void test_all_compute(void **state)
 {
@@ -364,7 +378,7 @@ int main(void)
 		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_cap_overdrawn),
-		cmocka_unit_test(test_cap_is_not_saved_up),
+		cmocka_unit_test(test_cap_is_not_saved_up), cmocka_unit_test(test_cap_where_time_is_behind),
 		cmocka_unit_test(test_all_compute),
 		cmocka_unit_test(test_dodger),
 		cmocka_unit_test(test_cost),

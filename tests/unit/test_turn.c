@@ -304,6 +304,23 @@ static void test_all_time_is_charged(void **state)
 	assert_null(queue->payer);		/* nobody pays for what is left of somebody's time */
 }
 
+/* Two timers are due in one round, the later one first: what is charged already is not charged again. */
+static void test_charged_once(void **state)
+{
+	struct table table;
+	uint64_t mark;
+
+	(void)state;
+	set_table(&table, &sched_share, 2);
+	mark = table.queue.mark;
+	turn_bill(&table.queue, &table.turns[0], mark + 10);
+	turn_bill(&table.queue, &table.turns[1], mark + 5);
+	assert_int_equal(table.queue.mark, mark + 10);
+	assert_int_equal(table.turns[0].used, 0);
+	turn_bill(&table.queue, NULL, mark + 30);
+	assert_int_equal(table.turns[1].used, 20);
+}
+
 /*
  * Who used more than its share while others waited is in debt until they have caught up, or nobody wants the
  * processor.
@@ -461,7 +478,7 @@ int main(void)
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_continues),
 		cmocka_unit_test(test_newcomers),
-		cmocka_unit_test(test_all_time_is_charged),
+		cmocka_unit_test(test_all_time_is_charged), cmocka_unit_test(test_charged_once),
 		cmocka_unit_test(test_debt),
 		cmocka_unit_test(test_debt_of_little_weight),
 		cmocka_unit_test(test_two_levels),
