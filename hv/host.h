@@ -87,7 +87,7 @@ void host_wake_at(uint64_t tsc);
 
 /* ---- What the machine knows ---- */
 
-uint64_t host_rtc_seconds(void);	/* its clock, seconds since 1970, taken as UTC */
+uint64_t host_rtc_seconds(void);	/* since 1970, by its clock, taken as UTC */
 
 /* This processor's generators of random numbers, the better one first; NULL behind the last. False: none ready now. */
 typedef bool host_random_fn(uint64_t *val);

@@ -200,6 +200,7 @@ static void test_date(void **unused)
 		rtc.regs[8] = 2;
 		rtc.regs[9] = rows[i].is_binary ? 24 : 0x24;
 		/* date -u -d "2024-02-29 00:34:56" +%s */
+		tsc_init();
 		assert_int_equal(host_rtc_seconds(), 1709166896 + 3600 * rows[i].want_hour);
 	}
 }
@@ -213,8 +214,24 @@ static void test_date_while_it_ticks(void **unused)
 	rtc.regs[0] = 0x29;
 	rtc.is_updating = true;
 	rtc.second_start = insn_fake.tsc - HZ + 9 * READ;	/* in the middle of the second reading */
-	assert_int_equal(host_rtc_seconds() % 60, 30);
+	assert_int_equal(rtc_seconds() % 60, 30);
 	assert_false(rtc.is_updating);
+}
+
+/* The chip is read once; from there on the TSC counts. */
+static void test_date_goes_on(void **unused)
+{
+	uint64_t start;
+
+	(void)unused;
+	rtc.regs[0x0b] = 0x02;
+	rtc.regs[7] = rtc.regs[8] = 1;
+	tsc_init();
+	start = host_rtc_seconds();
+	insn_fake.in = NULL;
+	insn_fake.out = NULL;
+	insn_fake.tsc += 3 * HZ + HZ / 2;
+	assert_in_range(host_rtc_seconds(), start + 3, start + 4);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -223,7 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_measured_once), TEST(test_disturbed), TEST(test_always_disturbed), TEST(test_rtc), TEST(test_nothing_ticks),
-		TEST(test_date), TEST(test_date_while_it_ticks),
+		TEST(test_date), TEST(test_date_while_it_ticks), TEST(test_date_goes_on),
 	};
 
 	return cmocka_run_group_tests_name("tsc", tests, NULL, NULL);

@@ -163,8 +163,8 @@ static uint64_t rtc_to_seconds(const uint8_t *raw, uint8_t status)
 	});
 }
 
-/* Read until two readings agree: the clock may tick in between. */
-uint64_t host_rtc_seconds(void)
+/* Read until two readings agree: the clock may tick in between. 0: it stands still in the middle of an update. */
+static uint64_t rtc_seconds(void)
 {
 	uint8_t now[RTC_COUNT], before[RTC_COUNT];
 	bool is_same;
@@ -179,6 +179,17 @@ uint64_t host_rtc_seconds(void)
 			is_same = is_same && now[i] == before[i];
 	} while (!is_same);
 	return rtc_to_seconds(now, cmos_read(RTC_STATUS_B));
+}
+
+static struct { uint64_t seconds, tsc; } rtc_start;	/* constant when VMs run */
+
+/*
+ * The chip is read once: it has two ports for all processors, and an update of it takes up to 2 ms (MC146818 data
+ * sheet, "Update Cycle"). From there on the TSC counts.
+ */
+uint64_t host_rtc_seconds(void)
+{
+	return rtc_start.seconds + (rdtsc() - rtc_start.tsc) / tsc_hz;
 }
 
 /* The TSC at the next change of the second; 0 when the clock stands still. */
@@ -199,12 +210,10 @@ static uint64_t hz_from_rtc(void)
 	return end ? end - start : 0;
 }
 
-void tsc_init(void)
+static void measure(void)
 {
 	uint64_t hz;
 
-	if (tsc_hz)
-		return;
 	tsc_hz = HZ_GUESS;	/* while we measure: a log line on the screen may ask for the rate */
 	hz = hz_from_pit();
 	if (!hz) {
@@ -217,4 +226,13 @@ void tsc_init(void)
 	}
 	tsc_hz = hz;
 	log_debug("TSC runs at %lu Hz", tsc_hz);
+}
+
+void tsc_init(void)
+{
+	if (tsc_hz)
+		return;
+	measure();
+	rtc_start.seconds = rtc_seconds();
+	rtc_start.tsc = rdtsc();
 }
