@@ -11,7 +11,7 @@
 static const char *id = "";
 
 static struct lock lock = { .rank = LOCK_LONGEST };
-static struct {
+static struct piece {
 	char        vm_name[HANDOFF_NAME_MAX];	/* a copy: the VM goes away */
 	const char *exit_name;
 	uint32_t    ticks;
@@ -30,11 +30,14 @@ void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)
 
 void end_say_longest(void)
 {
+	struct piece said;
+
 	lock_take(&lock);
-	if (longest.ticks)
-		log_say("trapeze: the longest piece of work took %u ticks (VM \"%s\", %s)", longest.ticks, longest.vm_name,
-			longest.exit_name);
+	said = longest;
 	lock_drop(&lock);
+	if (said.ticks)
+		log_say("trapeze: the longest piece of work took %u ticks (VM \"%s\", %s)", said.ticks, said.vm_name,
+			said.exit_name);
 }
 
 void end_init(const char *run_id)
