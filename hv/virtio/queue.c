@@ -201,15 +201,15 @@ static inline bool load_desc(struct vq *vq, const struct desc_table *table, uint
 }
 
 /* What walk_chain may do, and found. */
-struct look {
+struct chain_walk {
 	bool is_hopeless;	/* the host has no memory for what is missing: go on, and accesses fail */
 	bool is_here;		/* all memory that was looked at is populated */
 };
 
 /* Is this memory populated? If not, the next round begins with it, because zeroing a chunk takes as long as a round. */
-static bool is_there(struct vq *vq, const struct look *look, gpa_t addr, uint64_t len)
+static bool is_there(struct vq *vq, const struct chain_walk *walk, gpa_t addr, uint64_t len)
 {
-	if (look->is_hopeless || gpm_is_populated(vq->gpm, addr, len))
+	if (walk->is_hopeless || gpm_is_populated(vq->gpm, addr, len))
 		return true;
 	vq->missing = addr;
 	vq->missing_len = len;
@@ -217,7 +217,7 @@ static bool is_there(struct vq *vq, const struct look *look, gpa_t addr, uint64_
 }
 
 /* 2.7.5.3.1: negotiated, the last of its chain, whole descriptors, not within another one. */
-static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table, struct look *look)
+static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct desc_table *table, struct chain_walk *walk)
 {
 	if (!vq->s.has_indirect || (desc->flags & DESC_F_NEXT))
 		return false;
@@ -227,8 +227,8 @@ static bool enter_indirect(struct vq *vq, const struct vring_desc *desc, struct 
 		return false;
 	table->addr = gpa(desc->addr);
 	table->count = desc->len / (uint32_t)sizeof(*desc);
-	look->is_here = is_there(vq, look, table->addr, min_u64(desc->len, INDIRECT_BYTES_MAX));
-	if (!look->is_here)
+	walk->is_here = is_there(vq, walk, table->addr, min_u64(desc->len, INDIRECT_BYTES_MAX));
+	if (!walk->is_here)
 		return true;
 	table->map = map_area(vq, table->addr, desc->len);
 	return true;
@@ -262,21 +262,21 @@ static inline bool add_segment(struct vq *vq, struct vq_req *req, const struct v
  * Is the memory of all segments populated? Devices may then go from segment to segment without looking at the
  * budget, however many chunks these are in.
  */
-static bool are_segments_there(struct vq *vq, const struct look *look, const struct vq_req *req)
+static bool are_segments_there(struct vq *vq, const struct chain_walk *walk, const struct vq_req *req)
 {
 	for (uint16_t i = 0; i < req->seg_count; i++)
-		if (!is_there(vq, look, req->segs[i].addr, req->segs[i].len))
+		if (!is_there(vq, walk, req->segs[i].addr, req->segs[i].len))
 			return false;
 	return true;
 }
 
 /*
- * Copy the chain that starts at `index` into req. look->is_here: false when some of its memory was not
+ * Copy the chain that starts at `index` into req. walk->is_here: false when some of its memory was not
  * populated; then the chain has to be walked once more, in another round. At most `size` buffers, at most
  * one change to an indirect table, so the loop ends. 2.7.5: all lengths together stay below 2^32;
  * `written` has 32 bits. That is checked before memory is looked at, so these are some 2,500 chunks at most.
  */
-static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, struct look *look)
+static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, struct chain_walk *walk)
 {
 	struct desc_table table = { vq->desc_map, vq->s.desc, vq->s.size };
 	bool is_indirect = false, are_near = true;
@@ -286,9 +286,9 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, struct
 		if (index >= table.count || !load_desc(vq, &table, index, &desc))
 			return false;
 		if (__builtin_expect(desc.flags & DESC_F_INDIRECT, 0)) {
-			if (is_indirect || !enter_indirect(vq, &desc, &table, look))
+			if (is_indirect || !enter_indirect(vq, &desc, &table, walk))
 				return false;
-			if (!look->is_here)
+			if (!walk->is_here)
 				return true;
 			is_indirect = true;
 			index = 0;
@@ -299,7 +299,7 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, struct
 		if (!(desc.flags & DESC_F_NEXT)) {
 			if (req->readable + req->writable > UINT32_MAX)
 				return false;
-			look->is_here = are_near || are_segments_there(vq, look, req);
+			walk->is_here = are_near || are_segments_there(vq, walk, req);
 			return true;
 		}
 		index = desc.next;
@@ -330,11 +330,11 @@ bool vq_begin(struct vq *vq)
  * round. What is still missing behind a settled touch is what the host has no memory for; another queue may
  * also have made it in between, and then the look goes on as ever.
  */
-static bool populate_missing(struct vq *vq, struct look *look)
+static bool populate_missing(struct vq *vq, struct chain_walk *walk)
 {
 	const bool is_settled = gpm_touch(vq->gpm, vq->missing, vq->missing_len);
 
-	look->is_hopeless = is_settled && !gpm_is_populated(vq->gpm, vq->missing, vq->missing_len);
+	walk->is_hopeless = is_settled && !gpm_is_populated(vq->gpm, vq->missing, vq->missing_len);
 	vq->missing_len = 0;
 	if (!is_settled)
 		vq->budget = 0;
@@ -343,12 +343,12 @@ static bool populate_missing(struct vq *vq, struct look *look)
 
 bool vq_pop(struct vq *vq, struct vq_req *req)
 {
-	struct look look = { .is_here = true };
+	struct chain_walk walk = { .is_here = true };
 	uint16_t head;
 
 	if (!vq->s.is_ready || vq->s.is_broken || vq->s.avail_idx == vq->s.last_avail)
 		return false;
-	if (__builtin_expect(vq->missing_len != 0, 0) && !populate_missing(vq, &look))
+	if (__builtin_expect(vq->missing_len != 0, 0) && !populate_missing(vq, &walk))
 		return false;
 	/* The driver stores the entry, then avail->idx: we load in the other order. */
 	compiler_barrier();
@@ -364,10 +364,10 @@ bool vq_pop(struct vq *vq, struct vq_req *req)
 	req->read = req->write = (struct vq_cursor){ 0 };
 	req->written = 0;
 	req->readable = req->writable = 0;
-	if (!walk_chain(vq, req, head, &look))
+	if (!walk_chain(vq, req, head, &walk))
 		return mark_broken(vq);
 	vq_charge(vq, VQ_REQUEST_COST);
-	if (!look.is_here) {
+	if (!walk.is_here) {
 		vq->budget = 0;
 		return false;
 	}
