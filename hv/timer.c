@@ -98,8 +98,7 @@ void timer_disarm(struct timer *timer)
 	timer_tell(before, first_deadline(list));
 }
 
-/* What this payer pays for leaves this processor's list; into `out`, if there is one, as it was armed. */
-static void take(const struct turn *payer, struct timer_list *out)
+void timer_take_out(const struct turn *payer, struct timer_list *out)
 {
 	const struct timer_list *list = &host_processor()->timers;
 	uint64_t before = first_deadline(list);
@@ -112,20 +111,18 @@ static void take(const struct turn *payer, struct timer_list *out)
 		if (timer->payer != payer)
 			continue;
 		timer_unlink(timer);
-		if (out)
-			timer_link(out, timer, deadline);
+		timer_link(out, timer, deadline);
 	}
 	timer_tell(before, first_deadline(list));
 }
 
 void timer_disarm_all(const struct turn *payer)
 {
-	take(payer, NULL);
-}
+	struct timer_list out = { 0 };
 
-void timer_take_out(const struct turn *payer, struct timer_list *out)
-{
-	take(payer, out);
+	timer_take_out(payer, &out);
+	while (out.first)
+		timer_unlink(out.first);
 }
 
 void timer_put_in(struct timer_list *in)
