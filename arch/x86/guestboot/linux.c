@@ -84,7 +84,8 @@ enum zero_page {
 #define ENTRY_32		0U
 #define ENTRY_64		0x200U
 
-#define PD_PIECE		64U		/* entries; PT_ENTRIES is a multiple of it */
+#define PD_PIECE		64U		/* entries */
+_Static_assert(PT_ENTRIES % PD_PIECE == 0, "the last piece ends with its table");
 #define TABLE_ENTRY		(PTE_P | PTE_W | PTE_A)
 #define LARGE_ENTRY		(TABLE_ENTRY | PTE_D | PTE_PS)
 
@@ -198,10 +199,7 @@ static bool write_gdt(const struct guest_boot *boot, bool is_64)
 	return gpm_write(boot->gpm, gpa(LINUX_GDT), gdt, sizeof(gdt));
 }
 
-/*
- * Entries of one page directory or more, of which each page maps to itself, a piece at a time: one by one
- * they take long.
- */
+/* Page directories whose 2 MiB pages map to themselves. In pieces: a walk of the slots for each entry takes too long. */
 static bool write_large_entries(const struct guest_boot *boot, uint64_t table, uint64_t count)
 {
 	uint64_t piece[PD_PIECE];
