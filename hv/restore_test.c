@@ -11,9 +11,12 @@
 #define EXITS_MAX	64U	/* between two of them, */
 #define DENSE		8U	/* fewer at first, and one more after so many: a guest that ends soon has its share */
 
+#define DICE_FACTOR	1664525U	/* a linear congruential generator: Knuth, "The Art of Computer Programming", vol. 2, 3.3.4 */
+#define DICE_STEP	1013904223U
+
 static uint32_t dice(struct restore_test *test)
 {
-	test->dice = test->dice * 1664525 + 1013904223;
+	test->dice = test->dice * DICE_FACTOR + DICE_STEP;
 	return test->dice >> 8;
 }
 

@@ -90,12 +90,13 @@ bool cpuid_is_dynamic(uint32_t leaf)
 /* Leaves that depend on which vCPU asks, and on what it has switched on. */
 static struct cpuid_regs patch(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs regs)
 {
-	enum { APIC_ID_SHIFT = 24, COUNT_SHIFT = 16 };
+	enum { APIC_ID_SHIFT = 24 };
+	const uint64_t count = FIELD(23, 16);
 
 	if (leaf == CPUID_FEATURES) {
 		regs.ebx |= vcpu->id << APIC_ID_SHIFT;
 		if (vcpu->vm->vcpu_count > 1) {
-			regs.ebx = (regs.ebx & ~0x00ff0000U) | vcpu->vm->vcpu_count << COUNT_SHIFT;
+			regs.ebx = (uint32_t)field_set(regs.ebx, count, vcpu->vm->vcpu_count);
 			regs.edx |= (uint32_t)CPUID1_D_HTT;
 		}
 		if (virt->get(vcpu, REG_CR4) & CR4_OSXSAVE)
