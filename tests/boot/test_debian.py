@@ -204,6 +204,7 @@ def test_longest_piece(outcome):
 def test_shell_on_ttyS0(outcome):
     assert outcome["arithmetic"] == (0, "42")
     assert outcome["tty"] == (0, "/dev/ttyS0")
+    assert outcome["complaints"][1] == "0", outcome["output"]
     assert outcome["status"] == 0
 
 
