@@ -11,7 +11,7 @@ import pytest
 import machine
 
 MKIMAGE = machine.ROOT / "scripts/mkimage"
-REFUSED, INTERRUPTED = 1, 130
+REFUSED, USAGE, INTERRUPTED = 1, 2, 130
 SECTOR, ESP_AT = 512, 2048 * 512       # bytes
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -133,6 +133,14 @@ def test_size_where_fat32_begins(tmp_path, tree, size):
 def test_size_beyond_fat(tmp_path, tree):
     done = mkimage(tmp_path / "out", tree, "-s", "3T")
     assert done.returncode == REFUSED and done.stderr == "mkimage: -s 3T: a FAT file system is smaller than 2 TiB\n"
+
+
+@pytest.mark.parametrize("size", ["5x", "-5M", "", "1 M", "M"])
+def test_size_that_is_none(tmp_path, tree, size):
+    done = mkimage(tmp_path / "out", tree, "-s", size)
+    assert done.returncode == USAGE
+    assert done.stderr == ("usage: mkimage [-s MIN_SIZE] OUT DIR\n"
+                           f"mkimage: -s {size}: a size is a number, alone or with K, M or G behind it\n")
 
 
 def test_many_files_in_the_root(tmp_path, tree):
