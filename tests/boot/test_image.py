@@ -143,6 +143,23 @@ def test_size_that_is_none(tmp_path, tree, size):
                            f"mkimage: -s {size}: a size is a number, alone or with K, M or G behind it\n")
 
 
+@pytest.mark.parametrize("directory", ["", "EFI/"])
+@pytest.mark.parametrize("size", ["1M", "3G"], ids=["FAT16", "FAT32"])
+def test_more_files_than_a_directory_holds(tmp_path, tree, directory, size):
+    """65,536 entries, and 16 fewer in FAT16's root. A file with one of these names takes 17, with a short one 2."""
+    for n in range(3853):
+        (tree / directory / f"{n:0199}").touch()
+    show = instead(tmp_path / "bin", "mformat", 'echo "$@" >&2\nexit 1')
+    planned = mkimage(tmp_path / "out", tree, "-s", size, env=show)
+    assert ("-r 4095 " if size == "1M" and not directory else "-T") in planned.stderr
+    for n in range(10):
+        (tree / directory / f"n{n}").touch()
+    done = mkimage(tmp_path / "out", tree, "-s", size)
+    assert done.returncode == REFUSED
+    assert done.stderr == (f"mkimage: {tree}: too many files for one directory of a FAT disk, "
+                           f"put some into another: /{directory}\n")
+
+
 def test_many_files_in_the_root(tmp_path, tree):
     """FAT16's root has a fixed number of entries, 512 unless more are asked for, and a long name takes several."""
     names = {f"one of very many files with a name of more than 13 characters {n}" for n in range(200)}
