@@ -321,9 +321,18 @@ static void take_entry(struct parser *parser, struct ini_value name, struct ini_
 		parser->keys[row].set(entry, &parser->keys[row]);
 }
 
+/* A line that cannot be read names its key all the same: to say that this is missing would be a second fault for one. */
+static void mark_seen(struct parser *parser, struct ini_value name)
+{
+	for (size_t i = 0; i < parser->key_count; i++)
+		if (ini_value_is(name, parser->keys[i].name))
+			parser->seen[i] = parser->entry.line;
+}
+
 static void take_line(struct parser *parser, struct ini_value line)
 {
 	const struct ini_entry *entry = &parser->entry;
+	struct ini_value name;
 	size_t equals = 0;
 	char shown[SHOWN_VALUE];
 
@@ -331,23 +340,24 @@ static void take_line(struct parser *parser, struct ini_value line)
 	if (!line.len || line.at[0] == '#')
 		return;
 	readable(line, shown, sizeof(shown));
+	while (equals < line.len && line.at[equals] != '=')
+		equals++;
+	name = trimmed((struct ini_value){ line.at, equals });
 	for (size_t i = 0; i < line.len; i++)
 		if (!is_printable(line.at[i]) && line.at[i] != '\t') {
 			ini_error_at(entry->report, entry->source->file, entry->line,
 				     "\"%s\": character %u is not ASCII text: save the file as "
 				     "plain text",
 				     shown, (unsigned)i + 1);
+			mark_seen(parser, name);
 			return;
 		}
-	while (equals < line.len && line.at[equals] != '=')
-		equals++;
 	if (equals == line.len || equals == 0) {
 		ini_error_at(entry->report, entry->source->file, entry->line,
 			     "\"%s\": write \"key = value\", or \"#\" before a remark", shown);
 		return;
 	}
-	take_entry(parser, trimmed((struct ini_value){ line.at, equals }),
-		   trimmed((struct ini_value){ line.at + equals + 1, line.len - equals - 1 }));
+	take_entry(parser, name, trimmed((struct ini_value){ line.at + equals + 1, line.len - equals - 1 }));
 }
 
 /* Some editors begin a file with the UTF-8 byte order mark. */

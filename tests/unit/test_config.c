@@ -27,14 +27,19 @@ static void keep_line(void *ctx, const char *text)
 	snprintf(lines->text[lines->count++], INI_LINE_MAX, "%s", text);
 }
 
-static unsigned parse_vm(const char *text, struct config_vm *vm, struct lines *lines)
+static unsigned parse_vm_bytes(const char *text, size_t len, struct config_vm *vm, struct lines *lines)
 {
-	const struct ini_text source = { .file = "vms/a.conf", .text = text, .len = strlen(text) };
+	const struct ini_text source = { .file = "vms/a.conf", .text = text, .len = len };
 	struct ini_report report = { .line = keep_line, .ctx = lines };
 
 	lines->count = 0;
 	config_parse_vm(&source, "a", vm, &report);
 	return report.errors;
+}
+
+static unsigned parse_vm(const char *text, struct config_vm *vm, struct lines *lines)
+{
+	return parse_vm_bytes(text, strlen(text), vm, lines);
 }
 
 static unsigned parse_host(const char *text, struct config_host *host, struct lines *lines)
@@ -293,6 +298,23 @@ static void missing_kernel(void **state)
 	assert_non_null(strstr(lines.text[0], "vms/a.conf:1: the key"));
 }
 
+/* A byte that is no text is one fault: the key of its line is not missing as well. */
+static void byte_that_is_no_text(void **state)
+{
+	static const struct { char text[32]; size_t len; unsigned errors; } rows[] = {
+		{ "kernel = k\0", 11, 1 }, { "kernel = k\0\nvcpus = 2\n", 22, 1 }, { "\tkernel= \xc3\xa4", 11, 1 },
+		{ "kernel\0= k", 11, 2 }, { "kernel = k\0\nkernel = k", 22, 2 }, { "initrd = i\0", 11, 2 },
+	};
+	struct lines lines;
+	struct config_vm vm;
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		assert_int_equal(parse_vm_bytes(rows[i].text, rows[i].len, &vm, &lines), rows[i].errors);
+		assert_non_null(strstr(lines.text[0], "is not ASCII text"));
+	}
+}
+
 /* The word with the fewest changes, the first of several. */
 static void nearest(void **state)
 {
@@ -412,7 +434,7 @@ int main(void)
 		cmocka_unit_test(whole_vm),	  cmocka_unit_test(defaults),
 		cmocka_unit_test(whole_host),	  cmocka_unit_test(sizes),
 		cmocka_unit_test(messages),	  cmocka_unit_test(keys_of_a_vm),
-		cmocka_unit_test(longest_values),
+		cmocka_unit_test(longest_values), cmocka_unit_test(byte_that_is_no_text),
 		cmocka_unit_test(missing_kernel), cmocka_unit_test(many_errors),
 		cmocka_unit_test(names),	  cmocka_unit_test(all_files),
 		cmocka_unit_test(nearest),	  cmocka_unit_test(required),
