@@ -53,6 +53,7 @@ class Qemu:
     name = "qemu"
     cpu = "EPYC,+svm"
     machine = "q35"
+    may_lose_vms = True     # with several processors: arch/x86/svm/README.md
 
     @staticmethod
     def missing():
@@ -86,6 +87,7 @@ class Kvm(Qemu):
     name = "kvm"
     cpu = "host"
     machine = "q35,accel=kvm"
+    may_lose_vms = False
 
     @staticmethod
     def missing():
@@ -132,6 +134,7 @@ class Bochs:
 
     name = "bochs"
     cpu = "corei7_skylake_x"
+    may_lose_vms = False
 
     @staticmethod
     def missing():

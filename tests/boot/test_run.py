@@ -115,9 +115,31 @@ def test_words_of_bochs_on_its_screen(tmp_path):
     bochs.write_text("#!/bin/sh\nhead -c 9000 /dev/zero | tr '\\0' x\n"
                      "printf '\\n\\033[1mno such \\033[?25lCPU\\033(B\\n'\n")
     bochs.chmod(0o755)
-    done = machine.run("--on", "bochs", "--image", HELLO, env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    (tmp_path / "image").write_bytes(sector(b""))
+    done = machine.run("--on", "bochs", "--image", tmp_path / "image",
+                       env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
     assert done.returncode == CRASHED
     assert done.stderr.endswith("xxx\nno such CPU\n")
+
+
+SEVERAL = "scripts/run: QEMU's software mode may lose a VM where there are several processors; --on bochs does not\n"
+
+
+@pytest.mark.parametrize("platform, program, cpus, is_told", [
+    (machine.SVM, "qemu-system-x86_64", 2, True), (machine.SVM, "qemu-system-x86_64", 1, False),
+    (machine.VMX, "bochs-bin", 2, False)], ids=["qemu-2", "qemu-1", "bochs-2"])
+def test_several_processors_in_qemu(tmp_path, platform, program, cpus, is_told):
+    """It is said before the emulator starts, for which a program stands that says when it does."""
+    if platform.missing:
+        pytest.skip(platform.missing)
+    emulator = tmp_path / program
+    emulator.write_text("#!/bin/sh\necho started >&2\n")
+    emulator.chmod(0o755)
+    (tmp_path / "image").write_bytes(sector(b""))
+    done = machine.run(*platform.options, "--cpus", cpus, "--image", tmp_path / "image",
+                       env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    assert done.returncode == CRASHED and "started" in done.stderr
+    assert (done.stderr.startswith(SEVERAL), SEVERAL in done.stderr) == (is_told, is_told)
 
 
 def test_missing_emulator_is_told_before_an_image_is_made(tmp_path):
