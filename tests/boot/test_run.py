@@ -2,6 +2,7 @@
 """scripts/run as a user meets it: what it refuses, what it ends with, and that it leaves nothing behind."""
 import gzip
 import os
+import random
 import re
 import signal
 import socket
@@ -283,6 +284,25 @@ def test_bad_kernel(tmp_path, name):
     (tmp_path / name).write_bytes(data)
     lines = refused_at_once("--kernel", tmp_path / name)
     assert len(lines) == 1 and f"--kernel {tmp_path / name}: " in lines[0] and says in lines[0]
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 65536, b"\xaa\x55" * 256, random.Random(1).randbytes(99999)],
+                         ids=["empty", "zeros", "swapped", "noise"])
+def test_image_that_nothing_boots_from(tmp_path, data):
+    """Firmware would end in its shell, until the time is up."""
+    (tmp_path / "image").write_bytes(data)
+    lines = refused_at_once("--image", tmp_path / "image")
+    assert lines[-1].startswith(f"scripts/run: error: {tmp_path}/image: no disk image: ")
+
+
+@pytest.mark.parametrize("at, mark", [(510, b"\x55\xaa"), (512, b"EFI PART"), (0x8001, b"CD001"), (0x8001, b"BEA01")],
+                         ids=["MBR-or-FAT", "GPT", "ISO-9660", "UDF"])
+def test_image_that_something_may_boot_from(run_itself, tmp_path, at, mark):
+    image = tmp_path / "image"
+    image.write_bytes(bytes(at) + mark)
+    assert run_itself.may_boot(image)
+    image.write_bytes((bytes(at) + mark).ljust(1 << 20, b"\0"))
+    assert run_itself.may_boot(image)
 
 
 def test_directory_is_no_kernel(tmp_path):
