@@ -37,7 +37,7 @@ ROWS = (
     Row("cpuid", "CPUID, leaf 0", EXITS, 190, vtx=(969, 874), svm=(2740, 5363)),
     Row("hypercall", "VMCALL/VMMCALL, smallest hypercall", EXITS, 150, vtx=(1004, 815), svm=(2972, 5429)),
     Row("in", "IN from a device model (8259 mask)", EXITS, 255, vtx=(1249, 1272), svm=(1406, 1111),
-        more="a run on one range; another range than last time about 358"),
+        more="a run on one range; another range than last time about 358, at most 365; port 61h 465, at most 502"),
     Row("out", "OUT to a device model (8259 mask)", EXITS, 255, vtx=(1262, 1258), svm=(1413, 1096),
         more="a run on one range; another range than last time about 358; "
              "the mask stays what it was; one that changes looks at the lines again: 410"),
