@@ -83,6 +83,7 @@ ROWS = [
     Row("linux32", conf="cmdline = alpha", batch="second"),
     Row("steady", batch="second"),
     Row("mpkernel", conf="vcpus = 2", batch="second"),
+    Row("late-header", "late_header", batch="second"),      # its header is the slowest to find
     Row("multiboot", conf="cmdline = alpha beta=2\nmodule0 = module.txt", batch="second"),
     Row("pae"),
     Row("sysenter"),

@@ -327,6 +327,30 @@ static void test_memory_too_small(void **unused)
 	free(module);
 }
 
+/* The header lies within the first 8 KiB, on a border of 4 bytes, and what only begins like one is passed over. */
+static void test_search(void **unused)
+{
+	static const struct { size_t at, len; bool is_found; } files[] = {
+		{ 0, 12, true }, { 0, 11, false }, { 4, 16, true }, { 6, 32, false }, { 8176, 8188, true },
+		{ 8180, 8192, true }, { 8180, 8191, false }, { 8180, 9000, true }, { 8184, 9000, false },
+	};
+	const uint32_t header[] = { 0x1badb002, 3, (uint32_t)-(0x1badb002 + 3) };
+
+	(void)unused;
+	for (size_t i = 0; row_of(files, i); i++) {
+		uint8_t *whole = malloc(9012), *exact = malloc(files[i].len);
+
+		for (size_t at = 0; at + 4 <= 9012; at += 4)
+			put(whole, at, 0x1badb002, 4);
+		memcpy(whole + files[i].at, header, sizeof(header));
+		memcpy(exact, whole, files[i].len);
+		assert_int_equal(multiboot_probe(&(struct image){ exact, files[i].len, "kernel" }), files[i].is_found);
+		free(whole);
+		free(exact);
+	}
+	assert_false(multiboot_probe(&(struct image){ .data = NULL }));
+}
+
 /* Every truncation, in an allocation that ends where the file does. */
 static void test_truncated(void **unused)
 {
@@ -354,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_memory_too_small),
+		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_truncated),
 	};
 
