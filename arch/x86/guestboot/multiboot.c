@@ -40,6 +40,11 @@ enum header { HDR_FLAGS = 4, HDR_HEADER_ADDR = 12, HDR_LOAD_ADDR = 16, HDR_LOAD_
 #define ELF_MACHINE		18U
 #define ELF_PT_LOAD		1U
 
+/*
+ * All program headers are read in one piece of the VM's start, at some 150 ticks each. A file may have 65,535 of them,
+ * kernels have fewer than ten.
+ */
+#define ELF_HEADERS_MAX		64U
 #define PIECES_MAX		32U
 #define INFO_LOW		0x9000ULL
 
@@ -190,6 +195,8 @@ static const char *plan_elf(const struct guest_boot *boot, struct plan *plan)
 	uint64_t count = image_u16(image, elf->phnum);
 	uint64_t step = image_u16(image, elf->phentsize);
 
+	if (count > ELF_HEADERS_MAX)
+		return "more than 64 ELF program headers";
 	if (step < elf->ph_size || !image_has(image, phoff, count * step))
 		return "its ELF program headers lie outside the file";
 	plan->entry = linked;
