@@ -84,6 +84,7 @@ static void test_loads(void **unused)
 	assert_true(guest_equals(&guest, MIB(16), image + SETUP_SIZE, PAYLOAD_SIZE));
 
 	assert_true(guest_equals(&guest, ZERO_PAGE + 0x1f1, image + 0x1f1, 0x1fa - 0x1f1));
+	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x1fa, 2), 0xffff);	/* the normal text mode */
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x202, 4), 0x53726448);
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x210, 1), 0xff);
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x211, 1), 0x41);
@@ -98,6 +99,9 @@ static void test_loads(void **unused)
 	assert_true(guest_equals(&guest, MIB(64) - 0x2000, initrd, sizeof(initrd)));
 
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x1e8, 1), 4);
+	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0, 8), 0);
+	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 8, 8), 639 << 10);
+	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 16, 4), 1);
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 3 * 20, 8), MIB(1));
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 3 * 20 + 8, 8), MIB(63));
 	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x2d0 + 3 * 20 + 16, 4), 1);
@@ -314,6 +318,28 @@ static void test_truncated(void **unused)
 	}
 }
 
+/* syssize counts 16 bytes, and the last 15 of them may be missing, but not the one before. */
+static void test_syssize(void **unused)
+{
+	static const struct { uint32_t syssize; uint64_t payload; bool is_fine; } files[] = {
+		{ 0, 0x201, true }, { 1, 0x201, true }, { 0x21, 0x201, true }, { 0x22, 0x201, false },
+		{ 0x22, 0x210, false }, { 0x22, 0x211, true }, { 0x22, 0x220, true },
+	};
+
+	(void)unused;
+	for (size_t i = 0; row_of(files, i); i++) {
+		struct guest_fake guest;
+		struct reset_state state;
+		uint8_t image[IMAGE_SIZE];
+
+		make_image(image);
+		put(image, 0x1f4, files[i].syssize, 4);
+		with_image(&guest, MIB(64), image, SETUP_SIZE + files[i].payload);
+		assert_int_equal(load(&guest, &state) == NULL, files[i].is_fine);
+		guest_fake_free(&guest);
+	}
+}
+
 static const struct {
 	const char *what;
 	uint64_t memory, size;
@@ -375,6 +401,23 @@ static void test_initrd_high(void **unused)
 	guest_fake_free(&guest);
 }
 
+/* The size of an initrd is split as well. It is listed here, not copied: nobody reads beyond its first byte. */
+static void test_initrd_huge(void **unused)
+{
+	struct guest_fake guest;
+	struct reset_state state;
+	uint8_t image[IMAGE_SIZE], byte = 0x77;
+
+	(void)unused;
+	make_image(image);
+	with_image(&guest, GIB(16), image, sizeof(image));
+	guest.boot.initrd = (struct image){ &byte, GIB(5) + 3, "initrd" };
+	assert_null(linux_load(&guest.boot, &state));
+	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0x21c, 4), GIB(1) + 3);
+	assert_int_equal(guest_number(&guest, ZERO_PAGE + 0xc4, 4), 1);
+	guest_fake_free(&guest);
+}
+
 static void test_host_memory_ends(void **unused)
 {
 	struct guest_fake guest;
@@ -399,9 +442,9 @@ int main(void)
 		cmocka_unit_test(test_page_tables),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_unrelocatable),
-		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_syssize),
 		cmocka_unit_test(test_initrd),
-		cmocka_unit_test(test_initrd_high),
+		cmocka_unit_test(test_initrd_high), cmocka_unit_test(test_initrd_huge),
 		cmocka_unit_test(test_host_memory_ends),
 	};
 
