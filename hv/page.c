@@ -6,10 +6,13 @@
  * whose small pages have all been freed becomes a large page again, so memory does not fragment when a VM
  * is built and destroyed a thousand times.
  *
- * One lock guards all of it, buddy.c included. A page that is handed out is zeroed after the lock is dropped.
+ * One lock guards all of it, buddy.c included. Nothing is zeroed while it is held: a page that is handed out
+ * belongs to who asked. One that is zeroed ahead of need is in no list but in page.begun, and in no place at all
+ * while a processor zeroes a piece of it. So the lock is taken twice for 2 MiB and not for each piece: where an
+ * emulator runs the processors in turn, who waits for a lock may wait as long as their turns are.
  *
  * Invariants: extents and list members are 2 MiB aligned; page.free counts every byte that could be handed
- * out. Pages are reached through the direct map, which start-up makes work before page_init.
+ * out, also of pages that are begun. Pages are reached through the direct map, which start-up makes work before page_init.
  */
 #include "hv/page.h"
 
@@ -22,12 +25,19 @@
 #include "hv/log.h"
 
 #define EXTENTS_MAX	(HANDOFF_REGIONS_MAX + 64U)
-#define IDLE_PIECE	(4 * PAGE_SIZE)	/* zeroed at a time, ahead of need */
+/* Zeroed at a time, ahead of need. Small: interrupts are off meanwhile, and a serial port holds 16 characters. */
+#define IDLE_PIECE	(4 * PAGE_SIZE)
+
+#define BEGUN_MAX	8U	/* when more are begun at once, one more goes back to its list after each piece */
 
 /* The first MiB is not managed here: firmware may write to it, and the other processors start in it (host/ap.c). */
 #define LOW_MEMORY_END	(1ULL << 20)
 
-struct large { struct large *next; };
+/* The first words of a page in a list. */
+struct large {
+	struct large *next;
+	uint64_t      done;	/* of a dirty page: so many bytes from its start are zero, but for these words */
+};
 
 struct extent { uint64_t start, end; };
 
@@ -37,8 +47,8 @@ static struct {
 	size_t        extent_count;
 	struct large *zeroed, *dirty;
 	uint64_t      zeroed_bytes;
-	struct large *idle;		/* the one that is being zeroed; in no list */
-	uint64_t      idle_done;	/* bytes of it */
+	_Atomic(struct large *) begun[BEGUN_MAX];	/* between two pieces; who takes one out has it alone */
+	unsigned      begun_count;	/* those, and those of which a piece is being zeroed now */
 	uint64_t      free, free_large;
 } page;
 
@@ -141,9 +151,31 @@ static struct large *list_pop(struct large **list)
 	return first;
 }
 
-static void list_push(struct large **list, struct large *entry)
+static struct large *begun_take(void)
 {
-	entry->next = *list;
+	for (size_t i = 0; i < BEGUN_MAX; i++) {
+		struct large *large = page.begun[i] ? atomic_exchange(&page.begun[i], NULL) : NULL;
+
+		if (large)
+			return large;
+	}
+	return NULL;
+}
+
+static bool begun_put(struct large *large)
+{
+	for (size_t i = 0; i < BEGUN_MAX; i++) {
+		struct large *none = NULL;
+
+		if (atomic_compare_exchange_strong(&page.begun[i], &none, large))
+			return true;
+	}
+	return false;
+}
+
+static void list_push(struct large **list, struct large *entry, uint64_t done)
+{
+	*entry = (struct large){ *list, done };
 	*list = entry;
 }
 
@@ -154,8 +186,12 @@ static struct large *extent_pop(void)
 		struct extent *extent = &page.extents[page.extent_count - 1];
 
 		if (extent->start < extent->end) {
+			struct large *large;
+
 			extent->end -= LARGE_SIZE;
-			return hpa_ptr(hpa(extent->end));
+			large = hpa_ptr(hpa(extent->end));
+			large->done = 0;
+			return large;
 		}
 		page.extent_count--;
 	}
@@ -172,10 +208,18 @@ static struct large *take_dirty(void)
 
 	if (!large)
 		large = extent_pop();
+	return large;
+}
+
+/* The same, and when none is left, one that somebody has begun to zero: it is free, and promised, like the others. */
+static struct large *take_any(void)
+{
+	struct large *large = take_dirty();
+
 	if (!large) {
-		large = page.idle;
-		page.idle = NULL;
-		page.idle_done = 0;
+		large = begun_take();
+		if (large)
+			page.begun_count--;
 	}
 	return large;
 }
@@ -191,17 +235,33 @@ static struct large *take_zeroed(void)
 	return large;
 }
 
+/*
+ * Nobody has a page to give. Others may be zeroing a piece of the last ones: false when nobody is, else look again.
+ * That ends: a page comes back after each piece, and is not taken again when all its pieces are done.
+ */
+static bool wait_for_piece(void)
+{
+	if (page.begun_count == 0)
+		return false;
+	lock_drop(&page.lock);
+	__builtin_ia32_pause();
+	lock_take(&page.lock);
+	return true;
+}
+
 hpa_t page_alloc_large(void)
 {
 	struct large *large;
 	bool is_dirty = false;
 
 	lock_take(&page.lock);
-	large = take_zeroed();
-	if (!large) {
-		large = take_dirty();
-		is_dirty = large;
-	}
+	do {
+		large = take_zeroed();
+		if (!large) {
+			large = take_any();
+			is_dirty = large;
+		}
+	} while (!large && wait_for_piece());
 	if (large) {
 		page.free -= LARGE_SIZE;
 		page.free_large -= LARGE_SIZE;
@@ -217,60 +277,71 @@ void page_free_large(hpa_t addr)
 	if (addr.raw == 0)
 		return;
 	lock_take(&page.lock);
-	list_push(&page.dirty, hpa_ptr(addr));
+	list_push(&page.dirty, hpa_ptr(addr), 0);
 	page.free += LARGE_SIZE;
 	page.free_large += LARGE_SIZE;
 	lock_drop(&page.lock);
 }
 
-/*
- * Zero a piece, a small one: interrupts are off meanwhile, a serial port holds 16 characters, and others wait
- * for the lock.
- */
-static bool zero_piece(void)
+static struct large *begin(struct large *(*take)(void))
 {
-	if (!page.idle)
+	struct large *large;
+
+	lock_take(&page.lock);
+	large = take();
+	if (large)
+		page.begun_count++;
+	lock_drop(&page.lock);
+	return large;
+}
+
+static void finish(struct large *large, uint64_t done)
+{
+	lock_take(&page.lock);
+	page.begun_count--;
+	if (done < LARGE_SIZE) {
+		list_push(&page.dirty, large, done);
+	} else {
+		list_push(&page.zeroed, large, 0);
+		page.zeroed_bytes += LARGE_SIZE;
+	}
+	lock_drop(&page.lock);
+}
+
+/*
+ * Zero the next piece of a page that somebody has begun, else of one that `take` finds. Any number of processors may
+ * be at it, each with a page of its own.
+ */
+static bool zero_piece(struct large *(*take)(void))
+{
+	struct large *large = begun_take();
+	uint64_t done;
+
+	if (!large)
+		large = begin(take);
+	if (!large)
 		return false;
-	memset((uint8_t *)page.idle + page.idle_done, 0, IDLE_PIECE);
-	page.idle_done += IDLE_PIECE;
-	if (page.idle_done < LARGE_SIZE)
-		return true;
-	list_push(&page.zeroed, page.idle);
-	page.zeroed_bytes += LARGE_SIZE;
-	page.idle = NULL;
-	page.idle_done = 0;
+	done = large->done + IDLE_PIECE;
+	memset((uint8_t *)large + done - IDLE_PIECE, 0, IDLE_PIECE);
+	large->done = done;
+	if (done == LARGE_SIZE || !begun_put(large))
+		finish(large, done);
 	return true;
 }
 
 bool page_prepare(uint64_t bytes)
 {
-	bool did_something = false;
+	return __atomic_load_n(&page.zeroed_bytes, __ATOMIC_RELAXED) < bytes && zero_piece(take_dirty);
+}
 
-	lock_take(&page.lock);
-	if (page.zeroed_bytes < bytes) {
-		if (!page.idle)
-			page.idle = take_dirty();
-		did_something = zero_piece();
-	}
-	lock_drop(&page.lock);
-	return did_something;
+static struct large *take_freed(void)
+{
+	return list_pop(&page.dirty);
 }
 
 bool page_idle_work(void)
 {
-	/* One processor zeroes at a time. Else who wants a page would wait for a piece of each that is idle. */
-	static atomic_flag is_taken = ATOMIC_FLAG_INIT;
-	bool did_something;
-
-	if (atomic_flag_test_and_set(&is_taken))
-		return false;
-	lock_take(&page.lock);
-	if (!page.idle)
-		page.idle = list_pop(&page.dirty);
-	did_something = zero_piece();
-	lock_drop(&page.lock);
-	atomic_flag_clear(&is_taken);
-	return did_something;
+	return zero_piece(take_freed);
 }
 
 /* ---- Small pages ---- */
@@ -278,7 +349,7 @@ bool page_idle_work(void)
 /* A large page becomes a block, and its first pages are handed out. */
 static void *take_from_large(size_t pages)
 {
-	struct large *large = take_dirty();
+	struct large *large = take_any();
 
 	if (!large)
 		large = take_zeroed();
@@ -301,9 +372,11 @@ void *page_alloc_contiguous(size_t pages)
 		return large.raw ? hpa_ptr(large) : NULL;
 	}
 	lock_take(&page.lock);
-	start = buddy_take(pages);
-	if (!start)
-		start = take_from_large(pages);
+	do {
+		start = buddy_take(pages);
+		if (!start)
+			start = take_from_large(pages);
+	} while (!start && wait_for_piece());
 	if (start)
 		page.free -= pages * PAGE_SIZE;
 	lock_drop(&page.lock);
@@ -331,7 +404,7 @@ void page_free_contiguous(void *start, size_t pages)
 	if (large) {
 		page.free += PAGE_SIZE;
 		page.free_large += LARGE_SIZE;
-		list_push(&page.dirty, large);
+		list_push(&page.dirty, large, 0);
 	}
 	lock_drop(&page.lock);
 }

@@ -5,7 +5,8 @@
  *
  * Everything handed out is zero. 2 MiB pages come from a pool that page_prepare() zeroes ahead, so that a
  * guest's first touch costs a list operation and not 262,144 stores; freed ones are zeroed again when the
- * processor is idle (page_idle_work). Any processor may call, and waits at most for the zeroing of 16 KiB.
+ * processor is idle (page_idle_work). Any processor may call; it waits for another's zeroing only when all pages that
+ * are left are being zeroed, for they are free, and then for a piece of 16 KiB as a rule and for a page at most.
  */
 #include <stdbool.h>
 #include <stddef.h>
