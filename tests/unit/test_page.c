@@ -52,8 +52,9 @@ static uint64_t boot(uint64_t offset, uint64_t length)
 
 	memset(&handoff, 0, sizeof(handoff));
 	handoff.region_count = 2;
-	handoff.regions[0] = (struct handoff_region){ base, offset, REGION_RESERVED, 0 };
-	handoff.regions[1] = (struct handoff_region){ base + offset, length, REGION_FREE, 0 };
+	handoff.regions[0] = (struct handoff_region){ base + offset, length, REGION_FREE, 0 };
+	handoff.regions[1] = (struct handoff_region){ base, offset, REGION_RESERVED, 0 };
+	handoff.regions[2] = (struct handoff_region){ base, ARENA, REGION_FREE, 0 };	/* behind the last */
 	page_init(&handoff);
 	return base + offset;
 }
@@ -447,6 +448,49 @@ static void test_give(void **state)
 	assert_int_equal(take_all(base + 2 * LARGE_SIZE, LARGE_SIZE / 2), 255);
 }
 
+/*
+ * Regions that touch, at either end, count as one. Of others there is room for so many, and what has no place is left
+ * unused. Large pages are not touched before they are handed out, so there is no memory behind these.
+ */
+static void test_extents(void **state)
+{
+	enum { REGIONS = HANDOFF_REGIONS_MAX + 64 };
+	const uint64_t base = 1ULL << 40;
+
+	(void)state;
+	(void)boot(0, 0);
+	page_give(hpa(base), LARGE_SIZE);
+	for (uint64_t i = 1; i <= 1000; i++) {
+		page_give(hpa(base + i * LARGE_SIZE), LARGE_SIZE);
+		page_give(hpa(base - i * LARGE_SIZE), LARGE_SIZE);
+		assert_int_equal(page_free_large_bytes(), (2 * i + 1) * LARGE_SIZE);
+	}
+	for (uint64_t i = 1; i <= REGIONS; i++) {
+		page_give(hpa(2 * base + 3 * i * LARGE_SIZE), LARGE_SIZE);
+		assert_int_equal(page_free_large_bytes(), (2001 + min_u64(i, REGIONS - 1)) * LARGE_SIZE);
+	}
+	for (uint64_t i = 1; i <= REGIONS; i++)
+		page_give(hpa(2 * base + 3 * i * LARGE_SIZE + LARGE_SIZE), LARGE_SIZE);		/* the last touches nothing */
+	assert_int_equal(page_free_large_bytes(), (2001 + 2 * (REGIONS - 1)) * LARGE_SIZE);
+	assert_int_equal(page_free_bytes(), page_free_large_bytes());
+}
+
+/* All of a region is handed out, then all of the next. */
+static void test_two_extents(void **state)
+{
+	uint64_t base = boot(0, 2 * LARGE_SIZE);
+
+	(void)state;
+	page_give(hpa(base + 4 * LARGE_SIZE), 2 * LARGE_SIZE);
+	page_give(hpa(base + 3 * LARGE_SIZE), LARGE_SIZE);	/* below the second */
+	assert_int_equal(page_alloc_large().raw, base + 5 * LARGE_SIZE);
+	assert_int_equal(page_alloc_large().raw, base + 4 * LARGE_SIZE);
+	assert_int_equal(page_alloc_large().raw, base + 3 * LARGE_SIZE);
+	assert_int_equal(page_alloc_large().raw, base + LARGE_SIZE);
+	assert_int_equal(page_alloc_large().raw, base);
+	assert_int_equal(page_alloc_large().raw, 0);
+}
+
 /* Low memory is never touched, so giving it needs no memory behind it. */
 static void test_low_memory(void **state)
 {
@@ -567,6 +611,7 @@ int main(void)
 		cmocka_unit_test(test_low_memory), cmocka_unit_test(test_double_free), cmocka_unit_test(test_random),
 		cmocka_unit_test(test_steps), cmocka_unit_test(test_zeroed_once), cmocka_unit_test(test_meanwhile),
 		cmocka_unit_test(test_last), cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_extents), cmocka_unit_test(test_two_extents),
 	};
 
 	return cmocka_run_group_tests_name("page", tests, NULL, NULL);
