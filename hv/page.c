@@ -12,7 +12,8 @@
  * emulator runs the processors in turn, who waits for a lock may wait as long as their turns are.
  *
  * Invariants: extents and list members are 2 MiB aligned; page.free counts every byte that could be handed
- * out, also of pages that are begun. Pages are reached through the direct map, which start-up makes work before page_init.
+ * out, also of pages that are begun. Pages are reached through the direct map, which start-up makes work before
+ * page_init.
  */
 #include "hv/page.h"
 

@@ -311,7 +311,7 @@ static void test_many_at_once(void **state)
 	first = boot_dirty(AT_ONCE);
 	depth = 0;
 	idle_work_and(first, idle_work_more);
-	assert_int_equal(prepare(AT_ONCE * LARGE_SIZE), AT_ONCE * (LARGE_SIZE / (4 * PAGE_SIZE) - 1));	/* one is done */
+	assert_int_equal(prepare(AT_ONCE * LARGE_SIZE), AT_ONCE * (LARGE_SIZE / (4 * PAGE_SIZE) - 1));
 }
 
 static size_t wanted;		/* pages */
@@ -477,7 +477,7 @@ static void test_extents(void **state)
 		assert_int_equal(page_free_large_bytes(), (2001 + min_u64(i, REGIONS - 1)) * LARGE_SIZE);
 	}
 	for (uint64_t i = 1; i <= REGIONS; i++)
-		page_give(hpa(2 * base + 3 * i * LARGE_SIZE + LARGE_SIZE), LARGE_SIZE);		/* the last touches nothing */
+		page_give(hpa(2 * base + 3 * i * LARGE_SIZE + LARGE_SIZE), LARGE_SIZE);
 	assert_int_equal(page_free_large_bytes(), (2001 + 2 * (REGIONS - 1)) * LARGE_SIZE);
 	assert_int_equal(page_free_bytes(), page_free_large_bytes());
 }
