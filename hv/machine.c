@@ -308,6 +308,14 @@ int machine_create(struct vm *vm)
 	return 0;
 }
 
+bool machine_prepare(struct vm *vm)
+{
+	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
+		if (!memdisk_prepare(&vm->machine->disks[n]))
+			return false;
+	return true;
+}
+
 void machine_stop(struct vm *vm)
 {
 	struct machine *machine = vm->machine;

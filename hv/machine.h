@@ -75,6 +75,9 @@ struct machine {
 /* Build every device of the configuration and put it on the VM's buses. 0 or -1 (logged). */
 __attribute__((warn_unused_result)) int machine_create(struct vm *vm);
 
+/* Zero a part of its disks' tables, so that no call takes long; true when nothing is left. Before its first start. */
+__attribute__((warn_unused_result)) bool machine_prepare(struct vm *vm);
+
 /* The two halves of its end: take its ports off the console, at once; then free what it has, a part at each call. */
 void machine_stop(struct vm *vm);
 __attribute__((warn_unused_result)) bool machine_release(struct vm *vm);	/* true: nothing is left */

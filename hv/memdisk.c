@@ -17,6 +17,7 @@
 #define LARGE_CHUNKS	(LARGE_SIZE / MEMDISK_CHUNK - 1)	/* of them fit into a large page beside its header (buddy.c) */
 #define CHUNK_MEMORY	(LARGE_SIZE / LARGE_CHUNKS)	/* so one takes this much */
 #define TABLE_PAGES_MAX	512U		/* page_alloc_contiguous gives no more: disks up to 16 GiB */
+#define PREPARE_CHUNKS	8192U		/* zeroed in one call of memdisk_prepare: some 8,000 ticks */
 #define RELEASE_CHUNKS	64U		/* looked at in one call of memdisk_release */
 #define ZEROS		((uint8_t *)1)	/* no chunk is there */
 #define DISCARD_COST	512U		/* of a chunk that has no copy: its slot is rewritten */
@@ -184,7 +185,7 @@ static int create_table(struct memdisk *disk)
 	disk->table_pages = (size_t)(align_up(disk->chunk_count * sizeof(disk->chunks[0]), PAGE_SIZE) / PAGE_SIZE);
 	if (disk->table_pages > TABLE_PAGES_MAX)
 		return -1;
-	disk->chunks = page_alloc_contiguous(disk->table_pages);
+	disk->chunks = page_take_contiguous(disk->table_pages);
 	return disk->chunks ? 0 : -1;
 }
 
@@ -204,6 +205,17 @@ int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct
 	return is_cow(disk) ? create_table(disk) : 0;
 }
 
+bool memdisk_prepare(struct memdisk *disk)
+{
+	const size_t count = min_size(disk->chunk_count - disk->ready, PREPARE_CHUNKS);
+
+	if (!count)
+		return true;
+	memset(disk->chunks + disk->ready, 0, count * sizeof(disk->chunks[0]));
+	disk->ready += count;
+	return false;
+}
+
 uint64_t memdisk_copy_bytes(const struct memdisk *disk)
 {
 	return align_up(disk->chunk_count, LARGE_CHUNKS) / LARGE_CHUNKS * LARGE_SIZE;
@@ -213,6 +225,7 @@ bool memdisk_release(struct memdisk *disk)
 {
 	if (!disk->chunks)
 		return true;
+	disk->chunk_count = min_size(disk->chunk_count, disk->ready);
 	for (unsigned i = 0; i < RELEASE_CHUNKS && disk->chunk_count > 0; i++)
 		chunk_free(disk, --disk->chunk_count);
 	if (disk->chunk_count > 0)

@@ -25,6 +25,7 @@ struct memdisk {
 	uint64_t     length;		/* whole sectors; behind the file's end its last page is zero */
 	uint8_t    **chunks;		/* DISK_COW: private copies; NULL = as in the file */
 	size_t       chunk_count, table_pages;
+	size_t       ready;		/* of the slots in chunks, those that memdisk_prepare has zeroed */
 	struct account *account;	/* who is charged for the copies; NULL: nobody counts them */
 };
 
@@ -34,6 +35,9 @@ struct memdisk {
  */
 __attribute__((warn_unused_result))
 int memdisk_init(struct memdisk *disk, void *base, uint64_t length, const struct handoff_disk *config);
+
+/* Zero a part of the chunk table, so that no call takes long; true when nothing is left. Before the disk is used. */
+__attribute__((warn_unused_result)) bool memdisk_prepare(struct memdisk *disk);
 uint64_t memdisk_copy_bytes(const struct memdisk *disk);	/* memory when every chunk has been written */
 
 /* Free some of the copies, so that no call takes long; true when none is left. Accepts a zeroed or half-built disk. */

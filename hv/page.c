@@ -250,25 +250,31 @@ static bool wait_for_piece(void)
 	return true;
 }
 
-hpa_t page_alloc_large(void)
+static struct large *take_large(bool *is_dirty)
 {
 	struct large *large;
-	bool is_dirty = false;
 
 	lock_take(&page.lock);
 	do {
 		large = take_zeroed();
-		if (!large) {
+		*is_dirty = !large;
+		if (!large)
 			large = take_any();
-			is_dirty = large;
-		}
 	} while (!large && wait_for_piece());
 	if (large) {
 		page.free -= LARGE_SIZE;
 		page.free_large -= LARGE_SIZE;
 	}
 	lock_drop(&page.lock);
-	if (is_dirty)
+	return large;
+}
+
+hpa_t page_alloc_large(void)
+{
+	bool is_dirty;
+	struct large *large = take_large(&is_dirty);
+
+	if (large && is_dirty)
 		memset(large, 0, LARGE_SIZE);
 	return large ? ptr_hpa(large) : hpa(0);
 }
@@ -361,17 +367,15 @@ static void *take_from_large(size_t pages)
 	return (uint8_t *)large + PAGE_SIZE;
 }
 
-void *page_alloc_contiguous(size_t pages)
+void *page_take_contiguous(size_t pages)
 {
+	bool is_dirty;
 	void *start;
 
 	if (pages == 0 || pages > BLOCK_PAGES)
 		return NULL;
-	if (pages == BLOCK_PAGES) {
-		hpa_t large = page_alloc_large();
-
-		return large.raw ? hpa_ptr(large) : NULL;
-	}
+	if (pages == BLOCK_PAGES)
+		return take_large(&is_dirty);
 	lock_take(&page.lock);
 	do {
 		start = buddy_take(pages);
@@ -381,6 +385,19 @@ void *page_alloc_contiguous(size_t pages)
 	if (start)
 		page.free -= pages * PAGE_SIZE;
 	lock_drop(&page.lock);
+	return start;
+}
+
+void *page_alloc_contiguous(size_t pages)
+{
+	void *start;
+
+	if (pages == BLOCK_PAGES) {
+		hpa_t large = page_alloc_large();
+
+		return large.raw ? hpa_ptr(large) : NULL;
+	}
+	start = page_take_contiguous(pages);
 	return start ? memset(start, 0, pages * PAGE_SIZE) : NULL;
 }
 

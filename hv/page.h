@@ -19,6 +19,7 @@ void page_init(const struct handoff *handoff);	/* takes REGION_FREE; REGION_LOAD
 void page_give(hpa_t start, uint64_t length);	/* add memory later; outer partial pages are dropped */
 
 void *page_alloc(void);				/* one zeroed 4 KiB page, NULL when out */
+void *page_take_contiguous(size_t pages);	/* the same with anything in them: to be zeroed in pieces */
 void *page_alloc_contiguous(size_t pages);	/* zeroed, physically contiguous, page-aligned, at most 512 pages */
 void  page_free(void *page);			/* NULL is fine */
 void  page_free_contiguous(void *page, size_t pages);

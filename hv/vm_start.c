@@ -10,6 +10,7 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
 #include "arch/x86/virt/save.h"
+#include "hv/machine.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -57,7 +58,7 @@ void vm_start(struct vm *vm)
 	struct vm_start *start = vm->start;
 
 	if (!start->is_loaded) {
-		if (!zero_some(vm) && gpm_touch(&vm->gpm, gpa(0), PAGE_SIZE))
+		if (machine_prepare(vm) && !zero_some(vm) && gpm_touch(&vm->gpm, gpa(0), PAGE_SIZE))
 			start->is_loaded = !loader_load(vm, &start->state, &start->copies);
 	} else if (!guest_copies_step(&start->copies, &vm->gpm)) {
 		vm_kill(vm, "cannot start: out of host memory while its files were copied");

@@ -87,6 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		file[i] = model[i] = i < length ? (uint8_t)(i * 7 + i / 255) : 0;
 	if (memdisk_init(&disk, file, length, &config))
 		abort();
+	while (!memdisk_prepare(&disk))
+		continue;
 	disk.account = &account;
 	for (unsigned i = 0; i < OPS_MAX && in.size; i++)
 		operate(&in, &disk);

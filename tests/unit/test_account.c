@@ -197,6 +197,7 @@ static void promises_never_look_free(void **state)
 	assert_int_equal(npt_init(&npt, &vmx_npt_format), 0);
 	assert_int_equal(gpm_add_slot(&gpm, gpa(0), 4 * MIB), 0);
 	assert_int_equal(memdisk_init(&disk, file, sizeof(file), &config), 0);
+	assert_false(memdisk_prepare(&disk));
 	npt.account = gpm.account = disk.account = &account;
 	assert_int_equal(npt_map(&npt, gpa(0), hpa(0x200000), PAGE_SIZE, NPT_RWX, false), 0);
 	assert_true(gpm_populate(&gpm, gpa(0), &is_whole).raw);
@@ -244,6 +245,7 @@ static void copies_of_a_disk_are_charged(void **state)
 	(void)state;
 	host_has(16 * MIB);
 	assert_int_equal(memdisk_init(&disk, file, sizeof(file), &config), 0);
+	assert_false(memdisk_prepare(&disk));
 	assert_int_equal(memdisk_copy_bytes(&disk), 2 * MIB);
 	disk.account = &account;
 	assert_int_equal(disk.block.write(&disk.block, 0, file, 512), 0);

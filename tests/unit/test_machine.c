@@ -224,6 +224,17 @@ static void test_windows(void **state)
 	assert_null(bus_find(&f->vm->mmio, LAPIC_BASE));
 }
 
+/* The table of the copy-on-write disk is zeroed in pieces; the other disk has none. */
+static void test_prepare(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal((uintptr_t)f->vm->machine->disks[0].chunks[0] & 0xff, PAGE_FAKE_OLD);
+	assert_false(machine_prepare(f->vm));
+	assert_null(f->vm->machine->disks[0].chunks[0]);
+	assert_true(machine_prepare(f->vm));
+}
+
 /* Every address of the map in machine.h answers. */
 static void test_ports(void **state)
 {
@@ -482,7 +493,7 @@ static void test_manual(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_windows), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_and_virtio_wires),
+		TEST(test_windows), TEST(test_prepare), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_and_virtio_wires),
 		TEST(test_only_the_timer_sleeps), TEST(test_ends), TEST(test_output), TEST(test_terminal_asks),
 		cmocka_unit_test(test_console_choice), cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
 	};

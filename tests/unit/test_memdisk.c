@@ -31,6 +31,36 @@ static struct handoff_disk config(uint32_t mode)
 	return (struct handoff_disk){ .mode = mode, .serial = "trapeze-disk-0123456" };
 }
 
+/* As a VM's start does it. */
+static int make_disk(struct memdisk *disk, uint8_t *file, uint64_t length, const struct handoff_disk *conf)
+{
+	if (memdisk_init(disk, file, length, conf))
+		return -1;
+	while (!memdisk_prepare(disk))
+		continue;
+	return 0;
+}
+
+/* The table of a large disk takes long to zero too. What is not zeroed yet is not taken for copies. */
+static void test_prepare(void **state)
+{
+	struct handoff_disk conf = config(DISK_COW);
+	struct memdisk disk;
+	uint8_t file = 0;
+
+	(void)state;
+	for (unsigned calls = 0; calls < 5; calls++) {
+		assert_int_equal(memdisk_init(&disk, &file, 20000ULL * MEMDISK_CHUNK, &conf), 0);
+		for (unsigned i = 0; i < calls; i++)
+			assert_int_equal(memdisk_prepare(&disk), i == 3);
+		for (size_t chunk = 0; chunk < disk.chunk_count; chunk++)
+			if (!disk.chunks[chunk] != (chunk < calls * 8192))
+				fail_msg("%u calls: chunk %zu", calls, chunk);
+		memdisk_destroy(&disk);
+		assert_int_equal(page_fake_used, 0);
+	}
+}
+
 /* A few copies at each call: freeing them takes as long as many turns. */
 static void test_release(void **state)
 {
@@ -41,7 +71,7 @@ static void test_release(void **state)
 	unsigned calls = 0;
 
 	(void)state;
-	assert_int_equal(memdisk_init(&disk, file, length, &conf), 0);
+	assert_int_equal(make_disk(&disk, file, length, &conf), 0);
 	for (uint64_t at = 0; at < length; at += MEMDISK_CHUNK)
 		assert_int_equal(disk.block.write(&disk.block, at, "x", 1), 0);
 	for (uint64_t before = page_fake_used; !memdisk_release(&disk); before = page_fake_used, calls++)
@@ -58,15 +88,15 @@ static void test_capacity_and_serial(void **state)
 	struct memdisk disk;
 
 	(void)state;
-	assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), 0);
+	assert_int_equal(make_disk(&disk, file, LENGTH, &conf), 0);
 	assert_int_equal(disk.block.sectors, ROUNDED / SECTOR_SIZE);
 	assert_memory_equal(disk.block.serial, "trapeze-disk-0123456", 20);
 	memdisk_destroy(&disk);
-	assert_int_equal(memdisk_init(&disk, NULL, LENGTH, &conf), -1);
+	assert_int_equal(make_disk(&disk, NULL, LENGTH, &conf), -1);
 	memdisk_destroy(&disk);
-	assert_int_equal(memdisk_init(&disk, file, 0, &conf), -1);
+	assert_int_equal(make_disk(&disk, file, 0, &conf), -1);
 	conf.mode = DISK_COW;
-	assert_int_equal(memdisk_init(&disk, file, 17ULL << 30, &conf), -1);
+	assert_int_equal(make_disk(&disk, file, 17ULL << 30, &conf), -1);
 	memdisk_destroy(&disk);
 	assert_int_equal(page_fake_used, 0);
 	free(file);
@@ -80,7 +110,7 @@ static void test_readonly(void **state)
 	struct block *block = &disk.block;
 
 	(void)state;
-	assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), 0);
+	assert_int_equal(make_disk(&disk, file, LENGTH, &conf), 0);
 	assert_true(block->is_readonly);
 	assert_int_equal(block->read(block, 512, buf, sizeof(buf)), 0);
 	assert_memory_equal(buf, file + 512, sizeof(buf));
@@ -105,7 +135,7 @@ static void test_bounds(void **state)
 		struct memdisk disk;
 		struct block *block = &disk.block;
 
-		assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), 0);
+		assert_int_equal(make_disk(&disk, file, LENGTH, &conf), 0);
 		for (size_t i = 0; row_of(rows, i); i++) {
 			assert_int_equal(block->read(block, rows[i].offset, buf, rows[i].len), -1);
 			assert_int_equal(block->write(block, rows[i].offset, buf, rows[i].len), -1);
@@ -125,7 +155,7 @@ static void check_against_array(uint32_t mode)
 	struct block *block = &disk.block;
 	uint32_t seed = 13;
 
-	assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), 0);
+	assert_int_equal(make_disk(&disk, file, LENGTH, &conf), 0);
 	for (int i = 0; i < 3000; i++) {
 		seed = seed * 1664525 + 1013904223;
 		size_t offset = (seed >> 8) % ROUNDED;
@@ -177,7 +207,7 @@ static void test_memory_follows_use(void **state)
 	uint64_t before;
 
 	(void)state;
-	assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), 0);
+	assert_int_equal(make_disk(&disk, file, LENGTH, &conf), 0);
 	before = page_fake_used;
 	assert_int_equal(block->write(block, 5, &byte, 1), 0);
 	assert_int_equal(block->write(block, 6, &byte, 1), 0);
@@ -203,10 +233,10 @@ static void test_out_of_memory(void **state)
 
 	(void)state;
 	page_fake_limit = 0;
-	assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), -1);
+	assert_int_equal(make_disk(&disk, file, LENGTH, &conf), -1);
 	memdisk_destroy(&disk);
 	page_fake_limit = 4096 + MEMDISK_CHUNK;
-	assert_int_equal(memdisk_init(&disk, file, LENGTH, &conf), 0);
+	assert_int_equal(make_disk(&disk, file, LENGTH, &conf), 0);
 	assert_int_equal(block->write(block, MEMDISK_CHUNK - 1, in, 2), -1);
 	assert_int_equal(block->discard(block, MEMDISK_CHUNK, 512), -1);
 	assert_int_equal(block->read(block, MEMDISK_CHUNK - 1, &out, 1), 0);
@@ -221,7 +251,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_capacity_and_serial), cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_release), cmocka_unit_test(test_bounds), cmocka_unit_test(test_cow), cmocka_unit_test(test_in_place),
+		cmocka_unit_test(test_prepare), cmocka_unit_test(test_release), cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_cow), cmocka_unit_test(test_in_place),
 		cmocka_unit_test(test_memory_follows_use), cmocka_unit_test(test_out_of_memory),
 	};
 

@@ -368,6 +368,7 @@ static void test_contiguous(void **state)
 	(void)state;
 	assert_null(page_alloc_contiguous(0));
 	assert_null(page_alloc_contiguous(513));
+	assert_null(page_take_contiguous(513));
 	for (size_t i = 0; row_of(sizes, i); i++) {
 		void *page = page_alloc_contiguous(sizes[i]);
 
@@ -376,6 +377,9 @@ static void test_contiguous(void **state)
 		check_zero(page, sizes[i] * PAGE_SIZE);
 		memset(page, 0x77, sizes[i] * PAGE_SIZE);
 		assert_int_equal(page_free_large_bytes(), 3 * LARGE_SIZE);	/* in pieces or whole, one is not free */
+		page_free_contiguous(page, sizes[i]);
+		page = page_take_contiguous(sizes[i]);		/* what was in them stays */
+		assert_int_equal(((uint8_t *)page)[sizes[i] * PAGE_SIZE - 1], 0x77);
 		page_free_contiguous(page, sizes[i]);
 		assert_int_equal(page_free_bytes(), before);
 		assert_int_equal(page_free_large_bytes(), 4 * LARGE_SIZE);

@@ -41,10 +41,11 @@
 #define DISK_SIZE	3000000U	/* two large pages of copies */
 #define ZERO_PIECES	10U
 #define RELEASES	3U
+#define PREPARES	2U
 
 static struct {
 	bool     machine_fails, loader_fails;
-	unsigned zeroed, most_zeroed, stops, releases, vcpus;
+	unsigned zeroed, most_zeroed, stops, prepares, releases, vcpus;
 	uint64_t copy_to, entry;
 	bool     clock_runs, attention, has_disks;
 } fake;
@@ -108,6 +109,12 @@ int machine_create(struct vm *vm)
 	return vm->machine && fake.machine_fails ? -1 : 0;
 }
 
+bool machine_prepare(struct vm *vm)
+{
+	assert_non_null(vm->machine);
+	return ++fake.prepares > PREPARES;
+}
+
 void machine_stop(struct vm *vm)
 {
 	assert_non_null(vm->machine);
@@ -135,6 +142,7 @@ int loader_load(struct vm *vm, struct reset_state *state, struct guest_copies *c
 	uint64_t before;
 
 	assert_false(fake.clock_runs);
+	assert_true(fake.prepares > PREPARES);
 	/* Zeroing the low memory was a piece of its own, unless there is none to be had. */
 	before = vm->gpm.populated;
 	if (gpm_write(&vm->gpm, gpa(0x500), file, sizeof(file[0])))
@@ -218,7 +226,7 @@ static void test_life(void **state)
 	assert_int_equal(vm->state, VM_STARTING);
 	assert_int_equal(vm->overhead + vm->npt.tables * PAGE_SIZE, page_fake_used);	/* the line of its end adds them up */
 	assert_false(vm_is_alive(vm));
-	assert_int_equal(start(vm), 3 + 1 + 3);		/* zeroing, loading, copying and the start */
+	assert_int_equal(start(vm), PREPARES + 3 + 1 + 3);	/* disks' tables, zeroing, loading, copying and the start */
 	assert_true(vm_is_alive(vm));
 	assert_int_equal(vm->vcpus[0]->state, VCPU_READY);
 	assert_int_equal(fake.entry, 0x1234);

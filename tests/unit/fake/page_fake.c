@@ -69,6 +69,14 @@ void page_fake_free_all(void)
 
 uint64_t page_free_large_bytes(void) { return page_fake_limit - page_fake_used; }
 void *page_alloc(void) { return take(PAGE_SIZE, PAGE_SIZE); }
+
+void *page_take_contiguous(size_t pages)
+{
+	void *start = take(PAGE_SIZE, pages * PAGE_SIZE);
+
+	return start ? memset(start, PAGE_FAKE_OLD, pages * PAGE_SIZE) : NULL;
+}
+
 void *page_alloc_contiguous(size_t pages) { return take(PAGE_SIZE, pages * PAGE_SIZE); }
 void page_free(void *page) { give(page, PAGE_SIZE); }
 void page_free_contiguous(void *page, size_t pages) { give(page, pages * PAGE_SIZE); }
