@@ -18,7 +18,7 @@ INCLUDE = re.compile(r'#include "([^"]+)"')
 # The two vendors are not on anybody's list but their own: they are reached through struct virt_backend.
 HANDOFF = "boot/handoff.h"
 HOST, HW = "arch/x86/host", "arch/x86/hw"
-HV = ["hv", HANDOFF, "arch/x86/virt", "arch/x86/exit", "arch/x86/emulate", "arch/x86/guestboot"]
+HV = ["hv", HANDOFF, "arch/x86/virt", "arch/x86/exit", "arch/x86/emulate", "arch/x86/guestboot", "arch/x86/pv"]
 VENDOR = ["arch/x86/exit", "arch/x86/emulate", "arch/x86/virt", HW, HOST, "hv"]
 MAY_INCLUDE = {
     "boot":           ["boot", "hv/lib", HW],
@@ -36,7 +36,8 @@ MAY_INCLUDE = {
     "arch/x86/virt":  ["arch/x86/virt", HW, HOST, "arch/x86/exit", "hv", HANDOFF],
     "arch/x86/emulate": ["arch/x86/emulate", "arch/x86/virt", HW, HOST, "arch/x86/exit", "hv"],
     "arch/x86/guestboot": ["arch/x86/guestboot", "arch/x86/virt", "arch/x86/exit", HW, "hv", HANDOFF],
-    "arch/x86/exit":  ["arch/x86/exit", "arch/x86/emulate", "arch/x86/virt", HW, HOST, "hv"],
+    "arch/x86/exit":  ["arch/x86/exit", "arch/x86/emulate", "arch/x86/pv", "arch/x86/virt", HW, HOST, "hv"],
+    "arch/x86/pv":    ["arch/x86/pv", HW, "hv"],
     "arch/x86/vmx":   ["arch/x86/vmx", *VENDOR],
     "arch/x86/svm":   ["arch/x86/svm", *VENDOR],
     "drivers":        ["drivers", HW, HOST, "hv", HANDOFF],

@@ -14,7 +14,7 @@
 #include "arch/x86/exit/cpuid_policy.h"
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/policy.h"
-#include "arch/x86/exit/pvclock.h"
+#include "arch/x86/pv/pvclock.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"

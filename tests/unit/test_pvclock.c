@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* exit/pvclock.c: the scale by the guest's own arithmetic, and what the two MSRs write and refuse. */
+/* pv/pvclock.c: the scale by the guest's own arithmetic, and what the two MSRs write and refuse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "arch/x86/exit/pvclock.h"
+#include "arch/x86/pv/pvclock.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/timer.h"

@@ -14,7 +14,7 @@
 #include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/mtrr.h"
 #include "arch/x86/exit/policy.h"
-#include "arch/x86/exit/pvclock.h"
+#include "arch/x86/pv/pvclock.h"
 #include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"

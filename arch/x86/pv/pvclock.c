@@ -3,7 +3,7 @@
  * The paravirtual clock (contract in pvclock.h). Time is the VM's clock, which begins at its start; the rate is the
  * host's, which never changes, so the struct is written when the guest asks for it and when it moves its TSC.
  */
-#include "arch/x86/exit/pvclock.h"
+#include "arch/x86/pv/pvclock.h"
 
 #include "hv/machine.h"
 #include "hv/timer.h"
