@@ -39,6 +39,9 @@ uint64_t time_hz(void);		/* its rate, measured at start */
 /* a * b / c without overflow of the product; c != 0; saturates at UINT64_MAX. */
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c);
 
+#define NS_PER_SECOND	1000000000ULL
+static inline uint64_t ticks_to_ns(uint64_t ticks) { return mul_div64(ticks, NS_PER_SECOND, time_hz()); }
+
 struct timer_hooks {
 	/*
 	 * The earliest deadline has changed (TIMER_NEVER: none left): the processor's own timer follows at

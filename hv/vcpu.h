@@ -65,7 +65,8 @@ struct vcpu {
 	uint64_t     tsc_offset;	/* guest TSC = the VM's clock + this */
 	uint64_t     tsc_adjust, tsc_aux;
 	uint64_t     misc_enable;
-	uint64_t     pv_time, pv_wall;	/* arch/x86/pv/ */
+	uint64_t     pv_time, pv_wall, pv_steal;	/* arch/x86/pv/ */
+	uint64_t     waited;		/* ticks for which it wanted a processor before this turn, in all: pv/steal.c */
 	uint64_t     mtrr[MTRR_REGS];	/* see exit/mtrr.c for the order */
 
 	uint64_t     dr[4], dr6, dr7;	/* debug registers as the guest sees them: exit/dr.c */

@@ -104,6 +104,7 @@ def short_session(platform, *options):
         notes["arithmetic"] = ask(talk, "echo $((6*7))")
         notes["tty"] = ask(talk, "tty")
         notes["complaints"] = ask(talk, COMPLAINTS)
+        notes["steal"] = ask(talk, "awk '/^cpu / { print $9 }' /proc/stat")
         notes["status"] = power_off(talk)
         notes["output"] = talk.output
     return notes
@@ -198,6 +199,12 @@ def test_reboot_and_poweroff(outcome):
 def test_longest_piece(outcome):
     """Of its start and end as well: loading a bzImage wrote 2,048 entries of page tables one by one, in 406,000 ticks."""
     machine.assert_pieces_are_short(outcome["output"])
+
+
+@pytest.mark.parametrize("job", VICTIM, ids=repr)
+def test_sees_what_others_took(outcome):
+    """In hundredths of a second, as `top` shows it."""
+    assert int(outcome["steal"][1]) > 100, outcome["steal"]
 
 
 @short

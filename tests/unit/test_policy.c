@@ -14,7 +14,9 @@
 #include "arch/x86/exit/cpuid_policy.h"
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/policy.h"
+#include "arch/x86/pv/kvm.h"
 #include "arch/x86/pv/pvclock.h"
+#include "arch/x86/pv/steal.h"
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/msr.h"
@@ -43,6 +45,7 @@ uint64_t fpu_guest_xcr0_mask(void) { return 7; }
 uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
 void pvclock_update(struct vcpu *vcpu) { (void)vcpu; }
 bool pvclock_write_time(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
+bool steal_write(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
 bool pvclock_write_wall(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
 bool lapic_base_write(struct lapic *lapic, uint64_t val) { lapic->s.base_msr = val; return !(val & 1); }
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *val) { *val = lapic->id; return msr == 0x802; }

@@ -24,6 +24,7 @@
 #include "hv/page.h"
 #include "hv/processor.h"
 #include "hv/restore_test.h"
+#include "arch/x86/pv/steal.h"
 #include "hv/sched.h"
 #include "hv/slots.h"
 #include "hv/timer.h"
@@ -64,6 +65,7 @@ struct player {
 
 	struct timer alarm, ticker;
 	unsigned     ticks;		/* of its ticker */
+	uint64_t     waited;		/* as the guest is told */
 	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
 	unsigned     starts, pieces, log_lines;
 	unsigned     wheres;		/* lines that say where a vCPU of it is */
@@ -304,6 +306,7 @@ static bool limit_turn(struct vcpu *vcpu, uint64_t ticks)
 static const struct virt_backend fake_backend = { .limit_turn = limit_turn };
 const struct virt_backend *virt = &fake_backend;
 
+void steal_tell(struct vcpu *vcpu, uint64_t waited) { player_of(vcpu->vm)->waited = waited; }
 const char *exit_name(uint32_t reason) { (void)reason; return ""; }
 uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return end; }
 void restore_test_step(struct vm *vm) { (void)vm; }
@@ -814,6 +817,7 @@ static void test_activities(void **state)
 		assert_in_range(did[i]->ticks[ACTIVITY_READY], SECOND / 2 - 2 * TURN, SECOND / 2 + 2 * TURN);
 		assert_in_range(did[i]->waited_for[1 - i], SECOND / 2 - 2 * TURN, SECOND / 2 + 2 * TURN);
 		assert_int_equal(did[i]->ticks[ACTIVITY_LIMITED], 0);
+		assert_in_range(players[i].waited, SECOND / 2 - 2 * TURN, SECOND / 2 + 2 * TURN);
 	}
 	assert_in_range(did[2]->ticks[ACTIVITY_HALTED], SECOND / 2 - MS, SECOND / 2);
 	(void)setup(NULL);
@@ -823,6 +827,7 @@ static void test_activities(void **state)
 	assert_in_range(did[0]->ticks[ACTIVITY_RUN], SECOND / 4, SECOND / 4 + MS);
 	assert_in_range(did[0]->ticks[ACTIVITY_LIMITED], SECOND * 3 / 4 - TURN, SECOND * 3 / 4 + TURN);
 	assert_in_range(did[0]->ticks[ACTIVITY_READY], 0, MS);
+	assert_in_range(players[0].waited, SECOND * 3 / 4 - TURN, SECOND * 3 / 4 + TURN);
 	assert_in_range(did[0]->ticks[ACTIVITY_PAUSED], 2 * PIECE, 2 * TURN);
 }
 

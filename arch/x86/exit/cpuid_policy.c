@@ -13,7 +13,7 @@
 #include "arch/x86/exit/cpuid_policy.h"
 
 #include "arch/x86/exit/cpuid.h"
-#include "arch/x86/pv/pvclock.h"
+#include "arch/x86/pv/kvm.h"
 #include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/xsave.h"

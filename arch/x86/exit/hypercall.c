@@ -93,9 +93,7 @@ static int64_t hc_print(struct vcpu *vcpu)
 
 static int64_t hc_time(struct vcpu *vcpu)
 {
-	const uint64_t ns_per_s = 1000000000ULL;
-
-	return (int64_t)mul_div64(vm_now(vcpu->vm), ns_per_s, time_hz());
+	return (int64_t)ticks_to_ns(vm_now(vcpu->vm));
 }
 
 static int64_t hc_counts(struct vcpu *vcpu)

@@ -14,7 +14,9 @@
 #include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/mtrr.h"
 #include "arch/x86/exit/policy.h"
+#include "arch/x86/pv/kvm.h"
 #include "arch/x86/pv/pvclock.h"
+#include "arch/x86/pv/steal.h"
 #include "arch/x86/host/features.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
@@ -231,6 +233,7 @@ static const struct msr_policy policy[] = {
 	FIELD_OF(MSR_IA32_XSS, xss, write_xss),
 	FIELD_OF(MSR_KVM_WALL_CLOCK, pv_wall, pvclock_write_wall),
 	FIELD_OF(MSR_KVM_SYSTEM_TIME, pv_time, pvclock_write_time),
+	FIELD_OF(MSR_KVM_STEAL_TIME, pv_steal, steal_write),
 	REG(MSR_EFER, REG_EFER, write_efer),
 	PASS(MSR_STAR),
 	PASS(MSR_LSTAR),
@@ -372,6 +375,6 @@ void msr_reset(struct vcpu *vcpu)
 {
 	vcpu->misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED;
 	vcpu->tsc_adjust = 0;
-	vcpu->pv_time = vcpu->pv_wall = 0;
+	vcpu->pv_time = vcpu->pv_wall = vcpu->pv_steal = 0;
 	mtrr_reset(vcpu);
 }

@@ -5,13 +5,12 @@
  */
 #include "arch/x86/pv/pvclock.h"
 
+#include "arch/x86/pv/kvm.h"
 #include "hv/machine.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define NS_PER_SECOND	1000000000ULL
-#define PV_ENABLE	1ULL
 #define PV_TSC_STABLE	1U
 
 struct pv_time {			/* struct pvclock_vcpu_time_info */
@@ -62,7 +61,7 @@ static bool write_time(struct vcpu *vcpu, gpa_t at)
 	const struct pv_time time = {
 		.version = 2,
 		.tsc_timestamp = now + vcpu->tsc_offset,
-		.system_time = mul_div64(now, NS_PER_SECOND, time_hz()),
+		.system_time = ticks_to_ns(now),
 		.tsc_to_system_mul = scale.mul,
 		.tsc_shift = scale.shift,
 		.flags = PV_TSC_STABLE,
@@ -87,7 +86,7 @@ bool pvclock_write_time(struct vcpu *vcpu, uint64_t val)
  */
 static uint64_t wall_at_origin(const struct rtc_state *rtc)
 {
-	uint64_t since = mul_div64(rtc->base_time, NS_PER_SECOND, time_hz());
+	uint64_t since = ticks_to_ns(rtc->base_time);
 	uint64_t base = rtc->base_seconds > 0 ? mul_div64((uint64_t)rtc->base_seconds, NS_PER_SECOND, 1) : 0;
 
 	return base > since ? base - since : 0;

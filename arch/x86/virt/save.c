@@ -20,7 +20,7 @@ _Static_assert(sizeof(((struct vcpu *)NULL)->mtrr) == sizeof(((struct guest_stat
 /* Fields that have the same name and type on both sides. */
 #define SAME_FIELDS(X)									\
 	X(cr2) X(dr6) X(dr7) X(xcr0) X(xss) X(tsc_offset) X(tsc_adjust) X(tsc_aux)	\
-	X(misc_enable) X(pv_time) X(pv_wall)
+	X(misc_enable) X(pv_time) X(pv_wall) X(pv_steal)
 
 static struct guest_event event_to_state(const struct vevent *event)
 {

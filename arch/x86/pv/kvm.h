@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What KVM's interface is called: Linux, "KVM CPUID bits" (Documentation/virt/kvm/x86/cpuid.rst) and "KVM-specific
+ * MSRs" (msr.rst). Offered beside our own interface, at 0x4000_0100, with the feature bits of what is here and
+ * nothing else.
+ */
+#define CPUID_KVM_BASE		0x40000100U
+#define CPUID_KVM_FEATURES	0x40000101U
+#define KVM_SIGNATURE_B		0x4b4d564bU	/* "KVMK" */
+#define KVM_SIGNATURE_C		0x564b4d56U	/* "VMKV" */
+#define KVM_SIGNATURE_D		0x0000004dU	/* "M" */
+#define KVM_FEATURE_NOP_IO_DELAY	(1U << 1)	/* port 0x80 needs no pause: each would be an exit */
+#define KVM_FEATURE_CLOCKSOURCE2	(1U << 3)	/* pvclock.h */
+#define KVM_FEATURE_STEAL_TIME		(1U << 5)	/* steal.h */
+#define KVM_FEATURE_CLOCK_STABLE	(1U << 24)	/* the clock is the same on all processors */
+#define KVM_FEATURES (KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_STEAL_TIME | KVM_FEATURE_CLOCK_STABLE)
+
+#define MSR_KVM_WALL_CLOCK	0x4b564d00U
+#define MSR_KVM_SYSTEM_TIME	0x4b564d01U
+#define MSR_KVM_STEAL_TIME	0x4b564d03U
+#define PV_ENABLE		1ULL	/* in those that hold an address: the guest wants it */

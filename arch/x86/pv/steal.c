@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Steal time (contract in steal.h). */
+#include "arch/x86/pv/steal.h"
+
+#include <stddef.h>
+
+#include "arch/x86/pv/kvm.h"
+#include "hv/timer.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define STEAL_RESERVED	0x3eU	/* the struct is aligned to its size */
+
+struct pv_steal {			/* struct kvm_steal_time */
+	uint64_t steal;			/* ns */
+	uint32_t version, flags;	/* the version is odd while the struct is being written */
+	uint8_t  preempted, pad[47];
+};
+_Static_assert(sizeof(struct pv_steal) == 64, "the guest's layout");
+
+static gpa_t at(const struct vcpu *vcpu, size_t offset)
+{
+	return gpa((vcpu->pv_steal & ~PV_ENABLE) + offset);
+}
+
+static bool write_version(struct vcpu *vcpu, uint32_t version)
+{
+	return gpm_write(&vcpu->vm->gpm, at(vcpu, offsetof(struct pv_steal, version)), &version, sizeof(version));
+}
+
+/*
+ * The time is added to what is there, so that a guest's count goes on whatever it had before. The vCPU itself does not
+ * run now; another one of its VM that reads sees an odd version, or a new one behind what it read.
+ */
+static void add(struct vcpu *vcpu, uint64_t ns)
+{
+	struct gpm *gpm = &vcpu->vm->gpm;
+	struct pv_steal now;
+
+	if (!gpm_read(gpm, at(vcpu, 0), &now, sizeof(now)))
+		return;
+	now.steal += ns;
+	if (write_version(vcpu, now.version | 1) &&
+	    gpm_write(gpm, at(vcpu, offsetof(struct pv_steal, steal)), &now.steal, sizeof(now.steal)))
+		(void)write_version(vcpu, (now.version | 1) + 1);
+}
+
+void steal_tell(struct vcpu *vcpu, uint64_t waited)
+{
+	const uint64_t before = vcpu->waited;
+
+	vcpu->waited = waited;
+	/* The difference of two roundings: what one of them drops the next one has. */
+	if ((vcpu->pv_steal & PV_ENABLE) && waited != before)
+		add(vcpu, ticks_to_ns(waited) - ticks_to_ns(before));
+}
+
+bool steal_write(struct vcpu *vcpu, uint64_t val)
+{
+	if (val & STEAL_RESERVED)
+		return false;
+	if ((val & PV_ENABLE) && !gpm_is_ram(&vcpu->vm->gpm, gpa(val & ~PV_ENABLE), sizeof(struct pv_steal)))
+		return false;
+	vcpu->pv_steal = val;
+	return true;
+}
