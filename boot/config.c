@@ -6,6 +6,7 @@
  */
 #include "boot/config.h"
 
+#include "hv/lib/bits.h"
 #include "hv/lib/log_level.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
@@ -211,6 +212,57 @@ static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 	}
 }
 
+/* A number of 0 to HANDOFF_CPUSET_MAX - 1, or what is wrong, which is said. */
+static bool take_processor(const struct ini_entry *entry, struct ini_value text, uint32_t *number)
+{
+	*number = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] < '0' || text.at[i] > '9')
+			text.len = 0;
+		else
+			*number = *number * 10 + (uint32_t)(text.at[i] - '0');
+		if (*number >= HANDOFF_CPUSET_MAX) {
+			ini_error(entry, "processors have numbers from 0 to %u; nearest is %u", HANDOFF_CPUSET_MAX - 1,
+				  HANDOFF_CPUSET_MAX - 1);
+			return false;
+		}
+	}
+	if (!text.len)
+		ini_error(entry, "write the numbers of processors, such as 0,2-3");
+	return text.len;
+}
+
+/* Was there a mark behind this part, which cut has left out? */
+static bool is_marked(struct ini_value part, struct ini_value rest)
+{
+	return rest.at != part.at + part.len;
+}
+
+/* virsh's form without its ^: numbers and ranges, with commas. */
+static void set_cpuset(const struct ini_entry *entry, const struct ini_key *key)
+{
+	struct config_vm *vm = entry->record;
+	struct ini_value rest = entry->value, range, first;
+	uint32_t from, to;
+
+	(void)key;		/* one key, one field */
+	vm->cpuset_line = entry->line;
+	do {
+		range = cut(&rest, ',');
+		first = cut(&range, '-');
+		if (!take_processor(entry, first, &from))
+			return;
+		to = from;
+		if (is_marked(first, range) && !take_processor(entry, range, &to))
+			return;
+		if (to < from) {
+			ini_error(entry, "\"%u-%u\" is no range: write %u-%u", from, to, to, from);
+			return;
+		}
+		vm->record.cpuset |= FIELD(to, from);
+	} while (is_marked(range, rest));
+}
+
 /* ---- The keys --------------------------------------------------------------------------------------- */
 
 #define HOST(field)	.offset = offsetof(struct config_host, field)
@@ -236,6 +288,7 @@ static const struct ini_key vm_keys[] = {
 	{ "vcpus",     ini_set_number, RECORD(vcpus),      .min = 1, .max = HANDOFF_VCPUS_MAX },
 	{ "weight",    ini_set_number, RECORD(weight),     .min = 1, .max = HANDOFF_WEIGHT_MAX },
 	{ "cap",       ini_set_number, RECORD(cap),        .min = 1, .max = HANDOFF_CAP_MAX },
+	{ "cpuset",    set_cpuset,     RECORD(cpuset) },
 	{ "memory",    ini_set_size,   RECORD(memory),     .min = MEMORY_MIN, .max = HANDOFF_MEMORY_MAX },
 	{ "overcommit", ini_set_word,  VM(overcommit), .words = no_yes },
 	{ "protocol",  ini_set_word,   RECORD(protocol),   .words = protocols },

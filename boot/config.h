@@ -33,6 +33,7 @@ struct config_disk {
 
 struct config_vm {
 	struct handoff_vm record;	/* complete but for what depends on files: their indices and counts */
+	uint32_t cpuset_line;		/* where it was given */
 	uint32_t autostart;
 	uint32_t overcommit;		/* CONFIG_AS_HOST: what trapeze.conf says */
 	struct config_file kernel, initrd;

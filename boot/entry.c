@@ -104,12 +104,12 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 	if (!file_open_volume(&fw, &volume))
 		firmware_fail(&fw, "no boot volume",
 			      "TZ-E036 the partition this program came from cannot be read");
-	vms_read(&fw, &volume, &vms);
+	handoff = new_handoff(&fw);
+	list_machine(&fw, handoff);
+	vms_read(&fw, &volume, handoff->cpu_count, &vms);
 	if (!user_agrees(&fw, vms.host.timeout))
 		return EFI_ABORTED;
-	handoff = new_handoff(&fw);
 	entry = load_hypervisor(&fw, &volume, handoff);
 	vms_load(&fw, &vms, handoff);
-	list_machine(&fw, handoff);
 	leave(&fw, handoff, entry);
 }

@@ -24,6 +24,7 @@
 #define HANDOFF_REGIONS_MAX  512
 #define HANDOFF_FILES_MAX    64
 #define HANDOFF_CPUS_MAX     256
+#define HANDOFF_CPUSET_MAX   64		/* processors that a cpuset can name */
 #define HANDOFF_VMS_MAX      32
 #define HANDOFF_VCPUS_MAX    8		/* of one VM */
 #define HANDOFF_WEIGHT_DEFAULT 100
@@ -85,6 +86,7 @@ struct handoff_vm {
 	uint32_t vcpus;
 	uint32_t weight;		/* its share of the processors in relation to other VMs' */
 	uint32_t cap;			/* at most so many percent of one processor; 0: no such limit */
+	uint64_t cpuset;		/* bit n: it may run on processor n; 0: on any */
 	uint32_t protocol;		/* enum handoff_protocol */
 	uint64_t memory;		/* bytes, multiple of 4 KiB */
 	uint32_t overcommit;		/* its memory is not kept for it: whether it gets it turns out when it needs it */

@@ -9,6 +9,7 @@
 #include "boot/vms.h"
 
 #include "boot/print.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 
@@ -123,6 +124,17 @@ static void check_disk(struct vms *vms, const char *conf, const char *key,
 			     key, file->path, (unsigned long long)length, SECTOR, SECTOR);
 }
 
+static void check_cpuset(struct vms *vms, const char *conf, const struct config_vm *vm)
+{
+	for (uint32_t n = vms->processors; n < HANDOFF_CPUSET_MAX; n++)
+		if (vm->record.cpuset & BIT(n)) {
+			ini_error_at(&vms->report, conf, vm->cpuset_line,
+				     "cpuset names processor %u, and the machine has 0 to %u; nearest is %u", n,
+				     vms->processors - 1, vms->processors - 1);
+			return;
+		}
+}
+
 static void read_vm(struct vms *vms, const char *name)
 {
 	static const char *const disk_keys[HANDOFF_DISKS_MAX] = { "disk0", "disk1", "disk2", "disk3" };
@@ -139,6 +151,7 @@ static void read_vm(struct vms *vms, const char *name)
 		return;
 	}
 	config_parse_vm(&text, name, vm, &vms->report);
+	check_cpuset(vms, conf, vm);
 	(void)check_file(vms, conf, "kernel", &vm->kernel);
 	(void)check_file(vms, conf, "initrd", &vm->initrd);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
@@ -215,11 +228,11 @@ static void use_files(struct vms *vms, const struct config_vm *vm)
 		use_file(vms, name, &vm->modules[i], false);
 }
 
-void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms)
+void vms_read(struct firmware *fw, const struct volume *volume, uint32_t processors, struct vms *vms)
 {
 	struct names names = { .vms = vms };
 
-	*vms = (struct vms){ .volume = volume, .report = { .line = show_error } };
+	*vms = (struct vms){ .volume = volume, .processors = processors, .report = { .line = show_error } };
 	vms->list = firmware_pages(fw, HANDOFF_VMS_MAX * sizeof(*vms->list));
 	if (!vms->list)
 		firmware_fail(fw, "out of memory", "TZ-E032 no memory for the configuration");

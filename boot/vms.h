@@ -15,6 +15,7 @@ struct vms_file {
 
 struct vms {
 	const struct volume *volume;
+	uint32_t processors;		/* that the machine has */
 	struct ini_report report;
 	struct config_host host;
 	struct config_vm *list;		/* in the order they start, without those with autostart = no */
@@ -24,6 +25,6 @@ struct vms {
 };
 
 /* trapeze.conf and vms/NAME.conf. Does not return when anything is wrong: every fault has been shown then. */
-void vms_read(struct firmware *fw, const struct volume *volume, struct vms *vms);
+void vms_read(struct firmware *fw, const struct volume *volume, uint32_t processors, struct vms *vms);
 /* Each file once, and the records of the handoff. Does not return either when a file cannot be loaded. */
 void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handoff);

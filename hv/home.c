@@ -6,6 +6,7 @@
 
 #include "arch/x86/virt/load.h"
 #include "hv/host.h"
+#include "hv/lib/bits.h"
 #include "hv/processor.h"
 #include "hv/slots.h"
 #include "hv/timer.h"
@@ -30,12 +31,19 @@ void homes_init(void)
 	}
 }
 
-struct processor *home_choose(void)
+static bool may_live(const struct handoff_vm *config, struct processor *processor)
 {
-	struct processor *best = first;
+	const unsigned number = host_processor_number(processor);
 
-	for (struct processor *other = first->next; other; other = other->next)
-		if (other->vcpus < best->vcpus)
+	return !config->cpuset || (number < HANDOFF_CPUSET_MAX && config->cpuset & BIT(number));
+}
+
+struct processor *home_choose(const struct handoff_vm *config)
+{
+	struct processor *best = NULL;
+
+	for (struct processor *other = first; other; other = other->next)
+		if (may_live(config, other) && (!best || other->vcpus < best->vcpus))
 			best = other;
 	return best;
 }
@@ -112,21 +120,18 @@ static bool claim(struct processor *idler)
 	return true;
 }
 
-static struct processor *claim_idler(void)
+static struct processor *claim_idler(const struct handoff_vm *config)
 {
 	for (struct processor *processor = first; processor; processor = processor->next)
-		if (claim(processor))
+		if (may_live(config, processor) && claim(processor))
 			return processor;
 	return NULL;
 }
 
-/* One that wants a processor, and has to wait for it here. */
-static struct slot *waiter(const struct slot *running)
+/* Does it want a processor, and has to wait for it here? */
+static bool waits(const struct slot *slot, const struct slot *running)
 {
-	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++)
-		if (slot != running && slot->home == host_processor() && slot->config && slot->turn.is_ready)
-			return slot;
-	return NULL;
+	return slot != running && slot->home == host_processor() && slot->config && slot->turn.is_ready;
 }
 
 void home_offer(const struct slot *running)
@@ -135,8 +140,11 @@ void home_offer(const struct slot *running)
 	const uint32_t ready = self->queue.vms.ready;
 
 	self->waiting = ready ? ready - 1 : 0;
-	while (self->waiting && idlers && (idler = claim_idler())) {
-		home_give(waiter(running), idler);
+	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && self->waiting && idlers; slot++) {
+		idler = waits(slot, running) ? claim_idler(slot->config) : NULL;
+		if (!idler)
+			continue;
+		home_give(slot, idler);
 		self->waiting--;
 	}
 }

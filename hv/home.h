@@ -13,12 +13,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct handoff_vm;
 struct processor;
 struct slot;
 
 void homes_init(void);		/* all processors that are on; once, before any VM */
 
-struct processor *home_choose(void);	/* for a new VM: the processor with the fewest vCPUs */
+/* For a new VM: of the processors that its cpuset allows, the one with the fewest vCPUs; NULL: none of them is on. */
+struct processor *home_choose(const struct handoff_vm *config);
 
 /*
  * Called by the home, this processor, whose turn is another VM's. The slot may be its `to`'s when this

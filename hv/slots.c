@@ -209,7 +209,7 @@ static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void
 
 int slots_add(const struct handoff_vm *config)
 {
-	struct processor *const self = host_processor(), *const home = home_choose();
+	struct processor *const self = host_processor(), *const home = home_choose(config);
 	struct run_queue *queue = &self->queue;
 	struct slot *slot = slots;
 
@@ -217,6 +217,11 @@ int slots_add(const struct handoff_vm *config)
 		slot++;
 	if (slot == slots + HANDOFF_VMS_MAX)
 		return -1;
+	if (!home) {
+		log_error("%s: not started: no processor of its cpuset is on", config->name);
+		crashed++;
+		return -1;
+	}
 	*slot = (struct slot){ .config = config, .home = self };
 	self->vcpus += party_count(slot);
 	slot_timer(slot, &slot->again, wait_is_over);

@@ -354,6 +354,7 @@ static void test_processor_at(void **unused)
 	host_start_others(&handoff);
 	assert_ptr_equal(host_processor_at(0), &cpus[0]->processor);
 	assert_ptr_equal(host_processor_at(1), &cpus[2]->processor);	/* those that are left out have no number */
+	assert_int_equal(host_processor_number(host_processor_at(1)), 2);
 	assert_null(host_processor_at(2));
 	assert_null(host_processor_at(CPUS_MAX));
 	host_run_others(work_on);

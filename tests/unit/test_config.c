@@ -61,7 +61,7 @@ static void whole_vm(void **state)
 		"kernel = images/vmlinuz\r\n"
 		"  initrd=images/initrd.gz\t\r\n"
 		"cmdline = console=hvc0 root=/dev/vda # no remark here\r\n"
-		"vcpus = 8\nweight = 10000\ncap = 25\nmemory = 262144K\nprotocol = multiboot\n"
+		"vcpus = 8\nweight = 10000\ncap = 25\ncpuset = 0,2-3,63\nmemory = 262144K\nprotocol = multiboot\n"
 		"disk0 = images/a.raw\n"
 		"disk1 = images/b.raw,mode=ro,serial=12345678901234567890\n"
 		"disk2 = images/c.raw,serial=x,mode=rw\n"
@@ -80,6 +80,7 @@ static void whole_vm(void **state)
 	assert_int_equal(vm.record.vcpus, 8);
 	assert_int_equal(vm.record.weight, 10000);
 	assert_int_equal(vm.record.cap, 25);
+	assert_int_equal(vm.record.cpuset, 1ULL << 63 | 0xd);
 	assert_int_equal(vm.record.memory, 256 << 20);
 	assert_int_equal(vm.record.protocol, PROTOCOL_MULTIBOOT);
 	assert_int_equal(vm.disks[0].record.mode, DISK_COW);
@@ -109,6 +110,7 @@ static void defaults(void **state)
 	assert_int_equal(vm.record.vcpus, 1);
 	assert_int_equal(vm.record.weight, 100);
 	assert_int_equal(vm.record.cap, 0);
+	assert_int_equal(vm.record.cpuset, 0);
 	assert_int_equal(vm.record.memory, 128 << 20);
 	assert_int_equal(vm.record.protocol, PROTOCOL_AUTO);
 	assert_int_equal(vm.record.console, CONSOLE_AUTO);
@@ -193,6 +195,16 @@ static void messages(void **state)
 		{ "vcpus = 2.5\n",         "vcpus = \"2.5\": write a number from 1 to 8" },
 		{ "weight = 0\n",          "weight = \"0\": write a number from 1 to 10000; nearest is 1" },
 		{ "weight = 10001\n",      "weight = \"10001\": write a number from 1 to 10000; nearest is 10000" },
+		{ "cpuset = \n",           "cpuset = \"\": no value" },
+		{ "cpuset = 0,64\n",       "cpuset = \"0,64\": processors have numbers from 0 to 63; nearest is 63" },
+		{ "cpuset = 99999999999\n", "processors have numbers from 0 to 63; nearest is 63" },
+		{ "cpuset = 1,\n",         "write the numbers of processors, such as 0,2-3" },
+		{ "cpuset = ,1\n",         "write the numbers of processors, such as 0,2-3" },
+		{ "cpuset = 1-\n",         "write the numbers of processors, such as 0,2-3" },
+		{ "cpuset = -1\n",         "write the numbers of processors, such as 0,2-3" },
+		{ "cpuset = 1 2\n",        "write the numbers of processors, such as 0,2-3" },
+		{ "cpuset = 1-2-3\n",      "write the numbers of processors, such as 0,2-3" },
+		{ "cpuset = 3-1\n",        "cpuset = \"3-1\": \"3-1\" is no range: write 1-3" },
 		{ "cap = 0\n",             "cap = \"0\": write a number from 1 to 800; nearest is 1" },
 		{ "cap = 801\n",           "cap = \"801\": write a number from 1 to 800; nearest is 800" },
 		{ "vcpus = 9\n",           "a number from 1 to 8" },

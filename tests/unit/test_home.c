@@ -35,6 +35,7 @@ struct slot *slots = table;
 
 /* ---- The world around the code under test ---- */
 
+unsigned host_processor_number(struct processor *processor) { return 2 * processor->index; }
 struct processor *host_processor_at(unsigned n) { return n < processors_on ? &processors_fake[n] : NULL; }
 uint32_t party_count(const struct slot *slot) { return slot->config->vcpus; }
 
@@ -107,23 +108,27 @@ static struct look *take(void) { return look_take(&host_processor()->looks); }
 
 static void test_where_new_ones_go(void **state)
 {
+	const struct handoff_vm anywhere = { 0 }, only_two = { .cpuset = 1U << 2 }, nowhere = { .cpuset = 1U << 1 };
+
 	(void)state;
-	assert_ptr_equal(home_choose(), at(ONE));
+	assert_ptr_equal(home_choose(&anywhere), at(ONE));
 	at(ONE)->vcpus = 3;
-	assert_ptr_equal(home_choose(), at(TWO));
+	assert_ptr_equal(home_choose(&anywhere), at(TWO));
 	at(TWO)->vcpus = 3;
-	assert_ptr_equal(home_choose(), at(ONE));
+	assert_ptr_equal(home_choose(&anywhere), at(ONE));
 	at(TWO)->vcpus = 1;
 	processors_on = 3;
 	homes_init();
 	at(ONE)->vcpus = 3;
 	at(TWO)->vcpus = 2;
 	at(THREE)->vcpus = 1;
-	assert_ptr_equal(home_choose(), at(THREE));	/* the fewest, not only fewer */
+	assert_ptr_equal(home_choose(&anywhere), at(THREE));	/* the fewest, not only fewer */
+	assert_ptr_equal(home_choose(&only_two), at(TWO));	/* numbers of those that are left out are not used again */
+	assert_null(home_choose(&nowhere));
 	processors_on = 1;
 	homes_init();
 	at(ONE)->vcpus = 3;
-	assert_ptr_equal(home_choose(), at(ONE));
+	assert_ptr_equal(home_choose(&anywhere), at(ONE));
 }
 
 /* The processor that it left was a little ahead. */
@@ -331,6 +336,33 @@ static void test_two_idle_two_wait(void **state)
 	timer_disarm(&timers[0]);
 }
 
+/* Who waits stays where its cpuset wants it; another one that waits may go. */
+static void test_pinned_ones_wait(void **state)
+{
+	struct slot *running = add(0), *pinned = add(1), *other = add(2);
+
+	(void)state;
+	configs[1].cpuset = 1;
+	turn_set_ready(&running->turn, true);
+	turn_set_ready(&pinned->turn, true);
+	turn_set_ready(&other->turn, true);
+	on(TWO);
+	home_idle_begin();
+	on(ONE);
+	home_offer(running);
+	assert_ptr_equal(pinned->home, at(ONE));
+	assert_ptr_equal(other->home, at(TWO));
+	assert_int_equal(at(ONE)->waiting, 1);
+	on(TWO);
+	home_idle_begin();
+	on(ONE);
+	home_offer(running);
+	assert_ptr_equal(pinned->home, at(ONE));
+	assert_true(at(TWO)->is_idle);
+	timer_disarm(&timers[0]);
+	timer_disarm(&timers[1]);
+}
+
 /* A VM that is taken apart in pieces moves between two of them, and its vCPUs may be gone by then. */
 static void test_without_vcpus(void **state)
 {
@@ -372,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_activity_where_time_is_behind),
 		cmocka_unit_test_setup(test_looks_follow, set_up), cmocka_unit_test_setup(test_idle_ones_get_what_waits, set_up),
 		cmocka_unit_test_setup(test_two_idle_two_wait, set_up), cmocka_unit_test_setup(test_without_vcpus, set_up),
+		cmocka_unit_test_setup(test_pinned_ones_wait, set_up),
 		cmocka_unit_test_setup(test_nobody_waits, set_up), cmocka_unit_test_setup(test_siblings_move, set_up),
 		cmocka_unit_test_setup(test_the_first_is_idle, set_up), cmocka_unit_test_setup(test_gone_is_gone, set_up),
 	};

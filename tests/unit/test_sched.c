@@ -200,6 +200,7 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 static bool attention;
 void host_attention_set(void) { attention = true; }
 struct processor *host_processor_at(unsigned n) { return n ? NULL : host_processor(); }
+unsigned host_processor_number(struct processor *processor) { return processor->index; }
 void vcpu_give(struct vcpu *vcpu, struct processor *to) { (void)vcpu; (void)to; fail(); }
 void host_kick(struct processor *processor, enum host_kick what) { (void)processor; (void)what; fail(); }
 void host_attention_clear(void) { attention = false; }
@@ -539,6 +540,17 @@ static void test_ends_that_are_final(void **state)
 	assert_int_equal(play(3), 2);
 	assert_int_equal(players[0].starts, 1);
 	assert_int_equal(players[1].starts, 1);
+}
+
+/* Bound to processors of which none is on. */
+static void test_no_processor(void **state)
+{
+	(void)state;
+	players[0].config.cpuset = 2;
+	assert_int_equal(slots_add(&players[0].config), -1);
+	assert_int_equal(slots_crashed(), 1);
+	assert_false(slots_in_use());
+	assert_non_null(strstr(log_fake_text, "not started: no processor of its cpuset is on"));
 }
 
 /* Who lives for a minute starts again at once. */
@@ -1109,7 +1121,7 @@ int main(void)
 		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_restart_fails_late, setup), cmocka_unit_test_setup(test_work_of_sleepers, setup),
-		cmocka_unit_test_setup(test_where, setup), cmocka_unit_test_setup(test_sleeper_is_asked, setup),
+		cmocka_unit_test_setup(test_where, setup), cmocka_unit_test_setup(test_no_processor, setup), cmocka_unit_test_setup(test_sleeper_is_asked, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
 		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup),
 		cmocka_unit_test_setup(test_cap_counts_timers, setup), cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup),

@@ -17,6 +17,7 @@
 #include "arch/x86/virt/backend.h"
 #include "hv/host.h"
 #include "hv/lib/apic.h"
+#include "hv/lib/util.h"
 #include "hv/panic.h"
 #include "hv/timer.h"
 
@@ -102,6 +103,11 @@ struct processor *host_processor_at(unsigned n)
 		if (cpu_may_run(cpus[i]) && n-- == 0)
 			return &cpus[i]->processor;
 	return NULL;
+}
+
+unsigned host_processor_number(struct processor *processor)
+{
+	return container_of(processor, struct cpu, processor)->index;
 }
 
 static bool is_meant(const struct cpu *cpu)
