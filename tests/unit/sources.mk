@@ -121,6 +121,7 @@ UNIT_string :=
 # It counts the steps of these two: the compiler calls it at each branch.
 $(B)/unit/hv/page.o $(B)/unit/hv/buddy.o: XFLAGS += -fsanitize-coverage=trace-pc
 UNIT_page := hv/page.c hv/buddy.c tests/unit/fake/log_fake.c
+UNIT_page_many := hv/page.c hv/buddy.c tests/unit/fake/log_fake.c
 UNIT_paging := $(INSN_FAKE)
 UNIT_landing := $(B)/hv/arch/x86/vmx/switch.asm.o $(B)/hv/arch/x86/host/return_stack.asm.o
 $(B)/unit/test_landing: UTFLAGS += -Wl,-z,noexecstack

@@ -3,24 +3,20 @@
  * hv/page.c on memory of the host: everything handed out is zero, inside a free region, and nobody else's;
  * everything comes back; a page freed twice is our bug and panics.
  */
-#include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "hv/page.h"
 #include "hv/lib/util.h"
 #include "hv/panic.h"
+#include "page_arena.h"
 
-#define ARENA		(32 * LARGE_SIZE)
 #define SMALL_MAX	20000U
 
 static jmp_buf panicked;
@@ -29,47 +25,6 @@ void panic(const char *fmt, ...)
 {
 	(void)fmt;
 	longjmp(panicked, 1);
-}
-
-/* Everything dirty: an allocator that forgets to zero is found out. */
-static uint64_t arena(void)
-{
-	static uint8_t *memory;
-
-	if (!memory) {
-		memory = mmap(NULL, ARENA + LARGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		assert_ptr_not_equal(memory, MAP_FAILED);
-	}
-	memset(memory, 0xcc, ARENA + LARGE_SIZE);
-	return align_up((uint64_t)(uintptr_t)memory, LARGE_SIZE);
-}
-
-/* A machine with one free region of the arena; returns its start. */
-static uint64_t boot(uint64_t offset, uint64_t length)
-{
-	static struct handoff handoff;
-	uint64_t base = arena();
-
-	memset(&handoff, 0, sizeof(handoff));
-	handoff.region_count = 2;
-	handoff.regions[0] = (struct handoff_region){ base + offset, length, REGION_FREE, 0 };
-	handoff.regions[1] = (struct handoff_region){ base, offset, REGION_RESERVED, 0 };
-	handoff.regions[2] = (struct handoff_region){ base, ARENA, REGION_FREE, 0 };	/* behind the last */
-	page_init(&handoff);
-	return base + offset;
-}
-
-static void check_zero(const void *page, uint64_t len)
-{
-	static const uint8_t zeros[LARGE_SIZE];
-
-	assert_int_equal(memcmp(page, zeros, len), 0);
-}
-
-static void *large_ptr(hpa_t page)
-{
-	assert_int_equal(page.raw % LARGE_SIZE, 0);
-	return hpa_ptr(page);
 }
 
 /* Take all small pages, writing into each; all different, all within; then give them back. */
@@ -151,16 +106,6 @@ static void test_large(void **state)
 	assert_int_equal(page_free_bytes(), before);
 }
 
-/* How many pieces it takes. */
-static uint64_t prepare(uint64_t bytes)
-{
-	uint64_t pieces = 0;
-
-	while (page_prepare(bytes))
-		pieces++;
-	return pieces;
-}
-
 /* Zeroed ahead or not: what comes out is the same. */
 static void test_prepare(void **state)
 {
@@ -202,162 +147,6 @@ static void test_zeroed_once(void **state)
 	top[MARK] = 0;
 	check_zero(top, LARGE_SIZE);
 	assert_int_equal(prepare(LARGE_SIZE), LARGE_SIZE / (4 * PAGE_SIZE));
-}
-
-/* ---- Other processors, in the middle of a piece ---- */
-
-static uint8_t *touched;
-static void (*meanwhile)(void);
-
-static void at_touch(int signal)
-{
-	void (*what)(void) = meanwhile;
-
-	(void)signal;
-	if (!what)
-		abort();
-	meanwhile = NULL;
-	assert_int_equal(mprotect(touched, PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
-	what();
-}
-
-/* Idle time zeroes a piece of this page, and `what` happens when it writes there. */
-static void idle_work_and(uint64_t start, void (*what)(void))
-{
-	struct sigaction before, action = { .sa_handler = at_touch, .sa_flags = SA_NODEFER };
-
-	meanwhile = what;
-	touched = hpa_ptr(hpa(start + PAGE_SIZE));
-	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
-	assert_int_equal(mprotect(touched, PAGE_SIZE, PROT_NONE), 0);
-	assert_true(page_idle_work());
-	assert_null(meanwhile);
-	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
-}
-
-/* Large pages that were used, so that idle time has work. The one at `start` is its first. */
-static uint64_t boot_dirty(size_t larges)
-{
-	uint64_t start = boot(0, larges * LARGE_SIZE);
-
-	for (size_t i = 0; i < larges; i++)
-		(void)page_alloc_large();
-	for (size_t i = larges; i-- > 0;) {
-		memset(hpa_ptr(hpa(start + i * LARGE_SIZE)), 0xcc, LARGE_SIZE);
-		page_free_large(hpa(start + i * LARGE_SIZE));
-	}
-	return start;
-}
-
-static uint64_t first;
-
-/* The page is free, but nobody else's to take or to zero; the lock is not held. */
-static void use_the_others(void)
-{
-	hpa_t large;
-
-	alarm(60);	/* for who waits here waits for ever */
-	assert_int_equal(page_free_bytes(), 3 * LARGE_SIZE);
-	assert_true(page_idle_work());
-	assert_true(page_prepare(3 * LARGE_SIZE));
-	while (page_idle_work() || page_prepare(3 * LARGE_SIZE))
-		continue;
-	large = page_alloc_large();
-	assert_true(large.raw > first);
-	page_free_large(large);
-	assert_int_equal(page_free_bytes(), 3 * LARGE_SIZE);
-	alarm(0);
-}
-
-static void test_meanwhile(void **state)
-{
-	(void)state;
-	first = boot_dirty(3);
-	idle_work_and(first, use_the_others);
-	for (size_t i = 0; i < 3; i++)
-		check_zero(large_ptr(page_alloc_large()), LARGE_SIZE);
-	assert_int_equal(page_alloc_large().raw, 0);
-}
-
-#define APART		8U	/* so many pages that are begun does page.c keep apart from its list */
-#define AT_ONCE		11U	/* and these are more */
-
-static size_t depth;
-
-static void idle_work_more(void)
-{
-	if (++depth < AT_ONCE)
-		idle_work_and(first + depth * LARGE_SIZE, idle_work_more);
-}
-
-/* However many processors zero at once: each has another page, and none is lost. */
-static void test_many_at_once(void **state)
-{
-	(void)state;
-	first = boot_dirty(AT_ONCE);
-	depth = 0;
-	idle_work_and(first, idle_work_more);
-	assert_int_equal(depth, AT_ONCE);
-	for (size_t i = 0; i < AT_ONCE; i++) {
-		const size_t listed = AT_ONCE - APART;
-		hpa_t large = page_alloc_large();
-
-		/* Those in the list go first. The one that was begun last was put back first. */
-		assert_int_equal((large.raw - first) / LARGE_SIZE, i < listed ? i : AT_ONCE - 1 - (i - listed));
-		check_zero(large_ptr(large), LARGE_SIZE);
-	}
-	assert_int_equal(page_alloc_large().raw, 0);
-	assert_int_equal(page_free_bytes(), 0);
-	first = boot_dirty(AT_ONCE);
-	depth = 0;
-	idle_work_and(first, idle_work_more);
-	assert_int_equal(prepare(AT_ONCE * LARGE_SIZE), AT_ONCE * (LARGE_SIZE / (4 * PAGE_SIZE) - 1));
-}
-
-static size_t wanted;		/* pages */
-static struct taker { pthread_t thread; void *page; _Atomic bool is_done; } takers[2];
-
-static void *take(void *ctx)
-{
-	struct taker *self = ctx;
-
-	self->page = page_alloc_contiguous(wanted);
-	self->is_done = true;
-	return NULL;
-}
-
-static void start_takers(void)
-{
-	for (size_t i = 0; row_of(takers, i); i++) {
-		takers[i].is_done = false;
-		assert_int_equal(pthread_create(&takers[i].thread, NULL, take, &takers[i]), 0);
-	}
-	usleep(20000);
-	for (size_t i = 0; row_of(takers, i); i++)
-		assert_false(takers[i].is_done);
-}
-
-/* Two processors want the last page while a third one zeroes a piece of it: they wait, and get as much as there is. */
-static void test_last(void **state)
-{
-	static const struct { size_t wanted, got; } rows[] = { { 512, 1 }, { 300, 1 }, { 3, 2 }, { 1, 2 } };
-
-	(void)state;
-	for (size_t i = 0; row_of(rows, i); i++) {
-		size_t got = 0;
-
-		wanted = rows[i].wanted;
-		idle_work_and(boot_dirty(1), start_takers);
-		for (size_t n = 0; n < countof(takers); n++) {
-			assert_int_equal(pthread_join(takers[n].thread, NULL), 0);
-			if (!takers[n].page)
-				continue;
-			check_zero(takers[n].page, wanted * PAGE_SIZE);
-			got++;
-		}
-		assert_int_equal(got, rows[i].got);
-		assert_true(got == 1 || takers[0].page != takers[1].page);
-	}
 }
 
 static void test_contiguous(void **state)
@@ -620,8 +409,7 @@ int main(void)
 		cmocka_unit_test(test_prepare), cmocka_unit_test(test_contiguous), cmocka_unit_test(test_no_erosion),
 		cmocka_unit_test(test_small_from_zeroed), cmocka_unit_test(test_half_zeroed), cmocka_unit_test(test_give),
 		cmocka_unit_test(test_low_memory), cmocka_unit_test(test_double_free), cmocka_unit_test(test_random),
-		cmocka_unit_test(test_steps), cmocka_unit_test(test_zeroed_once), cmocka_unit_test(test_meanwhile),
-		cmocka_unit_test(test_last), cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_steps), cmocka_unit_test(test_zeroed_once),
 		cmocka_unit_test(test_extents), cmocka_unit_test(test_two_extents),
 	};
 
