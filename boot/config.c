@@ -244,6 +244,7 @@ static void set_cpuset(const struct ini_entry *entry, const struct ini_key *key)
 	struct config_vm *vm = entry->record;
 	struct ini_value rest = entry->value, range, first;
 	uint32_t from, to;
+	uint64_t set = 0;
 
 	(void)key;		/* one key, one field */
 	vm->cpuset_line = entry->line;
@@ -259,8 +260,9 @@ static void set_cpuset(const struct ini_entry *entry, const struct ini_key *key)
 			ini_error(entry, "\"%u-%u\" is no range: write %u-%u", from, to, to, from);
 			return;
 		}
-		vm->record.cpuset |= FIELD(to, from);
+		set |= FIELD(to, from);
 	} while (is_marked(range, rest));
+	vm->record.cpuset = set;
 }
 
 /* ---- The keys --------------------------------------------------------------------------------------- */

@@ -149,6 +149,21 @@ void home_offer(const struct slot *running)
 	}
 }
 
+/* Does one live there that wants a processor and may use this one? Its home writes `waiting` behind is_ready. */
+static bool has_for(const struct processor *home, struct processor *self)
+{
+	if (!home->waiting)
+		return false;
+	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++) {
+		const struct handoff_vm *config = __atomic_load_n(&slot->config, __ATOMIC_RELAXED);
+
+		if (config && slot->home == home && __atomic_load_n(&slot->turn.is_ready, __ATOMIC_RELAXED) &&
+		    may_live(config, self))
+			return true;
+	}
+	return false;
+}
+
 /* The flag first, then the look at the others: one that chooses meanwhile sees the flag, or is interrupted. */
 void home_idle_begin(void)
 {
@@ -158,7 +173,7 @@ void home_idle_begin(void)
 	idlers++;
 	self->is_idle = true;
 	for (struct processor *other = first; other; other = other->next)
-		if (other->waiting)
+		if (has_for(other, self))
 			host_kick(other, KICK_WAKE);
 }
 

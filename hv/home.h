@@ -7,8 +7,8 @@
  *
  * A VM moves as a whole. Only its home can give it away, between two turns; the next home finds it by the
  * look that is posted there, and takes it in before anything else. A VM that waits for its turn is given to a
- * processor that has nothing to do. Who goes idle while VMs wait elsewhere interrupts their homes, so a
- * processor is idle only as long as that takes.
+ * processor that has nothing to do, if its cpuset allows that. Who goes idle while such VMs wait elsewhere
+ * interrupts their homes, so a processor that they may use is idle only as long as that takes.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,7 +34,7 @@ void home_give(struct slot *slot, struct processor *to);
  */
 bool home_is_here(struct slot *slot, uint32_t party);
 
-/* When the scheduler has chosen who runs: one of the VMs that wait may go where nobody wants the processor. */
+/* When the scheduler has chosen who runs: the VMs that wait go where nobody wants the processor. */
 void home_offer(const struct slot *running);
 
 /* Before and after this processor halts because nobody wants it. */

@@ -363,6 +363,28 @@ static void test_pinned_ones_wait(void **state)
 	timer_disarm(&timers[1]);
 }
 
+/* Who may take none of those that wait does not interrupt them, however often it goes idle. */
+static void test_pinned_ones_are_left_alone(void **state)
+{
+	struct slot *running = add(0), *pinned = add(1);
+
+	(void)state;
+	configs[0].cpuset = configs[1].cpuset = 1;
+	turn_set_ready(&running->turn, true);
+	turn_set_ready(&pinned->turn, true);
+	home_offer(running);
+	on(TWO);
+	home_idle_begin();
+	home_idle_end();
+	assert_int_equal(kicks[ONE], 0);
+	configs[1].cpuset = 0;
+	home_idle_begin();
+	assert_int_equal(kicks[ONE], 1);
+	on(ONE);
+	timer_disarm(&timers[0]);
+	timer_disarm(&timers[1]);
+}
+
 /* A VM that is taken apart in pieces moves between two of them, and its vCPUs may be gone by then. */
 static void test_without_vcpus(void **state)
 {
@@ -405,6 +427,7 @@ int main(void)
 		cmocka_unit_test_setup(test_looks_follow, set_up), cmocka_unit_test_setup(test_idle_ones_get_what_waits, set_up),
 		cmocka_unit_test_setup(test_two_idle_two_wait, set_up), cmocka_unit_test_setup(test_without_vcpus, set_up),
 		cmocka_unit_test_setup(test_pinned_ones_wait, set_up),
+		cmocka_unit_test_setup(test_pinned_ones_are_left_alone, set_up),
 		cmocka_unit_test_setup(test_nobody_waits, set_up), cmocka_unit_test_setup(test_siblings_move, set_up),
 		cmocka_unit_test_setup(test_the_first_is_idle, set_up), cmocka_unit_test_setup(test_gone_is_gone, set_up),
 	};

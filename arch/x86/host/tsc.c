@@ -185,7 +185,8 @@ static struct { uint64_t seconds, tsc; } rtc_start;	/* constant when VMs run */
 
 /*
  * The chip is read once: it has two ports for all processors, and an update of it takes up to 2 ms (MC146818 data
- * sheet, "Update Cycle"). From there on the TSC counts.
+ * sheet, "Update Cycle"). From there on the TSC counts, by its measured rate: after a day the date of a VM that
+ * starts may be some seconds off, and the guest's own clock goes at that rate anyhow.
  */
 uint64_t host_rtc_seconds(void)
 {
