@@ -129,8 +129,8 @@ static void check_cpuset(struct vms *vms, const char *conf, const struct config_
 	for (uint32_t n = vms->processors; n < HANDOFF_CPUSET_MAX; n++)
 		if (vm->record.cpuset & BIT(n)) {
 			ini_error_at(&vms->report, conf, vm->cpuset_line,
-				     "cpuset names processor %u, and the machine has 0 to %u; nearest is %u", n,
-				     vms->processors - 1, vms->processors - 1);
+				     "cpuset names processor %u, and the last one of this machine is %u", n,
+				     vms->processors - 1);
 			return;
 		}
 }

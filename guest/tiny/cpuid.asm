@@ -112,6 +112,9 @@ ours:
 	CHECK_EQ rdx, 'yper', "cpuid.signature-d"
 	cmp	eax, 0x40000010
 	CHECK_IF ae, "cpuid.signature-max"
+	mov	eax, 0x40000101
+	cpuid
+	CHECK_EQ rax, 1 << 24 | 1 << 5 | 1 << 3 | 1 << 1, "cpuid.kvm-features"	; clock, steal time, port 80h
 	mov	eax, 0x40000010
 	cpuid
 	mov	r8d, eax

@@ -336,6 +336,14 @@ def test_every_fault_of_a_configuration(tmp_path):
     assert len(lines) == 6, "nothing about log_level, which --log-level replaces"
 
 
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_cpuset_beyond_the_machine(tmp_path, cpus):
+    machine.write_conf(tmp_path / "conf", {"a": f"kernel = tiny/hello.bin\ncpuset = 0-{cpus}\n"})
+    lines = refused_at_once("--cpus", str(cpus), "--conf", tmp_path / "conf")
+    assert lines == [f"scripts/run: {tmp_path}/conf/vms/a.conf:2: cpuset names processor {cpus}, and the last one of this "
+                     f"machine is {cpus - 1}"]
+
+
 def test_empty_build_directory():
     """An empty B= is none; an empty --build is a mistake."""
     for options, b, says in (["--build", ""], "build", "--build is empty"), ([], "", "--kernel none: no such file"):

@@ -299,6 +299,8 @@ static void test_msr_reads(void **unused)
 	assert_true(read_msr(MSR_IA32_MISC_ENABLE, &val) && val == 0x1801);
 	assert_true(write_msr(MSR_IA32_MISC_ENABLE, 0));
 	assert_true(read_msr(MSR_IA32_MISC_ENABLE, &val) && val == 0x1800);
+	assert_true(write_msr(MSR_KVM_STEAL_TIME, 0x1041));
+	assert_false(write_msr(MSR_KVM_STEAL_TIME, 0x1043));		/* as the function for it says, above */
 	assert_true(write_msr(MSR_IA32_BIOS_SIGN_ID, 0));
 	assert_true(read_msr(MSR_IA32_BIOS_SIGN_ID, &val) && val == 1ULL << 32);
 	vcpu_fake_free(&fake);

@@ -832,6 +832,7 @@ static void test_activities(void **state)
 		assert_in_range(players[i].waited, SECOND / 2 - 2 * TURN, SECOND / 2 + 2 * TURN);
 	}
 	assert_in_range(did[2]->ticks[ACTIVITY_HALTED], SECOND / 2 - MS, SECOND / 2);
+	assert_in_range(players[2].waited, 0, 2 * TURN);	/* not while it slept */
 	(void)setup(NULL);
 	players[0].life = SECOND / 4;
 	players[0].config.cap = 25;

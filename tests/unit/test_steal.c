@@ -20,12 +20,19 @@
 
 static uint8_t ram[0x2000];
 static unsigned written;		/* calls */
+static uint64_t touched;
 static struct vm vm;
 static struct vcpu vcpu;
 
 uint64_t time_hz(void) { return HZ; }
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c) { return (uint64_t)((unsigned __int128)a * b / c); }
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len) { (void)gpm; return range_fits(addr.raw, len, sizeof(ram)); }
+
+bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
+{
+	touched = addr.raw;
+	return gpm_is_ram(gpm, addr, len);
+}
 
 bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len)
 {
@@ -76,6 +83,7 @@ static void test_told_exactly(void **state)
 	assert_true(steal_write(&vcpu, AT | 1));
 	steal_tell(&vcpu, waited);
 	assert_int_equal(written, 0);
+	assert_int_equal(touched, AT);
 	for (unsigned i = 1; i <= 1000; i++) {
 		steal_tell(&vcpu, waited += i);
 		assert_int_equal(number(AT + VERSION, 4), 2 * i);

@@ -70,7 +70,7 @@ static bool write_time(struct vcpu *vcpu, gpa_t at)
 	return write_struct(vcpu, at, &time, sizeof(time));
 }
 
-/* #GP when the address is not RAM, as in KVM. */
+/* #GP when the address is not RAM. */
 bool pvclock_write_time(struct vcpu *vcpu, uint64_t val)
 {
 	if ((val & PV_ENABLE) && !write_time(vcpu, gpa(val & ~PV_ENABLE)))

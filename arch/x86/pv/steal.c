@@ -59,8 +59,13 @@ bool steal_write(struct vcpu *vcpu, uint64_t val)
 {
 	if (val & STEAL_RESERVED)
 		return false;
-	if ((val & PV_ENABLE) && !gpm_is_ram(&vcpu->vm->gpm, gpa(val & ~PV_ENABLE), sizeof(struct pv_steal)))
-		return false;
+	if (val & PV_ENABLE) {
+		const gpa_t addr = gpa(val & ~PV_ENABLE);
+
+		if (!gpm_is_ram(&vcpu->vm->gpm, addr, sizeof(struct pv_steal)))
+			return false;
+		(void)!gpm_touch(&vcpu->vm->gpm, addr, sizeof(struct pv_steal));	/* zeroed in this exit, not between two */
+	}
 	vcpu->pv_steal = val;
 	return true;
 }

@@ -134,6 +134,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start)
 	for (size_t i = 0; i < countof(regs); i++)
 		state->reg[regs[i].reg] = regs[i].val;
 	state->cr2 = 0;
+	state->pv_time = state->pv_wall = state->pv_steal = 0;	/* what starts now has its memory elsewhere */
 	state->dr7 = DR7_RESET;
 	state->pending.is_valid = state->nmi_pending = state->nmi_blocked = state->in_shadow = state->debug_due = 0;
 	vcpu_restore(vcpu);
