@@ -13,7 +13,7 @@ FIELD_START	equ 0x400000
 FIELD_WORDS	equ 0x100000 / 8
 
 GAP_SECONDS	equ 3
-OTHERS_MS	equ 400			; those that started with it compute before it measures, and behind that
+OTHERS_MS	equ 250			; those that started with it compute before it measures, and behind that
 STEAL		equ 0x300000		; struct kvm_steal_time
 MSR_STEAL_TIME	equ 0x4b564d03
 GAP_MAX_MS	equ 200			; four others have 10 ms each, and what one exit may take too long

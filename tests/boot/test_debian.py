@@ -133,7 +133,7 @@ MODELS = ("corei5_arrandale_m520", "corei7_haswell_4770", "tigerlake")     # old
 SHORT = [machine.Job(f"debian-serial-{model}", machine.VMX, partial(short_dialogue, machine.VMX, model))
          for model in MODELS[:1]]
 VICTIM = [machine.Job(f"debian-among-hostiles-{model or 'svm'}", platform,
-                      partial(short_dialogue, platform, model, others=hostile_neighbours(platform)), 80)
+                      partial(short_dialogue, platform, model, QUIET + "cap = 80\n", hostile_neighbours(platform)), 80)
           for platform, model in ((machine.SVM, None), (machine.VMX, MODELS[1]))]
 RESTORED = [machine.Job(f"debian-restored-{model or 'svm'}", platform,
                         partial(short_dialogue, platform, model, RESTORED_CONF), 60)
@@ -203,8 +203,8 @@ def test_longest_piece(outcome):
 
 @pytest.mark.parametrize("job", VICTIM, ids=repr)
 def test_sees_what_others_took(outcome):
-    """In hundredths of a second, as `top` shows it."""
-    assert int(outcome["steal"][1]) > 100, outcome["steal"]
+    """In hundredths of a second, as `top` shows it: its cap takes a fifth of the time, also when the others have ended."""
+    assert int(outcome["steal"][1]) > 20, outcome["steal"]
 
 
 @short

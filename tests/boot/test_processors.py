@@ -69,28 +69,8 @@ def boot_four():
     return machine.boot(machine.VMX, vms, options=("--cpus", "2"))
 
 
-PINNED = ("one", "other")
-
-
-def boot_pinned():
-    vms = {name: "kernel = tiny/witness.bin\nmemory = 32M\ncmdline = gap\ncpuset = 1\n" for name in PINNED}
-    return machine.boot(machine.VMX, {"short": VM + "cpuset = 0\n", **vms}, options=("--cpus", "2"))
-
-
 # Not in QEMU, whose clock is the build machine's, and not on Bochs' AMD processors: the witnesses compute with IF clear.
 FOUR_JOB = machine.Job("vmx-bochs-four-on-two", machine.VMX, boot_four)
-
-
-PINNED_JOB = machine.Job("vmx-bochs-pinned", machine.VMX, boot_pinned)
-
-
-@pytest.mark.parametrize("job", [PINNED_JOB], ids=repr)
-def test_cpuset(outcome):
-    """Two share the processor to which they are bound, although nobody wants the other one."""
-    for name in PINNED:
-        share = re.search(r"share in thousandths ([0-9a-f]+)", outcome.vms[name].text)
-        assert share and abs(int(share[1], 16) - 500) <= 10, outcome.output[-2000:]
-    assert outcome.status == 0, outcome.output[-2000:]
 
 
 @pytest.mark.parametrize("job", [FOUR_JOB], ids=repr)
