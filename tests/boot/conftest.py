@@ -5,6 +5,25 @@ import pytest
 import machine
 
 
+def job_of(item):
+    callspec = getattr(item, "callspec", None)
+    return callspec and callspec.params.get("job")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--boots", choices=("quick", "long"), help="without the jobs of machine.LONG, or these alone")
+
+
+def pytest_collection_modifyitems(config, items):
+    boots = config.getoption("--boots")
+    if not boots:
+        return
+    long = [item for item in items if job_of(item) and job_of(item).name in machine.LONG]
+    quick = [item for item in items if item not in long]
+    items[:], left = (long, quick) if boots == "long" else (quick, long)
+    config.hook.pytest_deselected(items=left)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session):
     """Not when the collection ends: that happens also where -k is then refused, and all tests are still there."""
@@ -12,9 +31,7 @@ def pytest_runtestloop(session):
         return
     jobs = {}
     for item in session.items:
-        callspec = getattr(item, "callspec", None)
-        job = callspec and callspec.params.get("job")
-        if job:
+        if job := job_of(item):
             jobs[job.name] = job
     for job in sorted(jobs.values(), key=lambda job: -job.seconds):
         job.start()
