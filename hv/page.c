@@ -47,7 +47,7 @@ static struct {
 	struct extent extents[EXTENTS_MAX];
 	size_t        extent_count;
 	struct large *zeroed, *dirty;
-	_Atomic uint64_t zeroed_bytes;	/* written under the lock, read without it */
+	uint64_t      zeroed_bytes;	/* written under the lock; page_prepare reads it without */
 	_Atomic(struct large *) begun[BEGUN_MAX];	/* between two pieces; who takes one out has it alone */
 	unsigned      begun_count;	/* those, and those of which a piece is being zeroed now */
 	uint64_t      free, free_large;
@@ -250,7 +250,8 @@ static bool wait_for_piece(void)
 	return true;
 }
 
-static struct large *take_large(bool *is_dirty)
+/* Inline: a first touch of guest memory is a price that we count. */
+static inline __attribute__((always_inline)) struct large *take_large(bool *is_dirty)
 {
 	struct large *large;
 
@@ -338,7 +339,7 @@ static bool zero_piece(struct large *(*take)(void))
 
 bool page_prepare(uint64_t bytes)
 {
-	return page.zeroed_bytes < bytes && zero_piece(take_dirty);
+	return __atomic_load_n(&page.zeroed_bytes, __ATOMIC_RELAXED) < bytes && zero_piece(take_dirty);
 }
 
 static struct large *take_freed(void)
