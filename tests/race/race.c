@@ -369,15 +369,18 @@ const struct virt_backend *virt = &backend;
 
 /* ---- The scheduler ---- */
 
-/* The owner of a vCPU may give it away; with that write it stops touching it. The new one is woken and looks. */
+/*
+ * The owner of a vCPU may give it away; with the write of `processor` it stops touching it, so that comes last, as in
+ * home_give. The new one is woken and looks.
+ */
 static void give_away(struct vcpu *vcpu)
 {
 	struct processor *next = &processors[(this_cpu()->index + 1) % PROCESSORS].cpu.processor;
 
 	this_cpu()->loaded = NULL;
-	vcpu->processor = next;
 	vcpu->look->home = next;
 	moves++;
+	vcpu->processor = next;
 	look_post(vcpu->look);
 }
 
