@@ -212,24 +212,22 @@ static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 	}
 }
 
-/* A number of 0 to HANDOFF_CPUSET_MAX - 1, or what is wrong, which is said. */
+/* A number of 0 to HANDOFF_CPUSET_MAX - 1; false, and said, when it is none. */
 static bool take_processor(const struct ini_entry *entry, struct ini_value text, uint32_t *number)
 {
-	*number = 0;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9')
-			text.len = 0;
-		else
-			*number = *number * 10 + (uint32_t)(text.at[i] - '0');
-		if (*number >= HANDOFF_CPUSET_MAX) {
-			ini_error(entry, "processors have numbers from 0 to %u; nearest is %u", HANDOFF_CPUSET_MAX - 1,
-				  HANDOFF_CPUSET_MAX - 1);
-			return false;
-		}
-	}
-	if (!text.len)
+	uint64_t value;
+
+	if (!ini_take_number(&text, &value) || text.len) {
 		ini_error(entry, "write the numbers of processors, such as 0,2-3");
-	return text.len;
+		return false;
+	}
+	if (value >= HANDOFF_CPUSET_MAX) {
+		ini_error(entry, "processors have numbers from 0 to %u; nearest is %u", HANDOFF_CPUSET_MAX - 1,
+			  HANDOFF_CPUSET_MAX - 1);
+		return false;
+	}
+	*number = (uint32_t)value;
+	return true;
 }
 
 /* Was there a mark behind this part, which cut has left out? */

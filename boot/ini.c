@@ -168,8 +168,7 @@ static void *field_of(const struct ini_entry *entry, const struct ini_key *key)
 	return (char *)entry->record + key->offset;
 }
 
-/* Digits at the start of value, which moves behind them; false without digits or beyond 64 bits. */
-static bool take_number(struct ini_value *value, uint64_t *number)
+bool ini_take_number(struct ini_value *value, uint64_t *number)
 {
 	const char *first = value->at;
 
@@ -190,7 +189,7 @@ void ini_set_number(const struct ini_entry *entry, const struct ini_key *key)
 	uint32_t *field = field_of(entry, key);
 	uint64_t number;
 
-	if (!take_number(&rest, &number) || rest.len)
+	if (!ini_take_number(&rest, &number) || rest.len)
 		ini_error(entry, "write a number from %llu to %llu",
 			  (unsigned long long)key->min, (unsigned long long)key->max);
 	else if (number < key->min || number > key->max)
@@ -208,7 +207,7 @@ void ini_set_size(const struct ini_entry *entry, const struct ini_key *key)
 	struct ini_value rest = entry->value;
 	uint64_t *field = field_of(entry, key), number, factor = 1;
 
-	if (!take_number(&rest, &number)) {
+	if (!ini_take_number(&rest, &number)) {
 		ini_error(entry,
 			  "not a size: write bytes, or a number with K, M or G, such as 128M");
 		return;

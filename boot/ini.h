@@ -80,6 +80,8 @@ ini_set ini_set_size;		/* bytes with K, M or G, min..max, a multiple of 4 KiB, i
 ini_set ini_set_word;		/* one of words, into a uint32_t */
 ini_set ini_set_text;		/* into a char array of `max` bytes, terminated */
 
+/* Digits at the start of value, which moves behind them; false without digits or beyond 64 bits. */
+bool ini_take_number(struct ini_value *value, uint64_t *number);
 bool ini_value_is(struct ini_value value, const char *word);
 /* Copies with termination; false (and nothing written) when it does not fit. */
 bool ini_value_copy(struct ini_value value, char *to, size_t size);

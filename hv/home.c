@@ -33,9 +33,7 @@ void homes_init(void)
 
 static bool may_live(const struct handoff_vm *config, struct processor *processor)
 {
-	const unsigned number = host_processor_number(processor);
-
-	return !config->cpuset || (number < HANDOFF_CPUSET_MAX && config->cpuset & BIT(number));
+	return !config->cpuset || config->cpuset & BIT(host_processor_number(processor));
 }
 
 struct processor *home_choose(const struct handoff_vm *config)

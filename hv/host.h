@@ -36,7 +36,10 @@ void host_run_others(void (*run)(void));
 /* What the n-th processor that is on owns: 0 is the boot processor; NULL behind the last. Not while others stop. */
 struct processor;
 struct processor *host_processor_at(unsigned n);
-/* As the log and a cpuset call it: its place in the firmware's list, also of those that are left out; 0 is the boot processor. */
+/*
+ * As the log and a cpuset call it: its place in the firmware's list, also of those that are left out; 0 is the boot
+ * processor. Below HANDOFF_CPUSET_MAX.
+ */
 unsigned host_processor_number(struct processor *processor);
 
 /* ---- The end ---- */

@@ -105,6 +105,8 @@ struct processor *host_processor_at(unsigned n)
 	return NULL;
 }
 
+_Static_assert(CPUS_MAX <= HANDOFF_CPUSET_MAX, "a cpuset has a bit for each processor");
+
 unsigned host_processor_number(struct processor *processor)
 {
 	return container_of(processor, struct cpu, processor)->index;
