@@ -370,8 +370,8 @@ const struct virt_backend *virt = &backend;
 /* ---- The scheduler ---- */
 
 /*
- * The owner of a vCPU may give it away; with the write of `processor` it stops touching it, so that comes last, as in
- * home_give. The new one is woken and looks.
+ * The owner of a vCPU may give it away. It stops touching it with the write of `processor`, which plays the part of
+ * `home` of a slot here (home_give), and so comes last. The new one is woken and looks.
  */
 static void give_away(struct vcpu *vcpu)
 {
