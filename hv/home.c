@@ -137,6 +137,7 @@ void home_offer(const struct slot *running)
 	struct processor *self = host_processor(), *idler;
 	const uint32_t ready = self->queue.vms.ready;
 
+	self->chosen = running;
 	self->waiting = ready ? ready - 1 : 0;
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && self->waiting && idlers; slot++) {
 		idler = waits(slot, running) ? claim_idler(slot->config) : NULL;
@@ -147,7 +148,10 @@ void home_offer(const struct slot *running)
 	}
 }
 
-/* Does one live there that wants a processor and may use this one? Its home writes `waiting` behind is_ready. */
+/*
+ * Does one wait there that may use this processor? What is read here may be a moment old: then its home has not yet
+ * asked for idlers, and will see this one.
+ */
 static bool has_for(const struct processor *home, struct processor *self)
 {
 	if (!home->waiting)
@@ -155,8 +159,8 @@ static bool has_for(const struct processor *home, struct processor *self)
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++) {
 		const struct handoff_vm *config = __atomic_load_n(&slot->config, __ATOMIC_RELAXED);
 
-		if (config && slot->home == home && __atomic_load_n(&slot->turn.is_ready, __ATOMIC_RELAXED) &&
-		    may_live(config, self))
+		if (config && slot != home->chosen && slot->home == home &&
+		    __atomic_load_n(&slot->turn.is_ready, __ATOMIC_RELAXED) && may_live(config, self))
 			return true;
 	}
 	return false;

@@ -14,6 +14,7 @@
 #include "hv/turn.h"
 
 struct party;
+struct slot;
 
 struct processor {
 	struct run_queue  queue;	/* who takes turns here, and who pays now */
@@ -29,6 +30,7 @@ struct processor {
 	uint32_t          index;	/* host_processor_at */
 	struct processor *next;		/* the one with the next index; NULL: none */
 	_Atomic uint32_t  vcpus;	/* of the VMs that live here */
-	_Atomic uint32_t  waiting;	/* VMs that want this processor while another one has it */
+	_Atomic uint32_t  waiting;	/* VMs that want this processor while another one has it: */
+	_Atomic(const struct slot *) chosen;	/* this one, if any wait */
 	_Atomic bool      is_idle;	/* nobody wants it, and nobody has been sent here yet */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * VMs from their first start to their last end, restarts (restart.h) included; but for slots_add of use to the
- * scheduler only. A slot keeps what outlives a restart: whose turn it is, what memory was promised, how long to wait.
+ * VMs from their first start to their last end, restarts (restart.h) included; but for slots_add and slots_crashed of
+ * use to the scheduler only. A slot keeps what outlives a restart: whose turn it is, what memory was promised, how long to wait.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,7 +31,7 @@ struct party {
 };
 
 struct slot {
-	const struct handoff_vm *config;	/* NULL: the slot is free */
+	const struct handoff_vm *config;	/* NULL: the slot is free. Any processor may read it, and turn.is_ready */
 	const char     *name;			/* also behind its end: others waited for it */
 	struct vm      *vm;			/* NULL: waits for its next start, or does not start again */
 	struct account  account;		/* its memory stays promised to it while it waits */
@@ -49,7 +49,7 @@ struct slot {
 	struct timer    allowed;		/* the cap lets it run again */
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
-	_Atomic(struct processor *) home;	/* home.h: only that processor touches the slot */
+	_Atomic(struct processor *) home;	/* home.h: only that processor writes to the slot */
 	struct timer_list timers;		/* what was armed, while it is on its way to its next home */
 	uint32_t        moves;
 	struct party    parties[HANDOFF_VCPUS_MAX];
@@ -59,8 +59,8 @@ extern struct slot *slots;			/* HANDOFF_VMS_MAX of them */
 
 void slots_init(const char *attach, uint32_t count);	/* sched_init */
 /*
- * Create a VM; it starts in its own turns, on the processor that has the fewest vCPUs to run. 0 or -1
- * (logged; counts as a crashed VM in the verdict).
+ * Create a VM; it starts in its own turns, where home_choose says. 0 or -1 (logged; counts as a crashed VM in the
+ * verdict). There are no more VMs than slots.
  */
 int slots_add(const struct handoff_vm *config);
 bool slots_in_use(void);				/* a VM is left, or one that waits for its next start */

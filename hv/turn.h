@@ -34,7 +34,7 @@ struct turn {
 	struct turn  *vm;	/* of a vCPU: the turn of its VM, which pays as well; NULL: it is a VM itself */
 	uint32_t      place;	/* in the tournament */
 	uint32_t      weight;	/* its share in relation to others */
-	bool          is_ready;	/* wants the processor */
+	bool          is_ready;	/* wants the processor; of a VM, other processors read it (home.c) */
 	bool          is_begun;	/* share.c: it ran in this turn */
 	uint64_t      start;	/* share.c: where on the common clock its turn began */
 	uint64_t      used_up;	/* round_robin.c: `ended` of the latest turn that it used up */
