@@ -31,3 +31,9 @@ struct activities {
  * READY begins or ends: at other changes `vms` may be 0.
  */
 void activity_change(struct activities *of, enum activity to, uint64_t now, const uint64_t *used, uint32_t vms);
+
+/* For how many ticks it wanted a processor and had none. */
+static inline uint64_t activity_waited(const struct activities *of)
+{
+	return of->ticks[ACTIVITY_READY] + of->ticks[ACTIVITY_LIMITED];
+}

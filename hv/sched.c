@@ -248,7 +248,7 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 		timer_arm(&self->turn_end, end);
 	else
 		timer_disarm(&self->turn_end);
-	steal_tell(vcpu, party->activities.ticks[ACTIVITY_READY] + party->activities.ticks[ACTIVITY_LIMITED]);
+	steal_tell(vcpu, activity_waited(&party->activities));
 	if (run_work(vcpu->vm, end) && vcpu->state == VCPU_READY)
 		vcpu_run(vcpu, restore_test_turn(vcpu, end));
 	restore_test_step(vcpu->vm);
