@@ -123,8 +123,12 @@ static void test_refused(void **state)
 		assert_int_equal(steal_write(&vcpu, rows[i].val), rows[i].is_taken);
 		assert_int_equal(vcpu.pv_steal, rows[i].is_taken ? rows[i].val : 0x80);
 	}
-	vcpu.pv_steal = sizeof(ram) | 1;		/* as a saved state may say that somebody has made */
+	vcpu.pv_steal = (AT + 0x20) | 1;		/* aligned, so that one piece of memory has it all */
 	steal_tell(&vcpu, HZ);
+	assert_int_equal(number(AT, 8), NS_PER_SECOND);
+	written = 0;
+	vcpu.pv_steal = sizeof(ram) | 1;		/* as a saved state may say that somebody has made */
+	steal_tell(&vcpu, 2 * HZ);
 	assert_int_equal(written, 0);
 }
 

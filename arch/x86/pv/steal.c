@@ -20,7 +20,7 @@ _Static_assert(sizeof(struct pv_steal) == 64, "the guest's layout");
 
 static gpa_t at(const struct vcpu *vcpu, size_t offset)
 {
-	return gpa((vcpu->pv_steal & ~PV_ENABLE) + offset);
+	return gpa((vcpu->pv_steal & ~(PV_ENABLE | STEAL_RESERVED)) + offset);	/* a saved state may say anything */
 }
 
 static bool write_version(struct vcpu *vcpu, uint32_t version)
