@@ -84,7 +84,7 @@ struct handoff_disk {
 struct handoff_vm {
 	char name[HANDOFF_NAME_MAX];	/* the stem of NAME.conf */
 	uint32_t vcpus;
-	uint32_t weight;		/* its share of the processors in relation to other VMs' */
+	uint32_t weight;		/* its share of a processor in relation to other VMs' there */
 	uint32_t cap;			/* at most so many percent of one processor; 0: no such limit */
 	uint64_t cpuset;		/* bit n: it may run on processor n; 0: on any */
 	uint32_t protocol;		/* enum handoff_protocol */

@@ -18,7 +18,7 @@ struct vms {
 	uint32_t processors;		/* that the machine has */
 	struct ini_report report;
 	struct config_host host;
-	struct config_vm *list;		/* in the order they start, without those with autostart = no */
+	struct config_vm *list;		/* in the order of their numbers, without those with autostart = no */
 	uint32_t count;
 	struct vms_file files[HANDOFF_FILES_MAX];	/* of the VMs in the list; the index is the handoff's */
 	uint32_t file_count;

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Runs of 4 KiB pages out of blocks: a large page, or an odd piece of memory at the edge of one. For
- * page.c, which counts what is free and zeroes what is handed out.
+ * page.c, which counts what is free and zeroes what must be.
  *
  * Each call does a bounded number of steps, however many blocks there are. A guest decides how much is
  * allocated and freed here (the copies of its disks), so work that grew with what is in use would be a way

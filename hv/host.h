@@ -72,10 +72,9 @@ void host_attention_clear(void);
 bool host_attention_is_set(void);
 
 /*
- * This processor, and an interrupt to another one after a request to a vCPU of it: look before the next
- * entry, or leave the run loop for the scheduler as well, because that vCPU sleeps. Whoever is about to enter
- * a guest, or to idle, has its interrupts off: then the entry exits again at once, or the processor does not
- * stay halted.
+ * Interrupt another processor. LOOK: the vCPU that is loaded there looks for requests before its next entry. WAKE: the
+ * processor leaves its guest, or its idling, for a round of its scheduler. Whoever is about to enter a guest, or to
+ * idle, has its interrupts off: then the entry exits again at once, or the processor does not stay halted.
  */
 enum host_kick { KICK_LOOK, KICK_WAKE };
 void host_kick(struct processor *processor, enum host_kick what);

@@ -3,7 +3,7 @@
 /*
  * Host-physical memory: pages of 4 KiB for tables and structs, of 2 MiB for guests.
  *
- * Everything handed out is zero. 2 MiB pages come from a pool that page_prepare() zeroes ahead, so that a
+ * Everything handed out is zero, but for page_take_contiguous. 2 MiB pages come from a pool that page_prepare() zeroes ahead, so that a
  * guest's first touch costs a list operation and not 262,144 stores; freed ones are zeroed again when the
  * processor is idle (page_idle_work). Any processor may call; it waits for another's zeroing only when all pages that
  * are left are being zeroed, for they are free, and then for a piece of 16 KiB as a rule and for a page at most.
@@ -19,8 +19,8 @@ void page_init(const struct handoff *handoff);	/* takes REGION_FREE; REGION_LOAD
 void page_give(hpa_t start, uint64_t length);	/* add memory later; outer partial pages are dropped */
 
 void *page_alloc(void);				/* one zeroed 4 KiB page, NULL when out */
-void *page_take_contiguous(size_t pages);	/* the same with anything in them: to be zeroed in pieces */
 void *page_alloc_contiguous(size_t pages);	/* zeroed, physically contiguous, page-aligned, at most 512 pages */
+void *page_take_contiguous(size_t pages);	/* as many with anything in them: the caller zeroes them, in pieces */
 void  page_free(void *page);			/* NULL is fine */
 void  page_free_contiguous(void *page, size_t pages);
 

@@ -3,7 +3,7 @@
 /*
  * What KVM's interface is called: Linux, "KVM CPUID bits" (Documentation/virt/kvm/x86/cpuid.rst) and "KVM-specific
  * MSRs" (msr.rst). Offered beside our own interface, at 0x4000_0100, with the feature bits of what is here and
- * nothing else.
+ * one that says that port 80h needs no pause.
  */
 #define CPUID_KVM_BASE		0x40000100U
 #define CPUID_KVM_FEATURES	0x40000101U
