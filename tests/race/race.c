@@ -76,6 +76,7 @@ static struct vm vm;
 static struct vcpu vcpus[VCPUS];
 static struct guest guests[VCPUS];
 static struct look looks[VCPUS];
+static _Atomic(struct processor *) homes[VCPUS];	/* of their slots: a VM of one vCPU each, where they move */
 static struct machine_cpu {
 	struct cpu       cpu;
 	_Atomic uint64_t pending[4];		/* interrupts that wait until they are taken */
@@ -370,17 +371,18 @@ const struct virt_backend *virt = &backend;
 /* ---- The scheduler ---- */
 
 /*
- * The owner of a vCPU may give it away. It stops touching it with the write of `processor`, which plays the part of
- * `home` of a slot here (home_give), and so comes last. The new one is woken and looks.
+ * The owner of a vCPU may give it away, with the writes of home_give in their order: with the last one it stops touching
+ * it. The new one is woken and looks.
  */
 static void give_away(struct vcpu *vcpu)
 {
 	struct processor *next = &processors[(this_cpu()->index + 1) % PROCESSORS].cpu.processor;
 
 	this_cpu()->loaded = NULL;
-	vcpu->look->home = next;
 	moves++;
 	vcpu->processor = next;
+	vcpu->look->home = next;
+	homes[vcpu->id] = next;
 	look_post(vcpu->look);
 }
 
@@ -397,7 +399,7 @@ static void look_at(const struct machine_cpu *self, struct look *look)
 {
 	struct vcpu *vcpu = &vcpus[look - looks];
 
-	if (vcpu->processor != &self->cpu.processor)
+	if (homes[vcpu->id] != &self->cpu.processor)
 		look_post(look);
 	else if (vcpu->state != VCPU_READY && vcpu->requests)
 		vcpu_take_requests(vcpu);
@@ -413,7 +415,7 @@ static struct vcpu *pick(struct machine_cpu *self)
 	for (unsigned i = 0; i < VCPUS; i++) {
 		struct vcpu *vcpu = &vcpus[self->turn++ % VCPUS];
 
-		if (vcpu->processor != &self->cpu.processor)
+		if (homes[vcpu->id] != &self->cpu.processor)
 			continue;
 		if (vcpu->state == VCPU_READY)
 			return vcpu;
@@ -494,7 +496,7 @@ static void set_up(void)
 		vcpu->state = VCPU_READY;
 		lapic_init(&vcpu->lapic, i, &env, vcpu, &clock, &vcpu->tsc_offset);
 		apic_set_up(vcpu);
-		vcpu->processor = looks[i].home = &processors[i % PROCESSORS].cpu.processor;
+		vcpu->processor = looks[i].home = homes[i] = &processors[i % PROCESSORS].cpu.processor;
 		vcpu->look = &looks[i];
 	}
 }
