@@ -186,6 +186,7 @@ static void test_mistakes(void **unused)
 		{ "attach = abd\n", "abc.conf", "kernel = kernel\n", "nearest is \"abc\"" },
 		{ "", "a.conf", "kernel = kernel\ncpuset = 0,3-5\n", "vms/a.conf:2: cpuset names processor 4, and the last one of this machine is 3" },
 		{ "", "a.conf", "kernel = kernel\ncpuset = 5,99\n", "TZ-E035 1 error(s)" },	/* one fault, not two */
+		{ "", "a.conf", "kernel = kernel\ncpuset = 0,3-5\n", "TZ-E035 1 error(s)" },
 		{ "", "a.conf", "kernel = kernel\ndisk0 = half\n", "not whole sectors of 512" },
 		{ "log_level = loud\n", "a.conf", "kernel = kernel\n", "trapeze.conf:1" },
 	};

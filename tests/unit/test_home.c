@@ -366,14 +366,16 @@ static void test_pinned_ones_wait(void **state)
 /* Who may take none of those that wait does not interrupt them, however often it goes idle: the one that runs cannot come. */
 static void test_pinned_ones_are_left_alone(void **state)
 {
-	struct slot *running = add(0), *pinned = add(1);
+	struct slot *running = add(0), *pinned = add(1), *asleep = add(2);
 
 	(void)state;
 	configs[1].cpuset = 1;
 	turn_set_ready(&running->turn, true);
 	turn_set_ready(&pinned->turn, true);
 	home_offer(running);
+	assert_ptr_equal(asleep->home, at(ONE));
 	on(TWO);
+	turn_set_ready(&add(3)->turn, true);	/* it may come here, and lives here */
 	home_idle_begin();
 	home_idle_end();
 	assert_int_equal(kicks[ONE], 0);
@@ -383,6 +385,9 @@ static void test_pinned_ones_are_left_alone(void **state)
 	on(ONE);
 	timer_disarm(&timers[0]);
 	timer_disarm(&timers[1]);
+	timer_disarm(&timers[2]);
+	on(TWO);
+	timer_disarm(&timers[3]);
 }
 
 /* A VM that is taken apart in pieces moves between two of them, and its vCPUs may be gone by then. */
