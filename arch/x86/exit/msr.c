@@ -370,11 +370,10 @@ enum exit_result exit_rdpmc(struct vcpu *vcpu)
 	return EXIT_SKIP;
 }
 
-/* What the registers hold at reset. */
+/* What the registers hold at reset, if not 0 as all of a new vCPU. */
 void msr_reset(struct vcpu *vcpu)
 {
 	vcpu->misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED;
 	vcpu->tsc_adjust = 0;
-	vcpu->pv_time = vcpu->pv_wall = vcpu->pv_steal = 0;
 	mtrr_reset(vcpu);
 }
