@@ -28,7 +28,7 @@ hpa_t page_alloc_large(void);			/* 2 MiB aligned, zeroed; raw 0 when out */
 void  page_free_large(hpa_t page);
 
 /* Zeroing ahead of need, 16 KiB a call. False when there is nothing to do. */
-bool  page_prepare(uint64_t bytes);		/* until so much is zeroed, or all there is */
+bool  page_prepare(uint64_t bytes);		/* until so much is zeroed, whoever takes it, or all there is */
 bool  page_idle_work(void);			/* pages that were freed */
 
 uint64_t page_free_bytes(void);

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-KINDS = {"shared": ("hv", "arch/x86/exit", "arch/x86/virt", "arch/x86/host", "arch/x86/hw", "drivers"),
+KINDS = {"shared": ("hv", "arch/x86/exit", "arch/x86/virt", "arch/x86/host", "arch/x86/hw", "arch/x86/pv",
+                    "arch/x86/emulate", "arch/x86/guestboot", "drivers"),
          "VT-x": ("arch/x86/vmx",), "AMD-V": ("arch/x86/svm",), "boot": ("boot",),
          "guests": ("guest",), "tests": ("tests",)}
 C_TOKENS = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/', re.S)

@@ -68,7 +68,7 @@ class Progress:
 
 # ---- Jobs -------------------------------------------------------------------------------------------------
 
-# What make test leaves to CI, so that it takes a quarter of an hour: VT-x in Bochs and AMD-V in QEMU have done the like by then.
+# What make test leaves to CI, so that it takes a quarter of an hour: VT-x in Bochs or AMD-V in QEMU has done the like by then.
 LONG = ("svm-ryzen-second", "svm-ryzen-hostile", "svm-ryzen-greedy", "svm-ryzen-memory", "svm-ryzen-looks",
         "debian-serial-corei5_arrandale_m520", "debian-restored-tigerlake")
 
