@@ -4,6 +4,7 @@
  * VMs' output as whole lines. Rules:
  *   - a line of ours or of another VM never lands in the middle of the attached VM's: it is printed above, and the
  *     attached VM's unfinished line is drawn again behind it (partial.h). One that cannot be drawn again is ended;
+ *   - a VM that is attached begins with the line that it had not finished: the prompt at which it waits;
  *   - nobody waits for the serial port while guests may run. A quarter of the transmit ring is kept for the log: a few
  *     dumps fit. A log line that finds no room even there is dropped, and a later line says how many were;
  *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room: in which order is
@@ -288,12 +289,44 @@ static size_t write_raw(const uint8_t *data, size_t len)
 	return taken;
 }
 
+/*
+ * Its VM is attached. What it began to say before, a prompt most often, is drawn, tame as it is, on a line of its own:
+ * what comes next goes on from there. False: there is no room for it yet, and nothing may pass it.
+ */
+static bool hand_over_line(struct console_port *port)
+{
+	if (!port->line_len)
+		return true;
+	if (console_guest_room() < sizeof(console.partial.text) + sizeof(port->line))
+		return false;
+	show_partial();		/* of another stream: it would end unseen */
+	end_partial();
+	(void)write_raw((const uint8_t *)port->line, port->line_len);
+	port->line_len = 0;
+	port->utf8_left = 0;
+	return true;
+}
+
+/* Log held. Who waits with its prompt writes nothing more by itself. */
+static void hand_over_lines(void)
+{
+	for (size_t i = 0; i < console_streams.count; i++)
+		if (console_streams.ports[i]->vm == console_streams.attached)
+			(void)hand_over_line(console_streams.ports[i]);
+}
+
+/* A VM that is attached. */
+static size_t write_behind_line(struct console_port *port, const uint8_t *data, size_t len)
+{
+	return hand_over_line(port) ? write_raw(data, len) : 0;
+}
+
 /* Log held. */
 static size_t port_write(struct console_port *port, const uint8_t *data, size_t len)
 {
 	bool is_attached = port->vm == console_streams.attached;
 	size_t limit = console_writer_limit(port, len);
-	size_t taken = is_attached ? write_raw(data, limit) : write_lines(port, data, limit);
+	size_t taken = is_attached ? write_behind_line(port, data, limit) : write_lines(port, data, limit);
 
 	port->has_spoken = true;
 	console_writer_wrote(port, taken, taken < len);
@@ -381,6 +414,7 @@ void console_poll(void)
 	console_input_poll();
 	log_hold();
 	own_up();
+	hand_over_lines();
 	console_writers_poll();
 	show_partial();
 	fb_poll();

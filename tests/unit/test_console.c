@@ -170,6 +170,12 @@ static size_t say(struct console_port *port, const char *text)
 	return console_port_write(port, (const uint8_t *)text, strlen(text));
 }
 
+static void type(const char *text)
+{
+	memcpy(serial.typed + serial.typed_len, text, strlen(text));
+	serial.typed_len += strlen(text);
+}
+
 static int setup(void **state)
 {
 	static const struct handoff_framebuffer none;
@@ -320,6 +326,79 @@ static void test_remove_prints_rest(void **state)
 	check_wire("[db] last words\r\n");
 }
 
+/* A prompt, said before its VM is attached: shown then, once, and not in front of what the VM says when it is left. */
+static void test_prompt_waits_for_attach(void **state)
+{
+	(void)state;
+	say(&ports[2], "db# ");
+	console_attach(ports[2].vm);
+	say(&ports[2], "poweroff\r\n");
+	console_attach(NULL);
+	say(&ports[2], "new\n");
+	check_wire("db# poweroff\r\n[db] new\r\n");
+	say(&ports[0], "web# ");
+	say(&ports[2], "db# ");
+	type("\x01n");		/* who only waits says nothing more */
+	go_round();
+	check_wire("trapeze: what you type goes to VM \"web\" (hvc0) now\r\nweb# ");
+	type("\x01n");
+	go_round();
+	check_wire("\r\ntrapeze: what you type goes to VM \"db\" (hvc0) now\r\ndb# ");
+	go_round();
+	check_wire("");
+	console_port_remove(&ports[2]);
+	check_wire("\r\n");
+}
+
+/* Left again before there was room for it: it is the begin of a line, as before. */
+static void test_prompt_of_who_is_left(void **state)
+{
+	(void)state;
+	say(&ports[2], "db# ");
+	serial.queued = 6144;
+	console_attach(&db);
+	go_round();
+	console_attach(&web);
+	serial_drain();
+	go_round();
+	say(&ports[2], "new\n");
+	check_wire("[db] db# new\r\n");
+}
+
+/*
+ * A full wire: the line waits whole, and what its port says next waits behind it. Another stream of the same VM may
+ * have written by then, and its line was covered: it is there once more.
+ */
+static void test_prompt_waits_for_the_wire(void **state)
+{
+	(void)state;
+	console_attach(NULL);
+	say(&ports[1], "half \xc3");
+	serial.queued = 6144 - (512 + 160) + 1;
+	console_attach(&web);
+	go_round();
+	check_wire("");
+	assert_int_equal(say(&ports[1], "\xa4 and half"), 0);
+	say(&ports[0], "$ ");
+	log_info("x");
+	check_wire("$ \rtrapeze: x\r\n");
+	serial.queued = 6144 - (512 + 160);
+	go_round();
+	check_wire("$ \r\nhalf \xc3");
+	assert_int_equal(fronts[1].writable, 0);
+	serial_drain();
+	go_round();
+	assert_int_equal(fronts[1].writable, 1);
+	say(&ports[1], "\xa4 and half");
+	check_wire("\xa4 and half");
+	log_info("x");
+	go_round();
+	check_wire("\rtrapeze: x     \r\nhalf \xc3\xa4 and half");
+	console_attach(NULL);
+	say(&ports[1], "\xa4\n");		/* goes on with nothing */
+	check_wire("\r\n[web] .\r\n");
+}
+
 static void test_nobody_attached(void **state)
 {
 	(void)state;
@@ -436,12 +515,6 @@ static void test_fair_beside_large_writes(void **state)
 {
 	(void)state;
 	share_wire(8192, 512, AT_ONCE_MAX);
-}
-
-static void type(const char *text)
-{
-	memcpy(serial.typed + serial.typed_len, text, strlen(text));
-	serial.typed_len += strlen(text);
 }
 
 static void test_input(void **state)
@@ -940,7 +1013,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_log_lines), TEST(test_attached), TEST(test_covering), TEST(test_other_lines), TEST(test_other_lines_are_tame),
 		TEST(test_long_line_is_cut),
-		TEST(test_remove_prints_rest), TEST(test_nobody_attached), TEST(test_back_pressure),
+		TEST(test_remove_prints_rest), TEST(test_prompt_waits_for_attach), TEST(test_prompt_of_who_is_left),
+		TEST(test_prompt_waits_for_the_wire), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window), TEST(test_fronts_belong_to_their_vm), TEST(test_word_comes_too_late), TEST(test_one_processor_polls),
 		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll), TEST(test_screen_asks),
