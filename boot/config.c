@@ -36,14 +36,9 @@ static const char *const disk_options[] = { [OPTION_MODE] = "mode", [OPTION_SERI
 
 /* ---- Values of our own ------------------------------------------------------------------------------ */
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static bool is_name_char(char c)
 {
-	return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+	return (ini_lower(c) >= 'a' && ini_lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
 	       c == '_' || c == '.';
 }
 
@@ -69,7 +64,7 @@ static bool is_device(struct ini_value name)
 		const size_t len = strlen(devices[i].word);
 		size_t same = 0;
 
-		while (same < len && same < name.len && lower(name.at[same]) == devices[i].word[same])
+		while (same < len && same < name.len && ini_lower(name.at[same]) == devices[i].word[same])
 			same++;
 		if (same == len && name.len == len + devices[i].is_numbered &&
 		    (!devices[i].is_numbered || (name.at[len] >= '1' && name.at[len] <= '9')))
@@ -363,11 +358,11 @@ bool config_overcommits(const struct config_host *host, const struct config_vm *
 
 int config_name_order(const char *a, const char *b)
 {
-	while (*a && lower(*a) == lower(*b)) {
+	while (*a && ini_lower(*a) == ini_lower(*b)) {
 		a++;
 		b++;
 	}
-	return (unsigned char)lower(*a) - (unsigned char)lower(*b);
+	return (unsigned char)ini_lower(*a) - (unsigned char)ini_lower(*b);
 }
 
 bool config_same_path(const char *a, const char *b)

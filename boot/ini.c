@@ -122,7 +122,12 @@ int ini_word_index(struct ini_value value, const char *const *words)
 	return -1;
 }
 
-/* Levenshtein's distance, one row of his matrix at a time. */
+char ini_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Levenshtein's distance, one row of his matrix at a time: 0 also for what differs in case alone. */
 static size_t distance(struct ini_value value, const char *word)
 {
 	size_t row[WORD_MAX + 1], len = min_size(value.len, WORD_MAX);
@@ -134,7 +139,7 @@ static size_t distance(struct ini_value value, const char *word)
 
 		row[0] = j + 1;
 		for (size_t i = 1; i <= len; i++) {
-			size_t replaced = diagonal + (value.at[i - 1] != word[j]);
+			size_t replaced = diagonal + (ini_lower(value.at[i - 1]) != ini_lower(word[j]));
 
 			diagonal = row[i];
 			row[i] = min_size(replaced, min_size(row[i], row[i - 1]) + 1);
@@ -143,15 +148,20 @@ static size_t distance(struct ini_value value, const char *word)
 	return row[len];
 }
 
+/* What means "yes" and is nearer to "no" by letters. */
+static bool is_affirmed(struct ini_value value)
+{
+	return distance(value, "1") == 0 || distance(value, "true") == 0 || distance(value, "on") == 0;
+}
+
 const char *ini_nearest(struct ini_value value, const char *const *words)
 {
-	static const char *const affirmed[] = { "1", "true", "on", NULL };	/* nearer to "no" by letters */
 	const char *nearest = NULL;
 	size_t least = SIZE_MAX;
 
 	for (; *words; words++) {
-		size_t steps = ini_value_is((struct ini_value){ *words, strlen(*words) }, "yes") &&
-			       ini_word_index(value, affirmed) >= 0 ? 0 : distance(value, *words);
+		size_t steps = ini_value_is((struct ini_value){ *words, strlen(*words) }, "yes") && is_affirmed(value) ?
+			       0 : distance(value, *words);
 
 		if (steps < least) {
 			least = steps;

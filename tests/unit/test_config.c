@@ -183,6 +183,8 @@ static void messages(void **state)
 	static const struct { const char *text, *says; } rows[] = {
 		{ "kernal = k\n",          "vms/a.conf:2: unknown key \"kernal\": the nearest valid key is \"kernel\"" },
 		{ "Memory = 1M\n",         "nearest valid key is \"memory\"" },
+		{ "MEMORY = 16M\n",        "nearest valid key is \"memory\"" },
+		{ "on_crash = RESTART\n",  "write one of destroy|restart; nearest is \"restart\"" },
 		{ "disks = k\n",           "nearest valid key is \"disk0\"" },
 		{ "scheduler = share\n",   "vms/a.conf:2: the key \"scheduler\" belongs into trapeze.conf" },
 		{ "vcpu = 1\n",            "nearest valid key is \"vcpus\"" },
@@ -327,7 +329,7 @@ static void byte_that_is_no_text(void **state)
 	}
 }
 
-/* The word with the fewest changes, the first of several. */
+/* The word with the fewest changes, the first of several; capitals are no change. */
 static void nearest(void **state)
 {
 	static const struct { const char *value, *words[4], *says; } rows[] = {
@@ -335,7 +337,9 @@ static void nearest(void **state)
 		{ "bcd", { "xbcde", "bcx" }, "bcx" }, { "abc", { "", "ab" }, "ab" }, { "", { "abc", "ab", "xy" }, "ab" },
 		{ "same", { "sane", "same" }, "same" }, { "mdoe", { "serial", "mode" }, "mode" },
 		{ "1", { "no", "yes" }, "yes" }, { "true", { "no", "yes" }, "yes" }, { "on", { "no", "yes" }, "yes" },
-		{ "0", { "no", "yes" }, "no" }, { "on", { "no", "oh" }, "oh" },
+		{ "0", { "no", "yes" }, "no" }, { "on", { "no", "oh" }, "oh" }, { "On", { "no", "yes" }, "yes" },
+		{ "ON", { "oh", "yes" }, "yes" }, { "MEMORY", { "kernel", "memory" }, "memory" },
+		{ "zap", { "Za", "cap" }, "Za" }, { "zap", { "cab", "ZAP" }, "ZAP" },
 	};
 
 	(void)state;
