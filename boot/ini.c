@@ -17,6 +17,7 @@
 #define DECIMAL		10U
 #define SHOWN_VALUE	64	/* characters of a value in a message */
 #define WORD_MAX	32	/* longest text the nearest word is looked for */
+#define NEAR		2	/* changes of letters, up to which a word is taken for a misspelt one */
 #define ASCII_FIRST	0x20
 #define ASCII_LAST	0x7e
 
@@ -276,6 +277,7 @@ struct parser {
 	size_t key_count;
 	const struct ini_elsewhere *elsewhere;
 	unsigned seen[INI_KEYS_MAX];	/* the line a key was first given in; 0: not yet */
+	bool is_meant[INI_KEYS_MAX];	/* a line has it misspelt */
 };
 
 /* Its row in the table; `count` when it has none. */
@@ -291,7 +293,7 @@ static size_t row_of(const struct ini_key *keys, size_t count, struct ini_value 
 static void unknown_key(struct parser *parser, struct ini_value name)
 {
 	const struct ini_elsewhere *elsewhere = parser->elsewhere;
-	const char *names[INI_KEYS_MAX + 1];
+	const char *names[INI_KEYS_MAX + 1], *nearest;
 	char shown[SHOWN_VALUE];
 
 	readable(name, shown, sizeof(shown));
@@ -303,9 +305,11 @@ static void unknown_key(struct parser *parser, struct ini_value name)
 	for (size_t i = 0; i < parser->key_count; i++)
 		names[i] = parser->keys[i].name;
 	names[parser->key_count] = NULL;
+	nearest = ini_nearest(name, names);
 	ini_error_at(parser->entry.report, parser->entry.source->file, parser->entry.line,
-		     "unknown key \"%s\": the nearest valid key is \"%s\"", shown,
-		     ini_nearest(name, names));
+		     "unknown key \"%s\": the nearest valid key is \"%s\"", shown, nearest);
+	for (size_t i = 0; i < parser->key_count; i++)
+		parser->is_meant[i] |= names[i] == nearest && distance(name, nearest) <= NEAR;
 }
 
 static void take_entry(struct parser *parser, struct ini_value name, struct ini_value value)
@@ -396,10 +400,7 @@ void ini_parse(const struct ini_text *source, const struct ini_key *keys, size_t
 		take_line(&parser, (struct ini_value){ source->text + start, at - start });
 	}
 	for (size_t i = 0; i < parser.key_count; i++)
-		if (keys[i].required && !parser.seen[i])
-			ini_error_at(report, source->file,
-				     parser.entry.line ? parser.entry.line : 1,
-				     "the key \"%s\" is missing: "
-				     "add a line \"%s = ...\"",
-				     keys[i].name, keys[i].name);
+		if (keys[i].required && !parser.seen[i] && !parser.is_meant[i])
+			ini_error_at(report, source->file, parser.entry.line ? parser.entry.line : 1,
+				     "the key \"%s\" is missing: add a line \"%s = ...\"", keys[i].name, keys[i].name);
 }

@@ -310,6 +310,8 @@ static void missing_kernel(void **state)
 		"vms/a.conf:2: the key \"kernel\" is missing: add a line \"kernel = ...\"");
 	assert_int_equal(parse_vm("", &vm, &lines), 1);
 	assert_non_null(strstr(lines.text[0], "vms/a.conf:1: the key"));
+	assert_int_equal(parse_vm("Kernel = tiny/hello.bin\n", &vm, &lines), 1);
+	assert_string_equal(lines.text[0], "vms/a.conf:1: unknown key \"Kernel\": the nearest valid key is \"kernel\"");
 }
 
 /* A byte that is no text is one fault: the key of its line is not missing as well. */
@@ -416,7 +418,7 @@ static void names(void **state)
 	assert_false(config_same_path("@[", "`{"));
 }
 
-/* Each required key that is missing is told, wherever it stands in the table. */
+/* Each required key that is missing is told, wherever it stands in the table. A misspelt one is one fault, not two. */
 static void required(void **state)
 {
 	static const struct ini_key keys[] = {
@@ -428,6 +430,12 @@ static void required(void **state)
 	static const struct { const char *text; unsigned errors; const char *last; } rows[] = {
 		{ "one = x\nthree = x\n", 0, NULL }, { "two = x\nthree = x\n", 1, "x:2: the key \"one\" is missing" },
 		{ "one = x\n", 1, "x:1: the key \"three\" is missing" }, { "", 2, "x:1: the key \"three\" is missing" },
+		{ "One = x\nthree = x\n", 1, "unknown key \"One\"" },
+		{ "one = x\ntreee = x\n", 1, "unknown key \"treee\"" },
+		{ "one = x\nthreeeee = x\n", 2, "the key \"three\" is missing" },
+		{ "Three = x\n", 2, "the key \"one\" is missing" },
+		{ "One = x\none = x\nthree = x\n", 1, "unknown key \"One\"" },	/* and not given twice */
+		{ "thne = x\n", 2, "the key \"three\" is missing" },	/* "one" is as near, but a line has one key */
 	};
 
 	(void)state;
