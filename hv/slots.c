@@ -126,8 +126,9 @@ static void slot_leave(struct slot *slot)
 	struct run_queue *queue = &host_processor()->queue;
 
 	turn_bill(queue, &slot->turn, time_now());
-	log_debug("%s: %lu ms of a processor in all, moved %u times; nobody had %lu ms of the last one", slot->config->name,
-		  in_ms(slot->turn.used), slot->moves, in_ms(queue->idle));
+	log_debug("%s: %lu ms of a processor in all, moved %u time%s; nobody had %lu ms of the last one",
+		  slot->config->name, in_ms(slot->turn.used), slot->moves, slot->moves == 1 ? "" : "s",
+		  in_ms(queue->idle));
 	turn_bill(queue, NULL, time_now());
 	turn_leave(queue, &slot->turn);
 	timer_disarm(&slot->allowed);

@@ -62,6 +62,7 @@ struct player {
 	bool         all_compute;	/* all its vCPUs run, not the first one alone */
 	unsigned     spins;		/* so often its first vCPU waits for the second, for as long as exits_every says */
 	bool         is_heard;		/* has said something on a console */
+	unsigned     moves;		/* from one processor to another, as its slot has counted them */
 
 	struct timer alarm, ticker;
 	unsigned     ticks;		/* of its ticker */
@@ -117,6 +118,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 		return NULL;
 	if (!account->promise && !account_open(account, config->memory))
 		return NULL;
+	container_of(payer, struct slot, turn)->moves = player->moves;
 	vm = calloc(1, sizeof(*vm));
 	vm->config = config;
 	vm->account = account;
@@ -925,6 +927,8 @@ static void test_report_text(void **state)
 	players[1].life = SECOND / 4;
 	players[1].sleeps_every = MS;
 	players[1].sleeps_for = 10 * MS;
+	players[1].moves = 1;
+	players[2].moves = 2;
 	players[2].life = SECOND;
 	players[2].config.vcpus = 2;	/* they wait for each other too: that names nobody */
 	players[2].all_compute = true;
@@ -935,9 +939,9 @@ static void test_report_text(void **state)
 		"brief: 150 ms of a processor in all, moved 0 times; nobody had 0 ms of the last one\n"
 		"noisy: vCPU 0: run 500 ms, ready 743 (140 while brief ran), limited 0, halted 0, paused 11\n"
 		"noisy: vCPU 1: run 500 ms, ready 743 (140 while brief ran), limited 0, halted 0, paused 11\n"
-		"noisy: 1000 ms of a processor in all, moved 0 times; nobody had 0 ms of the last one\n"
+		"noisy: 1000 ms of a processor in all, moved 2 times; nobody had 0 ms of the last one\n"
 		"calm: vCPU 0: run 250 ms, ready 110 (90 while noisy ran), limited 0, halted 2490, paused 10\n"
-		"calm: 250 ms of a processor in all, moved 0 times; nobody had 1459 ms of the last one\n");
+		"calm: 250 ms of a processor in all, moved 1 time; nobody had 1459 ms of the last one\n");
 }
 
 static uint64_t unclaimed;
