@@ -586,7 +586,7 @@ def left_behind(directory):
 def test_timeout(place):
     done = machine.run(*spinning(place), "--timeout", 30, env=dict(os.environ, TMPDIR=f"{place}/tmp"))
     assert done.returncode == TIMEOUT
-    assert "no end after" in done.stderr
+    assert "no end after 30 s\n" in done.stderr
     assert re.search(r"^trapeze: spin: vcpu 0 runs: real mode, rip 7c00, jmp ", Path(place, "serial").read_text(), re.M)
     assert not left_behind(place)
 
