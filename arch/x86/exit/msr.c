@@ -374,6 +374,5 @@ enum exit_result exit_rdpmc(struct vcpu *vcpu)
 void msr_reset(struct vcpu *vcpu)
 {
 	vcpu->misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED;
-	vcpu->tsc_adjust = 0;
 	mtrr_reset(vcpu);
 }
