@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Where VMs live (contract in home.h). Words that several processors write are atomic; the rest is the home's. */
+/*
+ * Where VMs live (contract in home.h). Words that several processors write are atomic; the rest is the home's, and
+ * others read some of it.
+ */
 #include "hv/home.h"
 
 #include <stddef.h>

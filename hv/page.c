@@ -71,7 +71,7 @@ static void give_piece(uint64_t start, uint64_t end)
 	block_add(start, pages, 0);
 }
 
-/* Two neighbours that were given apart may hold a large page across their border: join what touches. */
+/* Neighbours that were given apart take one place. */
 static bool extent_join(uint64_t start, uint64_t end)
 {
 	for (size_t i = 0; i < page.extent_count; i++) {

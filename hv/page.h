@@ -3,10 +3,11 @@
 /*
  * Host-physical memory: pages of 4 KiB for tables and structs, of 2 MiB for guests.
  *
- * Everything handed out is zero, but for page_take_contiguous. 2 MiB pages come from a pool that page_prepare() zeroes ahead, so that a
- * guest's first touch costs a list operation and not 262,144 stores; freed ones are zeroed again when the
- * processor is idle (page_idle_work). Any processor may call; it waits for another's zeroing only when all pages that
- * are left are being zeroed, for they are free, and then for a piece of 16 KiB as a rule and for a page at most.
+ * Everything handed out is zero, but for page_take_contiguous. 2 MiB pages come from a pool that page_prepare() zeroes
+ * ahead, so that while it lasts a guest's first touch costs a list operation and not 262,144 stores; freed ones are
+ * zeroed again when the processor is idle (page_idle_work). Any processor may call; it waits for another's zeroing only
+ * when all pages that are left are being zeroed, for they are free, and then for a piece of 16 KiB as a rule and for a
+ * page at most.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +30,7 @@ void  page_free_large(hpa_t page);
 
 /* Zeroing ahead of need, 16 KiB a call. False when there is nothing to do. */
 bool  page_prepare(uint64_t bytes);		/* until so much is zeroed, whoever takes it, or all there is */
-bool  page_idle_work(void);			/* pages that were freed */
+bool  page_idle_work(void);			/* pages that were freed, or begun */
 
 uint64_t page_free_bytes(void);
 uint64_t page_free_large_bytes(void);	/* of the free bytes, those in whole 2 MiB pages */

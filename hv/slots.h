@@ -31,8 +31,8 @@ struct party {
 };
 
 struct slot {
-	const struct handoff_vm *config;	/* NULL: the slot is free. Any processor may read it, and turn.is_ready */
-	const char     *name;			/* also behind its end: others waited for it */
+	const struct handoff_vm *config;	/* NULL: the slot is free. Any processor reads this, */
+	const char     *name;			/* this, also behind its end: others waited for it, and turn.is_ready */
 	struct vm      *vm;			/* NULL: waits for its next start, or does not start again */
 	struct account  account;		/* its memory stays promised to it while it waits */
 	bool            was_started;
@@ -49,7 +49,7 @@ struct slot {
 	struct timer    allowed;		/* the cap lets it run again */
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
-	_Atomic(struct processor *) home;	/* home.h: only that processor writes to the slot */
+	_Atomic(struct processor *) home;	/* home.h: only it writes here, but for is_asked_where and the looks */
 	struct timer_list timers;		/* what was armed, while it is on its way to its next home */
 	uint32_t        moves;
 	struct party    parties[HANDOFF_VCPUS_MAX];

@@ -51,7 +51,7 @@ ROWS = (
     Row("virtio-notify-not-ready", "virtio-mmio QueueNotify, queue not ready", EXITS),
     Row("virtio-read-status", "virtio-mmio InterruptStatus read", EXITS, more="a plain load: no exit"),
     Row("first-touch", "first touch of guest memory, a fault", EXITS, 450, vtx=(3362, "ahead"), svm=(3356, "ahead"),
-        more="of a VM that starts alone, its memory zeroed ahead; else 262,600. KVM: per 4 KiB; Xen maps ahead"),
+        more="while memory is zeroed ahead (hv/README.md); else 262,600. KVM: per 4 KiB; Xen maps ahead"),
     Row("touch-faults", "first touch, faults per 64 MiB", EXITS, 33, "faults"),
     Row("blk-depth-1", "virtio-blk 4 KiB, polling guest, depth 1", EXITS, 1.0, "exits",
         more="one notification a batch, used ring polled"),

@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(config, items):
     if not boots:
         return
     if gone := set(machine.LONG) - {job.name for job in map(job_of, items) if job}:
-        raise pytest.UsageError(f"machine.LONG names {', '.join(sorted(gone))}, and no test has such a job")
+        raise pytest.UsageError(f"machine.LONG names {', '.join(sorted(gone))}, and no test that was collected has such a job")
     long = [item for item in items if job_of(item) and job_of(item).name in machine.LONG]
     quick = [item for item in items if item not in long]
     items[:], left = (long, quick) if boots == "long" else (quick, long)

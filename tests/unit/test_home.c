@@ -363,7 +363,7 @@ static void test_pinned_ones_wait(void **state)
 	timer_disarm(&timers[1]);
 }
 
-/* Who may take none of those that wait does not interrupt them, however often it goes idle: the one that runs cannot come. */
+/* Who may take none of those that wait does not interrupt them: the one that runs cannot come, nor can a sleeper. */
 static void test_pinned_ones_are_left_alone(void **state)
 {
 	struct slot *running = add(0), *pinned = add(1), *asleep = add(2);
