@@ -4,7 +4,8 @@
  * VMs' output as whole lines. Rules:
  *   - a line of ours or of another VM never lands in the middle of the attached VM's: it is printed above, and the
  *     attached VM's unfinished line is drawn again behind it (partial.h). One that cannot be drawn again is ended;
- *   - a VM that is attached begins with the line that it had not finished: the prompt at which it waits;
+ *   - a VM that is attached begins with the line that it began while it was not: the prompt at which it waits. What was
+ *     shown before it was left is not drawn again;
  *   - nobody waits for the serial port while guests may run. A quarter of the transmit ring is kept for the log: a few
  *     dumps fit. A log line that finds no room even there is dropped, and a later line says how many were;
  *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room: in which order is
@@ -34,9 +35,11 @@
 #define UTF8_LATIN1	0xc2U		/* begins the UTF-8 of 80h to BFh; nothing below it begins a sequence */
 #define UTF8_LEAD_MAX	0xf4U
 #define COLUMNS		80U		/* of a terminal that does not say */
+#define END_OF_LINE	2U		/* "\r\n" */
 
 static struct {
 	bool                 is_patient;	/* no guest runs any more: wait for the serial port, lose nothing */
+	bool                 is_handing;	/* a VM was attached, and may have unfinished lines at its ports */
 	struct partial       partial;		/* the attached VM's unfinished line... */
 	bool                 is_hidden;		/* ...which other lines have covered */
 	unsigned             lost;		/* log lines that were dropped since the last line that said so */
@@ -297,7 +300,7 @@ static bool hand_over_line(struct console_port *port)
 {
 	if (!port->line_len)
 		return true;
-	if (console_guest_room() < sizeof(console.partial.text) + sizeof(port->line))
+	if (console_guest_room() < sizeof(console.partial.text) + END_OF_LINE + sizeof(port->line))
 		return false;
 	show_partial();		/* of another stream: it would end unseen */
 	end_partial();
@@ -307,12 +310,20 @@ static bool hand_over_line(struct console_port *port)
 	return true;
 }
 
-/* Log held. Who waits with its prompt writes nothing more by itself. */
+/*
+ * Log held. Who waits with its prompt writes nothing more by itself. The port that is typed to comes last: a VM's
+ * virtio console is registered before its serial port, which has the prompt only where that is alone.
+ */
 static void hand_over_lines(void)
 {
-	for (size_t i = 0; i < console_streams.count; i++)
+	bool is_left = false;
+
+	if (!console.is_handing)
+		return;
+	for (size_t i = console_streams.count; i--;)
 		if (console_streams.ports[i]->vm == console_streams.attached)
-			(void)hand_over_line(console_streams.ports[i]);
+			is_left |= !hand_over_line(console_streams.ports[i]);
+	console.is_handing = is_left;
 }
 
 /* A VM that is attached. */
@@ -371,6 +382,7 @@ void console_attach_held(struct vm *vm)
 	log_hold();
 	end_partial();
 	console_streams.attached = vm;
+	console.is_handing = true;
 	log_release();
 	console.ended[0] = '\0';
 	for (size_t i = 0; i < console_streams.count; i++)

@@ -374,7 +374,7 @@ static void test_prompt_waits_for_the_wire(void **state)
 	(void)state;
 	console_attach(NULL);
 	say(&ports[1], "half \xc3");
-	serial.queued = 6144 - (512 + 160) + 1;
+	serial.queued = 6144 - (512 + 2 + 160) + 1;
 	console_attach(&web);
 	go_round();
 	check_wire("");
@@ -382,7 +382,7 @@ static void test_prompt_waits_for_the_wire(void **state)
 	say(&ports[0], "$ ");
 	log_info("x");
 	check_wire("$ \rtrapeze: x\r\n");
-	serial.queued = 6144 - (512 + 160);
+	serial.queued = 6144 - (512 + 2 + 160);
 	go_round();
 	check_wire("$ \r\nhalf \xc3");
 	assert_int_equal(fronts[1].writable, 0);
@@ -397,6 +397,40 @@ static void test_prompt_waits_for_the_wire(void **state)
 	console_attach(NULL);
 	say(&ports[1], "\xa4\n");		/* goes on with nothing */
 	check_wire("\r\n[web] .\r\n");
+}
+
+/* The longest line that can be drawn again, and the longest that can wait: they need two bytes between them. */
+static void test_longest_lines_wait_for_the_wire(void **state)
+{
+	char waits[161] = "", shown[513] = "";
+
+	(void)state;
+	console_attach(NULL);
+	memset(waits, 'b', sizeof(waits) - 1);
+	say(&ports[1], waits);
+	serial.queued = 6144 - 600;
+	console_attach(&web);
+	memset(shown, 'a', 256);
+	memset(shown + 256, '\b', 256);
+	assert_int_equal(say(&ports[0], shown), 512);
+	log_info("x");			/* covers it */
+	serial.queued = 6144 - (512 + 160);
+	go_round();
+	serial.queued = 6144 - (512 + 2 + 160);
+	go_round();
+	assert_non_null(strstr(serial.wire, waits));
+}
+
+/* What is typed stands behind the prompt, also when the VM's other port has something to say. */
+static void test_prompt_comes_last(void **state)
+{
+	(void)state;
+	console_attach(NULL);
+	say(&ports[0], "web# ");
+	say(&ports[1], "boot...");
+	console_attach(&web);
+	go_round();
+	check_wire("boot...\r\nweb# ");
 }
 
 static void test_nobody_attached(void **state)
@@ -1014,7 +1048,7 @@ int main(void)
 		TEST(test_log_lines), TEST(test_attached), TEST(test_covering), TEST(test_other_lines), TEST(test_other_lines_are_tame),
 		TEST(test_long_line_is_cut),
 		TEST(test_remove_prints_rest), TEST(test_prompt_waits_for_attach), TEST(test_prompt_of_who_is_left),
-		TEST(test_prompt_waits_for_the_wire), TEST(test_nobody_attached), TEST(test_back_pressure),
+		TEST(test_prompt_waits_for_the_wire), TEST(test_longest_lines_wait_for_the_wire), TEST(test_prompt_comes_last), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window), TEST(test_fronts_belong_to_their_vm), TEST(test_word_comes_too_late), TEST(test_one_processor_polls),
 		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll), TEST(test_screen_asks),
