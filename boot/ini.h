@@ -87,6 +87,6 @@ bool ini_value_is(struct ini_value value, const char *word);
 bool ini_value_copy(struct ini_value value, char *to, size_t size);
 /* The index of value in words, or -1. */
 int ini_word_index(struct ini_value value, const char *const *words);
-char ini_lower(char c);
-/* The word most like value: fewest insertions, deletions and replacements, in any case. NULL for an empty list. */
+char ini_lower(char c);		/* of ASCII */
+/* The word most like value: fewest insertions, deletions and replacements, capitals aside. NULL for an empty list. */
 const char *ini_nearest(struct ini_value value, const char *const *words);

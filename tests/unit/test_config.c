@@ -434,6 +434,7 @@ static void required(void **state)
 		{ "one = x\ntreee = x\n", 1, "unknown key \"treee\"" },
 		{ "one = x\nthreeeee = x\n", 2, "the key \"three\" is missing" },
 		{ "Three = x\n", 2, "the key \"one\" is missing" },
+		{ "One = x\nThree = x\n", 2, "unknown key \"Three\"" },
 		{ "One = x\none = x\nthree = x\n", 1, "unknown key \"One\"" },	/* and not given twice */
 		{ "thne = x\n", 2, "the key \"three\" is missing" },	/* "one" is as near, but a line has one key */
 	};
