@@ -65,7 +65,7 @@ struct vcpu {
 	uint64_t     tsc_offset;	/* guest TSC = the VM's clock + this */
 	uint64_t     tsc_adjust, tsc_aux;
 	uint64_t     misc_enable;
-	uint64_t     pv_time, pv_wall, pv_steal;	/* arch/x86/pv/ */
+	uint64_t     pv_time, pv_wall, pv_steal, pv_eoi;	/* arch/x86/pv/ */
 	uint64_t     waited;		/* ticks for which it wanted a processor before this turn, in all: pv/steal.c */
 	uint64_t     mtrr[MTRR_REGS];	/* see exit/mtrr.c for the order */
 
@@ -140,6 +140,13 @@ uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_
 /* Has the local APIC or the 8259 an interrupt for the vCPU? vcpu_ack_irq takes it, and must then be injected. */
 bool vcpu_has_irq(struct vcpu *vcpu);
 int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
+
+/*
+ * pv/eoi.c: tell the guest that it may end its interrupt without an exit; false: it has named no place for that, or none
+ * that can be written. The other ends the offer: true when the guest has accepted it.
+ */
+bool vcpu_offer_eoi(struct vcpu *vcpu);
+bool vcpu_withdraw_eoi(struct vcpu *vcpu);
 
 uint8_t vcpu_cpl(struct vcpu *vcpu);
 enum insn_mode vcpu_mode(struct vcpu *vcpu);	/* from CS.L, CS.D, EFER.LMA */

@@ -5,7 +5,9 @@
  *
  * Invariants: irr_count is the number of bits in irr; bit n of irr_words (isr_words) says whether word n of
  * irr (isr) is not 0. Whoever makes something deliverable calls kick, so that the run loop may look only
- * then: a new IRR bit, an EOI or a lower TPR with requests left.
+ * then: a new IRR bit, an EOI or a lower TPR with requests left. The guest may end an edge without an exit: that is
+ * offered only while nothing else is requested, and a new request looks whether it has, so an EOI that nobody saw
+ * has made nothing deliverable.
  *
  * SDM vol. 3, "Handling Interrupts" and "Local APIC State" in the APIC chapter.
  */
@@ -92,6 +94,15 @@ static unsigned served_class(const struct lapic *lapic)
 	return class > task ? class : task;
 }
 
+/* The offer ends. Had the guest accepted it? */
+static bool withdraw_offer(struct lapic *lapic)
+{
+	if (!lapic->s.eoi_is_offered)
+		return false;
+	lapic->s.eoi_is_offered = false;
+	return lapic->env->eoi_was_taken(lapic->ctx);
+}
+
 uint8_t lapic_ppr(const struct lapic *lapic)
 {
 	unsigned class = served_class(lapic);
@@ -101,12 +112,13 @@ uint8_t lapic_ppr(const struct lapic *lapic)
 	return (uint8_t)(class << LAPIC_CLASS_SHIFT);
 }
 
-int lapic_pending(const struct lapic *lapic)
+int lapic_pending(struct lapic *lapic)
 {
 	int vector;
 
 	if (!lapic->irr_count)
 		return NO_VECTOR;
+	lapic_settle_eoi(lapic);
 	vector = set_highest(lapic->s.irr, lapic->irr_words);
 	return (unsigned)vector >> LAPIC_CLASS_SHIFT > served_class(lapic) ? vector : NO_VECTOR;
 }
@@ -118,9 +130,12 @@ void lapic_accept(struct lapic *lapic, uint8_t vector)
 	set_remove(lapic->s.irr, &lapic->irr_words, vector);
 	lapic->irr_count--;
 	set_add(lapic->s.isr, &lapic->isr_words, vector);
+	/* Not when something waits for the end: the I/O APIC, or an interrupt that the exit for EOI would deliver. */
+	if (lapic->env->offer_eoi && !lapic->irr_count && !set_has(lapic->s.tmr, vector))
+		lapic->s.eoi_is_offered = lapic->env->offer_eoi(lapic->ctx);
 }
 
-void lapic_eoi(struct lapic *lapic)
+static void end_highest(struct lapic *lapic)
 {
 	int vector = set_highest(lapic->s.isr, lapic->isr_words);
 
@@ -135,10 +150,26 @@ void lapic_eoi(struct lapic *lapic)
 		lapic->env->kick(lapic->ctx);
 }
 
+void lapic_settle_eoi(struct lapic *lapic)
+{
+	if (withdraw_offer(lapic))
+		end_highest(lapic);
+}
+
+void lapic_eoi(struct lapic *lapic)
+{
+	if (!lapic->isr_words)
+		return;			/* nothing is in service, and so nothing was offered */
+	lapic_settle_eoi(lapic);
+	end_highest(lapic);
+}
+
 static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
 {
 	uint32_t bit = vector_bit(vector), *tmr = &lapic->s.tmr[vector / VECTORS_PER_WORD];
 
+	if (is_level)
+		lapic_settle_eoi(lapic);	/* what was offered was an edge: nobody waits for its end */
 	*tmr = is_level ? *tmr | bit : *tmr & ~bit;
 	if (set_has(lapic->s.irr, vector))
 		return;
@@ -296,6 +327,7 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 {
 	bool is_boot = lapic->id == 0;
 
+	(void)withdraw_offer(lapic);
 	memset(lapic->s.irr, 0, sizeof(lapic->s.irr));
 	memset(lapic->s.isr, 0, sizeof(lapic->s.isr));
 	memset(lapic->s.tmr, 0, sizeof(lapic->s.tmr));
@@ -342,12 +374,20 @@ static uint32_t set_count(const uint32_t *set)
 	return count;
 }
 
+static bool serves_edge(const struct lapic *lapic)
+{
+	int vector = set_highest(lapic->s.isr, lapic->isr_words);
+
+	return vector >= 0 && !set_has(lapic->s.tmr, (unsigned)vector);
+}
+
 void lapic_after_load(void *dev)
 {
 	struct lapic *lapic = dev;
 	struct lapic_state *s = &lapic->s;
 
 	state_fix_bool(&s->lint0_is_high);
+	state_fix_bool(&s->eoi_is_offered);
 	s->base_msr &= APIC_BASE_PAGE | APIC_BASE_ENABLE | APIC_BASE_X2APIC;
 	s->base_msr |= lapic->id ? 0 : APIC_BASE_BSP;
 	if (!(s->base_msr & APIC_BASE_ENABLE))
@@ -359,6 +399,7 @@ void lapic_after_load(void *dev)
 	lapic->irr_words = set_words(s->irr);
 	lapic->isr_words = set_words(s->isr);
 	lapic->irr_count = set_count(s->irr);
+	s->eoi_is_offered = s->eoi_is_offered && lapic->env->offer_eoi && serves_edge(lapic);
 	lapic_timer_after_load(lapic);
 	lapic->env->kick(lapic->ctx);
 }

@@ -23,6 +23,13 @@ struct lapic_env {
 	void (*ipi)(void *ctx, const struct lapic *from, uint64_t icr);
 	void (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
 	uint8_t (*extint)(void *ctx);		/* LINT0 asks in mode ExtINT: acknowledge the 8259, take its vector */
+	/*
+	 * A vector was taken that nobody has to hear the end of: may the guest end it without an exit (arch/x86/pv/eoi.h)?
+	 * True: it was told so. Before the APIC looks next at what is in service it asks whether the guest did, which ends
+	 * the offer. NULL: it may not.
+	 */
+	bool (*offer_eoi)(void *ctx);
+	bool (*eoi_was_taken)(void *ctx);
 };
 
 struct lapic_state {
@@ -37,6 +44,7 @@ struct lapic_state {
 	uint32_t timer_initial, timer_divide;
 	bool     timer_counts;		/* not while it is 0: never started, stopped, or one-shot and expired */
 	bool     lint0_is_high;		/* the 8259's INT output, where it is wired to this APIC */
+	bool     eoi_is_offered;	/* the guest may have ended the highest vector in service: lapic_settle_eoi */
 };
 
 struct lapic {
@@ -84,8 +92,10 @@ void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_
 /* Does an 8-bit (or, in x2APIC mode, 32-bit) destination name this APIC? */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
 /* Highest vector that may interrupt now (above the processor priority), or -1. */
-int  lapic_pending(const struct lapic *lapic);
+int  lapic_pending(struct lapic *lapic);
 void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
+/* Where the guest may end a vector without an exit: has it? What is in service is right behind this. */
+void lapic_settle_eoi(struct lapic *lapic);
 /* The level of the pin LINT0, by the LVT entry's mode an interrupt, an NMI, or the 8259 asking for an acknowledge. */
 void lapic_set_lint0(struct lapic *lapic, bool is_high);
 /* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through. */

@@ -293,6 +293,7 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 
 	if (!lapic_is_x2apic(lapic) || msr - X2APIC_MSRS >= APIC_REGS || !(regs[index].access & R_BOTH))
 		return false;
+	lapic_settle_eoi(lapic);
 	*value = index == APIC_ICR ? lapic->s.icr : regs[index].read(lapic, index);
 	return true;
 }
@@ -341,6 +342,7 @@ uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
 	}
 	if (!regs[index].read || within >= sizeof(uint32_t))
 		return 0;
+	lapic_settle_eoi(lapic);
 	return (uint64_t)regs[index].read(lapic, (unsigned)index) >> (8 * within);
 }
 

@@ -13,7 +13,7 @@ FUZZ_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
 FUZZ_memdisk := hv/memdisk.c $(PAGE_FAKE)
 FUZZ_multiboot := arch/x86/guestboot/multiboot.c arch/x86/guestboot/multiboot_info.c $(BOOT_FAKE)
 FUZZ_routing := tests/unit/fake/look_fake.c hv/dev/apic_bus.c hv/request.c $(LAPIC) $(DEV_TEST)
-FUZZ_policy := $(POLICY) arch/x86/pv/pvclock.c arch/x86/pv/steal.c $(TIMER) hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
+FUZZ_policy := $(POLICY) arch/x86/pv/eoi.c arch/x86/pv/pvclock.c arch/x86/pv/steal.c $(TIMER) hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 FUZZ_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c $(PAGE_FAKE)
 FUZZ_queue := hv/virtio/blk.c hv/virtio/console.c hv/virtio/rng.c $(VIO_TEST)
 

@@ -79,6 +79,7 @@ UNIT_virtio_console := hv/virtio/console.c $(VIO_TEST)
 UNIT_virtio_blk := hv/virtio/blk.c $(VIO_TEST)
 UNIT_virtio_rng := hv/virtio/rng.c $(INSN_FAKE) $(VIO_TEST)
 UNIT_pvclock := arch/x86/pv/pvclock.c
+UNIT_eoi := arch/x86/pv/eoi.c
 UNIT_steal := arch/x86/pv/steal.c
 UNIT_mtrr := arch/x86/exit/mtrr.c $(VCPU_FAKE)
 UNIT_cpuid := arch/x86/exit/cpuid.c arch/x86/exit/cpuid_policy.c $(VCPU_FAKE)

@@ -207,10 +207,10 @@ static void test_reset(void **unused)
 	vcpu.saved.s.lstar = 0x1234;
 	vcpu.saved.s.nmi_blocked = vcpu.saved.s.in_shadow = vcpu.saved.s.pending.is_valid = 1;
 	vcpu_restore(&vcpu);
-	assert_true(vcpu.pv_steal && vcpu.pv_time);
+	assert_true(vcpu.pv_steal && vcpu.pv_time && vcpu.pv_eoi);
 	(void)unused;
 	vcpu_reset(&vcpu, &start);
-	assert_false(vcpu.pv_steal || vcpu.pv_time || vcpu.pv_wall);
+	assert_false(vcpu.pv_steal || vcpu.pv_time || vcpu.pv_wall || vcpu.pv_eoi);
 	assert_int_equal(regs[REG_RIP], 0x7c00);
 	assert_int_equal(regs[REG_RSP], 0x7000);
 	assert_int_equal(regs[REG_RFLAGS], RFLAGS_ONE);

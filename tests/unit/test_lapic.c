@@ -22,6 +22,8 @@ struct fixture {
 	unsigned kicks, nmis, ipis, eois;
 	uint64_t icr;
 	uint8_t eoi_vector;
+	unsigned offers, withdrawals;
+	bool may_offer, is_taken;
 };
 
 static uint64_t tsc_offset;
@@ -62,7 +64,24 @@ static void env_eoi(void *ctx, uint8_t vector)
 	f->eoi_vector = vector;
 }
 
+static bool env_offer(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->offers++;
+	return f->may_offer;
+}
+
+static bool env_taken(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->withdrawals++;
+	return f->is_taken;
+}
+
 static const struct lapic_env env = {
+	.offer_eoi = env_offer, .eoi_was_taken = env_taken,
 	.kick = env_kick, .nmi = env_nmi, .ipi = env_ipi, .eoi = env_eoi,
 };
 
@@ -175,6 +194,158 @@ static void test_level_eoi(void **state)
 	lapic_accept(&f->lapic, 0x50);
 	write_msr(f, 0x80b, 0);
 	assert_int_equal(f->eois, 1);
+}
+
+/* A vector of 0x40 is taken, and its end is offered to the guest. */
+static void offered(struct fixture *f)
+{
+	f->may_offer = true;
+	lapic_post(&f->lapic, 0x40, false);
+	lapic_accept(&f->lapic, 0x40);
+	assert_true(f->lapic.s.eoi_is_offered);
+	assert_int_equal(f->withdrawals, 0);
+}
+
+/* What asks for the vectors in service sees those that the guest has ended meanwhile without an exit. */
+static void test_offered_eoi(void **state)
+{
+	struct fixture *f = *state;
+
+	offered(f);
+	f->is_taken = true;
+	lapic_post(&f->lapic, 0x41, false);	/* of the same class */
+	assert_int_equal(f->withdrawals, 0);	/* nobody has asked yet */
+	assert_int_equal(lapic_pending(&f->lapic), 0x41);
+	assert_int_equal(f->withdrawals, 1);
+	lapic_accept(&f->lapic, 0x41);
+	assert_int_equal(read_msr(f, 0x80a), 0);	/* PPR */
+	assert_int_equal(read_msr(f, 0x812), 0);	/* ISR */
+	assert_int_equal(f->offers, 2);
+	assert_int_equal(f->withdrawals, 2);
+	assert_int_equal(f->eois, 0);
+	check_invariants(&f->lapic);
+}
+
+/* The guest has not come so far, or ends its interrupt in the old way: one end, by its EOI. */
+static void test_refused_offer(void **state)
+{
+	struct fixture *f = *state;
+
+	offered(f);
+	lapic_post(&f->lapic, 0x41, false);
+	assert_int_equal(lapic_pending(&f->lapic), -1);
+	assert_int_equal(read_msr(f, 0x812), 1);
+	f->kicks = 0;
+	write_msr(f, 0x80b, 0);
+	assert_int_equal(f->kicks, 1);
+	assert_int_equal(f->withdrawals, 1);
+	assert_int_equal(lapic_pending(&f->lapic), 0x41);
+}
+
+/* A nested interrupt's end is the offer; the outer one's needs an exit. EOI behind an accepted offer ends the next. */
+static void test_nested_offers(void **state)
+{
+	struct fixture *f = *state;
+
+	offered(f);
+	lapic_post(&f->lapic, 0x50, false);
+	assert_int_equal(lapic_pending(&f->lapic), 0x50);
+	lapic_accept(&f->lapic, 0x50);
+	f->is_taken = true;
+	write_msr(f, 0x80b, 0);
+	assert_int_equal(read_msr(f, 0x812), 0);
+	assert_int_equal(f->withdrawals, 2);
+}
+
+/* EOI behind an accepted offer ends the next: here a level, for whose end the I/O APIC waits. */
+static void test_outer_level(void **state)
+{
+	struct fixture *f = *state;
+
+	f->may_offer = true;
+	lapic_post(&f->lapic, 0x40, true);
+	lapic_accept(&f->lapic, 0x40);
+	lapic_post(&f->lapic, 0x50, false);
+	assert_int_equal(lapic_pending(&f->lapic), 0x50);
+	lapic_accept(&f->lapic, 0x50);
+	f->is_taken = true;
+	write_msr(f, 0x80b, 0);
+	assert_int_equal(f->eois, 1);
+	assert_int_equal(f->eoi_vector, 0x40);
+}
+
+/* The same vector comes as a level: what was ended before was an edge, which is nothing to the I/O APIC. */
+static void test_edge_becomes_level(void **state)
+{
+	struct fixture *f = *state;
+
+	offered(f);
+	f->is_taken = true;
+	lapic_post(&f->lapic, 0x40, true);
+	assert_int_equal(lapic_pending(&f->lapic), 0x40);
+	assert_int_equal(f->eois, 0);
+}
+
+/* The page shows it as the MSRs do. */
+static void test_offer_and_page(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(lapic_base_write(&f->lapic, LAPIC_BASE));
+	assert_true(lapic_base_write(&f->lapic, XAPIC));
+	lapic_mmio_write(&f->lapic, 0xf0, 4, 0x1ff);
+	offered(f);
+	f->is_taken = true;
+	assert_int_equal(lapic_mmio_read(&f->lapic, 0x120, 4), 0);
+}
+
+/* An end that somebody waits for is never offered, and an APIC that starts anew has offered nothing. */
+static void test_no_offer(void **state)
+{
+	struct fixture *f = *state;
+
+	f->may_offer = true;
+	lapic_post(&f->lapic, 0x40, true);
+	lapic_accept(&f->lapic, 0x40);
+	lapic_post(&f->lapic, 0x51, false);
+	lapic_post(&f->lapic, 0x50, false);
+	lapic_accept(&f->lapic, 0x51);		/* 50h waits behind it */
+	assert_int_equal(f->offers, 0);
+	lapic_accept(&f->lapic, 0x50);
+	assert_true(f->lapic.s.eoi_is_offered);
+	lapic_reset(&f->lapic, true);
+	assert_false(f->lapic.s.eoi_is_offered);
+	assert_int_equal(f->withdrawals, 1);
+	f->may_offer = false;
+	write_msr(f, 0x80f, 0x1ff);
+	lapic_post(&f->lapic, 0x40, false);
+	lapic_accept(&f->lapic, 0x40);
+	assert_int_equal(f->offers, 2);
+	assert_false(f->lapic.s.eoi_is_offered);
+}
+
+/* A loaded state may say anything: an offer that could not have been made is none. */
+static void test_loaded_offer(void **state)
+{
+	static const struct lapic_env without = { .kick = env_kick, .eoi = env_eoi };
+	struct fixture *f = *state;
+
+	offered(f);
+	lapic_after_load(&f->lapic);
+	assert_true(f->lapic.s.eoi_is_offered);
+	f->lapic.s.tmr[2] = 1;			/* somebody waits for this one */
+	lapic_after_load(&f->lapic);
+	assert_false(f->lapic.s.eoi_is_offered);
+	f->lapic.s.tmr[2] = 0;
+	f->lapic.s.eoi_is_offered = true;
+	f->lapic.env = &without;
+	lapic_after_load(&f->lapic);
+	assert_false(f->lapic.s.eoi_is_offered);
+	f->lapic.env = &env;
+	f->lapic.s.isr[2] = 0;
+	f->lapic.s.eoi_is_offered = true;
+	lapic_after_load(&f->lapic);
+	assert_false(f->lapic.s.eoi_is_offered);
 }
 
 static void test_x2apic_faults(void **state)
@@ -702,6 +873,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_priorities), TEST(test_level_eoi), TEST(test_x2apic_faults),
 		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr), TEST(test_no_speculation),
+		TEST(test_offered_eoi), TEST(test_refused_offer), TEST(test_nested_offers), TEST(test_outer_level),
+		TEST(test_edge_becomes_level), TEST(test_offer_and_page), TEST(test_no_offer), TEST(test_loaded_offer),
 		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
 		TEST(test_expired_one_shot), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};

@@ -15,6 +15,7 @@
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/exit/policy.h"
 #include "arch/x86/pv/kvm.h"
+#include "arch/x86/pv/eoi.h"
 #include "arch/x86/pv/pvclock.h"
 #include "arch/x86/pv/steal.h"
 #include "arch/x86/host/fpu.h"
@@ -46,6 +47,7 @@ uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
 void pvclock_update(struct vcpu *vcpu) { (void)vcpu; }
 bool pvclock_write_time(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
 bool steal_write(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
+bool eoi_write(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
 bool pvclock_write_wall(struct vcpu *vcpu, uint64_t val) { (void)vcpu; return !(val & 2); }
 bool lapic_base_write(struct lapic *lapic, uint64_t val) { lapic->s.base_msr = val; return !(val & 1); }
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *val) { *val = lapic->id; return msr == 0x802; }
@@ -301,6 +303,8 @@ static void test_msr_reads(void **unused)
 	assert_true(read_msr(MSR_IA32_MISC_ENABLE, &val) && val == 0x1800);
 	assert_true(write_msr(MSR_KVM_STEAL_TIME, 0x1041));
 	assert_false(write_msr(MSR_KVM_STEAL_TIME, 0x1043));		/* as the function for it says, above */
+	assert_true(write_msr(MSR_KVM_PV_EOI_EN, 0x1041));
+	assert_false(write_msr(MSR_KVM_PV_EOI_EN, 0x1043));
 	assert_true(write_msr(MSR_IA32_BIOS_SIGN_ID, 0));
 	assert_true(read_msr(MSR_IA32_BIOS_SIGN_ID, &val) && val == 1ULL << 32);
 	vcpu_fake_free(&fake);

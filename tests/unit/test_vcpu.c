@@ -109,6 +109,8 @@ void apic_bus_ipi(struct vm *of, const struct lapic *from, uint64_t icr)
 }
 bool ioapic_has_nmi(const struct ioapic *of) { assert_true(of == &machine.ioapic); return device_nmi; }
 void ioapic_eoi(struct ioapic *of, uint8_t vector) { assert_true(of == &machine.ioapic); acks = vector; }
+bool vcpu_offer_eoi(struct vcpu *to) { step("offer", to); return true; }
+bool vcpu_withdraw_eoi(struct vcpu *from) { step("withdraw", from); return true; }
 uint8_t pic_ack(struct pic *of) { assert_true(of == &machine.pic); return 0x08; }
 
 void vm_kill(struct vm *of, const char *fmt, ...)
@@ -204,6 +206,20 @@ static void test_irqs(void **unused)
 	lapic_mmio_write(lapic, 0x350, 4, 0x10700);	/* masked: the 8259 does not get through */
 	lapic->s.lint0_is_high = true;
 	assert_false(vcpu_has_irq(&vcpu));
+}
+
+/* A guest that has ended its interrupt without an exit gets the next one. Whether it has is asked only then. */
+static void test_eoi_without_exit(void **unused)
+{
+	(void)unused;
+	lapic_mmio_write(&vcpu.lapic, 0xf0, 4, 0x1ff);
+	lapic_post(&vcpu.lapic, 0x41, false);
+	assert_int_equal(vcpu_ack_irq(&vcpu), 0x41);
+	assert_false(vcpu_has_irq(&vcpu));
+	assert_string_equal(steps, "offer1 ");
+	lapic_post(&vcpu.lapic, 0x40, false);
+	assert_true(vcpu_has_irq(&vcpu));
+	assert_string_equal(steps, "offer1 withdraw1 ");
 }
 
 /* An interrupt wakes a halted vCPU only if it halted with IF set; an NMI always does. */
@@ -427,7 +443,7 @@ static void test_destroy_loaded(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_kick), TEST(test_apic_env), TEST(test_nmis_of_devices),
+		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_eoi_without_exit), TEST(test_kick), TEST(test_apic_env), TEST(test_nmis_of_devices),
 		TEST(test_exceptions),
 		TEST(test_page_fault), TEST(test_partial_registers), TEST(test_mode), TEST(test_tsc), TEST(test_load), TEST(test_give),
 		TEST(test_destroy_loaded),

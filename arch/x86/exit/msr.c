@@ -14,6 +14,7 @@
 #include "arch/x86/exit/mmio.h"
 #include "arch/x86/exit/mtrr.h"
 #include "arch/x86/exit/policy.h"
+#include "arch/x86/pv/eoi.h"
 #include "arch/x86/pv/kvm.h"
 #include "arch/x86/pv/pvclock.h"
 #include "arch/x86/pv/steal.h"
@@ -234,6 +235,7 @@ static const struct msr_policy policy[] = {
 	FIELD_OF(MSR_KVM_WALL_CLOCK, pv_wall, pvclock_write_wall),
 	FIELD_OF(MSR_KVM_SYSTEM_TIME, pv_time, pvclock_write_time),
 	FIELD_OF(MSR_KVM_STEAL_TIME, pv_steal, steal_write),
+	FIELD_OF(MSR_KVM_PV_EOI_EN, pv_eoi, eoi_write),
 	REG(MSR_EFER, REG_EFER, write_efer),
 	PASS(MSR_STAR),
 	PASS(MSR_LSTAR),

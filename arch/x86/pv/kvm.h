@@ -13,10 +13,13 @@
 #define KVM_FEATURE_NOP_IO_DELAY	(1U << 1)	/* port 0x80 needs no pause: each would be an exit */
 #define KVM_FEATURE_CLOCKSOURCE2	(1U << 3)	/* pvclock.h */
 #define KVM_FEATURE_STEAL_TIME		(1U << 5)	/* steal.h */
+#define KVM_FEATURE_PV_EOI		(1U << 6)	/* eoi.h */
 #define KVM_FEATURE_CLOCK_STABLE	(1U << 24)	/* the clock is the same on all processors */
-#define KVM_FEATURES (KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_STEAL_TIME | KVM_FEATURE_CLOCK_STABLE)
+#define KVM_FEATURES (KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_STEAL_TIME | KVM_FEATURE_PV_EOI | \
+		      KVM_FEATURE_CLOCK_STABLE)
 
 #define MSR_KVM_WALL_CLOCK	0x4b564d00U
 #define MSR_KVM_SYSTEM_TIME	0x4b564d01U
 #define MSR_KVM_STEAL_TIME	0x4b564d03U
+#define MSR_KVM_PV_EOI_EN	0x4b564d04U
 #define PV_ENABLE		1ULL	/* in those that hold an address: the guest wants it */

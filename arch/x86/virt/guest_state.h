@@ -25,7 +25,7 @@ struct guest_state {
 	uint64_t       cr2, dr[4], dr6, dr7;		/* as the guest reads them; the processor's DR7 follows from it */
 	uint64_t       xcr0, xss;
 	uint64_t       tsc_offset, tsc_adjust, tsc_aux;
-	uint64_t       misc_enable, pv_time, pv_wall, pv_steal;
+	uint64_t       misc_enable, pv_time, pv_wall, pv_steal, pv_eoi;
 	uint64_t       mtrr[MTRR_REGS];
 	struct guest_event pending;
 	uint32_t       run_state;			/* enum vcpu_state */

@@ -20,7 +20,7 @@ _Static_assert(sizeof(((struct vcpu *)NULL)->mtrr) == sizeof(((struct guest_stat
 /* Fields that have the same name and type on both sides. */
 #define SAME_FIELDS(X)									\
 	X(cr2) X(dr6) X(dr7) X(xcr0) X(xss) X(tsc_offset) X(tsc_adjust) X(tsc_aux)	\
-	X(misc_enable) X(pv_time) X(pv_wall) X(pv_steal)
+	X(misc_enable) X(pv_time) X(pv_wall) X(pv_steal) X(pv_eoi)
 
 static struct guest_event event_to_state(const struct vevent *event)
 {
@@ -134,7 +134,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start)
 	for (size_t i = 0; i < countof(regs); i++)
 		state->reg[regs[i].reg] = regs[i].val;
 	state->cr2 = 0;
-	state->pv_time = state->pv_wall = state->pv_steal = 0;	/* what starts now has its memory elsewhere */
+	state->pv_time = state->pv_wall = state->pv_steal = state->pv_eoi = 0;	/* what starts now has its memory elsewhere */
 	state->dr7 = DR7_RESET;
 	state->pending.is_valid = state->nmi_pending = state->nmi_blocked = state->in_shadow = state->debug_due = 0;
 	vcpu_restore(vcpu);
