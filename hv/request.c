@@ -163,6 +163,8 @@ static void act_on(struct vcpu *vcpu, uint32_t what)
 		take_posted(vcpu);
 	if (what & REQUEST_LINT0)
 		take_lint0(vcpu, what);
+	if (what & REQUEST_UNHALT)
+		vcpu_unhalt(vcpu);
 	if (what & REQUEST_INIT)
 		vcpu_take_init(vcpu);
 	if (what & REQUEST_SIPI)

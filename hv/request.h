@@ -30,12 +30,13 @@ enum vcpu_request {
 	REQUEST_LINT0		= 1 << 7,	/* its pin LINT0 was told a level: */
 	REQUEST_LINT0_HIGH	= 1 << 8,	/* this one, */
 	REQUEST_LINT0_TOGGLED	= 1 << 9,	/* and before that the other one */
+	REQUEST_UNHALT		= 1 << 10,	/* it leaves HLT, or the next one at once, whatever its IF says */
 };
 #define REQUEST_SIPI_VECTOR	FIELD(31, 24)
 
 /* ---- For everybody ---- */
 
-/* END, NMI or FLUSH. */
+/* END, NMI, FLUSH or UNHALT. */
 void vcpu_request(struct vcpu *vcpu, uint32_t what);
 
 void vcpu_request_init(struct vcpu *vcpu);			/* a SIPI that it has not taken yet is void */

@@ -55,11 +55,17 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 	return vector;
 }
 
+static bool may_sleep(struct vcpu *vcpu)
+{
+	return !vcpu->nmi_pending && !vcpu->is_unhalted && !(vcpu->halted_if && vcpu_has_irq(vcpu));
+}
+
 void vcpu_kick(struct vcpu *vcpu)
 {
 	vcpu->irq_check = true;
-	if (vcpu->state != VCPU_HALTED || !(vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
+	if (vcpu->state != VCPU_HALTED || may_sleep(vcpu))
 		return;
+	vcpu->is_unhalted = false;
 	vcpu->state = VCPU_READY;
 	look_post(vcpu->look);
 	host_attention_set();	/* a vCPU that slept may go before the running one: the scheduler decides */

@@ -40,6 +40,7 @@ struct vcpu {
 	struct look *look;		/* posted when `state` changes other than by its own exit; NULL: nobody looks yet */
 	bool         start_is_due;	/* a SIPI came: sipi_vector says where */
 	uint8_t      sipi_vector;
+	bool         is_unhalted;	/* a sibling called it out of a HLT that it has not executed yet */
 	_Atomic bool halted_if;		/* HLT was executed with RFLAGS.IF set: interrupts wake the vCPU */
 	bool         yields;		/* it spins and left the run loop for a sibling */
 	uint32_t     pauses;		/* exits of it for PAUSE, modulo 2^32 */
@@ -107,6 +108,12 @@ void vcpu_kick(struct vcpu *vcpu);
 static inline void vcpu_raise_nmi(struct vcpu *vcpu)
 {
 	vcpu->nmi_pending = true;
+	vcpu_kick(vcpu);
+}
+
+static inline void vcpu_unhalt(struct vcpu *vcpu)
+{
+	vcpu->is_unhalted = true;
 	vcpu_kick(vcpu);
 }
 

@@ -20,7 +20,7 @@ static const struct state_section vm_sections[] = {
 /* One object for each vCPU. */
 static const struct state_section vcpu_sections[] = {
 	STATE_SECTION(struct vcpu, lapic, 2, lapic_after_load),
-	STATE_SECTION(struct vcpu, saved, 4, NULL),	/* vcpu_restore follows, when all else is settled */
+	STATE_SECTION(struct vcpu, saved, 5, NULL),	/* vcpu_restore follows, when all else is settled */
 };
 
 /* Controllers before those whose lines end there. The debug console and the BIOS trap have no registers. */

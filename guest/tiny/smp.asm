@@ -17,6 +17,9 @@ AWAKE		equ BOARD + 20
 TSC_LOW		equ BOARD + 24
 TSC_HIGH	equ BOARD + 28
 START_CS	equ BOARD + 32
+WAKES		equ BOARD + 36		; from HLT with interrupts off
+KVM_KICK_CPU	equ 5
+KVM_SEND_IPI	equ 10
 SIPI_NMIS	equ 20
 
 ; WAIT_FOR address, value, name: with a bound in time
@@ -117,6 +120,12 @@ main:
 	mov	eax, 0x4400
 	call	send
 	WAIT_FOR NMIS, 1, "smp.nmi"
+	WAIT_FOR WAKES, 1, "smp.nmi-wakes"
+	mov	ecx, 1			; APIC ID: KVM's call, out of a HLT that no interrupt ends
+	mov	eax, KVM_KICK_CPU
+	call	hypercall
+	CHECK_EQ rax, 0, "smp.kick-answer"
+	WAIT_FOR WAKES, 2, "smp.kick-wakes"
 	mov	eax, [BOOTS]
 	CHECK_EQ rax, 1, "smp.second-sipi-ignored"
 
@@ -138,6 +147,19 @@ main:
 	mov	eax, 0x4040
 	call	send
 	WAIT_FOR IPIS, 3, "smp.ipi-again"
+	mov	ebx, 2			; APIC IDs 1...
+	xor	ecx, ecx
+	xor	edx, edx
+	mov	esi, 0x40
+	mov	eax, KVM_SEND_IPI
+	call	hypercall
+	CHECK_EQ rax, 1, "smp.send-ipi-answer"
+	WAIT_FOR IPIS, 4, "smp.send-ipi"
+	mov	ebx, 3			; ...and 0, by an ICR that names its targets itself
+	mov	esi, 0x840
+	mov	eax, KVM_SEND_IPI
+	call	hypercall
+	CHECK_EQ rax, -22, "smp.send-ipi-refused"
 
 	mov	dword [NMIS], 0
 	xor	r14d, r14d
@@ -206,6 +228,9 @@ trampoline:
 	jne	.sleep
 	cli				; from here on only an NMI wakes it
 	hlt
+	lock inc dword [WAKES]
+	hlt				; and then a call
+	lock inc dword [WAKES]
 	sti
 	jmp	.sleep
 

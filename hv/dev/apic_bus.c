@@ -17,6 +17,8 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
+#define SET_BITS	64U
+
 struct message {
 	const struct lapic *from;	/* NULL: the sender is no processor */
 	enum icr_shorthand      shorthand;
@@ -137,6 +139,17 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 	if (msg.mode == APIC_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
 		return;
 	(void)deliver(vm, &msg);
+}
+
+uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, const uint64_t set[2], enum apic_mode mode, uint8_t vector)
+{
+	const struct message msg = { .mode = mode, .vector = vector };
+	uint32_t taken = 0;
+
+	for (uint32_t id = first; id < vm->vcpu_count && id - first < 2 * SET_BITS; id++)
+		if (set[(id - first) / SET_BITS] >> (id - first) % SET_BITS & 1)
+			taken += takers[mode](vm->vcpus[id], &msg);
+	return taken;
 }
 
 bool apic_bus_deliver(struct vm *vm, const struct ioapic_msg *ioapic_msg)

@@ -223,16 +223,41 @@ static void test_ioapic(void **unused)
 	}
 }
 
+/* A set that begins at any APIC ID, of which this VM has three. */
+static void test_set(void **unused)
+{
+	static const struct { uint32_t first; uint64_t set[2]; enum apic_mode mode; uint32_t taken, reached; } sets[] = {
+		{ 0, { 7, 0 }, APIC_FIXED, 3, 7 },		{ 0, { 6, 0 }, APIC_NMI, 2, 6 },
+		{ 1, { 1, 0 }, APIC_FIXED, 1, 2 },		{ 2, { UINT64_MAX, UINT64_MAX }, APIC_FIXED, 1, 4 },
+		{ 3, { UINT64_MAX, UINT64_MAX }, APIC_FIXED, 0, 0 }, { 0, { 0, UINT64_MAX }, APIC_FIXED, 0, 0 },
+		{ UINT32_MAX, { UINT64_MAX, UINT64_MAX }, APIC_FIXED, 0, 0 }, { 0, { 0, 0 }, APIC_FIXED, 0, 0 },
+	};
+
+	for (size_t i = 0; row_of(sets, i); i++) {
+		uint32_t reached = 0;
+
+		set_up(unused);
+		assert_int_equal(apic_bus_send_set(&vm, sets[i].first, sets[i].set, sets[i].mode, 0x30), sets[i].taken);
+		for (uint32_t id = 0; id < VCPUS; id++)
+			reached |= (kicks[id] || posts[id]) ? 1U << id : 0;
+		assert_int_equal(reached, sets[i].reached);
+	}
+	set_up(unused);
+	vcpus[1].state = VCPU_PARKED;
+	vcpus[2].lapic.s.svr = 0;
+	assert_int_equal(apic_bus_send_set(&vm, 0, (const uint64_t[]){ 7, 0 }, APIC_FIXED, 0x30), 1);
+}
+
 static void test_init_sipi_sipi(void **unused)
 {
 	(void)unused;
-	vcpus[2].nmi_pending = vcpus[2].nmi_blocked = vcpus[2].pending.is_valid = true;
+	vcpus[2].nmi_pending = vcpus[2].nmi_blocked = vcpus[2].pending.is_valid = vcpus[2].is_unhalted = true;
 
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x020000000000c500ULL);	/* INIT, level, assert */
 	assert_int_equal(vcpus[2].state, VCPU_PARKED);
 	assert_true(is_looked_at(2));
 	assert_int_equal(inits[2], 1);
-	assert_false(vcpus[2].nmi_pending || vcpus[2].nmi_blocked || vcpus[2].pending.is_valid);
+	assert_false(vcpus[2].nmi_pending || vcpus[2].nmi_blocked || vcpus[2].pending.is_valid || vcpus[2].is_unhalted);
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000008500ULL);	/* INIT, level, de-assert: nothing */
 	assert_int_equal(inits[2], 1);
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000500ULL);	/* INIT, edge: once more */
@@ -296,7 +321,7 @@ int main(void)
 		cmocka_unit_test_setup(test_nobody_home, set_up),
 		cmocka_unit_test_setup(test_modes_to_self, set_up),
 		cmocka_unit_test_setup(test_lowest_priority, set_up),
-		cmocka_unit_test_setup(test_ioapic, set_up),
+		cmocka_unit_test_setup(test_ioapic, set_up), cmocka_unit_test_setup(test_set, set_up),
 		cmocka_unit_test_setup(test_init_sipi_sipi, set_up),
 		cmocka_unit_test_setup(test_init_others, set_up),
 		cmocka_unit_test_setup(test_init_boot_processor, set_up),

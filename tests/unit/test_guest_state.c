@@ -108,6 +108,8 @@ static void random_state(struct guest_state *state)
 	state->pending.has_error &= 1;
 	state->halted_if &= 1;
 	state->nmi_pending &= 1;
+	state->is_unhalted &= 1;
+	state->unused = 0;
 }
 
 static int set_up(void **unused)
@@ -205,7 +207,7 @@ static void test_reset(void **unused)
 
 	random_state(&vcpu.saved.s);
 	vcpu.saved.s.lstar = 0x1234;
-	vcpu.saved.s.nmi_blocked = vcpu.saved.s.in_shadow = vcpu.saved.s.pending.is_valid = 1;
+	vcpu.saved.s.nmi_blocked = vcpu.saved.s.in_shadow = vcpu.saved.s.pending.is_valid = vcpu.saved.s.is_unhalted = 1;
 	vcpu_restore(&vcpu);
 	assert_true(vcpu.pv_steal && vcpu.pv_time && vcpu.pv_eoi);
 	(void)unused;
@@ -220,7 +222,7 @@ static void test_reset(void **unused)
 	assert_int_equal(vcpu.cr2, 0);
 	assert_int_equal(vcpu.dr6, DR6_RESET);
 	assert_int_equal(rest.lstar, 0x1234);
-	assert_false(vcpu.pending.is_valid || vcpu.nmi_pending || rest.nmi_blocked || rest.in_shadow || rest.debug_due);
+	assert_false(vcpu.pending.is_valid || vcpu.nmi_pending || vcpu.is_unhalted || rest.nmi_blocked || rest.in_shadow || rest.debug_due);
 }
 
 int main(void)

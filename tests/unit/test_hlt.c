@@ -74,6 +74,10 @@ static void test_hlt(void **state)
 	fake.has_step = true;
 	assert_int_equal(exit_hlt(&vcpus[0]), EXIT_SKIP);
 	fake.has_step = false;
+	vcpus[0].is_unhalted = true;
+	fake.rflags = 0;
+	assert_int_equal(exit_hlt(&vcpus[0]), EXIT_SKIP);		/* a sibling called it before: this one HLT does not wait */
+	fake.rflags = RFLAGS_IF;
 	assert_int_equal(exit_hlt(&vcpus[0]), EXIT_SKIP_STOP);
 	assert_int_equal(vcpus[0].state, VCPU_HALTED);
 	assert_int_equal(fake.stops, 0);

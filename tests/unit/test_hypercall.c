@@ -11,6 +11,7 @@
 
 #include "arch/x86/exit/handlers.h"
 #include "clock_fake.h"
+#include "hv/dev/apic_bus.h"
 #include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/machine.h"
@@ -18,8 +19,8 @@
 
 #define TEXT	0x5000ULL	/* linear; mapped to 0x20000, and the page behind it not at all */
 
-enum { VERSION, EXIT, PRINT, TIME, COUNTS };
-enum { UNKNOWN = -1, DENIED = -2, BAD_ADDRESS = -3, BAD_LENGTH = -4 };
+enum { VERSION, EXIT, PRINT, TIME, COUNTS, KICK_CPU, SEND_IPI = 10 };
+enum { UNKNOWN = -1, DENIED = -2, BAD_ADDRESS = -3, BAD_LENGTH = -4, INVALID = -22 };
 
 static struct vcpu_fake fake;
 static struct machine *machine;
@@ -71,6 +72,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+static struct { uint32_t first; uint64_t set[2]; enum apic_mode mode; uint8_t vector; unsigned calls; } sent;
+
+uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, const uint64_t set[2], enum apic_mode mode, uint8_t vector)
+{
+	assert_ptr_equal(vm, &fake.vm);
+	sent.first = first;
+	memcpy(sent.set, set, sizeof(sent.set));
+	sent.mode = mode;
+	sent.vector = vector;
+	sent.calls++;
+	return 3;
+}
+
 static int64_t call(uint64_t number, uint64_t rbx, uint64_t rcx)
 {
 	fake.vcpu.gpr[GPR_RAX] = number;
@@ -85,7 +99,7 @@ static int64_t call(uint64_t number, uint64_t rbx, uint64_t rcx)
 
 static void test_answers(void **state)
 {
-	static const uint64_t unknown[] = { 5, 6, 1ULL << 32, (1ULL << 32) + 1, UINT64_MAX };
+	static const uint64_t unknown[] = { 6, 9, 11, 15, 16, 1ULL << 32, (1ULL << 32) + 1, UINT64_MAX };
 
 	(void)state;
 	assert_int_equal(call(VERSION, 0, 0), 1);
@@ -94,9 +108,54 @@ static void test_answers(void **state)
 		assert_int_equal(call(unknown[i], 0, 0), UNKNOWN);
 	clock_advance(3 * FAKE_HZ + FAKE_HZ / 4);
 	assert_int_equal(call(TIME, 0, 0), 3250000000);
-	assert_true(nospec_took(TIME, 8));
+	assert_true(nospec_took(TIME, 16));
 	fake.vcpu.id = 7;
 	assert_int_equal(call(COUNTS, 1, 0), 0);
+}
+
+/* Only processors that are there, and only the kernel may. */
+static void test_kick_cpu(void **state)
+{
+	static struct vcpu other;
+
+	(void)state;
+	fake.vm.vcpu_count = 2;
+	fake.vm.vcpus[1] = &other;
+	assert_int_equal(call(KICK_CPU, 0, 1), 0);
+	assert_true(other.is_unhalted && !fake.vcpu.is_unhalted);
+	assert_true(nospec_took(1, VM_VCPUS_MAX));
+	other.is_unhalted = false;
+	assert_int_equal(call(KICK_CPU, 0, 2), 0);
+	assert_int_equal(call(KICK_CPU, 0, UINT64_MAX), 0);
+	fake.segs[SEG_SS].rights |= 0x60;
+	assert_int_equal(call(KICK_CPU, 0, 1), DENIED);
+	assert_false(other.is_unhalted || fake.vcpu.is_unhalted);
+}
+
+static void test_send_ipi(void **state)
+{
+	static const struct { uint64_t first, icr; int64_t want; } rows[] = {
+		{ 4, 0x30, 3 }, { 4, 0x4430, 3 }, { UINT32_MAX, 0x30, 3 }, { 1ULL << 32, 0x30, INVALID },
+		{ 4, 0x130, INVALID }, { 4, 0x230, INVALID }, { 4, 0x530, INVALID }, { 4, 0x608, INVALID },
+		{ 4, 0x730, INVALID }, { 4, 0x830, INVALID }, { 4, 0x40030, INVALID }, { 4, 0xc0030, INVALID },
+	};
+
+	(void)state;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		sent.calls = 0;
+		fake.vcpu.gpr[GPR_RDX] = rows[i].first;
+		fake.vcpu.gpr[GPR_RSI] = rows[i].icr;
+		assert_int_equal(call(SEND_IPI, 5, 6), rows[i].want);
+		assert_int_equal(sent.calls, rows[i].want == 3);
+		if (!sent.calls)
+			continue;
+		assert_true(sent.set[0] == 5 && sent.set[1] == 6 && sent.first == rows[i].first && sent.vector == 0x30);
+		assert_int_equal(sent.mode, rows[i].icr & 0x400 ? APIC_NMI : APIC_FIXED);
+	}
+	fake.segs[SEG_SS].rights |= 0x60;
+	sent.calls = 0;
+	assert_int_equal(call(SEND_IPI, 5, 6), DENIED);
+	assert_int_equal(sent.calls, 0);
 }
 
 /* The same function as the exit device's, which keeps 31 bits: ffffffffh is no "none". */
@@ -163,7 +222,8 @@ static void test_print_untouched(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = { TEST(test_answers), TEST(test_exit), TEST(test_print), TEST(test_print_untouched) };
+	static const struct CMUnitTest tests[] = { TEST(test_answers), TEST(test_exit), TEST(test_kick_cpu),
+		TEST(test_send_ipi), TEST(test_print), TEST(test_print_untouched) };
 
 	return cmocka_run_group_tests_name("hypercall", tests, NULL, NULL);
 }

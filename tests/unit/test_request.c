@@ -121,6 +121,17 @@ static bool has(const uint32_t *set, uint8_t vector) { return set[vector / 32] >
 
 /* ---- Tests ---- */
 
+static void test_unhalt(void **unused)
+{
+	(void)unused;
+	vcpu_request(&vcpu, REQUEST_UNHALT);
+	assert_false(vcpu.is_unhalted);
+	assert_int_equal(seen.looks, 1);
+	take();
+	assert_true(vcpu.is_unhalted);
+	assert_int_equal(seen.kicks, 1);
+}
+
 static void test_waits_for_its_owner(void **unused)
 {
 	(void)unused;
@@ -395,7 +406,7 @@ static void test_sleeps_on(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_waits_for_its_owner, set_up),
+		cmocka_unit_test_setup(test_unhalt, set_up), cmocka_unit_test_setup(test_waits_for_its_owner, set_up),
 		cmocka_unit_test_setup(test_nothing_else, set_up),
 		cmocka_unit_test_setup(test_whom_it_wakes, set_up),
 		cmocka_unit_test_setup(test_own, set_up),

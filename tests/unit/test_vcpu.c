@@ -222,6 +222,23 @@ static void test_eoi_without_exit(void **unused)
 	assert_string_equal(steps, "offer1 withdraw1 ");
 }
 
+/* A sibling's call wakes it whatever its IF, and once. One that comes too early waits for its HLT (exit/hlt.c). */
+static void test_unhalt(void **unused)
+{
+	struct look look = { .home = host_processor() };
+
+	(void)unused;
+	vcpu.look = &look;
+	vcpu.state = VCPU_HALTED;
+	vcpu.halted_if = false;
+	vcpu_unhalt(&vcpu);
+	assert_int_equal(vcpu.state, VCPU_READY);
+	assert_true(look.is_posted);
+	assert_false(vcpu.is_unhalted);
+	vcpu_unhalt(&vcpu);
+	assert_true(vcpu.is_unhalted);
+}
+
 /* An interrupt wakes a halted vCPU only if it halted with IF set; an NMI always does. */
 static void test_kick(void **unused)
 {
@@ -443,7 +460,7 @@ static void test_destroy_loaded(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_eoi_without_exit), TEST(test_kick), TEST(test_apic_env), TEST(test_nmis_of_devices),
+		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_eoi_without_exit), TEST(test_unhalt), TEST(test_kick), TEST(test_apic_env), TEST(test_nmis_of_devices),
 		TEST(test_exceptions),
 		TEST(test_page_fault), TEST(test_partial_registers), TEST(test_mode), TEST(test_tsc), TEST(test_load), TEST(test_give),
 		TEST(test_destroy_loaded),

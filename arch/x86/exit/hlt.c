@@ -47,8 +47,10 @@ void vm_stop_if_asleep(struct vm *vm)
 enum exit_result exit_hlt(struct vcpu *vcpu)
 {
 	vcpu->halted_if = virt->get(vcpu, REG_RFLAGS) & RFLAGS_IF;
-	if (dr_step_due(vcpu) || vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu)))
+	if (dr_step_due(vcpu) || vcpu->nmi_pending || vcpu->is_unhalted || (vcpu->halted_if && vcpu_has_irq(vcpu))) {
+		vcpu->is_unhalted = false;
 		return EXIT_SKIP;
+	}
 	vcpu_halt(vcpu);
 	if (!vcpu->halted_if)
 		vm_stop_if_asleep(vcpu->vm);

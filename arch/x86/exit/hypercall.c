@@ -11,12 +11,19 @@
  *   3  HC_TIME                        -> nanoseconds since the VM started
  *   4  HC_COUNTS  RBX which           -> exits of this vCPU (0), or one of hv/count.h: 0 in an ordinary build
  *
+ * and two of KVM's, by its numbers (Linux, "Linux KVM Hypercall"), denied outside ring 0:
+ *
+ *   5  KICK_CPU   RCX APIC ID         -> 0: that processor leaves HLT, or its next one at once
+ *  10  SEND_IPI   RBX, RCX a set of 128 APIC IDs from RDX on, RSI as the low half of the ICR, modes Fixed and NMI alone
+ *                                     -> how many took it, or HC_INVALID
+ *
  * Pointers are guest-linear and go through the guest's own page tables and guest memory's one door.
  */
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/count.h"
+#include "hv/dev/apic_bus.h"
 #include "hv/dev/debugcon.h"
 #include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
@@ -32,7 +39,7 @@
 #define HC_PRINT_LINES	16U
 #define HC_PRINT_PIECE	32U	/* bytes that the console is given at a time */
 
-enum { HC_UNKNOWN = -1, HC_DENIED = -2, HC_BAD_ADDRESS = -3, HC_BAD_LENGTH = -4 };
+enum { HC_UNKNOWN = -1, HC_DENIED = -2, HC_BAD_ADDRESS = -3, HC_BAD_LENGTH = -4, HC_INVALID = -22 };
 
 typedef int64_t hypercall_fn(struct vcpu *vcpu);
 
@@ -103,6 +110,30 @@ static int64_t hc_counts(struct vcpu *vcpu)
 	return (int64_t)(which ? insn_count(which) : vcpu->exits);
 }
 
+static int64_t kvm_kick_cpu(struct vcpu *vcpu)
+{
+	const struct vm *vm = vcpu->vm;
+	const uint64_t id = vcpu->gpr[GPR_RCX];
+
+	if (vcpu_cpl(vcpu))
+		return HC_DENIED;
+	if (id < vm->vcpu_count)
+		vcpu_request(vm->vcpus[index_nospec(id, VM_VCPUS_MAX)], REQUEST_UNHALT);
+	return 0;
+}
+
+static int64_t kvm_send_ipi(struct vcpu *vcpu)
+{
+	const uint64_t set[] = { vcpu->gpr[GPR_RBX], vcpu->gpr[GPR_RCX] }, icr = vcpu->gpr[GPR_RSI];
+	const enum apic_mode mode = (enum apic_mode)field_get(icr, ICR_MODE);
+
+	if (vcpu_cpl(vcpu))
+		return HC_DENIED;
+	if ((mode != APIC_FIXED && mode != APIC_NMI) || (icr & (ICR_LOGICAL | ICR_SHORTHAND)) || vcpu->gpr[GPR_RDX] > UINT32_MAX)
+		return HC_INVALID;
+	return apic_bus_send_set(vcpu->vm, (uint32_t)vcpu->gpr[GPR_RDX], set, mode, (uint8_t)field_get(icr, ICR_VECTOR));
+}
+
 static int64_t hc_unknown(struct vcpu *vcpu)
 {
 	(void)vcpu;
@@ -110,8 +141,9 @@ static int64_t hc_unknown(struct vcpu *vcpu)
 }
 
 /* Filled up to a power of two, for which index_nospec is a single AND. */
-static hypercall_fn *const hypercalls[8] = {
-	hc_version, hc_exit, hc_print, hc_time, hc_counts, hc_unknown, hc_unknown, hc_unknown,
+static hypercall_fn *const hypercalls[16] = {
+	hc_version, hc_exit, hc_print, hc_time, hc_counts, kvm_kick_cpu, hc_unknown, hc_unknown,
+	hc_unknown, hc_unknown, kvm_send_ipi, hc_unknown, hc_unknown, hc_unknown, hc_unknown, hc_unknown,
 };
 
 enum exit_result exit_hypercall(struct vcpu *vcpu)

@@ -29,9 +29,10 @@ struct guest_state {
 	uint64_t       mtrr[MTRR_REGS];
 	struct guest_event pending;
 	uint32_t       run_state;			/* enum vcpu_state */
-	uint32_t       halted_if, nmi_pending, nmi_blocked;
+	uint32_t       halted_if, nmi_pending, nmi_blocked, is_unhalted;
 	uint32_t       in_shadow;			/* 0, or enum shadow_kind */
 	uint32_t       debug_due;			/* of a #DB that has not been delivered yet: DEBUG_DUE_... */
+	uint32_t       unused;				/* or a saved state would hold bytes that have no name */
 };
 
 /*

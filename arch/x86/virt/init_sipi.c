@@ -24,7 +24,7 @@ void vcpu_take_init(struct vcpu *vcpu)
 	lapic_reset(&vcpu->lapic, true);
 	vcpu->pending.is_valid = false;
 	vcpu->nmi_pending = vcpu->nmi_blocked = false;
-	vcpu->start_is_due = false;
+	vcpu->start_is_due = vcpu->is_unhalted = false;
 	vcpu->vm->halts++;	/* first, as in vcpu_halt */
 	vcpu->state = VCPU_PARKED;
 	look_post(vcpu->look);

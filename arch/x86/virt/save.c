@@ -89,6 +89,7 @@ void vcpu_save(struct vcpu *vcpu)
 	state->run_state = vcpu->state;
 	state->halted_if = vcpu->halted_if;
 	state->nmi_pending = vcpu->nmi_pending;
+	state->is_unhalted = vcpu->is_unhalted;
 	save_registers(vcpu, state);
 	virt->save(vcpu, state);
 }
@@ -108,6 +109,7 @@ void vcpu_restore(struct vcpu *vcpu)
 	vcpu->state = (enum vcpu_state)state->run_state;
 	vcpu->halted_if = state->halted_if;
 	vcpu->nmi_pending = state->nmi_pending;
+	vcpu->is_unhalted = state->is_unhalted;
 	vcpu->irq_check = true;
 	memset(vcpu->insn_cache, 0, sizeof(vcpu->insn_cache));	/* decoded from memory that has been replaced */
 	restore_registers(vcpu, state);
@@ -137,6 +139,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *start)
 	state->pv_time = state->pv_wall = state->pv_steal = state->pv_eoi = 0;	/* what starts now has its memory elsewhere */
 	state->dr7 = DR7_RESET;
 	state->pending.is_valid = state->nmi_pending = state->nmi_blocked = state->in_shadow = state->debug_due = 0;
+	state->is_unhalted = 0;
 	vcpu_restore(vcpu);
 	dr_reset(vcpu);
 }

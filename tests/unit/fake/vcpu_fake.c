@@ -233,8 +233,10 @@ enum insn_mode vcpu_mode(struct vcpu *vcpu)
 
 void vcpu_request(struct vcpu *vcpu, uint32_t what)
 {
-	assert(what == REQUEST_FLUSH);
-	flush(vcpu);
+	assert(what == REQUEST_FLUSH || what == REQUEST_UNHALT);
+	if (what == REQUEST_FLUSH)
+		flush(vcpu);
+	vcpu->is_unhalted |= what == REQUEST_UNHALT;
 }
 
 /* ---- hv/vm.c, exit/fatal.c, hv/dev/lapic.c ---- */
