@@ -9,32 +9,18 @@
 #include <string.h>
 
 #include "arch/x86/pv/eoi.h"
+#include "guest_ram.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define AT	0x1044
 
-static uint8_t ram[0x2000];
-static uint64_t touched, settled_in;	/* the MSR when the local APIC was asked to settle */
+static uint64_t settled_in;	/* the MSR when the local APIC was asked to settle */
 static struct vm vm;
 static struct vcpu vcpu;
 
-bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len) { (void)gpm; return range_fits(addr.raw, len, sizeof(ram)); }
 void lapic_settle_eoi(struct lapic *lapic) { assert_ptr_equal(lapic, &vcpu.lapic); settled_in = vcpu.pv_eoi; }
-
-bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
-{
-	touched = addr.raw;
-	return gpm_is_ram(gpm, addr, len);
-}
-
-bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len)
-{
-	if (gpm_is_ram(gpm, addr, len))
-		memcpy(to, ram + addr.raw, len);
-	return gpm_is_ram(gpm, addr, len);
-}
 
 bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len)
 {

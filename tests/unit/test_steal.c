@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/x86/pv/steal.h"
+#include "guest_ram.h"
 #include "hv/lib/util.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
@@ -18,28 +19,12 @@
 #define HZ	2596142001ULL		/* a tick is no whole number of ns */
 #define VERSION	8
 
-static uint8_t ram[0x2000];
 static unsigned written;		/* calls */
-static uint64_t touched;
 static struct vm vm;
 static struct vcpu vcpu;
 
 uint64_t time_hz(void) { return HZ; }
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c) { return (uint64_t)((unsigned __int128)a * b / c); }
-bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len) { (void)gpm; return range_fits(addr.raw, len, sizeof(ram)); }
-
-bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
-{
-	touched = addr.raw;
-	return gpm_is_ram(gpm, addr, len);
-}
-
-bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len)
-{
-	if (gpm_is_ram(gpm, addr, len))
-		memcpy(to, ram + addr.raw, len);
-	return gpm_is_ram(gpm, addr, len);
-}
 
 static uint64_t number(size_t at, size_t len)
 {
