@@ -12,23 +12,9 @@
 #include "arch/x86/hw/insn.h"
 #include "hv/lib/format.h"
 #include "hv/lib/pc.h"
+#include "hv/lib/uart.h"
 #include "hv/lib/util.h"
 
-/* 16550 data sheet, "Programmable Baud Generator" and register summary. */
-#define UART_DATA	(COM1_PORT + 0)	/* with DLAB: divisor, low byte */
-#define UART_IER	(COM1_PORT + 1)	/* with DLAB: divisor, high byte */
-#define UART_FCR	(COM1_PORT + 2)
-#define UART_LCR	(COM1_PORT + 3)
-#define UART_MCR	(COM1_PORT + 4)
-#define UART_LSR	(COM1_PORT + 5)
-#define UART_SCR	(COM1_PORT + 7)
-#define FCR_ENABLE	0x07		/* on, both FIFOs cleared */
-#define LCR_8N1		0x03
-#define LCR_DLAB	0x80
-#define MCR_DTR_RTS	0x03
-#define LSR_THRE	0x20
-#define DIVISOR_115200	1
-#define SCRATCH_TEST	0x5a
 #define SPINS_MAX	200000		/* a port that never becomes ready must not stop the boot */
 
 /* A terminal on COM1: the device path has the ACPI node PNP0501 with UID 0. */
@@ -50,25 +36,25 @@ static bool has_serial;
 
 static bool serial_start(void)
 {
-	outb(UART_SCR, SCRATCH_TEST);
-	if (inb(UART_SCR) != SCRATCH_TEST)
+	outb(COM1_PORT + UART_SCR, UART_TEST);
+	if (inb(COM1_PORT + UART_SCR) != UART_TEST)
 		return false;
-	outb(UART_IER, 0);
-	outb(UART_LCR, LCR_DLAB | LCR_8N1);
-	outb(UART_DATA, DIVISOR_115200);
-	outb(UART_IER, 0);
-	outb(UART_LCR, LCR_8N1);
-	outb(UART_FCR, FCR_ENABLE);
-	outb(UART_MCR, MCR_DTR_RTS);
+	outb(COM1_PORT + UART_IER, 0);
+	outb(COM1_PORT + UART_LCR, LCR_DLAB | LCR_8N1);
+	outb(COM1_PORT + UART_DATA, DIVISOR_115200);
+	outb(COM1_PORT + UART_IER, 0);
+	outb(COM1_PORT + UART_LCR, LCR_8N1);
+	outb(COM1_PORT + UART_IIR_FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX);
+	outb(COM1_PORT + UART_MCR, MCR_DTR | MCR_RTS);
 	return true;
 }
 
 static void serial_char(char c)
 {
-	for (unsigned spins = 0; !(inb(UART_LSR) & LSR_THRE); spins++)
+	for (unsigned spins = 0; !(inb(COM1_PORT + UART_LSR) & LSR_THRE); spins++)
 		if (spins == SPINS_MAX)
 			return;
-	outb(UART_DATA, (uint8_t)c);
+	outb(COM1_PORT + UART_DATA, (uint8_t)c);
 }
 
 /* ---- Screens ---------------------------------------------------------------------------------------- */

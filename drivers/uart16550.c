@@ -19,36 +19,13 @@
 #include "arch/x86/hw/insn.h"
 #include "hv/addr.h"
 #include "hv/lib/pc.h"
+#include "hv/lib/uart.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/page.h"
 
-enum {
-	UART_DATA = COM1_PORT,	/* DLAB: divisor, low byte */
-	UART_IER,		/* DLAB: divisor, high byte */
-	UART_IIR,		/* write: FCR */
-	UART_LCR,
-	UART_MCR,
-	UART_LSR,
-	UART_MSR,
-	UART_SCRATCH,
-};
-
-#define IER_RECEIVED	BIT(0)
-#define IER_EMPTY	BIT(1)
-#define IIR_NONE	BIT(0)	/* nothing pending */
-#define FCR_ENABLE	0xc7	/* FIFOs on and cleared, receive trigger at 14 bytes */
-#define LCR_8N1		0x03
-#define LCR_DLAB	0x80
-#define MCR_READY	0x09	/* DTR, and OUT2, which gates the interrupt on a PC */
-#define MCR_RTS		BIT(1)	/* "request to send": the other side may */
-#define LSR_DATA	BIT(0)
-#define LSR_THR_EMPTY	BIT(5)
-#define LSR_IDLE	BIT(6)	/* FIFO and shift register empty */
-#define LSR_ABSENT	0xff	/* what an empty bus reads */
-#define DIVISOR_115200	1
-#define FIFO_SIZE	16U
-#define SCRATCH_TEST	0x5a
+#define MCR_READY	(MCR_DTR | MCR_OUT2)
+#define LSR_ABSENT	0xffU	/* what an empty bus reads */
 
 #define SMALL_RING	4096U
 #define LARGE_RING_PAGES 64U			/* 256 KiB: several screens ahead of the wire */
@@ -73,6 +50,16 @@ static struct {
 	size_t   answer_len;
 } port = { .ring = small_ring, .size = SMALL_RING };
 
+static uint8_t read_reg(enum uart_reg reg)
+{
+	return inb((uint16_t)(COM1_PORT + reg));
+}
+
+static void write_reg(enum uart_reg reg, uint8_t val)
+{
+	outb((uint16_t)(COM1_PORT + reg), val);
+}
+
 static uint8_t *slot(size_t at)
 {
 	return &port.ring[at & (port.size - 1)];	/* both sizes are powers of two: no division for each byte */
@@ -85,7 +72,7 @@ static size_t waiting(void)
 
 static bool is_ready(void)
 {
-	return inb(UART_LSR) & LSR_THR_EMPTY;
+	return read_reg(UART_LSR) & LSR_THRE;
 }
 
 /* The transmitter is empty: give it a FIFO's worth; answers fit into one. */
@@ -94,16 +81,16 @@ static void send_some(void)
 	size_t sent = port.answer_len;
 
 	for (size_t i = 0; i < sent; i++)
-		outb(UART_DATA, port.answers[i]);
+		write_reg(UART_DATA, port.answers[i]);
 	port.answer_len = 0;
-	for (; sent < FIFO_SIZE && waiting() > 0; sent++)
-		outb(UART_DATA, *slot(port.tail++));
+	for (; sent < UART_FIFO && waiting() > 0; sent++)
+		write_reg(UART_DATA, *slot(port.tail++));
 }
 
 static bool wait_for(uint64_t status)
 {
 	for (uint32_t polls = 0; polls < POLLS_MAX; polls++) {
-		if (inb(UART_LSR) & status)
+		if (read_reg(UART_LSR) & status)
 			return true;
 		cpu_pause();
 	}
@@ -120,8 +107,8 @@ static size_t arrived(void)
 /* While our ring is full bytes stay in the FIFO, and RTS tells the other side, or the emulator, to wait. */
 static void receive(void)
 {
-	while (arrived() < INPUT_RING && inb(UART_LSR) & LSR_DATA)
-		port.input[port.input_head++ % INPUT_RING] = inb(UART_DATA);
+	while (arrived() < INPUT_RING && read_reg(UART_LSR) & LSR_DR)
+		port.input[port.input_head++ % INPUT_RING] = read_reg(UART_DATA);
 }
 
 /* A change is rare, so the registers are written only then. */
@@ -131,10 +118,10 @@ static void control_flow(void)
 	bool is_stopped = arrived() >= (port.is_stopped ? INPUT_STOP / 2 : INPUT_STOP);
 
 	if (is_stopped != port.is_stopped)
-		outb(UART_MCR, is_stopped ? MCR_READY : MCR_READY | MCR_RTS);
+		write_reg(UART_MCR, is_stopped ? MCR_READY : MCR_READY | MCR_RTS);
 	port.is_stopped = is_stopped;
 	if (is_full != port.is_full && port.has_interrupts)
-		outb(UART_IER, is_full ? IER_EMPTY : IER_RECEIVED | IER_EMPTY);
+		write_reg(UART_IER, is_full ? IER_THRI : IER_RDI | IER_THRI);
 	port.is_full = is_full;
 }
 
@@ -144,17 +131,17 @@ static void control_flow(void)
  */
 bool serial_init(void)
 {
-	outb(UART_SCRATCH, SCRATCH_TEST);
-	port.is_present = inb(UART_SCRATCH) == SCRATCH_TEST && inb(UART_LSR) != LSR_ABSENT;
+	write_reg(UART_SCR, UART_TEST);
+	port.is_present = read_reg(UART_SCR) == UART_TEST && read_reg(UART_LSR) != LSR_ABSENT;
 	if (!port.is_present)
 		return false;
-	outb(UART_IER, 0);
-	outb(UART_LCR, LCR_DLAB);
-	outb(UART_DATA, DIVISOR_115200);
-	outb(UART_IER, 0);
-	outb(UART_LCR, LCR_8N1);
-	outb(UART_IIR, FCR_ENABLE);
-	outb(UART_MCR, MCR_READY | MCR_RTS);
+	write_reg(UART_IER, 0);
+	write_reg(UART_LCR, LCR_DLAB);
+	write_reg(UART_DATA, DIVISOR_115200);
+	write_reg(UART_IER, 0);
+	write_reg(UART_LCR, LCR_8N1);
+	write_reg(UART_IIR_FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX | FCR_TRIGGER);
+	write_reg(UART_MCR, MCR_READY | MCR_RTS);
 	return true;
 }
 
@@ -178,7 +165,7 @@ void serial_enable_interrupts(void)
 	cpu_set_interrupt(VECTOR_SERIAL, serial_interrupt);
 	host_ioapic_route(COM1_IRQ, VECTOR_SERIAL);
 	port.has_interrupts = true;
-	outb(UART_IER, IER_RECEIVED | IER_EMPTY);
+	write_reg(UART_IER, IER_RDI | IER_THRI);
 	receive();		/* bytes that came before the interrupt was enabled raise no edge */
 }
 
@@ -190,11 +177,11 @@ void serial_interrupt(uint8_t vector)
 	(void)vector;
 	log_hold();		/* another processor may be writing; this one is not: it took an interrupt */
 	before = waiting();
-	for (unsigned i = 0; i < IRQ_ROUNDS && !(inb(UART_IIR) & IIR_NONE); i++) {
+	for (unsigned i = 0; i < IRQ_ROUNDS && !(read_reg(UART_IIR_FCR) & IIR_NONE); i++) {
 		receive();
 		if (is_ready())
 			send_some();
-		(void)inb(UART_MSR);
+		(void)read_reg(UART_MSR);
 		control_flow();
 	}
 	if (arrived() > 0 || (before >= port.size / 2 && waiting() < port.size / 2))
@@ -251,9 +238,9 @@ void serial_drain(void)
 {
 	if (!port.is_present)
 		return;
-	while ((waiting() > 0 || port.answer_len > 0) && wait_for(LSR_THR_EMPTY))
+	while ((waiting() > 0 || port.answer_len > 0) && wait_for(LSR_THRE))
 		send_some();
-	(void)wait_for(LSR_IDLE);
+	(void)wait_for(LSR_TEMT);
 }
 
 size_t serial_read(uint8_t *data, size_t len)

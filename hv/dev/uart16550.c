@@ -8,46 +8,7 @@
 #include "hv/lib/util.h"
 #include "hv/state.h"
 
-enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR, REG_COUNT };
-
-#define IER_RDI		0x01U
-#define IER_THRI	0x02U
-#define IER_RLSI	0x04U
-#define IER_MSI		0x08U
-#define IER_WRITABLE	0x0fU
-#define IIR_NONE	0x01U
-#define IIR_MSI		0x00U
-#define IIR_THRI	0x02U
-#define IIR_RDI		0x04U
-#define IIR_RLSI	0x06U
-#define IIR_TIMEOUT	0x0cU
-#define IIR_FIFO	0xc0U
-#define FCR_ENABLE	0x01U
-#define FCR_CLEAR_RX	0x02U
-#define FCR_CLEAR_TX	0x04U
-#define FCR_DMA		0x08U
-#define FCR_TRIGGER	0xc0U
-#define FCR_TRIGGER_SHIFT 6
-#define LCR_DLAB	0x80U
-#define MCR_DTR		0x01U
-#define MCR_RTS		0x02U
-#define MCR_OUT1	0x04U
-#define MCR_OUT2	0x08U
-#define MCR_LOOP	0x10U
-#define MCR_WRITABLE	0x1fU
-#define LSR_DR		0x01U
-#define LSR_OE		0x02U
-#define LSR_THRE	0x20U
-#define LSR_TEMT	0x40U
-#define MSR_CTS		0x10U
-#define MSR_DSR		0x20U
-#define MSR_RI		0x40U
-#define MSR_DCD		0x80U
-#define MSR_LEVELS	0xf0U
-#define MSR_DELTA_SHIFT	4
 #define MSR_CONNECTED	(MSR_CTS | MSR_DSR | MSR_DCD)	/* somebody is always there */
-
-#define DIVISOR_9600	12U
 
 /* ---- FIFOs ---- */
 
@@ -270,21 +231,21 @@ static uint8_t uart_read_register(struct uart16550 *uart, unsigned reg)
 	uint8_t value;
 
 	switch (reg) {
-	case REG_DATA:
+	case UART_DATA:
 		return has_divisor ? uart->s.dll : uart_take(uart);
-	case REG_IER:
+	case UART_IER:
 		return has_divisor ? uart->s.dlm : uart->s.ier;
-	case REG_IIR_FCR:
+	case UART_IIR_FCR:
 		return uart_read_iir(uart);
-	case REG_LCR:
+	case UART_LCR:
 		return uart->s.lcr;
-	case REG_MCR:
+	case UART_MCR:
 		return uart->s.mcr;
-	case REG_MSR:
+	case UART_MSR:
 		value = uart->s.msr;
 		uart->s.msr &= MSR_LEVELS;
 		return value;
-	case REG_SCR:
+	case UART_SCR:
 		return uart->s.scr;
 	default:
 		value = uart->s.lsr;
@@ -298,7 +259,7 @@ static uint64_t uart_read_slow(struct uart16550 *uart, uint64_t offset)
 {
 	uint8_t value = uart_read_register(uart, (unsigned)offset);
 
-	if (offset == REG_DATA)
+	if (offset == UART_DATA)
 		uart_ask_input(uart);
 	uart_update_irq(uart);
 	return value;
@@ -310,7 +271,7 @@ static uint64_t uart_read(void *dev, uint64_t offset, unsigned size)
 
 	(void)size;
 	/* A driver polls LSR: no side effect without an error to clear. */
-	if (offset == REG_LSR && !(uart->s.lsr & LSR_OE))
+	if (offset == UART_LSR && !(uart->s.lsr & LSR_OE))
 		return uart->s.lsr;
 	return uart_read_slow(uart, offset);
 }
@@ -323,30 +284,30 @@ static void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value
 
 	(void)size;
 	switch (offset) {
-	case REG_DATA:
+	case UART_DATA:
 		if (has_divisor)
 			uart->s.dll = byte;
 		else
 			uart_transmit(uart, byte);
 		break;
-	case REG_IER:
+	case UART_IER:
 		if (has_divisor)
 			uart->s.dlm = byte;
 		else
 			uart_write_ier(uart, byte);
 		break;
-	case REG_IIR_FCR:
+	case UART_IIR_FCR:
 		uart_write_fcr(uart, byte);
 		uart_ask_input(uart);
 		break;
-	case REG_LCR:
+	case UART_LCR:
 		uart->s.lcr = byte;
 		break;
-	case REG_MCR:
+	case UART_MCR:
 		uart_write_mcr(uart, byte);
 		uart_ask_input(uart);
 		break;
-	case REG_SCR:
+	case UART_SCR:
 		uart->s.scr = byte;
 		break;
 	default:	/* LSR and MSR are read-only outside factory tests */
@@ -358,7 +319,7 @@ static void uart_write(void *dev, uint64_t offset, unsigned size, uint64_t value
 int uart_map(struct uart16550 *uart, struct bus *pio, uint16_t base)
 {
 	struct bus_range range = {
-		.name = "uart16550", .start = base, .length = REG_COUNT, .sizes = BUS_SIZE_1,
+		.name = "uart16550", .start = base, .length = UART_REGS, .sizes = BUS_SIZE_1,
 		.read = uart_read, .write = uart_write, .dev = uart,
 	};
 

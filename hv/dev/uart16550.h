@@ -17,8 +17,7 @@
 #include "hv/bus.h"
 #include "hv/chardev.h"
 #include "hv/irq.h"
-
-#define UART_FIFO	16U
+#include "hv/lib/uart.h"
 
 struct uart_fifo {
 	uint8_t data[UART_FIFO];

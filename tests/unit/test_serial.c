@@ -51,18 +51,18 @@ static void test_full_ring_leaves_the_fifo(void **state)
 	size_t sent = 0;
 
 	(void)state;
-	while (chip.rx_len < FIFO_SIZE) {
+	while (chip.rx_len < UART_FIFO) {
 		wire_in((uint8_t)sent++);
 		chip_interrupt();
 	}
-	assert_int_equal(sent, INPUT_RING + FIFO_SIZE);
-	assert_int_equal(chip.ier, IER_EMPTY);
+	assert_int_equal(sent, INPUT_RING + UART_FIFO);
+	assert_int_equal(chip.ier, IER_THRI);
 	assert_int_equal(chip.mcr, MCR_READY);
 	assert_int_equal(serial_read(data, 10), 10);
 	assert_int_equal(serial_read(data + 10, sizeof(data) - 10), INPUT_RING);
 	for (size_t i = 0; i < INPUT_RING + 10; i++)
 		assert_int_equal(data[i], (uint8_t)i);
-	assert_int_equal(chip.ier, IER_RECEIVED | IER_EMPTY);
+	assert_int_equal(chip.ier, IER_RDI | IER_THRI);
 	assert_int_equal(chip.mcr, MCR_READY | MCR_RTS);
 	assert_int_equal(serial_read(data, sizeof(data)), 6);
 }
@@ -81,8 +81,8 @@ static void test_answer_overtakes(void **state)
 	assert_int_equal(chip.tx_len, 0);
 	chip.is_busy = false;
 	send_some();
-	assert_int_equal(chip.tx_len, FIFO_SIZE);
-	assert_memory_equal(chip.tx, "abcdexxxxxxxxxxx", FIFO_SIZE);
+	assert_int_equal(chip.tx_len, UART_FIFO);
+	assert_memory_equal(chip.tx, "abcdexxxxxxxxxxx", UART_FIFO);
 	serial_drain();
 	assert_int_equal(chip.tx_len, 105);
 	serial_answer((const uint8_t *)"f", 1);

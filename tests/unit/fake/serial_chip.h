@@ -39,7 +39,7 @@ void log_release(void) { log_releases++; }
 /* ---- The chip: what it received and nobody read, what was written to it, and its modem lines ---- */
 
 static struct {
-	uint8_t  rx[FIFO_SIZE];
+	uint8_t  rx[UART_FIFO];
 	size_t   rx_len;
 	uint8_t  tx[65536];
 	size_t   tx_len;
@@ -50,25 +50,25 @@ static struct {
 
 static uint8_t chip_pending(void)
 {
-	return (chip.ier & IER_RECEIVED) && chip.rx_len ? 0xc4 : 0xc1;
+	return (chip.ier & IER_RDI) && chip.rx_len ? 0xc4 : 0xc1;
 }
 
 static uint8_t chip_in(uint16_t at)
 {
 	uint8_t byte = 0;
 
-	switch (at) {
+	switch (at - COM1_PORT) {
 	case UART_DATA:
 		if (chip.rx_len) {
 			byte = chip.rx[0];
 			memmove(chip.rx, chip.rx + 1, --chip.rx_len);
 		}
 		return byte;
-	case UART_IIR:
+	case UART_IIR_FCR:
 		return chip_pending();
 	case UART_LSR:
-		return (uint8_t)((chip.is_busy ? 0 : LSR_THR_EMPTY | LSR_IDLE) | (chip.rx_len ? LSR_DATA : 0));
-	case UART_SCRATCH:
+		return (uint8_t)((chip.is_busy ? 0 : LSR_THRE | LSR_TEMT) | (chip.rx_len ? LSR_DR : 0));
+	case UART_SCR:
 		return chip.scratch;
 	default:
 		return 0;
@@ -77,7 +77,7 @@ static uint8_t chip_in(uint16_t at)
 
 static void chip_out(uint16_t at, uint8_t value)
 {
-	switch (at) {
+	switch (at - COM1_PORT) {
 	case UART_DATA:
 		if (!chip.is_dlab)
 			chip.tx[chip.tx_len++ % sizeof(chip.tx)] = value;
@@ -91,7 +91,7 @@ static void chip_out(uint16_t at, uint8_t value)
 	case UART_MCR:
 		chip.mcr = value;
 		break;
-	case UART_SCRATCH:
+	case UART_SCR:
 		chip.scratch = value;
 		break;
 	default:
@@ -121,7 +121,7 @@ static void chip_interrupt(void)
 /* A byte comes over the wire; whether the interrupt it asks for comes at once is the caller's choice. */
 static void wire_in(uint8_t byte)
 {
-	if (chip.rx_len == FIFO_SIZE)
+	if (chip.rx_len == UART_FIFO)
 		chip.overruns++;
 	else
 		chip.rx[chip.rx_len++] = byte;
