@@ -55,15 +55,10 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 	return vector;
 }
 
-static bool may_sleep(struct vcpu *vcpu)
-{
-	return !vcpu->nmi_pending && !vcpu->is_unhalted && !(vcpu->halted_if && vcpu_has_irq(vcpu));
-}
-
 void vcpu_kick(struct vcpu *vcpu)
 {
 	vcpu->irq_check = true;
-	if (vcpu->state != VCPU_HALTED || may_sleep(vcpu))
+	if (vcpu->state != VCPU_HALTED || vcpu_may_sleep(vcpu))
 		return;
 	vcpu->is_unhalted = false;
 	vcpu->state = VCPU_READY;

@@ -148,6 +148,12 @@ uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_
 bool vcpu_has_irq(struct vcpu *vcpu);
 int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
 
+/* In HLT, with what IF was there in halted_if: does nothing end it? */
+static inline bool vcpu_may_sleep(struct vcpu *vcpu)
+{
+	return !vcpu->nmi_pending && !vcpu->is_unhalted && !(vcpu->halted_if && vcpu_has_irq(vcpu));
+}
+
 /*
  * pv/eoi.c: tell the guest that it may end its interrupt without an exit; false: it has named no place for that, or none
  * that can be written. The other ends the offer: true when the guest has accepted it.

@@ -47,7 +47,7 @@ void vm_stop_if_asleep(struct vm *vm)
 enum exit_result exit_hlt(struct vcpu *vcpu)
 {
 	vcpu->halted_if = virt->get(vcpu, REG_RFLAGS) & RFLAGS_IF;
-	if (dr_step_due(vcpu) || vcpu->nmi_pending || vcpu->is_unhalted || (vcpu->halted_if && vcpu_has_irq(vcpu))) {
+	if (dr_step_due(vcpu) || !vcpu_may_sleep(vcpu)) {
 		vcpu->is_unhalted = false;
 		return EXIT_SKIP;
 	}
