@@ -2,8 +2,8 @@
 /*
  * Hypercalls: VMCALL on Intel, VMMCALL on AMD.
  *
- *   RAX number, RBX RCX RDX arguments; RAX result: >= 0, or one of the negative codes below. All other
- *   registers keep their values. HC_EXIT and HC_PRINT answer HC_DENIED outside ring 0.
+ *   RAX number, RBX RCX RDX RSI arguments; RAX result: >= 0, or one of the negative codes below. All
+ *   other registers keep their values. HC_EXIT and HC_PRINT answer HC_DENIED outside ring 0.
  *
  *   0  HC_VERSION                     -> interface version
  *   1  HC_EXIT    RBX code            ends the VM in order; the code is reported as by port 0xf4
@@ -14,8 +14,8 @@
  * and two of KVM's, by its numbers (Linux, "Linux KVM Hypercall"), denied outside ring 0:
  *
  *   5  KICK_CPU   RCX APIC ID         -> 0: that processor leaves HLT, or its next one at once
- *  10  SEND_IPI   RBX, RCX a set of 128 APIC IDs from RDX on, RSI as the low half of the ICR, modes Fixed and NMI alone
- *                                     -> how many took it, or HC_INVALID
+ *  10  SEND_IPI   RBX, RCX a set of 128 APIC IDs from RDX on; RSI as the low half of the ICR, modes Fixed
+ *                 and NMI alone     -> how many took it, or HC_INVALID
  *
  * Pointers are guest-linear and go through the guest's own page tables and guest memory's one door.
  */
@@ -129,7 +129,9 @@ static int64_t kvm_send_ipi(struct vcpu *vcpu)
 
 	if (vcpu_cpl(vcpu))
 		return HC_DENIED;
-	if ((mode != APIC_FIXED && mode != APIC_NMI) || (icr & (ICR_LOGICAL | ICR_SHORTHAND)) || vcpu->gpr[GPR_RDX] > UINT32_MAX)
+	if ((mode != APIC_FIXED && mode != APIC_NMI) || (icr & (ICR_LOGICAL | ICR_SHORTHAND)))
+		return HC_INVALID;
+	if (vcpu->gpr[GPR_RDX] > UINT32_MAX)
 		return HC_INVALID;
 	return apic_bus_send_set(vcpu->vm, (uint32_t)vcpu->gpr[GPR_RDX], set, mode, (uint8_t)field_get(icr, ICR_VECTOR));
 }

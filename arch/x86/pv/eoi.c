@@ -2,7 +2,7 @@
 /* End of interrupt without an exit (contract in eoi.h, that of the offer in hv/vcpu.h). */
 #include "arch/x86/pv/eoi.h"
 
-#include "arch/x86/pv/kvm.h"
+#include "arch/x86/pv/guest_struct.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -10,22 +10,10 @@
 #define EOI_WORD	4U	/* bytes, and aligned to as many by the bits of the address */
 #define EOI_OFFERED	1U	/* in the first byte of the word; the other bits are the guest's */
 
-static gpa_t word_of(uint64_t val)
-{
-	return gpa(val & ~PV_ENABLE);
-}
-
 bool eoi_write(struct vcpu *vcpu, uint64_t val)
 {
-	struct gpm *gpm = &vcpu->vm->gpm;
-
-	if (val & EOI_RESERVED)
+	if ((val & EOI_RESERVED) || !guest_struct_accept(&vcpu->vm->gpm, val, EOI_WORD))
 		return false;
-	if (val & PV_ENABLE) {
-		if (!gpm_is_ram(gpm, word_of(val), EOI_WORD))
-			return false;
-		(void)!gpm_touch(gpm, word_of(val), EOI_WORD);	/* zeroed in this exit, not at an interrupt */
-	}
 	lapic_settle_eoi(&vcpu->lapic);		/* what was offered was offered in the old word */
 	vcpu->pv_eoi = val;
 	return true;
@@ -34,12 +22,12 @@ bool eoi_write(struct vcpu *vcpu, uint64_t val)
 static bool write_bit(struct vcpu *vcpu, uint8_t byte, uint8_t bit)
 {
 	byte = (uint8_t)((byte & ~EOI_OFFERED) | bit);
-	return gpm_write(&vcpu->vm->gpm, word_of(vcpu->pv_eoi), &byte, sizeof(byte));
+	return gpm_write(&vcpu->vm->gpm, guest_struct_at(vcpu->pv_eoi), &byte, sizeof(byte));
 }
 
 static bool read_byte(struct vcpu *vcpu, uint8_t *byte)
 {
-	return gpm_read(&vcpu->vm->gpm, word_of(vcpu->pv_eoi), byte, sizeof(*byte));
+	return gpm_read(&vcpu->vm->gpm, guest_struct_at(vcpu->pv_eoi), byte, sizeof(*byte));
 }
 
 bool vcpu_offer_eoi(struct vcpu *vcpu)

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "arch/x86/pv/kvm.h"
+#include "arch/x86/pv/guest_struct.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -20,7 +20,7 @@ _Static_assert(sizeof(struct pv_steal) == 64, "the guest's layout");
 
 static gpa_t at(const struct vcpu *vcpu, size_t offset)
 {
-	return gpa((vcpu->pv_steal & ~(PV_ENABLE | STEAL_RESERVED)) + offset);	/* a saved state may say anything */
+	return gpa_add(guest_struct_at(vcpu->pv_steal & ~(uint64_t)STEAL_RESERVED), offset);	/* a saved state may say anything */
 }
 
 static bool write_version(struct vcpu *vcpu, uint32_t version)
@@ -57,15 +57,8 @@ void steal_tell(struct vcpu *vcpu, uint64_t waited)
 
 bool steal_write(struct vcpu *vcpu, uint64_t val)
 {
-	if (val & STEAL_RESERVED)
+	if ((val & STEAL_RESERVED) || !guest_struct_accept(&vcpu->vm->gpm, val, sizeof(struct pv_steal)))
 		return false;
-	if (val & PV_ENABLE) {
-		const gpa_t addr = gpa(val & ~PV_ENABLE);
-
-		if (!gpm_is_ram(&vcpu->vm->gpm, addr, sizeof(struct pv_steal)))
-			return false;
-		(void)!gpm_touch(&vcpu->vm->gpm, addr, sizeof(struct pv_steal));	/* zeroed in this exit, not between two */
-	}
 	vcpu->pv_steal = val;
 	return true;
 }
