@@ -15,7 +15,7 @@
 #include "boot/paging.h"
 #include "boot/print.h"
 
-#define STACK_SIZE	(32ULL << 10)
+#define LEAVE_STACK_SIZE	(32ULL << 10)
 #define LOW_END		(4ULL << 30)	/* devices and firmware tables live below it */
 #define MAP_SLACK	32		/* descriptors that our own allocations may add */
 #define ATTEMPTS	8
@@ -59,7 +59,7 @@ static bool describe_memory(const struct departure *go)
 		    memmap_set(handoff, handoff->hv_start, handoff->hv_length, REGION_HV) &&
 		    memmap_set(handoff, (uint64_t)handoff, sizeof(*handoff), REGION_LOADER) &&
 		    memmap_set(handoff, (uint64_t)go->tables, go->tables_length, REGION_LOADER) &&
-		    memmap_set(handoff, go->stack, STACK_SIZE, REGION_LOADER);
+		    memmap_set(handoff, go->stack, LEAVE_STACK_SIZE, REGION_LOADER);
 
 	for (uint32_t i = 0; room && i < handoff->file_count; i++)
 		room = memmap_set(handoff, handoff->files[i].start, handoff->files[i].length,
@@ -104,7 +104,7 @@ static void get_tables(struct departure *go)
 	go->tables_length =
 		paging_tables_needed(stretches, bytes, handoff->hv_length) * FIRMWARE_PAGE;
 	go->tables = firmware_pages(go->fw, go->tables_length);
-	go->stack = (uint64_t)firmware_pages(go->fw, STACK_SIZE);
+	go->stack = (uint64_t)firmware_pages(go->fw, LEAVE_STACK_SIZE);
 	if (!go->tables || !go->stack)
 		firmware_fail(go->fw, "out of memory", "TZ-E032 no memory for page tables");
 }
@@ -175,7 +175,7 @@ __attribute__((noreturn)) static void jump(const struct departure *go, uint64_t 
 			 "xor %%ebp, %%ebp\n\t"
 			 "push $0\n\t"		/* as if called from nowhere: ends a backtrace */
 			 "jmp *%1"
-			 : : "a"(go->stack + STACK_SIZE), "c"(entry), "D"(go->handoff) : "memory");
+			 : : "a"(go->stack + LEAVE_STACK_SIZE), "c"(entry), "D"(go->handoff) : "memory");
 	__builtin_unreachable();
 }
 

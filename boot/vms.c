@@ -11,6 +11,7 @@
 #include "boot/print.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/format.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/string.h"
 
 #define HOST_FILE	"trapeze.conf"
@@ -18,7 +19,6 @@
 #define FILE_NAME_LEN	64	/* "vms/NAME.conf" */
 #define CONF_NAME	VM_DIRECTORY "/%s.conf"
 #define REASON		"configuration error"
-#define SECTOR		512U
 
 _Static_assert(sizeof(VM_DIRECTORY) + HANDOFF_NAME_MAX + sizeof(".conf") <= FILE_NAME_LEN,
 	       "vms/NAME.conf fits");

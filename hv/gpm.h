@@ -39,7 +39,6 @@ uint64_t gpm_chunk_bytes(const struct gpm *gpm);	/* host memory when all of it h
  * struct gpm.
  */
 __attribute__((warn_unused_result)) bool gpm_release(struct gpm *gpm);
-static inline void gpm_destroy(struct gpm *gpm) { while (!gpm_release(gpm)) continue; }
 
 /* Is [addr, addr+len) wholly RAM? */
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);

@@ -42,4 +42,3 @@ uint64_t memdisk_copy_bytes(const struct memdisk *disk);	/* memory when every ch
 
 /* Free some of the copies, so that no call takes long; true when none is left. Accepts a zeroed or half-built disk. */
 __attribute__((warn_unused_result)) bool memdisk_release(struct memdisk *disk);
-static inline void memdisk_destroy(struct memdisk *disk) { while (!memdisk_release(disk)) continue; }

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the drawing of the tree forbids, for scripts/lint: who may include whom, circles of includes, functions that nobody
 calls, names that are defined twice. Each check is a function from {file: text} to faults (file, line, what).
-
-The lists STILL_... are debts that the tree had when the check came: they only ever get shorter. notes() says which
-entries are no longer needed.
 """
 import os
 import re
@@ -154,10 +151,6 @@ PROTOTYPE = re.compile(r"^(?!static)(?:__attribute__\(\(.*?\)\)\s*)*[a-zA-Z_][\w
                        re.M)
 WORD = re.compile(r"\b[a-zA-Z_]\w*\b")
 CALLED_FROM_OUTSIDE = {"efi_main"}
-# Called by their unit tests alone.
-STILL_UNCALLED = {
-    "gpm_destroy", "gva_write", "memdisk_destroy", "reset_architectural",
-}
 
 
 def without_comments(text):
@@ -179,12 +172,6 @@ def uncalled(texts, assembly):
 # ---- Words that are defined twice -----------------------------------------------------------------------------
 
 DEFINE = re.compile(r"^#define (\w+)[ \t]+(\S[^\n]*?)[ \t]*$", re.M)
-STILL_TWICE = {
-    "BITS_PER_BYTE", "CPL_USER", "DESC_CODE64", "DESC_DATA", "DIVISOR_115200", "KIB", "LCR_8N1", "LCR_DLAB",
-    "LSR_THRE", "POLLS_MAX", "REAL_MODE_SHIFT", "SCRATCH_TEST", "SECTOR",
-    "STACK_SIZE", "STUB_SIZE", "TYPE_CODE", "TYPE_LDT", "TYPE_RW", "VECTORS",
-}
-
 
 def same_value(value):
     return re.sub(r"(?<=[0-9a-fA-F])[uUlL]+\b", "", value).replace(" ", "")
@@ -212,18 +199,10 @@ def of_product(texts, *suffixes):
 
 
 def check(texts):
-    """(faults, notes) of a tree given as {file: text}: faults as (file, line, what), notes as lines."""
+    """The faults of a tree given as {file: text}, each as (file, line, what)."""
     code, assembly = of_product(texts, ".c", ".h"), of_product(texts, ".asm", ".inc", ".ld").values()
     unused, double = list(uncalled(code, assembly)), list(twice(code))
     faults = [*check_includes(code), *check_circles(code)]
-    faults += [(name, line, f"nobody calls {function}") for name, line, function in unused if function not in STILL_UNCALLED]
-    faults += [(name, line, f"{word} is also defined in {other}") for name, line, word, other in double
-               if word not in STILL_TWICE]
-    notes = [f"scripts/drawing.py:1: {debt} is paid: take it out of its list" for debt in paid(unused, double)]
-    return faults, notes
-
-
-def paid(unused, double):
-    """Entries of the lists of debts that are no longer needed."""
-    yield from sorted(STILL_UNCALLED - {function for _, _, function in unused})
-    yield from sorted(STILL_TWICE - {word for _, _, word, _ in double})
+    faults += [(name, line, f"nobody calls {function}") for name, line, function in unused]
+    faults += [(name, line, f"{word} is also defined in {other}") for name, line, word, other in double]
+    return faults

@@ -2,6 +2,7 @@
 /* CMOS memory as the firmware of a PC fills it (cmos.h). */
 #include "hv/dev/cmos.h"
 
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 
 enum {
@@ -10,7 +11,6 @@ enum {
 };
 
 #define EQUIPMENT_FPU_MOUSE 0x06U
-#define KIB		1024U
 #define BASE_KIB	640U
 #define MIB		(1ULL << 20)
 #define UNIT_64K	65536U

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define BITS_PER_BYTE	8U
 #define BIT(n)		(1ULL << (n))
 /* A field from bit lo to bit hi, as a mask. */
 #define FIELD(hi, lo)	(((~0ULL) >> (63 - (hi))) & ~(BIT(lo) - 1))

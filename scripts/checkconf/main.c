@@ -60,7 +60,8 @@ static void check_kernel(const struct handoff_vm *record)
 			abort();
 	if (loader_load(&vm, &state, &copies))
 		vm.end = VM_END_CRASHED;	/* vm_kill has said why */
-	gpm_destroy(&vm.gpm);
+	while (!gpm_release(&vm.gpm))
+		continue;
 }
 
 /* A VM that can never be created: RAM and files are more than the machine has. */

@@ -14,6 +14,7 @@
 #include "hv/lib/util.h"
 #include "hv/memdisk.h"
 #include "page_fake.h"
+#include "release_all.h"
 
 #define FILE_MAX	(3 * MEMDISK_CHUNK)
 #define OPS_MAX		64U

@@ -18,6 +18,7 @@
 #include "hv/lib/util.h"
 #include "hv/memdisk.h"
 #include "page_fake.h"
+#include "release_all.h"
 
 extern const struct npt_format vmx_npt_format;
 

@@ -11,6 +11,7 @@
 #include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "page_fake.h"
+#include "release_all.h"
 
 #define HOLE_START	0xa0000ULL
 #define HOLE_END	0xc0000ULL

@@ -16,6 +16,7 @@
 #include "hv/lib/util.h"
 #include "hv/machine.h"
 #include "hv/vm.h"
+#include "release_all.h"
 
 #define MIB(n)	((uint64_t)(n) << 20)
 

@@ -12,6 +12,7 @@
 #include "hv/lib/util.h"
 #include "hv/memdisk.h"
 #include "page_fake.h"
+#include "release_all.h"
 
 #define LENGTH	(3 * MEMDISK_CHUNK + 4 * SECTOR_SIZE - 100)	/* neither whole chunks nor whole sectors */
 #define ROUNDED	(3 * MEMDISK_CHUNK + 4 * SECTOR_SIZE)

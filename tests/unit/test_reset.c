@@ -31,21 +31,6 @@ static void check_data(const struct reset_state *state, struct segment want)
 	assert_int_equal(state->rsp, 0);
 }
 
-static void test_architectural(void **unused)
-{
-	struct reset_state state;
-
-	(void)unused;
-	reset_architectural(&state);
-	assert_int_equal(state.rip, 0xfff0);
-	assert_int_equal(state.cr0, 0x60000010);
-	assert_int_equal(state.cr3 | state.cr4 | state.efer, 0);
-	check_seg(&state, SEG_CS, (struct segment){ 0xffff0000, 0xffff, 0xf000, 0x9b });
-	check_data(&state, (struct segment){ 0, 0xffff, 0, 0x93 });
-	check_seg(&state, SEG_GDTR, (struct segment){ 0, 0xffff, 0, 0 });
-	check_seg(&state, SEG_IDTR, (struct segment){ 0, 0xffff, 0, 0 });
-}
-
 static void test_real_mode(void **unused)
 {
 	struct reset_state state;
@@ -98,7 +83,6 @@ static void test_protected_mode(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_architectural),
 		cmocka_unit_test(test_real_mode),
 		cmocka_unit_test(test_long_mode),
 		cmocka_unit_test(test_protected_mode),

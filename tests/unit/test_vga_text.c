@@ -11,6 +11,7 @@
 #include "hv/memory_map.h"
 #include "hv/vga_text.h"
 #include "log_fake.h"
+#include "release_all.h"
 
 #define ROW_BYTES	(VGA_TEXT_COLUMNS * VGA_TEXT_CELL)
 

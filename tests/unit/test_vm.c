@@ -35,6 +35,7 @@
 #include "hv/vm_state.h"
 #include "log_fake.h"
 #include "page_fake.h"
+#include "release_all.h"
 
 #define MEMORY		(16ULL << 20)
 #define FILE_SIZE	150000U		/* three pieces */

@@ -280,7 +280,7 @@ static void copies_across_pages(void **state)
 	(void)state;
 	vcpu_fake_map(&fake, LINEAR, 0x8000, W);
 	vcpu_fake_map(&fake, LINEAR + PAGE_SIZE, 0x5000, W);
-	assert_true(gva_write(&fake.vcpu, gva(LINEAR + 0xffd), &expected, 8, &fault, &error));
+	assert_true(gva_write_system(&fake.vcpu, gva(LINEAR + 0xffd), &expected, 8, &fault, &error));
 	assert_true(gva_read(&fake.vcpu, gva(LINEAR + 0xffd), &val, 8, &fault, &error));
 	assert_int_equal(val, expected);
 	assert_int_equal(vcpu_fake_word(&fake, 0x5000) & 0xffffffffff, 0x1122334455);

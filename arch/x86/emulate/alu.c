@@ -8,7 +8,6 @@
 #define STATUS_FLAGS	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 #define NIBBLE_CARRY	BIT(4)		/* AF: the carry out of bit 3 */
 #define PARITY_BYTE	0xffU		/* PF looks at the low byte only */
-#define BITS_PER_BYTE	8U
 
 static uint64_t sign_bit(unsigned size) { return size_mask(size) ^ (size_mask(size) / 2); }
 static uint64_t flag_if(bool is_set, uint64_t flag) { return is_set ? flag : 0; }

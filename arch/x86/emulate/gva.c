@@ -102,14 +102,6 @@ bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault,
 	return copy_all(&copy, addr, len, fault, error);
 }
 
-bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault,
-	       uint32_t *error)
-{
-	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_WRITE, .from = from };
-
-	return copy_all(&copy, addr, len, fault, error);
-}
-
 bool gva_read_system(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error)
 {
 	struct gva_copy copy = { .vcpu = vcpu, .access = WALK_READ, .to = to, .is_system = true };

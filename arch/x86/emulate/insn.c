@@ -16,7 +16,6 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define BITS_PER_BYTE	8U
 #define TEXT_MAX	96U
 #define PREFIX_REPNE	0xf2U
 #define PREFIX_REP	0xf3U

@@ -7,18 +7,11 @@
 
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/cpu_state.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
-
-/*
- * Segment type bits of a descriptor with S set (SDM vol. 3, 3.4.5.1 "Code- and Data-Segment
- * Descriptor Types").
- */
-#define TYPE_CODE	0x8U
-#define TYPE_DOWN	0x4U	/* data: the limit is the lower end */
-#define TYPE_RW		0x2U	/* data: writable; code: readable */
 
 #define BUS_WIDTH	8U
 

@@ -24,7 +24,6 @@
 #define PAE_PDPTE_RESERVED	(FIELD(2, 1) | FIELD(8, 6))	/* no rights; bit 5 is checked where they are loaded (gva.c) */
 #define PAE_LEGACY_RESERVED	FIELD(62, 52)	/* ignored in 4-level paging, reserved in PAE */
 
-#define CPL_USER	3
 #define WALK_TRIES	8
 
 struct paging {

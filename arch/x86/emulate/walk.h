@@ -57,18 +57,15 @@ struct vcpu;
 void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu);
 
 /*
- * Copy from/to guest-linear memory, across pages, RAM only. True when all was done. On a page
+ * Copy from guest-linear memory, across pages, RAM only. True when all was done. On a page
  * fault: false, with *fault the first address that failed and *error its code; on non-RAM: false,
  * *error = ~0.
  */
 __attribute__((warn_unused_result))
 bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error);
-__attribute__((warn_unused_result))
-bool gva_write(struct vcpu *vcpu, gva_t addr, const void *from, size_t len, gva_t *fault,
-	       uint32_t *error);
 
 /*
- * The same as the processor reads and writes descriptor tables and task-state segments: with supervisor rights
+ * The same, both ways, as the processor reads and writes descriptor tables and task-state segments: with supervisor rights
  * at any CPL, and under SMAP whatever RFLAGS.AC says (SDM vol. 3, 4.6.1 "implicit supervisor-mode accesses").
  * from NULL: nothing is written, only whether it could be.
  */

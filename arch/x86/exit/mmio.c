@@ -20,7 +20,6 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define BITS_PER_BYTE	8U
 
 uint64_t mmio_read(struct mmio *mmio)
 {

@@ -8,11 +8,11 @@
 #include "arch/x86/emulate/alu.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
-#define BITS_PER_BYTE	8U
 
 /* The operand that is not memory: register, immediate, or none. */
 static uint64_t other_operand(const struct mmio *mmio)

@@ -9,6 +9,7 @@
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "arch/x86/virt/cpu_state.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
@@ -26,14 +27,6 @@
 #define RIGHTS_HOLE	FIELD(11, 8)
 #define TYPE_BYTE	5U
 
-/* Types with S set (SDM vol. 3, table 3-1 "Code- and Data-Segment Types"), and that of an LDT. */
-#define TYPE_CODE	0x8U
-#define TYPE_CONFORMING	0x4U
-#define TYPE_RW		0x2U	/* data: writable; code: readable */
-#define TYPE_ACCESSED	0x1U
-#define TYPE_LDT	0x2U
-
-#define CPL_USER	3U
 #define VM86_LIMIT	0xffffU
 #define VM86_RIGHTS	(SEG_P | SEG_S | TYPE_RW | TYPE_ACCESSED | (CPL_USER << SEG_DPL_SHIFT))
 

@@ -12,14 +12,11 @@
 #include "hv/lib/string.h"
 #include "hv/memory_map.h"
 
-#define VECTORS			256U
 #define VECTOR_SIZE		4U	/* offset, segment */
-#define STUB_SIZE		16U
+#define BIOS_STUB_SIZE		16U
 #define STUB_VECTOR_AT		5U	/* the byte of a stub that is its vector */
 #define STUB_BASE		0xf0000U	/* their segment is F000h */
-#define REAL_MODE_SHIFT		4
 #define RESET_VECTOR		0xffff0ULL	/* FFFF:0000, where real-mode programs jump to reboot */
-#define KIB			1024U
 
 /* Words of the BIOS data area; COM2 to COM4 stay 0, "not there". */
 #define BDA_COM1_PORT		0x400U
@@ -29,7 +26,7 @@
 #define EQUIPMENT		0x0202U	/* one serial port, a math coprocessor */
 #define EBDA_KIB		((MEMORY_VGA - MEMORY_EBDA) / KIB)	/* the EBDA begins with its size */
 
-static const uint8_t stub[STUB_SIZE] = {
+static const uint8_t stub[BIOS_STUB_SIZE] = {
 	0x66, 0xc1, 0xe0, 16,		/* shl eax, 16 */
 	0xb8, 0, 0,			/* mov ax, vector */
 	0x66, 0xe7, BIOS_TRAP_PORT,	/* out port, eax */
@@ -43,7 +40,7 @@ static const uint8_t reboot[] = {
 	0xf4, 0xeb, 0xfd,
 };
 
-_Static_assert(MEMORY_BIOS_STUBS + VECTORS * STUB_SIZE <= RESET_VECTOR, "stubs and reset vector are apart");
+_Static_assert(MEMORY_BIOS_STUBS + VECTORS * BIOS_STUB_SIZE <= RESET_VECTOR, "stubs and reset vector are apart");
 _Static_assert(MEMORY_BIOS_STUBS >= STUB_BASE, "one segment reaches all stubs");
 
 static bool put16(struct gpm *gpm, uint64_t addr, uint16_t val)
@@ -56,13 +53,13 @@ static bool write_vectors(struct gpm *gpm)
 	bool done = gpm_write(gpm, gpa(RESET_VECTOR), reboot, sizeof(reboot));
 
 	for (uint32_t i = 0; i < VECTORS && done; i++) {
-		uint64_t addr = MEMORY_BIOS_STUBS + i * STUB_SIZE;
+		uint64_t addr = MEMORY_BIOS_STUBS + i * BIOS_STUB_SIZE;
 		uint64_t vector = i * VECTOR_SIZE;
-		uint8_t  code[STUB_SIZE];
+		uint8_t  code[BIOS_STUB_SIZE];
 
-		memcpy(code, stub, STUB_SIZE);
+		memcpy(code, stub, BIOS_STUB_SIZE);
 		code[STUB_VECTOR_AT] = (uint8_t)i;
-		done = gpm_write(gpm, gpa(addr), code, STUB_SIZE) &&
+		done = gpm_write(gpm, gpa(addr), code, BIOS_STUB_SIZE) &&
 		       put16(gpm, vector, (uint16_t)(addr - STUB_BASE)) &&
 		       put16(gpm, vector + sizeof(uint16_t), STUB_BASE >> REAL_MODE_SHIFT);
 	}

@@ -87,11 +87,6 @@ static inline bool guest_put64(const struct guest_boot *boot, uint64_t addr, uin
 	return gpm_write(boot->gpm, gpa(addr), &val, sizeof(val));
 }
 
-/* Flat segment descriptors for the GDTs we hand out (SDM vol. 3, 3.4.5 "Segment Descriptors"). */
-#define DESC_CODE64	0x00af9b000000ffffULL
-#define DESC_CODE32	0x00cf9b000000ffffULL
-#define DESC_DATA	0x00cf93000000ffffULL
-
 /* Is it this kind of image? Looks only at magic numbers. */
 bool linux_probe(const struct image *image);
 bool multiboot_probe(const struct image *image);

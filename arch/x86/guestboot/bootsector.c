@@ -7,8 +7,8 @@
 #include "arch/x86/guestboot/boot_image.h"
 
 #include "arch/x86/virt/reset.h"
+#include "hv/lib/pc.h"
 
-#define SECTOR			512U
 #define SIGNATURE_OFFSET	510U
 #define SIGNATURE		0xaa55U
 #define LOAD_ADDR		0x7c00U

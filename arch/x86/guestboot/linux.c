@@ -13,8 +13,10 @@
  */
 #include "arch/x86/guestboot/boot_image.h"
 
+#include "arch/x86/hw/desc.h"
 #include "arch/x86/hw/pte.h"
 #include "arch/x86/virt/reset.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 
 #define LINUX_GDT		0x01000ULL
@@ -62,7 +64,6 @@ enum zero_page {
 };
 
 #define E820_ENTRY_SIZE		20U
-#define SECTOR			512U
 #define SYSSIZE_UNIT		16ULL		/* rounded up: the file may lack the last 15 bytes */
 #define SETUP_SECTS_DEFAULT	4U
 #define BOOT_FLAG		0xaa55U

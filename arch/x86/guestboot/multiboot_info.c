@@ -6,7 +6,9 @@
  */
 #include "arch/x86/guestboot/multiboot.h"
 
+#include "arch/x86/hw/desc.h"
 #include "arch/x86/virt/reset.h"
+#include "hv/lib/pc.h"
 
 #define BOOT_MAGIC		0x2badb002U
 #define INFO_MEMORY		0x001U
@@ -14,7 +16,6 @@
 #define INFO_MODULES		0x008U
 #define INFO_MMAP		0x040U
 #define INFO_LOADER_NAME	0x200U
-#define KIB			1024U
 #define LOADER_NAME		"Trapeze"
 
 struct info {

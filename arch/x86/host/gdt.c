@@ -11,13 +11,12 @@
 
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/paging.h"
+#include "arch/x86/hw/desc.h"
 #include "hv/lib/bits.h"
 #include "hv/addr.h"
 #include "hv/lib/util.h"
 
 #define GDT_ENTRIES	5U		/* null, code, data, and two for the TSS */
-#define DESC_CODE64	0x00af9b000000ffffULL	/* present, ring 0, execute and read, accessed, long */
-#define DESC_DATA	0x00cf93000000ffffULL	/* present, ring 0, read and write, accessed */
 #define DESC_TSS	FIELD(47, 40)
 #define TSS_AVAILABLE	0x89U			/* present, 64-bit TSS; LTR makes it busy */
 

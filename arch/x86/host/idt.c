@@ -9,10 +9,10 @@
 #include "arch/x86/host/gdt.h"
 #include "hv/lib/bits.h"
 #include "arch/x86/virt/cpu_state.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 
-#define VECTORS		256U
-#define STUB_SIZE	16U	/* trap_entry.asm */
+#define TRAP_STUB_SIZE	16U	/* trap_entry.asm */
 #define GATE_INTERRUPT	0x8eU	/* present, ring 0, 64-bit interrupt gate */
 
 struct gate {
@@ -37,7 +37,7 @@ static const uint8_t vector_ist[VECTORS] = {
 void idt_init(void)
 {
 	for (unsigned i = 0; i < VECTORS; i++) {
-		uint64_t stub = (uint64_t)(uintptr_t)trap_stubs + i * STUB_SIZE;
+		uint64_t stub = (uint64_t)(uintptr_t)trap_stubs + i * TRAP_STUB_SIZE;
 
 		idt[i] = (struct gate){
 			.offset_low = (uint16_t)field_get(stub, FIELD(15, 0)),

@@ -20,6 +20,7 @@
 #include "arch/x86/virt/cpu_state.h"
 #include "arch/x86/virt/quirks.h"
 #include "hv/addr.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/panic.h"
@@ -66,7 +67,6 @@ static const struct trap_row traps[TRAP_EXCEPTIONS] = {
 	[30]      = { "#SX security", NULL },
 };
 
-#define VECTORS	256U
 
 static void (*handlers[VECTORS])(uint8_t vector);
 static bool is_unknown_told;

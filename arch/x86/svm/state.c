@@ -25,7 +25,6 @@
 #include "hv/vm.h"
 
 #define CR0_HIDDEN	(CR0_CD | CR0_NW)
-#define CPL_USER	3U
 
 /* ---- Life ---- */
 

@@ -54,9 +54,19 @@ struct segment {
 };
 
 #define SEG_TYPE_MASK	0x000fU
+/* Types with S set (SDM vol. 3, table 3-1 "Code- and Data-Segment Types"): */
+#define TYPE_CODE	0x0008U
+#define TYPE_CONFORMING	0x0004U		/* code */
+#define TYPE_DOWN	0x0004U		/* data: the limit is the lower end */
+#define TYPE_RW		0x0002U		/* data: writable; code: readable */
+#define TYPE_ACCESSED	0x0001U
+/* and with S clear (table 3-2 "System-Segment and Gate-Descriptor Types"): */
+#define TYPE_LDT	0x0002U
+#define TYPE_TSS_BUSY	0x000bU
 #define SEG_S		0x0010U
 #define SEG_DPL_SHIFT	5
 #define SEG_DPL_MASK	0x0060U
+#define CPL_USER	3U
 #define SEG_P		0x0080U
 #define SEG_AVL		0x1000U
 #define SEG_L		0x2000U

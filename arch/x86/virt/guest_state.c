@@ -6,10 +6,10 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "hv/lib/bits.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
-#define EVENT_VECTORS	256U
 #define EVENT_TYPES	(BIT(VEVENT_IRQ) | FIELD(VEVENT_SOFT_EXC, VEVENT_NMI))
 #define SFMASK_BITS	FIELD(31, 0)
 
@@ -32,7 +32,7 @@ void guest_state_bound(struct guest_state *state, uint64_t xcr0_mask)
 	if (!xcr0_is_valid(state->xcr0, xcr0_mask))			/* or our XSETBV would be #GP */
 		state->xcr0 = XCR0_X87;
 	state->xss = 0;
-	if (event->type > VEVENT_SOFT_EXC || !(EVENT_TYPES & BIT(event->type)) || event->vector >= EVENT_VECTORS)
+	if (event->type > VEVENT_SOFT_EXC || !(EVENT_TYPES & BIT(event->type)) || event->vector >= VECTORS)
 		event->is_valid = 0;
 	if (state->run_state > VCPU_HALTED)
 		state->run_state = VCPU_PARKED;

@@ -9,26 +9,17 @@
 #include "arch/x86/virt/reset.h"
 
 #include "arch/x86/hw/cr.h"
+#include "hv/lib/pc.h"
 
-#define TYPE_DATA	0x3U	/* read/write, accessed */
-#define TYPE_CODE	0xbU	/* execute/read, accessed */
-#define TYPE_LDT	0x2U
-#define TYPE_TSS_BUSY	0xbU	/* VM entry wants TR busy, in every mode */
-
-#define RIGHTS_DATA	(SEG_P | SEG_S | TYPE_DATA)
-#define RIGHTS_CODE	(SEG_P | SEG_S | TYPE_CODE)
+#define RIGHTS_DATA	(SEG_P | SEG_S | TYPE_RW | TYPE_ACCESSED)
+#define RIGHTS_CODE	(RIGHTS_DATA | TYPE_CODE)
 #define RIGHTS_FLAT	(SEG_G | SEG_DB)
 #define RIGHTS_LONG	(SEG_G | SEG_L)
 
 #define LIMIT_64KIB	0xffffU
 #define LIMIT_4GIB	0xffffffffU
 
-#define RESET_CS_SELECTOR	0xf000U
-#define RESET_CS_BASE		0xffff0000ULL
-#define RESET_IP		0xfff0U
-#define REAL_MODE_SHIFT		4	/* segment to base */
-
-/* Common to every start: LDTR empty, TR a busy TSS nobody uses, tables at 0 with the real-mode limit. */
+/* Common to every start: LDTR empty, TR a TSS nobody uses (busy: VM entry wants that in every mode), tables at 0 with the real-mode limit. */
 static const struct reset_state base_state = {
 	.rflags = RFLAGS_ONE,
 	.cr0 = CR0_ET,
@@ -48,15 +39,6 @@ static void set_data_segments(struct reset_state *state, const struct segment *d
 
 	for (unsigned i = 0; i < sizeof(data_segs) / sizeof(data_segs[0]); i++)
 		state->seg[data_segs[i]] = *data;
-}
-
-void reset_architectural(struct reset_state *state)
-{
-	*state = base_state;
-	state->cr0 |= CR0_CD | CR0_NW;
-	state->rip = RESET_IP;
-	set_data_segments(state, &real_data);
-	state->seg[SEG_CS] = (struct segment){ RESET_CS_BASE, LIMIT_64KIB, RESET_CS_SELECTOR, RIGHTS_CODE };
 }
 
 /*

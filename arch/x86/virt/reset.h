@@ -22,9 +22,6 @@ struct reset_state {
 	struct segment seg[SEG_COUNT];
 };
 
-/* SDM vol. 3, 10.1.1 "Processor State After Reset": CS base ffff0000, RIP fff0. */
-void reset_architectural(struct reset_state *state);
-
 /* Real mode at segment:0; base = segment * 16 (SDM vol. 3, 9.4 "Multiple-Processor (MP) Initialization", SIPI). */
 void reset_real_mode(struct reset_state *state, uint16_t segment, uint16_t ip);
 

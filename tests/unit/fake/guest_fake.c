@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest to be booted; contract in guest_fake.h. */
 #include "guest_fake.h"
+#include "release_all.h"
 
 #include <stdlib.h>
 #include <string.h>

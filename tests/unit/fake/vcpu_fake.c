@@ -12,6 +12,7 @@
 #include "arch/x86/virt/quirks.h"
 #include "hv/lib/format.h"
 #include "hv/lib/util.h"
+#include "release_all.h"
 
 #define DATA_RIGHTS	(SEG_P | SEG_S | 3U)
 #define CODE_RIGHTS	(SEG_P | SEG_S | 0xbU)
