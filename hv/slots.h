@@ -31,8 +31,9 @@ struct party {
 };
 
 struct slot {
-	const struct handoff_vm *config;	/* NULL: the slot is free. Any processor reads this, */
-	const char     *name;			/* this, also behind its end: others waited for it, and turn.is_ready */
+	/* Any processor reads config, name (also behind the VM's end: others waited for it), home and turn.is_ready. */
+	const struct handoff_vm *config;	/* NULL: the slot is free */
+	const char     *name;
 	struct vm      *vm;			/* NULL: waits for its next start, or does not start again */
 	struct account  account;		/* its memory stays promised to it while it waits */
 	bool            was_started;
@@ -49,7 +50,7 @@ struct slot {
 	struct timer    allowed;		/* the cap lets it run again */
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
-	_Atomic(struct processor *) home;	/* home.h: only it writes here, but for is_asked_where and the looks */
+	_Atomic(struct processor *) home;	/* home.h: only that processor writes the slot, but for is_asked_where and the looks */
 	struct timer_list timers;		/* what was armed, while it is on its way to its next home */
 	uint32_t        moves;
 	struct party    parties[HANDOFF_VCPUS_MAX];

@@ -144,7 +144,10 @@ void vcpu_set_gpr(struct vcpu *vcpu, enum gpr reg, uint64_t val);
 void vcpu_set_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high, uint64_t val);
 uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high);
 
-/* Has the local APIC or the 8259 an interrupt for the vCPU? vcpu_ack_irq takes it, and must then be injected. */
+/*
+ * Has the local APIC or the 8259 an interrupt for the vCPU? vcpu_ack_irq takes it, and must then be injected. Both settle
+ * an EOI that was offered first, which may write the guest's memory (lapic.h).
+ */
 bool vcpu_has_irq(struct vcpu *vcpu);
 int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
 
@@ -156,7 +159,7 @@ static inline bool vcpu_may_sleep(struct vcpu *vcpu)
 
 /*
  * pv/eoi.c: tell the guest that it may end its interrupt without an exit; false: it has named no place for that, or none
- * that can be written. The other ends the offer: true when the guest has accepted it.
+ * that can be written. vcpu_withdraw_eoi ends the offer: true when the guest has accepted it.
  */
 bool vcpu_offer_eoi(struct vcpu *vcpu);
 bool vcpu_withdraw_eoi(struct vcpu *vcpu);

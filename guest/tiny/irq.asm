@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
 ; Interrupts: through the 8259 and LINT0, from the local APIC's timer, through the I/O APIC, as IPIs and NMIs;
-; HLT, IF, the shadow of STI, priorities, EOI.
+; HLT, IF, the shadow of STI, priorities, EOI, KVM's EOI without an exit.
 %include "tiny.inc"
 TINY_64
 %include "check.inc"

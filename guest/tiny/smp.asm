@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
 ; A second processor: INIT, SIPI, who it is, interrupts both ways, NMI out of HLT with interrupts off, INIT again, NMIs
-; right behind the SIPI.
+; right behind the SIPI, KVM's calls (out of HLT, interrupts to a set).
 %include "tiny.inc"
 TINY_64
 %include "check.inc"

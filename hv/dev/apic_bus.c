@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which processors an interrupt message reaches, and what each delivery mode does to them; see apic_bus.h.
- * One table from delivery mode to action serves the ICR and the I/O APIC. A message ends in a request to the
+ * One table from delivery mode to action serves the ICR, the I/O APIC and KVM's hypercall. A message ends in a request to the
  * vCPU it reaches (hv/request.h); whether that takes it is decided here, by what others may read of it. Modes without a
  * row (SMI, ExtINT, reserved ones) reach nobody: there is no system-management mode here, and the 8259 has a wire of
  * its own (hv/dev/lapic.h).
@@ -12,15 +12,17 @@
 
 #include "hv/dev/lapic.h"
 #include "hv/lib/bits.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/shared.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define SET_BITS	64U
+_Static_assert(VM_VCPUS_MAX <= SET_BITS, "one word reaches every processor of a VM");
 
 struct message {
-	const struct lapic *from;	/* NULL: the sender is no processor */
+	const struct lapic *from;	/* NULL: no shorthand, so it does not matter who sends */
 	enum icr_shorthand      shorthand;
 	uint32_t            dest;
 	bool                is_broadcast, is_logical, is_level;
@@ -141,14 +143,14 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 	(void)deliver(vm, &msg);
 }
 
-uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, const uint64_t set[2], enum apic_mode mode, uint8_t vector)
+uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, uint64_t set, enum apic_mode mode, uint8_t vector)
 {
 	const struct message msg = { .mode = mode, .vector = vector };
 	uint32_t taken = 0;
 
-	for (uint32_t id = first; id < vm->vcpu_count && id - first < 2 * SET_BITS; id++)
-		if (set[(id - first) / SET_BITS] >> (id - first) % SET_BITS & 1)
-			taken += takers[mode](vm->vcpus[id], &msg);
+	for (uint32_t id = first; id < vm->vcpu_count; id++)
+		if (set >> (id - first) & 1)
+			taken += takers[mode](vm->vcpus[index_nospec(id, VM_VCPUS_MAX)], &msg);
 	return taken;
 }
 

@@ -18,7 +18,7 @@ struct vm;
 void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr);
 
 /* As KVM's hypercall sends it: to each processor whose APIC ID is `first` + the number of a bit that is set. How many took it. */
-uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, const uint64_t set[2], enum apic_mode mode, uint8_t vector);
+uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, uint64_t set, enum apic_mode mode, uint8_t vector);
 
 /* A message of the I/O APIC (or an MSI). True when some local APIC took it. */
 bool apic_bus_deliver(struct vm *vm, const struct ioapic_msg *msg);

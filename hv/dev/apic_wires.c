@@ -43,14 +43,14 @@ static bool offer_eoi(void *ctx)
 	return vcpu_offer_eoi(ctx);
 }
 
-static bool eoi_was_taken(void *ctx)
+static bool withdraw_eoi(void *ctx)
 {
 	return vcpu_withdraw_eoi(ctx);
 }
 
 const struct lapic_env apic_wires = {
 	.kick = kick, .nmi = nmi, .ipi = ipi, .eoi = eoi, .extint = extint,
-	.offer_eoi = offer_eoi, .eoi_was_taken = eoi_was_taken,
+	.offer_eoi = offer_eoi, .withdraw_eoi = withdraw_eoi,
 };
 
 bool apic_wires_carry_nmi(const struct vm *vm)

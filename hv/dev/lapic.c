@@ -100,7 +100,7 @@ static bool withdraw_offer(struct lapic *lapic)
 	if (!lapic->s.eoi_is_offered)
 		return false;
 	lapic->s.eoi_is_offered = false;
-	return lapic->env->eoi_was_taken(lapic->ctx);
+	return lapic->env->withdraw_eoi(lapic->ctx);
 }
 
 uint8_t lapic_ppr(const struct lapic *lapic)
@@ -146,8 +146,6 @@ static void end_highest(struct lapic *lapic)
 		lapic_lint0_ended(lapic, (uint8_t)vector);
 		lapic->env->eoi(lapic->ctx, (uint8_t)vector);
 	}
-	if (lapic->irr_count)
-		lapic->env->kick(lapic->ctx);
 }
 
 void lapic_settle_eoi(struct lapic *lapic)
@@ -158,10 +156,10 @@ void lapic_settle_eoi(struct lapic *lapic)
 
 void lapic_eoi(struct lapic *lapic)
 {
-	if (!lapic->isr_words)
-		return;			/* nothing is in service, and so nothing was offered */
 	lapic_settle_eoi(lapic);
 	end_highest(lapic);
+	if (lapic->irr_count)
+		lapic->env->kick(lapic->ctx);
 }
 
 static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
@@ -169,7 +167,7 @@ static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
 	uint32_t bit = vector_bit(vector), *tmr = &lapic->s.tmr[vector / VECTORS_PER_WORD];
 
 	if (is_level)
-		lapic_settle_eoi(lapic);	/* what was offered was an edge: nobody waits for its end */
+		lapic_settle_eoi(lapic);	/* before TMR says level: else the end of an offered edge would go to the I/O APIC */
 	*tmr = is_level ? *tmr | bit : *tmr & ~bit;
 	if (set_has(lapic->s.irr, vector))
 		return;

@@ -25,11 +25,11 @@ struct lapic_env {
 	uint8_t (*extint)(void *ctx);		/* LINT0 asks in mode ExtINT: acknowledge the 8259, take its vector */
 	/*
 	 * A vector was taken that nobody has to hear the end of: may the guest end it without an exit (arch/x86/pv/eoi.h)?
-	 * True: it was told so. Before the APIC looks next at what is in service it asks whether the guest did, which ends
-	 * the offer. NULL: it may not.
+	 * True: it was told so. Before the APIC looks next at what is in service it withdraws the offer, and hears whether
+	 * the guest had accepted it. NULL: it may not.
 	 */
 	bool (*offer_eoi)(void *ctx);
-	bool (*eoi_was_taken)(void *ctx);
+	bool (*withdraw_eoi)(void *ctx);
 };
 
 struct lapic_state {
@@ -91,7 +91,7 @@ void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level);
 void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_level);
 /* Does an 8-bit (or, in x2APIC mode, 32-bit) destination name this APIC? */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
-/* Highest vector that may interrupt now (above the processor priority), or -1. */
+/* Highest vector that may interrupt now (above the processor priority), or -1. Settles an offered EOI first. */
 int  lapic_pending(struct lapic *lapic);
 void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
 /* Where the guest may end a vector without an exit: has it? What is in service is right behind this. */

@@ -14,6 +14,7 @@
 #include "arch/x86/virt/save.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/host.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/look.h"
 #include "hv/vcpu.h"
@@ -226,11 +227,11 @@ static void test_ioapic(void **unused)
 /* A set that begins at any APIC ID, of which this VM has three. */
 static void test_set(void **unused)
 {
-	static const struct { uint32_t first; uint64_t set[2]; enum apic_mode mode; uint32_t taken, reached; } sets[] = {
-		{ 0, { 7, 0 }, APIC_FIXED, 3, 7 },		{ 0, { 6, 0 }, APIC_NMI, 2, 6 },
-		{ 1, { 1, 0 }, APIC_FIXED, 1, 2 },		{ 2, { UINT64_MAX, UINT64_MAX }, APIC_FIXED, 1, 4 },
-		{ 3, { UINT64_MAX, UINT64_MAX }, APIC_FIXED, 0, 0 }, { 0, { 0, UINT64_MAX }, APIC_FIXED, 0, 0 },
-		{ UINT32_MAX, { UINT64_MAX, UINT64_MAX }, APIC_FIXED, 0, 0 }, { 0, { 0, 0 }, APIC_FIXED, 0, 0 },
+	static const struct { uint32_t first; uint64_t set; enum apic_mode mode; uint32_t taken, reached; } sets[] = {
+		{ 0, 7, APIC_FIXED, 3, 7 },		{ 0, 6, APIC_NMI, 2, 6 },
+		{ 1, 1, APIC_FIXED, 1, 2 },		{ 2, UINT64_MAX, APIC_FIXED, 1, 4 },
+		{ 3, UINT64_MAX, APIC_FIXED, 0, 0 },	{ 0, ~7ULL, APIC_FIXED, 0, 0 },
+		{ UINT32_MAX, UINT64_MAX, APIC_FIXED, 0, 0 },	{ 0, 0, APIC_FIXED, 0, 0 },
 	};
 
 	for (size_t i = 0; row_of(sets, i); i++) {
@@ -243,9 +244,11 @@ static void test_set(void **unused)
 		assert_int_equal(reached, sets[i].reached);
 	}
 	set_up(unused);
+	assert_int_equal(apic_bus_send_set(&vm, 2, 1, APIC_FIXED, 0x30), 1);
+	assert_true(nospec_took(2, VM_VCPUS_MAX));
 	vcpus[1].state = VCPU_PARKED;
 	vcpus[2].lapic.s.svr = 0;
-	assert_int_equal(apic_bus_send_set(&vm, 0, (const uint64_t[]){ 7, 0 }, APIC_FIXED, 0x30), 1);
+	assert_int_equal(apic_bus_send_set(&vm, 0, 7, APIC_FIXED, 0x30), 1);
 }
 
 static void test_init_sipi_sipi(void **unused)

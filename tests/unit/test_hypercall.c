@@ -72,13 +72,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct { uint32_t first; uint64_t set[2]; enum apic_mode mode; uint8_t vector; unsigned calls; } sent;
+static struct { uint32_t first; uint64_t set; enum apic_mode mode; uint8_t vector; unsigned calls; } sent;
 
-uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, const uint64_t set[2], enum apic_mode mode, uint8_t vector)
+uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, uint64_t set, enum apic_mode mode, uint8_t vector)
 {
 	assert_ptr_equal(vm, &fake.vm);
 	sent.first = first;
-	memcpy(sent.set, set, sizeof(sent.set));
+	sent.set = set;
 	sent.mode = mode;
 	sent.vector = vector;
 	sent.calls++;
@@ -149,7 +149,7 @@ static void test_send_ipi(void **state)
 		assert_int_equal(sent.calls, rows[i].want == 3);
 		if (!sent.calls)
 			continue;
-		assert_true(sent.set[0] == 5 && sent.set[1] == 6 && sent.first == rows[i].first && sent.vector == 0x30);
+		assert_true(sent.set == 5 && sent.first == rows[i].first && sent.vector == 0x30);
 		assert_int_equal(sent.mode, rows[i].icr & 0x400 ? APIC_NMI : APIC_FIXED);
 	}
 	fake.segs[SEG_SS].rights |= 0x60;

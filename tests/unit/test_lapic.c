@@ -81,7 +81,7 @@ static bool env_taken(void *ctx)
 }
 
 static const struct lapic_env env = {
-	.offer_eoi = env_offer, .eoi_was_taken = env_taken,
+	.offer_eoi = env_offer, .withdraw_eoi = env_taken,
 	.kick = env_kick, .nmi = env_nmi, .ipi = env_ipi, .eoi = env_eoi,
 };
 

@@ -2,7 +2,7 @@
 /*
  * What CPUID says to a guest (contract in cpuid_policy.h): its host's vendor, family and brand; features from the allow
  * list that the host has and we virtualize; one package of vcpu_count cores with one thread each; our signature at
- * 0x4000_0000, and KVM's clock at 0x4000_0100 (pvclock.h). Everything else reads zero, but that on
+ * 0x4000_0000, and of KVM's features what is here at 0x4000_0100 (pv/kvm.h). Everything else reads zero, but that on
  * Intel's processors a leaf above the last basic one reads as that one.
  *
  * Why an allow list: a feature that we do not know may have state that we do not switch between guests.

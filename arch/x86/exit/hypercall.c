@@ -13,14 +13,16 @@
  *
  * and two of KVM's, by its numbers (Linux, "Linux KVM Hypercall"), denied outside ring 0:
  *
- *   5  KICK_CPU   RCX APIC ID         -> 0: that processor leaves HLT, or its next one at once
- *  10  SEND_IPI   RBX, RCX a set of 128 APIC IDs from RDX on; RSI as the low half of the ICR, modes Fixed
- *                 and NMI alone     -> how many took it, or HC_INVALID
+ *   5  KVM_HC_KICK_CPU   RCX APIC ID         -> 0: that processor leaves HLT, or its next one at once
+ *  10  KVM_HC_SEND_IPI   RBX a set of APIC IDs from RDX on (RCX has IDs behind them, which no VM has);
+ *                        RSI as the low half of the ICR, modes Fixed and NMI alone
+ *                                     -> how many took it, or KVM_EINVAL
  *
  * Pointers are guest-linear and go through the guest's own page tables and guest memory's one door.
  */
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/exit/handlers.h"
+#include "arch/x86/pv/kvm.h"
 #include "arch/x86/virt/backend.h"
 #include "hv/count.h"
 #include "hv/dev/apic_bus.h"
@@ -39,7 +41,7 @@
 #define HC_PRINT_LINES	16U
 #define HC_PRINT_PIECE	32U	/* bytes that the console is given at a time */
 
-enum { HC_UNKNOWN = -1, HC_DENIED = -2, HC_BAD_ADDRESS = -3, HC_BAD_LENGTH = -4, HC_INVALID = -22 };
+enum { HC_UNKNOWN = -1, HC_DENIED = -2, HC_BAD_ADDRESS = -3, HC_BAD_LENGTH = -4 };
 
 typedef int64_t hypercall_fn(struct vcpu *vcpu);
 
@@ -124,16 +126,17 @@ static int64_t kvm_kick_cpu(struct vcpu *vcpu)
 
 static int64_t kvm_send_ipi(struct vcpu *vcpu)
 {
-	const uint64_t set[] = { vcpu->gpr[GPR_RBX], vcpu->gpr[GPR_RCX] }, icr = vcpu->gpr[GPR_RSI];
+	const uint64_t icr = vcpu->gpr[GPR_RSI];
 	const enum apic_mode mode = (enum apic_mode)field_get(icr, ICR_MODE);
 
 	if (vcpu_cpl(vcpu))
 		return HC_DENIED;
 	if ((mode != APIC_FIXED && mode != APIC_NMI) || (icr & (ICR_LOGICAL | ICR_SHORTHAND)))
-		return HC_INVALID;
+		return KVM_EINVAL;
 	if (vcpu->gpr[GPR_RDX] > UINT32_MAX)
-		return HC_INVALID;
-	return apic_bus_send_set(vcpu->vm, (uint32_t)vcpu->gpr[GPR_RDX], set, mode, (uint8_t)field_get(icr, ICR_VECTOR));
+		return KVM_EINVAL;
+	return apic_bus_send_set(vcpu->vm, (uint32_t)vcpu->gpr[GPR_RDX], vcpu->gpr[GPR_RBX], mode,
+				 (uint8_t)field_get(icr, ICR_VECTOR));
 }
 
 static int64_t hc_unknown(struct vcpu *vcpu)
@@ -142,10 +145,19 @@ static int64_t hc_unknown(struct vcpu *vcpu)
 	return HC_UNKNOWN;
 }
 
-/* Filled up to a power of two, for which index_nospec is a single AND. */
-static hypercall_fn *const hypercalls[16] = {
-	hc_version, hc_exit, hc_print, hc_time, hc_counts, kvm_kick_cpu, hc_unknown, hc_unknown,
-	hc_unknown, hc_unknown, kvm_send_ipi, hc_unknown, hc_unknown, hc_unknown, hc_unknown, hc_unknown,
+enum { HC_VERSION, HC_EXIT, HC_PRINT, HC_TIME, HC_COUNTS, HC_ROWS = 16 };
+
+/* By number. Full, so that nobody asks for NULL, and a power of two, for which index_nospec is a single AND. */
+static hypercall_fn *const hypercalls[HC_ROWS] = {
+	[HC_VERSION] = hc_version,
+	[HC_EXIT] = hc_exit,
+	[HC_PRINT] = hc_print,
+	[HC_TIME] = hc_time,
+	[HC_COUNTS] = hc_counts,
+	[KVM_HC_KICK_CPU] = kvm_kick_cpu,
+	[KVM_HC_KICK_CPU + 1 ... KVM_HC_SEND_IPI - 1] = hc_unknown,
+	[KVM_HC_SEND_IPI] = kvm_send_ipi,
+	[KVM_HC_SEND_IPI + 1 ... HC_ROWS - 1] = hc_unknown,
 };
 
 enum exit_result exit_hypercall(struct vcpu *vcpu)
