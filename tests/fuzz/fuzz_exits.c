@@ -85,8 +85,8 @@ static void check_facts(bool is_amd)
 	if (strcmp(told->name, "task_switch") == 0)
 		must(told->task.source <= TASK_GATE && (!told->task.is_event || told->task.source == TASK_GATE) &&
 		     (!told->task.has_error || told->task.is_event));
-	if (strcmp(told->name, "pio") == 0)
-		must(told->pio.is_string && (is_amd || told->pio.seg <= 7) && (told->pio.seg <= 7 || told->pio.seg == 0xff));
+	if (strcmp(told->name, "pio_string") == 0)
+		must(told->pio.seg <= 7 || (is_amd && told->pio.seg == 0xff));
 }
 
 /* What is injected is what was interrupted. */

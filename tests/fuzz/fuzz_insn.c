@@ -211,11 +211,11 @@ static void check_decoding(const struct input *in, struct insn *insn)
 static enum exit_result run(const struct input *in, const struct insn *insn)
 {
 	struct pio_access port = { .port = PORT, .size = insn->size, .is_in = in->flags & IS_IN,
-				   .is_string = true, .is_rep = insn->has_rep, .seg = 0xff };
+				   .is_rep = insn->has_rep, .seg = 0xff };
 	gpa_t addr = gpa(in->gpa);
 
 	if (in->flags & IS_PIO && (insn->size == 1 || insn->size == 2 || insn->size == 4))
-		return exit_pio(&fake.vcpu, &port);
+		return exit_pio_string(&fake.vcpu, &port);
 	if (in->flags & AIM && insn->len)
 		addr = gpa(DEVICE_AT + operand_offset(&fake.vcpu, insn) % (2 * PAGE_SIZE));
 	return exit_mmio(&fake.vcpu, addr, in->flags & IS_WRITE);

@@ -74,7 +74,7 @@ static int tear_down(void **state)
 static enum exit_result run(struct pio_access access)
 {
 	access.port = PORT;
-	return exit_pio(&fake.vcpu, &access);
+	return exit_pio_string(&fake.vcpu, &access);
 }
 
 static void plain_forms(void **state)
@@ -90,12 +90,12 @@ static void plain_forms(void **state)
 	for (size_t i = 0; row_of(in, i); i++) {
 		fake.vcpu.gpr[GPR_RAX] = ALL_ONES;
 		next_input = in[i].input;
-		assert_int_equal(run((struct pio_access){ .size = in[i].size, .is_in = true }), EXIT_SKIP);
+		assert_int_equal(exit_in(&fake.vcpu, PORT, in[i].size), EXIT_SKIP);
 		assert_int_equal(fake.vcpu.gpr[GPR_RAX], in[i].rax);
 		assert_int_equal(last_size, in[i].size);
 
 		fake.vcpu.gpr[GPR_RAX] = 0x1122334455667788ULL;
-		assert_int_equal(run((struct pio_access){ .size = in[i].size }), EXIT_SKIP);
+		assert_int_equal(exit_out(&fake.vcpu, PORT, in[i].size), EXIT_SKIP);
 		assert_int_equal(fake.vcpu.gpr[GPR_RAX], 0x1122334455667788ULL);
 		assert_int_equal(written[i], out[i]);
 	}
@@ -104,11 +104,9 @@ static void plain_forms(void **state)
 
 static void nobody_answers(void **state)
 {
-	struct pio_access access = { .port = 0x80, .size = 2, .is_in = true };
-
 	(void)state;
 	fake.vcpu.gpr[GPR_RAX] = 0;
-	assert_int_equal(exit_pio(&fake.vcpu, &access), EXIT_SKIP);
+	assert_int_equal(exit_in(&fake.vcpu, 0x80, 2), EXIT_SKIP);
 	assert_int_equal(fake.vcpu.gpr[GPR_RAX], 0xffff);
 }
 
@@ -118,7 +116,7 @@ static void string_forms(void **state)
 	/* outsb, DS:RSI, hardware says all */
 	vcpu_fake_set_word(&fake, RAM_PAGE, 0x8877665544332211ULL);
 	fake.vcpu.gpr[GPR_RSI] = PAGE_LINEAR + 1;
-	assert_int_equal(run((struct pio_access){ .size = 1, .is_string = true, .addr_size = 8, .seg = SEG_DS }),
+	assert_int_equal(run((struct pio_access){ .size = 1, .addr_size = 8, .seg = SEG_DS }),
 			 EXIT_SKIP);
 	assert_int_equal(written[0], 0x22);
 	assert_int_equal(fake.vcpu.gpr[GPR_RSI], PAGE_LINEAR + 2);
@@ -127,20 +125,20 @@ static void string_forms(void **state)
 	fake.vcpu.gpr[GPR_RDI] = PAGE_LINEAR + 4;
 	fake.vcpu.gpr[GPR_RCX] = 3;
 	next_input = 0xa0;
-	assert_int_equal(run((struct pio_access){ .size = 2, .is_in = true, .is_string = true, .is_rep = true,
+	assert_int_equal(run((struct pio_access){ .size = 2, .is_in = true, .is_rep = true,
 						  .addr_size = 8 }), EXIT_SKIP);
 	assert_int_equal(vcpu_fake_word(&fake, RAM_PAGE), 0x887700a000a100a2ULL);
 	assert_int_equal(fake.vcpu.gpr[GPR_RDI], PAGE_LINEAR - 2);
 	assert_int_equal(fake.vcpu.gpr[GPR_RCX], 0);
 	/* REP with nothing to do touches nothing, not even a bad address. */
-	assert_int_equal(run((struct pio_access){ .size = 2, .is_in = true, .is_string = true, .is_rep = true,
+	assert_int_equal(run((struct pio_access){ .size = 2, .is_in = true, .is_rep = true,
 						  .addr_size = 8 }), EXIT_SKIP);
 	assert_int_equal(reads, 3);
 }
 
 static void batches(void **state)
 {
-	struct pio_access outs = { .size = 1, .is_string = true, .is_rep = true, .addr_size = 8, .seg = SEG_DS };
+	struct pio_access outs = { .size = 1, .is_rep = true, .addr_size = 8, .seg = SEG_DS };
 
 	(void)state;
 	fake.vcpu.gpr[GPR_RSI] = PAGE_LINEAR;
@@ -162,7 +160,7 @@ static void batches(void **state)
 /* RAM that nobody has touched is populated by an exit's first step only. */
 static void later_steps_populate_nothing(void **state)
 {
-	struct pio_access outs = { .size = 1, .is_string = true, .is_rep = true, .addr_size = 8, .seg = SEG_DS };
+	struct pio_access outs = { .size = 1, .is_rep = true, .addr_size = 8, .seg = SEG_DS };
 	const uint64_t far = 0x40000000;
 	uint64_t before;
 
@@ -185,7 +183,7 @@ static void later_steps_populate_nothing(void **state)
 
 static void faults_come_before_the_port(void **state)
 {
-	struct pio_access ins = { .size = 4, .is_in = true, .is_string = true, .addr_size = 8 };
+	struct pio_access ins = { .size = 4, .is_in = true, .addr_size = 8 };
 
 	(void)state;
 	fake.vcpu.gpr[GPR_RDI] = PAGE_LINEAR + PAGE_SIZE - 2;
@@ -206,7 +204,7 @@ static void faults_come_before_the_port(void **state)
 
 static void segments_and_sizes(void **state)
 {
-	struct pio_access outs = { .size = 1, .is_string = true, .addr_size = 4, .seg = SEG_DS };
+	struct pio_access outs = { .size = 1, .addr_size = 4, .seg = SEG_DS };
 
 	(void)state;
 	vcpu_fake_free(&fake);
@@ -214,32 +212,32 @@ static void segments_and_sizes(void **state)
 	vcpu_fake_set_word(&fake, RAM_PAGE, 0);
 	fake.segs[SEG_DS].base = RAM_PAGE;
 	fake.vcpu.gpr[GPR_RSI] = 0x100000004ULL;	/* ESI only; the write clears the upper half */
-	assert_int_equal(exit_pio(&fake.vcpu, &outs), EXIT_SKIP);
+	assert_int_equal(exit_pio_string(&fake.vcpu, &outs), EXIT_SKIP);
 	assert_int_equal(fake.vcpu.gpr[GPR_RSI], 5);
 	outs.addr_size = 2;
 	fake.vcpu.gpr[GPR_RSI] = 0x7777ffff;
-	assert_int_equal(exit_pio(&fake.vcpu, &outs), EXIT_SKIP);
+	assert_int_equal(exit_pio_string(&fake.vcpu, &outs), EXIT_SKIP);
 	assert_int_equal(fake.vcpu.gpr[GPR_RSI], 0x77770000);
 	fake.segs[SEG_DS].rights |= SEG_UNUSABLE;	/* a null selector */
-	assert_int_equal(exit_pio(&fake.vcpu, &outs), EXIT_RESUME);
+	assert_int_equal(exit_pio_string(&fake.vcpu, &outs), EXIT_RESUME);
 	assert_int_equal(fake.vector, VEC_GP);
 	outs.seg = SEG_SS;
 	fake.segs[SEG_SS].limit = 0xf;
 	fake.vcpu.gpr[GPR_RSI] = 0x10;
-	assert_int_equal(exit_pio(&fake.vcpu, &outs), EXIT_RESUME);
+	assert_int_equal(exit_pio_string(&fake.vcpu, &outs), EXIT_RESUME);
 	assert_int_equal(fake.vector, VEC_SS);
 	/* Expand-down: what lies above the limit. */
 	fake.segs[SEG_SS].rights |= 4;
-	assert_int_equal(exit_pio(&fake.vcpu, &outs), EXIT_SKIP);
+	assert_int_equal(exit_pio_string(&fake.vcpu, &outs), EXIT_SKIP);
 	fake.vcpu.gpr[GPR_RSI] = 0xf;
-	assert_int_equal(exit_pio(&fake.vcpu, &outs), EXIT_RESUME);
+	assert_int_equal(exit_pio_string(&fake.vcpu, &outs), EXIT_RESUME);
 	assert_int_equal(fake.injected, 3);
 }
 
 static void asks_the_decoder(void **state)
 {
 	static const uint8_t rep_outsb_fs_addr32[] = { 0x64, 0x67, 0xf3, 0x6e };
-	struct pio_access outs = { .size = 1, .is_string = true, .is_rep = true, .seg = 0xff };
+	struct pio_access outs = { .size = 1, .is_rep = true, .seg = 0xff };
 
 	(void)state;
 	vcpu_fake_put(&fake, CODE_AT, rep_outsb_fs_addr32, sizeof(rep_outsb_fs_addr32));
@@ -267,7 +265,7 @@ static void asks_the_decoder(void **state)
 static void raises_undefined(void **state)
 {
 	static const char *const undefined[] = { "\xf0\x6c", "\xf0\xf3\x6e", "\x06" };
-	struct pio_access ins = { .size = 1, .is_string = true, .is_in = true, .seg = 0xff };
+	struct pio_access ins = { .size = 1, .is_in = true, .seg = 0xff };
 
 	(void)state;
 	for (size_t i = 0; row_of(undefined, i); i++) {
@@ -291,5 +289,5 @@ int main(void)
 		CASE(raises_undefined),
 	};
 
-	return cmocka_run_group_tests_name("pio", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("pio_string", tests, NULL, NULL);
 }

@@ -18,32 +18,23 @@ static void ioio_words(void **state)
 		bool assists;
 		struct pio_access want;
 	} rows[] = {
-		/* IN AL, 0x60 */
-		{ 0x00600011, false, { 0x60, 1, true, false, false, 0, 0xff } },
-		/* OUT 0x80, AL */
-		{ 0x00800010, false, { 0x80, 1, false, false, false, 0, 0xff } },
-		/* OUT DX, AX to 0xcf8 */
-		{ 0x0cf80020, false, { 0xcf8, 2, false, false, false, 0, 0xff } },
-		/* IN EAX, DX from 0xcfc */
-		{ 0x0cfc0041, false, { 0xcfc, 4, true, false, false, 0, 0xff } },
 		/* REP INSW, 64-bit addresses, without and with decode assists */
-		{ 0x01f0022d, false, { 0x1f0, 2, true, true, true, 8, 0xff } },
-		{ 0x01f0022d, true, { 0x1f0, 2, true, true, true, 8, SEG_ES } },
+		{ 0x01f0022d, false, { 0x1f0, 2, true, true, 8, 0xff } },
+		{ 0x01f0022d, true, { 0x1f0, 2, true, true, 8, SEG_ES } },
 		/* REP OUTSB with an FS override, 32-bit addresses, decode assists */
-		{ 0x03f8111c, true, { 0x3f8, 1, false, true, true, 4, SEG_FS } },
+		{ 0x03f8111c, true, { 0x3f8, 1, false, true, 4, SEG_FS } },
 		/* OUTSD, 16-bit addresses */
-		{ 0xffff0cc4, true, { 0xffff, 4, false, true, false, 2, SEG_DS } },
+		{ 0xffff0cc4, true, { 0xffff, 4, false, false, 2, SEG_DS } },
 	};
 
 	(void)state;
 	for (size_t i = 0; row_of(rows, i); i++) {
 		struct pio_access got;
 
-		svm_decode_ioio(rows[i].info1, rows[i].assists, &got);
+		svm_decode_string_io(rows[i].info1, rows[i].assists, &got);
 		assert_int_equal(got.port, rows[i].want.port);
 		assert_int_equal(got.size, rows[i].want.size);
 		assert_int_equal(got.is_in, rows[i].want.is_in);
-		assert_int_equal(got.is_string, rows[i].want.is_string);
 		assert_int_equal(got.is_rep, rows[i].want.is_rep);
 		assert_int_equal(got.addr_size, rows[i].want.addr_size);
 		assert_int_equal(got.seg, rows[i].want.seg);

@@ -344,8 +344,8 @@ static void test_ports(void **unused)
 		{ 0x03f80010, "out", { .port = 0x3f8, .size = 1 } },
 		{ 0x0cf80041, "in", { .port = 0xcf8, .size = 4, .is_in = true } },
 		{ 0xffff0020, "out", { .port = 0xffff, .size = 2 } },
-		{ 0x00e9109c, "pio", { .port = 0xe9, .size = 1, .is_string = true, .is_rep = true, .addr_size = 2, .seg = SEG_FS } },
-		{ 0x00e90225, "pio", { .port = 0xe9, .size = 2, .is_in = true, .is_string = true, .addr_size = 8, .seg = SEG_ES } },
+		{ 0x00e9109c, "pio_string", { .port = 0xe9, .size = 1, .is_rep = true, .addr_size = 2, .seg = SEG_FS } },
+		{ 0x00e90225, "pio_string", { .port = 0xe9, .size = 2, .is_in = true, .addr_size = 8, .seg = SEG_ES } },
 	};
 
 	(void)unused;
@@ -356,7 +356,6 @@ static void test_ports(void **unused)
 		assert_int_equal(exits_fake.pio.port, rows[i].want.port);
 		assert_int_equal(exits_fake.pio.size, rows[i].want.size);
 		assert_int_equal(exits_fake.pio.is_in, rows[i].want.is_in);
-		assert_int_equal(exits_fake.pio.is_string, rows[i].want.is_string);
 		assert_int_equal(exits_fake.pio.is_rep, rows[i].want.is_rep);
 		assert_int_equal(exits_fake.pio.addr_size, rows[i].want.addr_size);
 		assert_int_equal(exits_fake.pio.seg, rows[i].want.seg);

@@ -13,34 +13,27 @@
 
 /* Table 28-5. Instruction information: table 28-9. */
 static const struct { uint64_t qual; uint32_t info; struct pio_access want; } io_words[] = {
-	{ 0x03f80000, 0, { .port = 0x3f8, .size = 1 } },				/* OUT DX, AL */
-	{ 0x00600048, 0, { .port = 0x60, .size = 1, .is_in = true } },		/* IN AL, 60h */
-	{ 0xffff0009, 0, { .port = 0xffff, .size = 2, .is_in = true } },
-	{ 0x0cf80003, 0, { .port = 0xcf8, .size = 4 } },
-	{ 0x01f00039, 2 << 7, { .port = 0x1f0, .size = 2, .is_in = true, .is_string = true, .is_rep = true,
+	{ 0x01f00039, 2 << 7, { .port = 0x1f0, .size = 2, .is_in = true, .is_rep = true,
 				.addr_size = 8, .seg = SEG_ES } },
-	{ 0x00e90010, 1 << 7 | 3 << 15, { .port = 0xe9, .size = 1, .is_string = true, .addr_size = 4, .seg = SEG_DS } },
-	{ 0x00e90030, 5 << 15, { .port = 0xe9, .size = 1, .is_string = true, .is_rep = true, .addr_size = 2,
+	{ 0x00e90010, 1 << 7 | 3 << 15, { .port = 0xe9, .size = 1, .addr_size = 4, .seg = SEG_DS } },
+	{ 0x00e90030, 5 << 15, { .port = 0xe9, .size = 1, .is_rep = true, .addr_size = 2,
 				 .seg = SEG_GS } },
-	{ 0x00e90010, 1 << 15 | 2 << 7, { .port = 0xe9, .size = 1, .is_string = true, .addr_size = 8, .seg = SEG_CS } },
+	{ 0x00e90010, 1 << 15 | 2 << 7, { .port = 0xe9, .size = 1, .addr_size = 8, .seg = SEG_CS } },
 };
 
 static void test_io(void **unused)
 {
 	(void)unused;
 	for (size_t i = 0; row_of(io_words, i); i++) {
-		const struct pio_access got = vmx_decode_io(io_words[i].qual, io_words[i].info);
+		const struct pio_access got = vmx_decode_string_io(io_words[i].qual, io_words[i].info);
 		const struct pio_access *want = &io_words[i].want;
 
 		assert_int_equal(got.port, want->port);
 		assert_int_equal(got.size, want->size);
 		assert_int_equal(got.is_in, want->is_in);
-		assert_int_equal(got.is_string, want->is_string);
 		assert_int_equal(got.is_rep, want->is_rep);
-		if (want->is_string) {
-			assert_int_equal(got.addr_size, want->addr_size);
-			assert_int_equal(got.seg, want->seg);
-		}
+		assert_int_equal(got.addr_size, want->addr_size);
+		assert_int_equal(got.seg, want->seg);
 	}
 }
 

@@ -11,12 +11,12 @@
 
 #define SEG_UNKNOWN	0xffU	/* hardware did not say: ask the decoder */
 
-/* Port I/O: VMX exit qualification, SVM EXITINFO1. */
+/* INS and OUTS: VMX exit qualification, SVM EXITINFO1. */
 struct pio_access {
 	uint16_t port;
 	uint8_t  size;		/* 1, 2, 4 */
-	bool     is_in, is_string, is_rep;
-	uint8_t  addr_size;	/* string forms: 2, 4 or 8 bytes; 0 = unknown, ask the decoder */
+	bool     is_in, is_rep;
+	uint8_t  addr_size;	/* 2, 4 or 8 bytes; 0 = unknown, ask the decoder */
 	uint8_t  seg;		/* OUTS: enum guest_seg of the source, or SEG_UNKNOWN */
 };
 

@@ -17,7 +17,7 @@ exit_fn exit_invd, exit_wbinvd, exit_hypercall, exit_undefined;
 exit_fn exit_rdmsr, exit_wrmsr, exit_irq_window, exit_nmi_window, exit_turn_over, exit_host_nmi;
 
 /* These need decoded facts: an adapter in vmx/exits.c or svm/exits.c calls them. */
-enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access);
+enum exit_result exit_pio_string(struct vcpu *vcpu, const struct pio_access *access);
 /* IN and OUT of one value, the exits that guests make most: their facts are passed in registers, without a struct. */
 enum exit_result exit_in(struct vcpu *vcpu, uint16_t port, unsigned size);
 enum exit_result exit_out(struct vcpu *vcpu, uint16_t port, unsigned size);

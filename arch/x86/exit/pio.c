@@ -67,8 +67,9 @@ static enum exit_result complete_access(struct vcpu *vcpu, struct pio_access *ac
 	return EXIT_GO_ON;
 }
 
-static enum exit_result pio_string(struct vcpu *vcpu, struct pio_access access)
+enum exit_result exit_pio_string(struct vcpu *vcpu, const struct pio_access *told)
 {
+	struct pio_access access = *told;
 	enum exit_result  result = complete_access(vcpu, &access);
 	struct pio_string run;
 
@@ -104,11 +105,4 @@ enum exit_result exit_in(struct vcpu *vcpu, uint16_t port, unsigned size)
 	bus_access(&vcpu->pio, port, size, false, &val);
 	*rax = size == sizeof(uint32_t) ? val : (*rax & ~size_mask(size)) | val;
 	return EXIT_SKIP;
-}
-
-enum exit_result exit_pio(struct vcpu *vcpu, const struct pio_access *access)
-{
-	if (access->is_string)
-		return pio_string(vcpu, *access);
-	return (access->is_in ? exit_in : exit_out)(vcpu, access->port, access->size);
 }

@@ -46,19 +46,16 @@ uint32_t svm_rights_of(uint16_t attrib)
 
 /* ---- EXITINFO words ---- */
 
-/* Where the processor does not name the segment, exit_pio reads the prefixes of the instruction. */
-void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access)
+/* Where the processor does not name the segment, exit_pio_string reads the prefixes of the instruction. */
+void svm_decode_string_io(uint64_t info1, bool has_assists, struct pio_access *access)
 {
-	bool is_string = info1 & IOIO_STR;
-
 	*access = (struct pio_access){
 		.port = (uint16_t)field_get(info1, IOIO_PORT),
 		.size = (uint8_t)field_get(info1, IOIO_SIZE),
 		.is_in = info1 & IOIO_TYPE_IN,
-		.is_string = is_string,
 		.is_rep = info1 & IOIO_REP,
-		.addr_size = is_string ? (uint8_t)(field_get(info1, IOIO_ADDR) * 2) : 0,
-		.seg = is_string && has_assists ? (uint8_t)field_get(info1, IOIO_SEG) : SEG_UNKNOWN,
+		.addr_size = (uint8_t)(field_get(info1, IOIO_ADDR) * 2),
+		.seg = has_assists ? (uint8_t)field_get(info1, IOIO_SEG) : SEG_UNKNOWN,
 	};
 }
 

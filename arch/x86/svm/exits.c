@@ -85,7 +85,7 @@ static enum exit_result fetch(struct vcpu *vcpu, const struct insn **insn)
 
 /*
  * IN, OUT, INS and OUTS: EXITINFO1 describes the access, EXITINFO2 is the RIP behind the instruction (15.10.2). The
- * segment of OUTS is given with decode assists only; else exit_pio reads the prefix.
+ * segment of OUTS is given with decode assists only; else exit_pio_string reads the prefix.
  */
 static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
 {
@@ -98,8 +98,8 @@ static enum exit_result svm_exit_ioio(struct vcpu *vcpu)
 	if (!(info1 & IOIO_STR))
 		return (info1 & IOIO_TYPE_IN ? exit_in : exit_out)(vcpu, (uint16_t)field_get(info1, IOIO_PORT),
 								   (unsigned)field_get(info1, IOIO_SIZE));
-	svm_decode_ioio(info1, svm_features.has_decode_assists, &access);
-	return exit_pio(vcpu, &access);
+	svm_decode_string_io(info1, svm_features.has_decode_assists, &access);
+	return exit_pio_string(vcpu, &access);
 }
 
 /* One exit code for both instructions. */

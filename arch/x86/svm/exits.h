@@ -27,7 +27,7 @@ void svm_step_over(struct vcpu *vcpu);
 uint32_t svm_row_of(uint32_t code);		/* a row of svm_rows for any exit code */
 extern const struct exit_row svm_rows[SVM_ROW_COUNT];
 /* decode.c, pure */
-void svm_decode_ioio(uint64_t info1, bool has_assists, struct pio_access *access);
+void svm_decode_string_io(uint64_t info1, bool has_assists, struct pio_access *access);
 void svm_decode_npf(uint64_t info1, uint64_t info2, struct npt_fault *fault);
 bool svm_decode_cr(uint64_t code, uint64_t info1, struct cr_access *access);
 bool svm_decode_dr(uint64_t code, uint64_t info1, struct dr_access *access);

@@ -17,21 +17,16 @@
 #define INSN_SEGMENT	FIELD(17, 15)	/* of OUTS, overrides included; in the order of enum guest_seg */
 
 /* INS always writes through ES, whatever prefix it has: its segment field is undefined. */
-struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info)
+struct pio_access vmx_decode_string_io(uint64_t qual, uint32_t insn_info)
 {
-	struct pio_access access = {
+	return (struct pio_access){
 		.port = (uint16_t)field_get(qual, IOQ_PORT),
 		.size = (uint8_t)(field_get(qual, IOQ_SIZE) + 1),
 		.is_in = qual & IOQ_IN,
-		.is_string = qual & IOQ_STRING,
 		.is_rep = qual & IOQ_REP,
+		.addr_size = (uint8_t)(2U << field_get(insn_info, INSN_ADDR_SIZE)),
+		.seg = qual & IOQ_IN ? SEG_ES : (uint8_t)field_get(insn_info, INSN_SEGMENT),
 	};
-
-	if (access.is_string) {
-		access.addr_size = (uint8_t)(2U << field_get(insn_info, INSN_ADDR_SIZE));
-		access.seg = access.is_in ? SEG_ES : (uint8_t)field_get(insn_info, INSN_SEGMENT);
-	}
-	return access;
 }
 
 /* Which fields mean something depends on the access type: CLTS has none, LMSW only the source data. */

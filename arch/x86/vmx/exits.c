@@ -121,8 +121,8 @@ static enum exit_result vmx_exit_io(struct vcpu *vcpu)
 	if (!(qual & IOQ_STRING))
 		return (qual & IOQ_IN ? exit_in : exit_out)(vcpu, (uint16_t)field_get(qual, IOQ_PORT),
 							    (unsigned)field_get(qual, IOQ_SIZE) + 1);
-	access = vmx_decode_io(qual, (uint32_t)vmread(VMCS_EXIT_INSN_INFO));
-	return exit_pio(vcpu, &access);
+	access = vmx_decode_string_io(qual, (uint32_t)vmread(VMCS_EXIT_INSN_INFO));
+	return exit_pio_string(vcpu, &access);
 }
 
 /*

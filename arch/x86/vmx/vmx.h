@@ -425,7 +425,7 @@ extern const struct npt_format vmx_npt_format;
 struct pio_access;
 struct cr_access;
 struct vevent;
-struct pio_access vmx_decode_io(uint64_t qual, uint32_t insn_info);
+struct pio_access vmx_decode_string_io(uint64_t qual, uint32_t insn_info);
 struct cr_access  vmx_decode_cr(uint64_t qual);
 struct dr_access  vmx_decode_dr(uint64_t qual);
 struct task_switch vmx_decode_task_switch(uint64_t qual, const struct vevent *event);

@@ -36,7 +36,7 @@ enum exit_result exit_##handler(struct vcpu *vcpu, const type *told)				\
 	exits_fake.field = *told;								\
 	return note(#handler);									\
 }
-TOLD(pio, struct pio_access, pio)
+TOLD(pio_string, struct pio_access, pio)
 TOLD(cr, struct cr_access, cr)
 TOLD(dr, struct dr_access, dr)
 TOLD(npt, struct npt_fault, npt)
