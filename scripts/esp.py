@@ -19,6 +19,7 @@ HOST_CONF = "when_done = poweroff\n"
 FILE_MAX = (1 << 32) - 1
 ANY_MACHINE = (1 << 24, 64)     # MiB, processors: an image to keep is for a machine that we do not know
 SHOWN_VALUE = 100       # characters of an option's value in a message
+DEBIAN = "linux/vmlinuz"        # of the guest that runs when nobody names another
 ALIKE = "differ only in case, which the boot disk cannot tell apart"
 FAULT = re.compile(r"(trapeze\.conf|vms(?:/[^/:]+\.conf)?)(:\d+)?: (.*)")
 FAULTY_VALUE = re.compile(r'^(?:\w+ = ".*": |\w+ "[^"]*" )')       # what the option's own words replace
@@ -189,6 +190,8 @@ def write_image(image, args, scratch, run_id=None):
     tree_dir = Path(scratch) / "esp"
     shutil.rmtree(tree_dir, ignore_errors=True)
     tree = Tree(tree_dir, args.build)
+    if args.kernel is None and args.conf is None and not (Path(args.build) / DEBIAN).exists():
+        raise Refused("the Debian guest is not made yet: run make linux first, or name a --kernel or --conf")
     host = tree.add_options(args) if args.kernel is not None else \
         tree.add_conf(args.conf or SCRIPTS.parent / "guest/conf/linux.conf")
     if args.log_level:

@@ -16,6 +16,7 @@ from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -350,6 +351,28 @@ def test_empty_build_directory():
         done = subprocess.run([machine.RUN, *options, "--kernel", "none"], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, env=dict(os.environ, B=b))
         assert done.returncode == USAGE and says in done.stderr
+
+
+def test_no_debian_yet(tmp_path):
+    """Behind a plain make: the user has named none of the files that are missing."""
+    for name in "BOOTX64.EFI", "hv.elf":
+        (tmp_path / name).symlink_to(Path(machine.BUILD).absolute() / name)
+    done = subprocess.run([machine.RUN, "--on", "qemu", "--build", tmp_path], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == USAGE
+    assert done.stderr == "scripts/run: the Debian guest is not made yet: run make linux first, or name a --kernel or --conf\n"
+
+
+def test_where_is_not_answered_by_a_guest(run_itself):
+    """A line of a guest that talks, and the silence behind it, are no end of the answer."""
+    session = run_itself.Session.__new__(run_itself.Session)
+    said = [b"[a] a line\r\n", b"", b"trapeze: a: vcpu 0 ru", b"ns\r\n", b""]
+    session.verdict, session.terminal = SimpleNamespace(is_ready=True), SimpleNamespace()
+    session.step = lambda wait: setattr(session, "got", said.pop(0))
+    reader, session.com1_in = os.pipe()
+    session.ask_where()
+    assert os.read(reader, 9) == b"\x01w" and not said
+    os.close(reader)
+    os.close(session.com1_in)
 
 
 def test_link_to_no_settings(tmp_path):
