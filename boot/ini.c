@@ -220,7 +220,7 @@ void ini_set_size(const struct ini_entry *entry, const struct ini_key *key)
 
 	if (!ini_take_number(&rest, &number)) {
 		ini_error(entry,
-			  "not a size: write bytes, or a number with K, M or G, such as 128M");
+			  "not a size: write bytes, or a whole number with K, M or G, such as 128M");
 		return;
 	}
 	for (size_t i = 0; i < countof(units) && rest.len == 1; i++)
@@ -229,7 +229,7 @@ void ini_set_size(const struct ini_entry *entry, const struct ini_key *key)
 			rest.len = 0;
 		}
 	if (rest.len)
-		ini_error(entry, "not a size: the unit must be K, M or G, such as 128M");
+		ini_error(entry, "not a size: behind a whole number comes K, M or G, such as 128M");
 	else if (factor == 1 && number >= key->min >> 20 && number <= key->max >> 20)
 		ini_error(entry, "%llu is bytes: write %lluM", (unsigned long long)number, (unsigned long long)number);
 	else if (__builtin_mul_overflow(number, factor, &number) || number < key->min ||

@@ -6,8 +6,9 @@
  *
  * A cell takes some 700 ticks to draw, a whole screen ten million. So fb_write, which runs inside exits of guests, only
  * notes what to draw. fb_poll, for the scheduler, draws a few cells and then leaves the processor to others for
- * DRAW_PAUSE times as long; fb_idle_work, for a processor that has nothing else to do, does not wait. Until
- * the scheduler runs, fb_write draws by itself, so that a user sees how far the start has come.
+ * DRAW_PAUSE times as long; so while much is printed, the screen shows parts of several moments. fb_idle_work, for a
+ * processor that has nothing else to do, does not wait. Until the scheduler runs, fb_write draws by itself, so
+ * that a user sees how far the start has come.
  *
  * Any processor may write. One processor draws, by fb_poll and when it idles, and the timer is armed and
  * fired there alone. A writer says when that processor must be told: not while it is going to poll anyhow.
