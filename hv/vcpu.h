@@ -113,7 +113,7 @@ static inline void vcpu_raise_nmi(struct vcpu *vcpu)
 
 static inline void vcpu_unhalt(struct vcpu *vcpu)
 {
-	vcpu->is_unhalted = true;
+	vcpu->is_unhalted = vcpu->state != VCPU_PARKED;	/* one that waits for its SIPI hears no call */
 	vcpu_kick(vcpu);
 }
 

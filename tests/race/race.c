@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vCPUs of one VM on several processors, each a real thread, under ThreadSanitizer: guests send each other
- * interrupts, NMIs, INIT and SIPI, halt, are woken, and move from one processor to another, while a device
+ * interrupts, NMIs, calls out of HLT, INIT and SIPI, halt, are woken, and move from one processor to another, while a device
  * uses the I/O APIC and LINT0. Of the product this runs the door (hv/request.c), the run loop, HLT, INIT and
  * SIPI, the local APIC, the messages between APICs, the I/O APIC and the handlers of the interrupts between
  * processors.
@@ -48,7 +48,9 @@
 #define BATCH		64U		/* steps are added to the sum so many at a time */
 #define STARTED		3U		/* the vCPU that INIT and SIPI are sent to, and messages by vCPU 0 only */
 #define VECTOR_FROM	0x30U		/* + the sender: interrupts between processors; + VCPUS: of the I/O APIC; + 1: of LINT0 */
+#define CALLED		1U		/* the vCPU that waits for calls; it is sent no NMIs, which would end its wait as well */
 #define PIN		5U
+#define WAYS		(VCPUS * VCPUS + VCPUS + 4)	/* all that are watched */
 
 #define NUMBER_MAX	1000000000000ULL
 #define USAGE		2		/* exit status */
@@ -70,6 +72,7 @@ struct guest {
 	uint64_t dice;
 	int      vector;	/* to be handled; -1: none */
 	bool     has_nmi, is_starting;
+	bool     waits;		/* with IF clear, until a sibling calls it (KVM's KICK_CPU) */
 };
 
 static struct vm vm;
@@ -83,7 +86,8 @@ static struct machine_cpu {
 	unsigned         turn;
 } processors[PROCESSORS];
 
-static struct way ways[VCPUS][VCPUS], nmis[VCPUS], starts, device, lint0;
+static struct way ways[VCPUS][VCPUS], nmis[VCPUS], calls, starts, device, lint0;
+static _Atomic bool wants_call;
 static struct ioapic ioapic;
 static pthread_mutex_t machine_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t steps, halts, kicks, moves;
@@ -180,8 +184,9 @@ void vcpu_kick(struct vcpu *vcpu)
 	if (vcpu->processor != host_processor())
 		fail("a vCPU is touched by a processor that does not own it");
 	vcpu->irq_check = true;
-	if (vcpu->state != VCPU_HALTED || !(vcpu->nmi_pending || (vcpu->halted_if && vcpu_has_irq(vcpu))))
+	if (vcpu->state != VCPU_HALTED || vcpu_may_sleep(vcpu))
 		return;
+	vcpu->is_unhalted = false;
 	vcpu->state = VCPU_READY;
 	host_attention_set();
 }
@@ -264,14 +269,43 @@ static void restart(struct vcpu *vcpu)
 		send(vcpu, STARTED, 0x060a);	/* most kernels send two; one must do */
 }
 
+/* As the kernel's spin locks: who waits says so and sleeps; who unlocks finds that, and calls. */
+static void wait_for_call(struct vcpu *vcpu)
+{
+	guests[vcpu->id].waits = true;
+	wants_call = true;
+	vcpu->exit.reason = ROW_HLT;
+}
+
+/* A call that came late for the last HLT may have ended this one: nobody has called unless the wish is gone. */
+static void end_wait(struct vcpu *vcpu)
+{
+	guests[vcpu->id].waits = false;
+	if (!atomic_exchange(&wants_call, false))
+		receive(&calls);
+}
+
+static void call_who_waits(void)
+{
+	if (!atomic_load(&wants_call))
+		return;
+	calls.sent++;
+	if (atomic_exchange(&wants_call, false))
+		vcpu_request(&vcpus[CALLED], REQUEST_UNHALT);
+	else
+		calls.sent--;		/* it has ended its wait meanwhile */
+}
+
 static void send_something(struct vcpu *vcpu)
 {
 	struct guest *guest = &guests[vcpu->id];
 	uint32_t to = dice(guest) % VCPUS;
 
+	if (!vcpu->id)
+		call_who_waits();
 	if (to == STARTED && (vcpu->id || !is_free(&starts)))
 		return;
-	if (dice(guest) % 8 == 0 && vcpu->id == 0 && is_free(&nmis[to])) {
+	if (dice(guest) % 8 == 0 && vcpu->id == 0 && to != CALLED && is_free(&nmis[to])) {
 		nmis[to].sent++;
 		send(vcpu, to, 0x400);
 	} else if (is_free(&ways[vcpu->id][to])) {
@@ -296,9 +330,13 @@ static void guest_step(struct vcpu *vcpu)
 	} else if (guest->vector >= 0) {
 		handle(vcpu, (uint8_t)guest->vector);
 		guest->vector = -1;
+	} else if (guest->waits) {
+		end_wait(vcpu);
 	} else if (what < 24) {
 		vcpu->exit.reason = ROW_HLT;
 		halts++;
+	} else if (what == 24 && vcpu->id == CALLED) {
+		wait_for_call(vcpu);
 	} else if (what == 24 && vcpu->id == 0) {
 		restart(vcpu);
 	} else if (what < 28) {
@@ -338,7 +376,7 @@ static void deliver(struct vcpu *vcpu)
 	if (!vcpu_has_irq(vcpu))
 		return;
 	vcpu->irq_check = true;		/* an open window: looked at again behind the next exit */
-	if (guest->vector >= 0)
+	if (guest->vector >= 0 || guest->waits)
 		return;
 	guest->vector = vcpu->lapic.s.lint0_is_high && lapic_takes_extint(&vcpu->lapic) ? extint(vcpu) : lapic_pending(&vcpu->lapic);
 	if (guest->vector <= (int)(VECTOR_FROM + VCPUS))
@@ -360,7 +398,7 @@ static const struct exit_row rows[] = {
 
 static void step_over(struct vcpu *vcpu) { (void)vcpu; }
 static void flush(struct vcpu *vcpu) { (void)vcpu; }
-static uint64_t get(struct vcpu *vcpu, enum guest_reg reg) { (void)vcpu; (void)reg; return RFLAGS_IF; }
+static uint64_t get(struct vcpu *vcpu, enum guest_reg reg) { (void)reg; return guests[vcpu->id].waits ? 0 : RFLAGS_IF; }
 
 static const struct virt_backend backend = {
 	.enter = enter, .deliver = deliver, .step_over = step_over, .flush = flush, .get = get,
@@ -510,19 +548,20 @@ static void set_up(void)
 	}
 }
 
-static unsigned long stuck[VCPUS * VCPUS + VCPUS + 3];
+static unsigned long stuck[WAYS];
 
 /* Called every second: is any message older than it may be? */
 static void watch(void)
 {
-	static uint64_t seen[VCPUS * VCPUS + VCPUS + 3];
-	const struct way *all[VCPUS * VCPUS + VCPUS + 3];
+	static uint64_t seen[WAYS];
+	const struct way *all[WAYS];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < VCPUS * VCPUS; i++)
 		all[count++] = &ways[i / VCPUS][i % VCPUS];
 	for (unsigned i = 0; i < VCPUS; i++)
 		all[count++] = &nmis[i];
+	all[count++] = &calls;
 	all[count++] = &starts;
 	all[count++] = &device;
 	all[count++] = &lint0;
@@ -569,8 +608,8 @@ int main(int argc, char **argv)
 	is_over = true;
 	for (unsigned i = 0; i <= PROCESSORS; i++)
 		pthread_join(threads[i], NULL);
-	printf("race: %llu steps, %llu halts, %llu kicks, %llu moves, %llu starts, %llu messages of devices: nothing lost\n",
+	printf("race: %llu steps, %llu halts, %llu kicks, %llu moves, %llu starts, %llu calls, %llu messages of devices: nothing lost\n",
 	       (unsigned long long)steps, (unsigned long long)halts, (unsigned long long)kicks, (unsigned long long)moves,
-	       (unsigned long long)starts.received, (unsigned long long)(device.received + lint0.received));
+	       (unsigned long long)starts.received, (unsigned long long)calls.received, (unsigned long long)(device.received + lint0.received));
 	return 0;
 }

@@ -79,7 +79,7 @@ void vcpu_reset(struct vcpu *vcpu, const struct reset_state *state)
 {
 	started[vcpu->id] = *state;
 	starts[vcpu->id]++;
-	vcpu->nmi_pending = false;
+	vcpu->nmi_pending = vcpu->is_unhalted = false;
 }
 
 static int set_up(void **unused)
@@ -263,6 +263,8 @@ static void test_init_sipi_sipi(void **unused)
 	assert_false(vcpus[2].nmi_pending || vcpus[2].nmi_blocked || vcpus[2].pending.is_valid || vcpus[2].is_unhalted);
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000008500ULL);	/* INIT, level, de-assert: nothing */
 	assert_int_equal(inits[2], 1);
+	vcpu_request(&vcpus[2], REQUEST_UNHALT);	/* one that waits for its SIPI hears no call */
+	assert_false(vcpus[2].is_unhalted);
 	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000500ULL);	/* INIT, edge: once more */
 	assert_int_equal(inits[2], 2);
 	(void)is_looked_at(2);
@@ -271,9 +273,10 @@ static void test_init_sipi_sipi(void **unused)
 	assert_int_equal(vcpus[2].state, VCPU_READY);
 	assert_true(is_looked_at(2));
 	assert_int_equal(starts[2], 0);		/* not in the sender's exit */
-	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000400ULL);	/* an NMI behind the SIPI is the started processor's */
+	apic_bus_ipi(&vm, &vcpus[0].lapic, 0x0200000000000400ULL);	/* an NMI behind the SIPI is the started processor's, */
+	vcpu_request(&vcpus[2], REQUEST_UNHALT);			/* and so is a call */
 	vcpu_start_if_due(&vcpus[2]);
-	assert_true(vcpus[2].nmi_pending);
+	assert_true(vcpus[2].nmi_pending && vcpus[2].is_unhalted);
 	assert_int_equal(vcpus[2].state, VCPU_READY);
 	assert_int_equal(started[2].seg[SEG_CS].base, 0x9a000);
 	assert_int_equal(started[2].seg[SEG_CS].selector, 0x9a00);

@@ -99,7 +99,7 @@ static int64_t call(uint64_t number, uint64_t rbx, uint64_t rcx)
 
 static void test_answers(void **state)
 {
-	static const uint64_t unknown[] = { 6, 9, 11, 15, 16, 1ULL << 32, (1ULL << 32) + 1, UINT64_MAX };
+	static const uint64_t unknown[] = { 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 1ULL << 32, (1ULL << 32) + 1, UINT64_MAX };
 
 	(void)state;
 	assert_int_equal(call(VERSION, 0, 0), 1);
@@ -127,6 +127,8 @@ static void test_kick_cpu(void **state)
 	other.is_unhalted = false;
 	assert_int_equal(call(KICK_CPU, 0, 2), 0);
 	assert_int_equal(call(KICK_CPU, 0, UINT64_MAX), 0);
+	assert_int_equal(call(KICK_CPU, 0, (1ULL << 32) + 1), 0);
+	assert_false(other.is_unhalted || fake.vcpu.is_unhalted);
 	fake.segs[SEG_SS].rights |= 0x60;
 	assert_int_equal(call(KICK_CPU, 0, 1), DENIED);
 	assert_false(other.is_unhalted || fake.vcpu.is_unhalted);

@@ -53,7 +53,7 @@ void vcpu_take_init(struct vcpu *of)
 {
 	assert_int_equal(seen.sipis, 0);	/* an INIT behind a SIPI makes that void, so it is the first of the two */
 	lapic_reset(&of->lapic, true);
-	of->nmi_pending = false;
+	of->nmi_pending = of->is_unhalted = false;
 	if (sipi_comes) {
 		processor_fake_run_on(HERE);
 		(void)vcpu_request_sipi(of, 7);
@@ -130,6 +130,16 @@ static void test_unhalt(void **unused)
 	take();
 	assert_true(vcpu.is_unhalted);
 	assert_int_equal(seen.kicks, 1);
+}
+
+/* INIT discards a call that came before it, also one that is taken with it. */
+static void test_unhalt_and_init(void **unused)
+{
+	(void)unused;
+	vcpu_request(&vcpu, REQUEST_UNHALT);
+	vcpu_request_init(&vcpu);
+	take();
+	assert_false(vcpu.is_unhalted);
 }
 
 static void test_waits_for_its_owner(void **unused)
@@ -406,7 +416,7 @@ static void test_sleeps_on(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_unhalt, set_up), cmocka_unit_test_setup(test_waits_for_its_owner, set_up),
+		cmocka_unit_test_setup(test_unhalt, set_up), cmocka_unit_test_setup(test_unhalt_and_init, set_up), cmocka_unit_test_setup(test_waits_for_its_owner, set_up),
 		cmocka_unit_test_setup(test_nothing_else, set_up),
 		cmocka_unit_test_setup(test_whom_it_wakes, set_up),
 		cmocka_unit_test_setup(test_own, set_up),

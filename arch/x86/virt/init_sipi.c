@@ -43,7 +43,8 @@ void vcpu_take_sipi(struct vcpu *vcpu, uint8_t vector)
 
 void vcpu_start_if_due(struct vcpu *vcpu)
 {
-	const bool nmi_pending = vcpu->nmi_pending;	/* sent behind the SIPI: INIT has discarded what came before */
+	/* Sent behind the SIPI: INIT has discarded what came before. */
+	const bool nmi_pending = vcpu->nmi_pending, is_unhalted = vcpu->is_unhalted;
 	struct reset_state start;
 
 	if (!vcpu->start_is_due)
@@ -52,5 +53,6 @@ void vcpu_start_if_due(struct vcpu *vcpu)
 	reset_real_mode(&start, (uint16_t)(vcpu->sipi_vector << SIPI_SHIFT), 0);
 	vcpu_reset(vcpu, &start);
 	vcpu->nmi_pending = nmi_pending;
+	vcpu->is_unhalted = is_unhalted;
 	vcpu->state = VCPU_READY;
 }
