@@ -50,8 +50,11 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 	if (lapic->s.lint0_is_high && lapic_takes_extint(lapic))
 		return lapic->env->extint(lapic->ctx);
 	vector = lapic_pending(lapic);
-	if (vector >= 0)
-		lapic_accept(lapic, (uint8_t)vector);
+	if (vector < 0)
+		return vector;
+	lapic_accept(lapic, (uint8_t)vector);
+	if (vcpu->pv_eoi)
+		lapic_offer_eoi(lapic, (uint8_t)vector);
 	return vector;
 }
 

@@ -46,6 +46,8 @@ ROWS = (
     Row("rdmsr", "RDMSR emulated (APIC_BASE)", EXITS, 225, vtx=(1099, 777), svm=(2912, 5279)),
     Row("wrmsr-tsc-deadline", "WRMSR TSC_DEADLINE", EXITS, 220, vtx=(1141, 814), svm=(2850, 5313)),
     Row("x2apic-eoi", "x2APIC EOI, nothing in service", EXITS, vtx=(1169, 3), svm=(2886, 5412)),
+    Row("interrupt", "an interrupt to itself: sent, delivered, ended", EXITS, more="three exits"),
+    Row("interrupt-pv-eoi", "  the same, ended in a word of the guest's memory", EXITS, more="PV EOI: two exits"),
     Row("mmio-read", "MMIO read from a device model (I/O APIC)", EXITS, vtx=(5750, 14709), svm=(5482, 14881)),
     Row("mmio-read-nobody", "MMIO read where nobody is", EXITS),
     Row("virtio-notify-not-ready", "virtio-mmio QueueNotify, queue not ready", EXITS),

@@ -21,6 +21,11 @@ APIC_BASE	equ 0x1b
 APIC_X2		equ 0xc00		; enabled, x2APIC mode
 X2APIC_EOI	equ 0x80b
 X2APIC_SVR	equ 0x80f
+X2APIC_SELF_IPI	equ 0x83f
+VECTOR		equ 0x50
+KVM_FEATURES	equ 0x40000101
+KVM_PV_EOI	equ 6
+MSR_PV_EOI	equ 0x4b564d04
 X2APIC_TIMER	equ 0x832
 TSC_DEADLINE	equ 0x6e0
 CPUID1_X2APIC	equ 21
@@ -151,6 +156,7 @@ bench_apic:
 	xor	edx, edx
 	wrmsr
 	END "x2apic-eoi", 4
+	call	bench_interrupt
 
 	bt	dword [features], CPUID1_DEADLINE
 	jnc	.none
@@ -168,6 +174,56 @@ bench_apic:
 	wrmsr
 .none:	ret
 features:	dd 0
+
+; An interrupt to itself: sent, delivered behind STI, and ended, by EOI or in the word that the guest has named.
+%macro INTERRUPT 2				; name, overhead
+	BEGIN
+	mov	ecx, X2APIC_SELF_IPI
+	mov	eax, VECTOR
+	xor	edx, edx
+	wrmsr
+	sti
+	nop
+	cli
+	END %1, %2
+%endmacro
+
+bench_interrupt:
+	SET_GATE VECTOR, .by_eoi
+	INTERRUPT "interrupt", 18
+	mov	eax, KVM_FEATURES
+	cpuid
+	bt	eax, KVM_PV_EOI
+	jnc	.over
+	SET_GATE VECTOR, .by_word
+	mov	ecx, MSR_PV_EOI
+	mov	eax, .word + 1
+	xor	edx, edx
+	wrmsr
+	INTERRUPT "interrupt-pv-eoi", 11
+	mov	ecx, MSR_PV_EOI
+	xor	eax, eax
+	wrmsr
+.over:	ret
+
+.by_word:
+	btr	dword [.word], 0
+	jnc	.by_eoi
+	iretq
+.by_eoi:
+	push	rax
+	push	rcx
+	push	rdx
+	mov	ecx, X2APIC_EOI
+	xor	eax, eax
+	xor	edx, edx
+	wrmsr
+	pop	rdx
+	pop	rcx
+	pop	rax
+	iretq
+	align 4
+.word:	dd 0
 
 bench_mmio:
 	mov	ebx, NO_DEVICE

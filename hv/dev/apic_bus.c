@@ -145,7 +145,7 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 
 uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, uint64_t set, enum apic_mode mode, uint8_t vector)
 {
-	const struct message msg = { .mode = mode, .vector = vector };
+	const struct message msg = { .vector = vector };
 	uint32_t taken = 0;
 
 	for (uint32_t id = first; id < vm->vcpu_count; id++)

@@ -97,8 +97,6 @@ static unsigned served_class(const struct lapic *lapic)
 /* The offer ends. Had the guest accepted it? */
 static bool withdraw_offer(struct lapic *lapic)
 {
-	if (!lapic->s.eoi_is_offered)
-		return false;
 	lapic->s.eoi_is_offered = false;
 	return lapic->env->withdraw_eoi(lapic->ctx);
 }
@@ -130,8 +128,12 @@ void lapic_accept(struct lapic *lapic, uint8_t vector)
 	set_remove(lapic->s.irr, &lapic->irr_words, vector);
 	lapic->irr_count--;
 	set_add(lapic->s.isr, &lapic->isr_words, vector);
-	/* Not when something waits for the end: the I/O APIC, or an interrupt that the exit for EOI would deliver. */
-	if (lapic->env->offer_eoi && !lapic->irr_count && !set_has(lapic->s.tmr, vector))
+}
+
+/* Not when something waits for the end: the I/O APIC, or an interrupt that the exit for EOI would deliver. */
+void lapic_offer_eoi(struct lapic *lapic, uint8_t vector)
+{
+	if (!lapic->irr_count && set_has(lapic->s.isr, vector) && !set_has(lapic->s.tmr, vector))
 		lapic->s.eoi_is_offered = lapic->env->offer_eoi(lapic->ctx);
 }
 
@@ -148,7 +150,7 @@ static void end_highest(struct lapic *lapic)
 	}
 }
 
-void lapic_settle_eoi(struct lapic *lapic)
+void lapic_settle_offered(struct lapic *lapic)
 {
 	if (withdraw_offer(lapic))
 		end_highest(lapic);
@@ -325,7 +327,8 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 {
 	bool is_boot = lapic->id == 0;
 
-	(void)withdraw_offer(lapic);
+	if (lapic->s.eoi_is_offered)
+		(void)withdraw_offer(lapic);
 	memset(lapic->s.irr, 0, sizeof(lapic->s.irr));
 	memset(lapic->s.isr, 0, sizeof(lapic->s.isr));
 	memset(lapic->s.tmr, 0, sizeof(lapic->s.tmr));
@@ -397,7 +400,7 @@ void lapic_after_load(void *dev)
 	lapic->irr_words = set_words(s->irr);
 	lapic->isr_words = set_words(s->isr);
 	lapic->irr_count = set_count(s->irr);
-	s->eoi_is_offered = s->eoi_is_offered && lapic->env->offer_eoi && serves_edge(lapic);
+	s->eoi_is_offered = s->eoi_is_offered && serves_edge(lapic);
 	lapic_timer_after_load(lapic);
 	lapic->env->kick(lapic->ctx);
 }

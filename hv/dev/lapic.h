@@ -24,9 +24,9 @@ struct lapic_env {
 	void (*eoi)(void *ctx, uint8_t vector);	/* a level-triggered vector was ended: tell the I/O APIC */
 	uint8_t (*extint)(void *ctx);		/* LINT0 asks in mode ExtINT: acknowledge the 8259, take its vector */
 	/*
-	 * A vector was taken that nobody has to hear the end of: may the guest end it without an exit (arch/x86/pv/eoi.h)?
-	 * True: it was told so. Before the APIC looks next at what is in service it withdraws the offer, and hears whether
-	 * the guest had accepted it. NULL: it may not.
+	 * A vector was taken that nobody has to hear the end of: tell the guest that it may end it without an exit
+	 * (arch/x86/pv/eoi.h). False: it could not be told. Before the APIC looks next at what is in service it withdraws
+	 * the offer, and hears whether the guest had accepted it.
 	 */
 	bool (*offer_eoi)(void *ctx);
 	bool (*withdraw_eoi)(void *ctx);
@@ -94,8 +94,15 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
 /* Highest vector that may interrupt now (above the processor priority), or -1. Settles an offered EOI first. */
 int  lapic_pending(struct lapic *lapic);
 void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
-/* Where the guest may end a vector without an exit: has it? What is in service is right behind this. */
-void lapic_settle_eoi(struct lapic *lapic);
+/* Behind lapic_accept, for a guest that wants it: it may end this vector without an exit. */
+void lapic_offer_eoi(struct lapic *lapic, uint8_t vector);
+/* Has the guest ended a vector without an exit? What is in service is right behind this. */
+void lapic_settle_offered(struct lapic *lapic);		/* only while there is an offer */
+static inline void lapic_settle_eoi(struct lapic *lapic)
+{
+	if (lapic->s.eoi_is_offered)
+		lapic_settle_offered(lapic);
+}
 /* The level of the pin LINT0, by the LVT entry's mode an interrupt, an NMI, or the 8259 asking for an acknowledge. */
 void lapic_set_lint0(struct lapic *lapic, bool is_high);
 /* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through. */

@@ -197,6 +197,29 @@ static void send_message(void)
 	check(msg.mode, msg.vector, msg.mode == APIC_SIPI ? 0 : named);	/* a SIPI comes from a processor only */
 }
 
+/* KVM's SEND_IPI, read once more. */
+static void send_set(void)
+{
+	const uint64_t set = (uint64_t)take(4) << 32 | take(4);
+	const uint32_t pick = take(1), first = pick & 0x40 ? take(4) : pick & 0x80 ? 0U - (pick & 7) : pick & 7;
+	const enum apic_mode mode = take(1) & 1 ? APIC_NMI : APIC_FIXED;
+	const uint8_t vector = (uint8_t)take(1);
+	unsigned named = 0, want = 0;
+
+	for (uint32_t i = 0; i < VCPUS; i++) {
+		const struct vcpu *vcpu = &fuzz.vcpus[i];
+
+		if (i < first || i - first >= 64 || !(set >> (i - first) & 1))
+			continue;
+		named |= 1U << i;
+		want += mode == APIC_NMI ? vcpu->state != VCPU_PARKED : listens(vcpu) && vector >= 16;
+	}
+	forget();
+	assert(apic_bus_send_set(&fuzz.vm, first, set, mode, vector) == want);
+	if (mode == APIC_NMI || vector >= 16)
+		check(mode, vector, named);
+}
+
 static void change(struct vcpu *vcpu)
 {
 	static const uint16_t regs[] = { 0x80, 0xd0, 0xe0, 0xf0, 0x370 };	/* TPR LDR DFR SVR error */
@@ -238,6 +261,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (what % 4 == 0)
 			change(&fuzz.vcpus[what / 4 % VCPUS]);
+		else if (what % 4 == 1 && what & 0x80)
+			send_set();
 		else if (what % 4 == 1)
 			send_message();
 		else

@@ -20,13 +20,18 @@ static uint64_t settled_in;	/* the MSR when the local APIC was asked to settle *
 static struct vm vm;
 static struct vcpu vcpu;
 
-void lapic_settle_eoi(struct lapic *lapic) { assert_ptr_equal(lapic, &vcpu.lapic); settled_in = vcpu.pv_eoi; }
+void lapic_settle_offered(struct lapic *lapic) { assert_ptr_equal(lapic, &vcpu.lapic); settled_in = vcpu.pv_eoi; }
 
-bool gpm_write(struct gpm *gpm, gpa_t addr, const void *from, size_t len)
+static bool is_read_only;	/* no write gets through */
+
+bool gpm_read16(struct gpm *gpm, gpa_t addr, uint16_t *to) { return gpm_read(gpm, addr, to, sizeof(*to)); }
+
+bool gpm_write16(struct gpm *gpm, gpa_t addr, uint16_t val)
 {
-	if (gpm_is_ram(gpm, addr, len))
-		memcpy(ram + addr.raw, from, len);
-	return gpm_is_ram(gpm, addr, len);
+	if (is_read_only || !gpm_is_ram(gpm, addr, sizeof(val)))
+		return false;
+	memcpy(ram + addr.raw, &val, sizeof(val));
+	return true;
 }
 
 static int setup(void **state)
@@ -66,6 +71,7 @@ static void test_offers(void **state)
 static void test_moves(void **state)
 {
 	(void)state;
+	vcpu.lapic.s.eoi_is_offered = true;
 	assert_true(eoi_write(&vcpu, AT | 1));
 	assert_true(eoi_write(&vcpu, 0x100 | 1));
 	assert_int_equal(settled_in, AT | 1);
@@ -88,6 +94,10 @@ static void test_refused(void **state)
 		assert_int_equal(eoi_write(&vcpu, rows[i].val), rows[i].is_taken);
 		assert_int_equal(vcpu.pv_eoi, rows[i].is_taken ? rows[i].val : 0x80);
 	}
+	vcpu.pv_eoi = AT | 1;
+	is_read_only = true;
+	assert_false(vcpu_offer_eoi(&vcpu));		/* an offer that was not written would be taken for accepted */
+	is_read_only = false;
 	vcpu.pv_eoi = sizeof(ram) | 1;		/* as a saved state may say that somebody has made */
 	assert_false(vcpu_offer_eoi(&vcpu));
 	assert_false(vcpu_withdraw_eoi(&vcpu));

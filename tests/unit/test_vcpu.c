@@ -213,6 +213,10 @@ static void test_eoi_without_exit(void **unused)
 {
 	(void)unused;
 	lapic_mmio_write(&vcpu.lapic, 0xf0, 4, 0x1ff);
+	lapic_post(&vcpu.lapic, 0x21, false);
+	assert_int_equal(vcpu_ack_irq(&vcpu), 0x21);
+	assert_string_equal(steps, "");		/* the guest has named no word for it */
+	vcpu.pv_eoi = 0x1001;
 	lapic_post(&vcpu.lapic, 0x41, false);
 	assert_int_equal(vcpu_ack_irq(&vcpu), 0x41);
 	assert_false(vcpu_has_irq(&vcpu));

@@ -8,7 +8,7 @@
 
 #define EOI_RESERVED	2ULL
 #define EOI_WORD	4U	/* bytes, and aligned to as many by the bits of the address */
-#define EOI_OFFERED	1U	/* in the first byte of the word; the other bits are the guest's */
+#define EOI_OFFERED	1U	/* the other bits of the word are the guest's */
 
 bool eoi_write(struct vcpu *vcpu, uint64_t val)
 {
@@ -19,31 +19,31 @@ bool eoi_write(struct vcpu *vcpu, uint64_t val)
 	return true;
 }
 
-static bool write_bit(struct vcpu *vcpu, uint8_t byte, uint8_t bit)
+/* Half of the word is one load and one store, without a walk. The vCPU does not run, so nobody else touches it. */
+static bool write_bit(struct vcpu *vcpu, uint16_t half, uint16_t bit)
 {
-	byte = (uint8_t)((byte & ~EOI_OFFERED) | bit);
-	return gpm_write(&vcpu->vm->gpm, guest_struct_at(vcpu->pv_eoi), &byte, sizeof(byte));
+	return gpm_write16(&vcpu->vm->gpm, guest_struct_at(vcpu->pv_eoi), (uint16_t)((half & ~EOI_OFFERED) | bit));
 }
 
-static bool read_byte(struct vcpu *vcpu, uint8_t *byte)
+static bool read_half(struct vcpu *vcpu, uint16_t *half)
 {
-	return gpm_read(&vcpu->vm->gpm, guest_struct_at(vcpu->pv_eoi), byte, sizeof(*byte));
+	return (vcpu->pv_eoi & PV_ENABLE) && gpm_read16(&vcpu->vm->gpm, guest_struct_at(vcpu->pv_eoi), half);
 }
 
 bool vcpu_offer_eoi(struct vcpu *vcpu)
 {
-	uint8_t byte;
+	uint16_t half;
 
-	return (vcpu->pv_eoi & PV_ENABLE) && read_byte(vcpu, &byte) && write_bit(vcpu, byte, EOI_OFFERED);
+	return read_half(vcpu, &half) && write_bit(vcpu, half, EOI_OFFERED);
 }
 
 bool vcpu_withdraw_eoi(struct vcpu *vcpu)
 {
-	uint8_t byte;
+	uint16_t half;
 
-	if (!(vcpu->pv_eoi & PV_ENABLE) || !read_byte(vcpu, &byte))
+	if (!read_half(vcpu, &half))
 		return false;
-	if (byte & EOI_OFFERED)
-		(void)write_bit(vcpu, byte, 0);
-	return !(byte & EOI_OFFERED);
+	if (half & EOI_OFFERED)
+		(void)write_bit(vcpu, half, 0);
+	return !(half & EOI_OFFERED);
 }

@@ -59,7 +59,13 @@ static void count_ipi(void *ctx, const struct lapic *from, uint64_t icr)
 	pc_of(ctx)->ipis++;
 }
 
-static const struct lapic_env apic_env = { .kick = count_kick, .nmi = count_nmi, .ipi = count_ipi, .eoi = apic_eoi };
+/* A guest that is told of most offers, and accepts some: by their number, so that a run can be repeated. */
+static bool count_offer(void *ctx) { return pc_of(ctx)->offers++ % 5; }
+static bool is_accepted(void *ctx) { return pc_of(ctx)->offers % 3; }
+
+static const struct lapic_env apic_env = {
+	.kick = count_kick, .nmi = count_nmi, .ipi = count_ipi, .eoi = apic_eoi, .offer_eoi = count_offer, .withdraw_eoi = is_accepted,
+};
 
 static void count_reset(void *ctx) { ((struct pc *)ctx)->resets++; }
 static void count_off(void *ctx) { ((struct pc *)ctx)->offs++; }

@@ -14,7 +14,7 @@ struct pc {
 	struct vcpu    vcpu;
 	uint8_t        fpu[64];
 	struct machine machine;
-	unsigned       kicks, nmis, ipis, resets, offs, exits;
+	unsigned       kicks, nmis, ipis, resets, offs, exits, offers;
 	size_t         room;	/* what the serial port's other end takes still */
 	unsigned       sent;	/* the sum of what it took */
 };
