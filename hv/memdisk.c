@@ -9,6 +9,7 @@
 
 #include "hv/account.h"
 #include "hv/addr.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
@@ -34,6 +35,12 @@ static struct stretch stretch_at(uint64_t offset, uint64_t len)
 		.chunk = (size_t)(offset / MEMDISK_CHUNK), .offset = within,
 		.len = (size_t)min_u64(len, MEMDISK_CHUNK - within),
 	};
+}
+
+/* Whose number comes from the guest's sector. */
+static uint8_t **chunk_of(const struct memdisk *disk, size_t number)
+{
+	return &disk->chunks[index_nospec(number, disk->chunk_count)];
 }
 
 static bool is_cow(const struct memdisk *disk)
@@ -65,7 +72,8 @@ static void chunk_free(struct memdisk *disk, size_t chunk)
 /* A private copy to write to; will_fill: all of it is about to be overwritten. NULL: out of memory. */
 static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill)
 {
-	uint8_t *old = disk->chunks[chunk], *copy;
+	uint8_t **const at = chunk_of(disk, chunk), *const old = *at;
+	uint8_t *copy;
 
 	if (is_private(old))
 		return old;
@@ -80,7 +88,7 @@ static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill
 		memcpy(copy, disk->base + (uint64_t)chunk * MEMDISK_CHUNK, chunk_bytes(disk, chunk));
 		disk->block.extra += MEMDISK_CHUNK;
 	}
-	disk->chunks[chunk] = copy;
+	*at = copy;
 	return copy;
 }
 
@@ -97,7 +105,7 @@ static int memdisk_read(struct block *block, uint64_t offset, void *to, size_t l
 	}
 	while (len) {
 		struct stretch s = stretch_at(offset, len);
-		const uint8_t *chunk = disk->chunks[s.chunk];
+		const uint8_t *chunk = *chunk_of(disk, s.chunk);
 
 		if (chunk == ZEROS)
 			memset(out, 0, s.len);
@@ -147,7 +155,7 @@ static int discard_cow(struct memdisk *disk, uint64_t offset, uint64_t len)
 {
 	while (len) {
 		struct stretch s = stretch_at(offset, len);
-		uint8_t *chunk = disk->chunks[s.chunk];
+		uint8_t *chunk = *chunk_of(disk, s.chunk);
 
 		if (s.len == chunk_bytes(disk, s.chunk)) {
 			chunk_free(disk, s.chunk);

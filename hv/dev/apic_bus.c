@@ -19,6 +19,7 @@
 #include "hv/vm.h"
 
 #define SET_BITS	64U
+#define TAKERS		8U	/* the field has three bits */
 _Static_assert(VM_VCPUS_MAX <= SET_BITS, "one word reaches every processor of a VM");
 
 struct message {
@@ -63,7 +64,7 @@ static bool take_sipi(struct vcpu *vcpu, const struct message *msg)
 
 typedef bool take_fn(struct vcpu *vcpu, const struct message *msg);
 
-static take_fn *const takers[] = {
+static take_fn *const takers[TAKERS] = {
 	[APIC_FIXED] = take_fixed,
 	[APIC_LOWEST] = take_fixed,	/* by one of those addressed, see deliver_lowest */
 	[APIC_NMI] = take_nmi,
@@ -108,7 +109,7 @@ static bool deliver_lowest(struct vm *vm, const struct message *msg)
 
 static bool deliver(struct vm *vm, const struct message *msg)
 {
-	take_fn *take = msg->mode < countof(takers) ? takers[msg->mode] : NULL;
+	take_fn *take = msg->mode < TAKERS ? takers[msg->mode] : NULL;
 	bool was_taken = false;
 
 	if (!take)

@@ -11,6 +11,7 @@
 #include "hv/virtio/blk.h"
 
 #include "hv/addr.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/state.h"
@@ -190,8 +191,11 @@ static uint8_t start(struct virtio_blk *blk, struct vq *vq)
 
 	if (vq_read(vq, &blk->s.req, &header, sizeof(header)) < sizeof(header))
 		return VIRTIO_BLK_S_IOERR;
-	*op = (struct virtio_blk_op){ .type = header.type, .sector = header.sector };
-	if (op->type >= countof(blk_types) || !blk_types[op->type].start)
+	*op = (struct virtio_blk_op){ .sector = header.sector };
+	if (header.type >= countof(blk_types))
+		return VIRTIO_BLK_S_UNSUPP;
+	op->type = (uint32_t)index_nospec(header.type, countof(blk_types));
+	if (!blk_types[op->type].start)
 		return VIRTIO_BLK_S_UNSUPP;
 	if ((blk->dev.s.accepted & blk_types[op->type].feature) != blk_types[op->type].feature)
 		return VIRTIO_BLK_S_UNSUPP;

@@ -17,6 +17,7 @@
  */
 #include "hv/virtio/queue.h"
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/state.h"
@@ -283,7 +284,7 @@ static bool walk_chain(struct vq *vq, struct vq_req *req, uint32_t index, struct
 	struct vring_desc desc;
 
 	while (req->seg_count < vq->s.size) {
-		if (index >= table.count || !load_desc(vq, &table, index, &desc))
+		if (index >= table.count || !load_desc(vq, &table, (uint32_t)index_nospec(index, table.count), &desc))
 			return false;
 		if (__builtin_expect(desc.flags & DESC_F_INDIRECT, 0)) {
 			if (is_indirect || !enter_indirect(vq, &desc, &table, walk))

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/memdisk.h"
 #include "page_fake.h"
@@ -167,6 +168,7 @@ static void check_against_array(uint32_t mode)
 		if (what < 3) {
 			assert_int_equal(block->read(block, offset, buf, len), 0);
 			assert_memory_equal(buf, model + offset, len);
+			assert_int_equal(nospec_took(offset / MEMDISK_CHUNK, disk.chunk_count), mode == DISK_COW && len);
 		} else if (what < 7) {
 			memset(buf, (int)(seed >> 12), len);
 			assert_int_equal(block->write(block, offset, buf, len), 0);

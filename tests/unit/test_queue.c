@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "virtio_driver.h"
 
@@ -87,7 +88,9 @@ static void requests_come_in_order_with_their_bytes(void **state)
 			drv_desc(&f.drv, 0, head + 1U, (struct drv_desc){ data + 32, 5, DESC_WRITE, 0 });
 			drv_offer(&f.drv, 0, head);
 
+			(void)nospec_took(0, 0);
 			assert_true(look_and_pop(&f));
+			assert_true(nospec_took(head + 1U, DRV_SIZE));
 			assert_int_equal(f.req.head, head);
 			assert_int_equal(f.req.readable, 8);
 			assert_int_equal(f.req.writable, 5);

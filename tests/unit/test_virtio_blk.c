@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/virtio/blk.h"
 #include "virtio_driver.h"
@@ -230,6 +231,7 @@ static void discard_and_write_zeroes(void **state)
 		f.disk.data[20 * SECTOR_SIZE] = 0xff;
 		drv_write_mem(&f.drv, PAYLOAD, ranges, sizeof(ranges));
 		assert_int_equal(request(&f, rows[i].type, 0, sizeof(ranges), 0, &len), rows[i].status);
+		assert_true(nospec_took(rows[i].type, VIRTIO_BLK_T_WRITE_ZEROES + 1));
 		assert_int_equal(f.disk.data[20 * SECTOR_SIZE], rows[i].status ? 0xff : 0);
 		if (rows[i].status == VIRTIO_BLK_S_OK) {
 			for (unsigned b = 0; b < rows[i].range.num_sectors * SECTOR_SIZE; b++)
