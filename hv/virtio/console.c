@@ -204,9 +204,16 @@ static const struct state_section console_section = {
 	"virtio-console", 1, offsetof(struct virtio_console, s), sizeof(struct virtio_console_state), console_after_load,
 };
 
+/* Its next driver may put buffers out before it has a console, as the first did. */
+static void console_reset(struct virtio_dev *dev)
+{
+	console_of(dev)->s.has_spoken = false;
+}
+
 static const struct virtio_ops console_ops = {
 	.section = &console_section,
 	.notify = console_notify,
+	.reset = console_reset,
 	.config_read = console_config_read,
 	.config_write = console_config_write,
 };

@@ -17,6 +17,8 @@ void virtio_status_reset(struct virtio_mmio *mmio)
 
 	dev->s.is_live = false;
 	dev->s.accepted = 0;
+	if (dev->ops->reset)
+		dev->ops->reset(dev);
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		vq_reset(&dev->queues[i]);
 	mmio->s.later_queues = 0;

@@ -29,6 +29,7 @@ struct state_section;
 
 struct virtio_ops {
 	void (*notify)(struct virtio_dev *dev, unsigned queue);	/* the driver kicked this queue */
+	void (*reset)(struct virtio_dev *dev);			/* what the device knew of its driver is gone; NULL: nothing */
 	/* Device configuration space; offset+size is inside config_size. NULL when there is none. */
 	uint64_t (*config_read)(struct virtio_dev *dev, uint64_t offset, unsigned size);
 	void (*config_write)(struct virtio_dev *dev, uint64_t offset, unsigned size, uint64_t value);
