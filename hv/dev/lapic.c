@@ -110,13 +110,21 @@ uint8_t lapic_ppr(const struct lapic *lapic)
 	return (uint8_t)(class << LAPIC_CLASS_SHIFT);
 }
 
+/* Apart, or each call of lapic_pending would save registers for it. */
+__attribute__((noinline)) static int settled_pending(struct lapic *lapic)
+{
+	lapic_settle_offered(lapic);
+	return lapic_pending(lapic);
+}
+
 int lapic_pending(struct lapic *lapic)
 {
 	int vector;
 
 	if (!lapic->irr_count)
 		return NO_VECTOR;
-	lapic_settle_eoi(lapic);
+	if (lapic->s.eoi_is_offered)
+		return settled_pending(lapic);
 	vector = set_highest(lapic->s.irr, lapic->irr_words);
 	return (unsigned)vector >> LAPIC_CLASS_SHIFT > served_class(lapic) ? vector : NO_VECTOR;
 }
@@ -133,7 +141,7 @@ void lapic_accept(struct lapic *lapic, uint8_t vector)
 /* Not when something waits for the end: the I/O APIC, or an interrupt that the exit for EOI would deliver. */
 void lapic_offer_eoi(struct lapic *lapic, uint8_t vector)
 {
-	if (!lapic->irr_count && set_has(lapic->s.isr, vector) && !set_has(lapic->s.tmr, vector))
+	if (!lapic->irr_count && !set_has(lapic->s.tmr, vector))
 		lapic->s.eoi_is_offered = lapic->env->offer_eoi(lapic->ctx);
 }
 

@@ -91,7 +91,7 @@ void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level);
 void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_level);
 /* Does an 8-bit (or, in x2APIC mode, 32-bit) destination name this APIC? */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
-/* Highest vector that may interrupt now (above the processor priority), or -1. Settles an offered EOI first. */
+/* Highest vector that may interrupt now (above the processor priority), or -1. While one is requested, an offered EOI is settled first. */
 int  lapic_pending(struct lapic *lapic);
 void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
 /* Behind lapic_accept, for a guest that wants it: it may end this vector without an exit. */

@@ -40,7 +40,7 @@
 #define WRITABLE_XAPIC	(W_BOTH | W_XAPIC)
 #define WRITABLE_X2APIC	(W_BOTH | W_X2APIC)
 
-typedef uint32_t reg_read_fn(const struct lapic *lapic, unsigned index);
+typedef uint32_t reg_read_fn(struct lapic *lapic, unsigned index);
 typedef void reg_write_fn(struct lapic *lapic, unsigned index, uint32_t value);
 
 struct reg {
@@ -52,34 +52,35 @@ struct reg {
 
 /* ---- Reads ---- */
 
-static uint32_t read_id(const struct lapic *lapic, unsigned index)
+static uint32_t read_id(struct lapic *lapic, unsigned index)
 {
 	(void)index;
 	return lapic_is_x2apic(lapic) ? lapic->id : lapic->id << XAPIC_ID_SHIFT;
 }
 
-static uint32_t read_version(const struct lapic *lapic, unsigned index)
+static uint32_t read_version(struct lapic *lapic, unsigned index)
 {
 	(void)lapic;
 	(void)index;
 	return VERSION;
 }
 
-static uint32_t read_zero(const struct lapic *lapic, unsigned index)
+static uint32_t read_zero(struct lapic *lapic, unsigned index)
 {
 	(void)lapic;
 	(void)index;
 	return 0;
 }
 
-static uint32_t read_ppr(const struct lapic *lapic, unsigned index)
+static uint32_t read_ppr(struct lapic *lapic, unsigned index)
 {
 	(void)index;
+	lapic_settle_eoi(lapic);
 	return lapic_ppr(lapic);
 }
 
 #define READ_FIELD(name, expression)						\
-	static uint32_t read_##name(const struct lapic *lapic, unsigned index)	\
+	static uint32_t read_##name(struct lapic *lapic, unsigned index)	\
 	{									\
 		(void)index;							\
 		return (expression);						\
@@ -96,17 +97,18 @@ READ_FIELD(initial, lapic->s.timer_initial)
 READ_FIELD(divide, lapic->s.timer_divide)
 READ_FIELD(current, lapic_timer_current(lapic))
 
-static uint32_t read_isr(const struct lapic *lapic, unsigned index)
+static uint32_t read_isr(struct lapic *lapic, unsigned index)
 {
+	lapic_settle_eoi(lapic);
 	return lapic->s.isr[index - APIC_ISR];
 }
 
-static uint32_t read_tmr(const struct lapic *lapic, unsigned index)
+static uint32_t read_tmr(struct lapic *lapic, unsigned index)
 {
 	return lapic->s.tmr[index - APIC_TMR];
 }
 
-static uint32_t read_irr(const struct lapic *lapic, unsigned index)
+static uint32_t read_irr(struct lapic *lapic, unsigned index)
 {
 	return lapic->s.irr[index - APIC_IRR];
 }
@@ -116,7 +118,7 @@ static enum lapic_lvt lvt_of(unsigned index)
 	return index == APIC_LVT_CMCI ? LVT_CMCI : (enum lapic_lvt)(index - APIC_LVT_TIMER + LVT_TIMER);
 }
 
-static uint32_t read_lvt(const struct lapic *lapic, unsigned index)
+static uint32_t read_lvt(struct lapic *lapic, unsigned index)
 {
 	return lapic->s.lvt[lvt_of(index)];
 }
@@ -293,7 +295,6 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 
 	if (!lapic_is_x2apic(lapic) || msr - X2APIC_MSRS >= APIC_REGS || !(regs[index].access & R_BOTH))
 		return false;
-	lapic_settle_eoi(lapic);
 	*value = index == APIC_ICR ? lapic->s.icr : regs[index].read(lapic, index);
 	return true;
 }
@@ -342,7 +343,6 @@ uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned size)
 	}
 	if (!regs[index].read || within >= sizeof(uint32_t))
 		return 0;
-	lapic_settle_eoi(lapic);
 	return (uint64_t)regs[index].read(lapic, (unsigned)index) >> (8 * within);
 }
 

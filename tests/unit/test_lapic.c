@@ -194,7 +194,9 @@ static void test_level_eoi(void **state)
 	lapic_post(&f->lapic, 0x50, true);
 	assert_int_equal(read_msr(f, 0x818 + 2), 1U << 16);
 	take(&f->lapic, 0x50);
+	f->kicks = 0;
 	write_msr(f, 0x80b, 0);
+	assert_int_equal(f->kicks, 0);			/* nothing waits */
 	assert_int_equal(f->eois, 1);
 	assert_int_equal(f->eoi_vector, 0x50);
 	lapic_post(&f->lapic, 0x50, false);

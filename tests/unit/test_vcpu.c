@@ -194,6 +194,12 @@ static void test_irqs(void **unused)
 	(void)unused;
 	lapic_mmio_write(lapic, 0xf0, 4, 0x1ff);
 	assert_false(vcpu_has_irq(&vcpu));
+	lapic_post(lapic, 0xff, false);
+	lapic_mmio_write(lapic, 0x80, 4, 0xff);
+	assert_int_equal(vcpu_ack_irq(&vcpu), -1);
+	lapic_mmio_write(lapic, 0x80, 4, 0);
+	assert_int_equal(vcpu_ack_irq(&vcpu), 0xff);
+	lapic_mmio_write(lapic, 0xb0, 4, 0);
 	assert_int_equal(vcpu_ack_irq(&vcpu), -1);
 	lapic_post(lapic, 0x31, false);
 	assert_true(vcpu_has_irq(&vcpu));

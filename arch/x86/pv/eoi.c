@@ -19,7 +19,10 @@ bool eoi_write(struct vcpu *vcpu, uint64_t val)
 	return true;
 }
 
-/* Half of the word is one load and one store, without a walk. The vCPU does not run, so nobody else touches it. */
+/*
+ * Half of the word is one load and one store, without a walk. The vCPU does not run, and its siblings
+ * have the same home, so nobody else touches it.
+ */
 static bool write_bit(struct vcpu *vcpu, uint16_t half, uint16_t bit)
 {
 	return gpm_write16(&vcpu->vm->gpm, guest_struct_at(vcpu->pv_eoi), (uint16_t)((half & ~EOI_OFFERED) | bit));

@@ -150,6 +150,9 @@ unsigned pc_take_interrupts(struct pc *pc)
 		if (vector < 0)
 			break;
 		lapic_accept(lapic, (uint8_t)vector);
+		lapic_offer_eoi(lapic, (uint8_t)vector);
+		if (lapic->s.eoi_is_offered && is_accepted(&pc->vcpu))
+			continue;
 		if (!lapic_msr_write(lapic, MSR_EOI, 0))	/* false in xAPIC mode */
 			lapic_mmio_write(lapic, MMIO_EOI, 4, 0);
 	}
