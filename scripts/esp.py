@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes onto the disk that the machine boots: boot.efi, hv.elf, the configuration and the files it names.
+"""What goes onto the disk that the machine boots: BOOTX64.EFI, hv.elf, the configuration and the files it names.
 
 A configuration is a directory with trapeze.conf (optional) and vms/*.conf, one NAME.conf that describes a VM, or the
 options that describe one. The paths in it are looked for beside it and then in the build directory. Nothing here
@@ -19,7 +19,8 @@ HOST_CONF = "when_done = poweroff\n"
 FILE_MAX = (1 << 32) - 1
 ANY_MACHINE = (1 << 24, 64)     # MiB, processors: an image to keep is for a machine that we do not know
 SHOWN_VALUE = 100       # characters of an option's value in a message
-DEBIAN = "linux/vmlinuz"        # of the guest that runs when nobody names another
+LINUX_CONF = SCRIPTS.parent / "guest/conf/linux.conf"     # the guest that runs when nobody names another,
+DEBIAN = "linux/vmlinuz"        # and a file that it needs
 ALIKE = "differ only in case, which the boot disk cannot tell apart"
 FAULT = re.compile(r"(trapeze\.conf|vms(?:/[^/:]+\.conf)?)(:\d+)?: (.*)")
 FAULTY_VALUE = re.compile(r'^(?:\w+ = ".*": |\w+ "[^"]*" )')       # what the option's own words replace
@@ -190,10 +191,11 @@ def write_image(image, args, scratch, run_id=None):
     tree_dir = Path(scratch) / "esp"
     shutil.rmtree(tree_dir, ignore_errors=True)
     tree = Tree(tree_dir, args.build)
-    if args.kernel is None and args.conf is None and not (Path(args.build) / DEBIAN).exists():
+    conf = args.conf or LINUX_CONF
+    if args.kernel is None and Path(conf).resolve() == LINUX_CONF.resolve() and not (Path(args.build) / DEBIAN).exists():
         raise Refused("the Debian guest is not made yet: run make linux first, or name a --kernel or --conf")
     host = tree.add_options(args) if args.kernel is not None else \
-        tree.add_conf(args.conf or SCRIPTS.parent / "guest/conf/linux.conf")
+        tree.add_conf(conf)
     if args.log_level:
         host = replaced(host, "log_level", args.log_level)
     if run_id:

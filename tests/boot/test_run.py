@@ -362,10 +362,23 @@ def test_no_debian_yet(tmp_path):
     assert done.stderr == "scripts/run: the Debian guest is not made yet: run make linux first, or name a --kernel or --conf\n"
 
 
+def test_ctrl_c_while_it_tidies_up(tmp_path):
+    """Pressed while the disk is made, and again while that is taken away: one status, and nothing stays behind."""
+    program = ("import os, signal, sys; from importlib.machinery import SourceFileLoader as Loader\n"
+               "run = Loader('run', sys.argv[1]).load_module(); remove = run.shutil.rmtree\n"
+               "def press(*args, **how):\n"
+               "    os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGTERM); remove(*args, **how)\n"
+               "run.shutil.rmtree = press; sys.argv[1:] = ['--kernel', 'none']; sys.exit(run.main())\n")
+    done = subprocess.run([sys.executable, "-c", program, machine.RUN], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          cwd=tmp_path, env=dict(os.environ, TMPDIR=str(tmp_path), PYTHONPATH=str(machine.RUN.parent)))
+    assert done.returncode == INTERRUPTED and not done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_where_is_not_answered_by_a_guest(run_itself):
     """A line of a guest that talks, and the silence behind it, are no end of the answer."""
     session = run_itself.Session.__new__(run_itself.Session)
-    said = [b"[a] a line\r\n", b"", b"trapeze: a: vcpu 0 ru", b"ns\r\n", b""]
+    said = [b"[a] kvm: vcpu 0 is online\r\n", b"", b"trapeze: a: vcpu 0 ru", b"ns\r\n", b""]
     session.verdict, session.terminal = SimpleNamespace(is_ready=True), SimpleNamespace()
     session.step = lambda wait: setattr(session, "got", said.pop(0))
     reader, session.com1_in = os.pipe()
@@ -569,7 +582,7 @@ def test_piped_input_reaches_the_guest(place):
 
 
 def test_no_wait_after_the_last_word(place):
-    """boot.efi waits five seconds so that a user can read why it gave up; scripts/run does not wait for that."""
+    """BOOTX64.EFI waits five seconds so that a user can read why it gave up; scripts/run does not wait for that."""
     machine.write_conf(f"{place}/conf", {"bad": "kernel = no/such/kernel\n"})
     with machine.Dialogue("--on", "qemu", "--no-check", "--conf", f"{place}/conf") as talk:
         talk.expect(r"trapeze: END status=1 .*")
