@@ -252,6 +252,8 @@ bool vcpu_dump(struct vcpu *vcpu)
 
 /* ---- One line: where is it, and what does it wait for? ---- */
 
+#define AGAIN	4U	/* of the last exits: so many for the same thing are more than chance */
+
 /* The access that the vCPU's last exits were about most often, of equals the latest; *count is how often. */
 static uint64_t most_touched(const struct vcpu *vcpu, unsigned *count)
 {
@@ -289,8 +291,10 @@ void vcpu_where(struct vcpu *vcpu)
 	instruction_text(insn, sizeof(insn), vcpu);
 	vcpu->vm->gpm.is_looked_at = false;
 	touch_text(touch, sizeof(touch), most_touched(vcpu, &count));
-	if (count)
+	if (count < AGAIN)
+		count = 0;
+	else
 		format_buf(often, sizeof(often), " at %u of its last %lu exits", count, min_u64(vcpu->exits, TRACE_RING));
 	vm_log(vcpu->vm, "vcpu %u %s: %s, rip %lx, %s%s%s%s; %lu exits", vcpu->id, states[vcpu->state], mode_name(vcpu),
-	       vcpu->exit.rip, insn, count ? "; " : "", touch, often, vcpu->exits);
+	       vcpu->exit.rip, insn, count ? "; " : "", count ? touch : "", often, vcpu->exits);
 }
