@@ -182,6 +182,7 @@ static void messages(void **state)
 {
 	static const struct { const char *text, *says; } rows[] = {
 		{ "kernal = k\n",          "vms/a.conf:2: unknown key \"kernal\": the nearest valid key is \"kernel\"" },
+		{ "memory = 1\n",          "1 is bytes: write 1M" },
 		{ "Memory = 1M\n",         "nearest valid key is \"memory\"" },
 		{ "MEMORY = 16M\n",        "nearest valid key is \"memory\"" },
 		{ "on_crash = RESTART\n",  "write one of destroy|restart; nearest is \"restart\"" },

@@ -875,6 +875,17 @@ static void protected_mode(void **state)
 	fake.vcpu.gpr[GPR_RAX] = 0x1234;
 	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT + 4), true), EXIT_SKIP);
 	assert_int_equal(device_word(4), 0x1234);
+	/* A source segment that expands down and has 16 bits ends at ffffh: what lies behind that is refused. */
+	put_code(CODE_AT, "a5");			/* movsd */
+	fake.segs[SEG_DS] = (struct segment){ .base = 0xffff1000, .limit = 0xfff,
+					      .rights = SEG_P | SEG_S | TYPE_RW | TYPE_DOWN | TYPE_ACCESSED };
+	fake.vcpu.gpr[GPR_RSI] = 0x10000;
+	fake.vcpu.gpr[GPR_RDI] = DEV_AT;
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_RESUME);
+	assert_int_equal(fake.injected, 1);
+	fake.vcpu.gpr[GPR_RSI] = 0xfffc;
+	assert_int_equal(exit_mmio(&fake.vcpu, gpa(DEV_AT), true), EXIT_SKIP);
+	fake.injected = 0;
 	/* rep movsd whose source segment ends after two elements: the third is the processor's to refuse. */
 	put_code(CODE_AT, "f3 a5");
 	fake.segs[SEG_DS] = (struct segment){ .base = 0, .limit = 0x1007, .rights = fake.segs[SEG_ES].rights };

@@ -14,7 +14,10 @@ static int setup(void **state)
 {
 	(void)state;
 	chip_start();
-	assert_int_equal(chip.mcr, MCR_READY | MCR_RTS);
+	assert_int_equal(chip.mcr, 0x0b);	/* DTR, RTS, and OUT2, without which a PC's interrupt does not get through */
+	assert_int_equal(chip.fcr, 0xc7);	/* on and empty, an interrupt at 14 bytes */
+	assert_int_equal(chip.lcr, 0x03);	/* eight bits, no parity, one stop bit */
+	assert_true(chip.divisor[0] == 1 && chip.divisor[1] == 0);
 	return 0;
 }
 
@@ -87,6 +90,12 @@ static void test_answer_overtakes(void **state)
 	assert_int_equal(chip.tx_len, 105);
 	serial_answer((const uint8_t *)"f", 1);
 	assert_int_equal(chip.tx[105], 'f');
+	chip.is_busy = true;
+	serial_answer((const uint8_t *)"0123456789", 10);
+	serial_answer((const uint8_t *)"0123456789", 10);	/* has no room behind the first */
+	chip.is_busy = false;
+	send_some();
+	assert_int_equal(chip.tx_len, 116);
 }
 
 /* Who reads and who answers keeps the interrupt handler of another processor out, which changes the same rings. */
@@ -105,13 +114,36 @@ static void test_keeps_others_out(void **state)
 	assert_int_equal(log_releases, 2);
 }
 
+/* Nobody is there: all ones, or a scratch register that keeps nothing. Bytes for it are gone, and nobody waits. */
+static void test_absent(void **state)
+{
+	(void)state;
+	chip.is_absent = true;
+	assert_false(serial_init());
+	assert_int_equal(serial_write((const uint8_t *)"x", 1), 1);
+	serial_drain();
+	chip.is_absent = false;
+	assert_true(serial_init());
+}
+
+/* A transmitter that stops for good: what waited is dropped once, and does not hold the next line as long. */
+static void test_stuck(void **state)
+{
+	(void)state;
+	chip.is_busy = true;
+	assert_int_equal(serial_write((const uint8_t *)"abc", 3), 3);
+	serial_drain();
+	assert_int_equal(serial_room(), serial_size());
+	assert_int_equal(chip.tx_len, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_is_lost), TEST(test_full_ring_leaves_the_fifo), TEST(test_answer_overtakes),
-		TEST(test_keeps_others_out),
+		TEST(test_keeps_others_out), TEST(test_absent), TEST(test_stuck),
 	};
 
 	return cmocka_run_group_tests_name("serial", tests, NULL, NULL);

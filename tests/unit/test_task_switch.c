@@ -45,7 +45,7 @@ static void put(uint64_t at, uint64_t val, size_t len) { vcpu_fake_put(&fake, at
 static void put_b(size_t field, uint32_t val) { put(TSS_B + field, val, sizeof(val)); }
 static uint32_t get32(uint64_t at) { return (uint32_t)vcpu_fake_word(&fake, at); }
 static uint16_t get16(uint64_t at) { return (uint16_t)vcpu_fake_word(&fake, at); }
-static bool is_busy(unsigned selector) { return get16(GDT + (selector & ~7U) + 5) & TSS_TYPE_BUSY; }
+static bool is_busy(unsigned selector) { return get16(GDT + (selector & ~7U) + 5) & TSS_BUSY_BIT; }
 
 #define B32(field)	offsetof(struct tss32, field)
 #define B16(field)	offsetof(struct tss16, field)
@@ -112,7 +112,7 @@ static void check_b_runs(void)
 	assert_int_equal(fake.injected, 0);
 	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
 	assert_int_equal(fake.segs[SEG_TR].base, TSS_B);
-	assert_int_equal(fake.segs[SEG_TR].rights & SEG_TYPE_MASK, TSS_TYPE_32 | TSS_TYPE_BUSY);
+	assert_int_equal(fake.segs[SEG_TR].rights & SEG_TYPE_MASK, TSS_TYPE_32 | TSS_BUSY_BIT);
 	assert_true(is_busy(SEL_B));
 	assert_true(fake.regs[REG_CR0] & CR0_TS);
 	assert_int_equal(fake.regs[REG_RIP], 0x6000);
@@ -214,7 +214,7 @@ static void test_16_bits(void **unused)
 	assert_int_equal(get16(STACK_B - 2), 0x5678);
 	assert_int_equal(fake.vcpu.gpr[GPR_RCX], 0xb001);
 	assert_true(fake.segs[SEG_GS].rights & SEG_UNUSABLE);
-	assert_int_equal(fake.segs[SEG_TR].rights & SEG_TYPE_MASK, TSS_TYPE_16 | TSS_TYPE_BUSY);
+	assert_int_equal(fake.segs[SEG_TR].rights & SEG_TYPE_MASK, TSS_TYPE_16 | TSS_BUSY_BIT);
 	assert_int_equal(fake.regs[REG_CR3], 0x123000);
 
 	fake.vcpu.exit.rip = 0x6000;

@@ -287,6 +287,13 @@ static void copies_across_pages(void **state)
 	assert_false(gva_read(&fake.vcpu, gva(LINEAR + 0x1ffd), &val, 8, &fault, &error));
 	assert_int_equal(fault.raw, LINEAR + 0x2000);
 	assert_int_equal(error, 0);
+	/* SMAP: the kernel's own reads of a user's page go with AC, the processor's of its tables do not. */
+	fake.regs[REG_CR4] |= CR4_SMAP;
+	fake.regs[REG_RFLAGS] |= RFLAGS_AC;
+	vcpu_fake_map(&fake, LINEAR, 0x8000, W | U);
+	assert_true(gva_read(&fake.vcpu, gva(LINEAR), &val, 1, &fault, &error));
+	assert_false(gva_read_system(&fake.vcpu, gva(LINEAR), &val, 1, &fault, &error));
+	assert_int_equal(error, PF_PRESENT);
 	vcpu_fake_map(&fake, LINEAR, 0xd0000000, W);
 	assert_false(gva_read(&fake.vcpu, gva(LINEAR), &val, 1, &fault, &error));
 	assert_int_equal(error, WALK_NOT_RAM);

@@ -43,8 +43,8 @@ static struct {
 	size_t   rx_len;
 	uint8_t  tx[65536];
 	size_t   tx_len;
-	uint8_t  ier, mcr, scratch;
-	bool     is_dlab, is_busy;
+	uint8_t  ier, fcr, lcr, mcr, scratch, divisor[2];
+	bool     is_absent, is_busy;
 	unsigned overruns;
 } chip;
 
@@ -57,6 +57,8 @@ static uint8_t chip_in(uint16_t at)
 {
 	uint8_t byte = 0;
 
+	if (chip.is_absent)
+		return 0xff;
 	switch (at - COM1_PORT) {
 	case UART_DATA:
 		if (chip.rx_len) {
@@ -79,14 +81,22 @@ static void chip_out(uint16_t at, uint8_t value)
 {
 	switch (at - COM1_PORT) {
 	case UART_DATA:
-		if (!chip.is_dlab)
+		if (chip.lcr & LCR_DLAB)
+			chip.divisor[0] = value;
+		else
 			chip.tx[chip.tx_len++ % sizeof(chip.tx)] = value;
 		break;
 	case UART_IER:
-		chip.ier = value;
+		if (chip.lcr & LCR_DLAB)
+			chip.divisor[1] = value;
+		else
+			chip.ier = value;
 		break;
 	case UART_LCR:
-		chip.is_dlab = value & LCR_DLAB;
+		chip.lcr = value;
+		break;
+	case UART_IIR_FCR:
+		chip.fcr = value;
 		break;
 	case UART_MCR:
 		chip.mcr = value;
