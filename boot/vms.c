@@ -117,11 +117,11 @@ static void check_disk(struct vms *vms, const char *conf, const char *key,
 {
 	const uint64_t length = check_file(vms, conf, key, file);
 
-	if (length % SECTOR)
+	if (length % SECTOR_SIZE)
 		ini_error_at(&vms->report, conf, file->line,
 			     "%s = \"%s\": its %llu bytes are not whole sectors of %u: pad it "
 			     "(truncate -s %%%u)",
-			     key, file->path, (unsigned long long)length, SECTOR, SECTOR);
+			     key, file->path, (unsigned long long)length, SECTOR_SIZE, SECTOR_SIZE);
 }
 
 static void check_cpuset(struct vms *vms, const char *conf, const struct config_vm *vm)

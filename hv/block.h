@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SECTOR_SIZE	512U
+#include "hv/lib/pc.h"
 
 struct block {
 	uint64_t sectors;	/* capacity */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A vCPU's guest-linear memory: copies through its page tables, RAM only (contract in walk.h).
- * Access rights are those of the guest's current privilege level. The walk itself is in walk.c.
+ * Access rights are those of the guest's current privilege level, or a supervisor's (gva_*_system). The walk itself is in
+ * walk.c.
  */
 #include "arch/x86/emulate/walk.h"
 
@@ -32,16 +33,13 @@ void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu)
 		cpu->rflags = virt->get(vcpu, REG_RFLAGS);
 }
 
-/*
- * One page's part of a copy; the buffer is written by gva_read only, so one walk can serve both
- * directions.
- */
+/* A copy in either direction: one of the buffers is NULL. */
 struct gva_copy {
 	struct vcpu     *vcpu;
 	struct walk_cpu  cpu;
 	enum walk_access access;
-	void            *to;		/* NULL when writing */
-	const void      *from;		/* both NULL: check whether a write would be allowed, copy nothing */
+	void            *to;		/* guest to buffer */
+	const void      *from;		/* buffer to guest; both NULL: check whether a write would be allowed, copy nothing */
 	bool             is_system;
 };
 

@@ -58,8 +58,8 @@ void walk_cpu_of(struct vcpu *vcpu, struct walk_cpu *cpu);
 
 /*
  * Copy from guest-linear memory, across pages, RAM only. True when all was done. On a page
- * fault: false, with *fault the first address that failed and *error its code; on non-RAM: false,
- * *error = ~0.
+ * fault: false, with *fault the first address that failed and *error its code, or WALK_NOT_RAM, WALK_NOT_CANONICAL or
+ * WALK_POPULATED.
  */
 __attribute__((warn_unused_result))
 bool gva_read(struct vcpu *vcpu, gva_t addr, void *to, size_t len, gva_t *fault, uint32_t *error);

@@ -48,8 +48,8 @@ static enum exit_result find_new(struct task_change *change)
 	result = task_descriptor(change, selector, vector, &change->new_tss);
 	if (result != EXIT_GO_ON)
 		return result;
-	if ((tss->rights & (SEG_S | (SEG_TYPE_MASK & ~(TSS_TYPE_BUSY | TSS_TYPE_WIDE)))) != TSS_TYPE_16 ||
-	    is_return != !!(tss->rights & TSS_TYPE_BUSY))
+	if ((tss->rights & (SEG_S | (SEG_TYPE_MASK & ~(TSS_BUSY_BIT | TSS_TYPE_WIDE)))) != TSS_TYPE_16 ||
+	    is_return != !!(tss->rights & TSS_BUSY_BIT))
 		return task_fault(change, vector, selector);
 	if (!(tss->rights & SEG_P))
 		return task_fault(change, VEC_NP, selector);
@@ -107,7 +107,7 @@ static enum exit_result leave_old(struct task_change *change)
 	if (!is_nested(change) && (change->old_tss.selector & SELECTOR_OFFSET)) {
 		result = task_descriptor(change, change->old_tss.selector, VEC_TS, &old);
 		if (result == EXIT_GO_ON)
-			result = task_set_type(change, old.addr, TSS_TYPE_BUSY, 0);
+			result = task_set_type(change, old.addr, TSS_BUSY_BIT, 0);
 	}
 	return result == EXIT_GO_ON ? task_save_old(change, flags, rip) : result;
 }
@@ -125,11 +125,11 @@ static enum exit_result become_new(struct task_change *change)
 		result = task_write_link(change);
 	}
 	if (result == EXIT_GO_ON)
-		result = task_set_type(change, change->new_tss.addr, 0, TSS_TYPE_BUSY);
+		result = task_set_type(change, change->new_tss.addr, 0, TSS_BUSY_BIT);
 	if (result != EXIT_GO_ON)
 		return result;
 	change->has_begun = vcpu->vm->gpm.is_looked_at = true;
-	tr.rights |= TSS_TYPE_BUSY;
+	tr.rights |= TSS_BUSY_BIT;
 	virt->set_seg(vcpu, SEG_TR, &tr);
 	virt->set(vcpu, REG_CR0, virt->get(vcpu, REG_CR0) | CR0_TS);
 	if (tss_is_wide(&tr) && (virt->get(vcpu, REG_CR0) & CR0_PG)) {

@@ -72,7 +72,7 @@ struct task_change {
 /* Type of a TSS descriptor: SDM vol. 3, table 3-2 "System-Segment and Gate-Descriptor Types". */
 #define TSS_TYPE_16	0x1U
 #define TSS_TYPE_32	0x9U
-#define TSS_TYPE_BUSY	0x2U
+#define TSS_BUSY_BIT	0x2U
 #define TSS_TYPE_WIDE	0x8U
 
 static inline bool tss_is_wide(const struct segment *tss) { return tss->rights & TSS_TYPE_WIDE; }

@@ -17,7 +17,7 @@
 
 bool bootsector_probe(const struct image *image)
 {
-	return image->length && image->length % SECTOR == 0 && image_u16(image, SIGNATURE_OFFSET) == SIGNATURE;
+	return image->length && image->length % SECTOR_SIZE == 0 && image_u16(image, SIGNATURE_OFFSET) == SIGNATURE;
 }
 
 const char *bootsector_load(const struct guest_boot *boot, struct reset_state *state)

@@ -133,7 +133,7 @@ static const char *parse(const struct image *kernel, struct linux_image *linux_i
 	if (!linux_image->is_64 && !image_u32(kernel, HDR_CODE32_START))
 		return "it starts in real mode only, with a BIOS (code32_start is 0); there is no BIOS here";
 	linux_image->entry = linux_image->is_64 ? ENTRY_64 : ENTRY_32;
-	linux_image->setup_size = ((sects ? sects : SETUP_SECTS_DEFAULT) + 1) * SECTOR;
+	linux_image->setup_size = ((sects ? sects : SETUP_SECTS_DEFAULT) + 1) * SECTOR_SIZE;
 	if (!image_has(kernel, linux_image->setup_size, linux_image->entry + 1))
 		return "truncated: nothing at its entry point";
 	if (system >= SYSSIZE_UNIT && !image_has(kernel, linux_image->setup_size, system - SYSSIZE_UNIT + 1))

@@ -32,7 +32,7 @@
 #define WINDOWS			3U
 #define WINDOWS_MAX		9U		/* when the first do not agree */
 #define AGREE_PERCENT		1U
-#define PIT_READS_MAX		10000000U	/* port reads take about a microsecond: ten seconds */
+#define PORT_POLLS_MAX		10000000U	/* a port access takes about a microsecond: ten seconds, of CMOS twenty */
 
 #define CMOS_INDEX		0x70
 #define CMOS_DATA		0x71
@@ -75,7 +75,7 @@ static uint64_t measure_window(void)
 	start = rdtsc();
 	outb(PORT_B, port_b | (uint8_t)PORT_B_GATE);
 	while (!(inb(PORT_B) & PORT_B_OUTPUT))
-		if (++polls == PIT_READS_MAX)
+		if (++polls == PORT_POLLS_MAX)
 			return 0;
 	end = rdtsc();
 	outb(PORT_B, port_b);
@@ -129,7 +129,7 @@ static bool rtc_wait_steady(void)
 	uint32_t polls = 0;
 
 	while (cmos_read(RTC_STATUS_A) & RTC_UPDATING)
-		if (++polls == PIT_READS_MAX)
+		if (++polls == PORT_POLLS_MAX)
 			return false;
 	return true;
 }
@@ -198,7 +198,7 @@ static uint64_t rtc_next_second(void)
 {
 	uint8_t second = cmos_read(rtc_regs[RTC_SECOND]);
 
-	for (uint32_t polls = 0; polls < PIT_READS_MAX; polls++)
+	for (uint32_t polls = 0; polls < PORT_POLLS_MAX; polls++)
 		if (cmos_read(rtc_regs[RTC_SECOND]) != second)
 			return rdtsc();
 	return 0;

@@ -35,9 +35,9 @@
 
 #define INTERRUPTIONS_MAX 1000U		/* of a guest by the host's interrupts, before it is given up */
 
-#define CODE32		(SEG_P | SEG_S | 0xbU | SEG_DB | SEG_G)
-#define DATA32		(SEG_P | SEG_S | 0x3U | SEG_DB | SEG_G)
-#define TSS_BUSY	(SEG_P | 0xbU)
+#define CODE32		(SEG_P | SEG_S | TYPE_CODE | TYPE_RW | TYPE_ACCESSED | SEG_DB | SEG_G)
+#define DATA32		(SEG_P | SEG_S | TYPE_RW | TYPE_ACCESSED | SEG_DB | SEG_G)
+#define TSS_BUSY	(SEG_P | TYPE_TSS_BUSY)
 #define SELECTOR_CODE	0x08U
 #define SELECTOR_DATA	0x10U
 

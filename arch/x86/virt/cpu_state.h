@@ -62,17 +62,19 @@ struct segment {
 #define TYPE_ACCESSED	0x0001U
 /* and with S clear (table 3-2 "System-Segment and Gate-Descriptor Types"): */
 #define TYPE_LDT	0x0002U
-#define TYPE_TSS_BUSY	0x000bU
+#define TYPE_TSS_BUSY	0x000bU		/* of 32 or 64 bits */
+#define TYPE_TSS16_BUSY	0x0003U
 #define SEG_S		0x0010U
 #define SEG_DPL_SHIFT	5
 #define SEG_DPL_MASK	0x0060U
-#define CPL_USER	3U
 #define SEG_P		0x0080U
 #define SEG_AVL		0x1000U
 #define SEG_L		0x2000U
 #define SEG_DB		0x4000U
 #define SEG_G		0x8000U
 #define SEG_UNUSABLE	0x10000U
+
+#define CPL_USER	3U
 
 /* How an event reaches the guest; the values are those of VMX's interruption type. */
 enum vevent_type {

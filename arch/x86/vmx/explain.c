@@ -273,14 +273,15 @@ static bool bad_sysenter(const struct check *c)
  * descriptor would have checked. Virtual-8086 mode has rules of its own, which are not checked here.
  */
 
-/* Type: bit 3 code, bit 0 accessed. */
+#define TYPE_REAL	(TYPE_RW | TYPE_ACCESSED)	/* real mode's data segment, in which code runs there */
+
 static bool bad_cs_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_CS_RIGHTS), type = rights & SEG_TYPE_MASK;
-	bool data_allowed = is_unrestricted(c) && type == 3;	/* real mode's read/write accessed data */
+	bool data_allowed = is_unrestricted(c) && type == TYPE_REAL;
 
 	return !is_v86(c) && ((rights & SEG_UNUSABLE) || !(rights & SEG_S) || !(rights & SEG_P) ||
-			      !(data_allowed || (type & 9) == 9));
+			      !(data_allowed || ((type & TYPE_CODE) && (type & TYPE_ACCESSED))));
 }
 
 /* L and D/B both set is reserved: neither 64-bit nor compatibility mode. */
@@ -291,12 +292,12 @@ static bool bad_cs_l_db(const struct check *c)
 	return is_long_guest(c) && (rights & SEG_L) && (rights & SEG_DB);
 }
 
-/* Types 3 and 7: writable data, accessed; 7 expands down. */
+/* Writable data, accessed; it may expand down. */
 static bool bad_ss_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_SS_RIGHTS), type = rights & SEG_TYPE_MASK;
 
-	return !is_v86(c) && !(rights & SEG_UNUSABLE) && ((type != 3 && type != 7) || !(rights & SEG_S) || !(rights & SEG_P));
+	return !is_v86(c) && !(rights & SEG_UNUSABLE) && ((type & ~(uint64_t)TYPE_DOWN) != (TYPE_RW | TYPE_ACCESSED) || !(rights & SEG_S) || !(rights & SEG_P));
 }
 
 /* Fields of the six segments lie two apart, in the order of enum guest_seg. */
@@ -307,21 +308,21 @@ static unsigned rpl_of(const struct check *c, unsigned seg) { return c->read(c->
 
 static const uint8_t data_segs[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
 
-/* These hold data, or code (type bit 3) that can be read (bit 1); loading a descriptor has set "accessed" (bit 0). */
+/* These hold data, or code that can be read; loading a descriptor has set "accessed". */
 static bool bad_data_type(const struct check *c)
 {
 	for (size_t i = 0; i < countof(data_segs) && !is_v86(c); i++) {
 		uint64_t rights = rights_of(c, data_segs[i]), type = rights & SEG_TYPE_MASK;
 
 		if (!(rights & SEG_UNUSABLE) &&
-		    (!(rights & SEG_S) || !(rights & SEG_P) || !(type & 1) || (type & 10) == 8))
+		    (!(rights & SEG_S) || !(rights & SEG_P) || !(type & TYPE_ACCESSED) || (type & (TYPE_CODE | TYPE_RW)) == TYPE_CODE))
 			return true;
 	}
 	return false;
 }
 
 /*
- * As when they were loaded; conforming code (types 12 to 15) is for everybody. An unrestricted guest may come
+ * As when they were loaded; conforming code is for everybody. An unrestricted guest may come
  * from real mode.
  */
 static bool bad_data_dpl(const struct check *c)
@@ -329,7 +330,7 @@ static bool bad_data_dpl(const struct check *c)
 	for (size_t i = 0; i < countof(data_segs) && !is_v86(c) && !is_unrestricted(c); i++) {
 		uint64_t rights = rights_of(c, data_segs[i]);
 
-		if (!(rights & SEG_UNUSABLE) && (rights & SEG_TYPE_MASK) < 12 && dpl_of(c, data_segs[i]) < rpl_of(c, data_segs[i]))
+		if (!(rights & SEG_UNUSABLE) && (rights & SEG_TYPE_MASK) < (TYPE_CODE | TYPE_CONFORMING) && dpl_of(c, data_segs[i]) < rpl_of(c, data_segs[i]))
 			return true;
 	}
 	return false;
@@ -343,14 +344,14 @@ static bool bad_cs_dpl(const struct check *c)
 
 	if (is_v86(c))
 		return false;
-	if (type == 3)
+	if (type == TYPE_REAL)
 		return dpl != 0;
-	return type & 4 ? dpl > cpl : dpl != cpl;
+	return type & TYPE_CONFORMING ? dpl > cpl : dpl != cpl;
 }
 
 static bool bad_ss_dpl(const struct check *c)
 {
-	bool is_real = (rights_of(c, SEG_CS) & SEG_TYPE_MASK) == 3 || !(rd(c, VMCS_GUEST_CR0) & CR0_PE);
+	bool is_real = (rights_of(c, SEG_CS) & SEG_TYPE_MASK) == TYPE_REAL || !(rd(c, VMCS_GUEST_CR0) & CR0_PE);
 
 	return !is_v86(c) && ((is_real && dpl_of(c, SEG_SS)) ||
 			      (!is_unrestricted(c) && dpl_of(c, SEG_SS) != rpl_of(c, SEG_SS)));
@@ -383,23 +384,23 @@ static bool bad_limits(const struct check *c)
 	return false;
 }
 
-/* Busy TSS: type 11 (32 or 64 bits), or 3 (16 bits), which long mode does not know. TR cannot be unusable. */
+/* A busy TSS; long mode knows none of 16 bits. TR cannot be unusable. */
 static bool bad_tr_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_TR_RIGHTS), type = rights & SEG_TYPE_MASK;
-	bool ok = type == 11 || (type == 3 && !is_long_guest(c));
+	bool ok = type == TYPE_TSS_BUSY || (type == TYPE_TSS16_BUSY && !is_long_guest(c));
 
 	return !ok || (rights & (SEG_S | SEG_UNUSABLE)) || !(rights & SEG_P);
 }
 
 static bool bad_tr_selector(const struct check *c) { return rd(c, VMCS_GUEST_TR_SELECTOR) & 4; }
 
-/* Type 2: LDT. A guest without one has an unusable LDTR. */
+/* A guest without an LDT has an unusable LDTR. */
 static bool bad_ldtr_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_LDTR_RIGHTS);
 
-	return !(rights & SEG_UNUSABLE) && ((rights & SEG_TYPE_MASK) != 2 || (rights & SEG_S) || !(rights & SEG_P));
+	return !(rights & SEG_UNUSABLE) && ((rights & SEG_TYPE_MASK) != TYPE_LDT || (rights & SEG_S) || !(rights & SEG_P));
 }
 
 static bool bad_ldtr_place(const struct check *c)
