@@ -19,10 +19,10 @@ $(B)/zydis/ready: scripts/pins | $(B)/fetch/zydis $(B)/fetch/zycore
 	$(Q)dpkg-deb -x $(B)/fetch/zycore $(B)/zydis
 	@touch $@
 
-$(B)/hv/zydis/%.o: $(B)/zydis/ready
+$(B)/hv/zydis/%.o: $(B)/zydis/ready arch/x86/emulate/zydis.mk
 	$(call say,CC,zydis/$*.c)
 	@mkdir -p $(@D)
-	$(Q)$(ZYDIS_CC) -mno-red-zone -mgeneral-regs-only -mcmodel=kernel -fno-pic -fno-pie \
+	$(Q)$(ZYDIS_CC) -fno-jump-tables -mno-red-zone -mgeneral-regs-only -mcmodel=kernel -fno-pic -fno-pie \
 		-fno-asynchronous-unwind-tables -fno-omit-frame-pointer -c $(B)/zydis/src/$*.c -o $@
 
 $(B)/host/zydis/%.o: $(B)/zydis/ready
