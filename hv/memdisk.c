@@ -24,23 +24,17 @@
 #define DISCARD_COST	512U		/* of a chunk that has no copy: its slot is rewritten */
 #define FREE_COST	4096U	/* of giving a copy back */
 
-/* What a transfer does with its next stretch inside one chunk. */
+/* What a transfer does with its next stretch inside one chunk, whose number comes from the guest's sector. */
 struct stretch { size_t chunk; uint64_t offset; size_t len; };
 
-static struct stretch stretch_at(uint64_t offset, uint64_t len)
+static struct stretch stretch_at(const struct memdisk *disk, uint64_t offset, uint64_t len)
 {
 	uint64_t within = offset % MEMDISK_CHUNK;
 
 	return (struct stretch){
-		.chunk = (size_t)(offset / MEMDISK_CHUNK), .offset = within,
+		.chunk = index_nospec((size_t)(offset / MEMDISK_CHUNK), disk->chunk_count), .offset = within,
 		.len = (size_t)min_u64(len, MEMDISK_CHUNK - within),
 	};
-}
-
-/* Whose number comes from the guest's sector. */
-static uint8_t **chunk_of(const struct memdisk *disk, size_t number)
-{
-	return &disk->chunks[index_nospec(number, disk->chunk_count)];
 }
 
 static bool is_cow(const struct memdisk *disk)
@@ -72,8 +66,7 @@ static void chunk_free(struct memdisk *disk, size_t chunk)
 /* A private copy to write to; will_fill: all of it is about to be overwritten. NULL: out of memory. */
 static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill)
 {
-	uint8_t **const at = chunk_of(disk, chunk), *const old = *at;
-	uint8_t *copy;
+	uint8_t *old = disk->chunks[chunk], *copy;
 
 	if (is_private(old))
 		return old;
@@ -88,7 +81,7 @@ static uint8_t *chunk_private(struct memdisk *disk, size_t chunk, bool will_fill
 		memcpy(copy, disk->base + (uint64_t)chunk * MEMDISK_CHUNK, chunk_bytes(disk, chunk));
 		disk->block.extra += MEMDISK_CHUNK;
 	}
-	*at = copy;
+	disk->chunks[chunk] = copy;
 	return copy;
 }
 
@@ -104,8 +97,8 @@ static int memdisk_read(struct block *block, uint64_t offset, void *to, size_t l
 		return 0;
 	}
 	while (len) {
-		struct stretch s = stretch_at(offset, len);
-		const uint8_t *chunk = *chunk_of(disk, s.chunk);
+		struct stretch s = stretch_at(disk, offset, len);
+		const uint8_t *chunk = disk->chunks[s.chunk];
 
 		if (chunk == ZEROS)
 			memset(out, 0, s.len);
@@ -132,7 +125,7 @@ static int memdisk_write(struct block *block, uint64_t offset, const void *from,
 		return 0;
 	}
 	while (len) {
-		struct stretch s = stretch_at(offset, len);
+		struct stretch s = stretch_at(disk, offset, len);
 		uint8_t *chunk = chunk_private(disk, s.chunk, s.len == MEMDISK_CHUNK);
 
 		if (!chunk)
@@ -154,8 +147,8 @@ static int memdisk_flush(struct block *block)
 static int discard_cow(struct memdisk *disk, uint64_t offset, uint64_t len)
 {
 	while (len) {
-		struct stretch s = stretch_at(offset, len);
-		uint8_t *chunk = *chunk_of(disk, s.chunk);
+		struct stretch s = stretch_at(disk, offset, len);
+		uint8_t *chunk = disk->chunks[s.chunk];
 
 		if (s.len == chunk_bytes(disk, s.chunk)) {
 			chunk_free(disk, s.chunk);

@@ -3,6 +3,7 @@
 #include "hv/dev/bios_trap.h"
 
 #include "hv/lib/format.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 #define VECTOR		0xffU
@@ -24,13 +25,14 @@ static const char *const services[] = {
 static void describe(char *why, uint8_t vector, uint32_t ax)
 {
 	if (vector < IRQ_VECTORS)
-		format_buf(why, WHY_MAX, "exception %u (%s) in real mode, and no handler", vector, exceptions[vector]);
+		format_buf(why, WHY_MAX, "exception %u (%s) in real mode, and no handler", vector,
+			   exceptions[index_nospec(vector, IRQ_VECTORS)]);
 	else if (vector < SERVICES)
 		format_buf(why, WHY_MAX, "exception %u or line %u of the 8259 in real mode, and no handler", vector,
 			   vector - IRQ_VECTORS);
 	else if (vector - SERVICES < countof(services))
 		format_buf(why, WHY_MAX, "called the BIOS: INT 0x%x (%s), AX 0x%04x; there is no BIOS", vector,
-			   services[vector - SERVICES], ax);
+			   services[index_nospec(vector - SERVICES, countof(services))], ax);
 	else
 		format_buf(why, WHY_MAX, "INT 0x%x in real mode, AX 0x%04x, and no handler; there is no BIOS", vector, ax);
 }

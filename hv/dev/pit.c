@@ -5,6 +5,7 @@
  */
 #include "hv/dev/pit.h"
 
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 
 #define COUNTERS	3U
@@ -194,7 +195,7 @@ static uint64_t pit_read(void *dev, uint64_t offset, unsigned size)
 	struct pit *pit = dev;
 
 	(void)size;
-	return offset < COUNTERS ? pit_read_counter(&pit->s.counter[offset], vm_clock_now(pit->clock)) : UINT8_MAX;
+	return offset < COUNTERS ? pit_read_counter(&pit->s.counter[index_nospec(offset, COUNTERS)], vm_clock_now(pit->clock)) : UINT8_MAX;
 }
 
 static void pit_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
@@ -205,7 +206,7 @@ static void pit_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 	(void)size;
 	pit->shown_until = 0;
 	if (offset < COUNTERS)
-		pit_write_counter(pit, (unsigned)offset, (uint8_t)value, now);
+		pit_write_counter(pit, (unsigned)index_nospec(offset, COUNTERS), (uint8_t)value, now);
 	else
 		pit_control(pit, (uint8_t)value, now);
 }

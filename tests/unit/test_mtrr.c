@@ -9,6 +9,7 @@
 
 #include "arch/x86/exit/mtrr.h"
 #include "arch/x86/hw/msr.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
@@ -33,7 +34,9 @@ static void test_reset(void **unused)
 	for (size_t i = 0; i < countof(fixed); i++)
 		if (read(fixed[i]) != 0x0606060606060606)
 			fail_msg("MSR %x: %llx", fixed[i], (unsigned long long)read(fixed[i]));
+	(void)nospec_took(0, 0);
 	assert_int_equal(read(0x2ff), 0xc06);
+	assert_true(nospec_took((size_t)(mtrr_slot(&vcpu, 0x2ff) - vcpu.mtrr), MTRR_REGS));
 }
 
 /* SDM vol. 3, 12.11.1 "MTRR Feature Identification": eight pairs, fixed ranges, write-combining, no SMRR. */

@@ -8,6 +8,7 @@
 #include "arch/x86/hw/memtype.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/addr.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 
@@ -34,7 +35,7 @@ static unsigned slot_of(uint32_t msr)
 
 uint64_t *mtrr_slot(struct vcpu *vcpu, uint32_t msr)
 {
-	return &vcpu->mtrr[slot_of(msr)];
+	return &vcpu->mtrr[index_nospec(slot_of(msr), MTRR_REGS)];
 }
 
 bool mtrr_is_valid(uint32_t msr, uint64_t val, unsigned phys_bits)
