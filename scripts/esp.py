@@ -192,8 +192,8 @@ def write_image(image, args, scratch, run_id=None):
     shutil.rmtree(tree_dir, ignore_errors=True)
     tree = Tree(tree_dir, args.build)
     conf = args.conf or LINUX_CONF
-    if args.kernel is None and Path(conf).resolve() == LINUX_CONF.resolve() and not (Path(args.build) / DEBIAN).exists():
-        raise Refused("the Debian guest is not made yet: run make linux first, or name a --kernel or --conf")
+    if args.kernel is None and os.path.realpath(conf) == os.path.realpath(LINUX_CONF) and not (Path(args.build) / DEBIAN).exists():
+        raise Refused("the Debian guest is not made yet: run make linux first, or name a --kernel or another --conf")
     host = tree.add_options(args) if args.kernel is not None else \
         tree.add_conf(conf)
     if args.log_level:

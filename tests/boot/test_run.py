@@ -32,7 +32,7 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
 
 @pytest.mark.parametrize("arguments, says", [
     (["--on", "vax"], "--on"),
-    (["--memory", "lots"], "a size is a number"),
+    (["--memory", "lots"], "a size is a whole number"),
     (["--memory", "64M"], "128M"),
     (["--cpus", "0"], "--cpus"),
     (["--timeout", "-1"], "--timeout"),
@@ -345,6 +345,11 @@ def test_cpuset_beyond_the_machine(tmp_path, cpus):
                      f"machine is {cpus - 1}"]
 
 
+def test_memory_as_qemu_reads_it(run_itself):
+    for text, mib in ("512", 512), ("512m", 512), ("512M", 512), ("2g", 2048), ("262144K", 256):
+        assert run_itself.size_in_mib(text) == mib
+
+
 def test_empty_build_directory():
     """An empty B= is none; an empty --build is a mistake."""
     for options, b, says in (["--build", ""], "build", "--build is empty"), ([], "", "--kernel none: no such file"):
@@ -357,20 +362,32 @@ def test_no_debian_yet(tmp_path):
     """Behind a plain make: the user has named none of the files that are missing."""
     for name in "BOOTX64.EFI", "hv.elf":
         (tmp_path / name).symlink_to(Path(machine.BUILD).absolute() / name)
-    done = subprocess.run([machine.RUN, "--on", "qemu", "--build", tmp_path], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == USAGE
-    assert done.stderr == "scripts/run: the Debian guest is not made yet: run make linux first, or name a --kernel or --conf\n"
+    for options in [], ["--conf", machine.ROOT / "guest/conf/../conf/linux.conf"]:
+        done = subprocess.run([machine.RUN, "--on", "qemu", "--build", tmp_path, *options], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        assert done.returncode == USAGE
+        assert done.stderr == ("scripts/run: the Debian guest is not made yet: run make linux first, or name a --kernel or another "
+                               "--conf\n")
 
 
-def test_ctrl_c_while_it_tidies_up(tmp_path):
-    """Pressed while the disk is made, and again while that is taken away: one status, and nothing stays behind."""
+def test_conf_that_is_a_circle_of_links(tmp_path):
+    (tmp_path / "a.conf").symlink_to("b.conf")
+    (tmp_path / "b.conf").symlink_to("a.conf")
+    assert refused_at_once("--conf", tmp_path / "a.conf") == [f"scripts/run: {tmp_path}/a.conf: no such file or directory"]
+
+
+@pytest.mark.parametrize("where", ["run.shutil.rmtree", "run.esp.subprocess.Popen.communicate"])
+def test_ctrl_c_again_and_again(tmp_path, where):
+    """Pressed while the disk is made, and again while what there is of it is taken away: one status, and nothing stays."""
     program = ("import os, signal, sys; from importlib.machinery import SourceFileLoader as Loader\n"
-               "run = Loader('run', sys.argv[1]).load_module(); remove = run.shutil.rmtree\n"
+               f"run = Loader('run', sys.argv[1]).load_module(); real = {where}\n"
                "def press(*args, **how):\n"
-               "    os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGTERM); remove(*args, **how)\n"
-               "run.shutil.rmtree = press; sys.argv[1:] = ['--kernel', 'none']; sys.exit(run.main())\n")
-    done = subprocess.run([sys.executable, "-c", program, machine.RUN], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          cwd=tmp_path, env=dict(os.environ, TMPDIR=str(tmp_path), PYTHONPATH=str(machine.RUN.parent)))
+               "    os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGTERM); return real(*args, **how)\n"
+               f"{where} = press; sys.argv[1:] = sys.argv[2:]; sys.exit(run.main())\n")
+    done = subprocess.run([sys.executable, "-B", "-c", program, machine.RUN, "--kernel", HELLO.absolute(), "--disk", "64M",
+                           "--build", machine.BUILD.absolute(), "--write-image", "out.img"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, cwd=tmp_path,
+                          env=dict(os.environ, TMPDIR=str(tmp_path), PYTHONPATH=str(machine.RUN.parent)))
     assert done.returncode == INTERRUPTED and not done.stderr, done.stderr
     assert not list(tmp_path.iterdir())
 
