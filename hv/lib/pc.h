@@ -3,7 +3,7 @@
 /* What a PC has where, for drivers of the real thing and devices that pretend to be it. */
 
 #define KIB		1024U
-#define SECTOR_SIZE		512U	/* of a disk, to BIOS, boot protocols and virtio */
+#define SECTOR_SIZE	512U	/* of a disk, to BIOS, boot protocols and virtio */
 #define VECTORS		256U	/* of an IDT or a real-mode vector table */
 #define REAL_MODE_SHIFT	4	/* from a segment to its base */
 #define COM1_PORT	0x3f8U	/* the first 16550 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What a virtio device is to its transport: an ID, offered features, queues, three callbacks.
+ * What a virtio device is to its transport: an ID, offered features, queues, four callbacks.
  * Three layers (OASIS virtio 1.2): the transport (mmio.c) knows no device, the queue (queue.c) knows no
  * transport, a device sees requests and never a descriptor.
  */

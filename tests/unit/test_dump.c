@@ -83,24 +83,26 @@ static void test_where(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		note(1, TOUCH_IN, 0x71);		/* three times are no "again and again" */
 	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; 4 exits\n");
+	note(1, TOUCH_IN, 0x71);
+	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; reads port 71 at 4 of its last 5 exits; 5 exits\n");
 	for (unsigned i = 0; i < 20; i++)
 		note(7, i % 4 ? TOUCH_IN : TOUCH_OUT, i % 4 ? 0x3fd : 0x80);
 	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; "
-		    "reads port 3fd at 12 of its last 16 exits; 24 exits\n");
+		    "reads port 3fd at 12 of its last 16 exits; 25 exits\n");
 	for (unsigned i = 0; i < 16; i++)
 		note(7, i % 2 ? TOUCH_IN : TOUCH_OUT, i % 2 ? 0x3fd : 0x80);
 	check_where("vcpu 0 runs: real mode, rip 7c00, in al, dx; "
-		    "reads port 3fd at 8 of its last 16 exits; 40 exits\n");	/* of two as frequent ones the later */
+		    "reads port 3fd at 8 of its last 16 exits; 41 exits\n");	/* of two as frequent ones the later */
 	for (unsigned i = 0; i < 16; i++)
 		note(3, TOUCH_STORE, 0xfee000b0);
 	fake.vcpu.exit.rip = 0xffff0000;
 	fake.vcpu.state = VCPU_HALTED;
 	check_where("vcpu 0 is halted: real mode, rip ffff0000, cannot be fetched; "
-		    "writes memory at fee000b0 at 16 of its last 16 exits; 56 exits\n");
+		    "writes memory at fee000b0 at 16 of its last 16 exits; 57 exits\n");
 	populated = fake.vm.gpm.populated;
 	fake.vcpu.exit.rip = UNTOUCHED;			/* RAM, and stays untouched */
 	check_where("vcpu 0 is halted: real mode, rip 300000, cannot be fetched; "
-		    "writes memory at fee000b0 at 16 of its last 16 exits; 56 exits\n");
+		    "writes memory at fee000b0 at 16 of its last 16 exits; 57 exits\n");
 	while (vcpu_dump(&fake.vcpu))
 		continue;
 	assert_int_equal(fake.vm.gpm.populated, populated);
@@ -108,7 +110,7 @@ static void test_where(void **state)
 	fake.vcpu.exit.rip = 0xffff0000;
 	for (unsigned i = 0; i < 16; i++)
 		note(1, TOUCH_KINDS, 0);
-	check_where("vcpu 0 is halted: real mode, rip ffff0000, cannot be fetched; 72 exits\n");
+	check_where("vcpu 0 is halted: real mode, rip ffff0000, cannot be fetched; 73 exits\n");
 	fake.vcpu.state = VCPU_PARKED;
 	check_where("vcpu 0 waits to be started (INIT, SIPI)\n");
 }

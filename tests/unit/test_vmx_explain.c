@@ -172,6 +172,10 @@ static const struct breakage breakages[] = {
 	{ NOTHING, { VMCS_GUEST_ES_RIGHTS, DATA & ~0x10U }, VMCS_GUEST_DS_RIGHTS, "27.3.1.2" },
 	{ NOTHING, { VMCS_GUEST_DS_LIMIT, 0xffff0000U }, VMCS_GUEST_CS_LIMIT, "granularity" },
 	{ NOTHING, { VMCS_GUEST_TR_RIGHTS, 0x89 }, VMCS_GUEST_TR_RIGHTS, "busy TSS" },
+	{ NOTHING, { VMCS_GUEST_TR_RIGHTS, 0x83 }, VMCS_GUEST_TR_RIGHTS, "busy TSS" },	/* of 16 bits, in long mode */
+	{ NOTHING, { VMCS_GUEST_CS_RIGHTS, CODE64 & ~TYPE_ACCESSED }, VMCS_GUEST_CS_RIGHTS, "present code segment" },
+	/* A stack may expand down: it is the next field that is found wrong. */
+	{ { VMCS_GUEST_SS_RIGHTS, DATA | TYPE_DOWN }, { VMCS_GUEST_TR_RIGHTS, 0x89 }, VMCS_GUEST_TR_RIGHTS, "busy TSS" },
 	{ NOTHING, { VMCS_GUEST_TR_SELECTOR, 4 }, VMCS_GUEST_TR_SELECTOR, "TI" },
 	{ NOTHING, { VMCS_GUEST_LDTR_RIGHTS, 0x83 }, VMCS_GUEST_LDTR_RIGHTS, "LDTR" },
 	{ { VMCS_GUEST_LDTR_RIGHTS, 0x82 }, { VMCS_GUEST_LDTR_BASE, NON_CANONICAL }, VMCS_GUEST_LDTR_BASE, "canonical" },

@@ -24,7 +24,6 @@
  */
 #define CR4_TRAPPED	(CR4_PAE | CR4_MCE | CR4_PCIDE | CR4_LA57 | CR4_VMXE | CR4_SMXE)
 #define CR3_PCID	FIELD(11, 0)
-#define TSS_BUSY_16	0x3U	/* a type of TR: SDM vol. 3, table 3-2 */
 
 uint64_t cr0_guest_allowed(void)
 {
@@ -90,7 +89,7 @@ static bool is_tss_too_old(struct vcpu *vcpu)
 	struct segment tr;
 
 	virt->get_seg(vcpu, SEG_TR, &tr);
-	return virt->caps->needs_wide_tss && (tr.rights & (SEG_S | SEG_TYPE_MASK)) == TSS_BUSY_16;
+	return virt->caps->needs_wide_tss && (tr.rights & (SEG_S | SEG_TYPE_MASK)) == TYPE_TSS16_BUSY;
 }
 
 /* Paging goes on or off: may it, and what becomes of EFER.LMA? */

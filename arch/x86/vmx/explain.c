@@ -275,6 +275,11 @@ static bool bad_sysenter(const struct check *c)
 
 #define TYPE_REAL	(TYPE_RW | TYPE_ACCESSED)	/* real mode's data segment, in which code runs there */
 
+static bool is_conforming(uint64_t rights)
+{
+	return (rights & TYPE_CODE) && (rights & TYPE_CONFORMING);
+}
+
 static bool bad_cs_type(const struct check *c)
 {
 	uint64_t rights = rd(c, VMCS_GUEST_CS_RIGHTS), type = rights & SEG_TYPE_MASK;
@@ -330,7 +335,7 @@ static bool bad_data_dpl(const struct check *c)
 	for (size_t i = 0; i < countof(data_segs) && !is_v86(c) && !is_unrestricted(c); i++) {
 		uint64_t rights = rights_of(c, data_segs[i]);
 
-		if (!(rights & SEG_UNUSABLE) && (rights & SEG_TYPE_MASK) < (TYPE_CODE | TYPE_CONFORMING) && dpl_of(c, data_segs[i]) < rpl_of(c, data_segs[i]))
+		if (!(rights & SEG_UNUSABLE) && !is_conforming(rights) && dpl_of(c, data_segs[i]) < rpl_of(c, data_segs[i]))
 			return true;
 	}
 	return false;
@@ -346,7 +351,7 @@ static bool bad_cs_dpl(const struct check *c)
 		return false;
 	if (type == TYPE_REAL)
 		return dpl != 0;
-	return type & TYPE_CONFORMING ? dpl > cpl : dpl != cpl;
+	return is_conforming(type) ? dpl > cpl : dpl != cpl;
 }
 
 static bool bad_ss_dpl(const struct check *c)

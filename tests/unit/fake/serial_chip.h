@@ -44,8 +44,8 @@ static struct {
 	uint8_t  tx[65536];
 	size_t   tx_len;
 	uint8_t  ier, fcr, lcr, mcr, scratch, divisor[2];
-	bool     is_absent, is_busy;
-	unsigned overruns;
+	bool     is_absent, is_scratchless, is_busy;	/* all ones; an 8250 without that register */
+	unsigned overruns, accesses;
 } chip;
 
 static uint8_t chip_pending(void)
@@ -57,7 +57,9 @@ static uint8_t chip_in(uint16_t at)
 {
 	uint8_t byte = 0;
 
-	if (chip.is_absent)
+	chip.accesses++;
+
+	if (chip.is_absent && at - COM1_PORT != UART_SCR)
 		return 0xff;
 	switch (at - COM1_PORT) {
 	case UART_DATA:
@@ -71,7 +73,7 @@ static uint8_t chip_in(uint16_t at)
 	case UART_LSR:
 		return (uint8_t)((chip.is_busy ? 0 : LSR_THRE | LSR_TEMT) | (chip.rx_len ? LSR_DR : 0));
 	case UART_SCR:
-		return chip.scratch;
+		return chip.is_scratchless ? 0 : chip.scratch;
 	default:
 		return 0;
 	}
@@ -79,6 +81,7 @@ static uint8_t chip_in(uint16_t at)
 
 static void chip_out(uint16_t at, uint8_t value)
 {
+	chip.accesses++;
 	switch (at - COM1_PORT) {
 	case UART_DATA:
 		if (chip.lcr & LCR_DLAB)
