@@ -133,7 +133,7 @@ static void pit_control(struct pit *pit, uint8_t value, uint64_t now)
 		pit_read_back(pit, value, now);
 		return;
 	}
-	counter = &pit->s.counter[select];
+	counter = &pit->s.counter[index_nospec(select, COUNTERS)];
 	if (access == ACCESS_LATCH) {
 		pit_counter_sync(counter, now);
 		counter_latch(counter, now);

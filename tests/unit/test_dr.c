@@ -10,6 +10,7 @@
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
 #include "vcpu_fake.h"
 
@@ -87,7 +88,10 @@ static void test_32_bits(void **unused)
 	(void)unused;
 	fake.vcpu.dr[0] = PATTERN;
 	fake.regs[REG_EFER] = 0;
+	(void)nospec_took(0, 0);
 	assert_int_equal(read_dr(0), lo32(PATTERN));
+	assert_true(nospec_took(0, DR_ADDRESSES));
+	assert_true(write_dr(0, 1) && nospec_took(0, DR_ADDRESSES));
 	assert_true(write_dr(7, 1ULL << 32 | 0x300));
 	assert_int_equal(fake.vcpu.dr7, 0x700);
 }

@@ -49,8 +49,10 @@ static uint64_t ticks(uint64_t n)
 static void program(struct fixture *f, unsigned counter, uint8_t control, uint16_t count)
 {
 	outb(&f->bus, 0x43, control);
+	(void)nospec_took(0, 0);
 	if (control & 0x10)
 		outb(&f->bus, 0x40 + counter, (uint8_t)count);
+	assert_true(!(control & 0x10) || nospec_took(counter, 3));
 	if (control & 0x20)
 		outb(&f->bus, 0x40 + counter, (uint8_t)(count >> 8));
 }
@@ -59,8 +61,9 @@ static unsigned read_count(struct fixture *f, unsigned counter)
 {
 	unsigned low;
 
-	outb(&f->bus, 0x43, (uint8_t)(counter << 6));
 	(void)nospec_took(0, 0);
+	outb(&f->bus, 0x43, (uint8_t)(counter << 6));
+	assert_true(nospec_took(counter, 3));
 	low = inb(&f->bus, 0x40 + counter);
 	assert_true(nospec_took(counter, 3));
 	return low | (unsigned)inb(&f->bus, 0x40 + counter) << 8;

@@ -19,6 +19,7 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/lib/nospec.h"
 #include "hv/lib/string.h"
 #include "hv/vcpu.h"
 
@@ -76,7 +77,7 @@ bool dr_step_due(struct vcpu *vcpu)
 static uint64_t read_dr(const struct vcpu *vcpu, unsigned dr)
 {
 	if (dr < DR_ADDRESSES)
-		return vcpu->dr[dr];
+		return vcpu->dr[index_nospec(dr, DR_ADDRESSES)];
 	return dr == DR6 ? vcpu->dr6 : vcpu->dr7;
 }
 
@@ -93,7 +94,7 @@ static bool write_dr(struct vcpu *vcpu, unsigned dr, uint64_t val)
 		vcpu->dr7 = DR7_RESET | (val & DR7_WRITABLE);
 		virt->set(vcpu, REG_DR7, vcpu->dr7 & ~DR7_GD);
 	} else {
-		vcpu->dr[dr] = val;
+		vcpu->dr[index_nospec(dr, DR_ADDRESSES)] = val;
 	}
 	dr_load(vcpu);
 	return true;
