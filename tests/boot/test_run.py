@@ -376,26 +376,43 @@ def test_conf_that_is_a_circle_of_links(tmp_path):
     assert refused_at_once("--conf", tmp_path / "a.conf") == [f"scripts/run: {tmp_path}/a.conf: no such file or directory"]
 
 
-@pytest.mark.parametrize("where", ["run.shutil.rmtree", "run.esp.subprocess.Popen.communicate"])
-def test_ctrl_c_again_and_again(tmp_path, where):
+PRESSES = {     # what is pressed in, and at which of its calls: while mkimage works and is ended, and while the rest is removed
+    "run.esp.subprocess.Popen.communicate": "'mkimage' in str(args[0].args[0])",
+    "run.shutil.rmtree": "len(calls) > 1",
+}
+
+
+@pytest.mark.parametrize("where", PRESSES)
+def test_ctrl_c_again_and_again(tmp_path, tmp_path_factory, where):
     """Pressed while the disk is made, and again while what there is of it is taken away: one status, and nothing stays."""
+    disk = tmp_path_factory.mktemp("disk") / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
     program = ("import os, signal, sys; from importlib.machinery import SourceFileLoader as Loader\n"
-               f"run = Loader('run', sys.argv[1]).load_module(); real = {where}\n"
+               f"run = Loader('run', sys.argv[1]).load_module(); real, calls = {where}, []\n"
                "def press(*args, **how):\n"
-               "    os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGTERM); return real(*args, **how)\n"
-               f"{where} = press; sys.argv[1:] = sys.argv[2:]; sys.exit(run.main())\n")
-    done = subprocess.run([sys.executable, "-B", "-c", program, machine.RUN, "--kernel", HELLO.absolute(), "--disk", "64M",
+               "    calls.append(args)\n"
+               f"    if {PRESSES[where]}:\n"
+               "        for number in signal.SIGINT, signal.SIGTERM: os.kill(os.getpid(), number)\n"
+               "    return real(*args, **how)\n"
+               f"{where} = press; sys.argv[1:] = sys.argv[2:]; status = run.main()\n"
+               "sys.exit(status if len(calls) > 1 else 'pressed too seldom')\n")
+    done = subprocess.run([sys.executable, "-B", "-c", program, machine.RUN, "--kernel", HELLO.absolute(), "--disk", disk,
                            "--build", machine.BUILD.absolute(), "--write-image", "out.img"], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, cwd=tmp_path,
                           env=dict(os.environ, TMPDIR=str(tmp_path), PYTHONPATH=str(machine.RUN.parent)))
-    assert done.returncode == INTERRUPTED and not done.stderr, done.stderr
-    assert not list(tmp_path.iterdir())
+    written = where == "run.shutil.rmtree"          # the image was there before anybody pressed
+    assert done.returncode == (0 if written else INTERRUPTED) and not done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out.img"] * written
 
 
-def test_where_is_not_answered_by_a_guest(run_itself):
+@pytest.mark.parametrize("said", [
+    [b"[a] kvm: vcpu 0 is online\r\n", b"", b"trapeze: a: vcpu 0 ru", b"ns\r\n", b""],
+    [b"[a] trapeze: x: vcpu 1\r\n", b"", b"\rtrapeze: a: vcpu 0 runs\r\n# ", b""],        # over the prompt of the one attached
+])
+def test_where_is_not_answered_by_a_guest(run_itself, said):
     """A line of a guest that talks, and the silence behind it, are no end of the answer."""
     session = run_itself.Session.__new__(run_itself.Session)
-    said = [b"[a] kvm: vcpu 0 is online\r\n", b"", b"trapeze: a: vcpu 0 ru", b"ns\r\n", b""]
+    said = list(said)
     session.verdict, session.terminal = SimpleNamespace(is_ready=True), SimpleNamespace()
     session.step = lambda wait: setattr(session, "got", said.pop(0))
     reader, session.com1_in = os.pipe()
