@@ -376,30 +376,40 @@ def test_conf_that_is_a_circle_of_links(tmp_path):
     assert refused_at_once("--conf", tmp_path / "a.conf") == [f"scripts/run: {tmp_path}/a.conf: no such file or directory"]
 
 
-PRESSES = {     # what is pressed in, and at which of its calls: while mkimage works and is ended, and while the rest is removed
-    "run.esp.subprocess.Popen.communicate": "'mkimage' in str(args[0].args[0])",
-    "run.shutil.rmtree": "len(calls) > 1",
+PRESSES = {     # what is pressed in, when, and how often that is called: while mkimage works and is ended, and while the rest goes
+    "run.esp.subprocess.Popen.communicate": ("'mkimage' in str(args[0].args[0]) and begun()", 3),
+    "run.shutil.rmtree": ("len(calls) > 1", 2),
 }
+# One of mkimage's tools that says when it has begun, and takes its time to end.
+MFORMAT = "#!/bin/sh\ntrap '' TERM\n: >{}\nsleep 1\n"
 
 
 @pytest.mark.parametrize("where", PRESSES)
 def test_ctrl_c_again_and_again(tmp_path, tmp_path_factory, where):
     """Pressed while the disk is made, and again while what there is of it is taken away: one status, and nothing stays."""
-    disk = tmp_path_factory.mktemp("disk") / "disk.img"
+    (when, calls), aside = PRESSES[where], tmp_path_factory.mktemp("aside")
+    disk, started, mformat = aside / "disk.img", aside / "started", aside / "mformat"
     disk.write_bytes(bytes(1 << 20))
-    program = ("import os, signal, sys; from importlib.machinery import SourceFileLoader as Loader\n"
-               f"run = Loader('run', sys.argv[1]).load_module(); real, calls = {where}, []\n"
+    if calls == 3:
+        mformat.write_text(MFORMAT.format(started))
+        mformat.chmod(0o755)
+    program = ("import os, signal, sys, time; from importlib.machinery import SourceFileLoader as Loader\n"
+               f"run = Loader('run', sys.argv[1]).load_module(); real, calls, last = {where}, [], time.monotonic() + 60\n"
+               "def begun():\n"
+               f"    while not os.path.exists({str(started)!r}) and time.monotonic() < last: time.sleep(0.01)\n"
+               "    return True\n"
                "def press(*args, **how):\n"
                "    calls.append(args)\n"
-               f"    if {PRESSES[where]}:\n"
+               f"    if {when}:\n"
                "        for number in signal.SIGINT, signal.SIGTERM: os.kill(os.getpid(), number)\n"
                "    return real(*args, **how)\n"
                f"{where} = press; sys.argv[1:] = sys.argv[2:]; status = run.main()\n"
-               "sys.exit(status if len(calls) > 1 else 'pressed too seldom')\n")
+               f"sys.exit(status if len(calls) >= {calls} else 'pressed too seldom')\n")
     done = subprocess.run([sys.executable, "-B", "-c", program, machine.RUN, "--kernel", HELLO.absolute(), "--disk", disk,
                            "--build", machine.BUILD.absolute(), "--write-image", "out.img"], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, cwd=tmp_path,
-                          env=dict(os.environ, TMPDIR=str(tmp_path), PYTHONPATH=str(machine.RUN.parent)))
+                          env=dict(os.environ, TMPDIR=str(tmp_path), PYTHONPATH=str(machine.RUN.parent),
+                                   PATH=f"{aside}:{os.environ['PATH']}"))
     written = where == "run.shutil.rmtree"          # the image was there before anybody pressed
     assert done.returncode == (0 if written else INTERRUPTED) and not done.stderr, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["out.img"] * written
