@@ -3,12 +3,12 @@
 #include "boot/firmware.h"
 
 #include "arch/x86/hw/insn.h"
+#include "boot/handoff.h"
 #include "boot/print.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 
 #define TICKS_PER_SECOND	10000000ULL	/* the firmware counts time in 100 ns */
-#define READING_SECONDS		5
 #define FAIL_TEXT		256
 
 void *firmware_pages(const struct firmware *fw, uint64_t length)
@@ -100,8 +100,8 @@ void firmware_fail(const struct firmware *fw, const char *reason, const char *fm
 	firmware_say_end(fw, reason);
 	print(fw->stay_on ? "boot: press a key to switch off\n"
 			  : "boot: switching off in %u s, or at a key\n",
-	      READING_SECONDS);
-	(void)firmware_wait_key(fw, fw->stay_on ? UINT32_MAX : READING_SECONDS, &key);
+	      HANDOFF_READING_SECONDS);
+	(void)firmware_wait_key(fw, fw->stay_on ? UINT32_MAX : HANDOFF_READING_SECONDS, &key);
 	fw->system->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);
 	cpu_stop();
 }

@@ -34,6 +34,7 @@
 #define HANDOFF_DISKS_MAX    4
 #define HANDOFF_MODULES_MAX  4
 #define HANDOFF_NO_FILE      0xffffffffU
+#define HANDOFF_READING_SECONDS 60U	/* the last words of an error stay so long on a screen, if no key is pressed */
 
 /* What a stretch of physical memory is; sorted by start, no overlaps, adjacent equal kinds merged. */
 enum handoff_region_kind {

@@ -16,8 +16,6 @@
 #include "hv/slots.h"
 #include "hv/timer.h"
 
-#define READING_SECONDS	60U
-
 void hv_main(uint64_t handoff_address);
 
 /* The loader's until keep_handoff has made a copy. */
@@ -74,10 +72,10 @@ static bool is_key_pressed(void)
 
 static void let_read(void)
 {
-	uint64_t end = time_now() + READING_SECONDS * time_hz();
+	uint64_t end = time_now() + HANDOFF_READING_SECONDS * time_hz();
 
 	log_say("switching off at a key, or in %u s; when_done = halt in trapeze.conf would wait for ever",
-		READING_SECONDS);
+		HANDOFF_READING_SECONDS);
 	log_flush();
 	(void)is_key_pressed();
 	while (time_now() < end && !is_key_pressed())

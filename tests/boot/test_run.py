@@ -626,7 +626,7 @@ def test_piped_input_reaches_the_guest(place):
 
 
 def test_no_wait_after_the_last_word(place):
-    """BOOTX64.EFI waits five seconds so that a user can read why it gave up; scripts/run does not wait for that."""
+    """BOOTX64.EFI waits a minute so that a user can read why it gave up; scripts/run does not wait for that."""
     machine.write_conf(f"{place}/conf", {"bad": "kernel = no/such/kernel\n"})
     with machine.Dialogue("--on", "qemu", "--no-check", "--conf", f"{place}/conf") as talk:
         talk.expect(r"trapeze: END status=1 .*")
