@@ -2,9 +2,10 @@
 /*
  * Guest-physical memory (contract in gpm.h).
  *
- * A chunk entry is the host address of 2 MiB of RAM, or 0 when nothing is there yet. Bit 0, set when the slot
- * is added, says that all of the chunk's guest addresses are RAM: then one look-up answers "is it RAM?" and
- * "where?" at once. The chunks at the edges of a slot lack the bit and take the slow way, which asks the slots.
+ * A chunk entry is the host address of 2 MiB of RAM, or 0 when nothing is there yet. Bit 0 says that all of the chunk's
+ * guest addresses are RAM: then one look-up answers "is it RAM?" and "where?" at once. The chunks at the edges of a slot
+ * lack the bit and take the slow way, which asks the slots. The entries of a GiB, its directory, are made when the first
+ * of its chunks is populated: to make all those of a large VM at once would take longer than an exit may.
  */
 #include "hv/gpm.h"
 
@@ -48,32 +49,64 @@ bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len)
 	return entry && (*entry & CHUNK_WHOLE) && *entry != CHUNK_WHOLE && len <= LARGE_SIZE - chunk_offset(addr);
 }
 
+/* Is there any RAM between the two? */
+static bool has_ram(const struct gpm *gpm, uint64_t begin, uint64_t end)
+{
+	for (size_t i = 0; i < gpm->slot_count; i++)
+		if (gpm->slots[i].start < end && begin < gpm->slots[i].start + gpm->slots[i].length)
+			return true;
+	return false;
+}
+
 static bool slot_is_sane(const struct gpm *gpm, uint64_t start, uint64_t length)
 {
 	if (!length || start % PAGE_SIZE || length % PAGE_SIZE)
 		return false;
 	if (!range_fits(start, length, (uint64_t)GPM_GIB_MAX << GIB_SHIFT))
 		return false;
+	return gpm->slot_count < GPM_SLOTS_MAX && !has_ram(gpm, start, start + length);
+}
+
+/* Mark the chunks of one GiB that lie wholly in the slot. */
+static void mark_whole(uint64_t *dir, uint64_t gib, const struct gpm_slot *slot)
+{
+	const uint64_t begin = gib << GIB_SHIFT, end = begin + (1ULL << GIB_SHIFT);
+	const uint64_t first = align_up(max_u64(slot->start, begin), LARGE_SIZE);
+	const uint64_t last = align_down(min_u64(slot->start + slot->length, end), LARGE_SIZE);
+
+	for (uint64_t chunk = first; chunk < last; chunk += LARGE_SIZE)
+		dir[(chunk >> LARGE_SHIFT) % CHUNKS_PER_GIB] |= CHUNK_WHOLE;
+}
+
+/* For an address that is RAM: the directory of its GiB, which is not there yet. */
+static uint64_t *make_dir(struct gpm *gpm, gpa_t addr)
+{
+	const uint64_t gib = index_nospec(addr.raw >> GIB_SHIFT, GPM_GIB_MAX);
+	uint64_t *dir;
+
+	if (gpm->is_looked_at || !account_take(gpm->account, PAGE_SIZE))
+		return NULL;
+	dir = page_alloc();
+	account_settle(gpm->account, PAGE_SIZE, dir);
+	if (!dir)
+		return NULL;
 	for (size_t i = 0; i < gpm->slot_count; i++)
-		if (start < gpm->slots[i].start + gpm->slots[i].length && gpm->slots[i].start < start + length)
-			return false;
-	return gpm->slot_count < GPM_SLOTS_MAX;
+		mark_whole(dir, gib, &gpm->slots[i]);
+	gpm->dir[gib] = dir;
+	gpm->dirs++;
+	return dir;
 }
 
 int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length)
 {
+	const struct gpm_slot slot = { start.raw, length };
+
 	if (!slot_is_sane(gpm, start.raw, length))
 		return -1;
-	for (uint64_t gib = start.raw >> GIB_SHIFT; gib <= (start.raw + length - 1) >> GIB_SHIFT; gib++) {
-		if (!gpm->dir[gib])
-			gpm->dir[gib] = page_alloc();
-		if (!gpm->dir[gib])
-			return -1;
-	}
-	for (uint64_t chunk = align_up(start.raw, LARGE_SIZE); chunk + LARGE_SIZE <= start.raw + length;
-	     chunk += LARGE_SIZE)
-		*chunk_slot(gpm, gpa(chunk)) = CHUNK_WHOLE;
-	gpm->slots[gpm->slot_count++] = (struct gpm_slot){ start.raw, length };
+	for (uint64_t gib = 0; gib < GPM_GIB_MAX; gib++)
+		if (gpm->dir[gib])
+			mark_whole(gpm->dir[gib], gib, &slot);
+	gpm->slots[gpm->slot_count++] = slot;
 	gpm->size += length;
 	return 0;
 }
@@ -101,6 +134,7 @@ bool gpm_release(struct gpm *gpm)
 			account_give(gpm->account, LARGE_SIZE);
 			page_free_large(hpa(dir[i] & ~CHUNK_WHOLE));
 		}
+		account_give(gpm->account, PAGE_SIZE);
 		page_free(dir);
 		gpm->dir[gib] = NULL;
 		return false;
@@ -130,6 +164,8 @@ hpa_t gpm_populate(struct gpm *gpm, gpa_t addr, bool *is_whole)
 	uint64_t *entry = chunk_slot(gpm, addr);
 	uint64_t  chunk;
 
+	if (!entry && gpm_is_ram(gpm, addr, 1) && make_dir(gpm, addr))
+		entry = chunk_slot(gpm, addr);
 	if (!entry)
 		return hpa(0);
 	chunk = *entry;
@@ -151,8 +187,8 @@ static uint64_t first_missing(const struct gpm *gpm, uint64_t at, uint64_t end)
 		const uint64_t *entry = chunk_slot(gpm, gpa(at));
 		const uint64_t dir_end = min_u64(end, ((at >> GIB_SHIFT) + 1) << GIB_SHIFT);
 
-		if (!entry)
-			return end;	/* no RAM from here on */
+		if (!entry)	/* nothing of this GiB is populated; where it has no RAM, none comes behind it */
+			return has_ram(gpm, at, dir_end) ? at : end;
 		for (; at < dir_end; at = align_down(at, LARGE_SIZE) + LARGE_SIZE)
 			if (!(*entry++ & ~CHUNK_WHOLE))
 				return at;

@@ -24,7 +24,8 @@ struct gpm_slot { uint64_t start, length; };	/* guest-physical, multiples of 4 K
 struct gpm {
 	struct gpm_slot slots[GPM_SLOTS_MAX];
 	size_t          slot_count;
-	uint64_t       *dir[GPM_GIB_MAX];	/* per GiB: 512 chunk entries (a page), gpm.c */
+	uint64_t       *dir[GPM_GIB_MAX];	/* per GiB: 512 chunk entries (a page), gpm.c; NULL: nothing of it is populated */
+	uint32_t        dirs;		/* how many of them there are */
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
 	struct account *account;	/* who is charged for them; NULL: nobody counts */

@@ -289,7 +289,7 @@ static void report_end(const struct slot *slot)
 		format_buf(again, sizeof(again), "; starts again in %u s", slot->wait);
 	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",
 	       words[vm->end], vm->end_reason, exits, longest.ticks, longest.what,
-	       vm->gpm.populated / 1024, vm->overhead / 1024 + vm->npt.tables * 4, again);
+	       vm->gpm.populated / 1024, vm->overhead / 1024 + (vm->npt.tables + vm->gpm.dirs) * 4, again);
 	end_note_exit(vm->name, longest.what, longest.ticks);
 }
 

@@ -59,14 +59,14 @@ static void out_of_memory(void *ctx)
 }
 
 /*
- * All tables that its RAM can need: one for each GiB, one for each chunk that is mapped in small pages, and
- * a few more.
+ * All tables that its RAM can need: for each GiB a nested one and a directory of ours, one for each chunk that is mapped
+ * in small pages, and a few more.
  */
 static uint64_t table_bytes(const struct vm *vm, uint64_t ram)
 {
 	const uint64_t small = vm->npt.small_code ? ram / LARGE_SIZE : 2 * vm->gpm.slot_count;
 
-	return align_up((TABLES_SPARE + (ram >> 30) + small) * PAGE_SIZE, LARGE_SIZE);
+	return align_up((TABLES_SPARE + 2 * (ram >> 30) + small) * PAGE_SIZE, LARGE_SIZE);
 }
 
 /* An earlier life of it may have been promised all of it. */

@@ -224,13 +224,20 @@ static void guest_ram_is_charged(void **state)
 	assert_int_equal(gpm_add_slot(&gpm, gpa(0), 10 * MIB + PAGE_SIZE), 0);
 	assert_int_equal(gpm_chunk_bytes(&gpm), 12 * MIB);
 	gpm.account = &account;
-	page_fake_limit = page_fake_used + ACCOUNT_OUR_OWN + 4 * MIB;
+	page_fake_limit = page_fake_used + ACCOUNT_OUR_OWN + 4 * MIB + PAGE_SIZE;	/* and its directory */
 	assert_true(gpm_populate(&gpm, gpa(0), &is_whole).raw);
 	assert_true(gpm_populate(&gpm, gpa(2 * MIB), &is_whole).raw);
 	assert_true(gpm_populate(&gpm, gpa(2 * MIB), &is_whole).raw);	/* there already */
-	assert_int_equal(account.used, 4 * MIB);
+	assert_int_equal(account.used, 4 * MIB + PAGE_SIZE);
 	assert_false(gpm_populate(&gpm, gpa(4 * MIB), &is_whole).raw);
 	assert_int_equal(exceeded, 1);
+	gpm_destroy(&gpm);
+	assert_int_equal(account.used, 0);
+	page_fake_limit = page_fake_used + ACCOUNT_OUR_OWN;
+	assert_int_equal(gpm_add_slot(&gpm, gpa(0), 10 * MIB), 0);
+	gpm.account = &account;
+	assert_false(gpm_populate(&gpm, gpa(0), &is_whole).raw);		/* nor the directory */
+	assert_int_equal(exceeded, 2);
 	gpm_destroy(&gpm);
 	account_close(&account);
 }

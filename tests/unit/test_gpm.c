@@ -175,7 +175,9 @@ static void test_out_of_memory(void **unused)
 	bool    is_whole;
 
 	(void)unused;
-	page_fake_limit = page_fake_used + LARGE_SIZE;
+	page_fake_limit = page_fake_used;
+	assert_false(gpm_write(&gpm, gpa(0x200000), &byte, 1));
+	page_fake_limit = page_fake_used + PAGE_SIZE + LARGE_SIZE;
 	assert_true(gpm_write(&gpm, gpa(0x200000), &byte, 1));
 	assert_false(gpm_write(&gpm, gpa(0x400000), &byte, 1));
 	assert_int_equal(gpm_populate(&gpm, gpa(0x400000), &is_whole).raw, 0);
@@ -217,6 +219,57 @@ static void test_touch(void **unused)
 	assert_false(gpm_touch(&gpm, gpa(HIGH_START), 1));
 }
 
+/*
+ * A large VM is made in a short piece: there is nothing for a GiB before its first chunk is populated, and then one page
+ * besides that chunk. A slot that comes later is in it too. Where one page is missing, nothing is populated.
+ */
+static void test_directories(void **unused)
+{
+	struct gpm large = { 0 };
+	bool is_whole;
+
+	(void)unused;
+	assert_int_equal(gpm_add_slot(&large, gpa(0), 60ULL << 30), 0);
+	assert_int_equal(page_fake_used, 0);
+	assert_false(gpm_is_populated(&large, gpa(59ULL << 30), 1));
+	assert_false(gpm_is_near(&large, gpa(59ULL << 30), 1));
+	large.is_looked_at = true;
+	assert_int_equal(gpm_populate(&large, gpa(59ULL << 30), &is_whole).raw, 0);
+	large.is_looked_at = false;
+	assert_int_equal(page_fake_used, 0);
+	assert_int_not_equal(gpm_populate(&large, gpa(59ULL << 30), &is_whole).raw, 0);
+	assert_true(is_whole);
+	assert_int_equal(page_fake_used, PAGE_SIZE + LARGE_SIZE);
+	assert_int_equal(large.dirs, 1);
+	assert_int_not_equal(gpm_populate(&large, gpa((60ULL << 30) - 1), &is_whole).raw, 0);	/* of the same GiB */
+	assert_true(is_whole);
+	assert_int_equal(large.dirs, 1);
+	gpm_destroy(&large);
+
+	assert_int_equal(gpm_add_slot(&large, gpa(0), LARGE_SIZE), 0);
+	assert_int_not_equal(gpm_populate(&large, gpa(0), &is_whole).raw, 0);
+	assert_int_equal(gpm_add_slot(&large, gpa(LARGE_SIZE), LARGE_SIZE + PAGE_SIZE), 0);
+	assert_int_not_equal(gpm_populate(&large, gpa(LARGE_SIZE), &is_whole).raw, 0);
+	assert_true(is_whole);
+	assert_int_not_equal(gpm_populate(&large, gpa(2 * LARGE_SIZE), &is_whole).raw, 0);
+	assert_false(is_whole);
+	assert_int_equal(gpm_populate(&large, gpa(3 * LARGE_SIZE), &is_whole).raw, 0);
+	gpm_destroy(&large);
+}
+
+/* Of a GiB that nobody has touched: what is RAM behind a hole is missing, and populated from the hole on. */
+static void test_touch_across_a_hole(void **unused)
+{
+	(void)unused;
+	gpm_destroy(&gpm);
+	assert_int_equal(gpm_add_slot(&gpm, gpa(LARGE_SIZE), LARGE_SIZE), 0);
+	assert_false(gpm_is_populated(&gpm, gpa(0), 2 * LARGE_SIZE));
+	assert_false(gpm_touch(&gpm, gpa(0), 2 * LARGE_SIZE));
+	assert_int_equal(gpm.populated, LARGE_SIZE);
+	assert_true(gpm_touch(&gpm, gpa(0), 2 * LARGE_SIZE));
+	assert_true(gpm_touch(&gpm, gpa(1ULL << 30), 1));
+}
+
 /* One GiB at each call, however much there is. */
 static void test_release(void **unused)
 {
@@ -242,7 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_is_ram), TEST(test_slots_that_cannot_be), TEST(test_copies_cross_chunks), TEST(test_refusals),
-		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory), TEST(test_release),
+		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory), TEST(test_directories), TEST(test_touch_across_a_hole), TEST(test_release),
 		TEST(test_touch),
 	};
 
