@@ -253,7 +253,8 @@ static void test_colours(void **state)
 				assert_true(pixel == 0 || pixel == (fb.is_bgr ? bgr[i] : rgb[i]));
 			}
 			assert_int_equal(read_cell(i, 0), '|');
-			fb_write(FB_HYPERVISOR, "|\r", 2);	/* the next row: another speaker takes the cell */
+			fb_write(FB_HYPERVISOR, "|\r", 2);	/* the next row: another speaker takes the cell... */
+			fb_flush();				/* ...which is drawn */
 		}
 	}
 }
