@@ -69,7 +69,7 @@ struct vm {
 	struct vm_start *start;			/* what a start needs; NULL once it runs */
 	struct vm_clock clock;			/* stands at 0 until the last piece of vm_start */
 	struct restore_test restore_test;
-	uint64_t       overhead;		/* about so many bytes it took when it was created, others allocate too; page tables gpm.dirs are not in it */
+	uint64_t       overhead;		/* about so many bytes it took when it was created, without page tables and gpm.dirs */
 };
 
 /* Ask for an end; vCPUs leave their run loops. The first reason wins. */
