@@ -187,8 +187,8 @@ static uint64_t first_missing(const struct gpm *gpm, uint64_t at, uint64_t end)
 		const uint64_t *entry = chunk_slot(gpm, gpa(at));
 		const uint64_t dir_end = min_u64(end, ((at >> GIB_SHIFT) + 1) << GIB_SHIFT);
 
-		if (!entry)	/* nothing of this GiB is populated; where it has no RAM, none comes behind it */
-			return has_ram(gpm, at, dir_end) ? at : end;
+		if (!entry)	/* nothing of this GiB is populated */
+			return has_ram(gpm, at, end) ? at : end;
 		for (; at < dir_end; at = align_down(at, LARGE_SIZE) + LARGE_SIZE)
 			if (!(*entry++ & ~CHUNK_WHOLE))
 				return at;

@@ -225,6 +225,7 @@ static void test_touch(void **unused)
  */
 static void test_directories(void **unused)
 {
+	static const uint64_t nowhere[] = { 1ULL << 30, 0xfec00000, 64ULL << 30, UINT64_MAX };
 	struct gpm large = { 0 };
 	bool is_whole;
 
@@ -254,6 +255,19 @@ static void test_directories(void **unused)
 	assert_int_not_equal(gpm_populate(&large, gpa(2 * LARGE_SIZE), &is_whole).raw, 0);
 	assert_false(is_whole);
 	assert_int_equal(gpm_populate(&large, gpa(3 * LARGE_SIZE), &is_whole).raw, 0);
+	/* Where there is no RAM at all no directory is made, nor one replaced. */
+	for (size_t i = 0; i < countof(nowhere); i++)
+		assert_int_equal(gpm_populate(&large, gpa(nowhere[i]), &is_whole).raw, 0);
+	assert_int_equal(large.dirs, 1);
+	assert_true(gpm_is_near(&large, gpa(0), 1));
+	gpm_destroy(&large);
+
+	/* It ends within its second GiB. */
+	assert_int_equal(gpm_add_slot(&large, gpa(0), 3ULL << 29), 0);
+	assert_int_not_equal(gpm_populate(&large, gpa(1ULL << 30), &is_whole).raw, 0);
+	assert_true(is_whole);
+	assert_int_equal(gpm_populate(&large, gpa(3ULL << 29), &is_whole).raw, 0);
+	assert_int_equal(gpm_populate(&large, gpa((2ULL << 30) - 1), &is_whole).raw, 0);
 	gpm_destroy(&large);
 }
 
@@ -268,6 +282,8 @@ static void test_touch_across_a_hole(void **unused)
 	assert_int_equal(gpm.populated, LARGE_SIZE);
 	assert_true(gpm_touch(&gpm, gpa(0), 2 * LARGE_SIZE));
 	assert_true(gpm_touch(&gpm, gpa(1ULL << 30), 1));
+	assert_int_equal(gpm_add_slot(&gpm, gpa(2ULL << 30), LARGE_SIZE), 0);	/* a hole of more than a whole GiB */
+	assert_false(gpm_is_populated(&gpm, gpa(3ULL << 29), 1ULL << 30));
 }
 
 /* One GiB at each call, however much there is. */
