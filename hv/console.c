@@ -11,7 +11,7 @@
  *   - a guest's port takes what fits, leaves the rest with the guest and calls it back when there is room: in which order is
  *     in console_writers.c;
  *   - in another VM's line, control characters are shown as '.': they cannot move the cursor of a terminal
- *     that is attached to someone else.
+ *     that is attached to someone else. Of the attached VM's own only FFh is.
  * Lines end in \r\n on the wire. Input is in console_input.c.
  *
  * Several processors may put out at once: the log's lock (log_hold) guards all that is put out, for log lines
@@ -30,6 +30,7 @@
 #include "hv/lib/util.h"
 #include "hv/log.h"
 #include "hv/partial.h"
+#include "hv/terminal.h"
 
 #define LINE_EXTRA	(COLUMNS + 8U)	/* what a line may bring along besides its text */
 #define UTF8_LATIN1	0xc2U		/* begins the UTF-8 of 80h to BFh; nothing below it begins a sequence */
@@ -279,6 +280,16 @@ static size_t write_lines(struct console_port *port, const uint8_t *data, size_t
 	return i;
 }
 
+static void put_raw(const char *text, size_t len)
+{
+	emit(FB_ATTACHED, text, len);
+	partial_feed(&console.partial, text, len);
+}
+
+/*
+ * As the guest wrote it, but for FFh, which is in no UTF-8 text: it begins an answer (terminal.h), and a guest's own
+ * would be believed, even long behind the moment at which the VM was left.
+ */
 static size_t write_raw(const uint8_t *data, size_t len)
 {
 	size_t taken = min_size(len, console_guest_room());
@@ -286,8 +297,15 @@ static size_t write_raw(const uint8_t *data, size_t len)
 	if (taken > 0) {
 		show_partial();
 		console.is_hidden = false;
-		emit(FB_ATTACHED, (const char *)data, taken);
-		partial_feed(&console.partial, (const char *)data, taken);
+	}
+	for (size_t at = 0, end; at < taken; at = end) {
+		for (end = at; end < taken && data[end] != TELNET_IAC; end++)
+			continue;
+		put_raw((const char *)&data[at], end - at);
+		if (end < taken) {
+			put_raw(".", 1);
+			end++;
+		}
 	}
 	return taken;
 }

@@ -17,10 +17,8 @@
  * "Telnet Timing Mark Option"), and waits for the answer. We answer, when we have taken all that came
  * before, IAC WILL TIMING-MARK: go on; or IAC WONT TIMING-MARK: the guest does not read, send no text
  * (commands may come) until we say IAC GA ("go ahead", RFC 854). The answer overtakes output that waits for
- * the wire. Nothing is doubled in that direction: the guest's bytes go as they are. A guest that writes an
- * answer of its own disturbs what is typed while it is attached, and holds nothing back that is typed for the next one:
- * our own answer to the mark behind Ctrl-A n comes behind that, and counts. A real terminal knows none of this; it has
- * RTS and CTS (drivers/uart16550.c).
+ * the wire. Nothing is doubled in that direction: of what guests write, FFh does not go out (console.c shows it
+ * as '.'), so each answer is ours. A real terminal knows none of this; it has RTS and CTS (drivers/uart16550.c).
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -66,11 +66,8 @@ class Typist:
         return shown + output
 
     def mind(self, output):
-        """The length of the answer that the output begins with, if it is one that is waited for.
-
-        A guest may write a WAIT of its own. The hypervisor's GO behind it ends that too: of that WAIT it knows nothing.
-        """
-        if (self.is_asked or self.is_held) and output.startswith((GO, WAIT)):
+        """The length of the answer that the output begins with, if it is one that is waited for."""
+        if self.is_asked and output.startswith((GO, WAIT)):
             self.is_asked, self.is_held = False, output.startswith(WAIT)
             return len(GO)
         if self.is_held and output.startswith(GO_AHEAD):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import machine
-from typist import GO, GO_AHEAD, MARK, WAIT, WINDOW, Typist
+from typist import MARK, WINDOW, Typist
 
 # Every byte there is, IAC and Ctrl-A too.
 PASTED = bytes((i * 89 + i // 256) % 256 for i in range(35000))
@@ -145,16 +145,3 @@ def test_commands_overtake_text_that_is_held():
     assert typist.read(b"\xff\xf9\xff\xfb\x06z") == b"z"
     assert typist.next() == b"def" + MARK
     assert typist.read(b"\xff\xf9") == b"\xff\xf9", "nobody asked: the guest's own"
-
-
-@pytest.mark.parametrize("forged", [GO, WAIT, GO_AHEAD, WAIT + GO_AHEAD, GO + WAIT, WAIT + WAIT])
-@pytest.mark.parametrize("is_early", [True, False])
-def test_forged_answers_hold_nothing_back(forged, is_early):
-    """A guest writes an answer of its own while the one to Ctrl-A n is out: what is typed behind that goes to the next VM."""
-    typist, said = Typist(), (forged, GO)
-    typist.commands.append(b"\x01n")
-    assert typist.next() == b"\x01n" + MARK
-    for part in said if is_early else reversed(said):
-        typist.read(part)
-    typist.text += b"hello"
-    assert typist.next() == b"hello" + MARK

@@ -622,6 +622,14 @@ static void test_marks(void **state)
 	go_round();
 }
 
+/* A guest cannot answer in our name: of what it writes FFh is shown as '.', wherever it stands. */
+static void test_forged_answers(void **state)
+{
+	(void)state;
+	say(&ports[0], "\xff\xfb\x06" "a\xff\xff" "b\xff\xf9\xff");
+	check_wire(".\xfb\x06" "a..b.\xf9.");
+}
+
 /* Ctrl-A n: the next VM that takes input; what the first has not read is not for the second. */
 static void test_key_next(void **state)
 {
@@ -1052,7 +1060,7 @@ int main(void)
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window), TEST(test_fronts_belong_to_their_vm), TEST(test_word_comes_too_late), TEST(test_one_processor_polls),
 		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll), TEST(test_screen_asks),
-		TEST(test_marks), TEST(test_key_next), TEST(test_key_waits_for_the_text_before_it), TEST(test_key_does_not_wait_for_ever), TEST(test_key_help),
+		TEST(test_marks), TEST(test_forged_answers), TEST(test_key_next), TEST(test_key_waits_for_the_text_before_it), TEST(test_key_does_not_wait_for_ever), TEST(test_key_help),
 		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_offer), TEST(test_input_of_nobody),
 		TEST(test_window_of_all_ports),
 		TEST(test_last_words),		/* last: from then on each line is waited for */
