@@ -10,6 +10,7 @@
 
 #define TICKS_PER_SECOND	10000000ULL	/* the firmware counts time in 100 ns */
 #define FAIL_TEXT		256
+#define KEYS_MAX		256	/* more than any firmware keeps */
 
 void *firmware_pages(const struct firmware *fw, uint64_t length)
 {
@@ -87,6 +88,16 @@ void firmware_say_end(const struct firmware *fw, const char *reason)
 	print("trapeze: END status=1 %s%s%s%s\n", reason, has_id ? " (run " : "", has_id ? fw->run_id : "", has_id ? ")" : "");
 }
 
+/* Keys that were pressed before the question do not count: in the firmware's menu, say. */
+static void forget_keys(const struct firmware *fw)
+{
+	SIMPLE_INPUT_INTERFACE *input = fw->system->ConIn;
+	EFI_INPUT_KEY key;
+
+	for (unsigned i = 0; input && i < KEYS_MAX && !EFI_ERROR(input->ReadKeyStroke(input, &key)); i++)
+		continue;
+}
+
 void firmware_fail(const struct firmware *fw, const char *reason, const char *fmt, ...)
 {
 	char text[FAIL_TEXT];
@@ -101,6 +112,7 @@ void firmware_fail(const struct firmware *fw, const char *reason, const char *fm
 	print(fw->stay_on ? "boot: press a key to switch off\n"
 			  : "boot: switching off in %u s, or at a key\n",
 	      HANDOFF_READING_SECONDS);
+	forget_keys(fw);
 	(void)firmware_wait_key(fw, fw->stay_on ? UINT32_MAX : HANDOFF_READING_SECONDS, &key);
 	fw->system->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);
 	cpu_stop();

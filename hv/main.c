@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* From the first C function to the last: what starts, in which order, and why. */
 #include "arch/x86/virt/backend.h"
-#include "drivers/keyboard.h"
 #include "drivers/uart16550.h"
 #include "hv/console.h"
 #include "hv/end.h"
 #include "hv/files.h"
 #include "hv/host.h"
+#include "hv/last_words.h"
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -59,29 +59,6 @@ static bool is_only_on_screen(void)
 	return handoff->framebuffer.base && !host_is_virtual();
 }
 
-/* Keys that were typed before the question do not count: they are removed first. */
-static bool is_key_pressed(void)
-{
-	uint8_t byte;
-	bool is_pressed = keyboard_pressed();
-
-	while (serial_read(&byte, 1))
-		is_pressed = true;
-	return is_pressed;
-}
-
-static void let_read(void)
-{
-	uint64_t end = time_now() + HANDOFF_READING_SECONDS * time_hz();
-
-	log_say("switching off at a key, or in %u s; when_done = halt in trapeze.conf would wait for ever",
-		HANDOFF_READING_SECONDS);
-	log_flush();
-	(void)is_key_pressed();
-	while (time_now() < end && !is_key_pressed())
-		host_pause();
-}
-
 __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 {
 	log_flush();
@@ -91,7 +68,7 @@ __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 	if (handoff->host.stay_on)
 		host_halt();
 	if (failed && is_only_on_screen())
-		let_read();
+		last_words_wait();
 	host_power_off(handoff->efi_reset_system);
 }
 

@@ -23,11 +23,12 @@ MAY_INCLUDE = {
     "hv/dev":         ["hv", HANDOFF],
     "hv/virtio":      ["hv", HANDOFF],
     "hv":             HV,
-    # The terminal and the start know which real devices there are; their headers say nothing of x86.
+    # The terminal, the start and the end know which real devices there are; their headers say nothing of x86.
     "hv/console.c":   [*HV, "drivers"],
     "hv/console_input.c": [*HV, "drivers"],
     "hv/console_writers.c": [*HV, "drivers"],
     "hv/main.c":      [*HV, "drivers"],
+    "hv/last_words.c": [*HV, "drivers"],
     HW:               [HW, "hv/lib"],
     HOST:             [HOST, HW, "arch/x86/virt", "hv", HANDOFF],
     "arch/x86/virt":  ["arch/x86/virt", HW, HOST, "arch/x86/exit", "hv", HANDOFF],

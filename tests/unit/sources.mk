@@ -36,6 +36,7 @@ UNIT_vm := tests/unit/fake/look_fake.c hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm
 UNIT_sched := hv/sched.c hv/home.c hv/look.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
 UNIT_end := hv/end.c
+UNIT_last_words := hv/last_words.c $(TIMER) tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
 UNIT_pit := hv/dev/pit.c hv/dev/pit_counter.c hv/dev/pic.c hv/dev/ioapic.c $(DEV_TEST)
 UNIT_rtc := hv/dev/rtc.c hv/dev/calendar.c hv/dev/cmos.c $(DEV_TEST)

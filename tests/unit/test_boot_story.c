@@ -314,6 +314,17 @@ static void test_no_hypervisor(void **unused)
 	assert_int_equal(efi_fake.wait_timer, 600000000);	/* of 100 ns */
 }
 
+/* Keys that were pressed in the firmware's menu do not end the minute. */
+static void test_keys_before(void **unused)
+{
+	(void)unused;
+	remove_file(DIR "hv.elf");
+	efi_fake.typed = 3;
+	assert_true(efi_fake_ends(boot));
+	assert_int_equal(efi_fake.left_at_wait, 0);
+	assert_true(efi_fake.waits > 0);
+}
+
 static void test_bad_hypervisor(void **unused)
 {
 	(void)unused;
@@ -424,7 +435,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_jump), TEST(test_handoff), TEST(test_regions), TEST(test_tables), TEST(test_framebuffer),
-		TEST(test_map_changes), TEST(test_never_leaves), TEST(test_no_hypervisor), TEST(test_bad_hypervisor),
+		TEST(test_map_changes), TEST(test_never_leaves), TEST(test_no_hypervisor), TEST(test_keys_before), TEST(test_bad_hypervisor),
 		TEST(test_57_bits), TEST(test_no_volume), TEST(test_no_map), TEST(test_map_too_long),
 		TEST(test_out_of_memory), TEST(test_wait), TEST(test_stay_on), TEST(test_secure_boot),
 	};

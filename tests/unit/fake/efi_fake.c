@@ -265,7 +265,8 @@ static EFI_STATUS EFIAPI wait_for_event(UINTN count, EFI_EVENT *events, UINTN *i
 {
 	assert(events[0]);
 	efi_fake.waits++;
-	*index = count == 2 && efi_fake.key ? 1 : 0;
+	efi_fake.left_at_wait = efi_fake.typed;
+	*index = count == 2 && (efi_fake.typed || efi_fake.key) ? 1 : 0;
 	return EFI_SUCCESS;
 }
 
@@ -273,6 +274,10 @@ static EFI_STATUS EFIAPI read_key(SIMPLE_INPUT_INTERFACE *input, EFI_INPUT_KEY *
 {
 	(void)input;
 	*key = (EFI_INPUT_KEY){ .ScanCode = (UINT16)efi_fake.key };
+	if (efi_fake.typed)
+		efi_fake.typed--;
+	else if (!efi_fake.waits || !efi_fake.key)
+		return EFI_NOT_READY;
 	return EFI_SUCCESS;
 }
 

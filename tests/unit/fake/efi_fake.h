@@ -30,6 +30,8 @@ extern struct efi_fake {
 	struct { uint64_t handle; EFI_GUID guid; void *protocol; } protocols[EFI_FAKE_PROTOCOLS];	/* handle 0: no handle's */
 	unsigned protocol_count;
 	uint64_t key;			/* a key that is pressed when somebody waits: its ScanCode; 0: none */
+	unsigned typed;			/* keys that are there already */
+	unsigned left_at_wait;		/* how many of them were when somebody waited last */
 	bool is_secure;
 	const void *map;		/* the memory map: */
 	size_t map_size, map_entry;
