@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hypervisor's terminal. Three kinds of text meet here: log lines, the attached VM's raw output, other
+ * The hypervisor's terminal. Three kinds of text meet here: log lines, the attached VM's output, other
  * VMs' output as whole lines. Rules:
  *   - a line of ours or of another VM never lands in the middle of the attached VM's: it is printed above, and the
  *     attached VM's unfinished line is drawn again behind it (partial.h). One that cannot be drawn again is ended;
@@ -37,6 +37,7 @@
 #define UTF8_LEAD_MAX	0xf4U
 #define COLUMNS		80U		/* of a terminal that does not say */
 #define END_OF_LINE	2U		/* "\r\n" */
+#define RAW_PIECE	64U
 
 static struct {
 	bool                 is_patient;	/* no guest runs any more: wait for the serial port, lose nothing */
@@ -280,32 +281,31 @@ static size_t write_lines(struct console_port *port, const uint8_t *data, size_t
 	return i;
 }
 
-static void put_raw(const char *text, size_t len)
+/* The byte with which an answer begins (terminal.h) is in no UTF-8 text; a guest's own would be believed. */
+static char without_answers(uint8_t byte)
 {
-	emit(FB_ATTACHED, text, len);
-	partial_feed(&console.partial, text, len);
+	return byte == TELNET_IAC ? '.' : (char)byte;
 }
 
 /*
- * As the guest wrote it, but for FFh, which is in no UTF-8 text: it begins an answer (terminal.h), and a guest's own
- * would be believed, even long behind the moment at which the VM was left.
+ * As the guest wrote it, but for FFh. A piece at a time, whatever is in it: each call of emit costs some 100 ticks, and
+ * the budget of a guest's port counts bytes.
  */
 static size_t write_raw(const uint8_t *data, size_t len)
 {
 	size_t taken = min_size(len, console_guest_room());
+	char piece[RAW_PIECE];
 
 	if (taken > 0) {
 		show_partial();
 		console.is_hidden = false;
 	}
-	for (size_t at = 0, end; at < taken; at = end) {
-		for (end = at; end < taken && data[end] != TELNET_IAC; end++)
-			continue;
-		put_raw((const char *)&data[at], end - at);
-		if (end < taken) {
-			put_raw(".", 1);
-			end++;
-		}
+	for (size_t at = 0, part; at < taken; at += part) {
+		part = min_size(taken - at, sizeof(piece));
+		for (size_t i = 0; i < part; i++)
+			piece[i] = without_answers(data[at + i]);
+		emit(FB_ATTACHED, piece, part);
+		partial_feed(&console.partial, piece, part);
 	}
 	return taken;
 }

@@ -77,9 +77,12 @@ static enum fb_speaker speaker;
 
 static bool is_poll_wanted;	/* by the screen */
 
+static unsigned fb_writes;
+
 bool fb_write(enum fb_speaker who, const char *text, size_t len)
 {
 	speaker = who;
+	fb_writes++;
 	assert_true(len <= sizeof(screen) - 1 - screen_len);
 	memcpy(screen + screen_len, text, len);
 	screen_len += len;
@@ -628,6 +631,26 @@ static void test_forged_answers(void **state)
 	(void)state;
 	say(&ports[0], "\xff\xfb\x06" "a\xff\xff" "b\xff\xf9\xff");
 	check_wire(".\xfb\x06" "a..b.\xf9.");
+	say(&ports[0], "\n\xffz");
+	log_info("a line of ours");
+	check_wire("\n.z\rtrapeze: a line of ours\r\n");
+	say(&ports[0], "!");
+	check_wire(".z!");	/* drawn again as it was shown */
+}
+
+/* What a byte costs does not depend on which it is: each piece goes out by one call, also of nothing but FFh. */
+static void test_one_call_a_piece(void **state)
+{
+	uint8_t flood[64];
+
+	(void)state;
+	memset(flood, 0xff, sizeof(flood));
+	fb_writes = 0;
+	assert_int_equal(console_port_write(&ports[0], flood, sizeof(flood)), sizeof(flood));
+	assert_int_equal(fb_writes, 1);
+	assert_int_equal(console_port_write(&ports[0], flood, 1), 1);
+	assert_int_equal(fb_writes, 2);
+	check_wire(".................................................................");
 }
 
 /* Ctrl-A n: the next VM that takes input; what the first has not read is not for the second. */
@@ -1060,7 +1083,7 @@ int main(void)
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window), TEST(test_fronts_belong_to_their_vm), TEST(test_word_comes_too_late), TEST(test_one_processor_polls),
 		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll), TEST(test_screen_asks),
-		TEST(test_marks), TEST(test_forged_answers), TEST(test_key_next), TEST(test_key_waits_for_the_text_before_it), TEST(test_key_does_not_wait_for_ever), TEST(test_key_help),
+		TEST(test_marks), TEST(test_forged_answers), TEST(test_one_call_a_piece), TEST(test_key_next), TEST(test_key_waits_for_the_text_before_it), TEST(test_key_does_not_wait_for_ever), TEST(test_key_help),
 		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_offer), TEST(test_input_of_nobody),
 		TEST(test_window_of_all_ports),
 		TEST(test_last_words),		/* last: from then on each line is waited for */
