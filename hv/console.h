@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The hypervisor's terminal: serial port and framebuffer for output, serial port for input, shared between
- * our log and the guests. One VM at most is attached: its output goes out raw and it gets the input. The
- * output of other VMs is kept until a line is complete, and printed as "[name] line".
+ * our log and the guests. One VM at most is attached: its output goes out as it comes, FFh as '.', and it gets the
+ * input. The output of other VMs is kept until a line is complete, and printed as "[name] line".
  *
  * One processor polls it, and VMs may run on others. A guest's front belongs to the VM's own turns: the poll
  * never calls one. It leaves word at the port and asks for a turn of the VM, in which that calls

@@ -60,7 +60,7 @@ class Typist:
                 self.cut = output
                 return shown
             answer = self.mind(output)
-            if not answer:          # the guest's own byte
+            if not answer:          # the firmware's own byte
                 shown += IAC
             output = output[answer or len(IAC):]
         return shown + output

@@ -144,4 +144,4 @@ def test_commands_overtake_text_that_is_held():
     assert typist.next() == b"\x01w" + MARK
     assert typist.read(b"\xff\xf9\xff\xfb\x06z") == b"z"
     assert typist.next() == b"def" + MARK
-    assert typist.read(b"\xff\xf9") == b"\xff\xf9", "nobody asked: the guest's own"
+    assert typist.read(b"\xff\xf9") == b"\xff\xf9", "nobody asked: the firmware's own"
