@@ -89,7 +89,7 @@ static bool is_alive(const struct slot *slot)
  */
 static bool has_work(const struct slot *slot)
 {
-	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) || slot->is_asked_where : slot->is_due;
+	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) || slot_is_asked(slot) : slot->is_due;
 }
 
 /* It wants the processor. May it run, or does it wait until its cap lets it? */
@@ -268,7 +268,7 @@ static void run(struct processor *self, struct party *party)
 		slot_work(slot);
 		return;
 	}
-	if (slot->is_asked_where)
+	if (slot_is_asked(slot))
 		slot_say_where(slot);
 	turn_bill(&self->queue, &party->turn, time_now());
 	vcpu = slot->vm->vcpus[party - slot->parties];

@@ -36,15 +36,19 @@ static void work_for(struct slot *slot)
 
 /* ---- Where is my guest? ---- */
 
-/* One line for each vCPU, in the VM's own time. Each is loaded first, for only then can its registers be read. */
+/* In the VM's own time. The vCPU is loaded first, for only then can its registers be read. */
 void slot_say_where(struct slot *slot)
 {
+	struct vm *vm = slot->vm;
+	struct vcpu *vcpu;
+
+	if (slot->is_asked_where)
+		slot->where_left = vm->vcpu_count;	/* from the first one on, also if it was telling already */
 	slot->is_asked_where = false;
 	work_for(slot);
-	for (uint32_t i = 0; i < slot->vm->vcpu_count; i++) {
-		vcpu_load(slot->vm->vcpus[i]);
-		vcpu_where(slot->vm->vcpus[i]);
-	}
+	vcpu = vm->vcpus[vm->vcpu_count - slot->where_left--];
+	vcpu_load(vcpu);
+	vcpu_where(vcpu);
 }
 
 /*
@@ -67,14 +71,15 @@ static void look_for_silence(void *ctx)
 	if (!slot->vm || !vm_is_alive(slot->vm) || console_has_heard(slot->vm))
 		return;
 	vm_log(slot->vm, "has said nothing for %u s, on any console; now", SILENCE_SECONDS);
-	slot_say_where(slot);
+	slot->is_asked_where = true;
+	look_post(&slot->parties[0].look);
 }
 
 /* ---- Starts ---- */
 
 uint32_t party_count(const struct slot *slot)
 {
-	return (uint32_t)min_u64(slot->config->vcpus, HANDOFF_VCPUS_MAX);
+	return (uint32_t)max_u64(1, min_u64(slot->config->vcpus, HANDOFF_VCPUS_MAX));	/* the first stands for the VM */
 }
 
 void party_does(struct party *party, enum activity activity)
@@ -139,13 +144,19 @@ static void slot_leave(struct slot *slot)
 		homes_wake();		/* nothing is left to do for anybody */
 }
 
+/* Of the tournament among its vCPUs (turn.h). */
+static size_t order_bytes(const struct slot *slot)
+{
+	return 2 * party_count(slot) * sizeof(slot->order[0]);
+}
+
 /* None of its vCPUs is ready before the VM has started. */
 static void slot_join_vcpus(struct slot *slot)
 {
 	const struct turns *vms = &host_processor()->queue.vms;
 
-	memset(slot->order, 0, sizeof(slot->order));
-	turns_init(&slot->vcpus, vms->policy, vms->length, slot->order, HANDOFF_VCPUS_MAX);
+	memset(slot->order, 0, order_bytes(slot));
+	turns_init(&slot->vcpus, vms->policy, vms->length, slot->order, party_count(slot));
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		turn_join(&slot->vcpus, &slot->parties[i].turn, i, WEIGHT_DEFAULT);
 		slot->parties[i].turn.vm = &slot->turn;
@@ -155,12 +166,11 @@ static void slot_join_vcpus(struct slot *slot)
 static int slot_start(struct slot *slot)
 {
 	slot->is_due = slot->is_asked_where = false;
+	slot->where_left = 0;
 	slot_join_vcpus(slot);
 	slot->vm = vm_create(slot->config, &slot->account, &slot->turn, &slot->parties[0].look);
 	if (!slot->vm)
 		return -1;
-	for (uint32_t i = 0; i < slot->vm->vcpu_count; i++)
-		slot->vm->vcpus[i]->look = &slot->parties[i].look;
 	slot->vm->is_restart = slot->was_started;
 	slot->was_started = true;
 	if (attach_only || !strcmp(attach_name, slot->vm->name))
@@ -208,35 +218,58 @@ static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void
 	timer->payer = &slot->turn;
 }
 
+/* The parties and their order, in one piece. */
+static bool slot_make_parties(struct slot *slot)
+{
+	const size_t parties = party_count(slot) * sizeof(slot->parties[0]);
+
+	slot->parties = page_alloc_contiguous((size_t)(align_up(parties + order_bytes(slot), PAGE_SIZE) / PAGE_SIZE));
+	if (!slot->parties)
+		return false;
+	slot->order = (struct turn **)&slot->parties[party_count(slot)];
+	for (uint32_t i = 0; i < party_count(slot); i++) {
+		slot->parties[i].slot = slot;
+		slot->parties[i].look.home = slot->home;
+	}
+	return true;
+}
+
+static bool slot_init(struct slot *slot, const struct handoff_vm *config, struct processor *home)
+{
+	*slot = (struct slot){ .config = config, .home = home, .name = config->name };
+	slot_timer(slot, &slot->again, wait_is_over);
+	slot_timer(slot, &slot->silence, look_for_silence);
+	slot_timer(slot, &slot->allowed, cap_is_over);
+	if (slot_make_parties(slot))
+		return true;
+	slot->config = NULL;
+	return false;
+}
+
+static int refuse(const struct handoff_vm *config, const char *why)
+{
+	log_error("%s: not started: %s", config->name, why);
+	crashed++;
+	return -1;
+}
+
 int slots_add(const struct handoff_vm *config)
 {
 	struct processor *const self = host_processor(), *const home = home_choose(config);
 	struct run_queue *queue = &self->queue;
-	struct slot *slot = slots;
+	struct slot *slot = slots + slots_ever;
 
-	while (slot < slots + HANDOFF_VMS_MAX && slot->config)
-		slot++;
-	if (slot == slots + HANDOFF_VMS_MAX)
+	if (slots_ever == HANDOFF_VMS_MAX)
 		return -1;
-	if (!home) {
-		log_error("%s: not started: no processor of its cpuset is on", config->name);
-		crashed++;
-		return -1;
-	}
-	*slot = (struct slot){ .config = config, .home = self };
+	if (!home)
+		return refuse(config, "no processor of its cpuset is on");
+	if (!slot_init(slot, config, self))
+		return refuse(config, "no memory for its vCPUs");
 	self->vcpus += party_count(slot);
-	slot_timer(slot, &slot->again, wait_is_over);
-	slot_timer(slot, &slot->silence, look_for_silence);
-	slot_timer(slot, &slot->allowed, cap_is_over);
-	for (uint32_t i = 0; i < party_count(slot); i++) {
-		slot->parties[i].slot = slot;
-		slot->parties[i].look.home = self;
-	}
 	turn_join(&queue->vms, &slot->turn, (uint32_t)(slot - slots), config->weight);
 	cap_init(&slot->cap, config->cap, queue->vms.length, queue->mark);
 	in_use++;
-	slots_ever = (uint32_t)max_u64(slots_ever, (uint64_t)(slot - slots) + 1);
-	slot->name = config->name;
+	slots_ever++;
 	work_for(slot);
 	for (uint32_t i = 0; i < party_count(slot); i++)
 		slot->parties[i].activities.since = queue->mark;
@@ -262,14 +295,15 @@ struct longest {
 /* An exit, or a step of what its devices put off, which an exit would have done if it were short. */
 static struct longest longest_of(const struct vm *vm)
 {
-	const struct longest_exit *exit = &vm->vcpus[0]->longest;
+	struct longest longest = { vm->longest_work, vm->longest_work ? "device work" : "none" };
 
-	for (uint32_t i = 1; i < vm->vcpu_count; i++)
-		if (vm->vcpus[i]->longest.ticks > exit->ticks)
-			exit = &vm->vcpus[i]->longest;
-	if (vm->longest_work > exit->ticks)
-		return (struct longest){ vm->longest_work, "device work" };
-	return (struct longest){ exit->ticks, exit_name(exit->exit.reason) };
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		const struct longest_exit *exit = &vm->vcpus[i]->longest;
+
+		if (exit->ticks > longest.ticks)
+			longest = (struct longest){ exit->ticks, exit_name(exit->exit.reason) };
+	}
+	return longest;
 }
 
 static void report_end(const struct slot *slot)
@@ -351,6 +385,16 @@ static void take_leave(struct slot *slot)
 		slot_leave(slot);
 }
 
+/* A piece of its start. Behind the last one the VM runs, and the scheduler looks at its vCPUs. */
+static void start_on(struct slot *slot)
+{
+	struct vm *vm = slot->vm;
+
+	vm_start(vm);
+	for (uint32_t i = 0; vm->state == VM_RUNNING && i < vm->vcpu_count; i++)
+		vm->vcpus[i]->look = &slot->parties[i].look;
+}
+
 static void do_piece(struct slot *slot)
 {
 	struct vm *vm = slot->vm;
@@ -364,7 +408,7 @@ static void do_piece(struct slot *slot)
 	else if (vm->end != VM_END_NONE && vm->state != VM_ENDING)
 		reap(slot);
 	else if (vm->state == VM_STARTING)
-		vm_start(vm);
+		start_on(slot);
 	else if (vm_dismantle(vm))
 		slot_is_empty(slot);
 }

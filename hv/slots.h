@@ -32,19 +32,19 @@ struct party {
 
 struct slot {
 	/* Any processor reads config, name (also behind the VM's end: others waited for it), home and turn.is_ready. */
-	const struct handoff_vm *config;	/* NULL: the slot is free */
+	const struct handoff_vm *config;	/* NULL: no VM has it, or none any more */
 	const char     *name;
 	struct vm      *vm;			/* NULL: waits for its next start, or does not start again */
 	struct account  account;		/* its memory stays promised to it while it waits */
 	bool            was_started;
 	bool            is_due;			/* the wait is over, or the slot is to be given up */
-	_Atomic bool    is_asked_where;		/* by any processor: slot_say_where is to be called in its turn */
+	_Atomic bool    is_asked_where;		/* by any processor: slot_say_where is to be called in its turns */
+	uint32_t        where_left;		/* vCPUs that have not said yet where they are */
 	uint32_t        reported;		/* its vCPUs of which the log has said what they did in all */
 	struct restarts restarts;
 	uint32_t        wait;			/* of a VM that ended: RESTART_NEVER, or seconds until its next start */
 	struct turn     turn;			/* among all VMs; kept over restarts, so that a restart gains nothing */
 	struct turns    vcpus;			/* its parties, which take turns with each other */
-	struct turn    *order[2 * HANDOFF_VCPUS_MAX];	/* vcpus.order */
 	struct cap      cap;
 	bool            is_live, is_limited;	/* as its parties' activities know it */
 	struct timer    allowed;		/* the cap lets it run again */
@@ -53,7 +53,8 @@ struct slot {
 	_Atomic(struct processor *) home;	/* home.h: only that processor writes the slot, but for is_asked_where and the looks */
 	struct timer_list timers;		/* what was armed, while it is on its way to its next home */
 	uint32_t        moves;
-	struct party    parties[HANDOFF_VCPUS_MAX];
+	struct party   *parties;		/* of each vCPU; never freed, for looks at them may be under way when the VM has gone */
+	struct turn   **order;			/* vcpus.order */
 };
 
 extern struct slot *slots;			/* HANDOFF_VMS_MAX of them */
@@ -70,7 +71,8 @@ uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, fo
 uint32_t party_count(const struct slot *slot);
 void party_does(struct party *party, enum activity activity);	/* from the moment on up to which time has been charged */
 
-/* A log line for each vCPU: where its guest is. In a turn of the VM, which is alive. */
+/* The log is to say where its guest is: a line for each vCPU, one at each call. In turns of the VM, which is alive. */
+static inline bool slot_is_asked(const struct slot *slot) { return slot->is_asked_where || slot->where_left; }
 void slot_say_where(struct slot *slot);
 
 /*

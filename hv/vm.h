@@ -63,13 +63,13 @@ struct vm {
 	uint32_t       longest_work;		/* ticks of the longest step of it */
 	struct machine *machine;
 	struct cpuid_table *cpuid;		/* exit/cpuid.h: this VM's answers */
-	uint32_t       vcpu_count;
+	uint32_t       vcpu_count;		/* that it has; once it runs, as many as its configuration says */
 	_Atomic uint32_t halts;			/* how often one of its vCPUs began to wait: exit/hlt.c */
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
 	struct vm_start *start;			/* what a start needs; NULL once it runs */
 	struct vm_clock clock;			/* stands at 0 until the last piece of vm_start */
 	struct restore_test restore_test;
-	uint64_t       overhead;		/* about so many bytes it took when it was created, without page tables and gpm.dirs */
+	uint64_t       overhead;		/* about so many bytes it and its vCPUs took, without page tables and gpm.dirs */
 };
 
 /* Ask for an end; vCPUs leave their run loops. The first reason wins. */

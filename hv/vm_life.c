@@ -20,6 +20,9 @@
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "vm_create finds its pages in one piece");
 
 #define TABLES_SPARE	32U	/* nested tables: the upper levels, device windows, the edges of RAM */
+#define VCPU_BYTES	(64ULL << 10)	/* more than a vCPU takes: its struct, extended state, control block and bitmaps */
+
+_Static_assert(sizeof(struct vcpu) <= VCPU_BYTES / 2, "the other half is for what the back end and its extended state take");
 
 static size_t pages_for(size_t bytes)
 {
@@ -59,14 +62,15 @@ static void out_of_memory(void *ctx)
 }
 
 /*
- * All tables that its RAM can need: for each GiB a nested one and a directory of ours, one for each chunk that is mapped
- * in small pages, and a few more.
+ * What we need for it beside its RAM: its vCPUs; for each GiB a nested table and a directory of gpm's; a table for each
+ * chunk that is mapped in small pages, and a few more.
  */
-static uint64_t table_bytes(const struct vm *vm, uint64_t ram)
+static uint64_t own_bytes(const struct vm *vm, uint64_t ram)
 {
 	const uint64_t small = vm->npt.small_code ? ram / LARGE_SIZE : 2 * vm->gpm.slot_count;
+	const uint64_t tables = (TABLES_SPARE + 2 * (ram >> 30) + small) * PAGE_SIZE;
 
-	return align_up((TABLES_SPARE + 2 * (ram >> 30) + small) * PAGE_SIZE, LARGE_SIZE);
+	return align_up(tables + vm->config->vcpus * VCPU_BYTES, LARGE_SIZE);
 }
 
 /* An earlier life of it may have been promised all of it. */
@@ -89,7 +93,7 @@ static bool open_account(const struct vm *vm, uint64_t need)
 static bool promise_memory(struct vm *vm)
 {
 	const uint64_t ram = gpm_chunk_bytes(&vm->gpm), tables = vm->npt.tables * PAGE_SIZE;
-	uint64_t need = ram + table_bytes(vm, ram);
+	uint64_t need = ram + own_bytes(vm, ram);
 
 	for (uint32_t n = 0; n < HANDOFF_DISKS_MAX; n++)
 		need += memdisk_copy_bytes(&vm->machine->disks[n]);
@@ -100,16 +104,6 @@ static bool promise_memory(struct vm *vm)
 		vm->machine->disks[n].account = vm->account;
 	vm->gpm.account = vm->npt.account = vm->account;
 	return true;
-}
-
-static int create_vcpus(struct vm *vm)
-{
-	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-		vm->vcpus[i] = page_alloc_contiguous(pages_for(sizeof(struct vcpu)));
-		if (!vm->vcpus[i] || vcpu_init(vm->vcpus[i], vm, i, &apic_wires))
-			return -1;
-	}
-	return 0;
 }
 
 static struct vm *vm_fail(struct vm *vm, const char *what)
@@ -139,7 +133,6 @@ static void fill_in(struct vm *vm, const struct handoff_vm *config, struct accou
 	vm->look = look;
 	vm->id = ++last_id;
 	vm->exit_code = -1;
-	vm->vcpu_count = config->vcpus;
 	vm->restore_test.left = config->test_restore;
 	text_copy(vm->name, config->name, sizeof(vm->name));
 	bus_init(&vm->pio, "ports");
@@ -158,16 +151,16 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 		return NULL;
 	}
 	fill_in(vm, config, account, payer, look);
-	if (!vm->vcpu_count || vm->vcpu_count > VM_VCPUS_MAX)
+	if (!config->vcpus || config->vcpus > VM_VCPUS_MAX)
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))
 		return vm_fail(vm, "no memory for its page tables");
-	vm->cpuid = cpuid_create(vm->vcpu_count);
+	vm->cpuid = cpuid_create(config->vcpus);
 	if (!vm->cpuid)
 		return vm_fail(vm, "no memory for its CPUID table");
 	vm->machine = page_alloc_contiguous(pages_for(sizeof(*vm->machine)));
-	if (!vm->machine || create_vcpus(vm))
-		return vm_fail(vm, "no memory for its processors");
+	if (!vm->machine)
+		return vm_fail(vm, "no memory for its devices");
 	if (machine_create(vm))
 		return vm_fail(vm, "a device could not be built");
 	vm->start = page_alloc();
@@ -181,12 +174,60 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	return vm;
 }
 
+/* ---- Its processors ---- */
+
+static void free_vcpu(struct vm *vm, uint32_t id)
+{
+	vcpu_destroy(vm->vcpus[id]);
+	page_free_contiguous(vm->vcpus[id], pages_for(sizeof(struct vcpu)));
+	vm->vcpus[id] = NULL;
+}
+
+/* What is half built goes at once. */
+static bool build_vcpu(struct vm *vm, uint32_t id)
+{
+	vm->vcpus[id] = page_alloc_contiguous(pages_for(sizeof(struct vcpu)));
+	if (!vm->vcpus[id])
+		return false;
+	if (!vcpu_init(vm->vcpus[id], vm, id, &apic_wires))
+		return true;
+	free_vcpu(vm, id);
+	return false;
+}
+
+bool vm_add_vcpu(struct vm *vm)
+{
+	const uint64_t before = page_free_bytes();
+	bool is_built;
+
+	if (!account_take(vm->account, VCPU_BYTES))
+		return false;
+	is_built = build_vcpu(vm, vm->vcpu_count);
+	account_settle(vm->account, VCPU_BYTES, is_built);
+	if (!is_built)
+		return false;
+	vm->vcpu_count++;
+	vm->overhead += excess_u64(before, page_free_bytes());
+	return true;
+}
+
+/* The last one first. True: none is left. */
+static bool remove_vcpu(struct vm *vm)
+{
+	if (!vm->vcpu_count)
+		return true;
+	account_give(vm->account, VCPU_BYTES);
+	free_vcpu(vm, --vm->vcpu_count);
+	return false;
+}
+
+/* ---- The end ---- */
+
 /* Those that run on other processors leave their run loops. */
 static void recall_vcpus(struct vm *vm)
 {
-	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++)
-		if (vm->vcpus[i])	/* not yet, while the VM is built */
-			vcpu_request(vm->vcpus[i], REQUEST_END);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		vcpu_request(vm->vcpus[i], REQUEST_END);
 }
 
 void vm_take_down(struct vm *vm)
@@ -199,27 +240,15 @@ void vm_take_down(struct vm *vm)
 		machine_stop(vm);
 }
 
-static void destroy_vcpus(struct vm *vm)
-{
-	for (uint32_t i = 0; i < vm->vcpu_count && i < VM_VCPUS_MAX; i++) {
-		if (!vm->vcpus[i])
-			continue;
-		vcpu_destroy(vm->vcpus[i]);
-		page_free_contiguous(vm->vcpus[i], pages_for(sizeof(struct vcpu)));
-		vm->vcpus[i] = NULL;
-	}
-}
-
 bool vm_dismantle(struct vm *vm)
 {
 	if (vm->machine) {
 		if (!machine_release(vm))
 			return false;
-		destroy_vcpus(vm);
 		page_free_contiguous(vm->machine, pages_for(sizeof(*vm->machine)));
 		vm->machine = NULL;
 	}
-	if (!npt_release(&vm->npt) || !gpm_release(&vm->gpm))
+	if (!remove_vcpu(vm) || !npt_release(&vm->npt) || !gpm_release(&vm->gpm))
 		return false;
 	page_free(vm->start);
 	restore_test_end(vm);

@@ -20,10 +20,13 @@ struct vm;
 struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer, struct look *look);
 
 /*
- * One short piece of a VM's start: zero memory, load the guest, copy its files, and at last make its first
+ * One short piece of a VM's start: make a vCPU, zero memory, load the guest, copy its files, and at last make its first
  * vCPU ready. To be called again and again while the VM is VM_STARTING and has not ended.
  */
 void vm_start(struct vm *vm);
+
+/* For vm_start: the next of its vCPUs, on its account. False: there is no memory for it. */
+__attribute__((warn_unused_result)) bool vm_add_vcpu(struct vm *vm);
 
 /*
  * The end of a VM, in pieces as short: vm_take_down leaves the console and the timers, vm_dismantle frees a

@@ -57,7 +57,10 @@ void vm_start(struct vm *vm)
 {
 	struct vm_start *start = vm->start;
 
-	if (!start->is_loaded) {
+	if (vm->vcpu_count < vm->config->vcpus) {
+		if (!vm_add_vcpu(vm))
+			vm_kill(vm, "cannot start: no memory for vCPU %u", vm->vcpu_count);
+	} else if (!start->is_loaded) {
 		if (machine_prepare(vm) && !zero_some(vm) && gpm_touch(&vm->gpm, gpa(0), PAGE_SIZE))
 			start->is_loaded = !loader_load(vm, &start->state, &start->copies);
 	} else if (!guest_copies_step(&start->copies, &vm->gpm)) {

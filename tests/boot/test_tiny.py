@@ -78,6 +78,11 @@ ROWS = [
     Row("xsetbv-b", "xsetbv"),      # a second one, at the same time: state must not be shared
     Row("timers"),
     Row("smp", conf="vcpus = 2"),
+    # As large as a VM can be, and made again after each of its crashes until it stays down: in short pieces all the same.
+    Row("made-again", "hostile", batch="second", end="crashed: an exception or interrupt is delivered by way of a device's memory",
+        log=("crashed 5 times in a row",),
+        conf="cmdline = event-on-device\nvcpus = 8\nmemory = 60G\non_crash = restart\n" +
+        "\n".join(f"disk{n} = feed.img" for n in range(4))),
     Row("spin", conf="vcpus = 2"),
     Row("bootsector", conf="protocol = bootsector", batch="second"),
     Row("linux32", conf="cmdline = alpha", batch="second"),
@@ -138,11 +143,6 @@ ROWS = [
     Row("memory.refused", "touch", conf="cmdline = 180\nmemory = 180M", batch="memory", end="",
         log=("cannot be created: not enough memory",)),
     Row("memory.witness", "witness", conf="cmdline = gap\nmemory = 32M", batch="memory"),
-    # As large as a VM can be, and made again after each of its crashes until it stays down: in short pieces all the same.
-    Row("memory.made-again", "hostile", batch="memory", end="crashed: an exception or interrupt is delivered by way of a device's memory",
-        log=("crashed 5 times in a row",),
-        conf="cmdline = event-on-device\nvcpus = 8\nmemory = 60G\novercommit = yes\non_crash = restart\n" +
-        "\n".join(f"disk{n} = feed.img" for n in range(4))),
     # The first one uses up what the hypervisor has zeroed ahead, then the second one's chunks are zeroed in its exits. Both
     # spin all the time, so none is zeroed meanwhile. Nobody may ask for more than there is: then all is zeroed at the start.
     Row("looks.touch", "touch", conf="cmdline = late 110\nmemory = 110M", batch="looks"),
@@ -164,7 +164,7 @@ OVERCOMMITTED = ("tiny", "second", "hostile")     # too many VMs for the machine
 
 def description(row):
     lines = [f"kernel = tiny/{row.guest or row.name}.bin", row.conf]
-    if row.batch not in OPTIONS:
+    if row.batch not in OPTIONS and "memory = " not in row.conf:
         lines.append("memory = 32M")
     if row.batch in OVERCOMMITTED:
         lines.append("overcommit = yes")

@@ -28,6 +28,7 @@ enum { ONE, TWO, THREE };
 static struct handoff_vm configs[VMS];
 static struct slot table[HANDOFF_VMS_MAX];
 static struct vm vms[VMS];
+static struct party parties[VMS][2];
 static struct vcpu vcpus[VMS];
 static struct timer timers[VMS];
 static unsigned kicks[PROCESSORS], processors_on;
@@ -91,7 +92,8 @@ static struct slot *add(unsigned n)
 	struct slot *slot = &slots[n];
 
 	configs[n] = (struct handoff_vm){ .vcpus = 1 };
-	*slot = (struct slot){ .config = &configs[n], .vm = &vms[n], .home = host_processor() };
+	*slot = (struct slot){ .config = &configs[n], .vm = &vms[n], .home = host_processor(), .parties = parties[n] };
+	memset(parties[n], 0, sizeof(parties[n]));
 	vms[n] = (struct vm){ .vcpu_count = 1, .vcpus = { &vcpus[n] } };
 	vcpus[n].processor = slot->parties[0].look.home = host_processor();
 	host_processor()->vcpus++;

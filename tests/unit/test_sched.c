@@ -43,6 +43,7 @@
 #define TIMERS_PER_SECOND 20000U
 #define ROUNDS_MAX	1000000U	/* of the scheduler's loop in one test: it is stuck */
 #define STRETCHES	8U
+#define PAGES		100U		/* of the host's memory, for slots and what takes turns in them */
 #define GAP		(MS / 100)
 
 /* What a VM does in each of its lives, and what became of it. */
@@ -161,7 +162,7 @@ void vm_start(struct vm *vm)
 	vm->vcpus[0]->state = VCPU_READY;
 	for (uint32_t i = 1; player->all_compute && i < vm->vcpu_count; i++) {
 		vm->vcpus[i]->state = VCPU_READY;
-		look_post(vm->vcpus[i]->look);
+		look_post(&container_of(vm->clock.payer, struct slot, turn)->parties[i].look);
 	}
 	vm_clock_start(&vm->clock);
 	if (!player->ticker_cost)
@@ -334,13 +335,19 @@ void host_take_interrupts(void)
 	host_attention_set();
 }
 
+static size_t pages_taken;		/* in this test; slots are for ever, so nobody gives any back */
+static bool   has_no_pages;
+
 void *page_alloc_contiguous(size_t pages)
 {
-	static _Alignas(struct slot) unsigned char memory[HANDOFF_VMS_MAX * sizeof(struct slot)];
+	static _Alignas(PAGE_SIZE) unsigned char memory[PAGES][PAGE_SIZE];
+	void *first = memory[pages_taken];
 
-	assert_true(pages * PAGE_SIZE >= sizeof(memory));
-	memset(memory, 0, sizeof(memory));
-	return memory;
+	if (has_no_pages)
+		return NULL;
+	pages_taken += pages;
+	assert_true(pages_taken <= PAGES);
+	return memset(first, 0, pages * PAGE_SIZE);
 }
 
 uint64_t page_free_large_bytes(void) { return HOST_MEMORY; }
@@ -430,6 +437,8 @@ static int setup(void **state)
 		players[i].life = SECOND;
 		players[i].last_seen = fake_now;
 	}
+	pages_taken = 0;
+	has_no_pages = false;
 	press_at = wake_at = TIMER_NEVER;
 	loop_cost = late_by = 0;
 	attention = false;
@@ -719,10 +728,10 @@ static void test_siblings(void **state)
 	players[0].config.vcpus = HANDOFF_VCPUS_MAX;
 	players[0].life = HANDOFF_VCPUS_MAX * TURN;
 	assert_int_equal(play(1), 0);
-	for (size_t i = 0; i < HANDOFF_VCPUS_MAX; i++) {
+	for (size_t i = 0; i < STRETCHES; i++)
 		assert_in_range(players[0].stretch[i], TURN - MS / 100, TURN);
+	for (size_t i = 0; i < HANDOFF_VCPUS_MAX; i++)
 		assert_in_range(slots[0].parties[i].turn.used, TURN - MS / 100, TURN + MS / 100);
-	}
 }
 
 /* Three times the weight is three times the time, where weights count. */
@@ -1072,8 +1081,8 @@ static void test_sleeper_is_asked(void **state)
 	assert_true(fake_now - begin < 5 * MS);
 }
 
-/* Who has said nothing for 20 s is looked at, once; at the key all are, while they live. */
-static void test_where(void **state)
+/* Who has said nothing for 20 s is looked at, once. */
+static void test_where_silence(void **state)
 {
 	uint64_t begin = fake_now;
 
@@ -1087,20 +1096,33 @@ static void test_where(void **state)
 	assert_int_equal(players[0].wheres, 2);
 	assert_int_equal(players[1].wheres, 0);
 	assert_int_equal(players[2].wheres, 0);
-	players[0].wheres = 0;
+}
+
+/* At the key all are, while they live; a vCPU in each turn, for there may be many, and a line takes long. */
+static void test_where_key(void **state)
+{
+	(void)state;
+	players[0].config.vcpus = HANDOFF_VCPUS_MAX;
 	players[0].life = players[1].life = 2 * SECOND;
+	press_at = fake_now + SECOND;
+	assert_int_equal(play(2), 0);
+	assert_int_equal(players[0].wheres, HANDOFF_VCPUS_MAX);
+	assert_int_equal(players[1].wheres, 1);
+}
+
+/* All of its processors sleep when the key is pressed, and long behind that. */
+static void test_where_asleep(void **state)
+{
+	(void)state;
+	players[0].config.vcpus = 2;
+	players[0].sleeps_every = MS;
+	players[0].sleeps_for = 3 * SECOND;
+	players[0].life = 2 * MS;
+	players[1].life = 2 * SECOND;
 	press_at = fake_now + SECOND;
 	assert_int_equal(play(2), 0);
 	assert_int_equal(players[0].wheres, 2);
 	assert_int_equal(players[1].wheres, 1);
-	players[0].wheres = 0;
-	players[0].awake = 0;
-	players[0].sleeps_every = MS;		/* all of its processors sleep when the key is pressed */
-	players[0].sleeps_for = 3 * SECOND;
-	players[0].life = 2 * MS;
-	press_at = fake_now + SECOND;
-	assert_int_equal(play(1), 0);
-	assert_int_equal(players[0].wheres, 2);
 }
 
 /* A dump takes long: it is written in the VM's own turns, and its neighbour goes on. */
@@ -1126,7 +1148,8 @@ int main(void)
 		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_restart_fails_late, setup), cmocka_unit_test_setup(test_work_of_sleepers, setup),
-		cmocka_unit_test_setup(test_where, setup), cmocka_unit_test_setup(test_no_processor, setup), cmocka_unit_test_setup(test_sleeper_is_asked, setup),
+		cmocka_unit_test_setup(test_where_silence, setup),
+		cmocka_unit_test_setup(test_where_key, setup), cmocka_unit_test_setup(test_where_asleep, setup), cmocka_unit_test_setup(test_no_processor, setup), cmocka_unit_test_setup(test_sleeper_is_asked, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
 		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup),
 		cmocka_unit_test_setup(test_cap_counts_timers, setup), cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup),

@@ -47,6 +47,7 @@
 static struct {
 	bool     machine_fails, loader_fails;
 	unsigned zeroed, most_zeroed, stops, prepares, releases, vcpus;
+	unsigned init_fails;	/* of which vCPU, counted from 1; 0: of none */
 	uint64_t copy_to, entry;
 	bool     clock_runs, attention, has_disks;
 } fake;
@@ -89,7 +90,7 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, uint32_t id, const struct lapic_
 	assert_ptr_equal(wires, &apic_wires);
 	assert_ptr_equal(vm->vcpus[id], vcpu);
 	fake.vcpus++;
-	return 0;
+	return fake.vcpus == fake.init_fails ? -1 : 0;
 }
 
 void vcpu_destroy(struct vcpu *vcpu)
@@ -193,7 +194,7 @@ static unsigned destroy(struct vm *vm)
 
 	vm_take_down(vm);
 	assert_int_equal(vm->state, VM_ENDING);
-	for (uint32_t i = 0; i < vm->vcpu_count && vm->vcpus[i]; i++)
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		assert_true(vm->vcpus[i]->requests & REQUEST_END);	/* wherever they run, they leave their run loops */
 	while (!vm_dismantle(vm))
 		calls++;
@@ -227,7 +228,7 @@ static void test_life(void **state)
 	assert_int_equal(vm->state, VM_STARTING);
 	assert_int_equal(vm->overhead + vm->npt.tables * PAGE_SIZE, page_fake_used);	/* the line of its end adds them up */
 	assert_false(vm_is_alive(vm));
-	assert_int_equal(start(vm), PREPARES + 3 + 1 + 3);	/* disks' tables, zeroing, loading, copying and the start */
+	assert_int_equal(start(vm), 2 + PREPARES + 3 + 1 + 3);	/* vCPUs, disks' tables, zeroing, loading, copying and the start */
 	assert_true(vm_is_alive(vm));
 	assert_int_equal(vm->vcpus[0]->state, VCPU_READY);
 	assert_int_equal(fake.entry, 0x1234);
@@ -380,6 +381,8 @@ static void test_starts_that_fail(void **state)
 	fake.loader_fails = false;
 	fake.zeroed = 0;
 	vm = create();
+	while (vm->vcpu_count < config.vcpus)
+		vm_start(vm);
 	page_fake_limit = page_fake_used;		/* none left for the file */
 	(void)start(vm);
 	assert_int_equal(vm->end, VM_END_CRASHED);
@@ -448,6 +451,38 @@ static void test_out_of_memory(void **state)
 	(void)destroy(vm);
 }
 
+/* No pages for its second vCPU, or no control block, or nothing left that it may have: it ends, and gives back the first. */
+static void test_no_vcpu(void **state)
+{
+	static const struct { unsigned init_fails; bool has_no_pages, has_no_account; const char *reason; } rows[] = {
+		{ 2, false, false, "cannot start: no memory for vCPU 1" },
+		{ 0, true, false, "cannot start: no memory for vCPU 1" },
+		{ 0, false, true, "out of memory: it has 0 MiB of the host's, the rest is promised to others" },
+	};
+
+	(void)state;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct vm *vm;
+
+		config.overcommit = rows[i].has_no_account;
+		page_fake_limit = 64ULL << 20;
+		fake.init_fails = rows[i].init_fails;
+		vm = create();
+		vm_start(vm);
+		assert_int_equal(vm->vcpu_count, 1);
+		assert_int_equal(fake.vcpus, 1);
+		if (rows[i].has_no_pages || rows[i].has_no_account)
+			page_fake_limit = page_fake_used;
+		(void)start(vm);
+		assert_int_equal(vm->end, VM_END_CRASHED);
+		assert_string_equal(vm->end_reason, rows[i].reason);
+		assert_int_equal(vm->vcpu_count, 1);
+		(void)destroy(vm);
+		account_close(&account);
+		assert_int_equal(page_fake_used, 0);
+	}
+}
+
 static void test_refusals(void **state)
 {
 	(void)state;
@@ -470,7 +505,7 @@ int main(void)
 		TEST(test_life), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it),
 		TEST(test_promise_is_for_all), TEST(test_overcommit_warns), TEST(test_restart_is_silent), TEST(test_starts_that_fail),
 		TEST(test_first_reason_wins), TEST(test_work_is_seen),
-		TEST(test_out_of_memory), TEST(test_refusals),
+		TEST(test_out_of_memory), TEST(test_no_vcpu), TEST(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

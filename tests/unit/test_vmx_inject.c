@@ -158,12 +158,15 @@ static void test_controls_of_the_vm(void **unused)
 		{ 2, false, false, PROC2_EPT, PROC2_EPT, PROC_HLT },
 	};
 
+	struct handoff_vm config = { 0 };
+
 	(void)unused;
+	fake.vm.config = &config;
 	insn_fake_init();
 	(void)insn_fake_msr(MSR_IA32_PAT);
 	(void)insn_fake_msr(MSR_EFER);
 	for (size_t i = 0; row_of(rows, i); i++) {
-		fake.vm.vcpu_count = rows[i].vcpus;
+		config.vcpus = rows[i].vcpus;
 		shows_xsaves = rows[i].shows_xsaves;
 		vmx_controls.proc = PROC_HLT;
 		vmx_controls.proc2 = rows[i].proc2;

@@ -46,7 +46,7 @@ int svm_vcpu_create(struct vcpu *vcpu)
 	svm->vmcb_pa = ptr_hpa(svm->vmcb).raw;
 	svm->clean_after = svm_features.has_clean_bits ? CLEAN_ALL : 0;
 	control = &svm->vmcb->control;
-	svm_controls_init(control, &svm_features, vcpu->vm->vcpu_count > 1);
+	svm_controls_init(control, &svm_features, vcpu->vm->config->vcpus > 1);
 	control->n_cr3 = vcpu->vm->npt.root.raw;
 	svm_bitmaps(&control->iopm_base_pa, &control->msrpm_base_pa);
 	return 0;

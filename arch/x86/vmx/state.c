@@ -104,7 +104,7 @@ static void write_host_state(void)
 /* PAUSE exits only where a sibling can be waited for. */
 static bool has_siblings(const struct vcpu *vcpu)
 {
-	return vcpu->vm->vcpu_count > 1;
+	return vcpu->vm->config->vcpus > 1;
 }
 
 /*

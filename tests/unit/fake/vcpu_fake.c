@@ -69,6 +69,8 @@ static uint8_t fpu_area[FPU_AREA] __attribute__((aligned(64)));
 
 void vcpu_fake_init(struct vcpu_fake *fake)
 {
+	static const struct handoff_vm config = { .vcpus = 1 };
+
 	memset(fake, 0, sizeof(*fake));
 	memset(fpu_area, 0, sizeof(fpu_area));
 	fake->vcpu.fpu = fpu_area;
@@ -77,6 +79,7 @@ void vcpu_fake_init(struct vcpu_fake *fake)
 	bus_init(&fake->vm.pio, "port");
 	bus_init(&fake->vm.mmio, "memory");
 	fake->vm.state = VM_RUNNING;
+	fake->vm.config = &config;
 	fake->vcpu.vm = &fake->vm;
 	fake->vcpu.pio = bus_view(&fake->vm.pio);
 	fake->vcpu.mmio = bus_view(&fake->vm.mmio);
