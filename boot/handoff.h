@@ -26,7 +26,7 @@
 #define HANDOFF_CPUS_MAX     256
 #define HANDOFF_CPUSET_MAX   64		/* processors that a cpuset can name */
 #define HANDOFF_VMS_MAX      32
-#define HANDOFF_VCPUS_MAX    8		/* of one VM */
+#define HANDOFF_VCPUS_MAX    64		/* of one VM */
 #define HANDOFF_WEIGHT_DEFAULT 100
 #define HANDOFF_WEIGHT_MAX   10000
 #define HANDOFF_CAP_MAX      (100 * HANDOFF_VCPUS_MAX)	/* percent: more than so many processors no VM can use */

@@ -5,6 +5,7 @@
 TINY_64
 %include "check.inc"
 %include "irq.inc"
+%include "smp.inc"
 
 TRAMPOLINE	equ 0x8000		; SIPI vector 8
 BOARD		equ 0x6000		; what the other processor writes, and the BSP's orders
@@ -21,37 +22,6 @@ WAKES		equ BOARD + 36		; from HLT with interrupts off
 KVM_KICK_CPU	equ 5
 KVM_SEND_IPI	equ 10
 SIPI_NMIS	equ 20
-
-; WAIT_FOR address, value, name: with a bound in time
-%macro WAIT_FOR 3
-	mov	rbx, %1
-	mov	ecx, %2
-	call	wait_for
-	mov	eax, [%1]
-	CHECK_EQ rax, %2, %3
-%endmacro
-
-wait_for:
-	push	r8
-	call	tsc_khz
-	imul	r8, rax, 20000		; 20 s: whoever has no processor for a while is not dead
-	call	now
-	add	r8, rax
-.look:	cmp	[rbx], ecx
-	je	.done
-	pause
-	call	now
-	cmp	rax, r8
-	jb	.look
-.done:	pop	r8
-	ret
-
-send:					; eax: ICR low, edx: destination
-	push	rcx
-	mov	ecx, 0x830
-	wrmsr
-	pop	rcx
-	ret
 
 main:
 	mov	eax, 1

@@ -56,8 +56,8 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--kernel", HELLO, "--vm-memory", "4T"], "--vm-memory 4T: not a size"),
     (["--kernel", HELLO, "--vm-memory", "61G"], "--vm-memory 61G: out of range: from 1M to 60G"),
     (["--kernel", HELLO, "--vm-memory", "2G"], "--vm-memory: 2048 MiB"),
-    (["--kernel", HELLO, "--vcpus", "9"], "--vcpus 9: write a number from 1 to 8"),
-    (["--kernel", HELLO, "--vcpus", "0"], "--vcpus 0: write a number from 1 to 8"),
+    (["--kernel", HELLO, "--vcpus", "65"], "--vcpus 65: write a number from 1 to 64"),
+    (["--kernel", HELLO, "--vcpus", "0"], "--vcpus 0: write a number from 1 to 64"),
     (["--conf", "no/such/directory"], "no/such/directory"),
     (["--image", HELLO, "--write-image", "x"], "--write-image makes an image: it cannot be given with --image"),
     (["--image", HELLO, "--log-level", "debug"], "it cannot be given with --image"),
@@ -328,7 +328,7 @@ def test_disk_of_odd_length(tmp_path):
 def test_every_fault_of_a_configuration(tmp_path):
     machine.write_conf(tmp_path / "conf", {
         "bad": "kernel = tiny/hello.bin\nmemry = 16M\nvcpus = many\ninitrd = no/such/file\n",
-        "worse": "vcpus = 9\n"}, host="attach = nobody\nlog_level = 3\n")
+        "worse": "vcpus = 65\n"}, host="attach = nobody\nlog_level = 3\n")
     lines = refused_at_once("--conf", tmp_path / "conf", "--log-level", "info")
     for says in ('vms/bad.conf:2: unknown key "memry": the nearest valid key is "memory"', 'vms/bad.conf:3: vcpus = "many"',
                  'vms/bad.conf:4: initrd = "no/such/file": no such file in ', 'vms/worse.conf:1: vcpus = "9"',

@@ -78,10 +78,11 @@ ROWS = [
     Row("xsetbv-b", "xsetbv"),      # a second one, at the same time: state must not be shared
     Row("timers"),
     Row("smp", conf="vcpus = 2"),
+    Row("crowd", conf="vcpus = 64"),
     # As large as a VM can be, and made again after each of its crashes until it stays down: in short pieces all the same.
     Row("made-again", "hostile", batch="second", end="crashed: an exception or interrupt is delivered by way of a device's memory",
         log=("crashed 5 times in a row",),
-        conf="cmdline = event-on-device\nvcpus = 8\nmemory = 60G\non_crash = restart\n" +
+        conf="cmdline = event-on-device\nvcpus = 64\nmemory = 60G\non_crash = restart\n" +
         "\n".join(f"disk{n} = feed.img" for n in range(4))),
     Row("spin", conf="vcpus = 2"),
     Row("bootsector", conf="protocol = bootsector", batch="second"),

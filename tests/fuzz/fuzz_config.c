@@ -28,7 +28,7 @@ static void check_path(const struct config_file *file)
 
 static void check_vm(const struct config_vm *vm)
 {
-	assert(vm->record.vcpus >= 1 && vm->record.vcpus <= 8);
+	assert(vm->record.vcpus >= 1 && vm->record.vcpus <= HANDOFF_VCPUS_MAX);
 	assert(vm->record.weight >= 1 && vm->record.weight <= HANDOFF_WEIGHT_MAX && vm->record.cap <= HANDOFF_CAP_MAX);
 	assert(vm->record.memory >= 1 << 20 && vm->record.memory % 4096 == 0);
 	assert(vm->record.protocol <= PROTOCOL_BOOTSECTOR && vm->record.console <= CONSOLE_SERIAL);

@@ -61,7 +61,7 @@ static void whole_vm(void **state)
 		"kernel = images/vmlinuz\r\n"
 		"  initrd=images/initrd.gz\t\r\n"
 		"cmdline = console=hvc0 root=/dev/vda # no remark here\r\n"
-		"vcpus = 8\nweight = 10000\ncap = 25\ncpuset = 0,2-3,63\nmemory = 262144K\nprotocol = multiboot\n"
+		"vcpus = 64\nweight = 10000\ncap = 25\ncpuset = 0,2-3,63\nmemory = 262144K\nprotocol = multiboot\n"
 		"disk0 = images/a.raw\n"
 		"disk1 = images/b.raw,mode=ro,serial=12345678901234567890\n"
 		"disk2 = images/c.raw,serial=x,mode=rw\n"
@@ -77,7 +77,7 @@ static void whole_vm(void **state)
 	assert_int_equal(vm.kernel.line, 3);
 	assert_string_equal(vm.initrd.path, "images/initrd.gz");
 	assert_string_equal(vm.record.cmdline, "console=hvc0 root=/dev/vda # no remark here");
-	assert_int_equal(vm.record.vcpus, 8);
+	assert_int_equal(vm.record.vcpus, 64);
 	assert_int_equal(vm.record.weight, 10000);
 	assert_int_equal(vm.record.cap, 25);
 	assert_int_equal(vm.record.cpuset, 1ULL << 63 | 0xd);
@@ -193,9 +193,9 @@ static void messages(void **state)
 		{ "[vm]\n",                "vms/a.conf:2: \"[vm]\"" },
 		{ "= 3\n",                 "write \"key = value\"" },
 		{ "vcpus =\n",             "vms/a.conf:2: vcpus = \"\": no value" },
-		{ "vcpus = 0\n",           "vcpus = \"0\": write a number from 1 to 8; nearest is 1" },
-		{ "vcpus = 65\n",          "vcpus = \"65\": write a number from 1 to 8; nearest is 8" },
-		{ "vcpus = 2.5\n",         "vcpus = \"2.5\": write a number from 1 to 8" },
+		{ "vcpus = 0\n",           "vcpus = \"0\": write a number from 1 to 64; nearest is 1" },
+		{ "vcpus = 65\n",          "vcpus = \"65\": write a number from 1 to 64; nearest is 64" },
+		{ "vcpus = 2.5\n",         "vcpus = \"2.5\": write a number from 1 to 64" },
 		{ "weight = 0\n",          "weight = \"0\": write a number from 1 to 10000; nearest is 1" },
 		{ "weight = 10001\n",      "weight = \"10001\": write a number from 1 to 10000; nearest is 10000" },
 		{ "cpuset = \n",           "cpuset = \"\": no value" },
@@ -208,11 +208,11 @@ static void messages(void **state)
 		{ "cpuset = 1 2\n",        "write the numbers of processors, such as 0,2-3" },
 		{ "cpuset = 1-2-3\n",      "write the numbers of processors, such as 0,2-3" },
 		{ "cpuset = 3-1\n",        "cpuset = \"3-1\": \"3-1\" is no range: write 1-3" },
-		{ "cap = 0\n",             "cap = \"0\": write a number from 1 to 800; nearest is 1" },
-		{ "cap = 801\n",           "cap = \"801\": write a number from 1 to 800; nearest is 800" },
-		{ "vcpus = 9\n",           "a number from 1 to 8" },
-		{ "vcpus = 2 # two\n",     "a number from 1 to 8" },
-		{ "vcpus = 4294967297\n",  "a number from 1 to 8" },
+		{ "cap = 0\n",             "cap = \"0\": write a number from 1 to 6400; nearest is 1" },
+		{ "cap = 6401\n",          "cap = \"6401\": write a number from 1 to 6400; nearest is 6400" },
+		{ "vcpus = 165\n",         "a number from 1 to 64" },
+		{ "vcpus = 2 # two\n",     "a number from 1 to 64" },
+		{ "vcpus = 4294967297\n",  "a number from 1 to 64" },
 		{ "kernel = l\n",          "kernel = \"l\": given twice: remove it here or in line 1" },
 		{ "memory = 5000000\n",    "not a multiple of 4K" },
 		{ "memory = 4K\n",         "out of range: from 1M to 60G" },
