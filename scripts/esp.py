@@ -37,7 +37,7 @@ class Tree:
         self.root, self.build = Path(root), Path(build)
         self.places = []        # where files that a configuration names are looked for
         self.spelt = {}         # file of ours: how the user calls it
-        self.options = []       # the option behind each line of the VM that the command line describes
+        self.options = {}       # line of the VM that the command line describes, in part or in whole: the option behind it
         self.link(self.built("BOOTX64.EFI"), "EFI/BOOT/BOOTX64.EFI")
         self.link(self.built("hv.elf"), "trapeze/hv.elf")
         (self.root / "trapeze/vms").mkdir()
@@ -95,7 +95,7 @@ class Tree:
         for option, key, value, file in described(args):
             if not re.fullmatch(r"[ -~]*", value):
                 raise Refused(f"{option} must be one line of ASCII text")
-            self.options.append(f"{option} {shortened((file or '') + value)}")
+            self.options[len(lines) + 1] = f"{option} {shortened((file or '') + value)}"
             if file == "":
                 raise Refused(f"{option} {value}: the name of the file is missing")
             if file is not None:
@@ -104,6 +104,18 @@ class Tree:
                 value = name + value
             lines.append(f"{key} = {value}")
         self.write("vms/guest.conf", "\n".join(lines) + "\n")
+        return HOST_CONF
+
+    def add_debian(self, args):
+        """The guest that runs when nobody names another, as large as the options say; returns the text of trapeze.conf."""
+        name = f"vms/{LINUX_CONF.name}"
+        text = LINUX_CONF.read_text()
+        for option, key, value in sizes(args):
+            text = replaced(text, key, value)
+            self.options[len(text.splitlines())] = f"{option} {shortened(value)}"
+        self.write(name, text)
+        self.spelt.update({name: str(LINUX_CONF), "vms": str(LINUX_CONF)})
+        self.places = [LINUX_CONF.parent, self.build]
         return HOST_CONF
 
     def check(self, memory, processors, is_strict):
@@ -128,9 +140,9 @@ class Tree:
         name, number, text = found.groups()
         if name == "vms":
             number = None           # of the directory, which has no lines
-        if not self.options:
-            return f"{self.spelt.get(name, name)}{number or ''}: {text}"
-        return f"{self.options[int(number[1:]) - 1]}: {FAULTY_VALUE.sub('', text, 1)}" if number else f"--vm-{text}"
+        if option := self.options.get(int(number[1:]) if number else None):
+            return f"{option}: {FAULTY_VALUE.sub('', text, 1)}"
+        return f"--vm-{text}" if self.options and not number else f"{self.spelt.get(name, name)}{number or ''}: {text}"
 
 
 def listed(directory):
@@ -175,15 +187,23 @@ def described(args):
     for number, disk in enumerate(args.disk or []):
         path, options = disk_parts(disk)
         yield "--disk", f"disk{number}", options, path
-    for option, key, value in (("--cmdline", "cmdline", args.cmdline or None), ("--vm-memory", "memory", args.vm_memory),
-                               ("--vcpus", "vcpus", args.vcpus), ("--protocol", "protocol", args.protocol)):
+    for option, key, value in ("--cmdline", "cmdline", args.cmdline), ("--protocol", "protocol", args.protocol):
+        if value:
+            yield option, key, value, None
+    for option, key, value in sizes(args):
+        yield option, key, value, None
+
+
+def sizes(args):
+    """(option, key, value) for what any VM has."""
+    for option, key, value in ("--vm-memory", "memory", args.vm_memory), ("--vcpus", "vcpus", args.vcpus):
         if value is not None:
-            yield option, key, str(value), None
+            yield option, key, str(value)
 
 
-def replaced(host, key, value):
-    """trapeze.conf with this value instead of the user's; the user's other lines keep their numbers."""
-    return re.sub(rf"(?m)^[ \t]*{key}[ \t]*=.*$", "", host) + f"\n{key} = {value}\n"
+def replaced(conf, key, value):
+    """The text of a configuration with this value instead of its own; the other lines keep their numbers."""
+    return re.sub(rf"(?m)^[ \t]*{key}[ \t]*=.*$", "", conf) + f"\n{key} = {value}\n"
 
 
 def write_image(image, args, scratch, run_id=None):
@@ -195,7 +215,7 @@ def write_image(image, args, scratch, run_id=None):
     if args.kernel is None and os.path.realpath(conf) == os.path.realpath(LINUX_CONF) and not (Path(args.build) / DEBIAN).exists():
         raise Refused("the Debian guest is not made yet: run make linux first, or name a --kernel or another --conf")
     host = tree.add_options(args) if args.kernel is not None else \
-        tree.add_conf(conf)
+        tree.add_conf(conf) if args.conf else tree.add_debian(args)
     if args.log_level:
         host = replaced(host, "log_level", args.log_level)
     if run_id:
