@@ -230,7 +230,7 @@ static void test_log_lines(void **state)
 	check_wire("trapeze: two\r\ntrapeze: three\r\n");
 }
 
-/* The attached VM's bytes pass unchanged; lines of others cover its unfinished line, which then is there again. */
+/* The attached VM's text passes as it is; lines of others cover its unfinished line, which then is there again. */
 static void test_attached(void **state)
 {
 	(void)state;
@@ -638,7 +638,8 @@ static void test_forged_answers(void **state)
 	check_wire(".z!");	/* drawn again as it was shown */
 }
 
-/* What a byte costs does not depend on which it is: each piece goes out by one call, also of nothing but FFh. */
+/* Each piece goes out by one call, also of nothing but FFh; and a longer text is cut into pieces that follow each other. */
+#define LONG_TEXT	"0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ!"	/* 65 characters */
 static void test_one_call_a_piece(void **state)
 {
 	uint8_t flood[64];
@@ -651,6 +652,8 @@ static void test_one_call_a_piece(void **state)
 	assert_int_equal(console_port_write(&ports[0], flood, 1), 1);
 	assert_int_equal(fb_writes, 2);
 	check_wire(".................................................................");
+	say(&ports[0], LONG_TEXT LONG_TEXT);
+	check_wire(LONG_TEXT LONG_TEXT);
 }
 
 /* Ctrl-A n: the next VM that takes input; what the first has not read is not for the second. */
