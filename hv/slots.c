@@ -42,9 +42,8 @@ void slot_say_where(struct slot *slot)
 	struct vm *vm = slot->vm;
 	struct vcpu *vcpu;
 
-	if (slot->is_asked_where)
+	if (atomic_exchange(&slot->is_asked_where, false))
 		slot->where_left = vm->vcpu_count;	/* from the first one on, also if it was telling already */
-	slot->is_asked_where = false;
 	work_for(slot);
 	vcpu = vm->vcpus[vm->vcpu_count - slot->where_left--];
 	vcpu_load(vcpu);

@@ -333,7 +333,7 @@ def test_every_fault_of_a_configuration(tmp_path):
         "worse": "vcpus = 65\n"}, host="attach = nobody\nlog_level = 3\n")
     lines = refused_at_once("--conf", tmp_path / "conf", "--log-level", "info")
     for says in ('vms/bad.conf:2: unknown key "memry": the nearest valid key is "memory"', 'vms/bad.conf:3: vcpus = "many"',
-                 'vms/bad.conf:4: initrd = "no/such/file": no such file in ', 'vms/worse.conf:1: vcpus = "9"',
+                 'vms/bad.conf:4: initrd = "no/such/file": no such file in ', 'vms/worse.conf:1: vcpus = "65"',
                  'vms/worse.conf:1: the key "kernel" is missing', 'trapeze.conf:1: attach = "nobody": no VM of this name'):
         assert any(f"{tmp_path}/conf/{says}" in line for line in lines), says
     assert len(lines) == 6, "nothing about log_level, which --log-level replaces"
