@@ -207,10 +207,11 @@ bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
 	uint64_t at = first_missing(gpm, addr.raw, end);
 	bool is_whole;
 
-	for (; at < end; at = first_missing(gpm, align_down(at, LARGE_SIZE) + LARGE_SIZE, end))
-		if (gpm->is_looked_at ? gpm_is_ram(gpm, gpa(at), 1) : gpm_populate(gpm, gpa(at), &is_whole).raw != 0)
-			return false;
-	return true;
+	while (at < end && !gpm_is_ram(gpm, gpa(at), 1))
+		at = first_missing(gpm, align_down(at, LARGE_SIZE) + LARGE_SIZE, end);
+	if (at == end)
+		return true;
+	return !gpm->is_looked_at && !gpm_populate(gpm, gpa(at), &is_whole).raw;
 }
 
 /* Where `len` bytes at addr are, all in one chunk; NULL when they are not all RAM. */

@@ -48,8 +48,9 @@ bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
  * For callers that must not populate much memory at once, because each chunk is zeroed first. gpm_is_near:
  * does this RAM lie in one populated chunk? It costs one look-up, and is false also for some populated RAM
  * (in two chunks, at the edge of a slot). gpm_touch: is all of this RAM populated? If not, the first chunk
- * that is missing is populated now, one at each call. A chunk for which the host has no memory is skipped,
- * and accesses to it fail. While is_looked_at is set nothing is populated, and the answer is the same.
+ * that is missing is populated now, one at each call. When the host has no memory for it the answer is yes, the chunks
+ * behind it are not tried, and accesses to what is missing fail. While is_looked_at is set nothing is populated, and the
+ * answer is no as long as any chunk is missing.
  * gpm_is_populated: is all of this RAM populated? It changes nothing.
  */
 bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len);

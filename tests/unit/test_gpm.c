@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "hv/account.h"
 #include "hv/gpm.h"
 #include "hv/lib/nospec.h"
 #include "hv/lib/util.h"
@@ -219,6 +220,30 @@ static void test_touch(void **unused)
 	assert_false(gpm_touch(&gpm, gpa(HIGH_START), 1));
 }
 
+static void count(void *ctx) { ++*(unsigned *)ctx; }
+
+/*
+ * Attack: one request over far more untouched RAM than the host has left. What is missing is asked for once, not once for
+ * each chunk, so the look at it stays short.
+ */
+static void test_attack_touch_without_memory(void **unused)
+{
+	unsigned refused = 0;
+	struct account account = { .exceeded = count, .ctx = &refused };
+
+	(void)unused;
+	gpm.account = &account;
+	assert_false(gpm_touch(&gpm, gpa(LARGE_SIZE), 3 * LARGE_SIZE));
+	page_fake_limit = page_fake_used;
+	assert_true(gpm_touch(&gpm, gpa(LARGE_SIZE), 3 * LARGE_SIZE));
+	assert_int_equal(refused, 1);
+	assert_int_equal(gpm.populated, LARGE_SIZE);
+	page_fake_limit = UINT64_MAX;
+	assert_false(gpm_touch(&gpm, gpa(LARGE_SIZE), 3 * LARGE_SIZE));	/* there is some again */
+	assert_int_equal(gpm.populated, 2 * LARGE_SIZE);
+	gpm_destroy(&gpm);
+}
+
 /*
  * A large VM is made in a short piece: there is nothing for a GiB before its first chunk is populated, and then one page
  * besides that chunk. A slot that comes later is in it too. Where one page is missing, nothing is populated.
@@ -312,7 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_is_ram), TEST(test_slots_that_cannot_be), TEST(test_copies_cross_chunks), TEST(test_refusals),
 		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory), TEST(test_directories), TEST(test_touch_across_a_hole), TEST(test_release),
-		TEST(test_touch),
+		TEST(test_touch), TEST(test_attack_touch_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("gpm", tests, NULL, NULL);
