@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an entry on AMD-V is given: RF with faults, the step over the IRET of an NMI's handler or out of a shadow,
- * and how it stays hidden, CR4.MCE, EFER.LME.
+ * and how it stays hidden, CR4.MCE, EFER.LME; and exits at PAUSE where the VM has siblings.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -377,6 +377,25 @@ static void test_clean_segments(void **unused)
 	}
 }
 
+/* PAUSE exits where the VM is to have siblings: its first vCPU is made before there is one. */
+static void test_pause_of_siblings(void **unused)
+{
+	static const struct { uint32_t vcpus; uint32_t want; } rows[] = { { 1, 0 }, { 2, INTERCEPT_PAUSE } };
+	struct handoff_vm config = { 0 };
+
+	(void)unused;
+	fake.vm.config = &config;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		const struct svm_vcpu *made;
+
+		config.vcpus = rows[i].vcpus;
+		assert_int_equal(svm_vcpu_create(&fake.vcpu), 0);
+		made = fake.vcpu.arch;
+		assert_int_equal(made->vmcb->control.intercept_vector3 & INTERCEPT_PAUSE, rows[i].want);
+		svm_vcpu_destroy(&fake.vcpu);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -384,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_rf), TEST(test_step), TEST(test_no_step), TEST(test_nmi_behind_event), TEST(test_mce), TEST(test_lme),
 		TEST(test_lme_restored), TEST(test_clean_segments), TEST(test_shadow), TEST(test_step_out_of_shadow), TEST(test_no_step_out_of_shadow),
+		TEST(test_pause_of_siblings),
 	};
 
 	return cmocka_run_group_tests_name("svm_inject", tests, NULL, NULL);

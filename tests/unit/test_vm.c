@@ -52,6 +52,8 @@ static struct {
 	bool     clock_runs, attention, has_disks;
 } fake;
 
+static struct handoff_vm config;
+
 /* ---- What they call ---- */
 
 void vcpu_request(struct vcpu *vcpu, uint32_t what) { vcpu->requests |= what; }
@@ -72,7 +74,7 @@ const struct virt_backend *virt = &fake_backend;
 
 struct cpuid_table *cpuid_create(uint32_t vcpu_count)
 {
-	assert_int_equal(vcpu_count, 2);
+	assert_int_equal(vcpu_count, config.vcpus);
 	return page_alloc();
 }
 
@@ -159,7 +161,6 @@ int loader_load(struct vm *vm, struct reset_state *state, struct guest_copies *c
 
 /* ---- The tests ---- */
 
-static struct handoff_vm config;
 static struct account account;
 static struct look look;
 
@@ -188,6 +189,13 @@ static int teardown(void **state)
 	return page_fake_used != 0 || fake.vcpus != 0 ? -1 : 0;
 }
 
+/* Whoever finds a vCPU there would use pages that are somebody else's. */
+static void check_no_vcpu_behind(const struct vm *vm)
+{
+	for (uint32_t i = vm->vcpu_count; i < VM_VCPUS_MAX; i++)
+		assert_null(vm->vcpus[i]);
+}
+
 static unsigned destroy(struct vm *vm)
 {
 	unsigned calls = 1;
@@ -196,8 +204,10 @@ static unsigned destroy(struct vm *vm)
 	assert_int_equal(vm->state, VM_ENDING);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		assert_true(vm->vcpus[i]->requests & REQUEST_END);	/* wherever they run, they leave their run loops */
-	while (!vm_dismantle(vm))
+	while (!vm_dismantle(vm)) {
+		check_no_vcpu_behind(vm);
 		calls++;
+	}
 	return calls;
 }
 
@@ -237,6 +247,22 @@ static void test_life(void **state)
 	assert_int_equal(log_fake_lines, lines + 1);
 	assert_true(destroy(vm) > RELEASES);
 	assert_int_equal(fake.stops, 1);
+}
+
+/* Each vCPU takes pages of our own, which the line of its end tells as well. */
+static void test_vcpus_are_counted(void **state)
+{
+	struct vm *vm;
+
+	(void)state;
+	config.vcpus = VM_VCPUS_MAX;
+	vm = create();
+	assert_non_null(vm);
+	while (vm->vcpu_count < VM_VCPUS_MAX) {
+		vm_start(vm);
+		assert_int_equal(vm->overhead + vm->npt.tables * PAGE_SIZE, page_fake_used);
+	}
+	(void)destroy(vm);
 }
 
 static void never(void *ctx) { fail_msg("a timer of %s", (const char *)ctx); }
@@ -289,26 +315,28 @@ static void test_promise_outlives_it(void **state)
 }
 
 /*
- * The promise: all RAM, every table that it can need, and a copy of everything on the disks; one page less is
- * refused.
+ * The promise: all RAM, every table that it can need and all its vCPUs, and a copy of everything on the disks; one page
+ * less is refused.
  */
 static void test_promise_is_for_all(void **state)
 {
-	static const struct { bool small_code, has_disks; uint64_t memory, tables, copies; } rows[] = {
-		{ false, false, MEMORY, LARGE_SIZE, 0 },
-		{ false, true, MEMORY, LARGE_SIZE, 2 * 2 * LARGE_SIZE },
-		{ false, false, 1ULL << 30, LARGE_SIZE, 0 },
-		{ true, false, 1ULL << 30, 2 * LARGE_SIZE, 0 },	/* each large page may be cut into 512 small ones */
+	static const struct { bool small_code, has_disks; uint32_t vcpus; uint64_t memory, own, copies; } rows[] = {
+		{ false, false, 1, MEMORY, LARGE_SIZE, 0 },
+		{ false, false, 64, MEMORY, 3 * LARGE_SIZE, 0 },	/* 64 KiB each */
+		{ false, true, 2, MEMORY, LARGE_SIZE, 2 * 2 * LARGE_SIZE },
+		{ false, false, 2, 1ULL << 30, LARGE_SIZE, 0 },
+		{ true, false, 2, 1ULL << 30, 2 * LARGE_SIZE, 0 },	/* each large page may be cut into 512 small ones */
 	};
 
 	(void)state;
 	for (size_t i = 0; row_of(rows, i); i++) {
-		const uint64_t all = rows[i].memory + rows[i].tables + rows[i].copies;
+		const uint64_t all = rows[i].memory + rows[i].own + rows[i].copies;
 		struct vm *vm;
 
 		caps.small_code = rows[i].small_code;
 		fake.has_disks = rows[i].has_disks;
 		config.memory = rows[i].memory;
+		config.vcpus = rows[i].vcpus;
 		page_fake_limit = 4ULL << 30;
 		vm = create();
 		assert_non_null(vm);
@@ -477,6 +505,7 @@ static void test_no_vcpu(void **state)
 		assert_int_equal(vm->end, VM_END_CRASHED);
 		assert_string_equal(vm->end_reason, rows[i].reason);
 		assert_int_equal(vm->vcpu_count, 1);
+		check_no_vcpu_behind(vm);
 		(void)destroy(vm);
 		account_close(&account);
 		assert_int_equal(page_fake_used, 0);
@@ -502,7 +531,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_life), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it),
+		TEST(test_life), TEST(test_vcpus_are_counted), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it),
 		TEST(test_promise_is_for_all), TEST(test_overcommit_warns), TEST(test_restart_is_silent), TEST(test_starts_that_fail),
 		TEST(test_first_reason_wins), TEST(test_work_is_seen),
 		TEST(test_out_of_memory), TEST(test_no_vcpu), TEST(test_refusals),
