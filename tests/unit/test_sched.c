@@ -20,6 +20,7 @@
 #include "hv/console.h"
 #include "hv/end.h"
 #include "hv/host.h"
+#include "hv/lib/format.h"
 #include "hv/lib/util.h"
 #include "hv/page.h"
 #include "hv/processor.h"
@@ -43,7 +44,7 @@
 #define TIMERS_PER_SECOND 20000U
 #define ROUNDS_MAX	1000000U	/* of the scheduler's loop in one test: it is stuck */
 #define STRETCHES	8U
-#define PAGES		100U		/* of the host's memory, for slots and what takes turns in them */
+#define TAKES_MAX	8U		/* pieces of the host's memory in one test, for slots and what takes turns in them */
 #define GAP		(MS / 100)
 
 /* What a VM does in each of its lives, and what became of it. */
@@ -71,6 +72,9 @@ struct player {
 	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
 	unsigned     starts, pieces, log_lines;
 	unsigned     wheres;		/* lines that say where a vCPU of it is */
+	unsigned     asks_again;	/* the key is pressed again behind so many; 0: it is not */
+	uint64_t     where_at;		/* the last of them */
+	uint32_t     slowest;		/* its vCPU with the longest exit */
 	unsigned     dump_steps;	/* of the dump with which its life ends; 0: it ends without */
 	unsigned     dumped;		/* steps of it so far */
 	const struct vcpu *vcpu;	/* that ran last */
@@ -130,6 +134,8 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		vm->vcpus[i] = calloc(1, sizeof(struct vcpu));
 		vm->vcpus[i]->vm = vm;
+		vm->vcpus[i]->id = i;
+		vm->vcpus[i]->exits = i + 1;
 		vm->vcpus[i]->state = VCPU_PARKED;
 	}
 	player->starts++;
@@ -193,9 +199,15 @@ bool vm_dismantle(struct vm *vm)
 	return true;
 }
 
+static char last_said[256];		/* of any VM */
+
 void vm_log(const struct vm *vm, const char *fmt, ...)
 {
-	(void)fmt;
+	va_list args;
+
+	va_start(args, fmt);
+	(void)format_vbuf(last_said, sizeof(last_said), fmt, args);
+	va_end(args);
 	assert_ptr_equal(host_processor()->queue.payer, vm->clock.payer);
 	player_of(vm)->log_lines++;
 }
@@ -241,6 +253,7 @@ static void check_turn(const struct vcpu *vcpu, uint64_t turn_end)
 	const bool is_limited = limit != TIMER_NEVER;
 
 	assert_ptr_equal(slot->vm->vcpus[self->running - slot->parties], vcpu);
+	assert_ptr_equal(vcpu->look, &self->running->look);
 	assert_ptr_equal(own->in->policy, slot->turn.in->policy);
 	assert_false(slot->cap.is_used_up);
 	assert_true(turn_end <= fake_now + left);
@@ -285,7 +298,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 	}
 	if (player->sleeps_every)
 		until = min_u64(until, fake_now + player->sleeps_every - player->awake);
-	vcpu->longest.ticks = LONGEST;
+	vcpu->longest.ticks = vcpu->id == player->slowest ? LONGEST : LONGEST / 2;
 	pass(player, vcpu, until);
 	player->ran += until - begin;
 	player->awake += until - begin;
@@ -335,19 +348,25 @@ void host_take_interrupts(void)
 	host_attention_set();
 }
 
-static size_t pages_taken;		/* in this test; slots are for ever, so nobody gives any back */
-static bool   has_no_pages;
+static void    *taken[TAKES_MAX];	/* in this test; slots are for ever, so nobody gives any back */
+static unsigned takes;
+static bool     has_no_pages;
 
+/* Each an allocation of its own, so that the address sanitizer sees what lies behind it. */
 void *page_alloc_contiguous(size_t pages)
 {
-	static _Alignas(PAGE_SIZE) unsigned char memory[PAGES][PAGE_SIZE];
-	void *first = memory[pages_taken];
-
 	if (has_no_pages)
 		return NULL;
-	pages_taken += pages;
-	assert_true(pages_taken <= PAGES);
-	return memset(first, 0, pages * PAGE_SIZE);
+	assert_true(takes < TAKES_MAX);
+	taken[takes] = aligned_alloc(PAGE_SIZE, pages * PAGE_SIZE);
+	assert_non_null(taken[takes]);
+	return memset(taken[takes++], 0, pages * PAGE_SIZE);
+}
+
+static void free_pages(void)
+{
+	while (takes)
+		free(taken[--takes]);
 }
 
 uint64_t page_free_large_bytes(void) { return HOST_MEMORY; }
@@ -401,7 +420,9 @@ void vcpu_where(struct vcpu *vcpu)
 	assert_false(in_poll);		/* that may be another processor */
 	assert_ptr_equal(loaded, vcpu);
 	assert_ptr_equal(host_processor()->queue.payer, vcpu->vm->clock.payer);
-	player_of(vcpu->vm)->wheres++;
+	player_of(vcpu->vm)->where_at = fake_now;
+	if (++player_of(vcpu->vm)->wheres == player_of(vcpu->vm)->asks_again)
+		press_where();		/* on another processor */
 }
 
 /* It takes half a turn a step. */
@@ -437,7 +458,8 @@ static int setup(void **state)
 		players[i].life = SECOND;
 		players[i].last_seen = fake_now;
 	}
-	pages_taken = 0;
+	free_pages();
+	*last_said = '\0';
 	has_no_pages = false;
 	press_at = wake_at = TIMER_NEVER;
 	loop_cost = late_by = 0;
@@ -562,6 +584,44 @@ static void test_no_processor(void **state)
 	assert_int_equal(slots_crashed(), 1);
 	assert_false(slots_in_use());
 	assert_non_null(strstr(log_fake_text, "not started: no processor of its cpuset is on"));
+}
+
+/* For its parties, before there is a VM. */
+static void test_no_memory(void **state)
+{
+	(void)state;
+	log_fake_init();
+	has_no_pages = true;
+	assert_int_equal(slots_add(&players[0].config), -1);
+	assert_int_equal(slots_crashed(), 1);
+	assert_false(slots_in_use());
+	assert_non_null(strstr(log_fake_text, "not started: no memory for its vCPUs"));
+}
+
+/* However many vCPUs: all their parties find room, and the order of their turns; the sanitizer sees what lies beyond. */
+static void test_room_for_parties(void **state)
+{
+	for (uint32_t vcpus = 1; vcpus <= HANDOFF_VCPUS_MAX; vcpus++) {
+		(void)setup(state);
+		players[0].all_compute = true;
+		players[0].config.vcpus = vcpus;
+		players[0].life = vcpus * MS;
+		assert_int_equal(play(1), 0);
+	}
+}
+
+/* The line of its end tells of all its vCPUs: the longest exit of any, and the exits of all. */
+static void test_exits_of_siblings(void **state)
+{
+	for (uint32_t slowest = 0; slowest < 3; slowest++) {
+		(void)setup(state);
+		players[0].all_compute = true;
+		players[0].config.vcpus = 3;
+		players[0].slowest = slowest;
+		assert_int_equal(play(1), 0);
+		assert_int_equal(noted_ticks, LONGEST);
+		assert_non_null(strstr(last_said, "; 6 exits, the longest 777 ticks ("));	/* 1 + 2 + 3 */
+	}
 }
 
 /* Who lives for a minute starts again at once. */
@@ -848,6 +908,7 @@ static void test_activities(void **state)
 	players[0].life = SECOND / 4;
 	players[0].config.cap = 25;
 	assert_int_equal(play(1), 0);
+	did[0] = &slots[0].parties[0].activities;
 	assert_in_range(did[0]->ticks[ACTIVITY_RUN], SECOND / 4, SECOND / 4 + MS);
 	assert_in_range(did[0]->ticks[ACTIVITY_LIMITED], SECOND * 3 / 4 - TURN, SECOND * 3 / 4 + TURN);
 	assert_in_range(did[0]->ticks[ACTIVITY_READY], 0, MS);
@@ -1110,6 +1171,53 @@ static void test_where_key(void **state)
 	assert_int_equal(players[1].wheres, 1);
 }
 
+/* A second press, before all have told: they tell from the first one on. */
+static void test_where_again(void **state)
+{
+	(void)state;
+	players[0].config.vcpus = HANDOFF_VCPUS_MAX;
+	players[0].asks_again = 10;
+	press_at = fake_now + SECOND / 2;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(players[0].wheres, 10 + HANDOFF_VCPUS_MAX);
+}
+
+/* Its end answers the question: the next life tells nothing, whether some had told or it waited for its start. */
+static void test_where_ends(void **state)
+{
+	static const struct { uint64_t life, press; unsigned vcpus, least, most; } rows[] = {
+		{ SECOND, SECOND - TURN, HANDOFF_VCPUS_MAX, 1, HANDOFF_VCPUS_MAX - 1 }, { MS, SECOND / 2, 2, 0, 0 },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		(void)setup(state);
+		players[0].config.vcpus = rows[i].vcpus;
+		players[0].life = rows[i].life;
+		players[0].exits_every = MS;
+		players[0].end = VM_END_REBOOT;
+		players[0].lives = 2;
+		press_at = fake_now + rows[i].press;
+		assert_int_equal(play(1), 0);
+		assert_int_equal(players[0].starts, 2);
+		assert_in_range(players[0].wheres, rows[i].least, rows[i].most);
+	}
+}
+
+/* It has said nothing, and sleeps when that is noticed, and long behind. */
+static void test_where_silence_asleep(void **state)
+{
+	const uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].config.vcpus = 2;
+	players[0].sleeps_every = MS;
+	players[0].sleeps_for = 30 * SECOND;
+	players[0].life = 2 * MS;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(players[0].wheres, 2);
+	assert_in_range(players[0].where_at - begin, 20 * SECOND, 20 * SECOND + TURN);
+}
+
 /* All of its processors sleep when the key is pressed, and long behind that. */
 static void test_where_asleep(void **state)
 {
@@ -1151,6 +1259,9 @@ int main(void)
 		cmocka_unit_test_setup(test_where_silence, setup),
 		cmocka_unit_test_setup(test_where_key, setup), cmocka_unit_test_setup(test_where_asleep, setup), cmocka_unit_test_setup(test_no_processor, setup), cmocka_unit_test_setup(test_sleeper_is_asked, setup),
 		cmocka_unit_test_setup(test_dump, setup), cmocka_unit_test_setup(test_weights, setup),
+		cmocka_unit_test_setup(test_no_memory, setup), cmocka_unit_test_setup(test_room_for_parties, setup),
+		cmocka_unit_test_setup(test_exits_of_siblings, setup), cmocka_unit_test_setup(test_where_again, setup),
+		cmocka_unit_test_setup(test_where_ends, setup), cmocka_unit_test_setup(test_where_silence_asleep, setup),
 		cmocka_unit_test_setup(test_activities, setup), cmocka_unit_test_setup(test_cap, setup),
 		cmocka_unit_test_setup(test_cap_counts_timers, setup), cmocka_unit_test_setup(test_cap_is_used_up_while_ready, setup),
 		cmocka_unit_test_setup(test_report_in_pieces, setup), cmocka_unit_test_setup(test_cap_waits, setup),
