@@ -95,12 +95,14 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
 
 /*
  * A one-shot count that has run out has ended, also when its interrupt was masked or comes late: a change
- * of the mode or divisor must not let it count on.
+ * of the mode or divisor must not let it count on, and the host's timer, if it has not fired yet, must not end it again.
  */
 static void settle(struct lapic *lapic)
 {
-	if (lapic->s.timer_counts && !lapic_timer_current(lapic))
-		lapic_timer_fire(lapic);
+	if (!lapic->s.timer_counts || lapic_timer_current(lapic))
+		return;
+	timer_disarm(&lapic->timer);
+	lapic_timer_fire(lapic);
 }
 
 void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)

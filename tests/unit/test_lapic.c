@@ -698,6 +698,28 @@ static void test_expired_one_shot(void **state)
 }
 
 /* Under the mask the timer counts and costs nothing: no timer of the host is armed. Unmasked it goes on in phase. */
+/* Its interrupt comes once, whatever is written between the end of the count and the look at the host's timers. */
+static void test_one_shot_ends_once(void **state)
+{
+	static const struct { uint32_t msr; uint64_t value; } rows[] = {
+		{ 0x83e, 0x03 }, { 0x832, 0x40 }, { 0x832, 0x41 }, { 0x832, 0x20041 },
+	};
+	struct fixture *f = *state;
+	const uint64_t tick = FAKE_HZ / LAPIC_TIMER_HZ;
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		write_msr(f, 0x83e, 0x0b);
+		write_msr(f, 0x832, 0x40);
+		write_msr(f, 0x838, 1000);
+		fake_now += 1500 * tick;
+		write_msr(f, rows[i].msr, rows[i].value);
+		take(&f->lapic, 0x40);
+		write_msr(f, 0x80b, 0);
+		clock_advance(FAKE_HZ);
+		assert_int_equal(f->lapic.irr_count, 0);
+	}
+}
+
 static void test_masked_timer(void **state)
 {
 	struct fixture *f = *state;
@@ -879,7 +901,7 @@ int main(void)
 		TEST(test_offered_eoi), TEST(test_refused_offer), TEST(test_nested_offers), TEST(test_outer_level),
 		TEST(test_edge_becomes_level), TEST(test_offer_and_page), TEST(test_no_offer), TEST(test_loaded_offer),
 		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
-		TEST(test_expired_one_shot), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
+		TEST(test_expired_one_shot), TEST(test_one_shot_ends_once), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);
