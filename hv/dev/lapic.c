@@ -129,6 +129,11 @@ int lapic_pending(struct lapic *lapic)
 	return (unsigned)vector >> LAPIC_CLASS_SHIFT > served_class(lapic) ? vector : NO_VECTOR;
 }
 
+bool lapic_is_requested(const struct lapic *lapic, uint8_t vector)
+{
+	return set_has(lapic->s.irr, vector);
+}
+
 void lapic_accept(struct lapic *lapic, uint8_t vector)
 {
 	if (!set_has(lapic->s.irr, vector))
@@ -136,6 +141,8 @@ void lapic_accept(struct lapic *lapic, uint8_t vector)
 	set_remove(lapic->s.irr, &lapic->irr_words, vector);
 	lapic->irr_count--;
 	set_add(lapic->s.isr, &lapic->isr_words, vector);
+	if (lapic->timer_waits && vector == (lapic->s.lvt[LVT_TIMER] & LVT_VECTOR))
+		lapic_timer_go_on(lapic);
 }
 
 /* Not when something waits for the end: the I/O APIC, or an interrupt that the exit for EOI would deliver. */

@@ -57,6 +57,7 @@ struct lapic {
 	const struct vm_clock *clock;
 	const uint64_t *tsc_offset;	/* the guest's TSC is the VM's clock plus this */
 	struct timer timer;
+	bool     timer_waits;		/* not armed for a periodic count's next period until its vector is taken */
 };
 
 void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_env *env, void *ctx,

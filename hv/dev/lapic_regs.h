@@ -15,6 +15,7 @@ enum lapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT
 void    lapic_eoi(struct lapic *lapic);
 void    lapic_error(struct lapic *lapic, uint32_t esr_bit);
 uint8_t lapic_ppr(const struct lapic *lapic);
+bool    lapic_is_requested(const struct lapic *lapic, uint8_t vector);	/* and not taken yet */
 void    lapic_set_tpr(struct lapic *lapic, uint8_t tpr);
 void    lapic_send(struct lapic *lapic);	/* what lapic->icr says */
 
@@ -28,6 +29,7 @@ void    lapic_regs_after_load(struct lapic *lapic);
 /* lapic_timer.c */
 void     lapic_timer_init(struct lapic *lapic);
 void     lapic_timer_after_load(struct lapic *lapic);
+void     lapic_timer_go_on(struct lapic *lapic);	/* a periodic count whose interrupt was taken */
 void     lapic_timer_reset(struct lapic *lapic);
 void     lapic_timer_set_initial(struct lapic *lapic, uint32_t count);
 void     lapic_timer_set_divide(struct lapic *lapic, uint32_t value);

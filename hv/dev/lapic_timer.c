@@ -40,13 +40,23 @@ static uint64_t timer_period(const struct lapic *lapic)
 	return max_u64(counts_to_time(lapic, lapic->s.timer_initial), time_hz() / PERIODS_PER_SECOND_MAX);
 }
 
+/* While its vector is requested, further periods make no difference to the guest, whoever requested it. */
+static bool can_wait(const struct lapic *lapic)
+{
+	return is_mode(lapic, LVT_PERIODIC) && lapic_is_requested(lapic, (uint8_t)lapic->s.lvt[LVT_TIMER]);
+}
+
 /*
  * Arm the host's timer for a one-shot or periodic count. Not while its interrupt is masked: nobody would notice, and a
- * periodic count would cost the host's time for ever.
+ * periodic count would cost the host's time for ever. Nor while a periodic one's interrupt waits to be taken: each period
+ * would cost the time of whoever runs meanwhile. Then lapic_accept has it armed.
  */
 static void arm_count(struct lapic *lapic)
 {
-	if (!lapic->s.timer_counts || (lapic->s.lvt[LVT_TIMER] & LVT_MASKED))
+	bool is_heard = lapic->s.timer_counts && !(lapic->s.lvt[LVT_TIMER] & LVT_MASKED);
+
+	lapic->timer_waits = is_heard && can_wait(lapic);
+	if (!is_heard || lapic->timer_waits)
 		timer_disarm(&lapic->timer);
 	else if (is_mode(lapic, LVT_PERIODIC))
 		vm_clock_arm(lapic->clock, &lapic->timer, lapic->s.timer_start + timer_period(lapic));
@@ -64,21 +74,25 @@ static void skip_periods(struct lapic *lapic)
 		lapic->s.timer_start += (vm_clock_now(lapic->clock) - lapic->s.timer_start) / period * period;
 }
 
+void lapic_timer_go_on(struct lapic *lapic)
+{
+	skip_periods(lapic);	/* periods that the VM missed become one interrupt */
+	arm_count(lapic);
+}
+
 static void lapic_timer_fire(void *ctx)
 {
 	struct lapic *lapic = ctx;
 	uint32_t lvt = lapic->s.lvt[LVT_TIMER];
 
-	if (is_mode(lapic, LVT_DEADLINE)) {
+	if (is_mode(lapic, LVT_DEADLINE))
 		lapic->s.tsc_deadline = 0;
-	} else if (is_mode(lapic, LVT_PERIODIC)) {
-		skip_periods(lapic);	/* periods that the VM missed become one interrupt */
-		arm_count(lapic);
-	} else {
+	else if (!is_mode(lapic, LVT_PERIODIC))
 		lapic->s.timer_counts = false;
-	}
 	if (!(lvt & LVT_MASKED))
 		lapic_post(lapic, (uint8_t)lvt, false);
+	if (is_mode(lapic, LVT_PERIODIC))
+		lapic_timer_go_on(lapic);	/* behind the request, for which it may wait */
 }
 
 uint32_t lapic_timer_current(const struct lapic *lapic)
@@ -134,12 +148,12 @@ void lapic_timer_set_lvt(struct lapic *lapic, uint32_t lvt)
 	uint32_t old = lapic->s.lvt[LVT_TIMER], changed = old ^ lvt;
 
 	settle(lapic);
-	if (old & LVT_MASKED)
-		skip_periods(lapic);	/* periods that ended while the interrupt was masked cause none */
+	if ((old & LVT_MASKED) || lapic->timer_waits)
+		skip_periods(lapic);	/* periods that ended while the interrupt was masked, or waited, cause none */
 	lapic->s.lvt[LVT_TIMER] = lvt;
 	if (changed & LVT_DEADLINE)
 		lapic_timer_reset(lapic);	/* into or out of TSC-deadline mode: disarmed */
-	else if (changed & (LVT_TIMER_MODE | LVT_MASKED))
+	else if ((changed & (LVT_TIMER_MODE | LVT_MASKED)) || lapic->timer_waits)
 		arm_count(lapic);
 }
 
@@ -178,6 +192,7 @@ void lapic_tsc_moved(struct lapic *lapic)
 void lapic_timer_reset(struct lapic *lapic)
 {
 	timer_disarm(&lapic->timer);
+	lapic->timer_waits = false;
 	lapic->s.timer_initial = 0;
 	lapic->s.timer_counts = false;
 	lapic->s.tsc_deadline = 0;
@@ -193,6 +208,7 @@ void lapic_timer_after_load(struct lapic *lapic)
 	if ((int64_t)s->timer_start > (int64_t)now)
 		s->timer_start = now;
 	s->timer_counts = s->timer_counts && s->timer_initial && !is_mode(lapic, LVT_DEADLINE);
+	lapic->timer_waits = false;	/* that was the old count's */
 	if (is_mode(lapic, LVT_DEADLINE))
 		arm_deadline(lapic);
 	else

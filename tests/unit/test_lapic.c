@@ -131,6 +131,21 @@ static int teardown(void **state)
 	return timer_next() == TIMER_NEVER ? 0 : -1;
 }
 
+/* A periodic count waits with its next period only as long as its vector is requested; else each count that would be heard is armed. */
+static void check_timer(const struct lapic *lapic)
+{
+	const uint32_t lvt = lapic->s.lvt[1];
+	const bool is_heard = lapic->s.timer_counts && !(lvt & 0x10000);
+	const bool is_requested = lapic->s.irr[(lvt & 0xff) / 32] >> lvt % 32 & 1;
+
+	if (lapic->timer_waits)
+		assert_true(is_heard && (lvt & 0x60000) == 0x20000 && is_requested);
+	if (lvt & 0x40000)
+		assert_true(timer_is_armed(&lapic->timer) || !lapic->s.tsc_deadline || lapic->s.tsc_deadline > UINT64_MAX / 2);
+	else
+		assert_int_equal(timer_is_armed(&lapic->timer), is_heard && !lapic->timer_waits);
+}
+
 /* The counts and summaries that the quick paths rely on. */
 static void check_invariants(const struct lapic *lapic)
 {
@@ -142,6 +157,7 @@ static void check_invariants(const struct lapic *lapic)
 		assert_int_equal(lapic->isr_words >> i & 1, lapic->s.isr[i] != 0);
 	}
 	assert_int_equal(lapic->irr_count, bits);
+	check_timer(lapic);
 }
 
 static void test_priorities(void **state)
@@ -663,6 +679,146 @@ static void test_periodic(void **state)
 	assert_in_range(count_interrupts(f, FAKE_HZ, fake_us(10)), 19000, 20001);
 }
 
+#define TIMER_TICK	(FAKE_HZ / LAPIC_TIMER_HZ)
+
+/* 1000 counts, vector 0x40. */
+static void start_count(struct fixture *f, uint32_t mode)
+{
+	write_msr(f, 0x83e, 0x0b);
+	write_msr(f, 0x832, mode | 0x40);
+	write_msr(f, 0x838, 1000);
+}
+
+static void act_mask(struct fixture *f) { write_msr(f, 0x832, 0x30040); }
+static void act_unmask(struct fixture *f) { act_mask(f); write_msr(f, 0x832, 0x20040); }
+static void act_vector(struct fixture *f) { write_msr(f, 0x832, 0x20041); }
+static void act_vector_back(struct fixture *f) { act_vector(f); write_msr(f, 0x832, 0x20040); }
+static void act_one_shot(struct fixture *f) { write_msr(f, 0x832, 0x41); }
+static void act_initial(struct fixture *f) { write_msr(f, 0x838, 2000); }
+static void act_stop(struct fixture *f) { write_msr(f, 0x838, 0); }
+static void act_divide(struct fixture *f) { write_msr(f, 0x83e, 0); }
+static void act_priority(struct fixture *f) { write_msr(f, 0x808, 0x50); write_msr(f, 0x808, 0); }
+static void act_other_source(struct fixture *f) { lapic_post(&f->lapic, 0x40, false); }
+static void act_soft_off(struct fixture *f) { write_msr(f, 0x80f, 0xff); write_msr(f, 0x80f, 0x1ff); }
+static void act_off(struct fixture *f) { assert_true(lapic_base_write(&f->lapic, LAPIC_BASE)); }
+static void act_init(struct fixture *f) { lapic_reset(&f->lapic, true); write_msr(f, 0x80f, 0x1ff); }
+static void act_load(struct fixture *f) { lapic_after_load(&f->lapic); }
+static void act_nothing(struct fixture *f) { (void)f; }
+
+static void act_deadline(struct fixture *f)
+{
+	write_msr(f, 0x832, 0x40040);
+	lapic_deadline_write(&f->lapic, guest_tsc() + 4500 * TIMER_TICK);
+}
+
+/* INIT takes the interrupt away, and that of a deadline waits in its place when another deadline is written. */
+static void act_init_deadline(struct fixture *f)
+{
+	act_init(f);
+	write_msr(f, 0x832, 0x40040);
+	lapic_deadline_write(&f->lapic, 1);
+	act_deadline(f);
+}
+
+static void act_load_deadline(struct fixture *f)
+{
+	f->lapic.s.lvt[1] = 0x40040;
+	f->lapic.s.tsc_deadline = guest_tsc() + 4500 * TIMER_TICK;
+	lapic_after_load(&f->lapic);
+}
+
+#define NEVER	UINT32_MAX
+
+static uint64_t counts_ahead(void)
+{
+	return timer_next() == TIMER_NEVER ? NEVER : (timer_next() - fake_now) / TIMER_TICK;
+}
+
+/*
+ * While the interrupt of a period waits, no timer of the host is armed for the next one, for it could not be told
+ * from the first. It is armed, in phase, when the first is taken. Whatever else happens meanwhile: no interrupt is lost, none
+ * comes twice, and no other timer is taken for that one.
+ */
+static void test_periodic_waits(void **state)
+{
+	static const struct {
+		void (*act)(struct fixture *f);
+		unsigned before, behind;	/* counts to the host's timer, before and behind the first one is taken */
+		unsigned more;			/* interrupts in the next 5000 counts */
+	} rows[] = {
+		{ act_nothing, NEVER, 700, 5 }, { act_mask, NEVER, NEVER, 0 }, { act_unmask, NEVER, 700, 5 }, { act_vector, 700, 700, 5 },
+		{ act_vector_back, 700, 700, 5 }, { act_one_shot, 700, 700, 1 }, { act_initial, NEVER, 2000, 2 }, { act_stop, NEVER, NEVER, 0 },
+		{ act_divide, NEVER, 1400, 2 }, { act_priority, NEVER, 700, 5 }, { act_other_source, NEVER, 700, 5 }, { act_soft_off, NEVER, NEVER, 0 },
+		{ act_off, NEVER, NEVER, 0 }, { act_init, NEVER, NEVER, 0 }, { act_load, NEVER, 700, 5 }, { act_deadline, 4500, 4500, 1 },
+		{ act_init_deadline, 4500, 4500, 1 }, { act_load_deadline, 4500, 4500, 1 },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct fixture *f;
+
+		setup(state);
+		f = *state;
+		start_count(f, 0x20000);
+		assert_int_equal(counts_ahead(), 1000);
+		clock_advance(1000 * TIMER_TICK);
+		assert_int_equal(lapic_pending(&f->lapic), 0x40);
+		assert_int_equal(counts_ahead(), NEVER);
+		clock_advance(5300 * TIMER_TICK);
+		assert_int_equal(read_msr(f, 0x839), 700);
+		rows[i].act(f);
+		check_invariants(&f->lapic);
+		assert_int_equal(counts_ahead(), rows[i].before);
+		take(&f->lapic, 0x40);
+		(void)!lapic_msr_write(&f->lapic, 0x80b, 0);
+		check_invariants(&f->lapic);
+		assert_int_equal(counts_ahead(), rows[i].behind);
+		assert_int_equal(count_interrupts(f, 5000 * TIMER_TICK, 100 * TIMER_TICK), rows[i].more);
+		assert_int_equal(teardown(state), 0);
+	}
+}
+
+/* An interrupt of the same vector, from wherever: the end of a period while it waits is one with it, one behind it is not. */
+static void test_shared_vector(void **state)
+{
+	static const struct { uint32_t mode; unsigned taken_after, ahead; } rows[] = {
+		{ 0x20000, 300, 700 }, { 0x20000, 999, 1 }, { 0x20000, 1000, 1000 }, { 0x20000, 2300, 700 }, { 0, 300, 700 }, { 0, 2300, NEVER },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct fixture *f;
+
+		setup(state);
+		f = *state;
+		lapic_post(&f->lapic, 0x40, false);
+		start_count(f, rows[i].mode);
+		clock_advance(rows[i].taken_after * TIMER_TICK);
+		take(&f->lapic, 0x40);
+		write_msr(f, 0x80b, 0);
+		assert_int_equal(f->lapic.irr_count, 0);
+		assert_int_equal(counts_ahead(), rows[i].ahead);
+		assert_int_equal(teardown(state), 0);
+	}
+}
+
+/* Saved while the interrupt of a period waits, and loaded elsewhere and later. */
+static void test_loaded_period(void **state)
+{
+	struct fixture *f = *state;
+	struct lapic_state saved;
+
+	start_count(f, 0x20000);
+	clock_advance(1000 * TIMER_TICK);
+	saved = f->lapic.s;
+	teardown(state);
+	setup(state);
+	fake_now += 3300 * TIMER_TICK;
+	f->lapic.s = saved;
+	lapic_after_load(&f->lapic);
+	check_invariants(&f->lapic);
+	assert_int_equal(counts_ahead(), NEVER);
+	assert_int_equal(count_interrupts(f, 3000 * TIMER_TICK, 100 * TIMER_TICK), 4);	/* the one that waits, and three */
+}
+
 /* An expired one-shot stays at zero whatever mode it is switched to, until a count is written. */
 static void test_expired_one_shot(void **state)
 {
@@ -901,6 +1057,7 @@ int main(void)
 		TEST(test_offered_eoi), TEST(test_refused_offer), TEST(test_nested_offers), TEST(test_outer_level),
 		TEST(test_edge_becomes_level), TEST(test_offer_and_page), TEST(test_no_offer), TEST(test_loaded_offer),
 		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
+		cmocka_unit_test(test_periodic_waits), cmocka_unit_test(test_shared_vector), TEST(test_loaded_period),
 		TEST(test_expired_one_shot), TEST(test_one_shot_ends_once), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};
 
