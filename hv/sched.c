@@ -238,12 +238,15 @@ static bool run_work(struct vm *vm, uint64_t end)
  */
 static void run_vcpu(struct processor *self, struct party *party, struct vcpu *vcpu)
 {
-	const struct turn *own = &party->turn, *all = &party->slot->turn;
+	struct turn *own = &party->turn, *all = &party->slot->turn;
 	bool is_alone = !turn_has_rivals(own) && !turn_has_rivals(all) && !party->slot->cap.percent;
-	uint64_t tick = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
-	uint64_t left = min_u64(tick, cap_left(&party->slot->cap)), end = time_now() + left;
+	uint64_t tick, left, end;
 
 	vcpu_load(vcpu);
+	turn_bill(&self->queue, own, time_now());	/* who ran before paid for the change */
+	tick = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
+	left = min_u64(tick, cap_left(&party->slot->cap));
+	end = self->queue.mark + left;
 	if (!virt->limit_turn(vcpu, is_alone ? TIMER_NEVER : left) && !is_alone)
 		timer_arm(&self->turn_end, end);
 	else
@@ -270,7 +273,6 @@ static void run(struct processor *self, struct party *party)
 	}
 	if (slot_is_asked(slot))
 		slot_say_where(slot);
-	turn_bill(&self->queue, &party->turn, time_now());
 	vcpu = slot->vm->vcpus[party - slot->parties];
 	run_vcpu(self, party, vcpu);
 	if (vcpu->yields)

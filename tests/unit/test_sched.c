@@ -92,6 +92,7 @@ static uint32_t noted_ticks;	/* of the longest exit */
 static const char *noted_name;	/* of that exit, or of device work */
 static uint32_t noted_piece;	/* ticks of the longest piece of a start or an end */
 static uint64_t loop_cost;	/* ticks once round the scheduler's loop, beside what it does for somebody */
+static uint64_t load_cost;	/* ticks to put one vCPU in another's place */
 static bool in_host_work;
 static unsigned pages_to_zero;	/* pieces of them, when nobody wants the processor */
 
@@ -309,6 +310,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 		player->awake = 0;
 		vcpu->state = VCPU_HALTED;
 		timer_init(&player->alarm, wake, vcpu);
+		player->alarm.payer = vcpu->vm->clock.payer;
 		timer_arm(&player->alarm, fake_now + player->sleeps_for);
 	}
 }
@@ -328,7 +330,13 @@ const char *exit_name(uint32_t reason) { (void)reason; return ""; }
 uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return end; }
 void restore_test_step(struct vm *vm) { (void)vm; }
 static struct vcpu *loaded;
-void vcpu_load(struct vcpu *vcpu) { loaded = vcpu; }
+
+void vcpu_load(struct vcpu *vcpu)
+{
+	if (loaded != vcpu)
+		fake_now += load_cost;
+	loaded = vcpu;
+}
 
 void vcpu_take_requests(struct vcpu *vcpu)
 {
@@ -462,7 +470,7 @@ static int setup(void **state)
 	*last_said = '\0';
 	has_no_pages = false;
 	press_at = wake_at = TIMER_NEVER;
-	loop_cost = late_by = 0;
+	loop_cost = late_by = load_cost = 0;
 	attention = false;
 	rounds = 0;
 	in_host_work = false;
@@ -649,6 +657,24 @@ static void test_sleepers(void **state)
 	assert_int_equal(play(2), 0);
 	assert_in_range(players[0].ended_at - begin, SECOND, 2 * SECOND + SECOND / 50);
 	assert_true(players[0].longest_gap <= 2 * TURN + MS);
+}
+
+/*
+ * One that sleeps and wakes all the time has its neighbour put back in its place as often: it pays for that, and so gets
+ * no more than its share. The neighbour would have less than a third for itself.
+ */
+static void test_naps(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	load_cost = MS / 25;
+	players[0].life = 2 * SECOND;
+	players[0].sleeps_every = MS / 50;
+	players[0].sleeps_for = 2 * MS / 25;
+	players[1].life = SECOND / 10;
+	assert_int_equal(play(2), 0);
+	assert_in_range(players[1].ended_at - begin, SECOND / 10, SECOND / 5 + SECOND / 100);
 }
 
 /* The way round the loop is the time of whoever goes it: many short exits are worth no more than a long run. */
@@ -1005,13 +1031,13 @@ static void test_report_text(void **state)
 	log_fake_init();
 	assert_int_equal(play(3), 0);
 	assert_string_equal(log_fake_text,
-		"brief: vCPU 0: run 100 ms, ready 118 (99 while noisy ran), limited 0, halted 0, paused 108\n"
+		"brief: vCPU 0: run 100 ms, ready 118 (99 while noisy ran), limited 0, halted 0, paused 110\n"
 		"brief: 150 ms of a processor in all, moved 0 times; nobody had 0 ms of the last one\n"
-		"noisy: vCPU 0: run 500 ms, ready 743 (140 while brief ran), limited 0, halted 0, paused 11\n"
-		"noisy: vCPU 1: run 500 ms, ready 743 (140 while brief ran), limited 0, halted 0, paused 11\n"
+		"noisy: vCPU 0: run 500 ms, ready 752 (140 while brief ran), limited 0, halted 0, paused 11\n"
+		"noisy: vCPU 1: run 500 ms, ready 752 (140 while brief ran), limited 0, halted 0, paused 11\n"
 		"noisy: 1000 ms of a processor in all, moved 2 times; nobody had 0 ms of the last one\n"
-		"calm: vCPU 0: run 250 ms, ready 110 (90 while noisy ran), limited 0, halted 2490, paused 10\n"
-		"calm: 250 ms of a processor in all, moved 1 time; nobody had 1459 ms of the last one\n");
+		"calm: vCPU 0: run 250 ms, ready 20 (10 while noisy ran), limited 0, halted 2490, paused 10\n"
+		"calm: 250 ms of a processor in all, moved 1 time; nobody had 1369 ms of the last one\n");
 }
 
 static uint64_t unclaimed;
@@ -1252,7 +1278,8 @@ int main(void)
 		cmocka_unit_test_setup(test_reboot_loop, setup), cmocka_unit_test_setup(test_big_reset, setup),
 		cmocka_unit_test_setup(test_crashes, setup), cmocka_unit_test_setup(test_ends_that_are_final, setup),
 		cmocka_unit_test_setup(test_long_life, setup), cmocka_unit_test_setup(test_sleepers, setup),
-		cmocka_unit_test_setup(test_short_exits, setup), cmocka_unit_test_setup(test_timers_of_a_sleeper, setup),
+		cmocka_unit_test_setup(test_short_exits, setup), cmocka_unit_test_setup(test_naps, setup),
+		cmocka_unit_test_setup(test_timers_of_a_sleeper, setup),
 		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_restart_fails_late, setup), cmocka_unit_test_setup(test_work_of_sleepers, setup),
