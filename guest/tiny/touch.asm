@@ -22,16 +22,9 @@ main:
 	mov	eax, LATE_SECONDS
 	call	wait_seconds
 .number:
-	xor	ecx, ecx
-.digit:	movzx	eax, byte [rsi]
-	sub	eax, '0'
-	cmp	eax, 9
-	ja	.touch
-	imul	ecx, ecx, 10
-	add	ecx, eax
-	inc	esi
-	jmp	.digit
-.touch:	shl	rcx, 20
+	call	read_number
+	mov	rcx, rax
+	shl	rcx, 20
 	mov	rdi, FIRST << 20
 	xor	ebx, ebx
 .next:	or	rbx, [rdi]		; comes zeroed, whoever had it before
