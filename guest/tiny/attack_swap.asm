@@ -6,12 +6,12 @@
 TINY_64
 %include "check.inc"
 %include "irq.inc"
+%include "smp.inc"
 
 ROUNDS		equ 1000
 SWAP_ROUNDS	equ 5000
 SITE		equ 0xa000		; the code that changes
 FLIPS		equ 0xb000		; how often the second processor changed it
-TRAMPOLINE	equ 0x8000		; SIPI vector 8
 TPR		equ LAPIC + 0x80	; the device
 WINDOW		equ 0x40000000		; mapped to one page of code or the other
 WINDOW_PD	equ PML4 + 0x3000
@@ -84,10 +84,7 @@ remapped:
 	ret
 
 start_other:
-	mov	rsi, trampoline
-	mov	edi, TRAMPOLINE
-	mov	ecx, trampoline_end - trampoline
-	rep	movsb
+	call	copy_trampoline
 	mov	dword [FLIPS], 0
 	mov	eax, LAPIC
 	mov	dword [rax + 0x310], 1 << 24
@@ -122,15 +119,10 @@ swapped:
 .bad:	CHECK_EQ r14, 0, "attack.swap-by-another-processor"
 	ret
 
-bits 16
-trampoline:
-	cli
-	xor	ax, ax
-	mov	ds, ax
+TRAMPOLINE_BEGIN
 	sti				; as above
 .flip:	mov	word [SITE], STORE & 0xffff
 	lock inc dword [FLIPS]
 	mov	word [SITE], READ & 0xffff
 	jmp	.flip
-trampoline_end:
-bits 64
+TRAMPOLINE_END

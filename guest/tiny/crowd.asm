@@ -7,7 +7,6 @@ TINY_64
 %include "smp.inc"
 
 CROWD		equ 64
-TRAMPOLINE	equ 0x8000		; SIPI vector 8
 STACKS		equ 0x6000		; below it: 32 bytes for each
 STARTS		equ 0x6000		; a doubleword for each APIC ID: how often it started, ...
 NMIS		equ STARTS + CROWD * 4	; ...and how many NMIs it took
@@ -35,19 +34,13 @@ main:
 	mov	ecx, 1
 	cpuid
 	CHECK_EQ rbx, CROWD, "crowd.cores"
-	mov	rsi, trampoline
-	mov	edi, TRAMPOLINE
-	mov	ecx, trampoline_end - trampoline
-	rep	movsb
+	call	copy_trampoline
 	mov	edi, STARTS
 	mov	ecx, 2 * CROWD + 2
 	xor	eax, eax
 	rep	stosd
 	mov	dword [2 * 4], TRAMPOLINE + take_nmi - trampoline	; the real-mode vector of the others
-	call	lapic_on
-	READ_MSR MSR_APIC_BASE
-	or	eax, 0x400
-	wrmsr
+	call	x2apic_on
 
 	xor	edx, edx
 	mov	eax, 0xc4500		; INIT, to all but this one
@@ -72,12 +65,7 @@ main:
 	ALL_ARE NMIS, 2, "crowd.each-took-another"
 	DONE
 
-bits 16
-trampoline:
-	cli
-	xor	ax, ax
-	mov	ds, ax
-	mov	ss, ax
+TRAMPOLINE_BEGIN
 	mov	eax, 1
 	cpuid
 	shr	ebx, 24			; APIC ID
@@ -95,5 +83,4 @@ take_nmi:
 	lock inc dword [si + NMIS]
 	lock inc dword [TAKEN]
 	iret
-trampoline_end:
-bits 64
+TRAMPOLINE_END

@@ -7,7 +7,6 @@ TINY_64
 %include "irq.inc"
 %include "smp.inc"
 
-TRAMPOLINE	equ 0x8000		; SIPI vector 8
 BOARD		equ 0x6000		; what the other processor writes, and the BSP's orders
 BOOTS		equ BOARD
 APIC_ID		equ BOARD + 4
@@ -31,10 +30,7 @@ main:
 	shr	ebx, 16
 	and	ebx, 0xff
 	CHECK_EQ rbx, 2, "smp.logical-count"
-	mov	rsi, trampoline
-	mov	edi, TRAMPOLINE
-	mov	ecx, trampoline_end - trampoline
-	rep	movsb
+	call	copy_trampoline
 	mov	edi, BOARD
 	mov	ecx, 16
 	xor	eax, eax
@@ -42,10 +38,7 @@ main:
 	; real-mode vectors of the other processor
 	mov	dword [2 * 4], TRAMPOLINE + ap_nmi - trampoline
 	mov	dword [0x40 * 4], TRAMPOLINE + ap_ipi - trampoline
-	call	lapic_on
-	READ_MSR MSR_APIC_BASE
-	or	eax, 0x400
-	wrmsr
+	call	x2apic_on
 	SET_GATE 0x45, bsp_ipi
 
 	mov	eax, 20			; parked until SIPI
@@ -166,12 +159,7 @@ bsp_ipi:
 	pop	rax
 	iretq
 
-bits 16
-trampoline:
-	cli
-	xor	ax, ax
-	mov	ds, ax
-	mov	ss, ax
+TRAMPOLINE_BEGIN
 	mov	sp, BOARD
 	mov	word [START_CS], cs
 	rdtsc
@@ -224,5 +212,4 @@ ap_ipi:
 ap_nmi:
 	lock inc dword [NMIS]
 	iret
-trampoline_end:
-bits 64
+TRAMPOLINE_END

@@ -5,8 +5,8 @@
 TINY_64
 %include "check.inc"
 %include "irq.inc"
+%include "smp.inc"
 
-TRAMPOLINE	equ 0x8000		; SIPI vector 8
 WHOSE		equ 0x6000		; 0: the first processor's move, 1: the second's
 AWAKE		equ 0x6004
 ROUNDS		equ 20
@@ -14,15 +14,9 @@ BURST		equ 8
 WINDOWS		equ 4
 
 main:
-	mov	rsi, trampoline
-	mov	edi, TRAMPOLINE
-	mov	ecx, trampoline_end - trampoline
-	rep	movsb
+	call	copy_trampoline
 	mov	qword [WHOSE], 1	; and nobody is there yet who could move
-	call	lapic_on
-	READ_MSR MSR_APIC_BASE
-	or	eax, 0x400
-	wrmsr
+	call	x2apic_on
 
 	; r12: how often it looks in half a turn, 5 ms, at best; others may have run in some of the windows
 	call	tsc_khz
@@ -75,21 +69,11 @@ spin_while_1:
 	jnz	spin_while_1
 .done:	ret
 
-send:					; eax: ICR low, edx: destination
-	mov	ecx, 0x830
-	wrmsr
-	ret
-
-bits 16
-trampoline:
-	cli
-	xor	ax, ax
-	mov	ds, ax
+TRAMPOLINE_BEGIN
 	mov	dword [AWAKE], 1
 .wait:	pause
 	cmp	dword [WHOSE], 1
 	jne	.wait
 	mov	dword [WHOSE], 0
 	jmp	.wait
-trampoline_end:
-bits 64
+TRAMPOLINE_END
