@@ -140,7 +140,7 @@ static void look_at(const struct processor *self, struct party *party)
 		return;
 	slot->is_live = is_alive(slot);
 	turn_set_ready(&party->turn, slot->is_live && is_awake(slot->vm->vcpus[party - slot->parties]));
-	wants = has_work(slot) || turns_first(&slot->vcpus);
+	wants = has_work(slot) || (slot->is_live && turns_first(&slot->vcpus));	/* behind its end some are left there */
 	slot->is_limited = wants && !is_allowed(slot);
 	turn_set_ready(&slot->turn, wants && !slot->is_limited);
 	if (slot->is_live == was_live && slot->is_limited == was_limited) {

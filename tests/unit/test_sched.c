@@ -632,6 +632,22 @@ static void test_exits_of_siblings(void **state)
 	}
 }
 
+/* So it is when several vCPUs compute, of which all but one are ready when it resets: they are no reason to start again sooner. */
+static void test_reboot_of_several(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].life = 4 * TURN;
+	players[0].config.vcpus = 4;
+	players[0].all_compute = true;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 2;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(players[0].starts, 2);
+	assert_in_range(players[0].ended_at - begin, SECOND, SECOND + 10 * TURN);
+}
+
 /* Who lives for a minute starts again at once. */
 static void test_long_life(void **state)
 {
@@ -1275,7 +1291,7 @@ static void test_dump(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_reboot_loop, setup), cmocka_unit_test_setup(test_big_reset, setup),
+		cmocka_unit_test_setup(test_reboot_loop, setup), cmocka_unit_test_setup(test_reboot_of_several, setup), cmocka_unit_test_setup(test_big_reset, setup),
 		cmocka_unit_test_setup(test_crashes, setup), cmocka_unit_test_setup(test_ends_that_are_final, setup),
 		cmocka_unit_test_setup(test_long_life, setup), cmocka_unit_test_setup(test_sleepers, setup),
 		cmocka_unit_test_setup(test_short_exits, setup), cmocka_unit_test_setup(test_naps, setup),
