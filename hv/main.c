@@ -95,6 +95,13 @@ static void say_ready(void)
 		page_free_bytes() >> 20, warnings);
 }
 
+/* Tests look whether all that the VMs had is back. */
+static void say_free(uint64_t before)
+{
+	log_debug("%lu KiB are free, %lu before the first VM, of which the scheduler keeps %lu", page_free_bytes() >> 10,
+		  before >> 10, slots_kept() >> 10);
+}
+
 static void leave_virtualization(void)
 {
 	const unsigned others = host_cpu_count() - 1, left = host_stop_others();
@@ -108,6 +115,7 @@ void hv_main(uint64_t handoff_address)
 {
 	const struct handoff *from = hpa_ptr(hpa(handoff_address));
 	const char *why_not;
+	uint64_t before;
 	uint32_t failed;
 
 	host_init();				/* before anything can fault */
@@ -129,12 +137,14 @@ void hv_main(uint64_t handoff_address)
 	say_ready();
 
 	sched_init(&handoff->host, handoff->vm_count);
+	before = page_free_bytes();
 	for (uint32_t i = 0; i < handoff->vm_count; i++)
 		(void)slots_add(&handoff->vms[i]);
 	console_offer_first();
 	host_run_others(sched_run);
 	sched_run();
 	failed = slots_crashed();
+	say_free(before);
 	leave_virtualization();
 	finish(failed, failed ? "a VM crashed or could not be started" : "all VMs are off");
 }

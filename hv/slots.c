@@ -25,6 +25,7 @@ struct slot *slots;
 
 static _Atomic uint32_t in_use, crashed;	/* VMs end on any processor */
 static uint32_t slots_ever;	/* those behind have never been in use; constant when VMs run */
+static uint64_t slots_bytes;	/* of their parties; constant when VMs run */
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
@@ -221,10 +222,12 @@ static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void
 static bool slot_make_parties(struct slot *slot)
 {
 	const size_t parties = party_count(slot) * sizeof(slot->parties[0]);
+	const uint64_t bytes = align_up(parties + order_bytes(slot), PAGE_SIZE);
 
-	slot->parties = page_alloc_contiguous((size_t)(align_up(parties + order_bytes(slot), PAGE_SIZE) / PAGE_SIZE));
+	slot->parties = page_alloc_contiguous((size_t)(bytes / PAGE_SIZE));
 	if (!slot->parties)
 		return false;
+	slots_bytes += bytes;
 	slot->order = (struct turn **)&slot->parties[party_count(slot)];
 	for (uint32_t i = 0; i < party_count(slot); i++) {
 		slot->parties[i].slot = slot;
@@ -434,6 +437,11 @@ uint32_t slots_crashed(void)
 	return crashed;
 }
 
+uint64_t slots_kept(void)
+{
+	return slots_bytes;
+}
+
 void slots_init(const char *attach, uint32_t count)
 {
 	const size_t pages = (size_t)(align_up(HANDOFF_VMS_MAX * sizeof(struct slot), PAGE_SIZE) / PAGE_SIZE);
@@ -442,6 +450,7 @@ void slots_init(const char *attach, uint32_t count)
 	if (!slots)
 		panic("no memory for the list of VMs");
 	slots_ever = in_use = 0;
+	slots_bytes = 0;
 	attach_name = attach;
 	attach_only = !*attach && count == 1;
 	crashed = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * VMs from their first start to their last end, restarts (restart.h) included; but for slots_add and slots_crashed of
- * use to the scheduler only. A slot keeps what outlives a restart: whose turn it is, what memory was promised, how long to wait.
+ * VMs from their first start to their last end, restarts (restart.h) included; but for slots_add, slots_crashed and
+ * slots_kept of use to the scheduler only. A slot keeps what outlives a restart: whose turn it is, what memory was
+ * promised, how long to wait.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,6 +68,7 @@ void slots_init(const char *attach, uint32_t count);	/* sched_init */
 int slots_add(const struct handoff_vm *config);
 bool slots_in_use(void);				/* a VM is left, or one that waits for its next start */
 uint32_t slots_crashed(void);				/* VMs that crashed or could not be started, for good */
+uint64_t slots_kept(void);				/* bytes that slots_add took and nobody gives back: the parties */
 
 uint32_t party_count(const struct slot *slot);
 void party_does(struct party *party, enum activity activity);	/* from the moment on up to which time has been charged */

@@ -358,6 +358,7 @@ void host_take_interrupts(void)
 
 static void    *taken[TAKES_MAX];	/* in this test; slots are for ever, so nobody gives any back */
 static unsigned takes;
+static size_t   pages_taken;
 static bool     has_no_pages;
 
 /* Each an allocation of its own, so that the address sanitizer sees what lies behind it. */
@@ -368,6 +369,7 @@ void *page_alloc_contiguous(size_t pages)
 	assert_true(takes < TAKES_MAX);
 	taken[takes] = aligned_alloc(PAGE_SIZE, pages * PAGE_SIZE);
 	assert_non_null(taken[takes]);
+	pages_taken += pages;
 	return memset(taken[takes++], 0, pages * PAGE_SIZE);
 }
 
@@ -500,7 +502,8 @@ static void check_activities(const struct slot *slot, uint64_t begin)
 static uint32_t play(unsigned count)
 {
 	const struct run_queue *queue = &host_processor()->queue;
-	uint64_t begin = queue->mark, idle = queue->idle, sum;
+	uint64_t begin = queue->mark, idle = queue->idle, kept = slots_kept(), sum;
+	size_t   pages = pages_taken;
 	uint32_t crashed;
 
 	for (unsigned i = 0; i < count; i++)
@@ -517,6 +520,7 @@ static uint32_t play(unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		assert_false(timer_is_armed(&slots[i].allowed) || timer_is_armed(&slots[i].again) || timer_is_armed(&slots[i].silence));
 	assert_int_equal(account_unclaimed(), HOST_MEMORY - ACCOUNT_OUR_OWN);
+	assert_int_equal(slots_kept() - kept, (pages_taken - pages) * PAGE_SIZE);
 	return crashed;
 }
 
