@@ -1,33 +1,14 @@
 ; SPDX-License-Identifier: MIT
 ;
-; What an exit costs: scripts/bench runs this and reads the lines
-;
-;	BENCH name rounds batches units overhead best count...
-;
-; all numbers in hexadecimal. An operation runs in batches of `rounds`; `best` is the ticks of the quickest batch.
-; `overhead` is the instructions of one round that are not the operation, `units` the operations in a round, so
-; that one costs (best / rounds - overhead) / units. The counts are those of hypercall HC_COUNTS, all batches
-; together, with the reading of them: the empty round `control` says how much that is. `control` has three
-; instructions and must read 3.0: otherwise RDTSC itself exits and nothing here means anything.
+; What an exit costs: scripts/bench runs this and reads its lines (bench.inc). `control` has three instructions and
+; must read 3.0: otherwise RDTSC itself exits and nothing here means anything.
 %include "tiny.inc"
 
-ROUNDS		equ 200
-BATCHES		equ 8
-
-HC_COUNTS	equ 4
-COUNTS		equ 6
-
-APIC_BASE	equ 0x1b
-APIC_X2		equ 0xc00		; enabled, x2APIC mode
-X2APIC_EOI	equ 0x80b
-X2APIC_SVR	equ 0x80f
 X2APIC_SELF_IPI	equ 0x83f
 VECTOR		equ 0x50
 KVM_FEATURES	equ 0x40000101
 KVM_PV_EOI	equ 6
 MSR_PV_EOI	equ 0x4b564d04
-X2APIC_TIMER	equ 0x832
-TSC_DEADLINE	equ 0x6e0
 CPUID1_X2APIC	equ 21
 CPUID1_DEADLINE	equ 24
 PIC_MASK	equ 0x21
@@ -39,56 +20,8 @@ TOUCH_LENGTH	equ 64 << 20
 PAGE		equ 4096
 
 TINY_64
-
-%macro REPORT 4				; name, rounds, batches, units; overhead in rax
-	mov	rsi, %%name
-	mov	rdi, rax
-	call	put_text
-	mov	rax, %2
-	call	put_number
-	mov	rax, %3
-	call	put_number
-	mov	rax, %4
-	call	put_number
-	mov	rax, rdi
-	call	put_number
-	call	put_results
-	jmp	%%over
-%%name:	db	"BENCH ", %1, " ", 0
-%%over:
-%endmacro
-
-; BEGIN, the operation with what it needs in a round, END name, overhead (DEC and JNZ included), units.
-; The operation may use any register but rbp, rsp and r12 to r15; what is set up before BEGIN arrives there.
-%macro BEGIN 0
-%push bench
-	call	counts_before
-	mov	r15d, BATCHES
-	mov	r14, -1
-%$batch:
-	mov	ebp, ROUNDS
-	call	batch_begin
-	align	16
-%$round:
-%endmacro
-
-%macro END 2-3 1
-	dec	ebp
-	jnz	%$round
-	call	batch_end
-	dec	r15d
-	jnz	%$batch
-	call	counts_after
-	push	rax
-	push	rsi
-	push	rdi
-	mov	rax, %2
-	REPORT	%1, ROUNDS, BATCHES, %3
-	pop	rdi
-	pop	rsi
-	pop	rax
-%pop
-%endmacro
+%include "bench.inc"
+%include "bench_wake.inc"
 
 ; Kernels live in the upper half of the address space, and so do we while we measure.
 UPPER		equ 0xffffff8000000000
@@ -100,6 +33,7 @@ main:
 	jmp	rax
 .upper:
 	call	choose_hypercall
+	mov	[main.vmcall + 2], al
 
 	BEGIN
 	nop
@@ -142,14 +76,7 @@ bench_apic:
 	bt	ecx, CPUID1_X2APIC
 	jnc	.none
 	mov	[features], ecx
-	mov	ecx, APIC_BASE
-	rdmsr
-	or	eax, APIC_X2
-	wrmsr
-	mov	ecx, X2APIC_SVR			; software enable, spurious vector 255
-	mov	eax, 0x1ff
-	xor	edx, edx
-	wrmsr
+	call	x2apic_on
 	mov	ecx, X2APIC_EOI
 	BEGIN
 	xor	eax, eax
@@ -160,10 +87,7 @@ bench_apic:
 
 	bt	dword [features], CPUID1_DEADLINE
 	jnc	.none
-	mov	ecx, X2APIC_TIMER		; TSC-deadline, vector 0x40
-	mov	eax, 0x40040
-	xor	edx, edx
-	wrmsr
+	call	deadline_on
 	mov	ecx, TSC_DEADLINE
 	BEGIN
 	mov	edx, 0x10000000			; far away: none arrives while we measure
@@ -172,6 +96,8 @@ bench_apic:
 	xor	eax, eax
 	xor	edx, edx
 	wrmsr
+	WAKE	"timer-spinning", ROUNDS, 4000, wait_spinning
+	WAKE	"timer-halted", ROUNDS, 40000, wait_halted
 .none:	ret
 features:	dd 0
 
@@ -256,117 +182,3 @@ bench_touch:
 	ret
 
 %include "bench_blk.inc"
-
-; ---- Measuring --------------------------------------------------------------------------------------
-
-; r13:r12 the start. All other registers are the operation's.
-batch_begin:
-	push	rax
-	push	rdx
-	rdtsc
-	mov	r12d, eax
-	mov	r13d, edx
-	pop	rdx
-	pop	rax
-	ret
-
-batch_end:				; r14 keeps the least
-	push	rax
-	push	rdx
-	rdtsc
-	shl	rdx, 32
-	or	rax, rdx
-	mov	rdx, r13
-	shl	rdx, 32
-	or	rdx, r12
-	sub	rax, rdx
-	cmp	rax, r14
-	jae	.keep
-	mov	r14, rax
-.keep:	pop	rdx
-	pop	rax
-	ret
-
-counts_before:
-	push	rdi
-	mov	edi, before
-	call	read_counts
-	pop	rdi
-	ret
-
-counts_after:
-	push	rdi
-	mov	edi, after
-	call	read_counts
-	pop	rdi
-	ret
-
-read_counts:				; to [rdi]; all registers kept but rdi
-	push	rax
-	push	rbx
-	xor	ebx, ebx
-.next:	mov	eax, HC_COUNTS
-.vmcall:
-	vmcall
-	mov	[rdi + rbx * 8], rax
-	inc	ebx
-	cmp	ebx, COUNTS
-	jb	.next
-	pop	rbx
-	pop	rax
-	ret
-
-align 8
-before:	times COUNTS dq 0
-after:	times COUNTS dq 0
-
-; VMCALL or VMMCALL: one byte differs, and is patched in before, so that the loop contains no test
-choose_hypercall:
-	xor	eax, eax
-	cpuid
-	cmp	ebx, 'Auth'
-	jne	.vmcall
-	mov	byte [main.vmcall + 2], 0xd9
-	mov	byte [read_counts.vmcall + 2], 0xd9
-.vmcall:
-	ret
-
-put_number:				; rax, without leading zeros, and a space
-	push	rcx
-	push	rdx
-	mov	rdx, rax
-	mov	ecx, 64
-.skip:	sub	ecx, 4
-	jz	.digit
-	mov	rax, rdx
-	shr	rax, cl
-	jz	.skip
-.digit:	mov	rax, rdx
-	shr	rax, cl
-	and	eax, 15
-	mov	al, [digits + rax]
-	out	PORT_DEBUG, al
-	sub	ecx, 4
-	jns	.digit
-	mov	al, ' '
-	out	PORT_DEBUG, al
-	pop	rdx
-	pop	rcx
-	ret
-digits:	db	"0123456789abcdef"
-
-put_results:				; r14 and the counts
-	push	rbx
-	mov	rax, r14
-	call	put_number
-	xor	ebx, ebx
-.next:	mov	rax, [after + rbx * 8]
-	sub	rax, [before + rbx * 8]
-	call	put_number
-	inc	ebx
-	cmp	ebx, COUNTS
-	jb	.next
-	mov	al, 10
-	out	PORT_DEBUG, al
-	pop	rbx
-	ret
