@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # ---- Guests: tiny ones of ours, and Debian --------------------------------------------------------------
-# bench.asm is `make bench`'s; what each guest is for is in tests/boot/test_tiny.py
+# Those whose names begin with bench are `make bench`'s; what each other guest is for is in tests/boot/test_tiny.py
 TINY := $(patsubst guest/tiny/%.asm,%,$(sort $(wildcard guest/tiny/*.asm)))
 
 # With all that they may include: -MD of nasm 2.16 names the source alone.

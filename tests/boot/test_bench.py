@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""make bench: how lines become figures, figures the table, and that guests of machines with several VMs measure at all."""
+import json
+import subprocess
+import sys
+import tempfile
+from functools import partial
+
+import pytest
+
+import machine
+
+sys.path.insert(0, str(machine.ROOT / "scripts"))
+import bench_rows as rows           # noqa: E402
+import bench_scenes as scenes       # noqa: E402
+
+SCENE_OF = {row: scene for scene in scenes.SCENES for row in scene.rows}
+
+
+def test_each_row_has_its_scene():
+    assert sorted(SCENE_OF) == sorted(row.name for row in rows.ROWS if row.run == rows.SCENES)
+    assert len(SCENE_OF) == sum(len(scene.rows) for scene in scenes.SCENES)
+
+
+def said(scene, *lines):
+    """What a machine says with these lines of guests, and the end of each VM that has one."""
+    return "\n".join(["trapeze: READY", *lines, *(f"[{name}] END 0" for name in scene.ends)])
+
+
+WAKE = "[measured] BENCH wake 10 8 2 4 8000 3 0 0 0 0 0"
+
+
+def test_wake():
+    scene = SCENE_OF["switch-two-vms"]
+    output = said(scene, "[computes-0] COMPUTES", "[measured] MEASURES", WAKE)
+    assert scene.measure(output) == {"switch-two-vms": {"ticks": 1022}}
+
+
+@pytest.mark.parametrize("lines, why", [
+    (("[measured] MEASURES", "[computes-0] COMPUTES", WAKE), "before all others computed"),
+    (("[measured] MEASURES", WAKE), "before all others computed"),
+    (("[computes-0] COMPUTES", "[measured] MEASURES", "[measured] FAIL exception", WAKE), "not every guest"),
+])
+def test_void_scene(lines, why):
+    scene = SCENE_OF["switch-two-vms"]
+    with pytest.raises(rows.Void, match=why):
+        scene.measure(said(scene, *lines))
+
+
+@pytest.mark.parametrize("name, ours, others, missed, goal", [
+    ("timer-spinning", 601, {}, True, "<=600"), ("timer-spinning", 600, {}, False, "<=600"),
+    ("switch-256", 3000, {"switch-two-vms": 2999}, True, "<=2,999"),
+    ("switch-256", 3000, {"switch-two-vms": 3000}, False, "<=3,000"), ("switch-256", 3000, {}, False, "  "),
+])
+def test_goals(name, ours, others, missed, goal):
+    """At most, at least, or no more than another row of the same run."""
+    kind = "ticks" if rows.BY_NAME[name].unit == "ticks" else "value"
+    figures = {row: {"ticks": ticks} for row, ticks in others.items()} | {name: {kind: ours}}
+    text, table = rows.table("vtx", "a machine", {"vtx": figures})
+    line = next(line for line in text if line.startswith(rows.BY_NAME[name].what))
+    assert ("goal missed" in line) == missed == next(row["missed"] for row in table if row["row"] == name)
+    assert goal in line
+
+
+# ---- In machines: the shortest ------------------------------------------------------------------------------
+
+ON = {machine.VMX: "bochs", machine.RYZEN: "ryzen", machine.SVM: "qemu"}
+RUNS = {"wake": ("switch-two-vms", "switch-ipi")}
+
+
+def run(platform, names):
+    """The rows that scripts/bench measured."""
+    with tempfile.NamedTemporaryFile() as place:
+        done = subprocess.run([machine.ROOT / "scripts/bench", "--build", machine.BUILD, "--on", ON[platform], "--wall", "0", "--json",
+                               place.name, "--rows", ",".join(names)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return {row["row"]: row["ours"] for found in json.load(place)["platforms"].values() for row in found["rows"]}
+
+
+JOBS = {(kind, platform.name): machine.Job(f"{platform.name}-bench-{kind}", platform, partial(run, platform, names))
+        for kind, names in RUNS.items() for platform in machine.PLATFORMS if kind == "wake" or platform is not machine.SVM}
+
+
+@pytest.mark.parametrize("job", [job for (kind, _), job in JOBS.items() if kind == "wake"], ids=repr)
+def test_wake_ups(outcome):
+    """At once, and not when a turn is over: these are a hundredth of a second, 2 million ticks in Bochs."""
+    assert outcome.keys() == set(RUNS["wake"])
+    assert all(100 < ticks < 200_000 for ticks in outcome.values()), outcome
