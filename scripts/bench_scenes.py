@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Machines with several VMs that `make bench` measures, each a boot of its own, and how their lines become rows.
 
-A guest's line is `[VM] BENCH name numbers...`. `guest/tiny/bench_wake.asm` says what
+A guest's line is `[VM] BENCH name numbers...`. `guest/tiny/bench_wake.asm` and `bench_share.asm` say what
 the numbers are.
 """
 import re
@@ -11,10 +11,11 @@ from typing import Callable
 import bench_rows as rows
 
 KIND = "memory = 8M\ncmdline = "
-WAKE = f"kernel = tiny/bench_wake.bin\n{KIND}"
+WAKE, SHARE = (f"kernel = tiny/bench_{name}.bin\n{KIND}" for name in ("wake", "share"))
 MEASURED = "measured"       # the VM whose line makes a row of wake-ups; others only compute
 COMPUTES = WAKE + "compute\nvcpus = "
-QUICK = 200_000_000         # ticks a second, so that few are the host's timer's
+PER_CENT = 100
+QUICK, SLOW = 200_000_000, 50_000_000   # ticks a second: wake-ups with few of the host's timer; seconds of few ticks
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,47 @@ def wake(row, measured, computing=()):
     return Scene((row,), vms, lambda lines: wake_figures(row, lines), (MEASURED,))
 
 
+# ---- Shares: what each VM had of a processor, in percent ----------------------------------------------------
+
+def had(lines):
+    return {vm: PER_CENT * ticks / of for vm, line in lines.items() for ticks, of in [line["had"]]}
+
+
+def on(processor, **vms):
+    """{name: configuration} of VMs that are bound to a processor."""
+    return {name: f"{SHARE}{text}\ncpuset = {processor}\n" for name, text in vms.items()}
+
+
+# Who should get what. The boot processor has the terminal, so nobody is bound to it.
+DUE = {"share-1-1": {"one_a": 50, "one_b": 50}, "share-3-1": {"three": 75, "three_1": 25},
+       "share-10-1": {"ten": 1000 / 11, "ten_1": 100 / 11}, "share-cap": {"capped": 25}}
+GAINS = {"gain-halt": "beside_halts", "gain-yield": "beside_yields"}
+SHARERS = (on(1, one_a="compute", one_b="compute")
+           | on(2, three="compute\nweight = 300", three_1="compute")
+           | on(3, ten="compute\nweight = 1000", ten_1="compute")
+           | on(4, capped="compute\ncap = 25")
+           | on(5, halts="halt", beside_halts="compute")
+           | on(6, yields="yield\nvcpus = 2", beside_yields="compute"))
+
+
+def share_figures(lines):
+    """The greatest distance from what was due; what the honest neighbour of a cheat has less than its half."""
+    got = had(lines)
+    return ({row: {"value": max(abs(got[vm] - due) for vm, due in dues.items())} for row, dues in DUE.items()}
+            | {row: {"value": PER_CENT / 2 - got[vm]} for row, vm in GAINS.items()})
+
+
+FOUR = {name: SHARE + "compute" for name in ("north", "east", "south", "west")}
+
+
+def four_figures(lines):
+    """What no guest had of two processors is at least what these were idle: it contains our own work."""
+    got = had(lines).values()
+    return {"jain": {"value": sum(got) ** 2 / (len(got) * sum(share ** 2 for share in got))},
+            "idle": {"value": PER_CENT - sum(got) / 2}}
+
+
+BOCHS = ("vtx", "ryzen")    # QEMU's software mode: one processor (arch/x86/svm/README.md)
 EIGHT = 8                   # HANDOFF_VCPUS_MAX
 
 SCENES = (
@@ -70,4 +112,6 @@ SCENES = (
     wake("switch-two-vms", "timer", [1]),
     wake("switch-16", "timer", [EIGHT, EIGHT - 1]),
     wake("switch-256", f"timer\nvcpus = {EIGHT}", [EIGHT] * 31),
+    Scene((*DUE, *GAINS), SHARERS, share_figures, tuple(SHARERS), 7, SLOW, BOCHS),
+    Scene(("jain", "idle"), FOUR, four_figures, tuple(FOUR), 2, SLOW, BOCHS),
 )

@@ -27,6 +27,32 @@ def said(scene, *lines):
     return "\n".join(["trapeze: READY", *lines, *(f"[{name}] END 0" for name in scene.ends)])
 
 
+def had(scene, **percent):
+    return said(scene, *(f"[{vm}] BENCH had {int(100_000 * share):x} {10_000_000:x}" for vm, share in percent.items()))
+
+
+FAIR = dict(one_a=50, one_b=50, three=75, three_1=25, ten=90.9, ten_1=9.1, capped=25, halts=50, beside_halts=50, yields=50,
+            beside_yields=50)
+
+
+@pytest.mark.parametrize("unfair, row, value", [
+    ({}, "share-1-1", 0), ({"one_b": 48}, "share-1-1", 2), ({"three": 74.5, "three_1": 25.1}, "share-3-1", 0.5),
+    ({"capped": 26.5}, "share-cap", 1.5), ({"halts": 55, "beside_halts": 45}, "gain-halt", 5),
+    ({"halts": 40, "beside_halts": 52}, "gain-halt", -2), ({"beside_yields": 49}, "gain-yield", 1),
+])
+def test_shares(unfair, row, value):
+    scene = SCENE_OF[row]
+    assert scene.measure(had(scene, **FAIR | unfair))[row]["value"] == pytest.approx(value, abs=0.001)
+
+
+@pytest.mark.parametrize("shares, jain, idle", [((50, 50, 50, 50), 1, 0), ((99, 33, 33, 33), 0.75, 1)])
+def test_four(shares, jain, idle):
+    scene = SCENE_OF["jain"]
+    figures = scene.measure(had(scene, **dict(zip(scene.vms, shares))))
+    assert figures["jain"]["value"] == pytest.approx(jain, abs=0.001)
+    assert figures["idle"]["value"] == pytest.approx(idle)
+
+
 WAKE = "[measured] BENCH wake 10 8 2 4 8000 3 0 0 0 0 0"
 
 
@@ -47,8 +73,15 @@ def test_void_scene(lines, why):
         scene.measure(said(scene, *lines))
 
 
+def test_scene_without_an_end():
+    scene = SCENE_OF["jain"]
+    with pytest.raises(rows.Void, match="not every guest"):
+        scene.measure(had(scene, north=50, east=50, south=50, west=50).replace("[west] END", "[west] then"))
+
+
 @pytest.mark.parametrize("name, ours, others, missed, goal", [
     ("timer-spinning", 601, {}, True, "<=600"), ("timer-spinning", 600, {}, False, "<=600"),
+    ("jain", 0.98, {}, True, ">=0.990"), ("jain", 0.99, {}, False, ">=0.990"),
     ("switch-256", 3000, {"switch-two-vms": 2999}, True, "<=2,999"),
     ("switch-256", 3000, {"switch-two-vms": 3000}, False, "<=3,000"), ("switch-256", 3000, {}, False, "  "),
 ])
@@ -65,7 +98,7 @@ def test_goals(name, ours, others, missed, goal):
 # ---- In machines: the shortest ------------------------------------------------------------------------------
 
 ON = {machine.VMX: "bochs", machine.RYZEN: "ryzen", machine.SVM: "qemu"}
-RUNS = {"wake": ("switch-two-vms", "switch-ipi")}
+RUNS = {"wake": ("switch-two-vms", "switch-ipi"), "four": ("jain", "idle")}
 
 
 def run(platform, names):
@@ -86,3 +119,8 @@ def test_wake_ups(outcome):
     """At once, and not when a turn is over: these are a hundredth of a second, 2 million ticks in Bochs."""
     assert outcome.keys() == set(RUNS["wake"])
     assert all(100 < ticks < 200_000 for ticks in outcome.values()), outcome
+
+
+@pytest.mark.parametrize("job", [job for (kind, _), job in JOBS.items() if kind == "four"], ids=repr)
+def test_four_for_ten_seconds(outcome):
+    assert outcome["jain"] >= 0.99 and 0 < outcome["idle"] < 1, outcome

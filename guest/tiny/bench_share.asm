@@ -1,0 +1,141 @@
+; SPDX-License-Identifier: MIT
+;
+; What a VM that computes gets of a processor: scripts/bench runs several and reads their lines
+;
+;	BENCH had ticks of
+;
+; in hexadecimal: of so many ticks of its clock. It looks at the clock all the time; a gap was somebody else's time, or the
+; VM's own sleep. By the first letter of its command line a VM also
+;
+;	halt		sleeps for a moment just before the end of each of its turns
+;	yield		executes PAUSE instead, while its other vCPU does what it does
+%include "tiny.inc"
+TINY_64
+%include "check.inc"
+%include "irq.inc"
+%include "bench.inc"
+%include "bench_wake.inc"
+
+TRAMPOLINE	equ 0x8000		; SIPI vector 8
+ALL_BUT_SELF	equ 0xc0000
+INIT		equ 0x4500
+SIPI		equ 0x4608
+
+TURN_US		equ 10000
+GAP_US		equ 50
+SLEEPS_FROM_US	equ TURN_US - 200	; of its turn
+SLEEPS_FOR_US	equ 400
+YIELDS_FROM_US	equ TURN_US - 2500	; the hypervisor wants to see many PAUSEs
+SECONDS		equ 10
+OTHERS_MS	equ 250			; those that started with it compute before it measures, and behind that
+
+main:
+	call	x2apic_on
+	call	deadline_on
+	call	tsc_khz
+	mov	r12, rax
+	mov	qword [acts_from], -1
+	mov	ebx, [boot_info]
+	mov	edx, [rbx + 16]		; command line
+	mov	al, [rdx]
+	cmp	al, 'h'
+	je	.halt
+	cmp	al, 'y'
+	jne	.work
+	mov	eax, YIELDS_FROM_US
+	mov	qword [act], yield
+	call	start_other
+	jmp	.from
+.halt:	mov	eax, SLEEPS_FROM_US
+	mov	qword [act], halt
+.from:	call	ticks_of_us
+	mov	[acts_from], rax
+.work:	mov	eax, SLEEPS_FOR_US
+	call	ticks_of_us
+	mov	[sleeps_for], rax
+	mov	eax, GAP_US
+	call	ticks_of_us
+	mov	[gap], rax
+
+	imul	r14, r12, OTHERS_MS
+	call	work
+	imul	r14, r12, SECONDS * 1000
+	call	work
+	push	r13
+	push	r14
+	imul	r14, r12, OTHERS_MS
+	call	work
+	mov	rsi, .had
+	call	put_text
+	pop	r14
+	pop	rax
+	call	put_number
+	mov	rax, r14
+	call	put_number
+	mov	al, 10
+	call	put_char
+	DONE
+.had:	db "BENCH had ", 0
+
+ticks_of_us:				; eax: rax
+	imul	rax, r12
+	xor	edx, edx
+	mov	ecx, 1000
+	div	rcx
+	ret
+
+; For r14 ticks. Then r13 is what it had, of r14.
+work:	sti
+	xor	r13d, r13d
+	call	now
+	mov	rbp, rax		; the first look
+	add	r14, rax		; the end
+	mov	r15, rax		; the last look
+	mov	r11, rax		; the begin of its turn
+.look:	call	now
+	mov	rcx, rax
+	sub	rcx, r15
+	mov	r15, rax
+	cmp	rcx, [gap]
+	cmova	r11, rax
+	ja	.next
+	add	r13, rcx
+	sub	rax, r11
+	cmp	rax, [acts_from]
+	jb	.next
+	call	[act]
+.next:	cmp	r15, r14
+	jb	.look
+	mov	r14, r15
+	sub	r14, rbp
+	ret
+
+halt:	cli
+	push	r12
+	mov	eax, [sleeps_for]
+	call	arm
+	call	wait_halted
+	sti
+	pop	r12
+	ret
+
+yield:	pause
+	ret
+
+start_other:
+	push	rax
+	mov	dword [TRAMPOLINE], 0xfeebfb	; STI; JMP to itself
+	mov	ecx, X2APIC_ICR
+	xor	edx, edx
+	mov	eax, ALL_BUT_SELF | INIT
+	wrmsr
+	mov	eax, ALL_BUT_SELF | SIPI
+	wrmsr
+	pop	rax
+	ret
+
+align 8
+act:		dq 0
+acts_from:	dq 0			; ticks of its turn
+sleeps_for:	dq 0
+gap:		dq 0
