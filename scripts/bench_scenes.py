@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Machines with several VMs that `make bench` measures, each a boot of its own, and how their lines become rows.
 
-A guest's line is `[VM] BENCH name numbers...`. `guest/tiny/bench_wake.asm` and `bench_share.asm` say what
+A guest's line is `[VM] BENCH name numbers...`. `guest/tiny/bench_wake.asm`, `bench_share.asm` and `bench_disk.asm` say what
 the numbers are.
 """
 import re
@@ -11,10 +11,11 @@ from typing import Callable
 import bench_rows as rows
 
 KIND = "memory = 8M\ncmdline = "
-WAKE, SHARE = (f"kernel = tiny/bench_{name}.bin\n{KIND}" for name in ("wake", "share"))
+WAKE, SHARE, DISK = (f"kernel = tiny/bench_{name}.bin\n{KIND}" for name in ("wake", "share", "disk"))
 MEASURED = "measured"       # the VM whose line makes a row of wake-ups; others only compute
 COMPUTES = WAKE + "compute\nvcpus = "
 PER_CENT = 100
+DISK_FILE, DISK_BYTES = "disk", 1 << 20
 QUICK, SLOW = 200_000_000, 50_000_000   # ticks a second: wake-ups with few of the host's timer; seconds of few ticks
 
 
@@ -32,6 +33,7 @@ class Scene:
         """What scripts/run takes as --conf."""
         (directory / "vms").mkdir()
         (directory / "trapeze.conf").write_text("attach = none\n")
+        (directory / DISK_FILE).write_bytes(bytes(DISK_BYTES))
         for name, text in self.vms.items():
             (directory / "vms" / f"{name}.conf").write_text(text + "\n")
 
@@ -103,6 +105,17 @@ def four_figures(lines):
             "idle": {"value": PER_CENT - sum(got) / 2}}
 
 
+# ---- Two disks on two processors ----------------------------------------------------------------------------
+
+DISKS = {name: f"{DISK}{name}\ndisk0 = {DISK_FILE},mode=ro\ncpuset = {i}\n" for i, name in enumerate(("first", "second"))}
+
+
+def disk_figures(lines):
+    rate = {(vm, name): requests / ticks for vm, line in lines.items() for name, (requests, ticks) in line.items()}
+    both = rate["first", "together"] + rate["second", "together"]
+    return {"two-disks": {"value": both / rate["first", "alone"]}}
+
+
 BOCHS = ("vtx", "ryzen")    # QEMU's software mode: one processor (arch/x86/svm/README.md)
 EIGHT = 8                   # HANDOFF_VCPUS_MAX
 
@@ -114,4 +127,5 @@ SCENES = (
     wake("switch-256", f"timer\nvcpus = {EIGHT}", [EIGHT] * 31),
     Scene((*DUE, *GAINS), SHARERS, share_figures, tuple(SHARERS), 7, SLOW, BOCHS),
     Scene(("jain", "idle"), FOUR, four_figures, tuple(FOUR), 2, SLOW, BOCHS),
+    Scene(("two-disks",), DISKS, disk_figures, tuple(DISKS), 2, SLOW, BOCHS),
 )

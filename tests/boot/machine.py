@@ -70,7 +70,7 @@ class Progress:
 
 # What make test leaves to CI, so that it takes a quarter of an hour: VT-x in Bochs or AMD-V in QEMU has done the like by then.
 LONG = ("svm-ryzen-second", "svm-ryzen-hostile", "svm-ryzen-greedy", "svm-ryzen-memory", "svm-ryzen-looks",
-        "svm-ryzen-bench-wake", "vmx-bochs-bench-four", "svm-ryzen-bench-four",
+        "svm-ryzen-bench-wake", "svm-ryzen-bench-disks", "vmx-bochs-bench-four", "svm-ryzen-bench-four",
         "debian-serial-corei5_arrandale_m520", "debian-restored-tigerlake",
         "vmx-bochs-matrix-1", "svm-ryzen-matrix-4", "svm-qemu-matrix-1", "svm-qemu-matrix-4")
 
