@@ -144,6 +144,31 @@ static void test_activity_where_time_is_behind(void **state)
 	assert_int_equal(did.now, ACTIVITY_HALTED);
 }
 
+/* What each VM uses while it is ready; not before that, and not behind it. */
+static void test_activity_for_whom_it_waited(void **state)
+{
+	struct activities did = { .now = ACTIVITY_HALTED };
+	uint64_t used[] = { 100, 1000 };
+
+	(void)state;
+	activity_change(&did, ACTIVITY_READY, 1100, used, 2);
+	used[0] += 30;
+	used[1] += 5;
+	activity_change(&did, ACTIVITY_RUN, 1135, used, 2);
+	used[1] += 400;
+	activity_change(&did, ACTIVITY_HALTED, 1535, NULL, 0);
+	used[0] += 50;
+	activity_change(&did, ACTIVITY_READY, 1585, used, 2);
+	activity_change(&did, ACTIVITY_RUN, 1585, used, 2);
+	activity_change(&did, ACTIVITY_READY, 1600, used, 2);
+	used[0] += 1;
+	activity_change(&did, ACTIVITY_LIMITED, 1601, used, 2);
+	assert_int_equal(did.waited_for[0], 31);
+	assert_int_equal(did.waited_for[1], 5);
+	assert_int_equal(did.ticks[ACTIVITY_READY], 36);
+	assert_int_equal(did.ticks[ACTIVITY_RUN], 415);
+}
+
 static void test_what_moves(void **state)
 {
 	struct slot *slot = add(0), *other = add(1);
@@ -431,6 +456,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_where_new_ones_go, set_up), cmocka_unit_test_setup(test_what_moves, set_up),
 		cmocka_unit_test(test_activity_where_time_is_behind),
+		cmocka_unit_test(test_activity_for_whom_it_waited),
 		cmocka_unit_test_setup(test_looks_follow, set_up), cmocka_unit_test_setup(test_idle_ones_get_what_waits, set_up),
 		cmocka_unit_test_setup(test_two_idle_two_wait, set_up), cmocka_unit_test_setup(test_without_vcpus, set_up),
 		cmocka_unit_test_setup(test_pinned_ones_wait, set_up),
