@@ -126,12 +126,15 @@ static size_t room_of_the_called(void)
  */
 void console_writers_poll(void)
 {
-	const size_t count = console_streams.count, called = room_of_the_called();
-	size_t room = console_guest_room() - min_size(console_guest_room(), called);
+	const size_t count = console_streams.count;
+	size_t room;
 
-	if (waiting > 0 && is_round_over())
+	if (!waiting)		/* nearly always, and this is on the way of each interrupt */
+		return;
+	room = console_guest_room() - min_size(console_guest_room(), room_of_the_called());
+	if (is_round_over())
 		begin_round();
-	for (size_t i = 0; i < count && waiting > 0 && room >= ROOM_AGAIN; i++) {
+	for (size_t i = 0; i < count && room >= ROOM_AGAIN; i++) {
 		struct console_port *port = console_streams.ports[next_writer++ % count];
 
 		if (!port->was_full || port->is_called || !port->share)
