@@ -176,12 +176,14 @@ static struct party *pick(struct processor *self)
 	while ((look = look_take(&self->looks)))
 		look_at(self, container_of(look, struct party, look));
 	self->running = choose(&self->queue);
-	if (before)
-		note(self, before);
-	if (self->running) {
-		note(self, self->running);
-		home_offer(self->running->slot);
+	if (self->running != before) {	/* else it was noted when it was looked at */
+		if (before)
+			note(self, before);
+		if (self->running)
+			note(self, self->running);
 	}
+	if (self->running)
+		home_offer(self->running->slot);
 	return self->running;
 }
 
