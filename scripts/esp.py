@@ -89,13 +89,17 @@ class Tree:
         host = conf / "trapeze.conf"
         return host.read_text(errors="replace") if os.path.lexists(host) else HOST_CONF
 
+    def note_option(self, line, option, value, file=None):
+        """The option behind a line of the VM that is described."""
+        if not re.fullmatch(r"[ -~]*", value):
+            raise Refused(f"{option} must be one line of ASCII text")
+        self.options[line] = f"{option} {shortened((file or '') + value)}"
+
     def add_options(self, args):
         """The VM of --kernel and its companions; returns the text of trapeze.conf."""
         lines = []
         for option, key, value, file in described(args):
-            if not re.fullmatch(r"[ -~]*", value):
-                raise Refused(f"{option} must be one line of ASCII text")
-            self.options[len(lines) + 1] = f"{option} {shortened((file or '') + value)}"
+            self.note_option(len(lines) + 1, option, value, file)
             if file == "":
                 raise Refused(f"{option} {value}: the name of the file is missing")
             if file is not None:
@@ -112,7 +116,7 @@ class Tree:
         text = LINUX_CONF.read_text()
         for option, key, value in sizes(args):
             text = replaced(text, key, value)
-            self.options[len(text.splitlines())] = f"{option} {shortened(value)}"
+            self.note_option(len(text.splitlines()), option, value)
         self.write(name, text)
         self.spelt.update({name: str(LINUX_CONF), "vms": str(LINUX_CONF)})
         self.places = [LINUX_CONF.parent, self.build]

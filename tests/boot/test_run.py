@@ -308,6 +308,13 @@ def test_image_that_something_may_boot_from(run_itself, tmp_path, at, mark):
     assert run_itself.may_boot(image)
 
 
+@pytest.mark.parametrize("text", ["64M\nvcpus = 2", "64\u00a0M"], ids=["two-lines", "not-ASCII"])
+@pytest.mark.parametrize("guest", [("--kernel", HELLO), ()], ids=["kernel", "debian"])
+def test_text_of_an_option(guest, text):
+    """It becomes a line of a configuration."""
+    assert refused_at_once(*guest, "--vm-memory", text) == ["scripts/run: --vm-memory must be one line of ASCII text"]
+
+
 def test_directory_is_no_kernel(tmp_path):
     assert f"--kernel {tmp_path}: this is a directory" in refused_at_once("--kernel", tmp_path)[0]
 
