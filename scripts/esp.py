@@ -61,6 +61,16 @@ class Tree:
     def write(self, name, text):
         (self.root / "trapeze" / name).write_text(text)
 
+    def add_guests(self, args):
+        """Whatever the options name, or the guest that runs when they name none; returns the text of trapeze.conf."""
+        if args.kernel is not None:
+            return self.add_options(args)
+        return self.add_conf(args.conf) if args.conf else self.add_debian(args)
+
+    def need_debian(self):
+        if not (self.build / DEBIAN).exists():
+            raise Refused("the Debian guest is not made yet: run make linux first, or name a --kernel or another --conf")
+
     def add_vm_file(self, conf):
         name = f"vms/{conf.stem}.conf"      # also of X.CONF, which is the same name to FAT
         self.link(conf, f"trapeze/{name}")
@@ -72,6 +82,8 @@ class Tree:
         if conf.is_file():
             if conf.name.startswith(".") or conf.suffix.lower() != ".conf":
                 raise Refused(f"{conf}: the name of a file that describes a VM is NAME.conf")
+            if conf.samefile(LINUX_CONF):
+                self.need_debian()
             self.add_vm_file(conf)
             self.spelt["vms"] = str(conf)
             self.places = [conf.parent, self.build]
@@ -112,6 +124,7 @@ class Tree:
 
     def add_debian(self, args):
         """The guest that runs when nobody names another, as large as the options say; returns the text of trapeze.conf."""
+        self.need_debian()
         name = f"vms/{LINUX_CONF.name}"
         text = LINUX_CONF.read_text()
         for option, key, value in sizes(args):
@@ -215,11 +228,7 @@ def write_image(image, args, scratch, run_id=None):
     tree_dir = Path(scratch) / "esp"
     shutil.rmtree(tree_dir, ignore_errors=True)
     tree = Tree(tree_dir, args.build)
-    conf = args.conf or LINUX_CONF
-    if args.kernel is None and os.path.realpath(conf) == os.path.realpath(LINUX_CONF) and not (Path(args.build) / DEBIAN).exists():
-        raise Refused("the Debian guest is not made yet: run make linux first, or name a --kernel or another --conf")
-    host = tree.add_options(args) if args.kernel is not None else \
-        tree.add_conf(conf) if args.conf else tree.add_debian(args)
+    host = tree.add_guests(args)
     if args.log_level:
         host = replaced(host, "log_level", args.log_level)
     if run_id:
