@@ -23,6 +23,7 @@
 
 #define IRQ_KEYBOARD	1U
 #define IRQ_RTC		8U
+#define VIRTIO_GSIS	(((1U << VIRTIO_DEVS_MAX) - 1) << VIRTIO_GSI_BASE)
 #define EXIT_CODE_MAX	0x7fffffffU	/* the VM's exit code is an int, and -1 means "none" */
 
 _Static_assert(VIRTIO_GSI_BASE + VIRTIO_DEVS_MAX <= IOAPIC_PINS, "every window has a line");
@@ -206,6 +207,7 @@ static void create_chips(struct vm *vm)
 	/* The interrupt controllers first: the other chips set the levels of their lines when they are initialized. */
 	pic_init(&machine->pic, &int_output);
 	ioapic_init(&machine->ioapic, ioapic_message, vm);
+	machine->ioapic.kept = VIRTIO_GSIS;
 	timer.is_heard = timer_is_heard;
 	pit_init(&machine->pit, &vm->clock, &timer);
 	machine->pic.sleeper = machine->ioapic.sleeper = (struct irq_sleeper){ wake_sleeper, machine };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * I/O APIC (ioapic.h). A level-triggered input sends one message and sets Remote IRR; the EOI of that vector
- * clears it and, when the line is still up, sends the next. An edge sends one message and is forgotten.
+ * clears it and, when the line is still up, sends the next. An edge sends one message and is forgotten; on an input
+ * that sends none at that moment it is lost, or waits (`kept`).
  */
 #include "hv/dev/ioapic.h"
 
@@ -38,6 +39,11 @@ static bool is_level(uint64_t entry)
 	return (entry & REDIR_LEVEL) && field_get(entry, REDIR_MODE) <= APIC_LOWEST;
 }
 
+static bool sends_edges(uint64_t entry)
+{
+	return !(entry & REDIR_MASKED) && !is_level(entry);
+}
+
 /* Offer a level-triggered input that is up and has nothing under way. */
 static void ioapic_service(struct ioapic *ioapic, unsigned pin)
 {
@@ -65,6 +71,13 @@ void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool is_high)
 	if (is_level(ioapic->s.redir[pin]))
 		ioapic_service(ioapic, pin);
 	else if (is_rise && !(ioapic->s.redir[pin] & REDIR_MASKED))
+		(void)ioapic_send(ioapic, pin);
+}
+
+/* An input begins to send edges: has its device raised one that must not be lost? */
+static void ioapic_send_kept(struct ioapic *ioapic, unsigned pin)
+{
+	if ((ioapic->kept & ioapic->s.lines) >> pin & 1)
 		(void)ioapic_send(ioapic, pin);
 }
 
@@ -119,12 +132,16 @@ static void ioapic_write_redir(struct ioapic *ioapic, unsigned half, uint32_t va
 	if (half & 1) {
 		*entry = (*entry & UINT32_MAX) | (value & REDIR_HIGH_WRITABLE) << 32;
 	} else {
+		const bool sent_edges = sends_edges(*entry);
+
 		if ((*entry ^ value) & REDIR_MASKED)
 			irq_wake(&ioapic->sleeper);
 		*entry = (*entry & ~REDIR_LOW_WRITABLE) | (value & REDIR_LOW_WRITABLE);
 		/* Edge mode forgets Remote IRR; Linux clears a stuck one by switching to edge and back. */
 		if (!(*entry & REDIR_LEVEL))
 			*entry &= ~REDIR_REMOTE_IRR;
+		if (!sent_edges && sends_edges(*entry))
+			ioapic_send_kept(ioapic, half / 2);
 	}
 	ioapic_service(ioapic, half / 2);
 }

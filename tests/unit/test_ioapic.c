@@ -103,6 +103,45 @@ static void test_edge(void **state)
 	assert_int_equal(f->sent, 1);
 }
 
+/* An input whose edges are kept: it sends one if its line is up when it begins to send edges, and none if that fell meanwhile. */
+static void test_kept_edge(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ioapic.kept = 1U << 16;
+	ioapic_set_line(&f->ioapic, 16, true);
+	assert_int_equal(f->sent, 0);
+	set(f, 0x31, 0x03000000);
+	set(f, 0x30, MASKED | 0x51);
+	assert_int_equal(f->sent, 0);
+	set(f, 0x30, 0x51);
+	assert_int_equal(f->sent, 1);
+	assert_int_equal(f->last.vector, 0x51);
+	assert_int_equal(f->last.dest, 3);
+	assert_false(f->last.is_level);
+	set(f, 0x30, 0x52);				/* it was open */
+	assert_int_equal(f->sent, 1);
+	set(f, 0x30, MASKED | 0x52);
+	ioapic_set_line(&f->ioapic, 16, false);
+	set(f, 0x30, 0x52);
+	assert_int_equal(f->sent, 1);
+	set(f, 0x30, MASKED | 0x52);
+	ioapic_set_line(&f->ioapic, 16, true);
+	ioapic_set_line(&f->ioapic, 17, true);
+	set(f, 0x32, 0x53);				/* not one of those */
+	assert_int_equal(f->sent, 1);
+	set(f, 0x30, LEVEL | 0x52);			/* a level goes out once, not twice */
+	assert_int_equal(f->sent, 2);
+	assert_true(f->last.is_level);
+	set(f, 0x30, 0x52);				/* its end would have sent the next one, which is an edge now */
+	assert_int_equal(f->sent, 3);
+	assert_false(f->last.is_level || (f->ioapic.s.redir[16] & REDIR_REMOTE_IRR));
+	ioapic_eoi(&f->ioapic, 0x52);
+	assert_int_equal(f->sent, 3);
+	set(f, 0x31, 0x01000000);			/* another destination */
+	assert_int_equal(f->sent, 3);
+}
+
 static void test_level(void **state)
 {
 	struct fixture *f = *state;
@@ -197,7 +236,7 @@ static void test_hostile(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_registers), TEST(test_edge), TEST(test_level), TEST(test_refused), TEST(test_modes),
+		TEST(test_registers), TEST(test_edge), TEST(test_kept_edge), TEST(test_level), TEST(test_refused), TEST(test_modes),
 		TEST(test_hostile),
 	};
 

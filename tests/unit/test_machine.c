@@ -309,7 +309,7 @@ static void test_timer_wire(void **state)
 	assert_true(timer_is_armed(&f->vm->machine->pit.timer));
 }
 
-static void test_isa_and_virtio_wires(void **state)
+static void test_isa_wires(void **state)
 {
 	struct fixture *f = *state;
 
@@ -317,11 +317,33 @@ static void test_isa_and_virtio_wires(void **state)
 	outb(&f->vm->pio, 0x3f9, 0x02);		/* COM1: THRE interrupt */
 	assert_int_equal(f->messages, 1);
 	assert_int_equal(f->last.vector, 0x34);
-	IOAPIC_SET(f, 0x10 + 2 * 17, 0x8051);
-	f->vm->machine->virtio[1].irq.set(f->vm->machine->virtio[1].irq.ctx, f->vm->machine->virtio[1].irq.pin, true);
-	assert_int_equal(f->messages, 2);
-	assert_int_equal(f->last.vector, 0x51);
-	assert_true(f->last.is_level);
+	IOAPIC_SET(f, 0x10 + 2 * 4, 0x10034);
+	IOAPIC_SET(f, 0x10 + 2 * 4, 0x34);	/* still up: the edge is over */
+	assert_int_equal(f->messages, 1);
+}
+
+/* Window n has input 16 + n, whose edges wait while it is masked. */
+static void test_virtio_wires(void **state)
+{
+	struct fixture *f = *state;
+	struct machine *machine = f->vm->machine;
+
+	for (unsigned n = 0; n < machine->virtio_count; n++) {
+		IOAPIC_SET(f, 0x10 + 2 * (16 + n), 0x10050 + n);
+		irq_raise(&machine->virtio[n].irq);
+		assert_int_equal(f->messages, 3 * n);
+		IOAPIC_SET(f, 0x10 + 2 * (16 + n), 0x50 + n);
+		assert_int_equal(f->messages, 3 * n + 1);
+		assert_int_equal(f->last.vector, 0x50 + n);
+		assert_false(f->last.is_level);
+		irq_lower(&machine->virtio[n].irq);
+		irq_raise(&machine->virtio[n].irq);
+		assert_int_equal(f->messages, 3 * n + 2);
+		IOAPIC_SET(f, 0x10 + 2 * (16 + n), 0x8050 + n);	/* a driver that takes it for a level is served as well */
+		assert_int_equal(f->messages, 3 * n + 3);
+		assert_true(f->last.is_level);
+	}
+	assert_int_equal(machine->ioapic.kept, 0xff0000);
 }
 
 static void test_ends(void **state)
@@ -493,7 +515,7 @@ static void test_manual(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_windows), TEST(test_prepare), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_and_virtio_wires),
+		TEST(test_windows), TEST(test_prepare), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_wires), TEST(test_virtio_wires),
 		TEST(test_only_the_timer_sleeps), TEST(test_ends), TEST(test_output), TEST(test_terminal_asks),
 		cmocka_unit_test(test_console_choice), cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
 	};
