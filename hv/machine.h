@@ -10,7 +10,7 @@
  *          0060 0064       i8042 (reset only)          d0000000 + 4096 n  virtio-mmio n
  *          0070 0071       RTC and CMOS
  *          0092 0cf9       A20 gate, reset
- *          03f8-03ff       16550, IRQ 4        GSI 16 + n  virtio-mmio n, level-triggered, active high
+ *          03f8-03ff       16550, IRQ 4        GSI 16 + n  virtio-mmio n, edge-triggered, active high
  *          0600-060b       ACPI PM1 event, control, timer (SCI on IRQ 9)
  *          00e9 00f4       debug console, exit device
  *          03d4 03d5       cursor of a screen that is not there

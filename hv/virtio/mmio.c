@@ -71,7 +71,7 @@ static uint32_t config_end(const struct virtio_mmio *mmio)
 
 /* ---- Interrupts -------------------------------------------------------- */
 
-/* The line follows "InterruptStatus is not 0"; it is touched only when that changes. */
+/* The line is up while InterruptStatus is not 0; it is touched only when that changes. */
 void virtio_mmio_set_interrupts(struct virtio_mmio *mmio, uint32_t val)
 {
 	const bool was_high = mmio->s.interrupt_status, is_high = val;
@@ -310,9 +310,17 @@ static uint32_t get_interrupt_status(const struct virtio_mmio *mmio)
 	return mmio->s.interrupt_status;
 }
 
+/*
+ * What is left came behind the driver's look at InterruptStatus, and raised no edge, for the line was up. Without one the
+ * driver would never look again.
+ */
 static void set_interrupt_ack(struct virtio_mmio *mmio, uint32_t val)
 {
 	virtio_mmio_set_interrupts(mmio, mmio->s.interrupt_status & ~val);
+	if (mmio->s.interrupt_status) {
+		irq_lower(&mmio->irq);
+		irq_raise(&mmio->irq);
+	}
 }
 
 static uint32_t get_config_generation(const struct virtio_mmio *mmio) { return mmio->s.generation; }

@@ -10,8 +10,9 @@
  * trap. Reading has no side effects, therefore a load from the page and a read through
  * virtio_mmio_read are the same thing.
  *
- * Interrupts are level-triggered: the line is high while InterruptStatus is not 0. Only
- * InterruptACK clears bits, and only those written.
+ * Interrupts are edges, as the ACPI tables say: the line rises when InterruptStatus becomes other than 0, and
+ * anew when InterruptACK leaves some of it. README.md says why none is lost. Only InterruptACK clears bits, and
+ * only those written.
  */
 #include <stdbool.h>
 #include <stdint.h>

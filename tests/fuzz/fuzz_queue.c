@@ -45,6 +45,7 @@ static struct fuzz {
 	uint64_t              moved;		/* to and from the disk, in this step */
 	unsigned              sum;
 	bool                  line;
+	unsigned              edges;
 	uint16_t              avail_idx;
 
 	const uint8_t        *data;		/* the rest of the input; zeros behind it */
@@ -142,6 +143,7 @@ static void line_set(void *ctx, unsigned pin, bool is_high)
 	(void)pin;
 	assert(f->line != is_high);
 	f->line = is_high;
+	f->edges += is_high;
 }
 
 /* ---- Operations ------------------------------------------------------------------------------------- */
@@ -149,8 +151,12 @@ static void line_set(void *ctx, unsigned pin, bool is_high)
 static void op_register(struct fuzz *f)
 {
 	const uint32_t offset = take(f, 1) * 4;
+	const unsigned edges = f->edges;
 
 	virtio_mmio_write(&f->mmio, offset, 4, take(f, 2));
+	/* The driver has seen some causes. An edge tells it of the others. */
+	if (offset == VIRTIO_MMIO_InterruptACK)
+		assert(f->edges == edges + (f->mmio.s.interrupt_status != 0));
 }
 
 static void op_any_access(struct fuzz *f)

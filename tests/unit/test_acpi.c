@@ -184,7 +184,7 @@ static void test_virtio_count(void **unused)
 	}
 }
 
-/* The resource descriptors of window n: Memory32Fixed (86h) and extended interrupt (89h), against machine.h. */
+/* The resource descriptors of window n: Memory32Fixed (86h) and extended interrupt (89h; 3: consumer, edge), against machine.h. */
 static void test_windows(void **unused)
 {
 	struct guest_fake guest;
@@ -193,7 +193,7 @@ static void test_windows(void **unused)
 
 	(void)unused;
 	for (uint32_t n = 0; n < VIRTIO_DEVS_MAX; n++) {
-		uint8_t  memory[12] = { 0x86, 9, 0, 1 }, irq[9] = { 0x89, 6, 0, 0x01, 1, (uint8_t)(VIRTIO_GSI_BASE + n) };
+		uint8_t  memory[12] = { 0x86, 9, 0, 1 }, irq[9] = { 0x89, 6, 0, 0x03, 1, (uint8_t)(VIRTIO_GSI_BASE + n) };
 		uint32_t base = (uint32_t)(VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_SIZE), size = VIRTIO_MMIO_SIZE;
 		char     name[5];
 		size_t   at;

@@ -10,7 +10,7 @@
  * There is no PCI root and no processor object: the guest finds its processors in the MADT.
  */
 
-/* Window n: a line of its own on the I/O APIC, GSI 16 + n. LNRO0005 is what Linux' virtio_mmio driver binds to. */
+/* Window n: an edge-triggered line of its own on the I/O APIC, GSI 16 + n. LNRO0005 is what Linux' virtio_mmio driver binds to. */
 #define VIRTIO_MMIO(name, n, base, gsi)						\
 	Device (name)								\
 	{									\
@@ -20,7 +20,7 @@
 		Name (_CRS, ResourceTemplate ()					\
 		{								\
 			Memory32Fixed (ReadWrite, base, 0x1000)			\
-			Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive) { gsi }	\
+			Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { gsi }	\
 		})								\
 	}
 
