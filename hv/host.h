@@ -70,6 +70,7 @@ struct processor *host_processor(void);	/* what it owns (hv/processor.h) */
 void host_attention_set(void);
 void host_attention_clear(void);
 bool host_attention_is_set(void);
+bool host_attention_is_timer(void);	/* the interrupt of host_wake_at has come, and nothing else has set it */
 
 /*
  * Interrupt another processor. LOOK: the vCPU that is loaded there looks for requests before its next entry. WAKE: the

@@ -235,6 +235,24 @@ static bool run_work(struct vm *vm, uint64_t end)
 }
 
 /*
+ * Has the guest left its run loop for nothing but timers of its own VM? They fire here, it goes on, and who works for
+ * whom stays as it is. Others' timers, looks, and whatever else sets attention want the loop. So does the end of the
+ * turn: behind it timers may have to wait, with their VM.
+ */
+static bool goes_on(const struct processor *self, const struct slot *slot, uint64_t end)
+{
+	const uint64_t now = time_now();
+
+	if (!host_attention_is_timer() || now >= end || !timer_run_own(&slot->turn, now))
+		return false;
+	host_wake_at(timer_next());	/* the host's timer may have fired early, as in do_host_work */
+	if (!host_attention_is_timer() || self->looks)
+		return false;
+	host_attention_clear();
+	return true;
+}
+
+/*
  * A turn ends by the back end's own timer, which counts only while the guest runs, or else by ours; and by the clock
  * at exits (vcpu_run), for a guest that exits all the time, or holds our interrupts back.
  */
@@ -254,8 +272,12 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 	else
 		timer_disarm(&self->turn_end);
 	steal_tell(vcpu, activity_waited(&party->activities));
-	if (run_work(vcpu->vm, end) && vcpu->state == VCPU_READY)
-		vcpu_run(vcpu, restore_test_turn(vcpu, end));
+	if (run_work(vcpu->vm, end) && vcpu->state == VCPU_READY) {
+		end = restore_test_turn(vcpu, end);
+		do
+			vcpu_run(vcpu, end);
+		while (goes_on(self, party->slot, end));
+	}
 	restore_test_step(vcpu->vm);
 }
 

@@ -177,6 +177,24 @@ static uint64_t bill(struct turn *payer, uint64_t since)
 	return payer && timer_hooks.bill ? timer_hooks.bill(payer, since) : 0;
 }
 
+static void fire(struct timer *timer)
+{
+	timer_disarm(timer);
+	timer->fire(timer->ctx);	/* it may free the timer */
+}
+
+bool timer_run_own(const struct turn *payer, uint64_t now)
+{
+	const struct timer_list *list = &host_processor()->timers;
+
+	while (first_deadline(list) <= now) {
+		if (list->first->payer != payer)
+			return false;
+		fire(list->first);
+	}
+	return true;
+}
+
 void timer_run_due(void)
 {
 	const struct timer_list *list = &host_processor()->timers;
@@ -192,8 +210,7 @@ void timer_run_due(void)
 			timer_arm(timer, now + wait);
 			continue;
 		}
-		timer_disarm(timer);
-		timer->fire(timer->ctx);	/* it may free the timer */
+		fire(timer);
 		(void)bill(payer, time_now());
 	}
 }

@@ -69,3 +69,8 @@ void timer_disarm_all(const struct turn *payer);	/* of this processor's timers, 
 
 uint64_t timer_next(void);	/* this processor's earliest deadline, TIMER_NEVER when none */
 void timer_run_due(void);	/* fire everything of this processor's whose deadline has passed */
+/*
+ * The same for what is due at `now`, while that is all of one payer, for whom we work anyhow: nothing is charged. False:
+ * the next one is another's, and has not been fired.
+ */
+bool timer_run_own(const struct turn *payer, uint64_t now);

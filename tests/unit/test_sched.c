@@ -42,6 +42,7 @@
 #define PLAYERS		3U
 #define HOST_MEMORY	(200ULL << 20)
 #define TIMERS_PER_SECOND 20000U
+#define TICKS_TO_WAKE	1000U
 #define ROUNDS_MAX	1000000U	/* of the scheduler's loop in one test: it is stuck */
 #define STRETCHES	8U
 #define TAKES_MAX	8U		/* pieces of the host's memory in one test, for slots and what takes turns in them */
@@ -67,7 +68,9 @@ struct player {
 	unsigned     moves;		/* from one processor to another, as its slot has counted them */
 
 	struct timer alarm, ticker;
+	struct look *look;		/* its VM's */
 	unsigned     ticks;		/* of its ticker */
+	bool         wants_round;	/* of the scheduler's loop, before its guest goes on */
 	uint64_t     waited;		/* as the guest is told */
 	uint64_t     ran, awake, last_seen, longest_gap, ended_at;
 	unsigned     starts, pieces, log_lines;
@@ -87,6 +90,7 @@ static unsigned rounds;		/* of the scheduler's loop in this test */
 static uint64_t wake_at;	/* the host's timer interrupts then */
 static uint64_t late_by;	/* ticks from there to the scheduler's loop */
 static bool has_turn_timer;	/* has the back end one? All tests run with each answer. */
+static bool is_taken_at_exit;	/* is the timer's interrupt, at the exit that it causes? Or in the loop. All tests run with each. */
 static uint64_t limit;		/* what the back end's timer was told last */
 static uint32_t noted_ticks;	/* of the longest exit */
 static const char *noted_name;	/* of that exit, or of device work */
@@ -94,6 +98,7 @@ static uint32_t noted_piece;	/* ticks of the longest piece of a start or an end 
 static uint64_t loop_cost;	/* ticks once round the scheduler's loop, beside what it does for somebody */
 static uint64_t load_cost;	/* ticks to put one vCPU in another's place */
 static bool in_host_work;
+static bool attention, has_timer_fired;
 static unsigned pages_to_zero;	/* pieces of them, when nobody wants the processor */
 
 static struct player *player_with(const struct handoff_vm *config)
@@ -129,7 +134,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 	vm->config = config;
 	vm->account = account;
 	vm->clock.payer = payer;
-	vm->look = look;
+	vm->look = player_with(config)->look = look;
 	vm->vcpu_count = config->vcpus;
 	strcpy(vm->name, config->name);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
@@ -149,9 +154,16 @@ static void tick(void *ctx)
 {
 	struct player *player = ctx;
 
+	assert_true(in_host_work || !attention);	/* what wants a round comes before timers that need none */
 	timer_arm(&player->ticker, fake_now + FAKE_HZ / TIMERS_PER_SECOND);
 	player->ticks++;
 	fake_now += player->ticker_cost;
+	if (player->ticks % TICKS_TO_WAKE == 0)
+		look_post(player->look);	/* as if it left word with another VM */
+	else if (player->ticks % TICKS_TO_WAKE == TICKS_TO_WAKE / 2)
+		player->wants_round = true;	/* as if it put work off */
+	if (player->wants_round)
+		host_attention_set();
 }
 
 void vm_start(struct vm *vm)
@@ -213,14 +225,14 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 	player_of(vm)->log_lines++;
 }
 
-static bool attention;
 void host_attention_set(void) { attention = true; }
 struct processor *host_processor_at(unsigned n) { return n ? NULL : host_processor(); }
 unsigned host_processor_number(struct processor *processor) { return processor->index; }
 void vcpu_give(struct vcpu *vcpu, struct processor *to) { (void)vcpu; (void)to; fail(); }
 void host_kick(struct processor *processor, enum host_kick what) { (void)processor; (void)what; fail(); }
-void host_attention_clear(void) { attention = false; }
-bool host_attention_is_set(void) { return attention; }
+void host_attention_clear(void) { attention = has_timer_fired = false; }
+bool host_attention_is_set(void) { return attention || has_timer_fired; }
+bool host_attention_is_timer(void) { return has_timer_fired && !attention; }
 
 /* The scheduler reports a VM's longest exit when it ends. */
 void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)
@@ -266,7 +278,7 @@ static void check_turn(const struct vcpu *vcpu, uint64_t turn_end)
 /* Until what makes a guest exit that does not by itself: a timer's interrupt, or the back end's timer. */
 static uint64_t next_exit(void)
 {
-	const uint64_t interrupt = attention ? fake_now : max_u64(wake_at, fake_now);
+	const uint64_t interrupt = host_attention_is_set() ? fake_now : max_u64(wake_at, fake_now);
 
 	return has_turn_timer && limit != TIMER_NEVER ? min_u64(interrupt, fake_now + limit) : interrupt;
 }
@@ -282,19 +294,30 @@ static void pass(struct player *player, const struct vcpu *vcpu, uint64_t until)
 	fake_now = player->last_seen = until;
 }
 
+static void take_timer(void)
+{
+	if (fake_now < wake_at)
+		return;
+	fake_now += late_by;
+	wake_at = TIMER_NEVER;
+	has_timer_fired = true;
+}
+
 /* Until its life ends, it sleeps, or it has to exit; for one that exits by itself, until its turn is over. */
-void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
+static void live(struct vcpu *vcpu, uint64_t turn_end)
 {
 	struct player *player = player_of(vcpu->vm);
 	uint64_t until = min_u64(next_exit(), fake_now + player->life - player->ran), begin = fake_now;
 
 	check_turn(vcpu, turn_end);
+	assert_false((host_processor()->looks && !attention) || player->wants_round);
 	if (player->exits_every)
 		until = min_u64(until, min_u64(turn_end, fake_now + player->exits_every));
 	if (player->spins && vcpu == vcpu->vm->vcpus[0]) {
 		pass(player, vcpu, until);
 		player->spins--;
 		vcpu->yields = true;
+		host_attention_set();
 		return;
 	}
 	if (player->sleeps_every)
@@ -306,13 +329,22 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 	if (player->ran == player->life) {
 		vcpu->vm->end = player->starts < player->lives ? player->end : VM_END_SHUTDOWN;
 		vcpu->vm->dumped = player->dump_steps ? vcpu : NULL;
+		host_attention_set();
 	} else if (player->awake == player->sleeps_every) {
 		player->awake = 0;
 		vcpu->state = VCPU_HALTED;
+		host_attention_set();
 		timer_init(&player->alarm, wake, vcpu);
 		player->alarm.payer = vcpu->vm->clock.payer;
 		timer_arm(&player->alarm, fake_now + player->sleeps_for);
 	}
+}
+
+void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
+{
+	live(vcpu, turn_end);
+	if (is_taken_at_exit)
+		take_timer();
 }
 
 static bool limit_turn(struct vcpu *vcpu, uint64_t ticks)
@@ -349,11 +381,7 @@ void host_take_interrupts(void)
 	in_host_work = true;
 	assert_true(++rounds < ROUNDS_MAX);
 	fake_now += 10 + loop_cost;
-	if (fake_now < wake_at)
-		return;
-	fake_now += late_by;
-	wake_at = TIMER_NEVER;
-	host_attention_set();
+	take_timer();
 }
 
 static void    *taken[TAKES_MAX];	/* in this test; slots are for ever, so nobody gives any back */
@@ -415,6 +443,8 @@ void console_on_where(void (*where)(void)) { press_where = where; }
 
 void console_poll(void)
 {
+	for (unsigned i = 0; i < PLAYERS; i++)
+		players[i].wants_round = false;
 	in_host_work = false;
 	if (fake_now < press_at)
 		return;
@@ -431,8 +461,10 @@ void vcpu_where(struct vcpu *vcpu)
 	assert_ptr_equal(loaded, vcpu);
 	assert_ptr_equal(host_processor()->queue.payer, vcpu->vm->clock.payer);
 	player_of(vcpu->vm)->where_at = fake_now;
-	if (++player_of(vcpu->vm)->wheres == player_of(vcpu->vm)->asks_again)
-		press_where();		/* on another processor */
+	if (++player_of(vcpu->vm)->wheres == player_of(vcpu->vm)->asks_again) {
+		press_where();		/* on another processor, which interrupts this one */
+		attention = true;
+	}
 }
 
 /* It takes half a turn a step. */
@@ -473,7 +505,7 @@ static int setup(void **state)
 	has_no_pages = false;
 	press_at = wake_at = TIMER_NEVER;
 	loop_cost = late_by = load_cost = 0;
-	attention = false;
+	host_attention_clear();
 	rounds = 0;
 	in_host_work = false;
 	sched_init(&host, PLAYERS);
@@ -542,6 +574,22 @@ static void test_reboot_loop(void **state)
 	assert_int_equal(noted_piece, PIECE);
 	assert_in_range(players[0].ended_at - begin, 7 * SECOND, 7 * SECOND + 10 * TURN);	/* 1 + 2 + 4 */
 	assert_int_equal(players[0].log_lines, 4);
+}
+
+/* So it is when several vCPUs compute, of which all but one are ready when it resets: they are no reason to start again sooner. */
+static void test_reboot_of_several(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].life = 4 * TURN;
+	players[0].config.vcpus = 4;
+	players[0].all_compute = true;
+	players[0].end = VM_END_REBOOT;
+	players[0].lives = 2;
+	assert_int_equal(play(1), 0);
+	assert_int_equal(players[0].starts, 2);
+	assert_in_range(players[0].ended_at - begin, SECOND, SECOND + 10 * TURN);
 }
 
 /* What takes long to start and to take apart does so in turns of its own. */
@@ -634,22 +682,6 @@ static void test_exits_of_siblings(void **state)
 		assert_int_equal(noted_ticks, LONGEST);
 		assert_non_null(strstr(last_said, "; 6 exits, the longest 777 ticks ("));	/* 1 + 2 + 3 */
 	}
-}
-
-/* So it is when several vCPUs compute, of which all but one are ready when it resets: they are no reason to start again sooner. */
-static void test_reboot_of_several(void **state)
-{
-	uint64_t begin = fake_now;
-
-	(void)state;
-	players[0].life = 4 * TURN;
-	players[0].config.vcpus = 4;
-	players[0].all_compute = true;
-	players[0].end = VM_END_REBOOT;
-	players[0].lives = 2;
-	assert_int_equal(play(1), 0);
-	assert_int_equal(players[0].starts, 2);
-	assert_in_range(players[0].ended_at - begin, SECOND, SECOND + 10 * TURN);
 }
 
 /* Who lives for a minute starts again at once. */
@@ -775,6 +807,24 @@ static void test_late_cap(void **state)
 	players[1].config.cap = 25;
 	assert_int_equal(play(2), 0);
 	assert_in_range(slots[0].turn.used, SECOND, SECOND + MS / 10 + ends);
+}
+
+/* A VM's own timer takes it out of the guest and back, not through the loop; the neighbour's share stays the same. */
+static void test_own_timers(void **state)
+{
+	uint64_t begin = fake_now;
+
+	(void)state;
+	players[0].ticker_cost = 1;
+	assert_int_equal(play(1), 0);
+	assert_in_range(players[0].ticks, TIMERS_PER_SECOND - 100, TIMERS_PER_SECOND + 100);
+	assert_true(!is_taken_at_exit || rounds < 3 * SECOND / TURN);
+	assert_true(is_taken_at_exit || rounds > TIMERS_PER_SECOND / 2);
+	(void)setup(state);
+	players[0].ticker_cost = 5 * (MS / 1000);
+	begin = fake_now;
+	assert_int_equal(play(2), 0);
+	assert_in_range(players[1].ended_at - begin, 2 * SECOND - 2 * TURN, 2 * SECOND + 2 * TURN);
 }
 
 /* Nobody wants the processor, so the timers of one that sleeps take it from nobody, and are not late. */
@@ -1300,7 +1350,8 @@ int main(void)
 		cmocka_unit_test_setup(test_long_life, setup), cmocka_unit_test_setup(test_sleepers, setup),
 		cmocka_unit_test_setup(test_short_exits, setup), cmocka_unit_test_setup(test_naps, setup),
 		cmocka_unit_test_setup(test_timers_of_a_sleeper, setup),
-		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_spinner, setup),
+		cmocka_unit_test_setup(test_timers_alone, setup), cmocka_unit_test_setup(test_own_timers, setup),
+		cmocka_unit_test_setup(test_spinner, setup),
 		cmocka_unit_test_setup(test_promise_while_it_waits, setup), cmocka_unit_test_setup(test_restart_fails, setup),
 		cmocka_unit_test_setup(test_restart_fails_late, setup), cmocka_unit_test_setup(test_work_of_sleepers, setup),
 		cmocka_unit_test_setup(test_where_silence, setup),
@@ -1320,9 +1371,10 @@ int main(void)
 
 	int failed = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
-		has_turn_timer = i;
-		failed += cmocka_run_group_tests_name(i ? "the back end's timer" : "our own timer", tests, NULL, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		has_turn_timer = i & 1;
+		is_taken_at_exit = i & 2;
+		failed += cmocka_run_group_tests_name(has_turn_timer ? "the back end's timer" : "our own timer", tests, NULL, NULL);
 	}
 	return failed;
 }

@@ -254,6 +254,51 @@ static void test_no_storm(void **state)
 	timer_disarm(&shot.timer);
 }
 
+static struct { struct turn *payer; uint64_t since, wait; unsigned calls; } billed;
+
+static uint64_t bill(struct turn *payer, uint64_t since)
+{
+	billed.payer = payer;
+	billed.since = since;
+	billed.calls++;
+	return billed.wait;
+}
+
+/* What is due of one payer, up to the first of another's, and nobody is charged. */
+static void test_own(void **state)
+{
+	static struct turn own, other;
+	static struct turn *const payers[] = { &own, &own, &other, &own, NULL };
+	struct shot shots[countof(payers)] = { 0 }, *rest = &shots[3];
+	const uint64_t begin = fake_now;
+
+	(void)state;
+	fire_count = 0;
+	timer_set_hooks(&(const struct timer_hooks){ .bill = bill });
+	billed.calls = 0;
+	for (size_t i = 0; row_of(payers, i); i++) {
+		timer_init(&shots[i].timer, fire, &shots[i]);
+		shots[i].timer.payer = payers[i];
+		timer_arm(&shots[i].timer, begin + i);
+	}
+	shots[0].period = 1;
+	assert_true(timer_run_own(&own, fake_now));
+	assert_int_equal(fire_count, 1);
+	fake_now++;
+	assert_true(timer_run_own(&own, fake_now));		/* two, one of which is armed anew: once each */
+	assert_int_equal(fire_count, 3);
+	timer_disarm(&shots[0].timer);
+	fake_now = begin + countof(payers);
+	assert_false(timer_run_own(&own, fake_now));
+	assert_int_equal(fire_count, 3);
+	assert_true(timer_is_armed(&shots[2].timer) && timer_is_armed(&rest->timer));
+	timer_disarm(&shots[2].timer);
+	assert_false(timer_run_own(&own, fake_now));		/* the last one is the hypervisor's */
+	assert_int_equal(rest->fired, 4);
+	assert_int_equal(billed.calls, 0);
+	timer_disarm(&shots[4].timer);
+}
+
 /* Random moves, far and near: the earliest is always that of all, and a round fires what is due in order. */
 static void test_random(void **state)
 {
@@ -291,16 +336,6 @@ static void test_random(void **state)
 }
 
 /* ---- Who pays ---- */
-
-static struct { struct turn *payer; uint64_t since, wait; unsigned calls; } billed;
-
-static uint64_t bill(struct turn *payer, uint64_t since)
-{
-	billed.payer = payer;
-	billed.since = since;
-	billed.calls++;
-	return billed.wait;
-}
 
 /* A payer is asked before, from the deadline on, and told behind it; one in debt waits. Our own timers are nobody's. */
 static void test_payer(void **state)
@@ -341,7 +376,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_two_processors, forget),
 		cmocka_unit_test_setup_teardown(test_on_change, listen, forget),
 		cmocka_unit_test_setup_teardown(test_payer_moves, listen, forget),
-		cmocka_unit_test_teardown(test_no_storm, forget),
+		cmocka_unit_test_teardown(test_no_storm, forget), cmocka_unit_test_teardown(test_own, forget),
 		cmocka_unit_test_teardown(test_random, forget),
 		cmocka_unit_test_teardown(test_payer, forget),
 	};

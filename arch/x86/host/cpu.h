@@ -4,11 +4,11 @@
  * The block of facts that a processor owns, reached through GS. What processors can do is in features.h, how one is
  * set up in cpu_init.h.
  *
- * `attention` is the one flag between interrupt handlers and the run loop: a handler sets it, vcpu_run sees
+ * `attention` is what interrupt handlers leave for the run loop: a handler sets it, vcpu_run sees
  * it after the exit and returns to the scheduler, which takes the pending interrupts, looks at timers and
- * input, and then clears it. Clearing it last loses nothing, because no interrupt comes in between: they are
- * on only inside host_idle, host_take_interrupts and cpu_open_irq. Only this processor reads and writes the
- * flag, so plain accesses suffice.
+ * input, and then clears it; if the timer alone has set it, timers may be all that it looks at. Clearing it last
+ * loses nothing, because no interrupt comes in between: they are on only inside host_idle, host_take_interrupts
+ * and cpu_open_irq. Only this processor reads and writes it, so plain accesses suffice.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,10 +19,15 @@
 struct vcpu;
 struct cpu_tables;
 
+enum attention {
+	ATTENTION_TIMER = 1,	/* its APIC's timer has fired */
+	ATTENTION_OTHER = 2,
+};
+
 struct cpu {
 	struct cpu  *self;		/* offset 0: mov %gs:0 */
 	uint32_t     index, apic_id;
-	bool         attention;
+	uint8_t      attention;		/* bits of enum attention: who wants it */
 	bool         in_panic;
 	uint64_t     stopped_at;	/* RIP at which another processor's panic stopped it; 0: none did (panic.c) */
 	struct vcpu *loaded;		/* whose lazily switched state is in the registers */

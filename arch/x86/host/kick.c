@@ -29,7 +29,7 @@ static void look(uint8_t vector)
 static void wake(uint8_t vector)
 {
 	(void)vector;
-	this_cpu()->attention = true;
+	host_attention_set();
 }
 
 void host_kick(struct processor *processor, enum host_kick what)

@@ -120,7 +120,7 @@ static void timer_interrupt(uint8_t vector)
 	if (lapic.hz)
 		reg_write(APIC_INITIAL, 0);
 	this_cpu()->wake_at = TIMER_NEVER;
-	this_cpu()->attention = true;
+	this_cpu()->attention |= ATTENTION_TIMER;
 }
 
 /* How fast does the APIC timer count? Against the TSC, read around it: the answer can only be too low. */
