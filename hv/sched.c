@@ -36,16 +36,17 @@ static uint64_t wait_of(struct slot *slot, uint64_t now)
 }
 
 /*
- * A timer is due. It may have interrupted another party, which does not pay for that: the time since the deadline is
- * charged to the timer's owner, up to the time that an interrupt can take. The owner is always a VM.
+ * A timer is due. It may have interrupted another party, which does not pay for that: the time since the deadline, or since
+ * another timer had its time, is charged to the timer's owner, up to the time that an interrupt can take. The owner is
+ * always a VM.
  */
-static uint64_t bill_timer(struct turn *payer, uint64_t deadline)
+static uint64_t bill_timer(struct turn *payer, uint64_t since)
 {
 	struct slot *slot = container_of(payer, struct slot, turn);
 	struct run_queue *queue = &host_processor()->queue;
 	uint64_t now = time_now(), wait;
 
-	turn_bill(queue, payer, now - min_u64(now - deadline, queue->vms.length / WAY_PER_TURN));
+	turn_bill(queue, payer, now - min_u64(now - since, queue->vms.length / WAY_PER_TURN));
 	wait = wait_of(slot, now);
 	if (wait)
 		look_post(&slot->parties[0].look);	/* its cap is used up, by timers: it may not run either */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "hv/host.h"
+#include "hv/lib/util.h"
 #include "hv/processor.h"
 
 static struct timer_hooks timer_hooks;	/* constant after the scheduler's start */
@@ -198,19 +199,18 @@ bool timer_run_own(const struct turn *payer, uint64_t now)
 void timer_run_due(void)
 {
 	const struct timer_list *list = &host_processor()->timers;
-	uint64_t now = time_now();
+	uint64_t now = time_now(), free_since = 0;	/* no timer has been at work since then */
 
 	/* `now` is read once: a timer that re-arms itself waits for the next round whatever its period. */
 	while (first_deadline(list) <= now) {
 		struct timer *timer = list->first;
-		struct turn *payer = timer->payer;
-		uint64_t wait = bill(payer, timer->deadline);
+		uint64_t wait = bill(timer->payer, max_u64(timer->deadline, free_since));
 
 		if (wait) {
 			timer_arm(timer, now + wait);
 			continue;
 		}
 		fire(timer);
-		(void)bill(payer, time_now());
+		free_since = time_now();
 	}
 }

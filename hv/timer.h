@@ -48,7 +48,10 @@ struct timer_hooks {
 	 * once, and nobody has to look at each exit.
 	 */
 	void     (*on_change)(uint64_t deadline);
-	/* Charge the time since `since` to the payer. Returns in how many ticks the timer may be called; 0: now. */
+	/*
+	 * Charge the time since `since` to the payer, and what comes until somebody else is charged. Returns in how many
+	 * ticks the timer may be called; 0: now.
+	 */
 	uint64_t (*bill)(struct turn *payer, uint64_t since);
 };
 

@@ -29,7 +29,7 @@ static void test_mul_div(void **state)
 		assert_int_equal(mul_div64(rows[i].a, rows[i].b, rows[i].c), rows[i].result);
 }
 
-struct shot { struct timer timer; unsigned fired, *order; uint64_t period; };
+struct shot { struct timer timer; unsigned fired, *order; uint64_t period, cost; };
 
 static unsigned fire_count;
 
@@ -38,6 +38,7 @@ static void fire(void *ctx)
 	struct shot *shot = ctx;
 
 	shot->fired = ++fire_count;
+	fake_now += shot->cost;
 	if (shot->period)
 		timer_arm(&shot->timer, fake_now + shot->period);
 }
@@ -337,18 +338,24 @@ static void test_random(void **state)
 
 /* ---- Who pays ---- */
 
-/* A payer is asked before, from the deadline on, and told behind it; one in debt waits. Our own timers are nobody's. */
+/*
+ * A payer is charged before, from the deadline on, or from where the timer before it has ended; one in debt waits. Our
+ * own timers are nobody's.
+ */
 static void test_payer(void **state)
 {
 	struct turn *payer = (struct turn *)&billed;	/* never looked into */
-	struct shot ours = { 0 }, theirs = { 0 };
+	struct shot ours = { 0 }, theirs = { .cost = 30 }, second = { 0 };
+	uint64_t begin;
 
 	(void)state;
 	timer_set_hooks(&(const struct timer_hooks){ .bill = bill });
 	fire_count = 0;
+	billed.calls = 0;
 	timer_init(&ours.timer, fire, &ours);
 	timer_init(&theirs.timer, fire, &theirs);
-	theirs.timer.payer = payer;
+	timer_init(&second.timer, fire, &second);
+	theirs.timer.payer = second.timer.payer = payer;
 	timer_arm(&ours.timer, fake_now + 1);
 	clock_jump(10);
 	assert_int_equal(fire_count, 1);
@@ -361,10 +368,18 @@ static void test_payer(void **state)
 	assert_int_equal(billed.since, fake_now - 5);
 	assert_int_equal(timer_next(), fake_now + 50);
 	billed.wait = 0;
+	begin = fake_now;
 	clock_jump(60);
 	assert_int_equal(fire_count, 2);
-	assert_int_equal(billed.calls, 3);
-	assert_int_equal(billed.since, fake_now);
+	assert_int_equal(billed.calls, 2);
+	assert_int_equal(billed.since, begin + 50);
+	begin = fake_now;
+	timer_arm(&theirs.timer, begin + 50);
+	timer_arm(&second.timer, begin + 55);
+	clock_jump(60);
+	assert_int_equal(fire_count, 4);
+	assert_int_equal(billed.calls, 4);
+	assert_int_equal(billed.since, begin + 60 + theirs.cost);
 }
 
 int main(void)
