@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delivery: what virt/inject.c decided, written into EVENTINJ, and the windows through which we learn that
+ * Delivery: what virt/inject.h decided, written into EVENTINJ, and the windows through which we learn that
  * the guest can take the rest.
  *
  * An interrupt window is a virtual interrupt that is never delivered: V_IRQ pending with the VINTR
@@ -164,7 +164,7 @@ static void write_event(struct vcpu *vcpu, struct vevent *event)
 }
 
 /*
- * Take the event that virt/inject.c chose from where it waits. The vector of an interrupt is asked for
+ * Take the event that virt/inject.h chose from where it waits. The vector of an interrupt is asked for
  * last, because the local APIC then moves it to its in-service register: it must be delivered.
  */
 static void inject(struct vcpu *vcpu, enum inject_what what)
@@ -195,7 +195,7 @@ static void inject(struct vcpu *vcpu, enum inject_what what)
 }
 
 /*
- * Called before an entry when irq_check says that something may have changed: collect the facts, let virt/inject.c
+ * Called before an entry when irq_check says that something may have changed: collect the facts, let virt/inject.h
  * decide, write the event, and arrange for an exit when the guest can take what is left.
  */
 void svm_deliver(struct vcpu *vcpu)

@@ -54,7 +54,7 @@ struct virt_backend {
 
 	/*
 	 * deliver: make the vCPU's control block ready for an entry (VT-x: current again), and inject what
-	 * waits for the guest; virt/inject.c decides, the vendor writes the fields. enter: until the exit.
+	 * waits for the guest; virt/inject.h decides, the vendor writes the fields. enter: until the exit.
 	 */
 	void (*deliver)(struct vcpu *);
 	void (*enter)(struct vcpu *);		/* fills vcpu->exit; an entry that failed is a row of its own */

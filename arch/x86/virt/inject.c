@@ -1,29 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The decision (contract in inject.h). Pure. */
+/* Which events are faults, and what becomes of two (contract in inject.h). Pure. */
 #include "arch/x86/virt/inject.h"
 
 #include <stdint.h>
 
 #include "hv/lib/bits.h"
-
-struct inject_plan inject_decide(const struct inject_facts *facts)
-{
-	struct inject_plan plan = { INJECT_NOTHING, false, false };
-	bool nmi_can = !facts->nmi_blocked && !facts->in_shadow;
-	bool irq_can = facts->if_set && !facts->in_shadow;
-
-	/* An event cut short by the exit has already happened for the guest: nothing goes before it. */
-	if (facts->has_pending)
-		plan.what = INJECT_PENDING;
-	else if (facts->nmi_pending && nmi_can)
-		plan.what = INJECT_NMI;
-	else if (facts->irq_pending && irq_can)
-		plan.what = INJECT_IRQ;
-
-	plan.want_nmi_window = facts->nmi_pending && plan.what != INJECT_NMI;
-	plan.want_irq_window = facts->irq_pending && plan.what != INJECT_IRQ;
-	return plan;
-}
 
 /* Exceptions of class "fault" in table 6-1 of SDM vol. 3, less #DB, which may be a fault or a trap. */
 #define FAULTS	(BIT(VEC_DE) | BIT(VEC_BR) | BIT(VEC_UD) | BIT(VEC_NM) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) |	\

@@ -26,7 +26,25 @@ struct inject_plan {
 	bool want_irq_window, want_nmi_window;	/* tell us when the rest can be delivered */
 };
 
-struct inject_plan inject_decide(const struct inject_facts *facts);
+/* Inline, because each interrupt of a guest comes this way. */
+static inline struct inject_plan inject_decide(const struct inject_facts *facts)
+{
+	struct inject_plan plan = { INJECT_NOTHING, false, false };
+	bool nmi_can = !facts->nmi_blocked && !facts->in_shadow;
+	bool irq_can = facts->if_set && !facts->in_shadow;
+
+	/* An event cut short by the exit has already happened for the guest: nothing goes before it. */
+	if (facts->has_pending)
+		plan.what = INJECT_PENDING;
+	else if (facts->nmi_pending && nmi_can)
+		plan.what = INJECT_NMI;
+	else if (facts->irq_pending && irq_can)
+		plan.what = INJECT_IRQ;
+
+	plan.want_nmi_window = facts->nmi_pending && plan.what != INJECT_NMI;
+	plan.want_irq_window = facts->irq_pending && plan.what != INJECT_IRQ;
+	return plan;
+}
 
 /*
  * A fault pushes RFLAGS with RF set, so that a breakpoint on the instruction does not strike again when it is

@@ -8,7 +8,7 @@
  * guest's IDT as if it had happened at the guest's RIP. One entry delivers one event. The processor clears
  * the valid bit of the field at the next exit, so an event is not delivered twice.
  *
- * Which event goes first, and whether the guest can take it, is decided in virt/inject.c for both vendors.
+ * Which event goes first, and whether the guest can take it, is decided in virt/inject.h for both vendors.
  * This file collects the facts for the decision from VMCS fields, and writes the result into others.
  */
 #include "arch/x86/exit/debug.h"
@@ -117,7 +117,7 @@ static void inject_pending(struct vcpu *vcpu)
  */
 void vmx_deliver(struct vcpu *vcpu)
 {
-	const struct vevent nmi = { .is_valid = true, .type = VEVENT_NMI, .vector = VEC_NMI };
+	static const struct vevent nmi = { .is_valid = true, .type = VEVENT_NMI, .vector = VEC_NMI };
 	struct vmx_vcpu *vmx;
 	struct inject_facts facts;
 	struct inject_plan plan;
