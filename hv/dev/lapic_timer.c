@@ -109,7 +109,8 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
 
 /*
  * A one-shot count that has run out has ended, also when its interrupt was masked or comes late: a change
- * of the mode or divisor must not let it count on, and the host's timer, if it has not fired yet, must not end it again.
+ * of the mode or divisor must not let it count on, a new count must not take its interrupt away, and the host's timer, if
+ * it has not fired yet, must not end it again.
  */
 static void settle(struct lapic *lapic)
 {
@@ -123,6 +124,7 @@ void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)
 {
 	if (is_mode(lapic, LVT_DEADLINE))
 		return;
+	settle(lapic);
 	lapic->s.timer_initial = count;
 	lapic->s.timer_start = vm_clock_now(lapic->clock);
 	lapic->s.timer_counts = count != 0;

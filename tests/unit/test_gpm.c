@@ -311,6 +311,22 @@ static void test_touch_across_a_hole(void **unused)
 	assert_false(gpm_is_populated(&gpm, gpa(3ULL << 29), 1ULL << 30));
 }
 
+/* A range over the border of two GiB: the directory of the first one says nothing about the second. */
+static void test_touch_across_gibs(void **unused)
+{
+	const gpa_t at = gpa((1ULL << 30) - LARGE_SIZE);
+
+	(void)unused;
+	gpm_destroy(&gpm);
+	assert_int_equal(gpm_add_slot(&gpm, gpa(0), 2ULL << 30), 0);
+	assert_false(gpm_touch(&gpm, at, 2 * LARGE_SIZE));
+	assert_true(gpm_is_populated(&gpm, at, LARGE_SIZE));
+	assert_false(gpm_is_populated(&gpm, at, 2 * LARGE_SIZE));
+	assert_false(gpm_touch(&gpm, at, 2 * LARGE_SIZE));
+	assert_true(gpm_touch(&gpm, at, 2 * LARGE_SIZE));
+	assert_int_equal(gpm.populated, 2 * LARGE_SIZE);
+}
+
 /* One GiB at each call, however much there is. */
 static void test_release(void **unused)
 {
@@ -336,7 +352,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_is_ram), TEST(test_slots_that_cannot_be), TEST(test_copies_cross_chunks), TEST(test_refusals),
-		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory), TEST(test_directories), TEST(test_touch_across_a_hole), TEST(test_release),
+		TEST(test_words), TEST(test_map), TEST(test_populate), TEST(test_out_of_memory), TEST(test_directories), TEST(test_touch_across_a_hole), TEST(test_touch_across_gibs),
+		TEST(test_release),
 		TEST(test_touch), TEST(test_attack_touch_without_memory),
 	};
 

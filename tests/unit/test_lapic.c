@@ -853,12 +853,14 @@ static void test_expired_one_shot(void **state)
 	assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 1);
 }
 
-/* Under the mask the timer counts and costs nothing: no timer of the host is armed. Unmasked it goes on in phase. */
-/* Its interrupt comes once, whatever is written between the end of the count and the look at the host's timers. */
+/*
+ * The interrupt of a count that has ended comes once, whatever is written to the timer before the host's timers are looked
+ * at: the divisor, the LVT entry, another count or none.
+ */
 static void test_one_shot_ends_once(void **state)
 {
 	static const struct { uint32_t msr; uint64_t value; } rows[] = {
-		{ 0x83e, 0x03 }, { 0x832, 0x40 }, { 0x832, 0x41 }, { 0x832, 0x20041 },
+		{ 0x83e, 0x03 }, { 0x832, 0x40 }, { 0x832, 0x41 }, { 0x832, 0x20041 }, { 0x838, 0 }, { 0x838, 1000 },
 	};
 	struct fixture *f = *state;
 	const uint64_t tick = FAKE_HZ / LAPIC_TIMER_HZ;
@@ -869,13 +871,16 @@ static void test_one_shot_ends_once(void **state)
 		write_msr(f, 0x838, 1000);
 		fake_now += 1500 * tick;
 		write_msr(f, rows[i].msr, rows[i].value);
+		assert_int_equal(lapic_pending(&f->lapic), 0x40);
 		take(&f->lapic, 0x40);
 		write_msr(f, 0x80b, 0);
-		clock_advance(FAKE_HZ);
+		clock_advance(500 * tick);	/* the old deadline is over, no new one has come */
 		assert_int_equal(f->lapic.irr_count, 0);
+		write_msr(f, 0x838, 0);
 	}
 }
 
+/* Under the mask the timer counts and costs nothing: no timer of the host is armed. Unmasked it goes on in phase. */
 static void test_masked_timer(void **state)
 {
 	struct fixture *f = *state;
