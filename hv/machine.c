@@ -99,10 +99,10 @@ static void guest_power_off(void *vm)
 
 void machine_exit(struct vm *vm, const char *door, uint32_t code)
 {
-	if (!vm_is_alive(vm))
-		return;
-	vm->exit_code = (int)(code & EXIT_CODE_MAX);
-	vm_stop(vm, VM_END_SHUTDOWN, "%s, code %d", door, vm->exit_code);
+	const int exit_code = (int)(code & EXIT_CODE_MAX);
+
+	if (vm_stop(vm, VM_END_SHUTDOWN, "%s, code %d", door, exit_code))
+		vm->exit_code = exit_code;
 }
 
 static void guest_exit(void *vm, uint32_t code)

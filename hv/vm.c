@@ -35,16 +35,18 @@ __attribute__((format(printf, 3, 0))) static bool end_with(struct vm *vm, enum v
 	return true;
 }
 
-void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
+bool vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 {
 	va_list args;
+	bool    is_first;
 
 	va_start(args, fmt);
-	(void)end_with(vm, end, fmt, args);
+	is_first = end_with(vm, end, fmt, args);
 	va_end(args);
+	return is_first;
 }
 
-void vm_kill(struct vm *vm, const char *fmt, ...)
+bool vm_kill(struct vm *vm, const char *fmt, ...)
 {
 	va_list args;
 	bool    is_first;
@@ -54,4 +56,5 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 	va_end(args);
 	if (is_first)
 		log_error("%s: stopped: %s", vm->name, vm->end_reason);
+	return is_first;
 }

@@ -72,8 +72,8 @@ struct vm {
 	uint64_t       overhead;		/* about so many bytes it and its vCPUs took, without page tables and gpm.dirs */
 };
 
-/* Ask for an end; vCPUs leave their run loops. The first reason wins. */
-__attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);
+/* Ask for an end; vCPUs leave their run loops. The first reason wins. False: it had one already. */
+__attribute__((format(printf, 3, 4))) bool vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...);
 
 /*
  * Stop it if all its vCPUs wait and nothing can wake one (exit/hlt.c). For whoever has seen one begin to
@@ -81,8 +81,8 @@ __attribute__((format(printf, 3, 4))) void vm_stop(struct vm *vm, enum vm_end en
  */
 void vm_stop_if_asleep(struct vm *vm);
 
-/* Stop this VM as crashed, with the reason in one line. Exits use exit_fatal, which has their vCPU dumped. */
-__attribute__((format(printf, 2, 3))) void vm_kill(struct vm *vm, const char *fmt, ...);
+/* Stop this VM as crashed, with the reason in one line. False as above. Exits use exit_fatal, which has their vCPU dumped. */
+__attribute__((format(printf, 2, 3))) bool vm_kill(struct vm *vm, const char *fmt, ...);
 
 /* The VM's own time in ticks, from which its TSC, its paravirtual clock and all devices derive. */
 static inline uint64_t vm_now(const struct vm *vm) { return vm_clock_now(&vm->clock); }

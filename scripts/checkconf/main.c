@@ -34,7 +34,7 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 
 static uint32_t kernel_line;
 
-void vm_kill(struct vm *vm, const char *fmt, ...)
+bool vm_kill(struct vm *vm, const char *fmt, ...)
 {
 	char text[512];
 	va_list args;
@@ -43,6 +43,7 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	file_fault("vms/%s.conf:%u: %s", vm->config->name, kernel_line, text);
+	return true;
 }
 
 static void check_kernel(const struct handoff_vm *record)

@@ -158,7 +158,7 @@ void timer_disarm(struct timer *timer) { (void)timer; }
 bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return false; }
 bool apic_wires_carry_nmi(const struct vm *of) { (void)of; return false; }
 enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_STOP; }
-void vm_stop(struct vm *of, enum vm_end end, const char *fmt, ...) { (void)of; (void)end; fail(fmt); }
+bool vm_stop(struct vm *of, enum vm_end end, const char *fmt, ...) { (void)of; (void)end; fail(fmt); return false; }
 
 enum exit_result exit_fatal(struct vcpu *vcpu, const char *what, uint64_t code)
 {

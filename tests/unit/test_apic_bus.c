@@ -64,10 +64,11 @@ const struct virt_backend *virt = &backend;
 
 void vcpu_kick(struct vcpu *vcpu) { kicks[vcpu->id]++; }
 
-void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
+bool vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 {
 	(void)fmt;
 	stopped->end = end;
+	return true;
 }
 
 void vm_stop_if_asleep(struct vm *asleep) { assert_ptr_equal(asleep, &vm); }

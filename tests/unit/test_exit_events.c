@@ -37,10 +37,11 @@ void vcpu_halt(struct vcpu *vcpu) { vcpu->state = VCPU_HALTED; }
 bool apic_wires_carry_nmi(const struct vm *vm) { (void)vm; return false; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
 
-void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
+bool vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 {
 	(void)fmt;
 	vm->end = end;
+	return true;
 }
 
 enum exit_result exit_mmio(struct vcpu *vcpu, gpa_t addr, bool is_write)

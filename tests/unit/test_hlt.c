@@ -45,11 +45,12 @@ bool apic_wires_carry_nmi(const struct vm *of)
 bool dr_step_due(struct vcpu *vcpu) { (void)vcpu; return fake.has_step; }
 enum exit_result exit_undefined(struct vcpu *vcpu) { (void)vcpu; return EXIT_RESUME; }
 
-void vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
+bool vm_stop(struct vm *stopped, enum vm_end end, const char *fmt, ...)
 {
 	(void)fmt;
 	stopped->end = end;
 	fake.stops++;
+	return true;
 }
 
 static int setup(void **state)

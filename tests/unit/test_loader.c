@@ -32,7 +32,7 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 	va_end(args);
 }
 
-void vm_kill(struct vm *vm, const char *fmt, ...)
+bool vm_kill(struct vm *vm, const char *fmt, ...)
 {
 	va_list args;
 
@@ -40,6 +40,7 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(last_log, sizeof(last_log), fmt, args);
 	va_end(args);
+	return true;
 }
 
 struct bench {

@@ -78,16 +78,19 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned right
 	return 0;
 }
 
-void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
+bool vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 {
+	const bool is_first = vm->end == VM_END_NONE;
+
 	(void)fmt;
-	if (vm->end == VM_END_NONE)
+	if (is_first)
 		vm->end = end;
+	return is_first;
 }
 
-void vm_kill(struct vm *vm, const char *fmt, ...)
+bool vm_kill(struct vm *vm, const char *fmt, ...)
 {
-	vm_stop(vm, VM_END_CRASHED, "%s", fmt);
+	return vm_stop(vm, VM_END_CRASHED, "%s", fmt);
 }
 
 void vm_log(const struct vm *vm, const char *fmt, ...)

@@ -52,7 +52,7 @@ bool vm_load(struct vm *of, const void *buffer, size_t len, struct state_error *
 	return !is_refused;
 }
 
-void vm_kill(struct vm *of, const char *fmt, ...)
+bool vm_kill(struct vm *of, const char *fmt, ...)
 {
 	va_list args;
 
@@ -60,6 +60,7 @@ void vm_kill(struct vm *of, const char *fmt, ...)
 	vsnprintf(said, sizeof(said), fmt, args);
 	va_end(args);
 	of->end = VM_END_CRASHED;
+	return true;
 }
 
 void vm_log(const struct vm *of, const char *fmt, ...)

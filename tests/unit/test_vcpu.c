@@ -113,10 +113,13 @@ bool vcpu_offer_eoi(struct vcpu *to) { step("offer", to); return true; }
 bool vcpu_withdraw_eoi(struct vcpu *from) { step("withdraw", from); return true; }
 uint8_t pic_ack(struct pic *of) { assert_true(of == &machine.pic); return 0x08; }
 
-void vm_kill(struct vm *of, const char *fmt, ...)
+bool vm_kill(struct vm *of, const char *fmt, ...)
 {
+	const bool is_first = of->end == VM_END_NONE;
+
 	(void)fmt;
 	of->end = VM_END_CRASHED;
+	return is_first;
 }
 
 void vm_log(const struct vm *of, const char *fmt, ...)
@@ -335,6 +338,9 @@ static void test_exceptions(void **unused)
 	vcpu_inject(&vcpu, VEC_NP, true, 0x20);
 	assert_int_equal(vm.end, VM_END_CRASHED);	/* a triple fault, told with a dump */
 	assert_ptr_equal(vm.dumped, &vcpu);	/* by the scheduler */
+	vm.dumped = NULL;
+	vcpu_inject(&vcpu, VEC_NP, true, 0x20);		/* the same when a sibling has ended it: that one is dumped */
+	assert_null(vm.dumped);
 }
 
 /* The address goes where the guest reads it: into the register, and where AMD-V takes it from. */

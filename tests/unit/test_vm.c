@@ -442,21 +442,21 @@ static void test_first_reason_wins(void **state)
 	(void)start(vm);
 	look = (struct look){ 0 };
 	fake.attention = false;
-	vm_stop(vm, VM_END_REBOOT, "reset by %s", "the guest");
+	assert_true(vm_stop(vm, VM_END_REBOOT, "reset by %s", "the guest"));
 	assert_true(fake.attention);
 	assert_true(look.is_posted);
 	assert_false(vm_is_alive(vm));
 	lines = log_fake_lines;
-	vm_kill(vm, "too late");
+	assert_false(vm_kill(vm, "too late"));
 	assert_int_equal(log_fake_lines, lines);
-	vm_stop(vm, VM_END_SHUTDOWN, "too late");
+	assert_false(vm_stop(vm, VM_END_SHUTDOWN, "too late"));
 	assert_int_equal(vm->end, VM_END_REBOOT);
 	assert_string_equal(vm->end_reason, "reset by the guest");
 	assert_true(vm->has_reason);		/* for another processor, which may ask at the same time */
 	(void)destroy(vm);
 	vm = create();
 	lines = log_fake_lines;
-	vm_kill(vm, "in time");
+	assert_true(vm_kill(vm, "in time"));
 	assert_int_equal(log_fake_lines, lines + 1);
 	(void)destroy(vm);
 }
