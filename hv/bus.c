@@ -11,6 +11,7 @@
 
 #include "hv/lib/bits.h"
 #include "hv/lib/string.h"
+#include "hv/lock.h"
 #include "hv/log.h"
 
 void bus_init(struct bus *bus, const char *name)
@@ -121,12 +122,28 @@ static bool bus_split(struct bus_view *view, uint64_t addr, unsigned size, unsig
 	return is_claimed;
 }
 
-/* The slow way: another range than last time, or a size that the range's device does not take. */
+/* Where others use the bus as well: through a view of this vCPU's that only the holder of the lock has. */
+static bool access_locked(struct bus_view *view, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
+{
+	struct bus_view alone = { .bus = view->bus, .last = view->last_locked };
+	bool is_claimed;
+
+	lock_take(view->lock);
+	is_claimed = bus_access(&alone, addr, size, is_write, value);
+	lock_drop(view->lock);
+	view->last_locked = alone.last;
+	return is_claimed;
+}
+
+/* The slow way: another range than last time, a size that the range's device does not take, or a lock to be taken. */
 __attribute__((noinline))
 static bool bus_access_slow(struct bus_view *view, uint64_t addr, unsigned size, bool is_write, uint64_t *value)
 {
-	const struct bus_range *range = bus_find(view->bus, addr);
+	const struct bus_range *range;
 
+	if (view->lock)
+		return access_locked(view, addr, size, is_write, value);
+	range = bus_find(view->bus, addr);
 	if (!range)
 		return bus_unclaimed(view->bus, addr, size, is_write, value);
 	view->last = range;
@@ -138,6 +155,15 @@ static bool bus_access_slow(struct bus_view *view, uint64_t addr, unsigned size,
 		if (range->sizes & unit)
 			return bus_split(view, addr, size, unit, is_write, value);
 	return bus_unclaimed(view->bus, addr, size, is_write, value);
+}
+
+void bus_share(struct bus_view *view, struct lock *lock)
+{
+	static const struct bus_range nowhere;		/* it holds no address: each access takes the slow way */
+
+	view->lock = lock;
+	view->last_locked = view->bus->ranges;
+	view->last = lock ? &nowhere : view->bus->ranges;
 }
 
 /* The quick path is one range deep: guests poll and print in runs. */

@@ -41,17 +41,24 @@ struct bus {
 	uint64_t          unclaimed_last; /* last such address, to log a run of them once */
 };
 
+struct lock;
+
 /*
- * A bus as one vCPU uses it. The range that it hit last is tried first, for guests poll and print in runs;
+ * A bus as one vCPU uses it. Its lock is the machine's while vCPUs of the VM run on several processors, and is held
+ * while a device answers; NULL: nobody else is there. The range that it hit last is tried first, for guests poll and print in runs;
  * whatever that is, the right device answers.
  */
 struct bus_view {
 	struct bus             *bus;
 	const struct bus_range *last;
+	const struct bus_range *last_locked;	/* the same while there is a lock: `last` holds no address then */
+	struct lock            *lock;
 };
 
 void bus_init(struct bus *bus, const char *name);
-static inline struct bus_view bus_view(struct bus *bus) { return (struct bus_view){ bus, bus->ranges }; }
+static inline struct bus_view bus_view(struct bus *bus) { return (struct bus_view){ .bus = bus, .last = bus->ranges }; }
+
+void bus_share(struct bus_view *view, struct lock *lock);	/* from now on, until it is called with NULL */
 
 /* 0, or -1 when the range is empty, wraps, overlaps another, or the table is full. */
 __attribute__((warn_unused_result)) int bus_add(struct bus *bus, const struct bus_range *range);

@@ -10,14 +10,24 @@
 #include "hv/gpm.h"
 
 #include "hv/account.h"
+#include "hv/host.h"
 #include "hv/lib/nospec.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/lock.h"
 #include "hv/page.h"
+#include "hv/processor.h"
 
 #define CHUNK_WHOLE		1ULL
 #define CHUNKS_PER_GIB		512U
 #define GIB_SHIFT		30
+
+void gpm_only_look(bool is_on)
+{
+	host_processor()->only_looks = is_on;
+}
+
+static bool only_looks(void) { return host_processor()->only_looks; }
 
 static uint64_t chunk_offset(gpa_t addr) { return addr.raw & (LARGE_SIZE - 1); }
 
@@ -84,7 +94,7 @@ static uint64_t *make_dir(struct gpm *gpm, gpa_t addr)
 	const uint64_t gib = index_nospec(addr.raw >> GIB_SHIFT, GPM_GIB_MAX);
 	uint64_t *dir;
 
-	if (gpm->is_looked_at || !account_take(gpm->account, PAGE_SIZE))
+	if (!account_take(gpm->account, PAGE_SIZE))
 		return NULL;
 	dir = page_alloc();
 	account_settle(gpm->account, PAGE_SIZE, dir);
@@ -92,7 +102,7 @@ static uint64_t *make_dir(struct gpm *gpm, gpa_t addr)
 		return NULL;
 	for (size_t i = 0; i < gpm->slot_count; i++)
 		mark_whole(dir, gib, &gpm->slots[i]);
-	gpm->dir[gib] = dir;
+	__atomic_store_n(&gpm->dir[gib], dir, __ATOMIC_RELEASE);	/* likewise */
 	gpm->dirs++;
 	return dir;
 }
@@ -148,13 +158,13 @@ static uint64_t chunk_fill(struct gpm *gpm, uint64_t *entry)
 {
 	hpa_t page;
 
-	if (gpm->is_looked_at || !account_take(gpm->account, LARGE_SIZE))
+	if (!account_take(gpm->account, LARGE_SIZE))
 		return 0;
 	page = page_alloc_large();
 	account_settle(gpm->account, LARGE_SIZE, page.raw);
 	if (!page.raw)
 		return 0;
-	*entry |= page.raw;
+	__atomic_store_n(entry, *entry | page.raw, __ATOMIC_RELEASE);	/* behind the zeroes: others read it without a lock */
 	gpm->populated += LARGE_SIZE;
 	return *entry;
 }
@@ -175,6 +185,20 @@ hpa_t gpm_populate(struct gpm *gpm, gpa_t addr, bool *is_whole)
 		chunk = chunk_fill(gpm, entry);
 	*is_whole = chunk & CHUNK_WHOLE;
 	return hpa(chunk & ~CHUNK_WHOLE);
+}
+
+/* Another processor may populate the same chunk: whoever comes second finds it behind the lock. */
+static hpa_t populate(struct gpm *gpm, gpa_t addr)
+{
+	bool  is_whole;
+	hpa_t chunk;
+
+	if (gpm->lock)
+		lock_take(gpm->lock);
+	chunk = gpm_populate(gpm, addr, &is_whole);
+	if (gpm->lock)
+		lock_drop(gpm->lock);
+	return chunk;
 }
 
 /*
@@ -205,27 +229,27 @@ bool gpm_touch(struct gpm *gpm, gpa_t addr, uint64_t len)
 {
 	const uint64_t end = addr.raw + len;
 	uint64_t at = first_missing(gpm, addr.raw, end);
-	bool is_whole;
 
 	while (at < end && !gpm_is_ram(gpm, gpa(at), 1))
 		at = first_missing(gpm, align_down(at, LARGE_SIZE) + LARGE_SIZE, end);
 	if (at == end)
 		return true;
-	return !gpm->is_looked_at && !gpm_populate(gpm, gpa(at), &is_whole).raw;
+	return !only_looks() && !populate(gpm, gpa(at)).raw;
 }
 
 /* Where `len` bytes at addr are, all in one chunk; NULL when they are not all RAM. */
 static void *ram_ptr(struct gpm *gpm, gpa_t addr, size_t len)
 {
 	uint64_t *entry = chunk_slot(gpm, addr);
-	bool      is_whole;
 	hpa_t     chunk;
 
 	if (entry && (*entry & CHUNK_WHOLE) && *entry != CHUNK_WHOLE)
 		return hpa_ptr(hpa((*entry & ~CHUNK_WHOLE) + chunk_offset(addr)));
 	if (!gpm_is_ram(gpm, addr, len))
 		return NULL;
-	chunk = gpm_populate(gpm, addr, &is_whole);
+	if (only_looks())
+		return entry && (*entry & ~CHUNK_WHOLE) ? hpa_ptr(hpa((*entry & ~CHUNK_WHOLE) + chunk_offset(addr))) : NULL;
+	chunk = populate(gpm, addr);
 	return chunk.raw ? hpa_ptr(hpa_add(chunk, chunk_offset(addr))) : NULL;
 }
 

@@ -7,6 +7,9 @@
  * the guest (a nested fault) or by us (these functions). Every function checks limits and overflow and
  * fails on anything that is not RAM, device windows included, so that device DMA can reach RAM only
  * (re-entrancy through DMA to MMIO). Values read are copies: check the copy, use the copy.
+ *
+ * A processor that only looks (gpm_only_look) populates nothing: memory that was never touched reads as absent for it.
+ * That is for exits that may zero no chunk, or no second one. Other processors notice nothing of it.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +18,7 @@
 #include "hv/addr.h"
 
 struct account;
+struct lock;
 
 #define GPM_SLOTS_MAX	4
 #define GPM_GIB_MAX	64U	/* RAM lies below this many GiB of guest-physical address space */
@@ -29,7 +33,7 @@ struct gpm {
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
 	struct account *account;	/* who is charged for them; NULL: nobody counts */
-	bool            is_looked_at;	/* we only look: memory that was never touched reads as absent, and stays so */
+	struct lock    *lock;		/* for whoever populates; NULL: the VM is on one processor. Entries that are there need none */
 };
 
 __attribute__((warn_unused_result)) int gpm_add_slot(struct gpm *gpm, gpa_t start, uint64_t length);
@@ -44,13 +48,15 @@ __attribute__((warn_unused_result)) bool gpm_release(struct gpm *gpm);
 /* Is [addr, addr+len) wholly RAM? */
 bool gpm_is_ram(const struct gpm *gpm, gpa_t addr, uint64_t len);
 
+void gpm_only_look(bool is_on);	/* this processor, from now on; off again before the exit ends */
+
 /*
  * For callers that must not populate much memory at once, because each chunk is zeroed first. gpm_is_near:
  * does this RAM lie in one populated chunk? It costs one look-up, and is false also for some populated RAM
  * (in two chunks, at the edge of a slot). gpm_touch: is all of this RAM populated? If not, the first chunk
  * that is missing is populated now, one at each call. When the host has no memory for it the answer is yes, the chunks
- * behind it are not tried, and accesses to what is missing fail. While is_looked_at is set nothing is populated, and the
- * answer is no as long as any chunk is missing.
+ * behind it are not tried, and accesses to what is missing fail. While this processor only looks nothing is populated, and
+ * the answer is no as long as any chunk is missing.
  * gpm_is_populated: is all of this RAM populated? It changes nothing.
  */
 bool gpm_is_near(const struct gpm *gpm, gpa_t addr, uint64_t len);
@@ -79,6 +85,6 @@ void *gpm_map(struct gpm *gpm, gpa_t addr, size_t *len);
 
 /*
  * The host chunk (2 MiB aligned) behind addr, populating it; *is_whole: all of the chunk is RAM, so that one
- * large nested page may map it. raw 0: not RAM or out of memory.
+ * large nested page may map it. raw 0: not RAM or out of memory. By whoever holds the lock, if there is one.
  */
 hpa_t gpm_populate(struct gpm *gpm, gpa_t addr, bool *is_whole);

@@ -13,6 +13,8 @@
 
 /* What each lock guards. From low to high: the order in which they may be taken. */
 enum lock_rank {
+	LOCK_MACHINE,		/* the devices of one VM, their timers and what they put off (spread.h) */
+	LOCK_MEMORY,		/* what grows of the memory of one VM: chunks, and nested tables (gpm.c, npt.c) */
 	LOCK_ACCOUNTS,		/* how much memory all VMs together were promised, and each one's account (account.c) */
 	LOCK_PAGES,		/* which pages of the host are free (page.c, buddy.c) */
 	LOCK_LONGEST,		/* the longest piece of work of all VMs (end.c) */

@@ -9,6 +9,8 @@
 #include "hv/processor.h"
 
 static const char *const names[LOCK_RANKS] = {
+	[LOCK_MACHINE] = "machine",
+	[LOCK_MEMORY] = "memory",
 	[LOCK_ACCOUNTS] = "accounts",
 	[LOCK_PAGES] = "pages",
 	[LOCK_LONGEST] = "longest",

@@ -5,6 +5,7 @@
  * Only that processor touches its block, but for `looks` and the last few fields, so nothing in it needs a
  * lock. host_processor (hv/host.h) finds it.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "boot/handoff.h"
@@ -24,6 +25,7 @@ struct processor {
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 	struct locks_held locks;
+	bool              only_looks;	/* no guest's memory may be populated now: gpm.h */
 	uint64_t          used[HANDOFF_VMS_MAX];	/* queue.used */
 
 	/* For all processors: where it stands, which is constant, who lives here, and who might come (home.c). */

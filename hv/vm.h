@@ -13,6 +13,7 @@
 #include "hv/account.h"
 #include "hv/bus.h"
 #include "hv/gpm.h"
+#include "hv/lock.h"
 #include "hv/vm_clock.h"
 #include "hv/work.h"
 
@@ -57,8 +58,8 @@ struct vm {
 	struct gpm     gpm;
 	struct npt     npt;
 	struct bus     pio, mmio;
-	uint32_t       hole_pages;		/* mapped where nothing is: exit/mmio_hole.c */
-	bool           hole_noted;		/* the log has a line about it */
+	_Atomic uint32_t hole_pages;		/* mapped where nothing is: exit/mmio_hole.c */
+	_Atomic bool   hole_noted;		/* the log has a line about it */
 	struct work_list work;			/* put off by its devices; the scheduler runs it in this VM's turn */
 	uint32_t       longest_work;		/* ticks of the longest step of it */
 	struct machine *machine;
@@ -67,6 +68,8 @@ struct vm {
 	_Atomic uint32_t halts;			/* how often one of its vCPUs began to wait: exit/hlt.c */
 	struct vcpu   *vcpus[VM_VCPUS_MAX];
 	struct vm_start *start;			/* what a start needs; NULL once it runs */
+	bool           is_spread;		/* its vCPUs are on several processors, and two locks are needed (spread.h): */
+	struct lock    machine_lock, memory_lock;
 	struct vm_clock clock;			/* stands at 0 until the last piece of vm_start */
 	struct restore_test restore_test;
 	uint64_t       overhead;		/* about so many bytes it and its vCPUs took, without page tables and gpm.dirs */

@@ -4,6 +4,7 @@
 
 #include "hv/dev/apic_bus.h"
 #include "hv/machine.h"
+#include "hv/spread.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -28,14 +29,20 @@ static void eoi(void *ctx, uint8_t vector)
 {
 	struct vcpu *vcpu = ctx;
 
+	machine_take(vcpu->vm);
 	ioapic_eoi(&vcpu->vm->machine->ioapic, vector);
+	machine_drop(vcpu->vm);
 }
 
 static uint8_t extint(void *ctx)
 {
 	struct vcpu *vcpu = ctx;
+	uint8_t vector;
 
-	return pic_ack(&vcpu->vm->machine->pic);
+	machine_take(vcpu->vm);
+	vector = pic_ack(&vcpu->vm->machine->pic);
+	machine_drop(vcpu->vm);
+	return vector;
 }
 
 static bool offer_eoi(void *ctx)

@@ -24,7 +24,7 @@ extern const struct npt_format vmx_npt_format, svm_npt_format;
 struct leaf { uint64_t to; uint8_t rights; bool is_mapped; };
 
 struct model {
-	bool        is_large;
+	bool        is_large, has_table;	/* one of small pages: no large page replaces it */
 	struct leaf large, small[SMALLS];
 };
 static struct machine { struct npt npt; struct model model[LARGES]; } machines[VMS];
@@ -65,6 +65,7 @@ static void map_small(struct machine *vm, unsigned n, unsigned page)
 			at->small[i].to += i * PAGE_SIZE;
 		}
 	at->is_large = false;
+	at->has_table = true;
 	at->small[page] = leaf;
 }
 
@@ -72,9 +73,8 @@ static void map_large(struct machine *vm, unsigned n)
 {
 	const struct leaf leaf = { (uint64_t)take(2) << LARGE_SHIFT, (uint8_t)take_rights(), true };
 
-	if (npt_map(&vm->npt, gpa(places[n]), hpa(leaf.to), LARGE_SIZE, leaf.rights, false))
+	if (npt_map(&vm->npt, gpa(places[n]), hpa(leaf.to), LARGE_SIZE, leaf.rights, false) || vm->model[n].has_table)
 		return;
-	memset(vm->model[n].small, 0, sizeof(vm->model[n].small));
 	vm->model[n].is_large = true;
 	vm->model[n].large = leaf;
 }
@@ -82,17 +82,19 @@ static void map_large(struct machine *vm, unsigned n)
 static void split(struct machine *vm, unsigned n, unsigned page)
 {
 	struct model *at = &vm->model[n];
-	const bool is_needed = at->is_large && vm->npt.small_code && (at->large.rights & NPT_X);
+	const struct leaf *leaf = at->is_large ? &at->large : &at->small[page];
+	const bool is_needed = vm->npt.small_code && leaf->is_mapped && (leaf->rights & NPT_X);
 	const int result = npt_split_code(&vm->npt, gpa(places[n] + page * PAGE_SIZE));
 
 	assert(is_needed ? result : !result);
-	if (result <= 0)
+	if (result <= 0 || !at->is_large)
 		return;
 	for (unsigned i = 0; i < SMALLS; i++) {
 		at->small[i] = at->large;
 		at->small[i].to += i * PAGE_SIZE;
 	}
 	at->is_large = false;
+	at->has_table = true;
 }
 
 static void check(const struct machine *vm, unsigned n, unsigned page)

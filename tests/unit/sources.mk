@@ -2,7 +2,7 @@
 # UNIT_name := the sources that tests/unit/test_name.c links. A test that needs half the tree tests something that knows too much.
 
 TIMER := hv/timer.c tests/unit/fake/processor_fake.c
-PAGE_FAKE := tests/unit/fake/page_fake.c hv/account.c
+PAGE_FAKE := tests/unit/fake/page_fake.c tests/unit/fake/processor_fake.c hv/account.c
 INSN_FAKE := tests/unit/fake/insn_fake.c
 UNIT_insn := arch/x86/emulate/insn.c hv/lib/format.c
 UNIT_alu := arch/x86/emulate/alu.c

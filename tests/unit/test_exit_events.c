@@ -386,6 +386,39 @@ static void test_delivery(void **unused)
 	assert_true(fake.vcpu.pending.is_valid);
 }
 
+static void memory_is_held(void)
+{
+	assert_int_not_equal(fake.vm.memory_lock.drawn, fake.vm.memory_lock.served);
+}
+
+/* While siblings run on other processors memory and tables grow under the lock of the VM's memory, and it is free behind that. */
+static void test_siblings_elsewhere(void **unused)
+{
+	const struct lock *lock = &fake.vm.memory_lock;
+
+	(void)unused;
+	fake.vm.is_spread = true;
+	fake.vm.memory_lock = (struct lock){ .rank = LOCK_MEMORY };
+	page_fake_meanwhile = memory_is_held;
+	assert_int_equal(fault(0x212345, false, false, false), EXIT_RESUME);
+	assert_null(page_fake_meanwhile);
+	assert_int_equal(mapped_size(0x212345), LARGE_SIZE);
+	assert_int_equal(lock->drawn, 1);
+	assert_int_equal(fault(0x212345, false, false, false), EXIT_RESUME);	/* both touched it: the other was first */
+	assert_int_equal(lock->drawn, 2);
+	assert_int_equal(fault(FAKE_RAM, false, false, false), EXIT_SKIP);	/* a device's */
+	assert_int_equal(lock->drawn, 3);
+	fake.vm.npt.small_code = true;
+	assert_int_equal(fault(0x12345, false, false, false), EXIT_RESUME);
+	page_fake_meanwhile = memory_is_held;
+	assert_int_equal(fault(0x12345, true, false, true), EXIT_RESUME);
+	assert_null(page_fake_meanwhile);
+	assert_int_equal(mapped_size(0x12345), PAGE_SIZE);
+	assert_int_equal(fault(0x12345, true, false, true), EXIT_RESUME);	/* this one's translation was older */
+	assert_int_equal(lock->drawn, lock->served);
+	assert_int_equal(lock->drawn, 6);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -394,7 +427,7 @@ int main(void)
 		TEST(test_handed_back), TEST(test_int1), TEST(test_machine_check), TEST(test_delivery_loop), TEST(test_handler_loop),
 		TEST(test_untouched_gate), TEST(test_real_mode), TEST(test_host), TEST(test_windows), TEST(test_hlt), TEST(test_do_nothing), TEST(test_pause),
 		TEST(test_first_touch), TEST(test_last_chunk), TEST(test_no_memory), TEST(test_no_ram),
-		TEST(test_delivery),
+		TEST(test_delivery), TEST(test_siblings_elsewhere),
 	};
 
 	return cmocka_run_group_tests_name("exit_events", tests, NULL, NULL);

@@ -725,6 +725,34 @@ static void the_page_of_ones_is_one(void **state)
 	assert_int_equal(page_fake_used, used + PAGE_SIZE);
 }
 
+static void memory_is_held(void)
+{
+	assert_int_not_equal(fake.vm.memory_lock.drawn, fake.vm.memory_lock.served);
+}
+
+/* While a sibling on another processor reads a hole a local APIC moves there: the page of ones does not stay. */
+static void apic_comes_meanwhile(void)
+{
+	memory_is_held();
+	fake.vcpu.lapic.s.base_msr = HOLE_AT | BIT(11);
+}
+
+static void holes_while_siblings_run(void **state)
+{
+	(void)state;
+	fake.vm.vcpus[fake.vm.vcpu_count++] = &fake.vcpu;
+	fake.vm.is_spread = true;
+	fake.vm.memory_lock = (struct lock){ .rank = LOCK_MEMORY };
+	assert_int_equal(at_hole("66 0f fc 03", HOLE_AT + 512 * PAGE_SIZE, false), EXIT_RESUME);	/* the page of ones is there */
+	page_fake_meanwhile = apic_comes_meanwhile;
+	assert_int_equal(at_hole("66 0f fc 03", HOLE_AT, false), EXIT_RESUME);
+	assert_null(page_fake_meanwhile);
+	assert_false(is_ones_page(HOLE_AT));
+	assert_int_equal(fake.flushes, 1);
+	assert_int_equal(fake.vm.memory_lock.drawn, 3);
+	assert_int_equal(fake.vm.memory_lock.served, 3);
+}
+
 /* A guest that stores there again and again is told about once. */
 static void writes_to_holes_are_noted_once(void **state)
 {
@@ -1042,7 +1070,7 @@ int main(void)
 		CASE(faults_before_half_a_write),
 		CASE(acts_on_nothing_else), CASE(misaligned_moves_fault), CASE(stops_for_what_it_cannot_do),
 		CASE(raises_undefined),
-		CASE(holes_answer_anything), CASE(writes_to_holes_are_noted_once), CASE(deliveries_read_ones), CASE(holes_are_whole_pages_and_few),
+		CASE(holes_answer_anything), CASE(holes_while_siblings_run), CASE(writes_to_holes_are_noted_once), CASE(deliveries_read_ones), CASE(holes_are_whole_pages_and_few),
 		CASE(fetch_faults),
 		CASE(protected_mode), CASE(real_mode), CASE(stack_widths), CASE(stores_of_system_registers),
 		CASE(segment_bases_in_64_bit_mode), CASE(apic_page_first),

@@ -16,7 +16,9 @@
 #include "arch/x86/exit/task_switch.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
+#include "hv/host.h"
 #include "hv/lib/util.h"
+#include "hv/processor.h"
 #include "vcpu_fake.h"
 
 #define GDT		0x1000U
@@ -525,7 +527,7 @@ static void test_untouched_late(void **unused)
 	assert_int_equal(fake.segs[SEG_TR].selector, SEL_B);
 	assert_int_equal(fake.segs[SEG_DS].selector, 0xc);
 	assert_int_equal(get32(stack - 4), 0x2468);
-	assert_false(fake.vm.gpm.is_looked_at);
+	assert_false(host_processor()->only_looks);
 }
 
 #define PTE_RW		3U
@@ -578,7 +580,7 @@ static void test_overwrites_its_tables(void **unused)
 	assert_int_equal(exit_task_switch(&fake.vcpu, &how), EXIT_STOP);
 	assert_true(fake.is_killed);
 	assert_int_equal(fake.vm.gpm.populated, before);
-	assert_false(fake.vm.gpm.is_looked_at);
+	assert_false(host_processor()->only_looks);
 }
 
 /* The four entries that CR3 points to lie in RAM that nobody has touched, and then lead nowhere. */

@@ -112,18 +112,17 @@ static bool find_code(struct vcpu *vcpu, struct insn_cache *slot)
 static size_t fetch_bytes(struct vcpu *vcpu, struct insn_cache *slot, enum insn_mode mode,
 			  uint64_t words[2])
 {
-	struct gpm *gpm = &vcpu->vm->gpm;
-	size_t      had = INSN_MAX;
+	size_t had = INSN_MAX;
 
 	slot->code = NULL;
-	gpm->is_looked_at = true;
+	gpm_only_look(true);
 	if (mode == INSN_64 && find_code(vcpu, slot)) {
 		copy_code(slot->code, words);
 	} else {
 		words[0] = words[1] = 0;
 		had = gva_fetch_insn(vcpu, (uint8_t *)words);
 	}
-	gpm->is_looked_at = false;
+	gpm_only_look(false);
 	return had;
 }
 

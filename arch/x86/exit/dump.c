@@ -236,7 +236,7 @@ bool vcpu_dump(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 
-	vm->gpm.is_looked_at = true;
+	gpm_only_look(true);
 	for (unsigned said = 0; said < LINES_A_CALL && vm->dump.part < countof(parts); ) {
 		if (parts[vm->dump.part](vcpu, vm->dump.line)) {
 			vm->dump.line++;
@@ -246,7 +246,7 @@ bool vcpu_dump(struct vcpu *vcpu)
 			vm->dump.line = 0;
 		}
 	}
-	vm->gpm.is_looked_at = false;
+	gpm_only_look(false);
 	return vm->dump.part < countof(parts);
 }
 
@@ -287,9 +287,9 @@ void vcpu_where(struct vcpu *vcpu)
 		vm_log(vcpu->vm, "vcpu %u %s", vcpu->id, states[vcpu->state]);
 		return;
 	}
-	vcpu->vm->gpm.is_looked_at = true;
+	gpm_only_look(true);
 	instruction_text(insn, sizeof(insn), vcpu);
-	vcpu->vm->gpm.is_looked_at = false;
+	gpm_only_look(false);
 	touch_text(touch, sizeof(touch), most_touched(vcpu, &count));
 	if (count < AGAIN)
 		count = 0;

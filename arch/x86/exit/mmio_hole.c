@@ -19,6 +19,7 @@
 #include "hv/lib/shared.h"
 #include "hv/lib/string.h"
 #include "hv/page.h"
+#include "hv/spread.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -79,6 +80,32 @@ static bool is_beyond_tables(gpa_t page)
 	return page.raw >> pt_shift(NPT_LEVELS + 1);
 }
 
+/* Take the page of ones away, if one is there, and have all vCPUs forget it. */
+static void forget(struct vm *vm, gpa_t page)
+{
+	hpa_t    mapped;
+	unsigned rights;
+	uint64_t size;
+	bool     was_there;
+
+	memory_take(vm);
+	was_there = npt_lookup(&vm->npt, page, &mapped, &rights, &size) && hpa_ptr(mapped) == ones &&
+		    npt_unmap(&vm->npt, page, PAGE_SIZE);
+	memory_drop(vm);
+	for (uint32_t i = 0; was_there && i < vm->vcpu_count; i++)
+		vcpu_request(vm->vcpus[i], REQUEST_FLUSH);
+}
+
+static int map_ones(struct vm *vm, gpa_t page, hpa_t hole)
+{
+	int result;
+
+	memory_take(vm);
+	result = npt_map(&vm->npt, page, hole, PAGE_SIZE, NPT_R, false);
+	memory_drop(vm);
+	return result;
+}
+
 static enum exit_result let_read_ones(struct vcpu *vcpu, gpa_t addr)
 {
 	struct vm *vm = vcpu->vm;
@@ -87,29 +114,23 @@ static enum exit_result let_read_ones(struct vcpu *vcpu, gpa_t addr)
 
 	if (is_beyond_tables(page))
 		return exit_fatal(vcpu, "the guest uses an address that four levels of nested tables cannot name:", addr.raw);
-	if (vm->hole_pages == HOLE_PAGES_MAX)
+	if (atomic_fetch_add(&vm->hole_pages, 1) >= HOLE_PAGES_MAX)	/* before the look at the APICs' pages behind */
 		return exit_fatal(vcpu, "the guest reads everywhere where nothing is, last at", page.raw);
 	hole = page_of_ones();
-	if (!hole.raw || npt_map(&vm->npt, page, hole, PAGE_SIZE, NPT_R, false))
+	if (!hole.raw || map_ones(vm, page, hole))
 		return exit_fatal(vcpu, "the host is out of memory for page tables at", page.raw);
-	vm->hole_pages++;
+	if (!mmio_is_hole(vm, page))	/* a sibling has moved its local APIC there meanwhile */
+		forget(vm, page);
 	exit_progress(vcpu);
 	return EXIT_RESUME;
 }
 
+/* The fence: its APIC's new page is written before a sibling that maps one is looked for; that one looks the other way round. */
 void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base)
 {
-	struct vm *vm = vcpu->vm;
-	gpa_t      page = page_start(gpa(apic_base));
-	hpa_t      mapped;
-	unsigned   rights;
-	uint64_t   size;
-
-	if (!vm->hole_pages || !npt_lookup(&vm->npt, page, &mapped, &rights, &size) || hpa_ptr(mapped) != ones)
-		return;
-	(void)npt_unmap(&vm->npt, page, PAGE_SIZE);
-	for (uint32_t i = 0; i < vm->vcpu_count; i++)
-		vcpu_request(vm->vcpus[i], REQUEST_FLUSH);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (vcpu->vm->hole_pages)
+		forget(vcpu->vm, page_start(gpa(apic_base)));
 }
 
 /* insn is NULL when the decoder does not know the instruction. */
@@ -119,10 +140,8 @@ enum exit_result mmio_unknown(struct vcpu *vcpu, const struct insn *insn, gpa_t 
 		fetch_log(vcpu, "cannot emulate a device access");
 		return exit_fatal(vcpu, "instruction not emulated, device address", addr.raw);
 	}
-	if (!vcpu->vm->hole_pages && !vcpu->vm->hole_noted) {
-		vcpu->vm->hole_noted = true;
+	if (!vcpu->vm->hole_pages && !atomic_exchange(&vcpu->vm->hole_noted, true))
 		fetch_log(vcpu, "no RAM and no device: reads give ones, writes vanish");
-	}
 	if (!is_write)
 		return let_read_ones(vcpu, addr);
 	if (insn && insn->writes_operand)

@@ -9,6 +9,7 @@
 #include "arch/x86/exit/mmio.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/npt.h"
+#include "hv/spread.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -25,7 +26,7 @@ static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
 
 /*
  * Nothing is mapped at this address: map it if it is RAM. EXIT_GO_ON: it is not. A function of its own, so
- * that the way to a device stays short.
+ * that the way to a device stays short. By whoever holds the lock of the VM's memory, if there is one.
  */
 __attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t addr)
 {
@@ -49,6 +50,16 @@ __attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t
 	return exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
 }
 
+__attribute__((noinline)) static enum exit_result touch_locked(struct vcpu *vcpu, gpa_t addr)
+{
+	enum exit_result result;
+
+	memory_take(vcpu->vm);
+	result = touch(vcpu, addr);
+	memory_drop(vcpu->vm);
+	return result;
+}
+
 /*
  * On processors with the page-size erratum a guest that changes the size of a page it executes can stop the whole
  * machine with a machine check (CVE-2018-12207, XSA-304). Its code runs from small nested pages there, of which
@@ -56,8 +67,11 @@ __attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t
  */
 __attribute__((noinline)) static enum exit_result run_from_small_pages(struct vcpu *vcpu, gpa_t addr)
 {
-	int split = npt_split_code(&vcpu->vm->npt, addr);
+	int split;
 
+	memory_take(vcpu->vm);
+	split = npt_split_code(&vcpu->vm->npt, addr);
+	memory_drop(vcpu->vm);
 	if (!split)
 		return EXIT_GO_ON;
 	virt->flush(vcpu);
@@ -89,7 +103,7 @@ __attribute__((noinline)) static enum exit_result not_by_instruction(struct vcpu
 enum exit_result exit_npt(struct vcpu *vcpu, const struct npt_fault *fault)
 {
 	if (!fault->was_mapped) {
-		enum exit_result result = touch(vcpu, fault->addr);
+		enum exit_result result = vcpu->vm->is_spread ? touch_locked(vcpu, fault->addr) : touch(vcpu, fault->addr);
 
 		if (result != EXIT_GO_ON)
 			return result;

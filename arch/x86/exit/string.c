@@ -38,12 +38,11 @@ static bool map_both(const struct string_op *op, const struct operand_cpu *cpu, 
 static bool map_step(const struct string_op *op, const struct operand_cpu *cpu, struct operand *src,
 		     struct operand *dest, struct operand_fault *fault)
 {
-	struct gpm *gpm = &op->vcpu->vm->gpm;
 	bool is_mapped;
 
-	gpm->is_looked_at = op->steps_done;
+	gpm_only_look(op->steps_done);
 	is_mapped = map_both(op, cpu, src, dest, fault);
-	gpm->is_looked_at = false;
+	gpm_only_look(false);
 	return is_mapped;
 }
 

@@ -10,7 +10,7 @@
  * are the new task's.
  *
  * Memory that nobody has touched is populated before the new task begins, a chunk at each exit, and from then on
- * none is (is_looked_at in gpm.h). Only a switch that has overwritten its own tables with what it saved of the
+ * none is (gpm_only_look). Only a switch that has overwritten its own tables with what it saved of the
  * old task can still need more. It cannot be made again, so it ends the VM.
  */
 #include "arch/x86/exit/debug.h"
@@ -128,7 +128,8 @@ static enum exit_result become_new(struct task_change *change)
 		result = task_set_type(change, change->new_tss.addr, 0, TSS_BUSY_BIT);
 	if (result != EXIT_GO_ON)
 		return result;
-	change->has_begun = vcpu->vm->gpm.is_looked_at = true;
+	change->has_begun = true;
+	gpm_only_look(true);
 	tr.rights |= TSS_BUSY_BIT;
 	virt->set_seg(vcpu, SEG_TR, &tr);
 	virt->set(vcpu, REG_CR0, virt->get(vcpu, REG_CR0) | CR0_TS);
@@ -184,7 +185,7 @@ enum exit_result exit_task_switch(struct vcpu *vcpu, const struct task_switch *h
 
 	for (size_t i = 0; i < countof(steps) && result == EXIT_GO_ON; i++)
 		result = steps[i](&change);
-	vcpu->vm->gpm.is_looked_at = false;
+	gpm_only_look(false);
 	if (result != EXIT_GO_ON)
 		return result;
 	vcpu->pending.is_valid = false;

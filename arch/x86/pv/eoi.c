@@ -20,8 +20,8 @@ bool eoi_write(struct vcpu *vcpu, uint64_t val)
 }
 
 /*
- * Half of the word is one load and one store, without a walk. The vCPU does not run, and its siblings
- * have the same home, so nobody else touches it.
+ * Half of the word is one load and one store, without a walk. The vCPU does not run, so nobody else touches the word but a
+ * sibling whose guest is at fault, and that spoils what its own guest reads there.
  */
 static bool write_bit(struct vcpu *vcpu, uint16_t half, uint16_t bit)
 {

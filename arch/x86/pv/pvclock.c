@@ -7,6 +7,7 @@
 
 #include "arch/x86/pv/kvm.h"
 #include "hv/machine.h"
+#include "hv/spread.h"
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -48,9 +49,9 @@ static bool write_struct(struct vcpu *vcpu, gpa_t at, const void *from, size_t l
 	struct gpm *gpm = &vcpu->vm->gpm;
 	bool is_written;
 
-	gpm->is_looked_at = !gpm_touch(gpm, at, len);
+	gpm_only_look(!gpm_touch(gpm, at, len));
 	is_written = gpm_write(gpm, at, from, len);
-	gpm->is_looked_at = false;
+	gpm_only_look(false);
 	return is_written;
 }
 
@@ -84,17 +85,21 @@ bool pvclock_write_time(struct vcpu *vcpu, uint64_t val)
  * base_seconds at base_time of the VM's clock, which is later than 0 once the guest has set its RTC. The
  * interface cannot express times before 1970: they become 0.
  */
-static uint64_t wall_at_origin(const struct rtc_state *rtc)
+static uint64_t wall_at_origin(struct vm *vm)
 {
-	uint64_t since = ticks_to_ns(rtc->base_time);
-	uint64_t base = rtc->base_seconds > 0 ? mul_div64((uint64_t)rtc->base_seconds, NS_PER_SECOND, 1) : 0;
+	const struct rtc_state *rtc = &vm->machine->rtc.s;
+	uint64_t since, base;
 
+	machine_take(vm);
+	since = ticks_to_ns(rtc->base_time);
+	base = rtc->base_seconds > 0 ? mul_div64((uint64_t)rtc->base_seconds, NS_PER_SECOND, 1) : 0;
+	machine_drop(vm);
 	return base > since ? base - since : 0;
 }
 
 bool pvclock_write_wall(struct vcpu *vcpu, uint64_t val)
 {
-	uint64_t ns = wall_at_origin(&vcpu->vm->machine->rtc.s);
+	uint64_t ns = wall_at_origin(vcpu->vm);
 	const struct pv_wall wall = {
 		.version = 2,
 		.sec = (uint32_t)(ns / NS_PER_SECOND),

@@ -113,6 +113,12 @@ bool npt_release(struct npt *npt)
 	return true;
 }
 
+/* Behind what is in it: processors may walk it at once. */
+static void link_table(const struct npt *npt, uint64_t *entry, uint64_t *table)
+{
+	__atomic_store_n(entry, ptr_hpa(table).raw | npt->format->table, __ATOMIC_RELEASE);
+}
+
 /* Replace a large leaf by a table of smaller leaves with the same translation and rights. */
 static uint64_t *split(struct npt *npt, uint64_t *entry, unsigned level)
 {
@@ -125,7 +131,7 @@ static uint64_t *split(struct npt *npt, uint64_t *entry, unsigned level)
 		small = (small & ~(LATER_EXEC | npt->format->no_exec)) | npt->format->exec;
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		table[i] = small + i * pt_span(level - 1);
-	*entry = ptr_hpa(table).raw | npt->format->table;
+	link_table(npt, entry, table);
 	return table;
 }
 
@@ -138,7 +144,7 @@ __attribute__((noinline)) static uint64_t *make_table(struct npt *npt, uint64_t 
 		return split(npt, entry, level);
 	table = new_table(npt);
 	if (table)
-		*entry = ptr_hpa(table).raw | npt->format->table;
+		link_table(npt, entry, table);
 	return table;
 }
 
@@ -162,25 +168,28 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned right
 			return -1;
 	}
 	entry = &table[pt_index(gpa.raw, leaf)];
-	if (leaf > 1 && is_present(npt->format, *entry) && !is_leaf(npt->format, *entry, leaf)) {
-		destroy_table(npt, table_of(npt, *entry), leaf - 1);
-		npt->tables--;
-	}
-	*entry = leaf_entry(npt, hpa, leaf, rights, is_uncached);
+	if (leaf == 1 || !is_present(npt->format, *entry) || is_leaf(npt->format, *entry, leaf))
+		*entry = leaf_entry(npt, hpa, leaf, rights, is_uncached);
 	return 0;
+}
+
+/* Is the page of this entry one that had to be small to be executed, and is? */
+static bool is_split_code(const struct npt *npt, uint64_t entry, unsigned level)
+{
+	return npt->small_code && level == 1 && is_present(npt->format, entry) && (leaf_rights(npt->format, entry) & NPT_X);
 }
 
 int npt_split_code(struct npt *npt, gpa_t gpa)
 {
 	uint64_t *table = hpa_ptr(npt->root);
 
-	for (unsigned level = NPT_LEVELS; level > 1; level--) {
+	for (unsigned level = NPT_LEVELS; level; level--) {
 		uint64_t *entry = &table[pt_index(gpa.raw, level)];
 
 		if (*entry & LATER_EXEC)
 			return split(npt, entry, level) ? 1 : -1;
 		if (!is_present(npt->format, *entry) || is_leaf(npt->format, *entry, level))
-			return 0;
+			return is_split_code(npt, *entry, level);
 		table = table_of(npt, *entry);
 	}
 	return 0;

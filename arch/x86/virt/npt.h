@@ -8,6 +8,10 @@
  * While a vCPU runs, npt_map only adds rights. A translation that the processor has cached with fewer rights
  * causes one more fault, at which the processor forgets it: no invalidation is needed (SDM vol. 3, 29.4.3.4
  * "Guidelines for Use of the INVEPT Instruction"). npt_unmap and npt_split_code tell their caller to flush.
+ *
+ * Whoever changes the tables of a VM holds its memory's lock (hv/spread.h); walks take none. No table is freed before
+ * npt_release, so a processor that still walks an old one, or has it cached, reads no memory of anybody else: nobody
+ * has to wait until all others have flushed.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,15 +51,16 @@ __attribute__((warn_unused_result)) bool npt_release(struct npt *npt);
 static inline void npt_destroy(struct npt *npt) { while (!npt_release(npt)) continue; }
 
 /*
- * size is PAGE_SIZE or LARGE_SIZE; both addresses aligned to it. Replaces what was there; splits a large
- * page in the way. 0 or -1 (no memory).
+ * size is PAGE_SIZE or LARGE_SIZE; both addresses aligned to it. Replaces a page of that size; splits a large page that
+ * is in a small one's way. But small pages stay where a large one is asked for: another processor was first, and has
+ * split that. 0 or -1 (no memory).
  */
 __attribute__((warn_unused_result))
 int npt_map(struct npt *npt, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned rights, bool is_uncached);
 
 /*
- * Where small_code keeps a large page from being executed: split it into small ones that are. 1: done, this CPU
- * must flush; 0: no such page there; -1: no memory.
+ * Where small_code keeps a large page from being executed: split it into small ones that are. 1: done, by this CPU or
+ * by another one before, and this CPU must flush; 0: no such page there; -1: no memory.
  */
 __attribute__((warn_unused_result)) int npt_split_code(struct npt *npt, gpa_t gpa);
 
