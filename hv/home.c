@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where VMs live (contract in home.h). Words that several processors write are atomic; the rest is the home's, and
+ * Where vCPUs live (contract in home.h). Words that several processors write are atomic; the rest is the home's, and
  * others read some of it.
  */
 #include "hv/home.h"
@@ -10,8 +10,10 @@
 #include "arch/x86/virt/load.h"
 #include "hv/host.h"
 #include "hv/lib/bits.h"
+#include "hv/limb.h"
 #include "hv/processor.h"
 #include "hv/slots.h"
+#include "hv/spread.h"
 #include "hv/timer.h"
 #include "hv/vm.h"
 
@@ -26,7 +28,7 @@ void homes_init(void)
 	for (uint32_t i = 0; (processor = host_processor_at(i)); i++) {
 		processor->index = i;
 		processor->next = NULL;
-		processor->vcpus = 0;
+		processor->vcpus = processor->ready = 0;
 		processor->waiting = 0;
 		processor->is_idle = false;
 		*link = processor;
@@ -49,66 +51,156 @@ struct processor *home_choose(const struct handoff_vm *config)
 	return best;
 }
 
-/* ---- A VM moves ---- */
+/* ---- Who lives where ---- */
 
-static void give_vcpus(struct slot *slot, struct processor *to)
+static struct limb *limb_here(const struct slot *slot) { return limb_at(slot, host_processor()); }
+
+static bool lives_here(const struct party *party)
 {
-	for (uint32_t i = 0; i < party_count(slot); i++) {
-		party_does(&slot->parties[i], ACTIVITY_PAUSED);
-		if (slot->vm && slot->vm->vcpus[i])	/* they go before the rest of a VM that ends */
-			vcpu_give(slot->vm->vcpus[i], to);
-		slot->parties[i].look.home = to;
-	}
+	return party->look.home == host_processor() && party->turn.in == &limb_here(party->slot)->vcpus;
+}
+
+bool home_is_of_vm(const struct slot *slot)
+{
+	return lives_here(slot->parties);
+}
+
+bool home_is_whole(const struct slot *slot)
+{
+	return home_is_of_vm(slot) && limb_here(slot)->vcpus.count == slot->vcpus;
+}
+
+static bool stays_together(const struct slot *slot)
+{
+	return slot->vcpus == 1 || slot->config->cap || slot->config->test_restore || !slot->vm || !vm_is_alive(slot->vm);
+}
+
+/* ---- A vCPU moves ---- */
+
+/* What goes with the first vCPU, because its home is the VM's. */
+static void give_vm(struct slot *slot, struct party *party)
+{
+	struct run_queue *queue = &host_processor()->queue;
+
+	timer_take_out(&slot->turn, &party->timers);
+	if (queue->payer == &slot->turn)
+		queue->payer = NULL;
+	if (slot->config->cap)
+		(void)cap_wait(&slot->cap, queue->vms.length, limb_here(slot)->turn.used, queue->mark);
+}
+
+static void take_in_vm(struct slot *slot)
+{
+	slot->turn.vm = &limb_here(slot)->turn;
+	slot->cap.used = limb_here(slot)->turn.used;	/* of this limb: what it used elsewhere is counted */
+}
+
+/* Is there put-off work of the VM that keeps its limb here ready when this vCPU leaves it? */
+static bool has_work_left(const struct slot *slot, uint32_t id)
+{
+	return id && home_is_of_vm(slot) && slot->vm && work_is_pending(&slot->vm->work);
 }
 
 /*
- * The write of `home` comes last: behind it everything is the other processor's. Its looks go there before, and it
- * posts them to itself again until it sees that write.
+ * The write of look.home comes last: behind it everything is the other processor's. A look that was posted here before
+ * is posted again there.
  */
-void home_give(struct slot *slot, struct processor *to)
+static void give(struct party *party, struct processor *to)
 {
 	struct processor *self = host_processor();
-	struct look *look = &slot->parties[0].look;
+	struct slot *slot = party->slot;
+	const uint32_t id = (uint32_t)(party - slot->parties);
+	const bool was_ready = party->turn.is_ready;
+	struct limb *limb = limb_here(slot);
+	struct vcpu *vcpu = slot->vm ? slot->vm->vcpus[id] : NULL;	/* they go before the rest of a VM that ends */
 
 	turn_bill(&self->queue, self->queue.payer, time_now());
-	timer_take_out(&slot->turn, &slot->timers);
-	give_vcpus(slot, to);
-	turn_leave(&self->queue, &slot->turn);
-	self->vcpus -= party_count(slot);
-	to->vcpus += party_count(slot);
+	party_does(party, ACTIVITY_PAUSED);
+	timer_take_out(&party->turn, &party->timers);
+	if (!id)
+		give_vm(slot, party);
+	limb_leave(limb, party);
+	if (limb->turn.in && !limb->vcpus.ready && !has_work_left(slot, id))
+		turn_set_ready(&limb->turn, false);
+	if (self->running == party)
+		self->running = NULL;
+	self->vcpus--;
+	to->vcpus++;
+	to->ready += was_ready;		/* from now on, or more would be sent there before it has looked */
+	party->is_counted = was_ready;
 	slot->moves++;
-	slot->home = to;
-	look_post(look);
+	if (vcpu)
+		vcpu_give(vcpu, to);
+	party->look.home = to;
+	look_post(&party->look);
 }
 
-static void take_in(struct slot *slot)
+void home_give(struct party *party, struct processor *to)
+{
+	struct slot *slot = party->slot;
+
+	/* Those that are not here are on their way here: none is in an exit. */
+	if (!stays_together(slot) && !slot->vm->is_spread)
+		vm_spread(slot->vm);
+	give(party, to);
+}
+
+void home_give_all(struct slot *slot, struct processor *to)
+{
+	for (uint32_t i = 0; i < slot->vcpus; i++)
+		give(&slot->parties[i], to);
+}
+
+bool home_gather(struct slot *slot)
+{
+	struct processor *home = slot->parties[0].look.home;
+	const bool is_mine = home == host_processor();
+
+	for (uint32_t i = 1; i < slot->vcpus && !home_is_whole(slot); i++) {
+		struct party *party = &slot->parties[i];
+
+		if (!is_mine && lives_here(party))
+			give(party, home);
+		else if (is_mine && party->look.home != home)
+			look_post(&party->look);
+	}
+	return is_mine;
+}
+
+static void take_in(struct party *party)
 {
 	struct processor *self = host_processor();
+	struct slot *slot = party->slot;
 
+	/* Of a VM that comes as a whole its first vCPU was given first, but its look may come later. */
+	if (party != slot->parties && slot->parties[0].look.home == self && !lives_here(slot->parties))
+		take_in(slot->parties);
 	/* Now, so that no time that belongs to nobody here, from before it came, is charged to it. */
 	turn_bill(&self->queue, self->queue.payer, time_now());
-	turn_join_again(&self->queue.vms, &slot->turn);
-	timer_put_in(&slot->timers);
-	for (uint32_t i = 0; i < party_count(slot); i++)
-		look_post(&slot->parties[i].look);
+	self->ready -= party->is_counted;
+	limb_join(limb_here(slot), party);
+	if (party == slot->parties)
+		take_in_vm(slot);
+	timer_put_in(&party->timers);
+	if (slot->vm && slot->vm->is_spread && home_is_whole(slot))
+		vm_gather(slot->vm);
 }
 
-bool home_is_here(struct slot *slot, uint32_t party)
+bool home_is_here(struct party *party)
 {
-	struct processor *self = host_processor();
-
-	if (slot->home != self) {
-		look_post(&slot->parties[party].look);
+	if (party->look.home != host_processor()) {
+		look_post(&party->look);
 		return false;
 	}
-	if (slot->turn.in != &self->queue.vms)
-		take_in(slot);
+	if (!lives_here(party))
+		take_in(party);
 	return true;
 }
 
-void home_leave(const struct slot *slot)
+void home_leave(struct slot *slot)
 {
-	host_processor()->vcpus -= party_count(slot);
+	host_processor()->vcpus -= slot->vcpus;
+	limb_end(limb_here(slot));
 }
 
 /* ---- Who has nothing to do ---- */
@@ -129,32 +221,108 @@ static struct processor *claim_idler(const struct handoff_vm *config)
 	return NULL;
 }
 
-/* Does it want a processor, and has to wait for it here? */
-static bool waits(const struct slot *slot, const struct slot *running)
+/* One that wants a processor and has to wait for it here; NULL: all of the limb run, sleep, or only its VM has work. */
+static struct party *who_waits(struct slot *slot, const struct party *running)
 {
-	return slot != running && slot->home == host_processor() && slot->config && slot->turn.is_ready;
+	for (uint32_t i = 0; i < slot->vcpus; i++) {
+		struct party *party = &slot->parties[i];
+
+		if (party != running && lives_here(party) && party->turn.is_ready)
+			return party;
+	}
+	return NULL;
 }
 
-void home_offer(const struct slot *running)
+static bool may_give(const struct slot *slot, const struct party *running)
 {
-	struct processor *self = host_processor(), *idler;
-	const uint32_t ready = self->queue.vms.ready;
+	const struct limb *limb = slot->config ? limb_here(slot) : NULL;
 
-	self->chosen = running;
-	self->waiting = ready ? ready - 1 : 0;
-	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && self->waiting && idlers; slot++) {
-		idler = waits(slot, running) ? claim_idler(slot->config) : NULL;
-		if (!idler)
-			continue;
-		home_give(slot, idler);
-		self->waiting--;
-	}
+	if (!limb || !limb->turn.in || !limb->turn.is_ready)
+		return false;
+	return slot != running->slot || (limb->vcpus.ready > 1 && !stays_together(slot));
+}
+
+/* To a processor that has nothing to do. False: there is none where it may live. */
+static bool offer(struct slot *slot, const struct party *running)
+{
+	struct party *party = stays_together(slot) ? NULL : who_waits(slot, running);
+	struct processor *idler;
+
+	if (!party && !home_is_whole(slot))
+		return false;
+	idler = claim_idler(slot->config);
+	if (!idler)
+		return false;
+	if (party)
+		home_give(party, idler);
+	else
+		home_give_all(slot, idler);
+	return true;
+}
+
+/* Where two vCPUs fewer than here want the processor, and of such the one with the fewest; NULL: there is none. */
+static struct processor *less_busy(const struct handoff_vm *config, const struct processor *self)
+{
+	struct processor *best = NULL;
+
+	for (struct processor *other = first; other; other = other->next)
+		if (other->ready + 2 <= self->ready && may_live(config, other) && (!best || other->ready < best->ready))
+			best = other;
+	return best;
 }
 
 /*
- * Does one wait there that may use this processor? What is read here may be a moment old: then its home has not yet
- * asked for idlers, and will see this one.
+ * All processors are busy, but this one has at least two vCPUs more to serve than another: one that waits goes there. A
+ * difference of one stays, for it would only change sides.
  */
+static void balance(const struct processor *self, const struct party *running)
+{
+	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++) {
+		const bool may_move = slot->vcpus == 1 || (slot->config && !stays_together(slot));
+		struct party *party = may_move && may_give(slot, running) ? who_waits(slot, running) : NULL;
+		struct processor *to = party ? less_busy(slot->config, self) : NULL;
+
+		if (to) {
+			home_give(party, to);
+			return;
+		}
+	}
+}
+
+/* VMs that wait for the one that runs, and in that one the vCPUs that wait for the one that runs. */
+static uint32_t count_waiting(const struct processor *self, const struct slot *running)
+{
+	const uint32_t vms = self->queue.vms.ready, vcpus = limb_here(running)->vcpus.ready;
+
+	return (vms ? vms - 1 : 0) + (vcpus && !stays_together(running) ? vcpus - 1 : 0);
+}
+
+void home_offer(const struct party *running)
+{
+	struct processor *self = host_processor();
+
+	self->chosen = running->slot;
+	self->chosen_stays = stays_together(running->slot);
+	self->waiting = count_waiting(self, running->slot);
+	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && self->waiting && idlers; slot++)
+		while (idlers && may_give(slot, running) && offer(slot, running))
+			continue;
+	self->waiting = count_waiting(self, running->slot);
+	if (self->ready > 2)
+		balance(self, running);
+}
+
+/* What is read of the other processor's here may be a moment old: then it has not yet asked for idlers, and will see this one. */
+static bool has_one_of(const struct processor *home, const struct slot *slot)
+{
+	const struct limb *limb = limb_at(slot, home);
+
+	if (!__atomic_load_n(&limb->turn.is_ready, __ATOMIC_RELAXED))
+		return false;
+	return slot != home->chosen || (!home->chosen_stays && __atomic_load_n(&limb->vcpus.ready, __ATOMIC_RELAXED) > 1);
+}
+
+/* Does one wait there that may use this processor? */
 static bool has_for(const struct processor *home, struct processor *self)
 {
 	if (!home->waiting)
@@ -162,8 +330,7 @@ static bool has_for(const struct processor *home, struct processor *self)
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++) {
 		const struct handoff_vm *config = __atomic_load_n(&slot->config, __ATOMIC_RELAXED);
 
-		if (config && slot != home->chosen && slot->home == home &&
-		    __atomic_load_n(&slot->turn.is_ready, __ATOMIC_RELAXED) && may_live(config, self))
+		if (config && may_live(config, self) && has_one_of(home, slot))
 			return true;
 	}
 	return false;

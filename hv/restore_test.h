@@ -15,7 +15,7 @@ struct vcpu;
 /* The end of the turn of a vCPU that is about to run: after one exit while the test is on, else `end`. */
 uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end);
 
-/* The vCPU has left its run loop. A state that cannot be saved or loaded ends the VM. */
+/* A vCPU has left its run loop, and all of the VM is on this processor. A state that cannot be saved or loaded ends the VM. */
 void restore_test_step(struct vm *vm);
 
 void restore_test_end(struct vm *vm);	/* gives its memory back */

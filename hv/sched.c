@@ -13,12 +13,15 @@
 #include "hv/home.h"
 #include "hv/host.h"
 #include "hv/lib/util.h"
+#include "hv/limb.h"
 #include "hv/page.h"
 #include "hv/processor.h"
 #include "hv/restore_test.h"
 #include "hv/slots.h"
+#include "hv/spread.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_timers.h"
 
 #define TURNS_PER_SECOND	100U
 #define WAY_PER_TURN		1000U	/* an interrupt and the way from it to here take less than this part of a turn */
@@ -29,28 +32,38 @@ static void turn_is_over(void *ctx)
 	(void)ctx;
 }
 
-/* In how many ticks its cap lets the VM use time again; 0: at once. */
+/* In how many ticks its cap lets the VM, all of which is here, use time again; 0: at once. */
 static uint64_t wait_of(struct slot *slot, uint64_t now)
 {
-	return cap_wait(&slot->cap, slot->turn.in->length, slot->turn.used, now);
+	const struct limb *limb = limb_at(slot, host_processor());
+
+	return cap_wait(&slot->cap, limb->turn.in->length, limb->turn.used, now);
 }
 
 /*
  * A timer is due. It may have interrupted another party, which does not pay for that: the time since the deadline, or since
- * another timer had its time, is charged to the timer's owner, up to the time that an interrupt can take. The owner is
- * always a VM.
+ * another timer had its time, is charged to the timer's owner, up to the time that an interrupt can take. The owner is a
+ * vCPU, or a VM as a whole.
  */
 static uint64_t bill_timer(struct turn *payer, uint64_t since)
 {
-	struct slot *slot = container_of(payer, struct slot, turn);
+	struct limb *limb = container_of(payer->vm, struct limb, turn);
+	struct slot *slot = limb->slot;
 	struct run_queue *queue = &host_processor()->queue;
 	uint64_t now = time_now(), wait;
 
 	turn_bill(queue, payer, now - min_u64(now - since, queue->vms.length / WAY_PER_TURN));
-	wait = wait_of(slot, now);
+	wait = slot->cap.percent ? wait_of(slot, now) : 0;
 	if (wait)
 		look_post(&slot->parties[0].look);	/* its cap is used up, by timers: it may not run either */
-	return max_u64(turn_debt(payer), wait);
+	return max_u64(turn_debt(&limb->turn), wait);
+}
+
+/* The processor's own timer interrupts at the first of its deadlines. */
+static void wake_at(uint64_t deadline, void *ctx)
+{
+	(void)ctx;
+	host_wake_at(deadline);
 }
 
 static void init_processor(struct processor *self, const struct sched_policy *policy)
@@ -61,6 +74,7 @@ static void init_processor(struct processor *self, const struct sched_policy *po
 	self->running = NULL;
 	self->looks = NULL;
 	timer_init(&self->turn_end, turn_is_over, NULL);
+	self->timers.on_change = wake_at;
 }
 
 void sched_init(const struct handoff_host *host, uint32_t count)
@@ -74,7 +88,7 @@ void sched_init(const struct handoff_host *host, uint32_t count)
 	homes_init();
 	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
 		init_processor(processor, policies[host->scheduler]);
-	timer_set_hooks(&(const struct timer_hooks){ .on_change = host_wake_at, .bill = bill_timer });
+	timer_set_bill(bill_timer);
 }
 
 /* ---- Choosing ---- */
@@ -85,12 +99,14 @@ static bool is_alive(const struct slot *slot)
 }
 
 /*
- * Is there something to do for the VM as a whole: its start, its end, its next start, what its devices put
- * off, a question?
+ * Is there something to do here for the VM as a whole: its start, its end, its next start, what its devices put off? It
+ * is taken apart, and started again, where all of it is.
  */
 static bool has_work(const struct slot *slot)
 {
-	return slot->vm ? !is_alive(slot) || work_is_pending(&slot->vm->work) || slot_is_asked(slot) : slot->is_due;
+	if (is_alive(slot))
+		return home_is_of_vm(slot) && work_is_pending(&slot->vm->work);
+	return home_is_whole(slot) && (slot->vm || slot->is_due);
 }
 
 /* It wants the processor. May it run, or does it wait until its cap lets it? */
@@ -110,16 +126,25 @@ static bool is_allowed(struct slot *slot)
 /* What the vCPU does from now on. */
 static void note(const struct processor *self, struct party *party)
 {
-	const struct slot *slot = party->slot;
+	const struct limb *limb = limb_at(party->slot, self);
 
-	if (!slot->is_live)
+	if (!limb->is_live)
 		party_does(party, ACTIVITY_PAUSED);
 	else if (!party->turn.is_ready)
 		party_does(party, ACTIVITY_HALTED);
 	else if (party == self->running)
 		party_does(party, ACTIVITY_RUN);
 	else
-		party_does(party, slot->is_limited ? ACTIVITY_LIMITED : ACTIVITY_READY);
+		party_does(party, limb->is_limited ? ACTIVITY_LIMITED : ACTIVITY_READY);
+}
+
+static void note_all(const struct processor *self, struct limb *limb)
+{
+	struct slot *slot = limb->slot;
+
+	for (uint32_t i = 0; i < slot->vcpus; i++)
+		if (slot->parties[i].turn.in == &limb->vcpus && slot->parties[i].look.home == self)
+			note(self, &slot->parties[i]);
 }
 
 /* One that sleeps takes here what another processor asked of it: that may have woken it. */
@@ -130,52 +155,70 @@ static bool is_awake(struct vcpu *vcpu)
 	return vcpu->state == VCPU_READY;
 }
 
-/* Does it want the processor, by what is known now? What changes for its VM as a whole changes for its siblings too. */
+static struct vcpu *vcpu_of(const struct party *party)
+{
+	return party->slot->vm->vcpus[party - party->slot->parties];
+}
+
+/* It wants the processor, or the log wants to know where it is. */
+static bool wants_turn(struct party *party)
+{
+	return is_alive(party->slot) && (is_awake(vcpu_of(party)) || party->is_asked_where);
+}
+
+/*
+ * Does it want the processor, by what is known now? What changes for the VM as a whole changes for its siblings here, too.
+ * What belongs to a VM that has ended goes to the VM's home.
+ */
 static void look_at(const struct processor *self, struct party *party)
 {
 	struct slot *slot = party->slot;
-	const bool was_live = slot->is_live, was_limited = slot->is_limited;
+	struct limb *limb = limb_at(slot, self);
+	const bool was_live = limb->is_live, was_limited = limb->is_limited;
 	bool wants;
 
-	if (!slot->config || !home_is_here(slot, (uint32_t)(party - slot->parties)))
+	if (!slot->config || !home_is_here(party) || (!is_alive(slot) && !home_gather(slot)))
 		return;
-	slot->is_live = is_alive(slot);
-	turn_set_ready(&party->turn, slot->is_live && is_awake(slot->vm->vcpus[party - slot->parties]));
-	wants = has_work(slot) || (slot->is_live && turns_first(&slot->vcpus));	/* behind its end some are left there */
-	slot->is_limited = wants && !is_allowed(slot);
-	turn_set_ready(&slot->turn, wants && !slot->is_limited);
-	if (slot->is_live == was_live && slot->is_limited == was_limited) {
+	limb->is_live = is_alive(slot);
+	if (limb->is_live && party == slot->parties)
+		vm_timers_follow(slot->vm);
+	limb_set_ready(limb, party, wants_turn(party));
+	wants = has_work(slot) || (limb->is_live && turns_first(&limb->vcpus));	/* behind its end some are left there */
+	limb->is_limited = wants && !is_allowed(slot);
+	turn_set_ready(&limb->turn, wants && !limb->is_limited);
+	if (was_live && !limb->is_live)
+		limb_stop(limb);
+	if (limb->is_live == was_live && limb->is_limited == was_limited)
 		note(self, party);
-		return;
-	}
-	for (uint32_t i = 0; i < party_count(slot); i++)
-		note(self, &slot->parties[i]);
+	else
+		note_all(self, limb);
 }
 
 /* The VM that goes next, and in it the vCPU. The first party stands for work on the VM as a whole. */
 static struct party *choose(struct run_queue *queue)
 {
 	struct turn *vm = queue->vms.policy->pick(&queue->vms), *vcpu;
-	struct slot *slot;
+	struct limb *limb;
 
 	if (!vm)
 		return NULL;
-	slot = container_of(vm, struct slot, turn);
-	vcpu = is_alive(slot) ? slot->vcpus.policy->pick(&slot->vcpus) : NULL;
-	return vcpu ? container_of(vcpu, struct party, turn) : slot->parties;
+	limb = container_of(vm, struct limb, turn);
+	vcpu = is_alive(limb->slot) || !home_is_whole(limb->slot) ? limb->vcpus.policy->pick(&limb->vcpus) : NULL;
+	return vcpu ? container_of(vcpu, struct party, turn) : limb->slot->parties;
 }
 
 /* The one that ran is looked at before those that woke: whether it still wants the processor says how late they are. */
 static struct party *pick(struct processor *self)
 {
-	struct party *const before = self->running;
+	struct party *before;
 	struct look *look;
 
 	turn_bill(&self->queue, self->queue.payer, time_now());
-	if (before)
-		look_at(self, before);
+	if (self->running)
+		look_at(self, self->running);
 	while ((look = look_take(&self->looks)))
 		look_at(self, container_of(look, struct party, look));
+	before = self->running;		/* NULL: it has moved, too */
 	self->running = choose(&self->queue);
 	if (self->running != before) {	/* else it was noted when it was looked at */
 		if (before)
@@ -184,7 +227,7 @@ static struct party *pick(struct processor *self)
 			note(self, self->running);
 	}
 	if (self->running)
-		home_offer(self->running->slot);
+		home_offer(self->running);
 	return self->running;
 }
 
@@ -226,7 +269,9 @@ static bool run_work(struct vm *vm, uint64_t end)
 	while (work_is_pending(&vm->work)) {
 		const uint64_t start = time_now();
 
+		machine_take(vm);
 		work_run_one(&vm->work);
+		machine_drop(vm);
 		vm->longest_work = (uint32_t)max_u64(vm->longest_work, min_u64(time_now() - start, UINT32_MAX));
 		host_take_interrupts();
 		if (host_attention_is_set() || time_now() >= end)
@@ -240,11 +285,11 @@ static bool run_work(struct vm *vm, uint64_t end)
  * whom stays as it is. Others' timers, looks, and whatever else sets attention want the loop. So does the end of the
  * turn: behind it timers may have to wait, with their VM.
  */
-static bool goes_on(const struct processor *self, const struct slot *slot, uint64_t end)
+static bool goes_on(const struct processor *self, const struct turn *vm, uint64_t end)
 {
 	const uint64_t now = time_now();
 
-	if (!host_attention_is_timer() || now >= end || !timer_run_own(&slot->turn, now))
+	if (!host_attention_is_timer() || now >= end || !timer_run_own(vm, now))
 		return false;
 	host_wake_at(timer_next());	/* the host's timer may have fired early, as in do_host_work */
 	if (!host_attention_is_timer() || self->looks)
@@ -259,7 +304,7 @@ static bool goes_on(const struct processor *self, const struct slot *slot, uint6
  */
 static void run_vcpu(struct processor *self, struct party *party, struct vcpu *vcpu)
 {
-	struct turn *own = &party->turn, *all = &party->slot->turn;
+	struct turn *own = &party->turn, *all = own->vm;
 	bool is_alone = !turn_has_rivals(own) && !turn_has_rivals(all) && !party->slot->cap.percent;
 	uint64_t tick, left, end;
 
@@ -273,13 +318,27 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 	else
 		timer_disarm(&self->turn_end);
 	steal_tell(vcpu, activity_waited(&party->activities));
-	if (run_work(vcpu->vm, end) && vcpu->state == VCPU_READY) {
+	if ((!home_is_of_vm(party->slot) || run_work(vcpu->vm, end)) && vcpu->state == VCPU_READY) {
 		end = restore_test_turn(vcpu, end);
 		do
 			vcpu_run(vcpu, end);
-		while (goes_on(self, party->slot, end));
+		while (goes_on(self, all, end));
 	}
-	restore_test_step(vcpu->vm);
+	if (vcpu->vm->restore_test.left && home_is_whole(party->slot))
+		restore_test_step(vcpu->vm);
+}
+
+/* A piece of a VM that starts, has ended or starts again, or one of its vCPUs that has not been told yet. */
+static void run_ended(struct processor *self, struct party *party)
+{
+	struct slot *slot = party->slot;
+
+	if (!home_is_whole(slot)) {
+		look_post(&party->look);
+		return;
+	}
+	turn_bill(&self->queue, &slot->turn, time_now());
+	slot_work(slot);
 }
 
 /*
@@ -292,13 +351,12 @@ static void run(struct processor *self, struct party *party)
 	struct vcpu *vcpu;
 
 	if (!is_alive(slot)) {
-		turn_bill(&self->queue, &slot->turn, time_now());
-		slot_work(slot);
+		run_ended(self, party);
 		return;
 	}
-	if (slot_is_asked(slot))
-		slot_say_where(slot);
-	vcpu = slot->vm->vcpus[party - slot->parties];
+	if (party->is_asked_where)
+		party_say_where(party);
+	vcpu = vcpu_of(party);
 	run_vcpu(self, party, vcpu);
 	if (vcpu->yields)
 		yield(self, party);

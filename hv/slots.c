@@ -11,6 +11,7 @@
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
+#include "hv/limb.h"
 #include "hv/log.h"
 #include "hv/page.h"
 #include "hv/panic.h"
@@ -25,7 +26,7 @@ struct slot *slots;
 
 static _Atomic uint32_t in_use, crashed;	/* VMs end on any processor */
 static uint32_t slots_ever;	/* those behind have never been in use; constant when VMs run */
-static uint64_t slots_bytes;	/* of their parties; constant when VMs run */
+static uint64_t slots_bytes;	/* of their parties and limbs; constant when VMs run */
 static const char *attach_name;
 static bool attach_only;	/* no name given and just one VM: that one */
 
@@ -37,30 +38,33 @@ static void work_for(struct slot *slot)
 
 /* ---- Where is my guest? ---- */
 
-/* In the VM's own time. The vCPU is loaded first, for only then can its registers be read. */
-void slot_say_where(struct slot *slot)
+/* The vCPU is loaded first, for only then can its registers be read. */
+void party_say_where(struct party *party)
 {
-	struct vm *vm = slot->vm;
-	struct vcpu *vcpu;
+	struct vcpu *vcpu = party->slot->vm->vcpus[party - party->slot->parties];
 
-	if (atomic_exchange(&slot->is_asked_where, false))
-		slot->where_left = vm->vcpu_count;	/* from the first one on, also if it was telling already */
-	work_for(slot);
-	vcpu = vm->vcpus[vm->vcpu_count - slot->where_left--];
+	party->is_asked_where = false;	/* first: one who asks meanwhile is answered again */
+	turn_bill(&host_processor()->queue, &party->turn, time_now());
 	vcpu_load(vcpu);
 	vcpu_where(vcpu);
 }
 
+static void ask_where(struct slot *slot)
+{
+	for (uint32_t i = 0; i < slot->vcpus; i++) {
+		slot->parties[i].is_asked_where = true;
+		look_post(&slot->parties[i].look);
+	}
+}
+
 /*
- * Each VM says it in a turn of its own: its vCPUs may be another processor's. One that starts says it in its
- * first turn.
+ * Each vCPU says it in a turn of its own: it may be another processor's. Those of a VM that starts say it when it
+ * runs.
  */
 static void ask_all_where(void)
 {
-	for (uint32_t i = 0; i < slots_ever; i++) {
-		slots[i].is_asked_where = true;
-		look_post(&slots[i].parties[0].look);
-	}
+	for (uint32_t i = 0; i < slots_ever; i++)
+		ask_where(&slots[i]);
 }
 
 /* A guest that has printed nothing since its start: tell its author where it is. */
@@ -71,16 +75,10 @@ static void look_for_silence(void *ctx)
 	if (!slot->vm || !vm_is_alive(slot->vm) || console_has_heard(slot->vm))
 		return;
 	vm_log(slot->vm, "has said nothing for %u s, on any console; now", SILENCE_SECONDS);
-	slot->is_asked_where = true;
-	look_post(&slot->parties[0].look);
+	ask_where(slot);
 }
 
 /* ---- Starts ---- */
-
-uint32_t party_count(const struct slot *slot)
-{
-	return (uint32_t)max_u64(1, min_u64(slot->config->vcpus, HANDOFF_VCPUS_MAX));	/* the first stands for the VM */
-}
 
 void party_does(struct party *party, enum activity activity)
 {
@@ -126,16 +124,26 @@ static void report_activities(const struct slot *slot, uint32_t vcpu)
 		  in_ms(ticks[ACTIVITY_HALTED]), in_ms(paused));
 }
 
+/* Of its time on all processors. Those where it lived before have written their part when it left them. */
+static uint64_t used_in_all(const struct slot *slot)
+{
+	const struct processor *processor;
+	uint64_t ticks = 0;
+
+	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
+		ticks += limb_at(slot, processor)->turn.used;
+	return ticks;
+}
+
 static void slot_leave(struct slot *slot)
 {
 	struct run_queue *queue = &host_processor()->queue;
 
 	turn_bill(queue, &slot->turn, time_now());
 	log_debug("%s: %lu ms of a processor in all, moved %u time%s; nobody had %lu ms of the last one",
-		  slot->config->name, in_ms(slot->turn.used), slot->moves, slot->moves == 1 ? "" : "s",
+		  slot->config->name, in_ms(used_in_all(slot)), slot->moves, slot->moves == 1 ? "" : "s",
 		  in_ms(queue->idle));
 	turn_bill(queue, NULL, time_now());
-	turn_leave(queue, &slot->turn);
 	timer_disarm(&slot->allowed);
 	account_close(&slot->account);
 	home_leave(slot);
@@ -144,30 +152,12 @@ static void slot_leave(struct slot *slot)
 		homes_wake();		/* nothing is left to do for anybody */
 }
 
-/* Of the tournament among its vCPUs (turn.h). */
-static size_t order_bytes(const struct slot *slot)
-{
-	return 2 * party_count(slot) * sizeof(slot->order[0]);
-}
-
-/* None of its vCPUs is ready before the VM has started. */
-static void slot_join_vcpus(struct slot *slot)
-{
-	const struct turns *vms = &host_processor()->queue.vms;
-
-	memset(slot->order, 0, order_bytes(slot));
-	turns_init(&slot->vcpus, vms->policy, vms->length, slot->order, party_count(slot));
-	for (uint32_t i = 0; i < party_count(slot); i++) {
-		turn_join(&slot->vcpus, &slot->parties[i].turn, i, WEIGHT_DEFAULT);
-		slot->parties[i].turn.vm = &slot->turn;
-	}
-}
-
 static int slot_start(struct slot *slot)
 {
-	slot->is_due = slot->is_asked_where = false;
-	slot->where_left = 0;
-	slot_join_vcpus(slot);
+	slot->is_due = false;
+	for (uint32_t i = 0; i < slot->vcpus; i++)
+		slot->parties[i].is_asked_where = false;
+	limb_start(limb_at(slot, host_processor()));
 	slot->vm = vm_create(slot->config, &slot->account, &slot->turn, &slot->parties[0].look);
 	if (!slot->vm)
 		return -1;
@@ -218,31 +208,51 @@ static void slot_timer(struct slot *slot, struct timer *timer, void (*fire)(void
 	timer->payer = &slot->turn;
 }
 
-/* The parties and their order, in one piece. */
+/* For good. */
+static void *alloc(size_t bytes)
+{
+	const uint64_t whole = align_up(bytes, PAGE_SIZE);
+	void *pages = page_alloc_contiguous((size_t)(whole / PAGE_SIZE));
+
+	slots_bytes += pages ? whole : 0;
+	return pages;
+}
+
 static bool slot_make_parties(struct slot *slot)
 {
-	const size_t parties = party_count(slot) * sizeof(slot->parties[0]);
-	const uint64_t bytes = align_up(parties + order_bytes(slot), PAGE_SIZE);
-
-	slot->parties = page_alloc_contiguous((size_t)(bytes / PAGE_SIZE));
-	if (!slot->parties)
-		return false;
-	slots_bytes += bytes;
-	slot->order = (struct turn **)&slot->parties[party_count(slot)];
-	for (uint32_t i = 0; i < party_count(slot); i++) {
+	slot->parties = alloc(slot->vcpus * sizeof(slot->parties[0]));
+	for (uint32_t i = 0; slot->parties && i < slot->vcpus; i++) {
 		slot->parties[i].slot = slot;
-		slot->parties[i].look.home = slot->home;
+		slot->parties[i].look.home = host_processor();
+	}
+	return slot->parties;
+}
+
+/* The limbs on all processors, and behind them the orders of those who take turns there. */
+static bool slot_make_limbs(struct slot *slot)
+{
+	const uint32_t count = host_cpu_count(), places = 2 * slot->vcpus;
+	struct turn **orders;
+
+	slot->limbs = alloc(count * (sizeof(slot->limbs[0]) + places * sizeof(*orders)));
+	if (!slot->limbs)
+		return false;
+	orders = (struct turn **)(void *)&slot->limbs[count];
+	for (uint32_t i = 0; i < count; i++) {
+		slot->limbs[i].slot = slot;
+		slot->limbs[i].order = orders + i * places;
 	}
 	return true;
 }
 
-static bool slot_init(struct slot *slot, const struct handoff_vm *config, struct processor *home)
+static bool slot_init(struct slot *slot, const struct handoff_vm *config)
 {
-	*slot = (struct slot){ .config = config, .home = home, .name = config->name };
+	*slot = (struct slot){ .config = config, .name = config->name };
+	slot->vcpus = (uint32_t)max_u64(1, min_u64(config->vcpus, HANDOFF_VCPUS_MAX));	/* the first stands for the VM */
 	slot_timer(slot, &slot->again, wait_is_over);
 	slot_timer(slot, &slot->silence, look_for_silence);
 	slot_timer(slot, &slot->allowed, cap_is_over);
-	if (slot_make_parties(slot))
+	if (slot_make_parties(slot) && slot_make_limbs(slot))
 		return true;
 	slot->config = NULL;
 	return false;
@@ -265,20 +275,20 @@ int slots_add(const struct handoff_vm *config)
 		return -1;
 	if (!home)
 		return refuse(config, "no processor of its cpuset is on");
-	if (!slot_init(slot, config, self))
+	if (!slot_init(slot, config))
 		return refuse(config, "no memory for its vCPUs");
-	self->vcpus += party_count(slot);
-	turn_join(&queue->vms, &slot->turn, (uint32_t)(slot - slots), config->weight);
+	self->vcpus += slot->vcpus;
+	limb_start(limb_at(slot, self));
 	cap_init(&slot->cap, config->cap, queue->vms.length, queue->mark);
 	in_use++;
 	slots_ever++;
 	work_for(slot);
-	for (uint32_t i = 0; i < party_count(slot); i++)
+	for (uint32_t i = 0; i < slot->vcpus; i++)
 		slot->parties[i].activities.since = queue->mark;
 	if (!slot_start(slot)) {
 		look_post(&slot->parties[0].look);
 		if (home != self)
-			home_give(slot, home);
+			home_give_all(slot, home);
 		return 0;
 	}
 	crashed++;
@@ -381,10 +391,17 @@ static void slot_is_empty(struct slot *slot)
 /* The VM does not start again: say what each of its vCPUs did, one in each piece, and give the slot up. */
 static void take_leave(struct slot *slot)
 {
-	if (slot->reported < party_count(slot))
+	if (slot->reported < slot->vcpus)
 		report_activities(slot, slot->reported++);
 	else
 		slot_leave(slot);
+}
+
+/* Its looks and its timers are the party's from now on. */
+static void join(struct vcpu *vcpu, struct party *party)
+{
+	vcpu->look = &party->look;
+	vcpu->lapic.timer.payer = &party->turn;
 }
 
 /* A piece of its start. Behind the last one the VM runs, and the scheduler looks at its vCPUs. */
@@ -394,7 +411,7 @@ static void start_on(struct slot *slot)
 
 	vm_start(vm);
 	for (uint32_t i = 0; vm->state == VM_RUNNING && i < vm->vcpu_count; i++)
-		vm->vcpus[i]->look = &slot->parties[i].look;
+		join(vm->vcpus[i], &slot->parties[i]);
 }
 
 static void do_piece(struct slot *slot)

@@ -13,7 +13,7 @@
 #include "hv/lib/util.h"
 #include "hv/processor.h"
 
-static struct timer_hooks timer_hooks;	/* constant after the scheduler's start */
+static timer_bill_fn *bill_fn;	/* constant after the scheduler's start */
 
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c)
 {
@@ -37,19 +37,19 @@ bool timer_is_armed(const struct timer *timer)
 	return timer->list;
 }
 
-static uint64_t first_deadline(const struct timer_list *list)
+uint64_t timer_first(const struct timer_list *list)
 {
 	return list->first ? list->first->deadline : TIMER_NEVER;
 }
 
 uint64_t timer_next(void)
 {
-	return first_deadline(&host_processor()->timers);
+	return timer_first(&host_processor()->timers);
 }
 
-void timer_set_hooks(const struct timer_hooks *hooks)
+void timer_set_bill(timer_bill_fn *bill)
 {
-	timer_hooks = *hooks;
+	bill_fn = bill;
 }
 
 static void timer_unlink(struct timer *timer)
@@ -82,10 +82,12 @@ static void timer_link(struct timer_list *list, struct timer *timer, uint64_t de
 	*link = timer;
 }
 
-static void timer_tell(uint64_t before, uint64_t after)
+static void timer_tell(const struct timer_list *list, uint64_t before)
 {
-	if (after != before && timer_hooks.on_change)
-		timer_hooks.on_change(after);
+	const uint64_t after = timer_first(list);
+
+	if (after != before && list->on_change)
+		list->on_change(after, list->ctx);
 }
 
 void timer_disarm(struct timer *timer)
@@ -95,15 +97,15 @@ void timer_disarm(struct timer *timer)
 
 	if (!list)
 		return;
-	before = first_deadline(list);
+	before = timer_first(list);
 	timer_unlink(timer);
-	timer_tell(before, first_deadline(list));
+	timer_tell(list, before);
 }
 
 void timer_take_out(const struct turn *payer, struct timer_list *out)
 {
 	const struct timer_list *list = &host_processor()->timers;
-	uint64_t before = first_deadline(list);
+	uint64_t before = timer_first(list);
 	struct timer *next;
 
 	for (struct timer *timer = list->first; timer; timer = next) {
@@ -115,7 +117,7 @@ void timer_take_out(const struct turn *payer, struct timer_list *out)
 		timer_unlink(timer);
 		timer_link(out, timer, deadline);
 	}
-	timer_tell(before, first_deadline(list));
+	timer_tell(list, before);
 }
 
 void timer_disarm_all(const struct turn *payer)
@@ -130,7 +132,7 @@ void timer_disarm_all(const struct turn *payer)
 void timer_put_in(struct timer_list *in)
 {
 	struct timer_list *list = &host_processor()->timers;
-	uint64_t before = first_deadline(list);
+	uint64_t before = timer_first(list);
 	struct timer *timer;
 
 	while ((timer = in->first)) {
@@ -139,7 +141,7 @@ void timer_put_in(struct timer_list *in)
 		timer_unlink(timer);
 		timer_link(list, timer, deadline);
 	}
-	timer_tell(before, first_deadline(list));
+	timer_tell(list, before);
 }
 
 /* Is an armed timer still in order with its neighbours at another deadline? */
@@ -151,13 +153,13 @@ static bool keeps_place(const struct timer *timer, uint64_t deadline)
 
 __attribute__((noinline)) static void timer_move(struct timer *timer, uint64_t deadline)
 {
-	struct timer_list *list = timer->list ? timer->list : &host_processor()->timers;
-	uint64_t before = first_deadline(list);
+	struct timer_list *list = timer->owner ? timer->owner : timer->list ? timer->list : &host_processor()->timers;
+	uint64_t before = timer_first(list);
 
 	timer_unlink(timer);
 	if (deadline != TIMER_NEVER)
 		timer_link(list, timer, deadline);
-	timer_tell(before, first_deadline(list));
+	timer_tell(list, before);
 }
 
 void timer_arm(struct timer *timer, uint64_t deadline)
@@ -170,12 +172,12 @@ void timer_arm(struct timer *timer, uint64_t deadline)
 	}
 	timer->deadline = deadline;
 	if (!timer->prev)		/* it is the first, and stays it */
-		timer_tell(before, deadline);
+		timer_tell(timer->list, before);
 }
 
 static uint64_t bill(struct turn *payer, uint64_t since)
 {
-	return payer && timer_hooks.bill ? timer_hooks.bill(payer, since) : 0;
+	return payer && bill_fn ? bill_fn(payer, since) : 0;
 }
 
 static void fire(struct timer *timer)
@@ -184,12 +186,20 @@ static void fire(struct timer *timer)
 	timer->fire(timer->ctx);	/* it may free the timer */
 }
 
-bool timer_run_own(const struct turn *payer, uint64_t now)
+void timer_list_run(struct timer_list *list)
+{
+	const uint64_t now = time_now();
+
+	while (timer_first(list) <= now)
+		fire(list->first);
+}
+
+bool timer_run_own(const struct turn *vm, uint64_t now)
 {
 	const struct timer_list *list = &host_processor()->timers;
 
-	while (first_deadline(list) <= now) {
-		if (list->first->payer != payer)
+	while (timer_first(list) <= now) {
+		if (!list->first->payer || list->first->payer->vm != vm)
 			return false;
 		fire(list->first);
 	}
@@ -202,7 +212,7 @@ void timer_run_due(void)
 	uint64_t now = time_now(), free_since = 0;	/* no timer has been at work since then */
 
 	/* `now` is read once: a timer that re-arms itself waits for the next round whatever its period. */
-	while (first_deadline(list) <= now) {
+	while (timer_first(list) <= now) {
 		struct timer *timer = list->first;
 		uint64_t wait = bill(timer->payer, max_u64(timer->deadline, free_since));
 

@@ -10,7 +10,8 @@
  *
  * Each processor has a list of its own (hv/processor.h), and nothing here takes a lock: arming a guest's TSC
  * deadline is a path we count. So an armed timer is moved and disarmed only by the processor that armed it,
- * and when a VM moves to another processor its timers do (home.c).
+ * and when a vCPU moves to another processor its timers do (home.c). A timer may belong to another list
+ * instead, whose owner says who may touch it and calls what is due: the devices of a VM have one (vm_clock.h).
  *
  * The time that a timer takes, the interrupt included, is charged to its payer (turn.h). While the payer is in debt its
  * timers are called late.
@@ -22,11 +23,21 @@
 
 struct turn;
 
-struct timer_list { struct timer *first; };	/* of one processor; the earliest deadline first */
+/* The earliest deadline first. */
+struct timer_list {
+	struct timer *first;
+	/*
+	 * The earliest deadline has changed (TIMER_NEVER: none left). A processor's own timer follows at once, and nobody
+	 * has to look at each exit. NULL: the list is on its way between two processors.
+	 */
+	void        (*on_change)(uint64_t deadline, void *ctx);
+	void         *ctx;
+};
 
 struct timer {
 	uint64_t      deadline;		/* host TSC; TIMER_NEVER when not armed */
 	struct timer_list *list;	/* armed there; NULL: not armed */
+	struct timer_list *owner;	/* where it is armed; NULL: in the list of the processor that arms it */
 	struct timer *next, *prev;	/* in deadline order */
 	void        (*fire)(void *ctx);
 	void         *ctx;
@@ -42,20 +53,12 @@ uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c);
 #define NS_PER_SECOND	1000000000ULL
 static inline uint64_t ticks_to_ns(uint64_t ticks) { return mul_div64(ticks, NS_PER_SECOND, time_hz()); }
 
-struct timer_hooks {
-	/*
-	 * The earliest deadline has changed (TIMER_NEVER: none left): the processor's own timer follows at
-	 * once, and nobody has to look at each exit.
-	 */
-	void     (*on_change)(uint64_t deadline);
-	/*
-	 * Charge the time since `since` to the payer, and what comes until somebody else is charged. Returns in how many
-	 * ticks the timer may be called; 0: now.
-	 */
-	uint64_t (*bill)(struct turn *payer, uint64_t since);
-};
-
-void timer_set_hooks(const struct timer_hooks *hooks);
+/*
+ * Charge the time since `since` to the payer of a processor's timer that is due, and what comes until somebody else is
+ * charged. Returns in how many ticks the timer may be called; 0: now.
+ */
+typedef uint64_t timer_bill_fn(struct turn *payer, uint64_t since);
+void timer_set_bill(timer_bill_fn *bill);
 
 void timer_init(struct timer *timer, void (*fire)(void *), void *ctx);
 void timer_arm(struct timer *timer, uint64_t deadline);	/* re-arming moves it */
@@ -70,10 +73,13 @@ void timer_put_in(struct timer_list *in);
 
 void timer_disarm_all(const struct turn *payer);	/* of this processor's timers, all that this one pays for */
 
+uint64_t timer_first(const struct timer_list *list);	/* the earliest deadline in it, TIMER_NEVER when there is none */
+void timer_list_run(struct timer_list *list);		/* fire all that are due in it; nobody is charged */
+
 uint64_t timer_next(void);	/* this processor's earliest deadline, TIMER_NEVER when none */
 void timer_run_due(void);	/* fire everything of this processor's whose deadline has passed */
 /*
- * The same for what is due at `now`, while that is all of one payer, for whom we work anyhow: nothing is charged. False:
+ * The same for what is due at `now`, while all of it is paid by this VM, for which we work anyhow: nothing is charged. False:
  * the next one is another's, and has not been fired.
  */
-bool timer_run_own(const struct turn *payer, uint64_t now);
+bool timer_run_own(const struct turn *vm, uint64_t now);

@@ -82,7 +82,7 @@ void turn_put(struct turn *turn)
 static void charge(struct turn *turn, uint64_t ticks)
 {
 	turn->used += ticks;
-	if (turn->in->policy->charge(turn->in, turn, ticks) && turn->is_ready)
+	if (turn->in && turn->in->policy->charge(turn->in, turn, ticks) && turn->is_ready)
 		replay(turn);
 }
 

@@ -30,7 +30,7 @@
 struct sched_policy;
 
 struct turn {
-	struct turns *in;	/* those among whom it takes turns */
+	struct turns *in;	/* those among whom it takes turns; NULL: it takes none, and time is only counted */
 	struct turn  *vm;	/* of a vCPU: the turn of its VM, which pays as well; NULL: it is a VM itself */
 	uint32_t      place;	/* in the tournament */
 	uint32_t      weight;	/* its share in relation to others */

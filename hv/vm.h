@@ -70,6 +70,9 @@ struct vm {
 	struct vm_start *start;			/* what a start needs; NULL once it runs */
 	bool           is_spread;		/* its vCPUs are on several processors, and two locks are needed (spread.h): */
 	struct lock    machine_lock, memory_lock;
+	struct timer_list timers;		/* of its devices; */
+	struct timer   alarm;			/* for the earliest of them (vm_timers.h), */
+	_Atomic bool   alarm_is_stale;		/* which is another one by now */
 	struct vm_clock clock;			/* stands at 0 until the last piece of vm_start */
 	struct restore_test restore_test;
 	uint64_t       overhead;		/* about so many bytes it and its vCPUs took, without page tables and gpm.dirs */

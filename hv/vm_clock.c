@@ -34,6 +34,7 @@ void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fi
 {
 	timer_init(timer, fire, ctx);
 	timer->payer = clock->payer;
+	timer->owner = clock->timers;
 }
 
 void vm_clock_arm_in(const struct vm_clock *clock, struct timer *timer, uint64_t now, uint64_t left)

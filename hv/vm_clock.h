@@ -22,6 +22,7 @@ struct vm_clock {
 	uint64_t offset;		/* while it runs: VM time minus host TSC, modulo 2^64 */
 	bool     is_running;
 	struct turn *payer;		/* of the timers that run by this clock */
+	struct timer_list *timers;	/* where those of devices are armed; NULL: on the processor that arms them */
 };
 
 static inline uint64_t vm_clock_now(const struct vm_clock *clock)
@@ -34,7 +35,7 @@ void vm_clock_stop(struct vm_clock *clock);
 void vm_clock_after_load(void *clock);
 void vm_clock_set(struct vm_clock *clock, uint64_t time);	/* running or not, it shows this now */
 
-void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fire)(void *), void *ctx);	/* init one */
+void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fire)(void *), void *ctx);	/* init a device's */
 
 /*
  * Arm a timer for a moment of the VM's clock; TIMER_NEVER disarms, and so does a clock that stands: whoever starts the

@@ -16,6 +16,7 @@
 #include "hv/restore_test.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_timers.h"
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE * 4, "vm_create finds its pages in one piece");
 
@@ -130,6 +131,8 @@ static void fill_in(struct vm *vm, const struct handoff_vm *config, struct accou
 	account->exceeded = out_of_memory;
 	account->ctx = vm;
 	vm->clock.payer = payer;
+	vm->clock.timers = &vm->timers;
+	vm_timers_init(vm, payer);
 	vm->look = look;
 	vm->id = ++last_id;
 	vm->exit_code = -1;
@@ -230,11 +233,19 @@ static void recall_vcpus(struct vm *vm)
 		vcpu_request(vm->vcpus[i], REQUEST_END);
 }
 
+static void stop_vcpu_timers(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		timer_disarm(&vm->vcpus[i]->lapic.timer);
+}
+
 void vm_take_down(struct vm *vm)
 {
 	vm->state = VM_ENDING;
 	recall_vcpus(vm);
-	/* Whichever devices they belong to: what is forgotten here would be called after its memory has gone. */
+	/* What is forgotten here would be called after its memory has gone. */
+	vm_timers_end(vm);
+	stop_vcpu_timers(vm);
 	timer_disarm_all(vm->clock.payer);
 	if (vm->machine)
 		machine_stop(vm);

@@ -2,11 +2,11 @@
 #pragma once
 /*
  * Work that a VM's devices put off. A device does a bounded amount inside an exit; what is left it adds to the list of
- * its VM, and the scheduler runs the list in that VM's own turn, before the VM's processors enter their guest
- * again. So a guest that asks for much waits for it itself, and nobody else does.
+ * its VM, and the scheduler runs the list in that VM's own turn at its home (home.h), before a vCPU that lives there enters
+ * the guest again. So a guest that asks for much waits for it itself, and nobody else does.
  *
- * Only the VM's own processor touches the list. Others, who want something of a device, leave word where the
- * device's `answer` looks, and then call work_ask.
+ * The machine's lock guards the list (spread.h); whether anything is in it may be asked without. Others, who want
+ * something of a device, leave word where the device's `answer` looks, and then call work_ask.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct work {
 struct work_list {
 	struct work *first, *last;
 	bool         is_running;
-	void       (*wake)(void *ctx);	/* the list is empty no longer: the VM's processor leaves its run loop */
+	void       (*wake)(void *ctx);	/* the list is empty no longer: the VM's home leaves its run loop */
 	void        *ctx;
 	_Atomic bool is_asked;		/* others have left word: `answer` is called in the VM's turn, before other work */
 	void       (*answer)(void *ctx);
@@ -33,4 +33,7 @@ void work_run_one(struct work_list *list);			/* answer, or take the first off th
 /* From any processor, behind the word that is left; whoever calls this posts a look at the VM behind it (look.h). */
 static inline void work_ask(struct work_list *list) { list->is_asked = true; }
 
-static inline bool work_is_pending(const struct work_list *list) { return list->first || list->is_asked; }
+static inline bool work_is_pending(const struct work_list *list)
+{
+	return __atomic_load_n(&list->first, __ATOMIC_RELAXED) || list->is_asked;
+}

@@ -219,5 +219,6 @@ void lapic_timer_after_load(struct lapic *lapic)
 
 void lapic_timer_init(struct lapic *lapic)
 {
-	vm_clock_timer(lapic->clock, &lapic->timer, lapic_timer_fire, lapic);
+	timer_init(&lapic->timer, lapic_timer_fire, lapic);	/* in its owner's list: it goes where the vCPU goes */
+	lapic->timer.payer = lapic->clock->payer;
 }

@@ -17,6 +17,7 @@ UNIT_mmio := $(MMIO)
 UNIT_native := tests/unit/fake/native_cpu.c $(MMIO)
 UNIT_pio := arch/x86/exit/pio.c $(OPERANDS)
 UNIT_bus := hv/bus.c tests/unit/fake/log_fake.c
+UNIT_spread := hv/spread.c hv/vm_timers.c hv/vm_clock.c hv/bus.c hv/gpm.c $(TIMER) $(PAGE_FAKE) tests/unit/fake/look_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 DEV_TEST := hv/bus.c $(TIMER) hv/vm_clock.c hv/state.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_work := hv/work.c
 # Here the order of locks is checked as in make DEBUG=1.
@@ -31,9 +32,9 @@ TURN := hv/turn.c hv/share.c hv/round_robin.c
 UNIT_turn := $(TURN)
 UNIT_fairness := hv/cap.c $(TURN)
 UNIT_restart := hv/restart.c
-UNIT_vm := tests/unit/fake/look_fake.c hv/vm.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
+UNIT_vm := tests/unit/fake/look_fake.c hv/vm.c hv/vm_timers.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
-UNIT_sched := hv/sched.c hv/home.c hv/look.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
+UNIT_sched := hv/sched.c hv/bus.c hv/home.c hv/limb.c hv/spread.c hv/vm_timers.c hv/look.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
 UNIT_end := hv/end.c
 UNIT_last_words := hv/last_words.c $(TIMER) tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
@@ -66,7 +67,7 @@ UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_kick := arch/x86/host/kick.c tests/unit/fake/cpu_fake.c
-UNIT_home := hv/home.c hv/look.c hv/activity.c $(TURN) $(TIMER) tests/unit/fake/clock_fake.c
+UNIT_home := hv/home.c hv/limb.c hv/spread.c hv/bus.c tests/unit/fake/log_fake.c hv/cap.c hv/look.c hv/activity.c $(TURN) $(TIMER) tests/unit/fake/clock_fake.c
 UNIT_look := hv/look.c tests/unit/fake/processor_fake.c
 UNIT_request := hv/request.c hv/look.c $(LAPIC) $(DEV_TEST)
 UNIT_apic_bus := tests/unit/fake/look_fake.c hv/dev/apic_bus.c hv/request.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c

@@ -15,22 +15,28 @@
 #include "clock_fake.h"
 #include "hv/home.h"
 #include "hv/host.h"
+#include "hv/limb.h"
 #include "hv/slots.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "processor_fake.h"
+#include "row.h"
 
 #define TURN	1000U
 #define VMS	4U
+#define VCPUS	3U		/* of a VM, at most */
 
 enum { ONE, TWO, THREE };
 
 static struct handoff_vm configs[VMS];
 static struct slot table[HANDOFF_VMS_MAX];
 static struct vm vms[VMS];
-static struct party parties[VMS][2];
-static struct vcpu vcpus[VMS];
+static struct party parties[VMS][VCPUS];
+static struct limb limbs[VMS][PROCESSORS];
+static struct turn *orders[VMS][PROCESSORS][2 * VCPUS];
+static struct vcpu vcpus[VMS][VCPUS];
 static struct timer timers[VMS];
+static struct bus no_bus;
 static unsigned kicks[PROCESSORS], processors_on;
 struct slot *slots = table;
 
@@ -38,7 +44,6 @@ struct slot *slots = table;
 
 unsigned host_processor_number(struct processor *processor) { return 2 * processor->index; }
 struct processor *host_processor_at(unsigned n) { return n < processors_on ? &processors_fake[n] : NULL; }
-uint32_t party_count(const struct slot *slot) { return slot->config->vcpus; }
 
 void host_kick(struct processor *processor, enum host_kick what)
 {
@@ -86,22 +91,58 @@ static int set_up(void **state)
 
 static void nothing(void *ctx) { (void)ctx; }
 
-/* A VM that lives on this processor, with a timer. */
-static struct slot *add(unsigned n)
+static void add_limbs(struct slot *slot, unsigned n)
+{
+	memset(limbs[n], 0, sizeof(limbs[n]));
+	for (unsigned i = 0; i < PROCESSORS; i++) {
+		limbs[n][i].slot = slot;
+		limbs[n][i].order = orders[n][i];
+	}
+	slot->limbs = limbs[n];
+}
+
+/* A VM that lives on this processor, with a timer of its own and one of each vCPU; none of these is ready. */
+static struct slot *add_with(unsigned n, uint32_t count)
 {
 	struct slot *slot = &slots[n];
 
-	configs[n] = (struct handoff_vm){ .vcpus = 1 };
-	*slot = (struct slot){ .config = &configs[n], .vm = &vms[n], .home = host_processor(), .parties = parties[n] };
+	configs[n] = (struct handoff_vm){ .vcpus = count, .weight = WEIGHT_DEFAULT };
+	*slot = (struct slot){ .config = &configs[n], .vm = &vms[n], .parties = parties[n], .vcpus = count };
 	memset(parties[n], 0, sizeof(parties[n]));
-	vms[n] = (struct vm){ .vcpu_count = 1, .vcpus = { &vcpus[n] } };
-	vcpus[n].processor = slot->parties[0].look.home = host_processor();
-	host_processor()->vcpus++;
-	turn_join(&host_processor()->queue.vms, &slot->turn, n, WEIGHT_DEFAULT);
+	memset(vcpus[n], 0, sizeof(vcpus[n]));
+	add_limbs(slot, n);
+	vms[n] = (struct vm){ .vcpu_count = count, .state = VM_RUNNING };
+	for (uint32_t i = 0; i < count; i++) {
+		slot->parties[i].slot = slot;
+		vms[n].vcpus[i] = &vcpus[n][i];
+		vcpus[n][i].vm = &vms[n];
+		vcpus[n][i].pio = vcpus[n][i].mmio = bus_view(&no_bus);
+		vcpus[n][i].processor = slot->parties[i].look.home = host_processor();
+		timer_init(&vcpus[n][i].lapic.timer, nothing, NULL);
+		vcpus[n][i].lapic.timer.payer = &slot->parties[i].turn;
+	}
+	host_processor()->vcpus += count;
+	limb_start(limb_at(slot, host_processor()));
 	timer_init(&timers[n], nothing, NULL);
 	timers[n].payer = &slot->turn;
 	timer_arm(&timers[n], fake_now + 100 * (n + 1));
 	return slot;
+}
+
+static struct slot *add(unsigned n) { return add_with(n, 1); }
+
+static struct processor *home_of(const struct slot *slot) { return slot->parties[0].look.home; }
+
+static struct turn *turn_at(const struct slot *slot, unsigned n) { return &limb_at(slot, at(n))->turn; }
+
+/* So many of its vCPUs, the first ones, want the processor on which all of them are. */
+static void want(struct slot *slot, unsigned count)
+{
+	struct limb *limb = limb_at(slot, home_of(slot));
+
+	for (unsigned i = 0; i < slot->vcpus; i++)
+		limb_set_ready(limb, &slot->parties[i], i < count);
+	turn_set_ready(&limb->turn, count);
 }
 
 static struct look *take(void) { return look_take(&host_processor()->looks); }
@@ -175,17 +216,17 @@ static void test_what_moves(void **state)
 	uint64_t begin = fake_now;
 
 	(void)state;
-	turn_set_ready(&slot->turn, true);
-	turn_set_ready(&other->turn, true);
+	want(slot, 1);
+	want(other, 1);
 	turn_bill(&at(ONE)->queue, &slot->turn, fake_now);
 	fake_now += 300;
-	home_give(slot, at(TWO));
+	home_give_all(slot, at(TWO));
 	assert_int_equal(slot->turn.used, 300);
 	assert_int_equal(at(ONE)->used[0], 300);
 	assert_null(at(ONE)->queue.payer);		/* nobody pays here for one that is gone */
 	assert_int_equal(at(ONE)->queue.vms.count, 1);
 	assert_int_equal(at(ONE)->queue.vms.ready, 1);
-	assert_ptr_equal(vcpus[0].processor, at(TWO));
+	assert_ptr_equal(vcpus[0][0].processor, at(TWO));
 	assert_int_equal(at(ONE)->vcpus, 1);
 	assert_int_equal(at(TWO)->vcpus, 1);
 	assert_int_equal(kicks[TWO], 1);
@@ -196,9 +237,8 @@ static void test_what_moves(void **state)
 	on(TWO);
 	fake_now += 50;
 	assert_ptr_equal(take(), &slot->parties[0].look);
-	assert_true(home_is_here(slot, 0));
+	assert_true(home_is_here(slot->parties));
 	assert_int_equal(at(TWO)->queue.mark, fake_now);	/* time from before it came is not its own */
-	assert_ptr_equal(take(), &slot->parties[0].look);	/* does it want this processor? */
 	assert_int_equal(at(TWO)->queue.vms.count, 1);
 	assert_int_equal(timer_next(), begin + 100);	/* as armed, though it is over */
 	assert_int_equal(slot->turn.used, 300);		/* its account goes on... */
@@ -207,35 +247,259 @@ static void test_what_moves(void **state)
 	turn_bill(&at(TWO)->queue, NULL, fake_now + 7);
 	assert_int_equal(slot->turn.used, 307);
 	assert_int_equal(at(TWO)->used[0], 7);
-	assert_true(home_is_here(slot, 0));		/* taken in once */
+	assert_true(home_is_here(slot->parties));		/* taken in once */
 	assert_null(take());
-	timer_disarm(&timers[0]);
 	on(ONE);
-	timer_disarm(&timers[1]);
 }
 
-/* All vCPUs of a VM go where it goes, and are looked at there. */
+/* Of a VM that moves as a whole the first vCPU goes first, and nothing is locked. */
 static void test_siblings_move(void **state)
 {
-	struct slot *slot = add(0);
+	struct slot *slot = add_with(0, 2);
 
 	(void)state;
-	configs[0].vcpus = vms[0].vcpu_count = 2;
-	vms[0].vcpus[1] = &vcpus[1];
-	vcpus[1].processor = slot->parties[1].look.home = at(ONE);
-	at(ONE)->vcpus = 2;
-	home_give(slot, at(TWO));
-	assert_ptr_equal(vcpus[1].processor, at(TWO));
+	home_give_all(slot, at(TWO));
+	assert_false(vms[0].is_spread);
+	assert_ptr_equal(vcpus[0][1].processor, at(TWO));
 	assert_ptr_equal(slot->parties[1].look.home, at(TWO));
 	assert_int_equal(at(ONE)->vcpus, 0);
 	assert_int_equal(at(TWO)->vcpus, 2);
+	assert_int_equal(at(ONE)->queue.vms.count, 0);
+	assert_int_equal(slot->moves, 2);
+	on(TWO);
+	assert_ptr_equal(take(), &slot->parties[1].look);
+	assert_true(home_is_here(&slot->parties[1]));
+	assert_true(home_is_of_vm(slot));			/* its first vCPU is taken in before any other */
+	assert_true(home_is_whole(slot));
+	assert_ptr_equal(slot->turn.vm, turn_at(slot, TWO));
+	assert_ptr_equal(take(), &slot->parties[0].look);
+	assert_true(home_is_here(slot->parties));
+	assert_int_equal(limb_at(slot, at(TWO))->vcpus.count, 2);
+	assert_null(take());
+	assert_int_equal(turn_at(slot, TWO)->weight, WEIGHT_DEFAULT);
+	home_leave(slot);
+	assert_int_equal(at(TWO)->vcpus, 0);
+	assert_int_equal(at(TWO)->queue.vms.count, 0);
+}
+
+static void check_locks(const struct vm *vm, bool is_spread)
+{
+	assert_int_equal(vm->is_spread, is_spread);
+	assert_ptr_equal(vm->gpm.lock, is_spread ? &vm->memory_lock : NULL);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+		assert_ptr_equal(vm->vcpus[i]->pio.lock, is_spread ? &vm->machine_lock : NULL);
+		assert_ptr_equal(vm->vcpus[i]->mmio.lock, is_spread ? &vm->machine_lock : NULL);
+	}
+}
+
+/*
+ * One vCPU goes alone: what it has armed goes with it, what the VM has armed stays. The VM's weight is divided by how
+ * many live where, and what all of them share is locked until the last one is back.
+ */
+static void test_one_of_three_moves(void **state)
+{
+	struct slot *slot = add_with(0, 3);
+	struct timer *lapic = &vcpus[0][2].lapic.timer;
+
+	(void)state;
+	want(slot, 3);
+	timer_arm(lapic, fake_now + 40);
+	turn_bill(&at(ONE)->queue, &slot->parties[2].turn, fake_now);
+	fake_now += 30;
+	home_give(&slot->parties[2], at(TWO));
+	check_locks(&vms[0], true);
+	assert_int_equal(slot->parties[2].turn.used, 30);
+	assert_int_equal(turn_at(slot, ONE)->used, 30);
+	assert_null(at(ONE)->queue.payer);
+	assert_ptr_equal(at(ONE)->timers.first, &timers[0]);
+	assert_true(home_is_of_vm(slot));
+	assert_false(home_is_whole(slot));
+	assert_int_equal(turn_at(slot, ONE)->weight, WEIGHT_DEFAULT * 2 / 3);
+	assert_true(turn_at(slot, ONE)->is_ready);
+	assert_int_equal(limb_at(slot, at(ONE))->vcpus.ready, 2);
+
+	on(TWO);
+	assert_ptr_equal(take(), &slot->parties[2].look);
+	assert_true(home_is_here(&slot->parties[2]));
+	assert_int_equal(turn_at(slot, TWO)->weight, WEIGHT_DEFAULT / 3);
+	assert_ptr_equal(at(TWO)->timers.first, lapic);
+	turn_bill(&at(TWO)->queue, &slot->parties[2].turn, fake_now);
+	turn_bill(&at(TWO)->queue, NULL, fake_now + 7);
+	assert_int_equal(slot->parties[2].turn.used, 37);
+	assert_int_equal(turn_at(slot, TWO)->used, 7);
+	assert_int_equal(turn_at(slot, ONE)->used, 30);
+	on(ONE);
+	assert_true(home_gather(slot));				/* as at the end of the VM: who is away is looked at there */
+	on(TWO);
+	assert_ptr_equal(take(), &slot->parties[2].look);
+	assert_null(take());
+	assert_false(home_gather(slot));			/* and goes home */
+	assert_int_equal(at(TWO)->queue.vms.count, 0);
+	check_locks(&vms[0], true);
+
+	on(ONE);
+	assert_ptr_equal(take(), &slot->parties[2].look);
+	assert_true(home_is_here(&slot->parties[2]));
+	assert_null(take());
+	check_locks(&vms[0], false);
+	assert_true(home_is_whole(slot));
+	assert_true(home_gather(slot));
+	assert_int_equal(turn_at(slot, ONE)->weight, WEIGHT_DEFAULT);
+}
+
+/* The first vCPU may leave the others: the home of the VM goes with it, and who paid for the VM here pays no longer. */
+static void test_the_first_moves(void **state)
+{
+	struct slot *slot = add_with(0, 2);
+
+	(void)state;
+	want(slot, 1);
+	turn_bill(&at(ONE)->queue, &slot->turn, fake_now);
+	home_give(&slot->parties[0], at(TWO));
+	check_locks(&vms[0], true);
+	assert_null(at(ONE)->queue.payer);
+	assert_null(at(ONE)->timers.first);
+	assert_false(turn_at(slot, ONE)->is_ready);		/* of those that are left here none is */
+	assert_int_equal(at(ONE)->queue.vms.count, 1);
+	assert_false(home_is_of_vm(slot));
 	on(TWO);
 	assert_ptr_equal(take(), &slot->parties[0].look);
-	assert_true(home_is_here(slot, 0));
+	assert_true(home_is_here(slot->parties));
+	assert_true(home_is_of_vm(slot));
+	assert_ptr_equal(slot->turn.vm, turn_at(slot, TWO));
+	assert_ptr_equal(at(TWO)->timers.first, &timers[0]);
+	on(ONE);
+	assert_false(home_gather(slot));
+	on(TWO);
 	assert_ptr_equal(take(), &slot->parties[1].look);
-	assert_ptr_equal(take(), &slot->parties[0].look);
-	assert_null(take());
-	timer_disarm(&timers[0]);
+	assert_true(home_is_here(&slot->parties[1]));
+	check_locks(&vms[0], false);
+}
+
+/* The cap of a VM counts what it uses, wherever it uses it. */
+static void test_a_cap_moves(void **state)
+{
+	struct slot *slot = add(0);
+	uint64_t left;
+
+	(void)state;
+	configs[0].cap = 50;
+	cap_init(&slot->cap, 50, TURN, fake_now);
+	turn_bill(&at(ONE)->queue, &slot->turn, fake_now);
+	fake_now += 20;
+	home_give_all(slot, at(TWO));
+	left = cap_left(&slot->cap);
+	on(TWO);
+	turn_at(slot, TWO)->used = 1000;			/* of an earlier time */
+	assert_true(home_is_here(take() ? slot->parties : NULL));
+	assert_int_equal(cap_wait(&slot->cap, TURN, turn_at(slot, TWO)->used, fake_now), 0);
+	assert_int_equal(cap_left(&slot->cap), left);
+}
+
+/* In a VM that has the processor for itself a vCPU that waits for its sibling goes where nobody is; the sibling stays. */
+static void test_siblings_spread(void **state)
+{
+	struct slot *slot = add_with(0, 3);
+
+	(void)state;
+	want(slot, 2);
+	home_offer(&slot->parties[1]);
+	assert_int_equal(at(ONE)->waiting, 1);
+	on(TWO);
+	home_idle_begin();
+	assert_int_equal(kicks[ONE], 1);
+	on(ONE);
+	home_offer(&slot->parties[1]);
+	assert_ptr_equal(slot->parties[0].look.home, at(TWO));
+	assert_ptr_equal(slot->parties[1].look.home, at(ONE));
+	assert_ptr_equal(slot->parties[2].look.home, at(ONE));	/* it sleeps */
+	assert_int_equal(at(ONE)->waiting, 0);
+	check_locks(&vms[0], true);
+}
+
+/* One processor is offered to each that waits, in a VM that waits as a whole as well. */
+static void test_parts_of_a_vm_that_waits(void **state)
+{
+	struct slot *running = add(0), *waits = add_with(1, 3);
+
+	(void)state;
+	processors_on = 3;
+	homes_init();
+	want(running, 1);
+	want(waits, 2);
+	on(TWO);
+	home_idle_begin();
+	on(ONE);
+	home_offer(running->parties);
+	assert_ptr_equal(waits->parties[0].look.home, at(TWO));
+	assert_ptr_equal(waits->parties[1].look.home, at(ONE));
+	check_locks(&vms[1], true);
+	on(THREE);
+	home_idle_begin();
+	on(ONE);
+	home_offer(running->parties);
+	assert_ptr_equal(waits->parties[1].look.home, at(THREE));
+	assert_ptr_equal(waits->parties[2].look.home, at(ONE));
+}
+
+/* All are busy: one that waits goes where two fewer want the processor, and a difference of one stays. */
+static void test_balance(void **state)
+{
+	struct slot *slot = add_with(0, 3), *pinned = add_with(1, 3);
+
+	(void)state;
+	configs[1].cpuset = 1;
+	want(pinned, 3);
+	want(slot, 2);
+	at(TWO)->ready = 4;
+	home_offer(slot->parties);
+	assert_ptr_equal(slot->parties[1].look.home, at(ONE));
+	at(TWO)->ready = 3;
+	home_offer(slot->parties);
+	assert_ptr_equal(slot->parties[0].look.home, at(ONE));
+	assert_ptr_equal(slot->parties[1].look.home, at(TWO));
+	assert_int_equal(at(ONE)->ready, 4);
+	assert_int_equal(at(TWO)->ready, 4);		/* as soon as it is on its way */
+	at(TWO)->ready = 1;
+	home_offer(slot->parties);			/* those that wait are pinned */
+	assert_int_equal(at(ONE)->ready, 4);
+	on(TWO);
+	at(TWO)->ready = 4;
+	assert_true(home_is_here(&slot->parties[1]));
+	assert_int_equal(at(TWO)->ready, 3);		/* until it was looked at */
+}
+
+/* One allowance, one test, a start or an end: such a VM moves as a whole or not at all. */
+static void test_some_stay_together(void **state)
+{
+	static const struct { uint32_t cap, test_restore; enum vm_state state; } rows[] = {
+		{ 50, 0, VM_RUNNING }, { 0, 7, VM_RUNNING }, { 0, 0, VM_STARTING }, { 0, 0, VM_ENDING },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct slot *slot, *other;
+
+		(void)set_up(state);
+		slot = add_with(0, 2);
+		other = add(1);
+		configs[0].cap = rows[i].cap;
+		configs[0].test_restore = rows[i].test_restore;
+		vms[0].state = rows[i].state;
+		want(slot, 2);
+		home_offer(slot->parties);
+		assert_int_equal(at(ONE)->waiting, 0);
+		on(TWO);
+		home_idle_begin();
+		assert_int_equal(kicks[ONE], 0);
+		on(ONE);
+		home_offer(slot->parties);
+		assert_ptr_equal(slot->parties[1].look.home, at(ONE));
+		want(other, 1);
+		home_offer(other->parties);
+		assert_ptr_equal(slot->parties[0].look.home, at(TWO));
+		assert_ptr_equal(slot->parties[1].look.home, at(TWO));
+		check_locks(&vms[0], false);
+	}
 }
 
 /* A look that was posted, or found, at the former home goes on to the next one. */
@@ -245,16 +509,15 @@ static void test_looks_follow(void **state)
 
 	(void)state;
 	look_post(&slot->parties[0].look);
-	home_give(slot, at(TWO));
+	home_give_all(slot, at(TWO));
 	assert_int_equal(kicks[TWO], 0);		/* it waits in the list here */
 	assert_ptr_equal(take(), &slot->parties[0].look);
-	assert_false(home_is_here(slot, 0));
+	assert_false(home_is_here(slot->parties));
 	assert_int_equal(kicks[TWO], 1);
 	assert_null(take());
 	on(TWO);
 	assert_ptr_equal(take(), &slot->parties[0].look);
-	assert_true(home_is_here(slot, 0));
-	timer_disarm(&timers[0]);
+	assert_true(home_is_here(slot->parties));
 }
 
 static void test_idle_ones_get_what_waits(void **state)
@@ -262,36 +525,34 @@ static void test_idle_ones_get_what_waits(void **state)
 	struct slot *running = add(0), *asleep = add(1), *waits = add(2);
 
 	(void)state;
-	turn_set_ready(&running->turn, true);
-	turn_set_ready(&waits->turn, true);
-	home_offer(running);		/* nobody is idle */
+	want(running, 1);
+	want(waits, 1);
+	home_offer(running->parties);		/* nobody is idle */
 	assert_int_equal(at(ONE)->waiting, 1);
-	assert_ptr_equal(waits->home, at(ONE));
+	assert_ptr_equal(home_of(waits), at(ONE));
 
 	on(TWO);
 	home_idle_begin();
 	assert_int_equal(kicks[ONE], 1);
 	on(ONE);
-	home_offer(running);
-	assert_ptr_equal(waits->home, at(TWO));
-	assert_ptr_equal(running->home, at(ONE));
-	assert_ptr_equal(asleep->home, at(ONE));
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(waits), at(TWO));
+	assert_ptr_equal(home_of(running), at(ONE));
+	assert_ptr_equal(home_of(asleep), at(ONE));
 	assert_false(at(TWO)->is_idle);		/* one is enough */
 	assert_int_equal(kicks[TWO], 1);
 
-	turn_set_ready(&asleep->turn, true);
-	home_offer(running);			/* so nobody else is sent there */
-	assert_ptr_equal(asleep->home, at(ONE));
+	want(asleep, 1);
+	home_offer(running->parties);			/* so nobody else is sent there */
+	assert_ptr_equal(home_of(asleep), at(ONE));
 	on(TWO);
 	home_idle_end();
 	home_idle_begin();
 	home_idle_end();
 	on(ONE);
-	home_offer(running);			/* it has found something else to do */
-	assert_ptr_equal(asleep->home, at(ONE));
+	home_offer(running->parties);			/* it has found something else to do */
+	assert_ptr_equal(home_of(asleep), at(ONE));
 	assert_int_equal(kicks[TWO], 1);
-	timer_disarm_all(&running->turn);
-	timer_disarm_all(&asleep->turn);
 }
 
 /* The boot processor is one like the others: it is given what waits, and is woken at the end. */
@@ -304,16 +565,15 @@ static void test_the_first_is_idle(void **state)
 	on(TWO);
 	running = add(0);
 	waits = add(1);
-	turn_set_ready(&running->turn, true);
-	home_offer(running);
-	assert_ptr_equal(running->home, at(TWO));
-	turn_set_ready(&waits->turn, true);
-	home_offer(running);
-	assert_ptr_equal(waits->home, at(ONE));
+	want(running, 1);
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(running), at(TWO));
+	want(waits, 1);
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(waits), at(ONE));
 	assert_int_equal(kicks[ONE], 1);
 	homes_wake();
 	assert_int_equal(kicks[ONE], 2);
-	timer_disarm_all(&running->turn);
 }
 
 /* Who goes idle interrupts only those with whom somebody waits. */
@@ -322,10 +582,10 @@ static void test_nobody_waits(void **state)
 	struct slot *slot = add(0);
 
 	(void)state;
-	home_offer(slot);		/* it has work, but wants the processor no longer */
+	home_offer(slot->parties);		/* it has work, but wants the processor no longer */
 	assert_int_equal(at(ONE)->waiting, 0);
-	turn_set_ready(&slot->turn, true);
-	home_offer(slot);
+	want(slot, 1);
+	home_offer(slot->parties);
 	on(TWO);
 	home_idle_begin();
 	home_idle_end();
@@ -336,7 +596,6 @@ static void test_nobody_waits(void **state)
 	homes_wake();
 	assert_int_equal(kicks[ONE], 0);
 	assert_int_equal(kicks[TWO], 1);
-	timer_disarm(&timers[0]);
 }
 
 /* All that wait go at once: those that are idle already look no more. */
@@ -345,9 +604,9 @@ static void test_two_idle_two_wait(void **state)
 	struct slot *running = add(0), *one = add(1), *other = add(2);
 
 	(void)state;
-	turn_set_ready(&running->turn, true);
-	turn_set_ready(&one->turn, true);
-	turn_set_ready(&other->turn, true);
+	want(running, 1);
+	want(one, 1);
+	want(other, 1);
 	processors_on = 3;
 	homes_init();
 	on(TWO);
@@ -355,12 +614,11 @@ static void test_two_idle_two_wait(void **state)
 	on(THREE);
 	home_idle_begin();
 	on(ONE);
-	home_offer(running);
-	assert_ptr_equal(running->home, at(ONE));
-	assert_true(one->home != at(ONE) && other->home != at(ONE) && one->home != other->home);
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(running), at(ONE));
+	assert_true(home_of(one) != at(ONE) && home_of(other) != at(ONE) && home_of(one) != home_of(other));
 	assert_int_equal(at(ONE)->waiting, 0);
 	assert_false(at(TWO)->is_idle || at(THREE)->is_idle);
-	timer_disarm(&timers[0]);
 }
 
 /* Who waits stays where its cpuset wants it; another one that waits may go. */
@@ -370,24 +628,22 @@ static void test_pinned_ones_wait(void **state)
 
 	(void)state;
 	configs[1].cpuset = 1;
-	turn_set_ready(&running->turn, true);
-	turn_set_ready(&pinned->turn, true);
-	turn_set_ready(&other->turn, true);
+	want(running, 1);
+	want(pinned, 1);
+	want(other, 1);
 	on(TWO);
 	home_idle_begin();
 	on(ONE);
-	home_offer(running);
-	assert_ptr_equal(pinned->home, at(ONE));
-	assert_ptr_equal(other->home, at(TWO));
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(pinned), at(ONE));
+	assert_ptr_equal(home_of(other), at(TWO));
 	assert_int_equal(at(ONE)->waiting, 1);
 	on(TWO);
 	home_idle_begin();
 	on(ONE);
-	home_offer(running);
-	assert_ptr_equal(pinned->home, at(ONE));
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(pinned), at(ONE));
 	assert_true(at(TWO)->is_idle);
-	timer_disarm(&timers[0]);
-	timer_disarm(&timers[1]);
 }
 
 /* Who may take none of those that wait does not interrupt them: the one that runs cannot come, nor can a sleeper. */
@@ -397,12 +653,12 @@ static void test_pinned_ones_are_left_alone(void **state)
 
 	(void)state;
 	configs[1].cpuset = 1;
-	turn_set_ready(&running->turn, true);
-	turn_set_ready(&pinned->turn, true);
-	home_offer(running);
-	assert_ptr_equal(asleep->home, at(ONE));
+	want(running, 1);
+	want(pinned, 1);
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(asleep), at(ONE));
 	on(TWO);
-	turn_set_ready(&add(3)->turn, true);	/* it may come here, and lives here */
+	want(add(3), 1);	/* it may come here, and lives here */
 	home_idle_begin();
 	home_idle_end();
 	assert_int_equal(kicks[ONE], 0);
@@ -410,11 +666,7 @@ static void test_pinned_ones_are_left_alone(void **state)
 	home_idle_begin();
 	assert_int_equal(kicks[ONE], 1);
 	on(ONE);
-	timer_disarm(&timers[0]);
-	timer_disarm(&timers[1]);
-	timer_disarm(&timers[2]);
 	on(TWO);
-	timer_disarm(&timers[3]);
 }
 
 /* A VM that is taken apart in pieces moves between two of them, and its vCPUs may be gone by then. */
@@ -424,8 +676,9 @@ static void test_without_vcpus(void **state)
 
 	(void)state;
 	vms[0].vcpus[0] = NULL;
-	home_give(slot, at(TWO));
-	assert_ptr_equal(slot->home, at(TWO));
+	vms[0].vcpu_count = 0;
+	home_give_all(slot, at(TWO));
+	assert_ptr_equal(home_of(slot), at(TWO));
 	assert_ptr_equal(slot->parties[0].look.home, at(TWO));
 }
 
@@ -434,21 +687,19 @@ static void test_gone_is_gone(void **state)
 	struct slot *running = add(0), *waits = add(1);
 
 	(void)state;
-	turn_set_ready(&running->turn, true);
-	turn_set_ready(&waits->turn, true);
+	want(running, 1);
+	want(waits, 1);
 	on(TWO);
 	home_idle_begin();
 	on(ONE);
-	home_offer(running);
-	assert_ptr_equal(waits->home, at(TWO));
-	turn_set_ready(&running->turn, false);	/* it halts: nobody is left here, home_offer is not called */
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(waits), at(TWO));
+	want(running, 0);	/* it halts: nobody is left here, home_offer is not called */
 	home_idle_begin();
 	on(TWO);
 	home_idle_begin();
 	assert_int_equal(kicks[ONE], 0);
-	timer_disarm_all(&waits->turn);
 	on(ONE);
-	timer_disarm_all(&running->turn);
 }
 
 int main(void)
@@ -462,6 +713,9 @@ int main(void)
 		cmocka_unit_test_setup(test_pinned_ones_wait, set_up),
 		cmocka_unit_test_setup(test_pinned_ones_are_left_alone, set_up),
 		cmocka_unit_test_setup(test_nobody_waits, set_up), cmocka_unit_test_setup(test_siblings_move, set_up),
+		cmocka_unit_test_setup(test_one_of_three_moves, set_up), cmocka_unit_test_setup(test_the_first_moves, set_up),
+		cmocka_unit_test_setup(test_a_cap_moves, set_up), cmocka_unit_test_setup(test_siblings_spread, set_up),
+		cmocka_unit_test_setup(test_parts_of_a_vm_that_waits, set_up), cmocka_unit_test_setup(test_some_stay_together, set_up), cmocka_unit_test_setup(test_balance, set_up),
 		cmocka_unit_test_setup(test_the_first_is_idle, set_up), cmocka_unit_test_setup(test_gone_is_gone, set_up),
 	};
 

@@ -115,6 +115,8 @@ static struct player *player_of(const struct vm *vm)
 	return player_with(vm->config);
 }
 
+static uint64_t used_by(unsigned n) { return limb_at(&slots[n], host_processor())->turn.used; }
+
 /* ---- What the scheduler calls ---- */
 
 struct vm *vm_create(const struct handoff_vm *config, struct account *account, struct turn *payer, struct look *look)
@@ -226,6 +228,7 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 }
 
 void host_attention_set(void) { attention = true; }
+unsigned host_cpu_count(void) { return 1; }
 struct processor *host_processor_at(unsigned n) { return n ? NULL : host_processor(); }
 unsigned host_processor_number(struct processor *processor) { return processor->index; }
 void vcpu_give(struct vcpu *vcpu, struct processor *to) { (void)vcpu; (void)to; fail(); }
@@ -262,12 +265,13 @@ static void check_turn(const struct vcpu *vcpu, uint64_t turn_end)
 	const struct processor *self = host_processor();
 	const struct turn *own = &self->running->turn;
 	const struct slot *slot = self->running->slot;
-	const uint64_t left = min_u64(TURN - max_u64(own->spent, slot->turn.spent), cap_left(&slot->cap));
+	const struct turn *all = &limb_at(slot, self)->turn;
+	const uint64_t left = min_u64(TURN - max_u64(own->spent, all->spent), cap_left(&slot->cap));
 	const bool is_limited = limit != TIMER_NEVER;
 
 	assert_ptr_equal(slot->vm->vcpus[self->running - slot->parties], vcpu);
 	assert_ptr_equal(vcpu->look, &self->running->look);
-	assert_ptr_equal(own->in->policy, slot->turn.in->policy);
+	assert_ptr_equal(own->in->policy, all->in->policy);
 	assert_false(slot->cap.is_used_up);
 	assert_true(turn_end <= fake_now + left);
 	assert_true(!is_limited || limit <= left);
@@ -459,7 +463,7 @@ void vcpu_where(struct vcpu *vcpu)
 {
 	assert_false(in_poll);		/* that may be another processor */
 	assert_ptr_equal(loaded, vcpu);
-	assert_ptr_equal(host_processor()->queue.payer, vcpu->vm->clock.payer);
+	assert_ptr_equal(host_processor()->queue.payer, &host_processor()->running->turn);
 	player_of(vcpu->vm)->where_at = fake_now;
 	if (++player_of(vcpu->vm)->wheres == player_of(vcpu->vm)->asks_again) {
 		press_where();		/* on another processor, which interrupts this one */
@@ -544,7 +548,7 @@ static uint32_t play(unsigned count)
 	crashed = slots_crashed();
 	sum = queue->idle - idle;
 	for (unsigned i = 0; i < count; i++)
-		sum += slots[i].turn.used;
+		sum += used_by(i);
 	assert_int_equal(sum, queue->mark - begin);
 	for (unsigned i = 0; i < count; i++)
 		check_activities(&slots[i], begin);
@@ -790,8 +794,8 @@ static void test_late_timers(void **state)
 		assert_int_equal(play(2), 0);
 		paid = players[1].ticks * rows[i].paid;
 		rest = players[1].ticks * (rows[i].late - rows[i].paid);
-		assert_in_range(slots[1].turn.used, paid, paid + 5 * MS);
-		assert_in_range(slots[0].turn.used, SECOND / 2, SECOND / 2 + rest + 2 * MS);
+		assert_in_range(used_by(1), paid, paid + 5 * MS);
+		assert_in_range(used_by(0), SECOND / 2, SECOND / 2 + rest + 2 * MS);
 	}
 }
 
@@ -806,7 +810,7 @@ static void test_late_cap(void **state)
 	players[1].life = SECOND / 4;
 	players[1].config.cap = 25;
 	assert_int_equal(play(2), 0);
-	assert_in_range(slots[0].turn.used, SECOND, SECOND + MS / 10 + ends);
+	assert_in_range(used_by(0), SECOND, SECOND + MS / 10 + ends);
 }
 
 /* A VM's own timer takes it out of the guest and back, not through the loop; the neighbour's share stays the same. */
@@ -958,7 +962,7 @@ static void test_cap_counts_timers(void **state)
 		players[0].sleeps_every = i ? MS : 0;
 		players[0].sleeps_for = 3 * SECOND;
 		assert_int_equal(play(1), 0);
-		assert_in_range(slots[0].turn.used, (fake_now - begin) / 5, (fake_now - begin) / 4 + 5 * TURN);
+		assert_in_range(used_by(0), (fake_now - begin) / 5, (fake_now - begin) / 4 + 5 * TURN);
 	}
 }
 
@@ -975,7 +979,7 @@ static void test_cap_is_used_up_while_ready(void **state)
 	players[0].life = 3 * MS;
 	players[1].life = SECOND;
 	assert_int_equal(play(2), 0);
-	assert_in_range(slots[0].turn.used, 0, (fake_now - begin) / 25 + TURN);
+	assert_in_range(used_by(0), 0, (fake_now - begin) / 25 + TURN);
 }
 
 /* Where the time went: half a second each for two that compute, a quarter for a capped one; who slept was halted. */
@@ -1267,7 +1271,7 @@ static void test_where_key(void **state)
 	assert_int_equal(players[1].wheres, 1);
 }
 
-/* A second press, before all have told: they tell from the first one on. */
+/* A second press, before all have told: those that had told tell again. */
 static void test_where_again(void **state)
 {
 	(void)state;
@@ -1289,6 +1293,7 @@ static void test_where_ends(void **state)
 		(void)setup(state);
 		players[0].config.vcpus = rows[i].vcpus;
 		players[0].life = rows[i].life;
+		players[0].all_compute = true;		/* each tells in a turn of its own */
 		players[0].exits_every = MS;
 		players[0].end = VM_END_REBOOT;
 		players[0].lives = 2;

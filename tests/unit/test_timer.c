@@ -123,8 +123,9 @@ static void test_two_processors(void **state)
 
 static struct { uint64_t deadline; struct processor *on; unsigned calls; } told;
 
-static void on_change(uint64_t deadline)
+static void on_change(uint64_t deadline, void *ctx)
 {
+	(void)ctx;
 	told.deadline = deadline;
 	told.on = host_processor();
 	told.calls++;
@@ -141,7 +142,8 @@ static int listen(void **state)
 {
 	(void)state;
 	told.calls = 0;
-	timer_set_hooks(&(const struct timer_hooks){ .on_change = on_change });
+	for (unsigned i = 0; i < PROCESSORS; i++)
+		processors_fake[i].timers.on_change = on_change;
 	return 0;
 }
 
@@ -149,9 +151,9 @@ static int listen(void **state)
 static int forget(void **state)
 {
 	(void)state;
-	timer_set_hooks(&(const struct timer_hooks){ 0 });
+	timer_set_bill(NULL);
 	for (unsigned i = 0; i < PROCESSORS; i++)
-		processors_fake[i].timers.first = NULL;
+		processors_fake[i].timers = (struct timer_list){ 0 };
 	processor_fake_run_on(0);
 	return 0;
 }
@@ -265,17 +267,17 @@ static uint64_t bill(struct turn *payer, uint64_t since)
 	return billed.wait;
 }
 
-/* What is due of one payer, up to the first of another's, and nobody is charged. */
+/* What is due of one VM, whoever of it pays, up to the first of another's, and nobody is charged. */
 static void test_own(void **state)
 {
-	static struct turn own, other;
-	static struct turn *const payers[] = { &own, &own, &other, &own, NULL };
+	static struct turn vm, others_vm, own = { .vm = &vm }, sibling = { .vm = &vm }, other = { .vm = &others_vm };
+	static struct turn *const payers[] = { &own, &sibling, &other, &own, NULL };
 	struct shot shots[countof(payers)] = { 0 }, *rest = &shots[3];
 	const uint64_t begin = fake_now;
 
 	(void)state;
 	fire_count = 0;
-	timer_set_hooks(&(const struct timer_hooks){ .bill = bill });
+	timer_set_bill(bill);
 	billed.calls = 0;
 	for (size_t i = 0; row_of(payers, i); i++) {
 		timer_init(&shots[i].timer, fire, &shots[i]);
@@ -283,18 +285,18 @@ static void test_own(void **state)
 		timer_arm(&shots[i].timer, begin + i);
 	}
 	shots[0].period = 1;
-	assert_true(timer_run_own(&own, fake_now));
+	assert_true(timer_run_own(&vm, fake_now));
 	assert_int_equal(fire_count, 1);
 	fake_now++;
-	assert_true(timer_run_own(&own, fake_now));		/* two, one of which is armed anew: once each */
+	assert_true(timer_run_own(&vm, fake_now));		/* two, one of which is armed anew: once each */
 	assert_int_equal(fire_count, 3);
 	timer_disarm(&shots[0].timer);
 	fake_now = begin + countof(payers);
-	assert_false(timer_run_own(&own, fake_now));
+	assert_false(timer_run_own(&vm, fake_now));
 	assert_int_equal(fire_count, 3);
 	assert_true(timer_is_armed(&shots[2].timer) && timer_is_armed(&rest->timer));
 	timer_disarm(&shots[2].timer);
-	assert_false(timer_run_own(&own, fake_now));		/* the last one is the hypervisor's */
+	assert_false(timer_run_own(&vm, fake_now));		/* the last one is the hypervisor's */
 	assert_int_equal(rest->fired, 4);
 	assert_int_equal(billed.calls, 0);
 	timer_disarm(&shots[4].timer);
@@ -349,7 +351,7 @@ static void test_payer(void **state)
 	uint64_t begin;
 
 	(void)state;
-	timer_set_hooks(&(const struct timer_hooks){ .bill = bill });
+	timer_set_bill(bill);
 	fire_count = 0;
 	billed.calls = 0;
 	timer_init(&ours.timer, fire, &ours);

@@ -57,11 +57,15 @@ enum exit_result exit_hlt(struct vcpu *vcpu)
 	return EXIT_SKIP_STOP;
 }
 
+/* One that takes turns with it on this processor. */
 static bool has_ready_sibling(const struct vcpu *vcpu)
 {
-	for (uint32_t i = 0; i < vcpu->vm->vcpu_count; i++)
-		if (vcpu->vm->vcpus[i] != vcpu && vcpu->vm->vcpus[i]->state == VCPU_READY)
+	for (uint32_t i = 0; i < vcpu->vm->vcpu_count; i++) {
+		const struct vcpu *other = vcpu->vm->vcpus[i];
+
+		if (other != vcpu && other->state == VCPU_READY && other->processor == vcpu->processor)
 			return true;
+	}
 	return false;
 }
 
