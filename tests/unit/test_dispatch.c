@@ -90,6 +90,7 @@ static int set_up(void **unused)
 	(void)unused;
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.exit = (struct exit_record){ .rip = RIP, .insn_len = 2 };
+	vcpu.state = VCPU_READY;
 	cpu_fake_install();
 	entries = delivers = steps = calls = 0;
 	calls_max = 1;

@@ -185,6 +185,8 @@ void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 			if (vcpu->requests && !take_requests(vcpu))
 				return;
 			backend->deliver(vcpu);		/* inject what waits, or open a window; VT-x: current again */
+			if (vcpu->state != VCPU_READY)	/* its 8259 had it look at requests: a sibling's INIT parked it */
+				return;
 		}
 		backend->enter(vcpu);			/* the guest runs; the call returns after the exit */
 		now = dispatch(vcpu, backend);		/* the handler of the exit, and its answer */
