@@ -80,28 +80,38 @@ static bool is_beyond_tables(gpa_t page)
 	return page.raw >> pt_shift(NPT_LEVELS + 1);
 }
 
-/* Take the page of ones away, if one is there, and have all vCPUs forget it. */
-static void forget(struct vm *vm, gpa_t page)
+/* By whoever holds the memory's lock, if there is one. */
+static bool reads_ones(const struct vm *vm, gpa_t page)
 {
 	hpa_t    mapped;
 	unsigned rights;
 	uint64_t size;
-	bool     was_there;
+
+	return npt_lookup(&vm->npt, page, &mapped, &rights, &size) && hpa_ptr(mapped) == ones;
+}
+
+/* Take the page of ones away, if one is there, and have all vCPUs forget it. */
+static void forget(struct vm *vm, gpa_t page)
+{
+	bool was_there;
 
 	memory_take(vm);
-	was_there = npt_lookup(&vm->npt, page, &mapped, &rights, &size) && hpa_ptr(mapped) == ones &&
-		    npt_unmap(&vm->npt, page, PAGE_SIZE);
+	was_there = reads_ones(vm, page) && npt_unmap(&vm->npt, page, PAGE_SIZE);
 	memory_drop(vm);
 	for (uint32_t i = 0; was_there && i < vm->vcpu_count; i++)
 		vcpu_request(vm->vcpus[i], REQUEST_FLUSH);
 }
 
+/* A sibling that read there at the same moment may have mapped it: then it is counted already. */
 static int map_ones(struct vm *vm, gpa_t page, hpa_t hole)
 {
-	int result;
+	int result = 0;
 
 	memory_take(vm);
-	result = npt_map(&vm->npt, page, hole, PAGE_SIZE, NPT_R, false);
+	if (reads_ones(vm, page))
+		vm->hole_pages--;
+	else
+		result = npt_map(&vm->npt, page, hole, PAGE_SIZE, NPT_R, false);
 	memory_drop(vm);
 	return result;
 }
