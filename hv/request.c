@@ -49,14 +49,17 @@
 
 /*
  * The owner acts at once when it is this processor. Another one is interrupted and looks before its next entry, or its
- * scheduler looks at the vCPU that sleeps.
+ * scheduler looks at the vCPU that sleeps. Once for what is asked: if `old`, the requests until now, had it, somebody
+ * else has told the owner, or is about to. So a guest that asks again and again does not interrupt who runs there.
  */
-static void notify(struct vcpu *vcpu)
+static void notify(struct vcpu *vcpu, uint32_t old, uint32_t what)
 {
 	struct processor *owner = vcpu->processor;
 
 	if (owner == host_processor())
 		vcpu_take_requests(vcpu);
+	else if ((old & what) == what)
+		return;
 	else if (vcpu->state == VCPU_READY)
 		host_kick(owner, KICK_LOOK);
 	else
@@ -65,8 +68,7 @@ static void notify(struct vcpu *vcpu)
 
 void vcpu_request(struct vcpu *vcpu, uint32_t what)
 {
-	atomic_fetch_or(&vcpu->requests, what);
-	notify(vcpu);
+	notify(vcpu, atomic_fetch_or(&vcpu->requests, what), what);
 }
 
 void vcpu_request_init(struct vcpu *vcpu)
@@ -76,7 +78,7 @@ void vcpu_request_init(struct vcpu *vcpu)
 	while (!atomic_compare_exchange_weak(&vcpu->requests, &old,
 					     (old & ~(REQUEST_SIPI | (uint32_t)REQUEST_SIPI_VECTOR)) | REQUEST_INIT))
 		continue;
-	notify(vcpu);
+	notify(vcpu, old, REQUEST_INIT);
 }
 
 /* While its owner acts on requests nobody else knows whether one of them parks it: the owner decides then. */
@@ -91,7 +93,7 @@ bool vcpu_request_sipi(struct vcpu *vcpu, uint8_t vector)
 			return false;
 	} while (!atomic_compare_exchange_weak(&vcpu->requests, &old,
 					       (uint32_t)field_set(old | REQUEST_SIPI, REQUEST_SIPI_VECTOR, vector)));
-	notify(vcpu);
+	notify(vcpu, old, REQUEST_SIPI);
 	return true;
 }
 
@@ -103,7 +105,7 @@ void vcpu_request_lint0(struct vcpu *vcpu, bool is_high)
 		toggled = (old & REQUEST_LINT0) && (old & REQUEST_LINT0_HIGH) != level ? REQUEST_LINT0_TOGGLED : 0;
 	} while (!atomic_compare_exchange_weak(&vcpu->requests, &old, (old & ~(uint32_t)REQUEST_LINT0_HIGH) |
 					       REQUEST_LINT0 | level | toggled));
-	notify(vcpu);
+	notify(vcpu, old, REQUEST_LINT0);
 }
 
 /*
