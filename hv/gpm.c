@@ -102,7 +102,7 @@ static uint64_t *make_dir(struct gpm *gpm, gpa_t addr)
 		return NULL;
 	for (size_t i = 0; i < gpm->slot_count; i++)
 		mark_whole(dir, gib, &gpm->slots[i]);
-	__atomic_store_n(&gpm->dir[gib], dir, __ATOMIC_RELEASE);	/* likewise */
+	__atomic_store_n(&gpm->dir[gib], dir, __ATOMIC_RELEASE);	/* behind its marks: others read it without a lock */
 	gpm->dirs++;
 	return dir;
 }

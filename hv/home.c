@@ -55,10 +55,7 @@ struct processor *home_choose(const struct handoff_vm *config)
 
 static struct limb *limb_here(const struct slot *slot) { return limb_at(slot, host_processor()); }
 
-static bool lives_here(const struct party *party)
-{
-	return party->look.home == host_processor() && party->turn.in == &limb_here(party->slot)->vcpus;
-}
+static bool lives_here(const struct party *party) { return limb_has(limb_here(party->slot), party); }
 
 bool home_is_of_vm(const struct slot *slot)
 {
@@ -68,11 +65,6 @@ bool home_is_of_vm(const struct slot *slot)
 bool home_is_whole(const struct slot *slot)
 {
 	return home_is_of_vm(slot) && limb_here(slot)->vcpus.count == slot->vcpus;
-}
-
-static bool stays_together(const struct slot *slot)
-{
-	return slot->vcpus == 1 || slot->config->cap || slot->config->test_restore || !slot->vm || !vm_is_alive(slot->vm);
 }
 
 /* ---- A vCPU moves ---- */
@@ -121,7 +113,7 @@ static void give(struct party *party, struct processor *to)
 		give_vm(slot, party);
 	limb_leave(limb, party);
 	if (limb->turn.in && !limb->vcpus.ready && !has_work_left(slot, id))
-		turn_set_ready(&limb->turn, false);
+		limb_want(limb, false);
 	if (self->running == party)
 		self->running = NULL;
 	self->vcpus--;
@@ -131,6 +123,7 @@ static void give(struct party *party, struct processor *to)
 	slot->moves++;
 	if (vcpu)
 		vcpu_give(vcpu, to);
+	looks_resume();			/* its own may be among them, and would count as posted */
 	party->look.home = to;
 	look_post(&party->look);
 }
@@ -140,7 +133,7 @@ void home_give(struct party *party, struct processor *to)
 	struct slot *slot = party->slot;
 
 	/* Those that are not here are on their way here: none is in an exit. */
-	if (!stays_together(slot) && !slot->vm->is_spread)
+	if (!slot_stays_together(slot) && !slot->vm->is_spread)
 		vm_spread(slot->vm);
 	give(party, to);
 }
@@ -239,13 +232,13 @@ static bool may_give(const struct slot *slot, const struct party *running)
 
 	if (!limb || !limb->turn.in || !limb->turn.is_ready)
 		return false;
-	return slot != running->slot || (limb->vcpus.ready > 1 && !stays_together(slot));
+	return slot != running->slot || (limb->vcpus.ready > 1 && !slot_stays_together(slot));
 }
 
 /* To a processor that has nothing to do. False: there is none where it may live. */
 static bool offer(struct slot *slot, const struct party *running)
 {
-	struct party *party = stays_together(slot) ? NULL : who_waits(slot, running);
+	struct party *party = slot_stays_together(slot) ? NULL : who_waits(slot, running);
 	struct processor *idler;
 
 	if (!party && !home_is_whole(slot))
@@ -278,8 +271,9 @@ static struct processor *less_busy(const struct handoff_vm *config, const struct
 static void balance(const struct processor *self, const struct party *running)
 {
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX; slot++) {
-		const bool may_move = slot->vcpus == 1 || (slot->config && !stays_together(slot));
-		struct party *party = may_move && may_give(slot, running) ? who_waits(slot, running) : NULL;
+		/* May one be given? Only of such a VM is the rest to be looked at: it cannot go while one lives here. */
+		const bool may_move = may_give(slot, running) && (slot->vcpus == 1 || !slot_stays_together(slot));
+		struct party *party = may_move ? who_waits(slot, running) : NULL;
 		struct processor *to = party ? less_busy(slot->config, self) : NULL;
 
 		if (to) {
@@ -294,7 +288,7 @@ static uint32_t count_waiting(const struct processor *self, const struct slot *r
 {
 	const uint32_t vms = self->queue.vms.ready, vcpus = limb_here(running)->vcpus.ready;
 
-	return (vms ? vms - 1 : 0) + (vcpus && !stays_together(running) ? vcpus - 1 : 0);
+	return (vms ? vms - 1 : 0) + (vcpus && !slot_stays_together(running) ? vcpus - 1 : 0);
 }
 
 void home_offer(const struct party *running)
@@ -302,7 +296,7 @@ void home_offer(const struct party *running)
 	struct processor *self = host_processor();
 
 	self->chosen = running->slot;
-	self->chosen_stays = stays_together(running->slot);
+	self->chosen_stays = slot_stays_together(running->slot);
 	self->waiting = count_waiting(self, running->slot);
 	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && self->waiting && idlers; slot++)
 		while (idlers && may_give(slot, running) && offer(slot, running))
@@ -316,10 +310,13 @@ void home_offer(const struct party *running)
 static bool has_one_of(const struct processor *home, const struct slot *slot)
 {
 	const struct limb *limb = limb_at(slot, home);
+	const uint32_t ready = __atomic_load_n(&limb->vcpus.ready, __ATOMIC_RELAXED);
 
 	if (!__atomic_load_n(&limb->turn.is_ready, __ATOMIC_RELAXED))
 		return false;
-	return slot != home->chosen || (!home->chosen_stays && __atomic_load_n(&limb->vcpus.ready, __ATOMIC_RELAXED) > 1);
+	if (slot == home->chosen)
+		return !home->chosen_stays && ready > 1;
+	return ready || __atomic_load_n(&limb->vcpus.count, __ATOMIC_RELAXED) == slot->vcpus;
 }
 
 /* Does one wait there that may use this processor? */

@@ -3,26 +3,88 @@
 #include "hv/limb.h"
 
 #include "hv/host.h"
-#include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/processor.h"
 #include "hv/slot.h"
+#include "hv/vm.h"
 
-/* A limb without a vCPU, at the home of a VM that works for one elsewhere, counts as one. */
-static void divide_weight(struct limb *limb)
+bool slot_stays_together(const struct slot *slot)
 {
-	const struct slot *slot = limb->slot;
-
-	limb->turn.weight = max_u32(1, slot->config->weight * max_u32(1, limb->vcpus.count) / slot->vcpus);
+	return slot->vcpus == 1 || slot->config->cap || slot->config->test_restore || !slot->vm || !vm_is_alive(slot->vm);
 }
 
+bool limb_has(const struct limb *limb, const struct party *party)
+{
+	return party->look.home == host_processor() && party->turn.in == &limb->vcpus;
+}
+
+/* ---- What it gets, and how busy it makes this processor ---- */
+
+/* Of its vCPUs on other processors, how many want those at this moment. */
+static uint32_t ready_elsewhere(const struct limb *limb)
+{
+	const struct processor *processor;
+	uint32_t ready = 0;
+
+	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
+		if (processor != host_processor())
+			ready += __atomic_load_n(&limb_at(limb->slot, processor)->vcpus.ready, __ATOMIC_RELAXED);
+	return ready;
+}
+
+/* A limb that is ready only for the VM's work and timers counts as if one vCPU were. */
+void limb_weigh(struct limb *limb)
+{
+	const uint32_t weight = limb->slot->config->weight, here = max_u32(1, limb->vcpus.ready);
+
+	if (limb->vcpus.count == limb->slot->vcpus)
+		limb->turn.weight = weight;
+	else
+		limb->turn.weight = max_u32(1, weight * here / (here + ready_elsewhere(limb)));
+}
+
+/* One that stays together can use this processor alone. */
+static void count(struct limb *limb)
+{
+	uint32_t wanting = limb->turn.is_ready ? limb->vcpus.ready : 0;
+
+	if (wanting > 1 && slot_stays_together(limb->slot))
+		wanting = 1;
+	host_processor()->ready += wanting - limb->wanting;
+	limb->wanting = wanting;
+}
+
+/* ---- Who is ready ---- */
+
+void limb_set_ready(struct limb *limb, struct party *party, bool is_ready)
+{
+	turn_set_ready(&party->turn, is_ready);
+	count(limb);
+}
+
+void limb_want(struct limb *limb, bool wants)
+{
+	turn_set_ready(&limb->turn, wants);
+	count(limb);
+}
+
+void limb_stop(struct limb *limb)
+{
+	struct party *parties = limb->slot->parties;
+
+	for (uint32_t i = 0; i < limb->slot->vcpus; i++)
+		if (limb_has(limb, &parties[i]))
+			limb_set_ready(limb, &parties[i], false);
+}
+
+/* ---- Who lives here ---- */
+
+/* Nobody of an earlier life is ready any more, so all of its order is NULL. */
 static void begin(struct limb *limb)
 {
 	const struct slot *slot = limb->slot;
 	struct turns *vms = &host_processor()->queue.vms;
 
-	host_processor()->ready -= limb->vcpus.ready;	/* of a VM that has ended some are left */
-	memset(limb->order, 0, 2 * slot->vcpus * sizeof(limb->order[0]));
 	turns_init(&limb->vcpus, vms->policy, vms->length, limb->order, slot->vcpus);
 	if (limb->turn.in)
 		return;
@@ -39,15 +101,7 @@ void limb_join(struct limb *limb, struct party *party)
 	party->turn.weight = WEIGHT_DEFAULT;
 	turn_join_again(&limb->vcpus, &party->turn);
 	party->turn.vm = &limb->turn;
-	divide_weight(limb);
-}
-
-void limb_set_ready(struct limb *limb, struct party *party, bool is_ready)
-{
-	const uint32_t before = limb->vcpus.ready;
-
-	turn_set_ready(&party->turn, is_ready);
-	host_processor()->ready += limb->vcpus.ready - before;
+	limb_weigh(limb);
 }
 
 void limb_leave(struct limb *limb, struct party *party)
@@ -56,9 +110,10 @@ void limb_leave(struct limb *limb, struct party *party)
 
 	limb_set_ready(limb, party, false);
 	turn_leave(queue, &party->turn);
-	divide_weight(limb);
 	if (!limb->vcpus.count)
 		turn_leave(queue, &limb->turn);
+	else
+		limb_weigh(limb);
 }
 
 void limb_start(struct limb *limb)
@@ -71,17 +126,7 @@ void limb_start(struct limb *limb)
 		limb_join(limb, &slot->parties[i]);
 }
 
-void limb_stop(struct limb *limb)
-{
-	struct party *parties = limb->slot->parties;
-
-	for (uint32_t i = 0; i < limb->slot->vcpus; i++)
-		if (parties[i].look.home == host_processor() && parties[i].turn.in == &limb->vcpus)
-			limb_set_ready(limb, &parties[i], false);
-}
-
 void limb_end(struct limb *limb)
 {
-	host_processor()->ready -= limb->vcpus.ready;
 	turn_leave(&host_processor()->queue, &limb->turn);
 }

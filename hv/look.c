@@ -20,26 +20,60 @@ static void push(look_list *list, struct look *look)
 	while (!atomic_compare_exchange_weak(list, &first, look));
 }
 
+bool look_is_here(const struct look *look)
+{
+	return look->home == host_processor();
+}
+
 void look_post(struct look *look)
 {
 	struct processor *home;
+	bool is_here;
 
 	if (!look || atomic_exchange(&look->is_posted, true))
 		return;
 	home = look->home;
+	is_here = home == host_processor();
+	look->since = is_here ? 0 : time_now();
 	push(&home->looks, look);
-	if (home != host_processor())
+	if (!is_here)
 		host_kick(home, KICK_WAKE);
 }
 
+bool look_put_off(struct look *look)
+{
+	struct processor *self = host_processor();
+
+	if (atomic_exchange(&look->is_posted, true))
+		return false;
+	look->next = self->put_off;
+	self->put_off = look;
+	return true;
+}
+
+void looks_resume(void)
+{
+	struct processor *self = host_processor();
+
+	while (self->put_off) {
+		struct look *look = self->put_off;
+
+		self->put_off = look->next;
+		look->since = 0;
+		push(&self->looks, look);
+	}
+}
+
 /* Only one processor takes, so the first one cannot leave the list and come back between the two lines of the loop. */
-struct look *look_take(look_list *list)
+struct look *look_take(look_list *list, uint64_t *since)
 {
 	struct look *first = *list;
 
 	while (first && !atomic_compare_exchange_weak(list, &first, first->next))
 		continue;
-	if (first)
-		first->is_posted = false;
+	if (!first)
+		return NULL;
+	*since = first->since;		/* before it can be posted again */
+	first->is_posted = false;
 	return first;
 }

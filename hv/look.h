@@ -13,6 +13,7 @@
  */
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct processor;
 
@@ -20,6 +21,7 @@ struct look {
 	struct look   *next;
 	_Atomic(struct processor *) home;	/* on which the vCPU takes turns */
 	_Atomic bool   is_posted;
+	uint64_t       since;		/* when another processor posted it, by the host's clock; 0: its home did */
 };
 
 typedef _Atomic(struct look *) look_list;
@@ -30,5 +32,14 @@ typedef _Atomic(struct look *) look_list;
  */
 void look_post(struct look *look);
 
-/* The next one of this processor's own list, taken off it; NULL: none is left. */
-struct look *look_take(look_list *list);
+bool look_is_here(const struct look *look);	/* its home is this processor */
+
+/* The next one of this processor's own list, taken off it, and its `since`; NULL: none is left. */
+struct look *look_take(look_list *list, uint64_t *since);
+
+/*
+ * One that was taken waits, on this processor, until looks_resume: then it is looked at as if its home had posted it. Until
+ * then it counts as posted, so whoever posts it interrupts nobody. False: it has been posted again meanwhile.
+ */
+bool look_put_off(struct look *look);
+void looks_resume(void);

@@ -21,6 +21,8 @@ struct processor {
 	struct run_queue  queue;	/* who takes turns here, and who pays now */
 	struct turn      *order[2 * HANDOFF_VMS_MAX];	/* queue.vms.order */
 	struct party     *running;	/* whose turn it was last; NULL: nobody's */
+	struct look      *put_off;	/* looks that wait until `resume` fires, or nobody wants the processor (look_put_off) */
+	struct timer      resume;
 	look_list         looks;	/* at whom the scheduler has to look before it decides; others post here (look.h) */
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
@@ -35,6 +37,6 @@ struct processor {
 	_Atomic uint32_t  waiting;	/* VMs, and vCPUs of the VM that has it, that want this processor while another one has it: */
 	_Atomic(const struct slot *) chosen;	/* this one, if any wait; */
 	_Atomic bool      chosen_stays;	/* its vCPUs go nowhere without the others */
-	_Atomic uint32_t  ready;	/* vCPUs that want this processor, the one that has it included */
+	_Atomic uint32_t  ready;	/* vCPUs that could use this processor now, the one that has it included */
 	_Atomic bool      is_idle;	/* nobody wants it, and nobody has been sent here yet */
 };

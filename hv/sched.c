@@ -24,7 +24,7 @@
 #include "hv/vm_timers.h"
 
 #define TURNS_PER_SECOND	100U
-#define WAY_PER_TURN		1000U	/* an interrupt and the way from it to here take less than this part of a turn */
+#define WAY_PER_TURN		1000U	/* an interrupt and the way from it to pick take less than this part of a turn */
 
 /* Nothing to do: the timer's interrupt has set attention, which makes the vCPU leave its run loop. */
 static void turn_is_over(void *ctx)
@@ -59,6 +59,12 @@ static uint64_t bill_timer(struct turn *payer, uint64_t since)
 	return max_u64(turn_debt(&limb->turn), wait);
 }
 
+static void resume(void *ctx)
+{
+	(void)ctx;
+	looks_resume();
+}
+
 /* The processor's own timer interrupts at the first of its deadlines. */
 static void wake_at(uint64_t deadline, void *ctx)
 {
@@ -74,6 +80,8 @@ static void init_processor(struct processor *self, const struct sched_policy *po
 	self->running = NULL;
 	self->looks = NULL;
 	timer_init(&self->turn_end, turn_is_over, NULL);
+	timer_init(&self->resume, resume, NULL);
+	self->put_off = NULL;
 	self->timers.on_change = wake_at;
 }
 
@@ -143,7 +151,7 @@ static void note_all(const struct processor *self, struct limb *limb)
 	struct slot *slot = limb->slot;
 
 	for (uint32_t i = 0; i < slot->vcpus; i++)
-		if (slot->parties[i].turn.in == &limb->vcpus && slot->parties[i].look.home == self)
+		if (limb_has(limb, &slot->parties[i]))
 			note(self, &slot->parties[i]);
 }
 
@@ -167,17 +175,48 @@ static bool wants_turn(struct party *party)
 }
 
 /*
+ * Another processor has posted this look at `since`, and so has interrupted whoever ran here. That is charged to the one
+ * whose look it is, as with timers: else a guest whose vCPU on another processor wakes this one all the time would take the
+ * time of its neighbours. If it cannot run anyhow, because its VM is in debt, the look waits until that is over.
+ */
+static bool is_put_off(struct processor *self, struct party *party, uint64_t since)
+{
+	uint64_t wait;
+
+	if (!since || !is_alive(party->slot))
+		return false;
+	wait = bill_timer(&party->turn, since);
+	if (!wait || !look_put_off(&party->look))
+		return false;
+	if (!timer_is_armed(&self->resume))
+		timer_arm(&self->resume, time_now() + wait);
+	return true;
+}
+
+/* Up to when the one that ran is charged: for what comes behind that those pay who have interrupted it (is_put_off). */
+static uint64_t ran_until(const struct processor *self)
+{
+	const uint64_t now = time_now(), way = self->queue.vms.length / WAY_PER_TURN;
+	uint64_t until = now;
+
+	for (const struct look *look = self->looks; look; look = look->next)
+		if (look->since)
+			until = min_u64(until, look->since);
+	return now - min_u64(now - until, way);
+}
+
+/*
  * Does it want the processor, by what is known now? What changes for the VM as a whole changes for its siblings here, too.
  * What belongs to a VM that has ended goes to the VM's home.
  */
-static void look_at(const struct processor *self, struct party *party)
+static void look_at(struct processor *self, struct party *party, uint64_t since)
 {
 	struct slot *slot = party->slot;
 	struct limb *limb = limb_at(slot, self);
 	const bool was_live = limb->is_live, was_limited = limb->is_limited;
 	bool wants;
 
-	if (!slot->config || !home_is_here(party) || (!is_alive(slot) && !home_gather(slot)))
+	if (!slot->config || !home_is_here(party) || (!is_alive(slot) && !home_gather(slot)) || is_put_off(self, party, since))
 		return;
 	limb->is_live = is_alive(slot);
 	if (limb->is_live && party == slot->parties)
@@ -185,7 +224,7 @@ static void look_at(const struct processor *self, struct party *party)
 	limb_set_ready(limb, party, wants_turn(party));
 	wants = has_work(slot) || (limb->is_live && turns_first(&limb->vcpus));	/* behind its end some are left there */
 	limb->is_limited = wants && !is_allowed(slot);
-	turn_set_ready(&limb->turn, wants && !limb->is_limited);
+	limb_want(limb, wants && !limb->is_limited);
 	if (was_live && !limb->is_live)
 		limb_stop(limb);
 	if (limb->is_live == was_live && limb->is_limited == was_limited)
@@ -203,6 +242,8 @@ static struct party *choose(struct run_queue *queue)
 	if (!vm)
 		return NULL;
 	limb = container_of(vm, struct limb, turn);
+	if (!home_is_whole(limb->slot))
+		limb_weigh(limb);
 	vcpu = is_alive(limb->slot) || !home_is_whole(limb->slot) ? limb->vcpus.policy->pick(&limb->vcpus) : NULL;
 	return vcpu ? container_of(vcpu, struct party, turn) : limb->slot->parties;
 }
@@ -212,12 +253,13 @@ static struct party *pick(struct processor *self)
 {
 	struct party *before;
 	struct look *look;
+	uint64_t since;
 
-	turn_bill(&self->queue, self->queue.payer, time_now());
+	turn_bill(&self->queue, self->queue.payer, ran_until(self));
 	if (self->running)
-		look_at(self, self->running);
-	while ((look = look_take(&self->looks)))
-		look_at(self, container_of(look, struct party, look));
+		look_at(self, self->running, 0);
+	while ((look = look_take(&self->looks, &since)))
+		look_at(self, container_of(look, struct party, look), since);
 	before = self->running;		/* NULL: it has moved, too */
 	self->running = choose(&self->queue);
 	if (self->running != before) {	/* else it was noted when it was looked at */
@@ -377,6 +419,10 @@ void sched_run(void)
 			continue;
 		}
 		turn_bill(&self->queue, NULL, time_now());
+		if (self->put_off) {		/* while nobody wants the processor there is no debt */
+			looks_resume();
+			continue;
+		}
 		home_idle_begin();
 		if (console_idle_work() || page_idle_work()) {
 			host_take_interrupts();		/* between two short steps, so that no interrupt waits long */

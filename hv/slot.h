@@ -35,14 +35,15 @@ struct party {
 };
 
 /*
- * The part of a VM that lives on one processor. Only that processor touches it, but for turn.is_ready and vcpus.ready,
- * which others read.
+ * The part of a VM that lives on one processor. Only that processor touches it. Others read turn.is_ready, vcpus.ready and
+ * vcpus.count, and turn.used when the VM has been given up.
  */
 struct limb {
 	struct slot *slot;
 	struct turn  turn;		/* among all VMs there; kept over restarts, so that a restart gains nothing */
 	struct turns vcpus;		/* its parties, which take turns with each other */
 	struct turn **order;		/* vcpus.order */
+	uint32_t     wanting;		/* for how many of them it is counted in `ready` of its processor */
 	bool         is_live, is_limited;	/* as its parties' activities know it */
 };
 

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * A VM whose vCPUs run on several processors. Its devices and its memory are then touched by several at once, so two
- * locks guard them. While all of its vCPUs live on one processor nobody takes a lock, and an exit costs as much as if there
+ * locks guard them. While all of its vCPUs live on one processor neither is taken, and an exit costs as much as if there
  * were none: is_spread, and pointers that are NULL, say so.
  *
  * The machine's lock is taken at each door to a device, and nowhere behind it: the two buses (bus.h), the I/O APIC and the

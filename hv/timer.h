@@ -4,14 +4,14 @@
  * Time and one-shot deadlines. The unit is the tick of the host's time-stamp counter, everywhere: a VM's
  * clock (vm_clock.h) counts them too, from its start and with pauses. Devices convert with time_hz() and mul_div64().
  *
- * A deadline's callback runs in the scheduler loop of the processor that armed it, never in an
+ * A deadline's callback runs in the scheduler loop of the processor in whose list it is, never in an
  * interrupt handler and never inside a device call, so it may touch devices freely. Timers belong to
- * their embedding struct; timer_disarm before freeing it, or timer_disarm_all for all of a VM's.
+ * their embedding struct; timer_disarm before freeing it.
  *
  * Each processor has a list of its own (hv/processor.h), and nothing here takes a lock: arming a guest's TSC
  * deadline is a path we count. So an armed timer is moved and disarmed only by the processor that armed it,
  * and when a vCPU moves to another processor its timers do (home.c). A timer may belong to another list
- * instead, whose owner says who may touch it and calls what is due: the devices of a VM have one (vm_clock.h).
+ * instead, whose owner says who may touch it and calls what is due: the devices of a VM have one (vm_timers.h).
  *
  * The time that a timer takes, the interrupt included, is charged to its payer (turn.h). While the payer is in debt its
  * timers are called late.
@@ -28,7 +28,8 @@ struct timer_list {
 	struct timer *first;
 	/*
 	 * The earliest deadline has changed (TIMER_NEVER: none left). A processor's own timer follows at once, and nobody
-	 * has to look at each exit. NULL: the list is on its way between two processors.
+	 * has to look at each exit. NULL: nobody is told, for the list is on its way between two processors, or its owner
+	 * looks at it afterwards.
 	 */
 	void        (*on_change)(uint64_t deadline, void *ctx);
 	void         *ctx;

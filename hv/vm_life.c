@@ -30,13 +30,14 @@ static size_t pages_for(size_t bytes)
 	return (size_t)(align_up(bytes, PAGE_SIZE) / PAGE_SIZE);
 }
 
-/* A device has put work off, which is done before the VM's next entry: leave the run loop. */
+/* A device has put work off, which is done in a turn of the VM at its home. Here: leave the run loop. */
 static void wake_for_work(void *ctx)
 {
 	const struct vm *vm = ctx;
 
 	look_post(vm->look);
-	host_attention_set();
+	if (look_is_here(vm->look))
+		host_attention_set();
 }
 
 static int create_memory(struct vm *vm)

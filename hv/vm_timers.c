@@ -34,7 +34,8 @@ static void changed(uint64_t deadline, void *ctx)
 	}
 	vm->alarm_is_stale = true;
 	look_post(vm->look);
-	host_attention_set();	/* this may be the home */
+	if (look_is_here(vm->look))
+		host_attention_set();
 }
 
 /* What the timers that are due arm anew needs no word: the alarm is set behind them. */

@@ -3,7 +3,7 @@
 /*
  * Work that a VM's devices put off. A device does a bounded amount inside an exit; what is left it adds to the list of
  * its VM, and the scheduler runs the list in that VM's own turn at its home (home.h), before a vCPU that lives there enters
- * the guest again. So a guest that asks for much waits for it itself, and nobody else does.
+ * the guest again. So a guest that asks for much pays for it itself, and nobody else waits.
  *
  * The machine's lock guards the list (spread.h); whether anything is in it may be asked without. Others, who want
  * something of a device, leave word where the device's `answer` looks, and then call work_ask.

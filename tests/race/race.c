@@ -457,7 +457,7 @@ static struct vcpu *pick(struct machine_cpu *self)
 {
 	struct look *look;
 
-	while ((look = look_take(&self->cpu.processor.looks)))
+	while ((look = look_take(&self->cpu.processor.looks, &(uint64_t){ 0 })))
 		look_at(self, look);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		struct vcpu *vcpu = &vcpus[self->turn++ % VCPUS];

@@ -68,7 +68,7 @@ UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
 UNIT_kick := arch/x86/host/kick.c tests/unit/fake/cpu_fake.c
 UNIT_home := hv/home.c hv/limb.c hv/spread.c hv/bus.c tests/unit/fake/log_fake.c hv/cap.c hv/look.c hv/activity.c $(TURN) $(TIMER) tests/unit/fake/clock_fake.c
-UNIT_look := hv/look.c tests/unit/fake/processor_fake.c
+UNIT_look := hv/look.c tests/unit/fake/clock_fake.c $(TIMER)
 UNIT_request := hv/request.c hv/look.c $(LAPIC) $(DEV_TEST)
 UNIT_apic_bus := tests/unit/fake/look_fake.c hv/dev/apic_bus.c hv/request.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c
 VIO_TEST := hv/work.c hv/state.c $(VIO_TRANSPORT) \

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "clock_fake.h"
 #include "hv/host.h"
 #include "hv/look.h"
 #include "processor_fake.h"
@@ -14,6 +15,7 @@
 enum { HERE, ELSEWHERE };
 static struct look looks[3];
 static unsigned kicks[PROCESSORS];
+static uint64_t since;		/* of the last look that was taken */
 
 void host_kick(struct processor *processor, enum host_kick what)
 {
@@ -43,7 +45,8 @@ static unsigned take_all(unsigned on, unsigned *who)
 	unsigned count = 0;
 
 	*who = 0;
-	while ((look = look_take(&processors_fake[on].looks))) {
+	since = UINT64_MAX;
+	while ((look = look_take(&processors_fake[on].looks, &since))) {
 		assert_false(look->is_posted);		/* before whoever looks reads what has changed */
 		*who |= 1U << (look - looks);
 		count++;
@@ -84,11 +87,62 @@ static void test_of_another_processor(void **unused)
 	assert_int_equal(kicks[ELSEWHERE], 2);
 }
 
+/* Who posts it on another processor says when: its home pays for what that interrupts. */
+static void test_since(void **unused)
+{
+	unsigned who;
+
+	(void)unused;
+	fake_now = 500;
+	look_post(&looks[0]);
+	assert_int_equal(take_all(HERE, &who), 1);
+	assert_int_equal(since, 0);
+	looks[1].home = &processors_fake[ELSEWHERE];
+	look_post(&looks[1]);
+	fake_now = 600;
+	look_post(&looks[1]);		/* that was posted already */
+	assert_int_equal(take_all(ELSEWHERE, &who), 1);
+	assert_int_equal(since, 500);
+	assert_false(look_is_here(&looks[1]));
+	assert_true(look_is_here(&looks[0]));
+}
+
+/* One that is put off interrupts nobody, and comes back as its home's own. */
+static void test_put_off(void **unused)
+{
+	unsigned who;
+
+	(void)unused;
+	looks[1].home = looks[2].home = &processors_fake[ELSEWHERE];
+	look_post(&looks[1]);
+	look_post(&looks[2]);
+	assert_int_equal(take_all(ELSEWHERE, &who), 2);
+	processor_fake_run_on(ELSEWHERE);
+	assert_true(look_put_off(&looks[1]));
+	assert_true(look_put_off(&looks[2]));
+	processor_fake_run_on(HERE);
+	look_post(&looks[1]);
+	assert_int_equal(kicks[ELSEWHERE], 2);
+	assert_int_equal(take_all(ELSEWHERE, &who), 0);
+	processor_fake_run_on(ELSEWHERE);
+	looks_resume();
+	assert_int_equal(take_all(ELSEWHERE, &who), 2);
+	assert_int_equal(since, 0);
+	assert_int_equal(who, 6);
+	looks_resume();			/* once */
+	assert_int_equal(take_all(ELSEWHERE, &who), 0);
+	look_post(&looks[1]);
+	assert_false(look_put_off(&looks[1]));		/* it is posted again: nothing to put off */
+	assert_int_equal(take_all(ELSEWHERE, &who), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_own, set_up),
 		cmocka_unit_test_setup(test_of_another_processor, set_up),
+		cmocka_unit_test_setup(test_since, set_up),
+		cmocka_unit_test_setup(test_put_off, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,7 +111,7 @@ static int set_up(void **unused)
 static void take(void)
 {
 	processor_fake_run_on(ELSEWHERE);
-	(void)look_take(&host_processor()->looks);
+	(void)look_take(&host_processor()->looks, &(uint64_t){ 0 });
 	vcpu_take_requests(&vcpu);
 	processor_fake_run_on(HERE);
 	assert_int_equal(vcpu.requests, 0);

@@ -161,14 +161,21 @@ static void test_timers_spread(void **state)
 	processor_fake_run_on(1);
 	vm_clock_arm(&vm.clock, &one, vm_now(&vm) + 100);
 	assert_int_equal(timer_next(), TIMER_NEVER);
-	assert_true(look.is_posted && attention);
+	assert_true(look.is_posted && !attention);
 	processor_fake_run_on(0);
 	assert_int_equal(timer_next(), TIMER_NEVER);
 	vm_timers_follow(&vm);
 	assert_int_equal(timer_next(), fake_now + 100);
 	assert_int_equal(vm.machine_lock.drawn, 1);
+	vm_clock_arm(&vm.clock, &one, vm_now(&vm) + 100);
+	assert_false(attention);			/* the same deadline */
+	vm_clock_arm(&vm.clock, &one, vm_now(&vm) + 99);
+	assert_true(attention);				/* at home it leaves its loop, and looks */
+	vm_clock_arm(&vm.clock, &one, vm_now(&vm) + 100);
+	vm_timers_follow(&vm);
+	assert_int_equal(vm.machine_lock.drawn, 2);
 	vm_timers_follow(&vm);				/* nothing has changed since */
-	assert_int_equal(vm.machine_lock.drawn, 1);
+	assert_int_equal(vm.machine_lock.drawn, 2);
 	clock_jump(100);
 	assert_int_equal(calls, 1);
 	assert_false(is_held(&vm.machine_lock));

@@ -35,6 +35,7 @@
 #include "hv/vm_state.h"
 #include "log_fake.h"
 #include "page_fake.h"
+#include "processor_fake.h"
 #include "release_all.h"
 
 #define MEMORY		(16ULL << 20)
@@ -425,10 +426,15 @@ static void test_work_is_seen(void **state)
 	struct vm *vm = create();
 
 	(void)state;
-	look = (struct look){ 0 };
+	look = (struct look){ .home = host_processor() };
 	fake.attention = false;
 	vm->work.wake(vm->work.ctx);
 	assert_true(fake.attention);
+	assert_true(look.is_posted);
+	look = (struct look){ .home = &processors_fake[1] };	/* another one's: that one is interrupted, and here a guest goes on */
+	fake.attention = false;
+	vm->work.wake(vm->work.ctx);
+	assert_false(fake.attention);
 	assert_true(look.is_posted);
 	(void)destroy(vm);
 }
