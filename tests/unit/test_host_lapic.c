@@ -36,7 +36,7 @@ void cpu_set_interrupt(uint8_t vector, void (*handler)(uint8_t vector))
 	timer_handler = handler;
 }
 
-uint64_t time_now(void) { return insn_fake.tsc += 50; }
+uint64_t time_now(void) { return insn_fake.tsc += HZ / 1000000; }
 uint64_t time_hz(void) { return HZ; }
 
 static uint32_t get(uint64_t at)
