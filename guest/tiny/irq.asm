@@ -395,7 +395,7 @@ x2apic:
 	READ_MSR MSR_APIC_BASE
 	or	eax, 0x400
 	wrmsr
-	SET_GATE 0x50, .handler
+	COUNT_X2APIC_GATE 0x50
 	mov	ecx, 0x83f		; self IPI
 	mov	eax, 0x50
 	xor	edx, edx
@@ -416,19 +416,6 @@ x2apic:
 	inc	eax
 	CHECK_EQ rax, 0, "irq.x2apic-no-page"
 	ret
-.handler:
-	inc	dword [irq_counts + 0x50 * 4]
-	push	rax
-	push	rcx
-	push	rdx
-	xor	eax, eax
-	xor	edx, edx
-	mov	ecx, 0x80b
-	wrmsr
-	pop	rdx
-	pop	rcx
-	pop	rax
-	iretq
 
 ; KVM's end of interrupt without an exit: bit 0 of a word of ours says whether it may be cleared instead of EOI.
 MSR_PV_EOI	equ 0x4b564d04
@@ -508,10 +495,7 @@ pv_eoi:
 	jne	.end
 	btr	dword [.word], 0
 	jc	.end
-	xor	eax, eax
-	xor	edx, edx
-	mov	ecx, 0x80b
-	wrmsr
+	X2APIC_END
 .end:	pop	rdx
 	pop	rcx
 	pop	rax

@@ -140,7 +140,6 @@ ends:	dq 0
 rounds:	times CELLS_MAX dq 0
 faults:	dd 0				; exceptions
 nmis:	dd 0
-self_ipis: dd 0
 arrived: dd 0
 may_begin: dd 0
 processors: dd 0
@@ -156,8 +155,8 @@ set_gates:
 	add	rdi, 16
 	loop	.next
 	SET_GATE 2, nmi_handler
-	SET_GATE X2APIC_VECTOR, x2apic_handler
 	COUNT_GATE XAPIC_VECTOR
+	COUNT_X2APIC_GATE X2APIC_VECTOR
 	pop	rdi
 	pop	rcx
 	ret
@@ -171,20 +170,6 @@ recover:
 
 nmi_handler:
 	lock inc dword [nmis]
-	iretq
-
-x2apic_handler:
-	lock inc dword [self_ipis]
-	push	rax
-	push	rcx
-	push	rdx
-	xor	eax, eax
-	xor	edx, edx
-	mov	ecx, 0x80b
-	wrmsr
-	pop	rdx
-	pop	rcx
-	pop	rax
 	iretq
 
 unexpected:
@@ -323,6 +308,6 @@ misdeeds:
 	MISDEED "reboot-loop", reboot_loop
 	MISDEED "past-deadline", past_deadline, irq_counts + XAPIC_VECTOR * 4
 	MISDEED "apic-modes", apic_modes, faults
-	MISDEED "self-ipi", self_ipi, self_ipis
+	MISDEED "self-ipi", self_ipi, irq_counts + X2APIC_VECTOR * 4
 	MISDEED "rivals", rivals, faults
 	db	0

@@ -39,7 +39,7 @@ main:
 	mov	dword [2 * 4], TRAMPOLINE + ap_nmi - trampoline
 	mov	dword [0x40 * 4], TRAMPOLINE + ap_ipi - trampoline
 	call	x2apic_on
-	SET_GATE 0x45, bsp_ipi
+	COUNT_X2APIC_GATE 0x45
 
 	mov	eax, 20			; parked until SIPI
 	call	spin_ms
@@ -145,20 +145,6 @@ main:
 	CHECK_EQ rax, SIPI_NMIS, "smp.nmi-behind-sipi"
 	DONE
 
-bsp_ipi:
-	inc	dword [irq_counts + 0x45 * 4]
-	push	rax
-	push	rcx
-	push	rdx
-	xor	eax, eax
-	xor	edx, edx
-	mov	ecx, 0x80b
-	wrmsr
-	pop	rdx
-	pop	rcx
-	pop	rax
-	iretq
-
 TRAMPOLINE_BEGIN
 	mov	sp, BOARD
 	mov	word [START_CS], cs
@@ -197,10 +183,7 @@ ap_ipi:
 	push	ecx
 	push	edx
 	lock inc dword [IPIS]
-	xor	eax, eax
-	xor	edx, edx
-	mov	ecx, 0x80b
-	wrmsr
+	X2APIC_END
 	mov	ecx, 0x830
 	mov	eax, 0x4045		; and one back
 	wrmsr
