@@ -19,9 +19,10 @@ IOAPIC_DATA	equ 0xfec00010
 
 TOUCH_START	equ 32 << 20
 TOUCH_LENGTH	equ 64 << 20
-PAGE		equ 4096
 
 TINY_64
+%include "check.inc"
+%include "irq.inc"
 %include "bench.inc"
 %include "bench_wake.inc"
 
@@ -61,7 +62,7 @@ main:
 	out	PIC_MASK, al
 	END "out", 2
 
-	mov	ecx, APIC_BASE
+	mov	ecx, MSR_APIC_BASE
 	BEGIN
 	rdmsr
 	END "rdmsr", 2
@@ -142,10 +143,7 @@ bench_interrupt:
 	push	rax
 	push	rcx
 	push	rdx
-	mov	ecx, X2APIC_EOI
-	xor	eax, eax
-	xor	edx, edx
-	wrmsr
+	X2APIC_END
 	pop	rdx
 	pop	rcx
 	pop	rax

@@ -13,13 +13,9 @@
 TINY_64
 %include "check.inc"
 %include "irq.inc"
+%include "smp.inc"
 %include "bench.inc"
 %include "bench_wake.inc"
-
-TRAMPOLINE	equ 0x8000		; SIPI vector 8
-ALL_BUT_SELF	equ 0xc0000
-INIT		equ 0x4500
-SIPI		equ 0x4608
 
 TURN_US		equ 10000
 GAP_US		equ 50
@@ -44,7 +40,7 @@ main:
 	jne	.work
 	mov	eax, YIELDS_FROM_US
 	mov	qword [act], yield
-	call	start_other
+	call	run_trampoline
 	jmp	.from
 .halt:	mov	eax, SLEEPS_FROM_US
 	mov	qword [act], halt
@@ -122,17 +118,10 @@ halt:	cli
 yield:	pause
 	ret
 
-start_other:
-	push	rax
-	mov	dword [TRAMPOLINE], 0xfeebfb	; STI; JMP to itself
-	mov	ecx, X2APIC_ICR
-	xor	edx, edx
-	mov	eax, ALL_BUT_SELF | INIT
-	wrmsr
-	mov	eax, ALL_BUT_SELF | SIPI
-	wrmsr
-	pop	rax
-	ret
+TRAMPOLINE_BEGIN
+	sti
+	jmp	$
+TRAMPOLINE_END
 
 align 8
 act:		dq 0

@@ -11,19 +11,16 @@
 TINY_64
 %include "check.inc"
 %include "irq.inc"
+%include "smp.inc"
 %include "bench.inc"
 %include "bench_wake.inc"
 
-TRAMPOLINE	equ 0x8000		; SIPI vector 8
 BOARD		equ 0x6000		; between the first two vCPUs; the stack of the others is below
 AWAKE		equ BOARD		; the second is there
 SLEEPS		equ BOARD + 4		; the others sleep
 HANDLED		equ BOARD + 8
 HANDLED_AT	equ BOARD + 12		; lower half of the TSC
 IPI_VECTOR	equ 0x40
-ALL_BUT_SELF	equ 0xc0000
-INIT		equ 0x4500
-SIPI		equ 0x4608
 
 OTHERS_MS	equ 500
 ; So rarely that whoever wakes uses less than its share: else it would have to wait for others.
@@ -40,7 +37,8 @@ main:
 	sete	[SLEEPS]
 	cmp	bl, 't'
 	je	.start
-	call	start_others
+	mov	dword [IPI_VECTOR * 4], TRAMPOLINE + take_ipi - trampoline
+	call	run_trampoline
 .start:	cmp	bl, 'c'
 	je	compute
 	mov	eax, OTHERS_MS
@@ -56,20 +54,6 @@ compute:
 	SAY	"COMPUTES"
 	sti
 	jmp	$
-
-start_others:				; they run the trampoline, if there are any
-	mov	rsi, trampoline
-	mov	edi, TRAMPOLINE
-	mov	ecx, trampoline_end - trampoline
-	rep	movsb
-	mov	dword [IPI_VECTOR * 4], TRAMPOLINE + take_ipi - trampoline
-	mov	ecx, X2APIC_ICR
-	xor	edx, edx
-	mov	eax, ALL_BUT_SELF | INIT
-	wrmsr
-	mov	eax, ALL_BUT_SELF | SIPI
-	wrmsr
-	ret
 
 ; ---- From the ICR to the handler of the other vCPU ----
 
@@ -89,7 +73,7 @@ ipi:
 	mov	ecx, X2APIC_ICR
 	rdtsc
 	mov	ebx, eax
-	mov	eax, 0x4000 | IPI_VECTOR
+	mov	eax, ICR_FIXED | IPI_VECTOR
 	mov	edx, 1
 	wrmsr
 .wait:	cmp	dword [HANDLED], 0
@@ -108,21 +92,9 @@ ipi:
 	REPORT	"ipi", ROUNDS, BATCHES, 1
 	DONE
 
-bits 16
-trampoline:
-	cli
-	xor	ax, ax
-	mov	ds, ax
-	mov	ss, ax
+TRAMPOLINE_BEGIN
 	mov	sp, BOARD
-	mov	ecx, APIC_BASE
-	rdmsr
-	or	eax, APIC_X2
-	wrmsr
-	mov	ecx, X2APIC_SVR
-	mov	eax, 0x1ff
-	xor	edx, edx
-	wrmsr
+	OTHER_X2APIC_ON
 	mov	dword [AWAKE], 1
 	sti
 	cmp	byte [SLEEPS], 0
@@ -134,10 +106,6 @@ take_ipi:				; whoever sleeps keeps nothing in a register
 	rdtsc
 	mov	[HANDLED_AT], eax
 	mov	dword [HANDLED], 1
-	xor	eax, eax
-	xor	edx, edx
-	mov	ecx, X2APIC_EOI
-	wrmsr
+	X2APIC_END
 	iret
-trampoline_end:
-bits 64
+TRAMPOLINE_END

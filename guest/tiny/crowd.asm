@@ -34,7 +34,6 @@ main:
 	mov	ecx, 1
 	cpuid
 	CHECK_EQ rbx, CROWD, "crowd.cores"
-	call	copy_trampoline
 	mov	edi, STARTS
 	mov	ecx, 2 * CROWD + 2
 	xor	eax, eax
@@ -42,24 +41,20 @@ main:
 	mov	dword [2 * 4], TRAMPOLINE + take_nmi - trampoline	; the real-mode vector of the others
 	call	x2apic_on
 
-	xor	edx, edx
-	mov	eax, 0xc4500		; INIT, to all but this one
-	call	send
-	mov	eax, 0xc4608		; SIPI
-	call	send
+	call	run_trampoline
 	WAIT_FOR STARTED, CROWD - 1, "crowd.started"
 	ALL_ARE STARTS, 1, "crowd.each-started-once"
 
 	mov	r12d, CROWD - 1
 .each:	mov	edx, r12d
-	mov	eax, 0x4400		; NMI
+	mov	eax, ICR_NMI
 	call	send
 	dec	r12d
 	jnz	.each
 	WAIT_FOR TAKEN, CROWD - 1, "crowd.nmis"
 	ALL_ARE NMIS, 1, "crowd.each-took-one"
 	xor	edx, edx
-	mov	eax, 0xc4400
+	mov	eax, ICR_OTHERS | ICR_NMI
 	call	send
 	WAIT_FOR TAKEN, 2 * (CROWD - 1), "crowd.nmis-to-all"
 	ALL_ARE NMIS, 2, "crowd.each-took-another"

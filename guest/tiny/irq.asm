@@ -392,9 +392,7 @@ software:
 	iretq
 
 x2apic:
-	READ_MSR MSR_APIC_BASE
-	or	eax, 0x400
-	wrmsr
+	call	x2apic_on
 	COUNT_X2APIC_GATE 0x50
 	mov	ecx, 0x83f		; self IPI
 	mov	eax, 0x50

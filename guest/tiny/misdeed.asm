@@ -17,13 +17,8 @@ XAPIC_VECTOR	equ 0x41
 X2APIC_VECTOR	equ 0x42
 FLAGS_IF	equ 0x202
 MULTIPLIER	equ 6364136223846793005
-ICR_INIT	equ 0x4500
-ICR_SIPI	equ 0x4600 | TRAMPOLINE >> 12
-ICR_NMI		equ 0x4400
-ICR_FIXED	equ 0x4000
 ICR_SELF	equ 0x40000
 ICR_ALL		equ 0x80000
-ICR_OTHERS	equ 0xc0000
 
 ; In a misdeed: rbp number of the processor, r12 when it ends, r13 the last random number, r14 its stack at the first
 ; instruction, r15 where it goes on after an exception.

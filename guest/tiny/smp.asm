@@ -21,6 +21,8 @@ WAKES		equ BOARD + 36		; from HLT with interrupts off
 KVM_KICK_CPU	equ 5
 KVM_SEND_IPI	equ 10
 SIPI_NMIS	equ 20
+IPI_VECTOR	equ 0x40
+BACK_VECTOR	equ 0x45
 
 main:
 	mov	eax, 1
@@ -37,26 +39,26 @@ main:
 	rep	stosd
 	; real-mode vectors of the other processor
 	mov	dword [2 * 4], TRAMPOLINE + ap_nmi - trampoline
-	mov	dword [0x40 * 4], TRAMPOLINE + ap_ipi - trampoline
+	mov	dword [IPI_VECTOR * 4], TRAMPOLINE + ap_ipi - trampoline
 	call	x2apic_on
-	COUNT_X2APIC_GATE 0x45
+	COUNT_X2APIC_GATE BACK_VECTOR
 
 	mov	eax, 20			; parked until SIPI
 	call	spin_ms
 	mov	eax, [BOOTS]
 	CHECK_EQ rax, 0, "smp.parked"
 	mov	edx, 1
-	mov	eax, 0x4500		; INIT
+	mov	eax, ICR_INIT
 	call	send
 	call	now
 	mov	r12, rax
-	mov	eax, 0x4608		; SIPI
+	mov	eax, ICR_SIPI
 	call	send
 	WAIT_FOR BOOTS, 1, "smp.started"
 	WAIT_FOR AWAKE, 1, "smp.ready"
 	call	now
 	mov	r13, rax
-	mov	eax, 0x4608		; running: ignored
+	mov	eax, ICR_SIPI		; running: ignored
 	call	send
 	mov	eax, [APIC_ID]
 	CHECK_EQ rax, 1, "smp.apic-id"
@@ -68,19 +70,19 @@ main:
 	mov	rax, [TSC_LOW]
 	CHECK_RANGE rax, r12, r13, "smp.tsc"
 
-	mov	eax, 0x4040
+	mov	eax, ICR_FIXED | IPI_VECTOR
 	call	send
 	WAIT_FOR IPIS, 1, "smp.ipi"
-	mov	eax, 0xc4040		; all but self
+	mov	eax, ICR_OTHERS | ICR_FIXED | IPI_VECTOR
 	call	send
 	WAIT_FOR IPIS, 2, "smp.ipi-others"
 	sti
 	mov	eax, 10
 	call	spin_ms
 	cli
-	mov	eax, [irq_counts + 0x45 * 4]
+	mov	eax, [irq_counts + BACK_VECTOR * 4]
 	CHECK_RANGE rax, 1, 2, "smp.ipi-back"	; sent twice, and two that wait are one
-	mov	eax, 0x4400
+	mov	eax, ICR_NMI
 	call	send
 	WAIT_FOR NMIS, 1, "smp.nmi"
 	WAIT_FOR WAKES, 1, "smp.nmi-wakes"
@@ -93,27 +95,27 @@ main:
 	CHECK_EQ rax, 1, "smp.second-sipi-ignored"
 
 	mov	dword [AWAKE], 0
-	mov	eax, 0x4500
+	mov	eax, ICR_INIT
 	call	send
 	mov	eax, 5
 	call	spin_ms
-	mov	eax, 0x4040
+	mov	eax, ICR_FIXED | IPI_VECTOR
 	call	send
 	mov	eax, 5
 	call	spin_ms
 	mov	eax, [IPIS]
 	CHECK_EQ rax, 2, "smp.init-stops"
-	mov	eax, 0x4608
+	mov	eax, ICR_SIPI
 	call	send
 	WAIT_FOR BOOTS, 2, "smp.started-again"
 	WAIT_FOR AWAKE, 1, "smp.ready-again"
-	mov	eax, 0x4040
+	mov	eax, ICR_FIXED | IPI_VECTOR
 	call	send
 	WAIT_FOR IPIS, 3, "smp.ipi-again"
 	mov	ebx, 2			; APIC IDs 1...
 	xor	ecx, ecx
 	xor	edx, edx
-	mov	esi, 0x40
+	mov	esi, IPI_VECTOR
 	mov	eax, KVM_SEND_IPI
 	call	hypercall
 	CHECK_EQ rax, 1, "smp.send-ipi-answer"
@@ -128,11 +130,11 @@ main:
 	xor	r14d, r14d
 .round:	inc	r14d
 	mov	edx, 1
-	mov	eax, 0x4500
+	mov	eax, ICR_INIT
 	call	send
-	mov	eax, 0x4608
+	mov	eax, ICR_SIPI
 	call	send
-	mov	eax, 0x4400		; it waits for no SIPI now, so the NMI is not lost
+	mov	eax, ICR_NMI		; it waits for no SIPI now, so the NMI is not lost
 	call	send
 	mov	rbx, NMIS
 	mov	ecx, r14d
@@ -155,15 +157,10 @@ TRAMPOLINE_BEGIN
 	cpuid
 	shr	ebx, 24
 	mov	[APIC_ID], ebx
-	mov	ecx, 0x1b
+	mov	ecx, MSR_APIC_BASE
 	rdmsr
 	mov	[BASE_MSR], eax
-	or	eax, 0xc00
-	wrmsr
-	mov	ecx, 0x80f
-	mov	eax, 0x1ff
-	xor	edx, edx
-	wrmsr
+	OTHER_X2APIC_ON
 	lock inc dword [BOOTS]
 	mov	dword [AWAKE], 1
 	sti
@@ -184,8 +181,8 @@ ap_ipi:
 	push	edx
 	lock inc dword [IPIS]
 	X2APIC_END
-	mov	ecx, 0x830
-	mov	eax, 0x4045		; and one back
+	mov	ecx, X2APIC_ICR
+	mov	eax, ICR_FIXED | BACK_VECTOR	; and one back
 	wrmsr
 	pop	edx
 	pop	ecx

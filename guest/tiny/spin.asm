@@ -14,7 +14,6 @@ BURST		equ 8
 WINDOWS		equ 4
 
 main:
-	call	copy_trampoline
 	mov	qword [WHOSE], 1	; and nobody is there yet who could move
 	call	x2apic_on
 
@@ -38,11 +37,7 @@ main:
 	dec	r15d
 	jnz	.window
 
-	mov	edx, 1
-	mov	eax, 0x4500		; INIT
-	call	send
-	mov	eax, 0x4608		; SIPI
-	call	send
+	call	run_trampoline
 .start:	pause
 	cmp	dword [AWAKE], 1
 	jne	.start
