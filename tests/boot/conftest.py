@@ -16,7 +16,8 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Before -k leaves some out."""
+    """Before -k leaves some out. Those that wait for no job come first: else they are left over, alone, when all jobs are done."""
+    items.sort(key=lambda item: bool(job_of(item)))
     boots = config.getoption("--boots")
     if not boots:
         return
