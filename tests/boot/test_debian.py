@@ -128,16 +128,16 @@ def piped(platform):
 
 PIPED = [machine.Job("debian-piped-svm", machine.SVM, partial(piped, machine.SVM))]
 WHOLE = [machine.Job("debian-vmx", machine.VMX, partial(whole_dialogue, machine.VMX), 130),
-         machine.Job("debian-svm", machine.SVM, partial(whole_dialogue, machine.SVM), 130)]
+         machine.Job("debian-svm", machine.SVM, partial(whole_dialogue, machine.SVM), 95, sleeps=True)]
 MODELS = ("corei5_arrandale_m520", "corei7_haswell_4770", "tigerlake")     # oldest, middle, newest
-SHORT = [machine.Job(f"debian-serial-{model}", machine.VMX, partial(short_dialogue, machine.VMX, model))
+SHORT = [machine.Job(f"debian-serial-{model}", machine.VMX, partial(short_dialogue, machine.VMX, model), 50)
          for model in MODELS[:1]]
 VICTIM = [machine.Job(f"debian-among-hostiles-{model or 'svm'}", platform,
-                      partial(short_dialogue, platform, model, QUIET + "cap = 80\n", hostile_neighbours(platform)), 80)
-          for platform, model in ((machine.SVM, None), (machine.VMX, MODELS[1]))]
+                      partial(short_dialogue, platform, model, QUIET + "cap = 80\n", hostile_neighbours(platform)), seconds)
+          for platform, model, seconds in ((machine.SVM, None, 22), (machine.VMX, MODELS[1], 70))]
 RESTORED = [machine.Job(f"debian-restored-{model or 'svm'}", platform,
-                        partial(short_dialogue, platform, model, RESTORED_CONF), 60)
-            for platform, model in ((machine.SVM, None), (machine.VMX, MODELS[-1]))]
+                        partial(short_dialogue, platform, model, RESTORED_CONF), seconds)
+            for platform, model, seconds in ((machine.SVM, None, 18), (machine.VMX, MODELS[-1], 120))]
 
 whole = pytest.mark.parametrize("job", WHOLE, ids=repr)
 short = pytest.mark.parametrize("job", SHORT + VICTIM + RESTORED, ids=repr)

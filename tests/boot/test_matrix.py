@@ -32,6 +32,7 @@ AHEAD = 250_000
 # There the length of a turn varies by a tenth, so the misdeeds take longer.
 QEMU_LONGER = 6
 COUNT_INSTRUCTIONS = ("--extra=-icount shift=3,sleep=off",)
+SECONDS = 100           # of a boot
 DISK_BYTES = 0x20000    # guest/tiny/misdeed_device.inc
 
 
@@ -116,7 +117,7 @@ def boot(platform, vcpus):
                         options=OPTIONS + (COUNT_INSTRUCTIONS if platform is machine.SVM else ON_TWO))
 
 
-JOBS = {(platform, vcpus): machine.Job(f"{platform.name}-matrix-{vcpus}", platform, partial(boot, platform, vcpus), seconds=60)
+JOBS = {(platform, vcpus): machine.Job(f"{platform.name}-matrix-{vcpus}", platform, partial(boot, platform, vcpus), SECONDS)
         for platform in machine.PLATFORMS for vcpus in VCPUS}
 
 

@@ -18,7 +18,8 @@ FEED_SECTORS = 256      # guest/tiny/attack_devices.asm, feed: the ring's index,
 FEED = b"".join(((n + 2) * 256 % 65536 << 16 if n + 2 <= FEED_SECTORS else 0x7fff << 16).to_bytes(4, "little") + bytes(8) +
                 (n + 1).to_bytes(8, "little") + bytes(492) for n in range(FEED_SECTORS))
 BATCH_MAX = 32          # VMs of one boot; rows that do not fit are in the batch "second"
-BATCH_BACKSTOP = 600    # seconds; a batch takes 10 to 20
+BATCH_BACKSTOP = 600    # seconds; in QEMU a batch takes 10 to 30
+SECONDS = {"second": 85, "hostile": 66, "greedy": 52, "tiny": 40}       # in Bochs
 SMALL = ("--memory", "256M")                    # of scripts/run: little is given away more quickly
 OPTIONS = {"memory": SMALL, "looks": SMALL}
 # In Bochs these run on two processors, some VMs on each. Not in QEMU (arch/x86/svm/README.md).
@@ -197,7 +198,7 @@ def boot_batch(platform, batch):
 
 BATCHES = list(dict.fromkeys(row.batch for row in ROWS))
 JOBS = {(platform.name, batch): machine.Job(f"{platform.name}-{batch}", platform,
-                                            partial(boot_batch, platform, batch))
+                                            partial(boot_batch, platform, batch), None if platform is machine.SVM else SECONDS.get(batch))
         for batch in BATCHES for platform in machine.PLATFORMS}
 CASES = [pytest.param(JOBS[platform.name, row.batch], row, id=f"{platform.name}-{row.name}")
          for batch in BATCHES for platform in machine.PLATFORMS for row in batch_of(platform, batch)]
