@@ -83,7 +83,7 @@ ROWS = (
     Row("switch-16", "  the same beside 15 vCPUs that compute, in 2 VMs", SCENES, like="switch-two-vms",
         more="the scheduler decides among 16"),
     Row("switch-256", "  beside 248, in 31 VMs", SCENES, like="switch-two-vms",
-        more="all that there may be: 256 vCPUs, of which 7 wait for a SIPI"),
+        more="the scheduler decides among 249; 7 more wait for a SIPI"),
     Row("share-1-1", "weights 1:1, off by, of a processor", SCENES, 1, "percent", more="10 s; so are the next five"),
     Row("share-3-1", "  3:1", SCENES, 1, "percent"),
     Row("share-10-1", "  10:1", SCENES, 1, "percent"),

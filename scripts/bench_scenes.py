@@ -117,7 +117,7 @@ def disk_figures(lines):
 
 
 BOCHS = ("vtx", "ryzen")    # QEMU's software mode: one processor (arch/x86/svm/README.md)
-EIGHT = 8                   # HANDOFF_VCPUS_MAX
+EIGHT = 8                   # vCPUs of each VM, where there are many
 
 SCENES = (
     wake("switch-ipi", "ipi\nvcpus = 2"),
@@ -129,3 +129,4 @@ SCENES = (
     Scene(("jain", "idle"), FOUR, four_figures, tuple(FOUR), 2, SLOW, BOCHS),
     Scene(("two-disks",), DISKS, disk_figures, tuple(DISKS), 2, SLOW, BOCHS),
 )
+SCENE_OF = {row: scene for scene in SCENES for row in scene.rows}

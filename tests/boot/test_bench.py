@@ -13,8 +13,7 @@ import machine
 sys.path.insert(0, str(machine.ROOT / "scripts"))
 import bench_rows as rows           # noqa: E402
 import bench_scenes as scenes       # noqa: E402
-
-SCENE_OF = {row: scene for scene in scenes.SCENES for row in scene.rows}
+from bench_scenes import SCENE_OF   # noqa: E402
 
 
 def test_each_row_has_its_scene():
@@ -83,6 +82,18 @@ def test_scene_without_an_end():
     scene = SCENE_OF["jain"]
     with pytest.raises(rows.Void, match="not every guest"):
         scene.measure(had(scene, north=50, east=50, south=50, west=50).replace("[west] END", "[west] then"))
+
+
+@pytest.mark.parametrize("options, says", [
+    (["--rows", ""], 'there is no row ""; there are: cpuid '), (["--rows", "in,cpu"], 'there is no row "cpu"; there are: cpuid '),
+    (["--rows", "in,jain", "--quick"], "jain is not measured with --quick"),
+    (["--rows", "jain", "--quick", "--on", "qemu"], "jain is not measured with --on qemu"),
+    (["--rows", "debian-work", "--on", "qemu"], "debian-work is not measured with --on qemu"),
+    (["--rows", "image", "--on", "ryzen"], "image is not measured with --on ryzen"),
+])
+def test_rows_that_will_not_come(options, says):
+    done = subprocess.run([machine.ROOT / "scripts/bench", *options], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 2 and says in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("name, ours, others, missed, goal", [
