@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Machines with several VMs that `make bench` measures, each a boot of its own, and how their lines become rows.
 
-A guest's line is `[VM] BENCH name numbers...`. `guest/tiny/bench_wake.asm`, `bench_share.asm` and `bench_disk.asm` say what
-the numbers are.
+A guest's line is `[VM] BENCH name numbers...`. `guest/tiny/bench_wake.asm`, `bench_ipi.asm`, `bench_share.asm` and
+`bench_disk.asm` say what the numbers are.
 """
 import re
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ from typing import Callable
 import bench_rows as rows
 
 KIND = "memory = 8M\ncmdline = "
-WAKE, SHARE, DISK = (f"kernel = tiny/bench_{name}.bin\n{KIND}" for name in ("wake", "share", "disk"))
+WAKE, IPI, SHARE, DISK = (f"kernel = tiny/bench_{name}.bin\n{KIND}" for name in ("wake", "ipi", "share", "disk"))
 MEASURED = "measured"       # the VM whose line makes a row of wake-ups; others only compute
 COMPUTES = WAKE + "compute\nvcpus = "
 PER_CENT = 100
 DISK_FILE, DISK_BYTES = "disk", 1 << 20
+BOCHS = ("vtx", "ryzen")    # QEMU's software mode: one processor (arch/x86/svm/README.md)
+ANYWHERE = (*BOCHS, "qemu")
 QUICK, SLOW = 200_000_000, 50_000_000   # ticks a second: wake-ups with few of the host's timer; seconds of few ticks
 
 
@@ -27,7 +29,7 @@ class Scene:
     ends: tuple             # the VMs that say END; others compute for ever
     cpus: int = 1
     ips: int = QUICK
-    on: tuple = ("vtx", "ryzen", "qemu")
+    on: tuple = ANYWHERE
 
     def write(self, directory):
         """What scripts/run takes as --conf."""
@@ -63,6 +65,15 @@ def wake(row, measured, computing=()):
     """computing: the numbers of vCPUs of the VMs that compute beside it."""
     vms = {MEASURED: WAKE + measured} | {f"computes-{i}": COMPUTES + str(vcpus) for i, vcpus in enumerate(computing)}
     return Scene((row,), vms, lambda lines: wake_figures(row, lines), (MEASURED,))
+
+
+# ---- Interrupts between two vCPUs of one VM -----------------------------------------------------------------
+
+def ipi(figures, where, cpus, on):
+    """figures: {row: line of the guest}."""
+    return Scene(tuple(figures), {MEASURED: f"{IPI}{where}\nvcpus = 2"},
+                 lambda lines: {row: {"ticks": rows.ticks(lines[MEASURED][line])} for row, line in figures.items()},
+                 (MEASURED,), cpus, on=on)
 
 
 # ---- Shares: what each VM had of a processor, in percent ----------------------------------------------------
@@ -116,11 +127,11 @@ def disk_figures(lines):
     return {"two-disks": {"value": both / rate["first", "alone"]}}
 
 
-BOCHS = ("vtx", "ryzen")    # QEMU's software mode: one processor (arch/x86/svm/README.md)
 EIGHT = 8                   # vCPUs of each VM, where there are many
 
 SCENES = (
-    wake("switch-ipi", "ipi\nvcpus = 2"),
+    ipi({"switch-ipi": "ipi-sleeps"}, "one", 1, ANYWHERE),
+    ipi({"ipi-spinning": "ipi-computes", "ipi-halted": "ipi-sleeps"}, "two", 2, BOCHS),
     wake("switch-one-vm", "sibling\nvcpus = 2"),
     wake("switch-two-vms", "timer", [1]),
     wake("switch-16", "timer", [EIGHT, EIGHT - 1]),

@@ -67,6 +67,12 @@ def test_wake():
     assert scene.measure(output) == {"switch-two-vms": {"ticks": 1022}}
 
 
+def test_ipi():
+    scene = SCENE_OF["ipi-halted"]
+    output = said(scene, "[measured] BENCH ipi-computes 1 3e9 1 4 388 3 0 0 0 0 0", "[measured] BENCH ipi-sleeps 1 3e9 1 4 708 3 0 0 0 0 0")
+    assert scene.measure(output) == {"ipi-spinning": {"ticks": 900}, "ipi-halted": {"ticks": 1796}}
+
+
 @pytest.mark.parametrize("lines, why", [
     (("[measured] MEASURES", "[computes-0] COMPUTES", WAKE), "before all others computed"),
     (("[measured] MEASURES", WAKE), "before all others computed"),
@@ -115,7 +121,7 @@ def test_goals(name, ours, others, missed, goal):
 # ---- In machines: the shortest ------------------------------------------------------------------------------
 
 ON = {machine.VMX: "bochs", machine.RYZEN: "ryzen", machine.SVM: "qemu"}
-RUNS = {"wake": ("switch-two-vms", "switch-ipi"), "disks": ("two-disks",), "four": ("jain", "idle")}
+RUNS = {"wake": ("switch-two-vms", "switch-ipi"), "ipi": ("ipi-spinning", "ipi-halted"), "disks": ("two-disks",), "four": ("jain", "idle")}
 SECONDS = {machine.VMX: 50, machine.RYZEN: 50, machine.SVM: 140}     # QEMU counts instructions
 
 
@@ -138,6 +144,12 @@ def test_wake_ups(outcome):
     """At once, and not when a turn is over: these are a hundredth of a second, 2 million ticks in Bochs."""
     assert outcome.keys() == set(RUNS["wake"])
     assert all(100 < ticks < 200_000 for ticks in outcome.values()), outcome
+
+
+@pytest.mark.parametrize("job", [job for (kind, _), job in JOBS.items() if kind == "ipi"], ids=repr)
+def test_interrupts_between_processors(outcome):
+    assert outcome.keys() == set(RUNS["ipi"])
+    assert all(100 < ticks < 5000 for ticks in outcome.values()), outcome
 
 
 @pytest.mark.parametrize("job", [job for (kind, _), job in JOBS.items() if kind == "disks"], ids=repr)
