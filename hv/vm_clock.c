@@ -39,11 +39,11 @@ void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fi
 
 void vm_clock_arm_in(const struct vm_clock *clock, struct timer *timer, uint64_t now, uint64_t left)
 {
-	uint64_t host_now = now - clock->offset;
+	uint64_t deadline;
 
 	/* The time left is added, with a bound: a guest may ask for a moment that the host's counter never reaches. */
-	if (clock->is_running && left < TIMER_NEVER - host_now)
-		timer_arm(timer, host_now + left);
+	if (clock->is_running && !__builtin_add_overflow(now - clock->offset, left, &deadline))
+		timer_arm(timer, deadline);
 	else
 		timer_disarm(timer);
 }

@@ -76,7 +76,9 @@ __attribute__((warn_unused_result)) bool lapic_msr_write(struct lapic *lapic, ui
 __attribute__((warn_unused_result)) bool lapic_base_write(struct lapic *lapic, uint64_t value);
 /* IA32_TSC_DEADLINE; it reads s.tsc_deadline. */
 void     lapic_deadline_write(struct lapic *lapic, uint64_t guest_tsc);
-void     lapic_tsc_moved(struct lapic *lapic);	/* *tsc_offset changed: a deadline is nearer or farther now */
+/* Around each change of *tsc_offset: a deadline that has passed has fired; one that has not is nearer or farther now. */
+void     lapic_timer_settle(struct lapic *lapic);
+void     lapic_tsc_moved(struct lapic *lapic);
 
 bool lapic_is_enabled(const struct lapic *lapic);	/* base MSR and SVR */
 bool lapic_is_x2apic(const struct lapic *lapic);

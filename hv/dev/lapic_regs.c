@@ -150,16 +150,21 @@ static void write_dfr(struct lapic *lapic, unsigned index, uint32_t value)
 	shared_write32(&lapic->s.dfr, value | ~BITS_DFR);
 }
 
+/* The timer first: what it owes is requested, and held, only while the APIC is on. */
+static void mask_all(struct lapic *lapic)
+{
+	lapic_timer_set_lvt(lapic, lapic->s.lvt[LVT_TIMER] | LVT_MASKED);
+	for (unsigned i = 0; i < LVT_COUNT; i++)
+		shared_write32(&lapic->s.lvt[i], lapic->s.lvt[i] | LVT_MASKED);
+}
+
 /* Switched off by software, every LVT entry is masked and stays so. */
 static void write_svr(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
+	if (!(value & SVR_ENABLE))
+		mask_all(lapic);
 	shared_write32(&lapic->s.svr, value);
-	if (value & SVR_ENABLE)
-		return;
-	lapic_timer_set_lvt(lapic, lapic->s.lvt[LVT_TIMER] | LVT_MASKED);
-	for (unsigned i = 0; i < LVT_COUNT; i++)
-		shared_write32(&lapic->s.lvt[i], lapic->s.lvt[i] | LVT_MASKED);
 }
 
 /* A write moves the errors since the last one into view and starts over. */

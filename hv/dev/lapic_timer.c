@@ -35,9 +35,12 @@ static bool is_mode(const struct lapic *lapic, uint32_t mode)
 	return (lapic->s.lvt[LVT_TIMER] & LVT_TIMER_MODE) == mode;
 }
 
-static uint64_t timer_period(const struct lapic *lapic)
+/* How long a count runs, or each period of it. */
+static uint64_t count_length(const struct lapic *lapic)
 {
-	return max_u64(counts_to_time(lapic, lapic->s.timer_initial), time_hz() / PERIODS_PER_SECOND_MAX);
+	uint64_t length = counts_to_time(lapic, lapic->s.timer_initial);
+
+	return is_mode(lapic, LVT_PERIODIC) ? max_u64(length, time_hz() / PERIODS_PER_SECOND_MAX) : length;
 }
 
 /* While its vector is requested, further periods make no difference to the guest, whoever requested it. */
@@ -58,17 +61,14 @@ static void arm_count(struct lapic *lapic)
 	lapic->timer_waits = is_heard && can_wait(lapic);
 	if (!is_heard || lapic->timer_waits)
 		timer_disarm(&lapic->timer);
-	else if (is_mode(lapic, LVT_PERIODIC))
-		vm_clock_arm(lapic->clock, &lapic->timer, lapic->s.timer_start + timer_period(lapic));
 	else
-		vm_clock_arm(lapic->clock, &lapic->timer,
-			     lapic->s.timer_start + counts_to_time(lapic, lapic->s.timer_initial));
+		vm_clock_arm(lapic->clock, &lapic->timer, lapic->s.timer_start + count_length(lapic));
 }
 
 /* Move the start on by the whole periods that are over: the phase stays. */
 static void skip_periods(struct lapic *lapic)
 {
-	uint64_t period = timer_period(lapic);
+	uint64_t period = count_length(lapic);
 
 	if (lapic->s.timer_counts && is_mode(lapic, LVT_PERIODIC))
 		lapic->s.timer_start += (vm_clock_now(lapic->clock) - lapic->s.timer_start) / period * period;
@@ -107,14 +107,31 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
 	return (uint32_t)(counts < initial ? initial - counts : 0);
 }
 
-/*
- * A one-shot count that has run out has ended, also when its interrupt was masked or comes late: a change
- * of the mode or divisor must not let it count on, a new count must not take its interrupt away, and the host's timer, if
- * it has not fired yet, must not end it again.
- */
-static void settle(struct lapic *lapic)
+/* Not for 0, which is no deadline. */
+static bool has_passed(uint64_t deadline, uint64_t guest_now)
 {
-	if (!lapic->s.timer_counts || lapic_timer_current(lapic))
+	return deadline - 1 < guest_now;
+}
+
+/* Has the timer come to its end, whether or not the host's timer has been looked at? A period that nobody hears has none. */
+static bool is_over(const struct lapic *lapic)
+{
+	uint64_t now = vm_clock_now(lapic->clock);
+
+	if (is_mode(lapic, LVT_DEADLINE))
+		return has_passed(lapic->s.tsc_deadline, now + *lapic->tsc_offset);
+	if (is_mode(lapic, LVT_PERIODIC) && ((lapic->s.lvt[LVT_TIMER] & LVT_MASKED) || lapic->timer_waits))
+		return false;
+	return lapic->s.timer_counts && now - lapic->s.timer_start >= count_length(lapic);
+}
+
+/*
+ * What is over has fired, also when the host's timer comes late: what is written next must not take its interrupt away,
+ * a one-shot count must not count on by another mode or divisor, and the host's timer must not end it again.
+ */
+void lapic_timer_settle(struct lapic *lapic)
+{
+	if (!is_over(lapic))
 		return;
 	timer_disarm(&lapic->timer);
 	lapic_timer_fire(lapic);
@@ -124,7 +141,7 @@ void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)
 {
 	if (is_mode(lapic, LVT_DEADLINE))
 		return;
-	settle(lapic);
+	lapic_timer_settle(lapic);
 	lapic->s.timer_initial = count;
 	lapic->s.timer_start = vm_clock_now(lapic->clock);
 	lapic->s.timer_counts = count != 0;
@@ -136,7 +153,7 @@ void lapic_timer_set_divide(struct lapic *lapic, uint32_t value)
 {
 	uint32_t left;
 
-	settle(lapic);
+	lapic_timer_settle(lapic);
 	left = lapic_timer_current(lapic);
 	lapic->s.timer_divide = value & DIVIDE_BITS;
 	if (!left)
@@ -149,7 +166,7 @@ void lapic_timer_set_lvt(struct lapic *lapic, uint32_t lvt)
 {
 	uint32_t old = lapic->s.lvt[LVT_TIMER], changed = old ^ lvt;
 
-	settle(lapic);
+	lapic_timer_settle(lapic);
 	if ((old & LVT_MASKED) || lapic->timer_waits)
 		skip_periods(lapic);	/* periods that ended while the interrupt was masked, or waited, cause none */
 	lapic->s.lvt[LVT_TIMER] = lvt;
@@ -177,12 +194,29 @@ static void arm_deadline(struct lapic *lapic)
 		lapic_timer_fire(lapic);
 }
 
-void lapic_deadline_write(struct lapic *lapic, uint64_t tsc)
+/* Apart, for the last deadline or this one has passed, or there is none: the other case is measured. */
+__attribute__((noinline)) static void deadline_write_slowly(struct lapic *lapic, uint64_t tsc)
 {
-	if (!is_mode(lapic, LVT_DEADLINE))
-		return;
+	lapic_timer_settle(lapic);
 	lapic->s.tsc_deadline = tsc;
 	arm_deadline(lapic);
+}
+
+void lapic_deadline_write(struct lapic *lapic, uint64_t tsc)
+{
+	const struct vm_clock *clock = lapic->clock;
+	uint64_t now, guest_now;
+
+	if (!is_mode(lapic, LVT_DEADLINE))
+		return;
+	now = vm_clock_now(clock);
+	guest_now = now + *lapic->tsc_offset;
+	if (has_passed(lapic->s.tsc_deadline, guest_now) || tsc <= guest_now) {
+		deadline_write_slowly(lapic, tsc);
+		return;
+	}
+	lapic->s.tsc_deadline = tsc;
+	vm_clock_arm_in(clock, &lapic->timer, now, tsc - guest_now);
 }
 
 void lapic_tsc_moved(struct lapic *lapic)

@@ -853,30 +853,80 @@ static void test_expired_one_shot(void **state)
 	assert_int_equal(count_interrupts(f, 5000 * tick, 100 * tick), 1);
 }
 
-/*
- * The interrupt of a count that has ended comes once, whatever is written to the timer before the host's timers are looked
- * at: the divisor, the LVT entry, another count or none.
- */
-static void test_one_shot_ends_once(void **state)
+static void move_tsc(struct fixture *f, uint64_t moved)
 {
-	static const struct { uint32_t msr; uint64_t value; } rows[] = {
-		{ 0x83e, 0x03 }, { 0x832, 0x40 }, { 0x832, 0x41 }, { 0x832, 0x20041 }, { 0x838, 0 }, { 0x838, 1000 },
+	lapic_timer_settle(&f->lapic);
+	tsc_offset += moved;
+	lapic_tsc_moved(&f->lapic);
+}
+
+static void act_slower(struct fixture *f) { write_msr(f, 0x83e, 0x03); }
+static void act_to_one_shot(struct fixture *f) { write_msr(f, 0x832, 0x40); }
+static void act_to_periodic(struct fixture *f) { write_msr(f, 0x832, 0x20041); }
+static void act_to_deadline(struct fixture *f) { write_msr(f, 0x832, 0x40041); }
+static void act_to_mask(struct fixture *f) { write_msr(f, 0x832, read_msr(f, 0x832) | 0x10000); }
+static void act_next_deadline(struct fixture *f) { lapic_deadline_write(&f->lapic, guest_tsc() + FAKE_HZ); }
+static void act_no_deadline(struct fixture *f) { lapic_deadline_write(&f->lapic, 0); }
+static void act_tsc_back(struct fixture *f) { move_tsc(f, 0 - FAKE_HZ); }
+static void act_tsc_on(struct fixture *f) { move_tsc(f, 300 * TIMER_TICK); }
+
+/*
+ * The interrupt of a count, a period or a deadline that is over comes, and comes once, whatever is written to the timer
+ * before the host's timers are looked at.
+ */
+static void test_over_fires_once(void **state)
+{
+	static const struct { uint32_t mode; void (*act)(struct fixture *f); } rows[] = {
+		{ 0, act_slower }, { 0, act_to_one_shot }, { 0, act_one_shot }, { 0, act_to_periodic }, { 0, act_to_deadline },
+		{ 0, act_to_mask }, { 0, act_stop }, { 0, act_initial }, { 0, act_soft_off },
+		{ 0x20000, act_slower }, { 0x20000, act_to_one_shot }, { 0x20000, act_one_shot }, { 0x20000, act_to_periodic },
+		{ 0x20000, act_to_deadline }, { 0x20000, act_to_mask }, { 0x20000, act_stop }, { 0x20000, act_initial },
+		{ 0x20000, act_soft_off },
+		{ 0x40000, act_slower }, { 0x40000, act_to_one_shot }, { 0x40000, act_to_periodic }, { 0x40000, act_to_deadline },
+		{ 0x40000, act_to_mask }, { 0x40000, act_next_deadline }, { 0x40000, act_no_deadline }, { 0x40000, act_tsc_back },
+		{ 0x40000, act_tsc_on }, { 0x40000, act_soft_off },
 	};
-	struct fixture *f = *state;
-	const uint64_t tick = FAKE_HZ / LAPIC_TIMER_HZ;
 
 	for (size_t i = 0; row_of(rows, i); i++) {
-		write_msr(f, 0x83e, 0x0b);
-		write_msr(f, 0x832, 0x40);
-		write_msr(f, 0x838, 1000);
-		fake_now += 1500 * tick;
-		write_msr(f, rows[i].msr, rows[i].value);
+		struct fixture *f;
+
+		setup(state);
+		f = *state;
+		start_count(f, rows[i].mode);
+		lapic_deadline_write(&f->lapic, guest_tsc() + 1000 * TIMER_TICK);
+		fake_now += 1000 * TIMER_TICK;
+		rows[i].act(f);
+		check_invariants(&f->lapic);
 		assert_int_equal(lapic_pending(&f->lapic), 0x40);
 		take(&f->lapic, 0x40);
-		write_msr(f, 0x80b, 0);
-		clock_advance(500 * tick);	/* the old deadline is over, no new one has come */
+		(void)!lapic_msr_write(&f->lapic, 0x80b, 0);
+		assert_int_equal(f->lapic.s.tsc_deadline != 0, rows[i].act == act_next_deadline);
+		clock_advance(900 * TIMER_TICK);	/* the old end is over, no new one has come */
 		assert_int_equal(f->lapic.irr_count, 0);
-		write_msr(f, 0x838, 0);
+		assert_int_equal(teardown(state), 0);
+	}
+}
+
+/* One tick earlier nothing is over, and nothing is owed: what is written counts alone. */
+static void test_not_over_yet(void **state)
+{
+	static const struct { uint32_t mode; void (*act)(struct fixture *f); } rows[] = {
+		{ 0, act_stop }, { 0x20000, act_stop }, { 0x20000, act_to_mask }, { 0x40000, act_no_deadline }, { 0x40000, act_to_one_shot },
+		{ 0x40000, act_tsc_back },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct fixture *f;
+
+		setup(state);
+		f = *state;
+		start_count(f, rows[i].mode);
+		lapic_deadline_write(&f->lapic, guest_tsc() + 1000 * TIMER_TICK);
+		fake_now += 1000 * TIMER_TICK - 1;
+		rows[i].act(f);
+		clock_advance(900 * TIMER_TICK);
+		assert_int_equal(f->lapic.irr_count, 0);
+		assert_int_equal(teardown(state), 0);
 	}
 }
 
@@ -1063,7 +1113,7 @@ int main(void)
 		TEST(test_edge_becomes_level), TEST(test_offer_and_page), TEST(test_no_offer), TEST(test_loaded_offer),
 		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
 		cmocka_unit_test(test_periodic_waits), cmocka_unit_test(test_shared_vector), TEST(test_loaded_period),
-		TEST(test_expired_one_shot), TEST(test_one_shot_ends_once), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
+		TEST(test_expired_one_shot), TEST(test_over_fires_once), TEST(test_not_over_yet), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);

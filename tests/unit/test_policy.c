@@ -36,7 +36,10 @@ static uint64_t hz = 2000000000;
 uint64_t time_hz(void) { return hz; }
 uint64_t vcpu_tsc(const struct vcpu *vcpu) { return 1000000 + vcpu->tsc_offset; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { return 70 + vcpu->tsc_offset; }
-void lapic_tsc_moved(struct lapic *lapic) { (void)lapic; }
+static uint64_t settled_at, moved_to;	/* offsets of the TSC at the two calls around a change */
+void lapic_timer_settle(struct lapic *lapic) { (void)lapic; settled_at = fake.vcpu.tsc_offset; }
+void lapic_tsc_moved(struct lapic *lapic) { (void)lapic; moved_to = fake.vcpu.tsc_offset; }
+
 static void be_amd(bool is_amd)
 {
 	fake_caps = (struct guest_caps){ .vendor = is_amd ? MSR_AMD : MSR_INTEL, .has_counters = is_amd, .needs_wide_tss = !is_amd };
@@ -290,6 +293,8 @@ static void test_msr_reads(void **unused)
 	assert_int_equal(fake.tsc_offset, 570);	/* hardware's: plus that of the VM's clock */
 	assert_true(write_msr(MSR_IA32_TSC_ADJUST, 300));	/* instead of the 500, not on top of them */
 	assert_int_equal(fake.vcpu.tsc_offset, 300);
+	assert_int_equal(settled_at, 500);	/* a deadline that has passed by the old one */
+	assert_int_equal(moved_to, 300);
 	assert_true(read_msr(MSR_IA32_TSC_ADJUST, &val) && val == 300);
 	assert_true(write_msr(MSR_IA32_TSC, 7));
 	assert_int_equal(vcpu_tsc(&fake.vcpu), 7);

@@ -84,6 +84,8 @@ static void test_deadlines(void **state)
 	assert_int_equal(distance(&timer), -1);
 	vm_clock_arm(&clock, &timer, TIMER_NEVER);
 	assert_int_equal(distance(&timer), -1);
+	vm_clock_arm_in(&clock, &timer, 50, TIMER_NEVER - fake_now);	/* the host's counter would show TIMER_NEVER itself */
+	assert_int_equal(distance(&timer), -1);
 	vm_clock_arm(&clock, &timer, 60);
 	vm_clock_stop(&clock);
 	vm_clock_arm(&clock, &timer, 60);

@@ -82,9 +82,11 @@ static bool read_platform_info(struct vcpu *vcpu, uint64_t *val)
 
 /* ---- Writes that do, or refuse, something ---- */
 
-/* The guest moved its TSC: hardware, the paravirtual clock and a TSC deadline follow. */
-static void tsc_moved(struct vcpu *vcpu)
+/* The guest moves its TSC: hardware, the paravirtual clock and a TSC deadline follow. */
+static void move_tsc(struct vcpu *vcpu, uint64_t moved)
 {
+	lapic_timer_settle(&vcpu->lapic);
+	vcpu->tsc_offset += moved;
 	virt->set_tsc_offset(vcpu, vcpu_host_tsc_offset(vcpu));
 	pvclock_update(vcpu);
 	lapic_tsc_moved(&vcpu->lapic);
@@ -95,16 +97,16 @@ static bool write_tsc(struct vcpu *vcpu, uint64_t val)
 	uint64_t moved = val - vcpu_tsc(vcpu);
 
 	vcpu->tsc_adjust += moved;
-	vcpu->tsc_offset += moved;
-	tsc_moved(vcpu);
+	move_tsc(vcpu, moved);
 	return true;
 }
 
 static bool write_tsc_adjust(struct vcpu *vcpu, uint64_t val)
 {
-	vcpu->tsc_offset += val - vcpu->tsc_adjust;
+	uint64_t moved = val - vcpu->tsc_adjust;
+
 	vcpu->tsc_adjust = val;
-	tsc_moved(vcpu);
+	move_tsc(vcpu, moved);
 	return true;
 }
 
