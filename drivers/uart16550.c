@@ -185,7 +185,7 @@ void serial_interrupt(uint8_t vector)
 		control_flow();
 	}
 	if (arrived() > 0 || (before >= port.size / 2 && waiting() < port.size / 2))
-		this_cpu()->attention = true;
+		this_cpu()->attention |= ATTENTION_OTHER;
 	log_release();
 }
 

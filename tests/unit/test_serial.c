@@ -115,6 +115,22 @@ static void test_keeps_others_out(void **state)
 	assert_int_equal(log_releases, 2);
 }
 
+/* What was typed wants the scheduler's loop, where it is read: not the timer's word, and nobody else's is taken away. */
+static void test_wants_the_loop(void **state)
+{
+	(void)state;
+	processor.attention = ATTENTION_TIMER;
+	chip_interrupt();
+	assert_int_equal(processor.attention, ATTENTION_TIMER);
+	wire_in('x');
+	chip_interrupt();
+	assert_int_equal(processor.attention, ATTENTION_TIMER | ATTENTION_OTHER);
+	processor.attention = 0;
+	wire_in('y');
+	chip_interrupt();
+	assert_int_equal(processor.attention, ATTENTION_OTHER);
+}
+
 /* Nobody is there: all ones, or no scratch register. Bytes for it are gone, and it is not asked again. */
 static void check_absent(void)
 {
@@ -158,7 +174,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_is_lost), TEST(test_full_ring_leaves_the_fifo), TEST(test_answer_overtakes),
-		TEST(test_keeps_others_out), TEST(test_absent), TEST(test_stuck),
+		TEST(test_keeps_others_out), TEST(test_wants_the_loop), TEST(test_absent), TEST(test_stuck),
 	};
 
 	return cmocka_run_group_tests_name("serial", tests, NULL, NULL);
