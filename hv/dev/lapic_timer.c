@@ -83,15 +83,16 @@ void lapic_timer_go_on(struct lapic *lapic)
 static void lapic_timer_fire(void *ctx)
 {
 	struct lapic *lapic = ctx;
-	uint32_t lvt = lapic->s.lvt[LVT_TIMER];
+	const uint32_t lvt = lapic->s.lvt[LVT_TIMER];
+	const bool is_periodic = is_mode(lapic, LVT_PERIODIC);
 
 	if (is_mode(lapic, LVT_DEADLINE))
 		lapic->s.tsc_deadline = 0;
-	else if (!is_mode(lapic, LVT_PERIODIC))
+	else if (!is_periodic)
 		lapic->s.timer_counts = false;
 	if (!(lvt & LVT_MASKED))
 		lapic_post(lapic, (uint8_t)lvt, false);
-	if (is_mode(lapic, LVT_PERIODIC))
+	if (is_periodic)
 		lapic_timer_go_on(lapic);	/* behind the request, for which it may wait */
 }
 

@@ -133,6 +133,7 @@ static void op_deadline(struct fuzz *f)
 
 static void op_tsc(struct fuzz *f)
 {
+	lapic_timer_settle(&f->pc.vcpu.lapic);
 	f->pc.vcpu.tsc_offset += (uint64_t)take(f, 4) << 32;
 	lapic_tsc_moved(&f->pc.vcpu.lapic);
 }

@@ -777,6 +777,27 @@ static void test_periodic_waits(void **state)
 	}
 }
 
+/* A vector that is refused is an error, and no request: the next period is armed at once, and is no earlier than it. */
+static void test_refused_vector(void **state)
+{
+	static const struct { uint32_t vector; unsigned ahead; } rows[] = { { 0x0f, 1000 }, { 0, 1000 }, { 0x10, NEVER } };
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct fixture *f;
+
+		setup(state);
+		f = *state;
+		write_msr(f, 0x83e, 0x0b);
+		write_msr(f, 0x832, 0x20000 | rows[i].vector);
+		write_msr(f, 0x838, 1000);
+		fake_now += 1000 * TIMER_TICK;
+		timer_run_due();
+		assert_int_equal(counts_ahead(), rows[i].ahead);
+		assert_int_equal(f->lapic.irr_count, rows[i].ahead == NEVER);
+		assert_int_equal(teardown(state), 0);
+	}
+}
+
 /* An interrupt of the same vector, from wherever: the end of a period while it waits is one with it, one behind it is not. */
 static void test_shared_vector(void **state)
 {
@@ -1112,7 +1133,7 @@ int main(void)
 		TEST(test_offered_eoi), TEST(test_refused_offer), TEST(test_nested_offers), TEST(test_outer_level),
 		TEST(test_edge_becomes_level), TEST(test_offer_and_page), TEST(test_no_offer), TEST(test_loaded_offer),
 		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
-		cmocka_unit_test(test_periodic_waits), cmocka_unit_test(test_shared_vector), TEST(test_loaded_period),
+		cmocka_unit_test(test_periodic_waits), cmocka_unit_test(test_shared_vector), TEST(test_refused_vector), TEST(test_loaded_period),
 		TEST(test_expired_one_shot), TEST(test_over_fires_once), TEST(test_not_over_yet), TEST(test_masked_timer), TEST(test_lint0), TEST(test_deadline), TEST(test_random),
 	};
 
