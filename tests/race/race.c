@@ -142,7 +142,6 @@ void host_take_interrupts(void)
 		}
 }
 
-void host_attention_set(void) { this_cpu()->attention = true; }
 uint64_t rdtsc(void) { return __builtin_ia32_rdtsc(); }
 uint32_t rdtsc32(void) { return (uint32_t)rdtsc(); }
 uint64_t time_now(void) { return rdtsc(); }
@@ -481,7 +480,7 @@ static void *processor_main(void *arg)
 		struct vcpu *vcpu;
 
 		host_take_interrupts();
-		self->cpu.attention = false;
+		host_attention_clear();
 		vcpu = pick(self);
 		if (!vcpu) {
 			while (!has_interrupt(self) && !is_over)	/* host_idle */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make race          vCPUs on several processors, from real threads, under ThreadSanitizer; STEPS=10000000 in CI
 RACE_C := tests/race/race.c hv/request.c hv/look.c hv/vm_clock.c hv/dev/apic_bus.c hv/dev/ioapic.c hv/state.c \
-          arch/x86/exit/dispatch.c arch/x86/exit/hlt.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c arch/x86/host/kick.c $(LAPIC)
+          arch/x86/exit/dispatch.c arch/x86/exit/hlt.c arch/x86/virt/init_sipi.c arch/x86/virt/reset.c arch/x86/host/kick.c arch/x86/host/attention.c $(LAPIC)
 RACEFLAGS = $(filter-out -fsanitize% -fno-sanitize%,$(UTFLAGS)) -fsanitize=thread -pthread
 STEPS ?= 1000000
 

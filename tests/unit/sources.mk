@@ -4,6 +4,7 @@
 TIMER := hv/timer.c tests/unit/fake/processor_fake.c
 PAGE_FAKE := tests/unit/fake/page_fake.c tests/unit/fake/processor_fake.c hv/account.c
 INSN_FAKE := tests/unit/fake/insn_fake.c
+CPU_FAKE := tests/unit/fake/cpu_fake.c arch/x86/host/attention.c
 UNIT_insn := arch/x86/emulate/insn.c hv/lib/format.c
 UNIT_alu := arch/x86/emulate/alu.c
 VCPU_FAKE := tests/unit/fake/vcpu_fake.c $(PAGE_FAKE) tests/unit/fake/log_fake.c hv/gpm.c hv/bus.c \
@@ -66,7 +67,7 @@ UNIT_loader := arch/x86/guestboot/loader.c arch/x86/guestboot/linux.c arch/x86/g
 UNIT_acpi := arch/x86/guestboot/acpi_tables.c $(BOOT_FAKE)
 UNIT_firmware := arch/x86/guestboot/mp_table.c arch/x86/guestboot/bios_data.c hv/dev/bios_trap.c hv/bus.c hv/lib/format.c \
                  tests/unit/fake/log_fake.c $(BOOT_FAKE)
-UNIT_kick := arch/x86/host/kick.c tests/unit/fake/cpu_fake.c
+UNIT_kick := arch/x86/host/kick.c $(CPU_FAKE)
 UNIT_home := hv/home.c hv/limb.c hv/spread.c hv/bus.c tests/unit/fake/log_fake.c hv/cap.c hv/look.c hv/activity.c $(TURN) $(TIMER) tests/unit/fake/clock_fake.c
 UNIT_look := hv/look.c tests/unit/fake/clock_fake.c $(TIMER)
 UNIT_request := hv/request.c hv/look.c $(LAPIC) $(DEV_TEST)
@@ -89,7 +90,7 @@ POLICY := arch/x86/exit/cpuid.c arch/x86/exit/cpuid_policy.c arch/x86/exit/msr.c
 UNIT_policy := $(POLICY) arch/x86/exit/mmio_hole.c $(VCPU_FAKE)
 UNIT_guest_state := arch/x86/virt/guest_state.c arch/x86/virt/save.c
 UNIT_hlt := arch/x86/exit/hlt.c
-UNIT_dispatch := arch/x86/exit/dispatch.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
+UNIT_dispatch := arch/x86/exit/dispatch.c $(CPU_FAKE) $(INSN_FAKE)
 UNIT_hypercall := arch/x86/exit/hypercall.c $(TIMER) hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c task_switch_touch.c) arch/x86/virt/inject.c $(OPERANDS)
@@ -98,7 +99,7 @@ UNIT_gpm := hv/gpm.c $(PAGE_FAKE)
 UNIT_account := hv/gpm.c hv/memdisk.c arch/x86/virt/npt.c arch/x86/vmx/npt_format.c $(PAGE_FAKE)
 UNIT_caps := arch/x86/virt/caps.c hv/lib/format.c
 UNIT_inject := arch/x86/virt/inject.c
-VMCS_FAKE := tests/unit/fake/vmcs_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE)
+VMCS_FAKE := tests/unit/fake/vmcs_fake.c $(CPU_FAKE) $(INSN_FAKE)
 UNIT_vmx_explain := arch/x86/vmx/explain.c
 UNIT_vmx_decode := arch/x86/vmx/decode.c
 UNIT_vmx_inject := $(addprefix arch/x86/vmx/,inject.c decode.c state.c) arch/x86/virt/inject.c arch/x86/exit/dr.c \
@@ -111,12 +112,12 @@ UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c quirk_mends.c quirk_shadow
 UNIT_vmx_enable := arch/x86/vmx/enable.c arch/x86/vmx/controls.c arch/x86/virt/caps.c hv/lib/format.c tests/unit/fake/panic_fake.c \
                    tests/unit/fake/log_fake.c $(VMCS_FAKE) $(PAGE_FAKE)
 UNIT_svm_exits := $(addprefix arch/x86/svm/,exits.c quirk_mends.c decode.c explain.c explain_report.c) $(addprefix arch/x86/emulate/,operand.c alu.c) \
-                  tests/unit/fake/exits_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)
+                  tests/unit/fake/exits_fake.c $(CPU_FAKE) $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_svm_save := arch/x86/svm/save.c $(INSN_FAKE)
 UNIT_svm_enable := arch/x86/svm/enable.c arch/x86/svm/controls.c arch/x86/virt/caps.c hv/lib/format.c tests/unit/fake/panic_fake.c \
-                   tests/unit/fake/log_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(PAGE_FAKE)
+                   tests/unit/fake/log_fake.c $(CPU_FAKE) $(INSN_FAKE) $(PAGE_FAKE)
 UNIT_quirks := $(addprefix arch/x86/svm/,quirks.c quirk_mends.c quirk_shadow.c decode.c npt_format.c) arch/x86/virt/quirks.c arch/x86/virt/npt.c hv/lib/format.c \
-               tests/unit/fake/panic_fake.c tests/unit/fake/log_fake.c tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(PAGE_FAKE)
+               tests/unit/fake/panic_fake.c tests/unit/fake/log_fake.c $(CPU_FAKE) $(INSN_FAKE) $(PAGE_FAKE)
 UNIT_svm_explain := arch/x86/svm/explain.c
 UNIT_svm_layout := arch/x86/svm/bitmaps.c arch/x86/svm/controls.c
 UNIT_format := hv/lib/format.c
@@ -147,19 +148,19 @@ BOOT_EFI := boot/file.c boot/firmware.c boot/print.c tests/unit/fake/efi_fake.c 
 UNIT_boot_vms := boot/vms.c boot/config.c boot/ini.c $(BOOT_EFI)
 UNIT_boot_story := $(addprefix boot/,entry.c leave.c elf.c cpus.c acpi.c gop.c memmap.c paging.c vms.c config.c ini.c) $(BOOT_EFI)
 UNIT_boot_firmware := boot/cpus.c boot/acpi.c boot/paging.c boot/gop.c boot/firmware.c boot/print.c $(BOOT_EFI)
-UNIT_vcpu := tests/unit/fake/look_fake.c hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) arch/x86/exit/fatal.c tests/unit/fake/cpu_fake.c \
+UNIT_vcpu := tests/unit/fake/look_fake.c hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) arch/x86/exit/fatal.c $(CPU_FAKE) \
              $(INSN_FAKE) $(LAPIC) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \
-                    tests/unit/fake/cpu_fake.c $(INSN_FAKE) $(VCPU_FAKE)
+                    $(CPU_FAKE) $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_host_ioapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c
 UNIT_tsc_agree := arch/x86/host/tsc_agree.c
 UNIT_tsc := $(TIMER) hv/dev/calendar.c tests/unit/fake/log_fake.c $(INSN_FAKE)
-UNIT_host_lapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c $(TIMER) tests/unit/fake/cpu_fake.c $(INSN_FAKE)
+UNIT_host_lapic := tests/unit/fake/mmio_page.c tests/unit/fake/log_fake.c $(TIMER) $(CPU_FAKE) $(INSN_FAKE)
 UNIT_trap := arch/x86/host/trap.c hv/lib/format.c tests/unit/fake/panic_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
 UNIT_host_cpu := arch/x86/host/cpu_init.c arch/x86/host/features.c hv/lib/format.c tests/unit/fake/text_fake.c tests/unit/fake/log_fake.c $(INSN_FAKE)
 UNIT_restore := hv/restore_test.c $(PAGE_FAKE)
 UNIT_panic := hv/panic.c hv/end.c hv/lib/format.c tests/unit/fake/log_fake.c
 UNIT_panic_stop := arch/x86/host/others.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c $(INSN_FAKE)
 UNIT_block_dump := $(addprefix arch/x86/vmx/,dump.c explain.c explain_report.c) arch/x86/svm/dump.c $(VMCS_FAKE) $(VCPU_FAKE)
-UNIT_ap := arch/x86/host/ap.c arch/x86/host/others.c hv/lib/format.c tests/unit/fake/panic_fake.c tests/unit/fake/cpu_fake.c \
+UNIT_ap := arch/x86/host/ap.c arch/x86/host/others.c hv/lib/format.c tests/unit/fake/panic_fake.c $(CPU_FAKE) \
            tests/unit/fake/log_fake.c $(INSN_FAKE)

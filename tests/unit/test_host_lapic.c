@@ -223,7 +223,7 @@ static void test_deadline(void **unused)
 	host_wake_at(3000);
 	assert_int_equal(msr(0x6e0), 3000);
 	timer_handler(VECTOR_TIMER);
-	assert_true(cpu_fake.attention);
+	assert_int_equal(cpu_fake.attention, ATTENTION_TIMER);
 	host_wake_at(9000);				/* now nothing is armed */
 	assert_int_equal(msr(0x6e0), 9000);
 	host_wake_at(TIMER_NEVER);

@@ -54,16 +54,39 @@ static void test_kick(void **unused)
 	host_kick(&other.processor, KICK_WAKE);
 	handlers[sent & 0xff]((uint8_t)sent);
 	assert_false(vcpu.irq_check);
-	assert_true(cpu_fake.attention);
+	assert_int_equal(cpu_fake.attention, ATTENTION_OTHER);
 
 	cpu_fake.loaded = NULL;
 	host_kick(&other.processor, KICK_LOOK);		/* it has been unloaded meanwhile: vcpu_load looks */
 	handlers[sent & 0xff]((uint8_t)sent);
 }
 
+/* Who has set it decides whether a guest may go on behind its own timers: nobody's word hides another's. */
+static void test_attention(void **unused)
+{
+	static const struct { uint8_t before; bool is_set, is_timer; uint8_t behind_set; } rows[] = {
+		{ 0, false, false, ATTENTION_OTHER },
+		{ ATTENTION_TIMER, true, true, ATTENTION_TIMER | ATTENTION_OTHER },
+		{ ATTENTION_OTHER, true, false, ATTENTION_OTHER },
+		{ ATTENTION_TIMER | ATTENTION_OTHER, true, false, ATTENTION_TIMER | ATTENTION_OTHER },
+	};
+
+	(void)unused;
+	cpu_fake_install();
+	for (size_t i = 0; row_of(rows, i); i++) {
+		cpu_fake.attention = rows[i].before;
+		assert_int_equal(host_attention_is_set(), rows[i].is_set);
+		assert_int_equal(host_attention_is_timer(), rows[i].is_timer);
+		host_attention_set();
+		assert_int_equal(cpu_fake.attention, rows[i].behind_set);
+		host_attention_clear();
+		assert_int_equal(cpu_fake.attention, 0);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_kick) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_kick), cmocka_unit_test(test_attention) };
 
 	return cmocka_run_group_tests_name("kick", tests, NULL, NULL);
 }

@@ -275,10 +275,11 @@ static void test_kick(void **unused)
 			lapic_post(&vcpu.lapic, 0x40, false);
 		vcpu.state = rows[i].state;
 		vcpu.irq_check = false;
-		cpu_fake.attention = look.is_posted = false;
+		look.is_posted = false;
+		host_attention_clear();
 		vcpu_kick(&vcpu);
 		assert_true(vcpu.irq_check);		/* whatever it does: at its next entry it looks */
-		assert_int_equal(cpu_fake.attention, rows[i].wakes);
+		assert_int_equal(host_attention_is_set(), rows[i].wakes);
 		assert_int_equal(look.is_posted, rows[i].wakes);	/* or the scheduler never learns of it */
 		assert_int_equal(vcpu.state, rows[i].wakes ? VCPU_READY : rows[i].state);
 	}

@@ -46,26 +46,6 @@ struct processor *host_processor(void)
 	return &this_cpu()->processor;
 }
 
-void host_attention_set(void)
-{
-	this_cpu()->attention |= ATTENTION_OTHER;
-}
-
-void host_attention_clear(void)
-{
-	this_cpu()->attention = 0;
-}
-
-bool host_attention_is_set(void)
-{
-	return this_cpu()->attention;
-}
-
-bool host_attention_is_timer(void)
-{
-	return this_cpu()->attention == ATTENTION_TIMER;
-}
-
 void host_take_interrupts(void)
 {
 	cpu_open_irq();

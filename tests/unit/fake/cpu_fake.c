@@ -8,8 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hv/host.h"
-
 struct cpu cpu_fake;
 
 void cpu_fake_install(void)
@@ -20,9 +18,4 @@ void cpu_fake_install(void)
 	cpu_fake.self = &cpu_fake;
 	failed = syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu_fake);
 	assert(!failed);
-}
-
-void host_attention_set(void)
-{
-	cpu_fake.attention = true;
 }
