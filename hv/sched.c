@@ -323,11 +323,11 @@ static bool run_work(struct vm *vm, uint64_t end)
 }
 
 /*
- * Has the guest left its run loop for nothing but timers of its own VM? They fire here, it goes on, and who works for
- * whom stays as it is. Others' timers, looks, and whatever else sets attention want the loop. So does the end of the
- * turn: behind it timers may have to wait, with their VM.
+ * The timers that are due, if the guest has left its run loop for nothing but timers of its own VM: it may go on, and who
+ * works for whom stays as it is. False: others' timers, looks, or whatever else sets attention want the loop. So does
+ * the end of the turn, before any timer fires: behind it they may have to wait, with their VM.
  */
-static bool goes_on(const struct processor *self, const struct turn *vm, uint64_t end)
+static bool fire_own_timers(const struct processor *self, const struct turn *vm, uint64_t end)
 {
 	const uint64_t now = time_now();
 
@@ -351,7 +351,7 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 	uint64_t tick, left, end;
 
 	vcpu_load(vcpu);
-	turn_bill(&self->queue, own, time_now());	/* who ran before paid for the change */
+	turn_bill(&self->queue, own, time_now());	/* the change from one to the other is the time of whoever ran before */
 	tick = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
 	left = min_u64(tick, cap_left(&party->slot->cap));
 	end = self->queue.mark + left;
@@ -364,7 +364,7 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 		end = restore_test_turn(vcpu, end);
 		do
 			vcpu_run(vcpu, end);
-		while (goes_on(self, all, end));
+		while (fire_own_timers(self, all, end));
 	}
 	if (vcpu->vm->restore_test.left && home_is_whole(party->slot))
 		restore_test_step(vcpu->vm);
