@@ -4,7 +4,7 @@
 
 #include "arch/x86/exit/exit.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/inject.h"
+#include "arch/x86/virt/event.h"
 #include "arch/x86/virt/load.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
@@ -73,7 +73,7 @@ void vcpu_inject_event(struct vcpu *vcpu, const struct vevent *event)
 {
 	exit_progress(vcpu);
 	vcpu->irq_check = true;
-	if (!inject_combine(&vcpu->pending, event))
+	if (!vevent_combine(&vcpu->pending, event))
 		exit_triple_fault(vcpu);
 }
 

@@ -93,22 +93,22 @@ UNIT_hlt := arch/x86/exit/hlt.c
 UNIT_dispatch := arch/x86/exit/dispatch.c $(CPU_FAKE) $(INSN_FAKE)
 UNIT_hypercall := arch/x86/exit/hypercall.c $(TIMER) hv/vm_clock.c tests/unit/fake/clock_fake.c $(VCPU_FAKE)
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
-UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c task_switch_touch.c) arch/x86/virt/inject.c $(OPERANDS)
+UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c task_switch_touch.c) arch/x86/virt/event.c $(OPERANDS)
 UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c $(PAGE_FAKE)
 UNIT_gpm := hv/gpm.c $(PAGE_FAKE)
 UNIT_account := hv/gpm.c hv/memdisk.c arch/x86/virt/npt.c arch/x86/vmx/npt_format.c $(PAGE_FAKE)
 UNIT_caps := arch/x86/virt/caps.c hv/lib/format.c
-UNIT_inject := arch/x86/virt/inject.c
+UNIT_inject := arch/x86/virt/event.c
 VMCS_FAKE := tests/unit/fake/vmcs_fake.c $(CPU_FAKE) $(INSN_FAKE)
 UNIT_vmx_explain := arch/x86/vmx/explain.c
 UNIT_vmx_decode := arch/x86/vmx/decode.c
-UNIT_vmx_inject := $(addprefix arch/x86/vmx/,inject.c decode.c state.c) arch/x86/virt/inject.c arch/x86/exit/dr.c \
+UNIT_vmx_inject := $(addprefix arch/x86/vmx/,inject.c decode.c state.c) arch/x86/virt/event.c arch/x86/exit/dr.c \
                    tests/unit/fake/panic_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
 UNIT_vmx_exits := arch/x86/vmx/exits.c arch/x86/vmx/decode.c tests/unit/fake/exits_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
 UNIT_vmx_save := arch/x86/vmx/save.c $(VMCS_FAKE)
 UNIT_vmx_controls := arch/x86/vmx/controls.c arch/x86/vmx/bitmaps.c
 UNIT_svm_decode := arch/x86/svm/decode.c arch/x86/emulate/insn.c hv/lib/format.c
-UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c quirk_mends.c quirk_shadow.c decode.c state.c controls.c) arch/x86/virt/inject.c arch/x86/exit/dr.c $(INSN_FAKE) $(VCPU_FAKE)
+UNIT_svm_inject := $(addprefix arch/x86/svm/,inject.c quirk_mends.c quirk_shadow.c decode.c state.c controls.c) arch/x86/virt/event.c arch/x86/exit/dr.c $(INSN_FAKE) $(VCPU_FAKE)
 UNIT_vmx_enable := arch/x86/vmx/enable.c arch/x86/vmx/controls.c arch/x86/virt/caps.c hv/lib/format.c tests/unit/fake/panic_fake.c \
                    tests/unit/fake/log_fake.c $(VMCS_FAKE) $(PAGE_FAKE)
 UNIT_svm_exits := $(addprefix arch/x86/svm/,exits.c quirk_mends.c decode.c explain.c explain_report.c) $(addprefix arch/x86/emulate/,operand.c alu.c) \
@@ -148,7 +148,7 @@ BOOT_EFI := boot/file.c boot/firmware.c boot/print.c tests/unit/fake/efi_fake.c 
 UNIT_boot_vms := boot/vms.c boot/config.c boot/ini.c $(BOOT_EFI)
 UNIT_boot_story := $(addprefix boot/,entry.c leave.c elf.c cpus.c acpi.c gop.c memmap.c paging.c vms.c config.c ini.c) $(BOOT_EFI)
 UNIT_boot_firmware := boot/cpus.c boot/acpi.c boot/paging.c boot/gop.c boot/firmware.c boot/print.c $(BOOT_EFI)
-UNIT_vcpu := tests/unit/fake/look_fake.c hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c inject.c) arch/x86/exit/fatal.c $(CPU_FAKE) \
+UNIT_vcpu := tests/unit/fake/look_fake.c hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c event.c) arch/x86/exit/fatal.c $(CPU_FAKE) \
              $(INSN_FAKE) $(LAPIC) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \
                     $(CPU_FAKE) $(INSN_FAKE) $(VCPU_FAKE)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "arch/x86/virt/event.h"
 #include "arch/x86/virt/inject.h"
 #include "hv/lib/util.h"
 
@@ -57,7 +58,7 @@ static void test_pairs(void **unused)
 			.is_valid = true, .type = VEVENT_EXCEPTION, .vector = pairs[i].second, .has_error = true, .error = 5,
 		};
 
-		if (inject_combine(&pending, &second) != (pairs[i].outcome != TRIPLE))
+		if (vevent_combine(&pending, &second) != (pairs[i].outcome != TRIPLE))
 			fail_msg("row %zu", i);
 		if (pairs[i].outcome == TRIPLE)
 			continue;
@@ -77,12 +78,12 @@ static void test_other_events_are_benign(void **unused)
 	for (size_t i = 0; row_of(types, i); i++) {
 		struct vevent pending = { .is_valid = true, .type = types[i], .vector = VEC_PF };
 
-		assert_true(inject_combine(&pending, &gp));
+		assert_true(vevent_combine(&pending, &gp));
 		assert_int_equal(pending.vector, VEC_GP);
 	}
 	struct vevent none = { .is_valid = false, .type = VEVENT_EXCEPTION, .vector = VEC_DF };
 
-	assert_true(inject_combine(&none, &gp));
+	assert_true(vevent_combine(&none, &gp));
 	assert_int_equal(none.vector, VEC_GP);
 }
 

@@ -22,7 +22,7 @@
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/virt/backend.h"
-#include "arch/x86/virt/inject.h"
+#include "arch/x86/virt/event.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"

@@ -17,6 +17,7 @@
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
+#include "arch/x86/virt/event.h"
 #include "arch/x86/virt/inject.h"
 #include "arch/x86/virt/quirks.h"
 #include "hv/host.h"

@@ -45,16 +45,3 @@ static inline struct inject_plan inject_decide(const struct inject_facts *facts)
 	plan.want_irq_window = facts->irq_pending && plan.what != INJECT_IRQ;
 	return plan;
 }
-
-/*
- * A fault pushes RFLAGS with RF set, so that a breakpoint on the instruction does not strike again when it is
- * executed anew. Traps, aborts, #DB and everything that is no exception push RF as it is (SDM vol. 3, 18.3.1.1
- * "Instruction-Breakpoint Exception Condition").
- */
-bool vevent_is_fault(const struct vevent *event);
-
-/*
- * A second event while one is pending (SDM vol. 3, 6.15, table 6-5 "Conditions for Generating a Double
- * Fault"): replaces it, becomes #DF, or is a triple fault (returns false).
- */
-__attribute__((warn_unused_result)) bool inject_combine(struct vevent *pending, const struct vevent *second);

@@ -14,6 +14,7 @@
 #include "arch/x86/exit/debug.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
+#include "arch/x86/virt/event.h"
 #include "arch/x86/virt/inject.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/vmx_cpu.h"
@@ -97,7 +98,7 @@ static void inject_pending(struct vcpu *vcpu)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
 	/*
 	 * Delivery pushes RFLAGS as the field has it; for a fault the processor would push RF = 1
-	 * (virt/inject.h).
+	 * (virt/event.h).
 	 */
 	if (vevent_is_fault(event))
 		vmwrite(VMCS_GUEST_RFLAGS, vmread(VMCS_GUEST_RFLAGS) | RFLAGS_RF);

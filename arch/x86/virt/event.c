@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which events are faults, and what becomes of two (contract in inject.h). Pure. */
-#include "arch/x86/virt/inject.h"
+/* Which events are faults, and what becomes of two (contract in event.h). */
+#include "arch/x86/virt/event.h"
 
 #include <stdint.h>
 
@@ -30,7 +30,7 @@ static enum fault_class class_of(const struct vevent *event)
 	return contributory & BIT(event->vector % 32) ? CONTRIBUTORY : BENIGN;
 }
 
-bool inject_combine(struct vevent *pending, const struct vevent *second)
+bool vevent_combine(struct vevent *pending, const struct vevent *second)
 {
 	enum fault_class first_class = pending->is_valid ? class_of(pending) : BENIGN;
 	enum fault_class second_class = class_of(second);
