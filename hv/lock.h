@@ -40,6 +40,7 @@ struct locks_held { const struct lock *by_rank[LOCK_RANKS]; };
 
 void lock_check_take(const struct lock *lock);	/* panics unless this processor may take it now */
 void lock_check_drop(const struct lock *lock);	/* panics unless this processor holds it */
+void lock_check_log(const struct locks_held *locks);	/* a log line for each, by name */
 void lock_check_held(const struct lock *lock);	/* the same, for who touches what it guards */
 
 static inline void lock_take(struct lock *lock)

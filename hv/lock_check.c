@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "hv/host.h"
+#include "hv/log.h"
 #include "hv/panic.h"
 #include "hv/processor.h"
 
@@ -41,4 +42,12 @@ void lock_check_held(const struct lock *lock)
 {
 	if (host_processor()->locks.by_rank[lock->rank] != lock)
 		panic("lock order: what \"%s\" guards is touched by a processor that does not hold it", names[lock->rank]);
+}
+
+/* Read of a processor that was stopped anywhere: the last one may be waited for. */
+void lock_check_log(const struct locks_held *locks)
+{
+	for (unsigned rank = 0; rank < LOCK_RANKS; rank++)
+		if (locks->by_rank[rank])
+			log_say("  it holds, or waits for, the lock \"%s\"", names[rank]);
 }

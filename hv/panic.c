@@ -61,11 +61,6 @@ static void log_place(uint64_t addr, bool is_return)
 		log_say("  %016llx", (unsigned long long)addr);
 }
 
-void panic_log_place(uint64_t rip)
-{
-	log_place(rip, false);
-}
-
 /*
  * Each frame must lie on our stacks, at a higher address than the one before: a damaged chain ends instead
  * of looping.
@@ -84,6 +79,11 @@ static void log_backtrace(uint64_t rip, uint64_t rbp, bool is_return)
 			return;
 		rbp = frame->caller_rbp;
 	}
+}
+
+void panic_log_stack(uint64_t rip, uint64_t rbp)
+{
+	log_backtrace(rip, rbp, false);
 }
 
 static bool is_staying_on;
@@ -148,6 +148,7 @@ __attribute__((noreturn)) static void report(const struct trap_frame *frame, uin
 	log_say("PANIC %s", reason);
 	panic_log_machine(frame);
 	log_backtrace(rip, rbp, !frame);
+	panic_log_others();
 	log_last_lines();
 	log_say("PANIC %s", reason);
 	finish();

@@ -23,7 +23,8 @@ bool panic_claim(void);
 void panic_join(const struct trap_frame *frame);	/* by the NMI's handler: stops this processor if another one panics */
 void panic_find_reader(void);				/* a sink for the log, if it has none yet */
 void panic_log_machine(const struct trap_frame *frame);	/* who we are and all registers; frame may be NULL */
+void panic_log_others(void);				/* the same of all others, and where each of them was */
+void panic_log_stack(uint64_t rip, uint64_t rbp);	/* back here: a place, and the calls that led to it */
 void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp);	/* where the backtrace begins */
 bool panic_on_stack(uint64_t addr, size_t len);		/* within one of our own stacks */
-void panic_log_place(uint64_t rip);			/* a line: the address, and in which function it is */
 __attribute__((noreturn)) void panic_stop(bool stay_on);

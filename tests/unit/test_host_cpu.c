@@ -27,7 +27,7 @@
 #include "insn_fake.h"
 #include "log_fake.h"
 
-static unsigned speculations, gdts, idts;
+static unsigned speculations, machine_checks, gdts, idts;
 
 void gdt_init(struct cpu *cpu) { (void)cpu; gdts++; insn_fake_msr(MSR_GS_BASE)->val = 0; }
 void idt_init(void) { idts++; }
@@ -35,6 +35,7 @@ void idt_load(struct cpu *cpu) { (void)cpu; idts++; }
 void paging_early(void) {}
 uint64_t paging_root(void) { return 0x5000; }
 void speculation_init(void) { speculations++; }
+void machine_check_enable(void) { machine_checks++; }
 void speculation_words(char *text, size_t size) { (void)size; strcpy(text, "nothing"); }
 uint64_t fpu_guest_xcr0_mask(void) { return 7; }
 uint64_t time_now(void) { return 0; }
@@ -91,7 +92,7 @@ static int set_up(void **unused)
 	leaf(0x80000000, 0)->eax = 0x80000021;
 	leaf(0x80000008, 0)->eax = 0x3027;
 	vendor("GenuineIntel");
-	speculations = gdts = idts = 0;
+	speculations = machine_checks = gdts = idts = 0;
 	log_fake_init();
 	return 0;
 }
@@ -231,6 +232,7 @@ static void test_control_registers(void **unused)
 		assert_int_equal(insn_fake.dr[7], 0x400);
 		assert_int_equal(insn_fake.xcr0, rows[i].bit == 26 ? 7 : 0);	/* without XSAVE the instruction is #UD */
 		assert_int_equal(speculations, 1);
+		assert_int_equal(machine_checks, 1);
 		assert_int_equal(insn_fake_msr(MSR_GS_BASE)->val, (uintptr_t)cpus[0]);	/* behind the GDT, which clears it */
 		assert_ptr_equal(cpus[0]->self, cpus[0]);
 		assert_int_equal(cpus[0]->apic_id, 3);

@@ -17,6 +17,7 @@
 #include "hv/lib/util.h"
 #include "hv/lock.h"
 #include "hv/processor.h"
+#include "log_fake.h"
 #include "panic_fake.h"
 
 #define THREADS	2U
@@ -138,6 +139,19 @@ static void test_order(void **unused)
 	}
 }
 
+/* In a panic: what a processor holds, or stands waiting for, by name and rank. */
+static void test_report(void **unused)
+{
+	(void)unused;
+	log_fake_init();
+	lock_check_log(&self.locks);
+	assert_int_equal(log_fake_lines, 0);
+	lock_take(&accounts);
+	lock_take(&log_lock);
+	lock_check_log(&self.locks);
+	assert_string_equal(log_fake_text, "  it holds, or waits for, the lock \"accounts\"\n  it holds, or waits for, the lock \"log\"\n");
+}
+
 static void *take_all(void *unused)
 {
 	lock_take(&accounts);
@@ -167,7 +181,7 @@ static void test_order_is_each_processors_own(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_threads), TEST(test_wrap), TEST(test_order), TEST(test_order_is_each_processors_own),
+		TEST(test_threads), TEST(test_wrap), TEST(test_order), TEST(test_report), TEST(test_order_is_each_processors_own),
 	};
 
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);

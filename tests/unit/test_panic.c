@@ -36,6 +36,7 @@ bool panic_claim(void) { assert_false(is_seized || has_reader); return !is_claim
 void panic_find_reader(void) { assert_true(is_seized && log_fake_lines == 0); has_reader = true; }
 
 void panic_log_machine(const struct trap_frame *frame) { log_say("registers of %s", frame ? "the trap" : "now"); }
+void panic_log_others(void) { log_say("the others"); }
 
 void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp)
 {
@@ -105,8 +106,8 @@ static void test_report(void **unused)
 	assert_non_null(first);
 	assert_non_null(strstr(first + 1, "PANIC number 7\n"));	/* again, for a screen shows the end */
 	assert_true(has_reader);
-	assert_true(says("registers of the trap"));
-	assert_true(says("second+0x5\n"));
+	assert_true(says("registers of the trap\nbacktrace:\n"));
+	assert_true(says("second+0x5\nthe others\n"));
 	assert_string_equal(shown, "first\nsecond\n");		/* whole lines only */
 	assert_true(says("trapeze: END status=1 panic (run abc)\n"));
 	assert_int_equal(flushes, 2);
@@ -137,7 +138,7 @@ static void test_again(void **unused)
 static void test_place(void **unused)
 {
 	(void)unused;
-	panic_log_place(TEXT + 0x100);
+	panic_log_stack(TEXT + 0x100, 0);
 	assert_true(says("second+0x0\n"));
 }
 

@@ -32,13 +32,16 @@ static jmp_buf stopped;
 static unsigned nmis[COUNT], offs;
 static bool is_deaf[COUNT];
 static uint64_t now;
-static struct trap_frame frame = { .rip = 0x1234 };
+static struct trap_frame frame = { .rip = 0x1234, .rbp = 0x88 };
 
 uint64_t time_now(void) { return now += 10; }
 uint64_t time_hz(void) { return HZ; }
 void trap_log_registers(const struct trap_frame *of) { assert_ptr_equal(of, &frame); log_say("registers"); }
 void trap_log_control(void) { log_say("control"); }
-void panic_log_place(uint64_t rip) { log_say("  at %lx", rip); }
+void panic_log_stack(uint64_t rip, uint64_t rbp) { log_say("  at %lx, %lx", rip, rbp); }
+const char *exit_name(uint32_t reason) { return reason == 12 ? "HLT" : NULL; }
+void machine_check_note(struct machine_check *note) { note->count = this_cpu()->index; }
+void machine_check_log(const struct machine_check *note) { log_say("  checks %u", note->count); }
 bool gdt_on_stack(uint64_t addr, uint64_t len) { return addr == 0x100 && len == 8; }
 void host_power_off(uint64_t efi_reset_system) { assert_int_equal(efi_reset_system, 0); log_say("off"); longjmp(stopped, 2); }
 void host_kick(struct processor *unused, enum host_kick what) { (void)unused; (void)what; fail(); }
@@ -131,7 +134,7 @@ static void test_no_panic(void **unused)
 static void test_others_stop(void **unused)
 {
 	struct vm vm = { .name = "guest" };
-	struct vcpu vcpu = { .vm = &vm, .id = 2, .exit = { .rip = 0x7777 } };
+	struct vcpu vcpu = { .vm = &vm, .id = 2, .exit = { .rip = 0x7777, .reason = 12 } };
 
 	(void)unused;
 	blocks[2].state = CPU_LEFT_OUT;
@@ -144,11 +147,13 @@ static void test_others_stop(void **unused)
 	assert_int_equal(offs, 2);
 	assert_int_equal(cpus[1]->state, CPU_GONE);
 	panic_log_machine(&frame);
-	assert_true(says("processor 0 (APIC ID 10), no vCPU loaded\nregisters\ncontrol\n"));
-	assert_true(says("processor 1 (APIC ID 11), no vCPU loaded\n  at 1234\n"));
+	assert_true(says("processor 0 (APIC ID 10), no vCPU loaded\n  checks 0\nregisters\ncontrol\n"));
+	assert_false(says("processor 1"));
+	panic_log_others();
+	assert_true(says("processor 1 (APIC ID 11), no vCPU loaded\n  checks 1\nregisters\n  at 1234, 88\n"));
 	assert_false(says("processor 2"));
-	assert_true(says("processor 3 (APIC ID 13), vCPU 2 of VM \"guest\" loaded, last exit at rip 0x7777\n  at 1234\n"));
-	assert_false(says("does not stop"));
+	assert_true(says("processor 3 (APIC ID 13), vCPU 2 of VM \"guest\" loaded, last exit HLT at rip 0x7777\n  checks 3\nregisters\n"));
+	assert_false(says("does not answer"));
 	join();						/* the reporter's own NMI, of the machine: the report goes on */
 	assert_false(panic_claim());			/* and a panic of the report itself is the same one */
 	assert_int_equal(nmis[1], 1);
@@ -164,7 +169,10 @@ static void test_boot_processor_stops(void **unused)
 	assert_int_equal(nmis[2], 0);
 	assert_int_equal(offs, 3);
 	panic_log_machine(NULL);
-	assert_true(says("processor 2 (APIC ID 12), no vCPU loaded\ncontrol\nprocessor 0 (APIC ID 10), no vCPU loaded\n  at 1234\n"));
+	assert_true(says("processor 2 (APIC ID 12), no vCPU loaded\n  checks 2\ncontrol\n"));
+	panic_log_others();
+	assert_true(says("processor 0 (APIC ID 10), no vCPU loaded\n  checks 0\nregisters\n  at 1234, 88\n"));
+	assert_false(says("processor 2 (APIC ID 12) does"));
 }
 
 static void test_two_at_once(void **unused)
@@ -186,8 +194,8 @@ static void test_deaf(void **unused)
 	is_deaf[1] = is_deaf[3] = true;
 	assert_true(panic_claim());
 	assert_in_range(now - begin, HZ / 5, HZ / 5 + 1000);
-	panic_log_machine(NULL);
-	assert_true(says("processor 1 (APIC ID 11) does not stop, no vCPU loaded\n"));
+	panic_log_others();
+	assert_true(says("processor 1 (APIC ID 11) does not answer, no vCPU loaded\n"));
 	assert_int_equal(cpus[2]->state, CPU_GONE);
 }
 

@@ -68,7 +68,7 @@ static void test_rows(void **unused)
 	static const struct { uint32_t reason; const char *handler; } rows[] = {
 		{ 2, "triple_fault" }, { 10, "cpuid" }, { 12, "hlt" }, { 13, "invd" }, { 15, "rdpmc" }, { 18, "hypercall" },
 		{ 31, "rdmsr" }, { 32, "wrmsr" }, { 36, "mwait" }, { 39, "monitor" }, { 40, "pause" }, { 52, "turn_over" },
-		{ 54, "wbinvd" }, { 55, "xsetbv" },
+		{ 41, "exception" }, { 54, "wbinvd" }, { 55, "xsetbv" },
 		/* every instruction of VMX, and what CPUID hides: #UD */
 		{ 11, "undefined" }, { 19, "undefined" }, { 20, "undefined" }, { 21, "undefined" }, { 22, "undefined" },
 		{ 23, "undefined" }, { 24, "undefined" }, { 25, "undefined" }, { 26, "undefined" }, { 27, "undefined" },

@@ -14,8 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/host/machine_check.h"
 #include "hv/processor.h"
 
+struct trap_frame;
 struct vcpu;
 struct cpu_tables;
 
@@ -29,7 +31,8 @@ struct cpu {
 	uint32_t     index, apic_id;
 	uint8_t      attention;		/* bits of enum attention: who wants it */
 	bool         in_panic;
-	uint64_t     stopped_at;	/* RIP at which another processor's panic stopped it; 0: none did (panic.c) */
+	const struct trap_frame *stopped;	/* where another processor's panic stopped it; NULL: none did (panic.c) */
+	struct machine_check machine_check;	/* what its banks held at a panic */
 	struct vcpu *loaded;		/* whose lazily switched state is in the registers */
 	uint32_t     last_vm;		/* id of the VM that ran here last; 0: none (speculation.c) */
 	uint64_t     tss_base, gdt_base, idt_base;	/* for the vendors' host state */

@@ -12,6 +12,7 @@
 #include "arch/x86/host/fpu.h"
 #include "arch/x86/host/gdt.h"
 #include "arch/x86/host/idt.h"
+#include "arch/x86/host/machine_check.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cpuid.h"
@@ -30,6 +31,7 @@ static void set_control_registers(void)
 	const struct cpu_features *has = &cpu_features;
 	uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
+	machine_check_enable();
 	cr4 |= cpuid(CPUID_FEATURES, 0).edx & CPUID1_D_MCE ? CR4_MCE : 0;
 	cr4 |= has->has_xsave ? CR4_OSXSAVE : 0;
 	cr4 |= has->has_smep ? CR4_SMEP : 0;

@@ -5,6 +5,7 @@
  */
 #include "arch/x86/host/cpu.h"
 #include "arch/x86/host/gdt.h"
+#include "arch/x86/host/machine_check.h"
 #include "arch/x86/host/others.h"
 #include "arch/x86/host/paging.h"
 #include "arch/x86/host/trap.h"
@@ -12,6 +13,7 @@
 #include "arch/x86/virt/backend.h"
 #include "hv/console.h"
 #include "hv/host.h"
+#include "hv/lock.h"
 #include "hv/log.h"
 #include "hv/panic.h"
 #include "hv/vcpu.h"
@@ -33,6 +35,7 @@ bool panic_claim(void)
 	if (self->in_panic)
 		return false;
 	self->in_panic = true;
+	machine_check_note(&self->machine_check);
 	cpu_stop_others();
 	return true;
 }
@@ -47,7 +50,8 @@ void panic_join(const struct trap_frame *frame)
 
 	if (!first || first == self)
 		return;
-	self->stopped_at = frame->rip;
+	machine_check_note(&self->machine_check);
+	self->stopped = frame;	/* it stays on this processor's stack */
 	virt->cpu_off();
 	cpu_set_state(self, CPU_GONE);
 	cpu_stop();
@@ -68,32 +72,41 @@ static void log_running(const struct cpu *cpu, const char *how)
 	if (!vcpu || !vcpu->vm)
 		log_say("processor %u (APIC ID %u)%s, no vCPU loaded", cpu->index, cpu->apic_id, how);
 	else
-		log_say("processor %u (APIC ID %u)%s, vCPU %u of VM \"%s\" loaded, last exit at rip 0x%llx", cpu->index,
-			cpu->apic_id, how, vcpu->id, vcpu->vm->name, (unsigned long long)vcpu->exit.rip);
+		log_say("processor %u (APIC ID %u)%s, vCPU %u of VM \"%s\" loaded, last exit %s at rip 0x%llx", cpu->index,
+			cpu->apic_id, how, vcpu->id, vcpu->vm->name, exit_name(vcpu->exit.reason), (unsigned long long)vcpu->exit.rip);
 }
 
-/* Those that run, or ran until the panic. */
-static void log_others(void)
+static void log_processor(const struct cpu *cpu, const struct trap_frame *frame, const char *how)
 {
-	for (unsigned i = 0; i < CPUS_MAX; i++) {
-		if (!cpus[i] || cpus[i] == this_cpu())
-			continue;
-		if (cpus[i]->stopped_at) {
-			log_running(cpus[i], "");
-			panic_log_place(cpus[i]->stopped_at);
-		} else if (cpu_may_run(cpus[i])) {
-			log_running(cpus[i], " does not stop");
-		}
-	}
+	log_running(cpu, how);
+	if (LOCKS_ARE_CHECKED)
+		lock_check_log(&cpu->processor.locks);
+	machine_check_log(&cpu->machine_check);
+	if (frame)
+		trap_log_registers(frame);
 }
 
 void panic_log_machine(const struct trap_frame *frame)
 {
-	log_running(this_cpu(), "");
-	if (frame)
-		trap_log_registers(frame);
+	log_processor(this_cpu(), frame, "");
 	trap_log_control();
-	log_others();
+}
+
+/* Those that run, or ran until the panic. Their frames stay where they are: none of them goes on. */
+void panic_log_others(void)
+{
+	for (unsigned i = 0; i < CPUS_MAX; i++) {
+		const struct cpu *cpu = cpus[i];
+
+		if (!cpu || cpu == this_cpu())
+			continue;
+		if (cpu->stopped) {
+			log_processor(cpu, cpu->stopped, "");
+			panic_log_stack(cpu->stopped->rip, cpu->stopped->rbp);
+		} else if (cpu_may_run(cpu)) {
+			log_processor(cpu, NULL, " does not answer");
+		}
+	}
 }
 
 void panic_origin(const struct trap_frame *frame, uint64_t *rip, uint64_t *rbp)

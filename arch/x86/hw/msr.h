@@ -22,6 +22,7 @@ enum msr {
 	MSR_IA32_SYSENTER_EIP		= 0x176,
 	MSR_IA32_MCG_CAP		= 0x179,
 	MSR_IA32_MCG_STATUS		= 0x17a,
+	MSR_IA32_MCG_CTL		= 0x17b,
 	MSR_IA32_MISC_ENABLE		= 0x1a0,
 	MSR_IA32_DEBUGCTL		= 0x1d9,
 	MSR_IA32_MTRR_PHYSBASE0		= 0x200,
@@ -32,6 +33,10 @@ enum msr {
 	MSR_IA32_MTRR_FIX4K_F8000	= 0x26f,
 	MSR_IA32_PAT			= 0x277,
 	MSR_IA32_MTRR_DEF_TYPE		= 0x2ff,
+	MSR_IA32_MC0_CTL		= 0x400,	/* the next bank's are 4 further on */
+	MSR_IA32_MC0_STATUS		= 0x401,
+	MSR_IA32_MC0_ADDR		= 0x402,
+	MSR_IA32_MC0_MISC		= 0x403,
 
 	/* VMX capability, SDM vol. 3, appendix A */
 	MSR_IA32_VMX_BASIC		= 0x480,

@@ -83,6 +83,12 @@ static enum exit_result vmx_exit_exception(struct vcpu *vcpu)
 	return exit_exception(vcpu, &exc);
 }
 
+/* In an entry: SDM vol. 3, 27.9 "Machine-Check Events During VM Entry". */
+static enum exit_result vmx_exit_machine_check(struct vcpu *vcpu)
+{
+	return exit_exception(vcpu, &(struct exc_info){ .vector = VEC_MC });
+}
+
 /*
  * Interrupt-window exiting makes the processor exit as soon as RFLAGS.IF is 1 and no shadow of STI or MOV
  * SS holds interrupts back; NMI-window exiting does the same for NMIs (SDM vol. 3, 26.2 "Other Causes of VM

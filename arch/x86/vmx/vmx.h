@@ -203,7 +203,7 @@ extern const uint32_t vmcs_field_count;
 	X(38, RESERVED_38,		"reserved 38",			NULL)	\
 	X(39, MONITOR,			"MONITOR",			exit_monitor)		\
 	X(40, PAUSE,			"PAUSE",			exit_pause)		\
-	X(41, ENTRY_MACHINE_CHECK,	"VM-entry failure: machine check", NULL)		\
+	X(41, ENTRY_MACHINE_CHECK,	"VM-entry failure: machine check", vmx_exit_machine_check)	\
 	X(42, RESERVED_42,		"reserved 42",			NULL)	\
 	X(43, TPR_THRESHOLD,		"TPR below threshold",		NULL)			\
 	X(44, APIC_ACCESS,		"APIC access",			NULL)			\
