@@ -74,10 +74,11 @@ bool host_attention_is_timer(void);	/* the interrupt of host_wake_at has come, a
 
 /*
  * Interrupt another processor. LOOK: the vCPU that is loaded there looks for requests before its next entry. WAKE: the
- * processor leaves its guest, or its idling, for a round of its scheduler. Whoever is about to enter a guest, or to
+ * processor leaves its guest, or its idling, for a round of its scheduler. ASK: an NMI, which reaches the processor whatever
+ * it does; if that runs a guest it answers (watch_answer). Of the first two: whoever is about to enter a guest, or to
  * idle, has its interrupts off: then the entry exits again at once, or the processor does not stay halted.
  */
-enum host_kick { KICK_LOOK, KICK_WAKE };
+enum host_kick { KICK_LOOK, KICK_WAKE, KICK_ASK };
 void host_kick(struct processor *processor, enum host_kick what);
 
 void host_take_interrupts(void);	/* those that are pending; off again afterwards */

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What one processor of the host owns, in words that know no x86: its half of the scheduler and its timers.
- * Only that processor touches its block, but for `looks` and the last few fields, so nothing in it needs a
+ * Only that processor touches its block, but for `looks`, two fields of `watch` and the last few, so nothing in it needs a
  * lock. host_processor (hv/host.h) finds it.
  */
 #include <stdbool.h>
@@ -17,6 +17,15 @@
 struct party;
 struct slot;
 
+/* watch.h */
+struct watch {
+	struct timer      timer;
+	struct processor *other;	/* whom it watches */
+	uint32_t          seen, missed;	/* that one's beats, and for how many of ours they have not changed */
+	_Atomic uint32_t  beats;	/* this one's; its watcher reads them */
+	_Atomic bool      is_on;	/* likewise: it runs the scheduler */
+};
+
 struct processor {
 	struct run_queue  queue;	/* who takes turns here, and who pays now */
 	struct turn      *order[2 * HANDOFF_VMS_MAX];	/* queue.vms.order */
@@ -26,6 +35,7 @@ struct processor {
 	look_list         looks;	/* at whom the scheduler has to look before it decides; others post here (look.h) */
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
+	struct watch      watch;	/* is another processor getting on? */
 	struct locks_held locks;
 	bool              only_looks;	/* no guest's memory may be populated now: gpm.h */
 	uint64_t          used[HANDOFF_VMS_MAX];	/* queue.used */

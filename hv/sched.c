@@ -22,6 +22,7 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "hv/vm_timers.h"
+#include "hv/watch.h"
 
 #define TURNS_PER_SECOND	100U
 #define WAY_PER_TURN		1000U	/* an interrupt and the way from it to pick take less than this part of a turn */
@@ -409,6 +410,7 @@ void sched_run(void)
 {
 	struct processor *self = host_processor();
 
+	watch_begin();
 	while (slots_in_use()) {
 		struct party *party;
 
@@ -433,4 +435,5 @@ void sched_run(void)
 		}
 		home_idle_end();
 	}
+	watch_end();
 }

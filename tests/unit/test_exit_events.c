@@ -19,6 +19,7 @@
 #include "cpu_fake.h"
 #include "hv/dev/apic_wires.h"
 #include "hv/lib/util.h"
+#include "hv/watch.h"
 #include "npt_walk.h"
 #include "page_fake.h"
 #include "panic_fake.h"
@@ -112,6 +113,9 @@ static void test_int1(void **unused)
 	assert_int_equal(fake.event.type, VEVENT_PRIV_SOFT);
 	assert_int_equal(fake.event.insn_len, 1);
 }
+
+static unsigned answers;
+void watch_answer(void) { answers++; }
 
 static void machine_check(void) { (void)exit_exception(&fake.vcpu, &(struct exc_info){ .vector = VEC_MC }); }
 
@@ -211,6 +215,7 @@ static void test_host(void **unused)
 	assert_int_equal(exit_external_irq(&fake.vcpu, 0xf0), EXIT_RESUME);
 	assert_int_equal(irq, 0xf0);
 	assert_int_equal(exit_host_nmi(&fake.vcpu), EXIT_RESUME);
+	assert_int_equal(answers, 1);		/* to the processor that watches this one */
 	assert_int_equal(fake.injected, 0);		/* a guest never sees the host's NMI */
 	assert_int_equal(fake.progress, 2);
 	assert_int_equal(exit_turn_over(&fake.vcpu), EXIT_STOP);

@@ -56,6 +56,9 @@ static void test_kick(void **unused)
 	assert_false(vcpu.irq_check);
 	assert_int_equal(cpu_fake.attention, ATTENTION_OTHER);
 
+	host_kick(&other.processor, KICK_ASK);
+	assert_int_equal(sent, 0x4400);
+
 	cpu_fake.loaded = NULL;
 	host_kick(&other.processor, KICK_LOOK);		/* it has been unloaded meanwhile: vcpu_load looks */
 	handlers[sent & 0xff]((uint8_t)sent);

@@ -31,6 +31,7 @@
 #include "hv/timer.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/watch.h"
 #include "hv/vm_life.h"
 #include "log_fake.h"
 
@@ -228,6 +229,12 @@ void vm_log(const struct vm *vm, const char *fmt, ...)
 }
 
 void host_attention_set(void) { attention = true; }
+
+/* It is watched while it is in its loop. */
+static bool is_watched;
+void watch_begin(void) { assert_false(is_watched); is_watched = true; }
+void watch_end(void) { assert_true(is_watched); is_watched = false; }
+
 unsigned host_cpu_count(void) { return 1; }
 struct processor *host_processor_at(unsigned n) { return n ? NULL : host_processor(); }
 unsigned host_processor_number(struct processor *processor) { return processor->index; }
@@ -545,6 +552,7 @@ static uint32_t play(unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		(void)slots_add(&players[i].config);
 	sched_run();
+	assert_false(is_watched);
 	crashed = slots_crashed();
 	sum = queue->idle - idle;
 	for (unsigned i = 0; i < count; i++)

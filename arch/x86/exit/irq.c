@@ -3,6 +3,7 @@
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/host/interrupt.h"
 #include "hv/vcpu.h"
+#include "hv/watch.h"
 
 /* The host's own interrupt, already acknowledged: run its handler, which sets `attention` if the loop must end. */
 enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector)
@@ -16,6 +17,7 @@ enum exit_result exit_external_irq(struct vcpu *vcpu, uint8_t vector)
 enum exit_result exit_host_nmi(struct vcpu *vcpu)
 {
 	exit_progress(vcpu);
+	watch_answer();
 	return EXIT_RESUME;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One vector for each kind of kick. Several that are pending are one interrupt, but a look never hides a wake-up: the
+ * One vector for each kind of kick, and the NMI for the last. Several that are pending are one interrupt, but a look never hides a wake-up: the
  * local APIC keeps a request bit for each vector, so no flag of ours has to say which kinds came.
  *
  * A look marks the loaded vCPU and not the processor: a guest that runs gets its interrupt without a round of the
@@ -34,9 +34,12 @@ static void wake(uint8_t vector)
 
 void host_kick(struct processor *processor, enum host_kick what)
 {
-	static const uint8_t vectors[] = { [KICK_LOOK] = VECTOR_LOOK, [KICK_WAKE] = VECTOR_WAKE };
+	static const uint32_t messages[] = {
+		[KICK_LOOK] = ICR_MODE_OF(APIC_FIXED) | VECTOR_LOOK, [KICK_WAKE] = ICR_MODE_OF(APIC_FIXED) | VECTOR_WAKE,
+		[KICK_ASK] = ICR_MODE_OF(APIC_NMI),
+	};
 
-	host_lapic_send(container_of(processor, struct cpu, processor)->apic_id, ICR_ASSERT | ICR_MODE_OF(APIC_FIXED) | vectors[what]);
+	host_lapic_send(container_of(processor, struct cpu, processor)->apic_id, ICR_ASSERT | messages[what]);
 }
 
 void kick_init(void)
