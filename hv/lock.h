@@ -6,7 +6,7 @@
  * in the hypervisor, and an interrupt handler takes none but the log's (drivers/uart16550.c).
  *
  * A processor takes a lock only while all that it holds have lower ranks. So no circle of processors that wait for each
- * other can form. `make DEBUG=1` checks that, and that whoever drops a lock holds it, and panics with the names.
+ * other can form. `make DEBUG=1` checks that, and that whoever drops a lock holds it, and panics with the names. Every build panics when a lock is waited for for 20 s.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,10 +38,13 @@ struct locks_held { const struct lock *by_rank[LOCK_RANKS]; };
 #define LOCKS_ARE_CHECKED false
 #endif
 
+const char *lock_name(const struct lock *lock);
 void lock_check_take(const struct lock *lock);	/* panics unless this processor may take it now */
 void lock_check_drop(const struct lock *lock);	/* panics unless this processor holds it */
 void lock_check_log(const struct locks_held *locks);	/* a log line for each, by name */
 void lock_check_held(const struct lock *lock);	/* the same, for who touches what it guards */
+
+void lock_wait(const struct lock *lock, uint32_t ticket);	/* until it is served; panics when that takes too long */
 
 static inline void lock_take(struct lock *lock)
 {
@@ -50,9 +53,9 @@ static inline void lock_take(struct lock *lock)
 	if (LOCKS_ARE_CHECKED)
 		lock_check_take(lock);
 	ticket = __atomic_fetch_add(&lock->drawn, 1, __ATOMIC_RELAXED);
-	/* Acquire pairs with the release in lock_drop: we see all that the holder before us wrote. */
-	while (__builtin_expect(__atomic_load_n(&lock->served, __ATOMIC_ACQUIRE) != ticket, 0))
-		__builtin_ia32_pause();
+	/* Acquire pairs with the release in lock_drop, here and in lock_wait: we see all that the holder before us wrote. */
+	if (__builtin_expect(__atomic_load_n(&lock->served, __ATOMIC_ACQUIRE) != ticket, 0))
+		lock_wait(lock, ticket);
 	/* The clock that is read behind this shows no earlier time than the holder before us has read. */
 	__asm__ volatile("lfence" ::: "memory");
 }

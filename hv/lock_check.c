@@ -19,6 +19,11 @@ static const char *const names[LOCK_RANKS] = {
 	[LOCK_LOG] = "log",
 };
 
+const char *lock_name(const struct lock *lock)
+{
+	return names[lock->rank];
+}
+
 void lock_check_take(const struct lock *lock)
 {
 	const struct lock **held = host_processor()->locks.by_rank;
