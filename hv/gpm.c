@@ -343,6 +343,16 @@ bool gpm_write16(struct gpm *gpm, gpa_t addr, uint16_t val)
 	return true;
 }
 
+bool gpm_exchange8(struct gpm *gpm, gpa_t addr, uint8_t val, uint8_t *old)
+{
+	uint8_t *ptr = ram_ptr(gpm, addr, sizeof(val));
+
+	if (!ptr)
+		return false;
+	*old = __atomic_exchange_n(ptr, val, __ATOMIC_SEQ_CST);
+	return true;
+}
+
 bool gpm_cmpxchg64(struct gpm *gpm, gpa_t addr, uint64_t old, uint64_t val)
 {
 	uint64_t *ptr = addr.raw % sizeof(val) ? NULL : ram_ptr(gpm, addr, sizeof(val));

@@ -73,6 +73,9 @@ __attribute__((warn_unused_result)) bool gpm_read16(struct gpm *gpm, gpa_t addr,
 __attribute__((warn_unused_result)) bool gpm_read64(struct gpm *gpm, gpa_t addr, uint64_t *to);
 __attribute__((warn_unused_result)) bool gpm_write16(struct gpm *gpm, gpa_t addr, uint16_t val);
 
+/* A byte, for another one, in one locked instruction: the guest may write it meanwhile. */
+__attribute__((warn_unused_result)) bool gpm_exchange8(struct gpm *gpm, gpa_t addr, uint8_t val, uint8_t *old);
+
 /* Set bits in an aligned 64-bit word atomically if it still holds `old` (accessed and dirty bits). */
 __attribute__((warn_unused_result)) bool gpm_cmpxchg64(struct gpm *gpm, gpa_t addr, uint64_t old, uint64_t val);
 

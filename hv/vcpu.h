@@ -164,6 +164,13 @@ static inline bool vcpu_may_sleep(struct vcpu *vcpu)
 bool vcpu_offer_eoi(struct vcpu *vcpu);
 bool vcpu_withdraw_eoi(struct vcpu *vcpu);
 
+/*
+ * pv/steal.c: its registers leave a processor, and come to one; the guest may know. True: a sibling has asked meanwhile that
+ * it forgets its translations. One that asks later finds that it has a processor, and interrupts it.
+ */
+void vcpu_tell_preempted(struct vcpu *vcpu);
+bool vcpu_tell_running(struct vcpu *vcpu);
+
 uint8_t vcpu_cpl(struct vcpu *vcpu);
 enum insn_mode vcpu_mode(struct vcpu *vcpu);	/* from CS.L, CS.D, EFER.LMA */
 uint64_t vcpu_tsc(const struct vcpu *vcpu);	/* the guest's time-stamp counter now */

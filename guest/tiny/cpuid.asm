@@ -114,7 +114,7 @@ ours:
 	CHECK_IF ae, "cpuid.signature-max"
 	mov	eax, 0x40000101
 	cpuid
-	CHECK_EQ rax, 1 << 24 | 1 << 11 | 1 << 7 | 1 << 6 | 1 << 5 | 1 << 3 | 1 << 1, "cpuid.kvm-features"	; clock, IPIs, kick, EOI, steal time, port 80h
+	CHECK_EQ rax, 1 << 24 | 1 << 11 | 1 << 9 | 1 << 7 | 1 << 6 | 1 << 5 | 1 << 3 | 1 << 1, "cpuid.kvm-features"	; clock, IPIs, flush, kick, EOI, steal time, port 80h
 	mov	eax, 0x40000010
 	cpuid
 	mov	r8d, eax

@@ -87,6 +87,8 @@ ROWS = [
         conf="cmdline = event-on-device\nvcpus = 64\nmemory = 60G\non_crash = restart\n" +
         "\n".join(f"disk{n} = feed.img" for n in range(4))),
     Row("spin", conf="vcpus = 2"),
+    Row("flush", conf="vcpus = 3"),
+    Row("flush-two", "flush", conf="vcpus = 3", batch="second"),    # on two processors
     Row("bootsector", conf="protocol = bootsector", batch="second"),
     Row("linux32", conf="cmdline = alpha", batch="second"),
     Row("steady", batch="second"),

@@ -96,7 +96,7 @@ static const struct row {
 	{ generous, 0x40000010, 0, { 2500000, 1000000, 0, 0 } },
 	/* "KVMKVMKVM"; no pause behind port 80h, the clock (second MSRs), steal time, one clock for all. */
 	{ generous, 0x40000100, 0, { 0x40000101, 0x4b4d564b, 0x564b4d56, 0x4d } },
-	{ generous, 0x40000101, 0, { 1 << 24 | 1 << 11 | 1 << 7 | 1 << 6 | 1 << 5 | 1 << 3 | 1 << 1, 0, 0, 0 } },
+	{ generous, 0x40000101, 0, { 1 << 24 | 1 << 11 | 1 << 9 | 1 << 7 | 1 << 6 | 1 << 5 | 1 << 3 | 1 << 1, 0, 0, 0 } },
 	{ telling, 0, 0, { 0x16, 0x756e6547, 0x6c65746e, 0x49656e69 } },
 	{ telling, 2, 0, { 0x0200001a, 0x0200002b, 0x0200003c, 0x0200004d } },
 	{ telling, 4, 0, { 0x0c00001a, 0x0400002b, 0x0400003c, 0x0400004d } },

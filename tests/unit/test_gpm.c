@@ -113,6 +113,7 @@ static void test_refusals(void **unused)
 
 static void test_words(void **unused)
 {
+	uint8_t byte;
 	uint16_t half;
 	uint64_t word;
 
@@ -132,6 +133,11 @@ static void test_words(void **unused)
 	assert_false(gpm_cmpxchg64(&gpm, gpa(0x1004), 0, 2));
 	assert_true(gpm_read64(&gpm, gpa(0x1000), &word));
 	assert_int_equal(word, 0x1beef);
+	assert_true(gpm_exchange8(&gpm, gpa(0x1001), 7, &byte));
+	assert_int_equal(byte, 0xbe);
+	assert_true(gpm_read64(&gpm, gpa(0x1000), &word));
+	assert_int_equal(word, 0x107ef);
+	assert_false(gpm_exchange8(&gpm, gpa(HOLE_START), 7, &byte));
 }
 
 static void test_map(void **unused)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* pv/steal.c: what others took is told exactly, from when the guest asked, and a reader can see that it is being written. */
+/*
+ * pv/steal.c: what others took is told exactly, from when the guest asked, and a reader can see that it is being written. A flush
+ * that a sibling asks for is never lost.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <string.h>
 
 #include "arch/x86/pv/steal.h"
@@ -18,6 +22,8 @@
 #define AT	0x1040
 #define HZ	2596142001ULL		/* a tick is no whole number of ns */
 #define VERSION	8
+#define PREEMPTED	16	/* in it: 1, the vCPU has no processor; 2, set by a sibling, flush */
+#define ROUNDS	200000U
 
 static unsigned written;		/* calls */
 static struct vm vm;
@@ -117,11 +123,76 @@ static void test_refused(void **state)
 	assert_int_equal(written, 0);
 }
 
+/* ---- Who has a processor ---- */
+
+static void test_preempted(void **state)
+{
+	(void)state;
+	vcpu_tell_preempted(&vcpu);			/* nobody asked */
+	assert_false(vcpu_tell_running(&vcpu));
+	assert_int_equal(ram[AT + PREEMPTED], 0);
+	ram[AT + PREEMPTED] = 3;			/* an earlier kernel's */
+	assert_true(steal_write(&vcpu, AT | 1));
+	assert_int_equal(ram[AT + PREEMPTED], 0);	/* it runs */
+	for (unsigned i = 0; i < 3; i++) {
+		vcpu_tell_preempted(&vcpu);
+		assert_int_equal(ram[AT + PREEMPTED], 1);
+		assert_false(vcpu_tell_running(&vcpu));
+		vcpu_tell_preempted(&vcpu);
+		ram[AT + PREEMPTED] |= 2;
+		assert_true(vcpu_tell_running(&vcpu));
+		assert_int_equal(ram[AT + PREEMPTED], 0);
+	}
+	assert_int_equal(written, 0);			/* nothing beside that byte */
+	ram[AT + PREEMPTED] = 2;
+	vcpu.pv_steal = AT;				/* an address, switched off */
+	assert_false(vcpu_tell_running(&vcpu));
+	assert_int_equal(ram[AT + PREEMPTED], 2);
+	vcpu.pv_steal = sizeof(ram) | 1;
+	assert_false(vcpu_tell_running(&vcpu));
+}
+
+/* As Linux asks: only of one that has no processor, in one locked instruction; else it interrupts. */
+static _Atomic bool is_over;
+static uint64_t asked;
+
+static void *ask(void *unused)
+{
+	while (!is_over) {
+		uint8_t alone = 1;
+
+		asked += __atomic_compare_exchange_n(ram + AT + PREEMPTED, &alone, 3, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
+	return unused;
+}
+
+/* Each that was taken for asked is flushed, exactly once, however the two meet. */
+static void test_race(void **state)
+{
+	uint64_t flushed = 0;
+	pthread_t sibling;
+
+	(void)state;
+	assert_true(steal_write(&vcpu, AT | 1));
+	is_over = false;
+	asked = 0;
+	assert_int_equal(pthread_create(&sibling, NULL, ask, NULL), 0);
+	for (unsigned i = 0; i < ROUNDS || (!flushed && i < 1000 * ROUNDS); i++) {
+		vcpu_tell_preempted(&vcpu);
+		flushed += vcpu_tell_running(&vcpu);
+	}
+	is_over = true;
+	assert_int_equal(pthread_join(sibling, NULL), 0);
+	assert_true(asked > 0);
+	assert_int_equal(flushed, asked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_told_exactly, setup), cmocka_unit_test_setup(test_goes_on, setup),
-		cmocka_unit_test_setup(test_refused, setup),
+		cmocka_unit_test_setup(test_refused, setup), cmocka_unit_test_setup(test_preempted, setup),
+		cmocka_unit_test_setup(test_race, setup),
 	};
 
 	return cmocka_run_group_tests_name("steal", tests, NULL, NULL);

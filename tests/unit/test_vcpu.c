@@ -41,7 +41,7 @@ static uint64_t regs[GUEST_READ_COUNT];
 static char steps[256];		/* who was called, in order */
 static unsigned progress, acks;
 static int create_result;
-static bool device_nmi;
+static bool device_nmi, asks_for_flush;
 
 static void step(const char *name, const struct vcpu *of)
 {
@@ -63,6 +63,7 @@ static int create(struct vcpu *unused) { (void)unused; return create_result; }
 static void destroy(struct vcpu *of) { step("destroy", of); }
 static void load(struct vcpu *of) { step("load", of); }
 /* As on AMD-V: CR2 comes from elsewhere into the register. */
+static void flush(struct vcpu *of) { step("flush", of); }
 static void put(struct vcpu *of) { step("put", of); insn_fake.cr2 = 0x7000; }
 
 /* Nothing of it may be in the processor any more, and it must not be another's yet. */
@@ -75,7 +76,7 @@ static void leave(struct vcpu *of)
 
 static const struct virt_backend backend = {
 	.get = get, .set = set, .get_seg = get_seg, .vcpu_create = create, .vcpu_destroy = destroy, .load = load, .put = put,
-	.leave = leave,
+	.leave = leave, .flush = flush,
 };
 const struct virt_backend *virt = &backend;
 
@@ -102,6 +103,8 @@ void msr_reset(struct vcpu *of) { of->misc_enable = 1; }
 void speculation_leave_vm(uint32_t next) { assert_int_equal(next, 9); strcat(steps, "barrier "); }
 void vcpu_start_if_due(struct vcpu *of) { step("start", of); }
 void exit_progress(struct vcpu *unused) { (void)unused; progress++; }
+void vcpu_tell_preempted(struct vcpu *of) { assert_int_equal(of->xcr0, 7); step("out", of); }
+bool vcpu_tell_running(struct vcpu *of) { step("in", of); return asks_for_flush; }
 void apic_bus_ipi(struct vm *of, const struct lapic *from, uint64_t icr)
 {
 	assert_true(of == &vm && from == &vcpu.lapic);
@@ -418,7 +421,7 @@ static void test_load(void **unused)
 	vcpu.cr2 = 0x1000;
 	other.cr2 = 0x2000;
 	vcpu_load(&vcpu);
-	assert_string_equal(steps, "start1 restore1 dr1 barrier load1 ");
+	assert_string_equal(steps, "start1 restore1 dr1 barrier load1 in1 ");
 	assert_int_equal(insn_fake.cr2, 0x1000);
 	*steps = '\0';
 	assert_false(vcpu.irq_check);
@@ -429,7 +432,7 @@ static void test_load(void **unused)
 	other.processor = NULL;
 	other.requests = REQUEST_IRQ;		/* its sender has interrupted the former owner */
 	vcpu_load(&other);			/* the old one's state leaves first, and the barrier comes behind it */
-	assert_string_equal(steps, "start2 put1 save1 restore2 dr2 barrier load2 ");
+	assert_string_equal(steps, "start2 put1 save1 out1 restore2 dr2 barrier load2 in2 ");
 	assert_true(other.irq_check);
 	assert_ptr_equal(other.processor, &cpu_fake.processor);
 	assert_int_equal(vcpu.cr2, 0x7000);	/* as put left it in the register */
@@ -439,7 +442,13 @@ static void test_load(void **unused)
 	vcpu_unload(&vcpu);			/* not the loaded one */
 	assert_string_equal(steps, "");
 	vcpu_unload(&other);
+	assert_string_equal(steps, "put2 save2 out2 ");
 	assert_null(cpu_fake.loaded);
+	*steps = '\0';
+	asks_for_flush = true;			/* a sibling of the guest's, while it had no processor */
+	vcpu_load(&other);
+	assert_string_equal(steps, "start2 restore2 dr2 barrier load2 in2 flush2 ");
+	asks_for_flush = false;
 }
 
 /* The owner's last access is the one that names the next owner. */
@@ -451,7 +460,7 @@ static void test_give(void **unused)
 	vcpu_load(&vcpu);
 	*steps = '\0';
 	vcpu_give(&vcpu, &next);
-	assert_string_equal(steps, "put1 save1 leave1 ");
+	assert_string_equal(steps, "put1 save1 out1 leave1 ");
 	assert_ptr_equal(vcpu.processor, &next);
 	*steps = '\0';
 	vcpu.processor = &cpu_fake.processor;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Steal time (contract in steal.h). */
+/* Steal time (contract in steal.h, that of who has a processor in hv/vcpu.h). */
 #include "arch/x86/pv/steal.h"
 
 #include <stddef.h>
@@ -17,6 +17,10 @@ struct pv_steal {			/* struct kvm_steal_time */
 	uint8_t  preempted, pad[47];
 };
 _Static_assert(sizeof(struct pv_steal) == 64, "the guest's layout");
+
+/* In `preempted`. The guest sets the second with a locked instruction that finds the first alone. */
+#define STEAL_PREEMPTED	1U
+#define STEAL_FLUSH	2U
 
 static gpa_t at(const struct vcpu *vcpu, size_t offset)
 {
@@ -55,10 +59,31 @@ void steal_tell(struct vcpu *vcpu, uint64_t waited)
 		add(vcpu, ticks_to_ns(waited) - ticks_to_ns(before));
 }
 
+/* What was there before; 0: nothing, or there is no such struct. */
+static uint8_t exchange(struct vcpu *vcpu, uint8_t val)
+{
+	uint8_t old = 0;
+
+	if (vcpu->pv_steal & PV_ENABLE)
+		(void)!gpm_exchange8(&vcpu->vm->gpm, at(vcpu, offsetof(struct pv_steal, preempted)), val, &old);
+	return old;
+}
+
+void vcpu_tell_preempted(struct vcpu *vcpu)
+{
+	(void)exchange(vcpu, STEAL_PREEMPTED);
+}
+
+bool vcpu_tell_running(struct vcpu *vcpu)
+{
+	return exchange(vcpu, 0) & STEAL_FLUSH;
+}
+
 bool steal_write(struct vcpu *vcpu, uint64_t val)
 {
 	if ((val & STEAL_RESERVED) || !guest_struct_accept(&vcpu->vm->gpm, val, sizeof(struct pv_steal)))
 		return false;
 	vcpu->pv_steal = val;
+	(void)exchange(vcpu, 0);	/* it runs */
 	return true;
 }

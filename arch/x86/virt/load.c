@@ -25,6 +25,7 @@ void vcpu_unload(struct vcpu *vcpu)
 	vcpu->xcr0 = fpu_live_xcr0();
 	fpu_save(vcpu->fpu, vcpu->xcr0, vcpu->xss);
 	vcpu->cr2 = read_cr2();
+	vcpu_tell_preempted(vcpu);
 	this_cpu()->loaded = NULL;
 }
 
@@ -44,6 +45,8 @@ void vcpu_load(struct vcpu *vcpu)
 	virt->load(vcpu);	/* last: AMD-V copies vcpu->cr2 into its VMCB */
 	cpu->loaded = vcpu;
 	vcpu->processor = &cpu->processor;
+	if (vcpu_tell_running(vcpu))
+		virt->flush(vcpu);
 	if (vcpu->requests)	/* after the line above: who asked its former owner is answered here */
 		vcpu->irq_check = true;
 }

@@ -23,3 +23,11 @@ bool gpm_read(struct gpm *gpm, gpa_t addr, void *to, size_t len)
 		memcpy(to, ram + addr.raw, len);
 	return gpm_is_ram(gpm, addr, len);
 }
+
+bool gpm_exchange8(struct gpm *gpm, gpa_t addr, uint8_t val, uint8_t *old)
+{
+	if (!gpm_is_ram(gpm, addr, sizeof(val)))
+		return false;
+	*old = __atomic_exchange_n(ram + addr.raw, val, __ATOMIC_SEQ_CST);
+	return true;
+}
