@@ -11,6 +11,7 @@
 #define TICKS_PER_SECOND	10000000ULL	/* the firmware counts time in 100 ns */
 #define FAIL_TEXT		256
 #define KEYS_MAX		256	/* more than any firmware keeps */
+#define MAP_SLACK		32	/* descriptors that our own allocations may add */
 
 void *firmware_pages(const struct firmware *fw, uint64_t length)
 {
@@ -22,6 +23,23 @@ void *firmware_pages(const struct firmware *fw, uint64_t length)
 		return NULL;
 	memset((void *)address, 0, pages * FIRMWARE_PAGE);
 	return (void *)address;
+}
+
+EFI_STATUS firmware_read_map(const struct firmware *fw, struct firmware_map *map)
+{
+	UINT32 version = 0;
+
+	map->size = map->capacity;
+	return fw->services->GetMemoryMap(&map->size, map->buffer, &map->key, &map->entry_size, &version);
+}
+
+bool firmware_get_map(const struct firmware *fw, struct firmware_map *map)
+{
+	*map = (struct firmware_map){ 0 };
+	(void)firmware_read_map(fw, map);	/* capacity is 0: it only tells the size */
+	map->capacity = map->size + MAP_SLACK * map->entry_size;
+	map->buffer = firmware_pages(fw, map->capacity);
+	return map->buffer && !EFI_ERROR(firmware_read_map(fw, map));
 }
 
 void *firmware_protocol(const struct firmware *fw, EFI_GUID *guid)

@@ -23,6 +23,13 @@ struct firmware {
 
 /* Zeroed whole pages of EfiLoaderData, or NULL. Never given back: the hypervisor gets them with the region list. */
 void *firmware_pages(const struct firmware *fw, uint64_t length);
+/* The memory map, in a buffer with room for what our own allocations may add to it. */
+struct firmware_map {
+	void *buffer;
+	UINTN capacity, size, entry_size, key;
+};
+bool firmware_get_map(const struct firmware *fw, struct firmware_map *map);	/* into a new buffer */
+EFI_STATUS firmware_read_map(const struct firmware *fw, struct firmware_map *map);	/* again, into the same one */
 /* The first instance of a protocol, or NULL. */
 void *firmware_protocol(const struct firmware *fw, EFI_GUID *guid);
 /* The protocol of a handle, or NULL. */

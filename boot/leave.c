@@ -14,20 +14,16 @@
 #include "boot/memmap.h"
 #include "boot/paging.h"
 #include "boot/print.h"
+#include "hv/lib/pc.h"
 
 #define LEAVE_STACK_SIZE	(32ULL << 10)
 #define LOW_END		(4ULL << 30)	/* devices and firmware tables live below it */
-#define MAP_SLACK	32		/* descriptors that our own allocations may add */
 #define ATTEMPTS	8
-#define MIB_SHIFT	20
 
 struct departure {
 	const struct firmware *fw;
 	struct handoff *handoff;
-	struct memmap_source map;
-	uint64_t map_capacity;
-	UINTN map_key;
-	void *map_buffer;
+	struct firmware_map map;
 	uint64_t *tables, tables_length;
 	uint64_t *root;
 	uint64_t stack;
@@ -38,24 +34,12 @@ _Static_assert(sizeof(struct memmap_descriptor) == sizeof(EFI_MEMORY_DESCRIPTOR)
 
 /* ---- Memory ------------------------------------------------------------------------------------------ */
 
-static EFI_STATUS read_map(struct departure *go)
-{
-	UINTN size = go->map_capacity, entry_size = 0;
-	UINT32 version = 0;
-	const EFI_STATUS status = go->fw->services->GetMemoryMap(
-		&size, go->map_buffer, &go->map_key, &entry_size, &version);
-
-	go->map = (struct memmap_source){
-		.map = go->map_buffer, .size = size, .entry_size = entry_size,
-	};
-	return status;
-}
-
 /* The region list: the firmware's map, and on top of it what we put there. */
 static bool describe_memory(const struct departure *go)
 {
+	const struct memmap_source source = { go->map.buffer, go->map.size, go->map.entry_size };
 	struct handoff *handoff = go->handoff;
-	bool room = memmap_build(&go->map, handoff) &&
+	bool room = memmap_build(&source, handoff) &&
 		    memmap_set(handoff, handoff->hv_start, handoff->hv_length, REGION_HV) &&
 		    memmap_set(handoff, (uint64_t)handoff, sizeof(*handoff), REGION_LOADER) &&
 		    memmap_set(handoff, (uint64_t)go->tables, go->tables_length, REGION_LOADER) &&
@@ -69,10 +53,7 @@ static bool describe_memory(const struct departure *go)
 
 static void get_map_buffer(struct departure *go)
 {
-	(void)read_map(go);	/* capacity is 0: it only tells the size */
-	go->map_capacity = go->map.size + MAP_SLACK * go->map.entry_size;
-	go->map_buffer = firmware_pages(go->fw, go->map_capacity);
-	if (!go->map_buffer || EFI_ERROR(read_map(go)))
+	if (!firmware_get_map(go->fw, &go->map))
 		firmware_fail(go->fw, "no memory map",
 			      "TZ-E034 the firmware does not give its memory map");
 	if (!describe_memory(go))
@@ -150,10 +131,10 @@ static void exit_boot_services(struct departure *go)
 {
 	print_leave_screen();
 	for (unsigned attempt = 1; attempt <= ATTEMPTS; attempt++) {
-		EFI_STATUS status = read_map(go);
+		EFI_STATUS status = firmware_read_map(go->fw, &go->map);
 
 		if (!EFI_ERROR(status))
-			status = go->fw->services->ExitBootServices(go->fw->image, go->map_key);
+			status = go->fw->services->ExitBootServices(go->fw->image, go->map.key);
 		if (!EFI_ERROR(status))
 			return;
 		print("boot: attempt %u to leave the firmware: status 0x%llx\n", attempt,

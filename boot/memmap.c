@@ -11,8 +11,6 @@
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 
-#define ADDRESS_END	(1ULL << 52)	/* no processor has more physical address bits */
-
 #define ATTRIBUTE_WB	0x8ULL		/* EFI_MEMORY_WB: ordinary memory can be cached */
 
 /* EFI_MEMORY_TYPE. Loader and boot-service memory is ours once boot services are gone. */

@@ -7,6 +7,8 @@
 
 #include "boot/handoff.h"
 
+#define ADDRESS_END	(1ULL << 52)	/* no processor has more physical address bits */
+
 /* UEFI 2.10, 7.2 "Memory Allocation Services": EFI_MEMORY_DESCRIPTOR, version 1. */
 struct memmap_descriptor {
 	uint32_t type, pad;

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "hv/buddy.h"
+#include "hv/lib/pc.h"
 #include "hv/lib/string.h"
 #include "hv/lib/util.h"
 #include "hv/lock.h"
@@ -30,9 +31,6 @@
 #define IDLE_PIECE	(4 * PAGE_SIZE)
 
 #define BEGUN_MAX	8U	/* when more are begun at once, one more goes back to its list after each piece */
-
-/* The first MiB is not managed here: firmware may write to it, and the other processors start in it (host/ap.c). */
-#define LOW_MEMORY_END	(1ULL << 20)
 
 /* The first words of a page in a list. */
 struct large {
@@ -102,7 +100,7 @@ static void give_large(uint64_t start, uint64_t end)
 	page.free_large += end - start;
 }
 
-/* The lock is held. */
+/* What is below LOW_MEMORY_END is not managed here: firmware may write to it (host/ap.c). The lock is held. */
 static void give(hpa_t start, uint64_t length)
 {
 	uint64_t first = max_u64(align_up(start.raw, PAGE_SIZE), LOW_MEMORY_END);

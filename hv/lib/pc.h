@@ -3,6 +3,8 @@
 /* What a PC has where, for drivers of the real thing and devices that pretend to be it. */
 
 #define KIB		1024U
+#define MIB_SHIFT	20
+#define LOW_MEMORY_END	(1ULL << 20)	/* below it are the firmware's data, and the other processors start there */
 #define SECTOR_SIZE	512U	/* of a disk, to BIOS, boot protocols and virtio */
 #define VECTORS		256U	/* of an IDT or a real-mode vector table */
 #define REAL_MODE_SHIFT	4	/* from a segment to its base */

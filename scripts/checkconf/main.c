@@ -17,12 +17,12 @@
 #include "arch/x86/virt/reset.h"
 #include "boot/vms.h"
 #include "hv/files.h"
+#include "hv/lib/pc.h"
 #include "hv/machine.h"
 #include "hv/memory_map.h"
 #include "hv/vm.h"
 #include "scripts/checkconf/file.h"
 
-#define MIB_SHIFT	20
 #define DECIMAL		10
 
 /* loader.c's words about a VM; what went well is not of interest. */
