@@ -32,16 +32,21 @@ bool acpi_rsdp_is_valid(uint64_t address, acpi_mapped *is_mapped)
 	       is_mapped(address, rsdp.length) && sums_to_zero(at, rsdp.length);
 }
 
+static bool has_signature(uint64_t address, const char *signature, acpi_mapped *is_mapped, struct acpi_header *header)
+{
+	if (!address || !is_mapped(address, sizeof(*header)))
+		return false;
+	memcpy(header, (const void *)(uintptr_t)address, sizeof(*header));
+	return memcmp(header->signature, signature, ACPI_SIGNATURE_LEN) == 0;
+}
+
 /* The table at an address, if it is whole and has the signature asked for. */
 static const void *table_at(uint64_t address, const char *signature, acpi_mapped *is_mapped,
 			    struct acpi_header *header)
 {
 	const void *at = (const void *)(uintptr_t)address;
 
-	if (!address || !is_mapped(address, sizeof(*header)))
-		return NULL;
-	memcpy(header, at, sizeof(*header));
-	if (memcmp(header->signature, signature, ACPI_SIGNATURE_LEN) != 0)
+	if (!has_signature(address, signature, is_mapped, header))
 		return NULL;
 	if (header->length < sizeof(*header) || header->length > ACPI_TABLE_MAX ||
 	    !is_mapped(address, header->length) || !sums_to_zero(at, header->length))
@@ -49,40 +54,51 @@ static const void *table_at(uint64_t address, const char *signature, acpi_mapped
 	return at;
 }
 
-static const void *find_in(const void *root, uint32_t length, size_t pointer_size,
-			   const char *signature, acpi_mapped *is_mapped)
+static enum acpi_found find_in(const void *root, uint32_t length, size_t pointer_size, const char *signature,
+			       acpi_mapped *is_mapped, const void **table)
 {
+	enum acpi_found found = ACPI_ABSENT;
 	struct acpi_header header;
 
 	for (size_t at = sizeof(header); length - at >= pointer_size; at += pointer_size) {
 		uint64_t address = 0;
-		const void *table;
 
 		memcpy(&address, (const char *)root + at, pointer_size);
-		table = table_at(address, signature, is_mapped, &header);
-		if (table)
-			return table;
+		*table = table_at(address, signature, is_mapped, &header);
+		if (*table)
+			return ACPI_WHOLE;
+		if (has_signature(address, signature, is_mapped, &header))
+			found = ACPI_DAMAGED;
 	}
-	return NULL;
+	return found;
 }
 
-const void *acpi_find(uint64_t address, const char *signature, acpi_mapped *is_mapped)
+enum acpi_found acpi_look_up(uint64_t address, const char *signature, acpi_mapped *is_mapped, const void **table)
 {
 	struct acpi_header header;
 	struct acpi_rsdp rsdp;
 	const void *root;
 
+	*table = NULL;
 	if (!acpi_rsdp_is_valid(address, is_mapped))
-		return NULL;
+		return ACPI_ABSENT;
 	memcpy(&rsdp, (const void *)(uintptr_t)address, ACPI_RSDP_LENGTH_1);
 	if (rsdp.revision >= ACPI_RSDP_REVISION_2) {
 		memcpy(&rsdp, (const void *)(uintptr_t)address, sizeof(rsdp));
 		root = table_at(rsdp.xsdt, "XSDT", is_mapped, &header);
 		if (root)
-			return find_in(root, header.length, sizeof(uint64_t), signature, is_mapped);
+			return find_in(root, header.length, sizeof(uint64_t), signature, is_mapped, table);
 	}
 	root = table_at(rsdp.rsdt, "RSDT", is_mapped, &header);
-	return root ? find_in(root, header.length, sizeof(uint32_t), signature, is_mapped) : NULL;
+	return root ? find_in(root, header.length, sizeof(uint32_t), signature, is_mapped, table) : ACPI_ABSENT;
+}
+
+const void *acpi_find(uint64_t address, const char *signature, acpi_mapped *is_mapped)
+{
+	const void *table;
+
+	(void)acpi_look_up(address, signature, is_mapped, &table);
+	return table;
 }
 
 /* Some firmware lists a processor in both forms. */

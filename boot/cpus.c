@@ -37,8 +37,7 @@ struct mp_services {
 /* SDM vol. 2, CPUID: leaf 1 "Initial APIC ID", leaf 0BH "x2APIC ID". */
 #define LEAF1_APIC_ID_SHIFT	24
 
-/* By the firmware's own page tables, which are ours until we leave. */
-static bool is_mapped(uint64_t start, uint64_t length)
+bool cpus_is_mapped(uint64_t start, uint64_t length)
 {
 	return paging_covers((const uint64_t *)(uintptr_t)(read_cr3() & PTE_ADDR), read_cr4() & CR4_LA57 ? 5 : 4,
 			     start, length);
@@ -50,7 +49,7 @@ static uint64_t table_of(const struct firmware *fw, EFI_GUID *guid)
 
 	for (UINTN i = 0; i < fw->system->NumberOfTableEntries; i++)
 		if (memcmp(&table[i].VendorGuid, guid, sizeof(*guid)) == 0 &&
-		    acpi_rsdp_is_valid((uint64_t)table[i].VendorTable, is_mapped))
+		    acpi_rsdp_is_valid((uint64_t)table[i].VendorTable, cpus_is_mapped))
 			return (uint64_t)table[i].VendorTable;
 	return 0;
 }
@@ -105,7 +104,7 @@ static void boot_first(struct handoff *handoff, uint32_t own)
 
 void cpus_list(const struct firmware *fw, struct handoff *handoff)
 {
-	const void *madt = acpi_find(handoff->rsdp, "APIC", is_mapped);
+	const void *madt = acpi_find(handoff->rsdp, "APIC", cpus_is_mapped);
 	const char *source = "MADT";
 
 	if (madt)

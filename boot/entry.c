@@ -10,6 +10,7 @@
 #include "boot/gop.h"
 #include "boot/handoff.h"
 #include "boot/leave.h"
+#include "boot/numa.h"
 #include "boot/print.h"
 #include "boot/vms.h"
 
@@ -71,6 +72,7 @@ static void list_machine(const struct firmware *fw, struct handoff *handoff)
 		print("boot: %s\n", "TZ-I012 Secure Boot is on, and the firmware trusts this program");
 	handoff->rsdp = cpus_find_rsdp(fw);
 	cpus_list(fw, handoff);
+	numa_find(fw, handoff);
 	gop_find(fw, &handoff->framebuffer);
 	if (screen->base)
 		print("boot: framebuffer %ux%u\n", screen->width, screen->height);

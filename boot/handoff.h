@@ -25,6 +25,8 @@
 #define HANDOFF_FILES_MAX    64
 #define HANDOFF_CPUS_MAX     256
 #define HANDOFF_CPUSET_MAX   64		/* processors that a cpuset can name */
+#define HANDOFF_NODES_MAX    64		/* nodes have numbers below it */
+#define HANDOFF_RANGES_MAX   128	/* of memory, each of one node */
 #define HANDOFF_VMS_MAX      32
 #define HANDOFF_VCPUS_MAX    64		/* of one VM */
 #define HANDOFF_WEIGHT_DEFAULT 100
@@ -61,6 +63,22 @@ struct handoff_file {
 
 struct handoff_cpu {
 	uint32_t apic_id;
+};
+
+struct handoff_range {
+	uint64_t start, length;
+	uint32_t node, pad;
+};
+
+/*
+ * Which memory is near which processors: the proximity domains of ACPI's SRAT under their own numbers, called nodes.
+ * A machine without a SRAT that can be used has node 0 alone, and no ranges: all its memory is of that node.
+ */
+struct handoff_nodes {
+	uint64_t with_memory;		/* bit n: there is free memory in node n */
+	uint32_t range_count, pad;
+	struct handoff_range ranges[HANDOFF_RANGES_MAX];	/* sorted, without overlaps; all free memory lies in them */
+	uint8_t cpus[HANDOFF_CPUS_MAX];	/* the node of each processor, in the order of handoff.cpus */
 };
 
 /* 32-bit pixels; base 0 when the firmware offers no linear framebuffer. */
@@ -126,5 +144,6 @@ struct handoff {
 	struct handoff_region regions[HANDOFF_REGIONS_MAX];
 	struct handoff_file files[HANDOFF_FILES_MAX];
 	struct handoff_cpu cpus[HANDOFF_CPUS_MAX];	/* [0] is the boot processor */
+	struct handoff_nodes nodes;
 	struct handoff_vm vms[HANDOFF_VMS_MAX];
 };

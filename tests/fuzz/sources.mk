@@ -7,7 +7,7 @@ FUZZ_elf := boot/elf.c
 FUZZ_console := hv/console.c hv/console_input.c hv/console_writers.c hv/partial.c hv/terminal.c hv/log.c hv/lib/format.c
 FUZZ_exits := $(addprefix arch/x86/svm/,exits.c quirk_mends.c decode.c explain.c explain_report.c) $(addprefix arch/x86/vmx/,exits.c decode.c) \
               $(addprefix arch/x86/emulate/,operand.c alu.c) tests/unit/fake/exits_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
-FUZZ_firmware := boot/acpi.c arch/x86/host/ioapic.c tests/unit/fake/log_fake.c
+FUZZ_firmware := boot/acpi.c boot/srat.c hv/lib/format.c arch/x86/host/ioapic.c tests/unit/fake/log_fake.c
 FUZZ_insn := arch/x86/exit/pio.c $(MMIO)
 FUZZ_linux := arch/x86/guestboot/linux.c $(BOOT_FAKE)
 FUZZ_memdisk := hv/memdisk.c $(PAGE_FAKE)

@@ -144,11 +144,12 @@ UNIT_config := boot/config.c boot/ini.c hv/lib/format.c
 UNIT_elf := boot/elf.c
 UNIT_memmap := boot/memmap.c
 UNIT_boot_acpi := boot/acpi.c
+UNIT_srat := boot/srat.c hv/lib/format.c
 UNIT_boot_paging := boot/paging.c
 BOOT_EFI := boot/file.c boot/firmware.c boot/print.c tests/unit/fake/efi_fake.c tests/unit/fake/text_fake.c $(INSN_FAKE) hv/lib/format.c
 UNIT_boot_vms := boot/vms.c boot/config.c boot/ini.c $(BOOT_EFI)
-UNIT_boot_story := $(addprefix boot/,entry.c leave.c elf.c cpus.c acpi.c gop.c memmap.c paging.c vms.c config.c ini.c) $(BOOT_EFI)
-UNIT_boot_firmware := boot/cpus.c boot/acpi.c boot/paging.c boot/gop.c boot/firmware.c boot/print.c $(BOOT_EFI)
+UNIT_boot_story := $(addprefix boot/,entry.c leave.c elf.c cpus.c numa.c srat.c acpi.c gop.c memmap.c paging.c vms.c config.c ini.c) $(BOOT_EFI)
+UNIT_boot_firmware := boot/cpus.c boot/numa.c boot/srat.c boot/memmap.c boot/acpi.c boot/paging.c boot/gop.c boot/firmware.c boot/print.c $(BOOT_EFI)
 UNIT_vcpu := tests/unit/fake/look_fake.c hv/vcpu.c hv/dev/apic_wires.c $(addprefix arch/x86/virt/,registers.c load.c event.c) arch/x86/exit/fatal.c $(CPU_FAKE) \
              $(INSN_FAKE) $(LAPIC) $(DEV_TEST) $(PAGE_FAKE)
 UNIT_exit_events := $(addprefix arch/x86/exit/,exception.c hlt.c irq.c npt.c dr.c) tests/unit/fake/panic_fake.c \

@@ -140,6 +140,25 @@ static void refuses_damage(void **state)
 	end_machine(m);
 }
 
+/* One that is listed and not whole is told apart from one that is not there. */
+static void tells_damage(void **state)
+{
+	struct machine *m = new_machine(2);
+	const void *table = m;
+
+	(void)state;
+	assert_int_equal(acpi_look_up(rsdp_of(m), "APIC", is_mapped, &table), ACPI_WHOLE);
+	assert_ptr_equal(table, m->madt);
+	assert_int_equal(acpi_look_up(rsdp_of(m), "SRAT", is_mapped, &table), ACPI_ABSENT);
+	assert_null(table);
+	m->madt[20]++;
+	assert_int_equal(acpi_look_up(rsdp_of(m), "APIC", is_mapped, &table), ACPI_DAMAGED);
+	assert_null(table);
+	m->rsdp[0] = 'r';
+	assert_int_equal(acpi_look_up(rsdp_of(m), "APIC", is_mapped, &table), ACPI_ABSENT);
+	end_machine(m);
+}
+
 static void end_memory_at(const void *end) { memory_end = (uintptr_t)end; }
 
 /* Addresses that lead nowhere, in a root table whose sum is right: passed over, not followed. */
@@ -266,7 +285,7 @@ int main(void)
 		cmocka_unit_test(refuses_damage), cmocka_unit_test(lists_cpus),
 		cmocka_unit_test(bad_entries),	  cmocka_unit_test(counts_the_last),
 		cmocka_unit_test(follows_nothing_unmapped), cmocka_unit_test(long_root),
-		cmocka_unit_test(memory_ends),
+		cmocka_unit_test(memory_ends),	  cmocka_unit_test(tells_damage),
 	};
 
 	return cmocka_run_group_tests_name("boot_acpi", tests, NULL, NULL);

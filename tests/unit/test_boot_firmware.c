@@ -10,6 +10,7 @@
 
 #include "boot/cpus.h"
 #include "boot/gop.h"
+#include "boot/numa.h"
 #include "boot/paging.h"
 #include "boot/print.h"
 #include "efi_fake.h"
@@ -269,6 +270,97 @@ static void test_rsdp(void **unused)
 	assert_int_equal(cpus_find_rsdp(&fw), 0);
 }
 
+/* ---- Nodes ---- */
+
+/* ACPI tables of a machine with processors 0 and 1, in domains 0 and 1, and 16 MiB of memory each. */
+struct acpi_tables {
+	uint8_t rsdp[36], xsdt[44], srat[48 + 2 * 16 + 2 * 40];
+};
+
+static void sum(uint8_t *bytes, size_t len, size_t at)
+{
+	uint8_t total = 0;
+
+	bytes[at] = 0;
+	for (size_t i = 0; i < len; i++)
+		total = (uint8_t)(total + bytes[i]);
+	bytes[at] = (uint8_t)-total;
+}
+
+static void finish(uint8_t *bytes, const char *signature, uint32_t len)
+{
+	memcpy(bytes, signature, 4);
+	memcpy(bytes + 4, &len, sizeof(len));
+	bytes[8] = 2;
+	sum(bytes, len, 9);
+}
+
+static void make_tables(struct acpi_tables *tables)
+{
+	const uint64_t xsdt = (uintptr_t)tables->xsdt, srat = (uintptr_t)tables->srat;
+	const uint32_t len = sizeof(tables->rsdp);
+
+	memset(tables, 0, sizeof(*tables));
+	for (uint8_t n = 0; n < 2; n++) {
+		uint8_t *lapic = tables->srat + 48 + n * 16, *memory = tables->srat + 80 + n * 40;
+		const uint64_t start = n * (16ULL << 20), size = 16 << 20;
+
+		memcpy(lapic, (uint8_t[]){ 0, 16, n, n, 1 }, 5);
+		memcpy(memory, (uint8_t[]){ 1, 40, n }, 3);
+		memcpy(memory + 8, &start, 8);
+		memcpy(memory + 16, &size, 8);
+		memory[28] = 1;
+	}
+	finish(tables->srat, "SRAT", sizeof(tables->srat));
+	memcpy(tables->xsdt + 36, &srat, 8);
+	finish(tables->xsdt, "XSDT", sizeof(tables->xsdt));
+	memcpy(tables->rsdp, "RSD PTR ", 8);
+	tables->rsdp[15] = 2;
+	memcpy(tables->rsdp + 20, &len, 4);
+	memcpy(tables->rsdp + 24, &xsdt, 8);
+	sum(tables->rsdp, 20, 8);
+	sum(tables->rsdp, 36, 32);
+}
+
+/* The table is compared with the firmware's memory map; whatever is wrong with it, the boot goes on with one node. */
+static void test_nodes(void **unused)
+{
+#define NOT_USED "boot: TZ-W026 the firmware's table of nodes (SRAT) is not used, all memory counts as one node: "
+	static const struct { bool is_listed, is_whole, has_map; uint64_t pages; uint64_t with_memory; const char *says; } rows[] = {
+		{ false, true, true, 8192, 1, "" },
+		{ true, true, true, 8192, 3, "boot: node 0 of SRAT: 1 processor(s), 16 MiB free\r\n"
+					      "boot: node 1 of SRAT: 1 processor(s), 16 MiB free\r\n" },
+		{ true, true, true, 4096, 1, "boot: node 0 of SRAT: 1 processor(s), 16 MiB free\r\n"
+					      "boot: node 1 of SRAT: 1 processor(s), 0 MiB free\r\n" },
+		{ true, true, true, 8193, 1, NOT_USED "memory at 0x2000000 is in no domain\r\n" },
+		{ true, false, true, 8192, 1, NOT_USED "its length or its checksum is wrong\r\n" },
+		{ true, true, false, 8192, 1, NOT_USED "the memory map to compare it with cannot be had\r\n" },
+	};
+#undef NOT_USED
+	static EFI_MEMORY_DESCRIPTOR map[1];
+	struct acpi_tables tables;
+
+	(void)unused;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		tear_down(NULL);
+		set_up(NULL);
+		print_start(&fw);
+		map_stack(&tables);
+		make_tables(&tables);
+		tables.srat[47] = !rows[i].is_whole;
+		map[0] = (EFI_MEMORY_DESCRIPTOR){ .Type = EfiConventionalMemory, .NumberOfPages = rows[i].pages, .Attribute = EFI_MEMORY_WB };
+		efi_fake.map = rows[i].has_map ? map : NULL;
+		efi_fake.map_size = efi_fake.map_entry = sizeof(map[0]);
+		handoff.rsdp = rows[i].is_listed ? (uintptr_t)tables.rsdp : 0;
+		handoff.cpu_count = 2;
+		handoff.cpus[1].apic_id = 1;
+		numa_find(&fw, &handoff);
+		assert_int_equal(handoff.nodes.with_memory, rows[i].with_memory);
+		assert_int_equal(handoff.nodes.cpus[1], strstr(rows[i].says, "node 1") != NULL);
+		assert_string_equal(efi_fake.serial, rows[i].says);
+	}
+}
+
 /* ---- The framebuffer: UEFI 2.10, 12.9 ---- */
 
 static EFI_GUID gop_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
@@ -355,7 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_screens), TEST(test_console_as_a_whole), TEST(test_long_line), TEST(test_stuck_uart), TEST(test_own_id),
-		TEST(test_mp_services), TEST(test_forgotten), TEST(test_rsdp), TEST(test_framebuffer), TEST(test_pages),
+		TEST(test_mp_services), TEST(test_forgotten), TEST(test_rsdp), TEST(test_nodes), TEST(test_framebuffer), TEST(test_pages),
 		TEST(test_keys),
 	};
 
