@@ -153,6 +153,11 @@ bool gpm_release(struct gpm *gpm)
 	return true;
 }
 
+__attribute__((noinline)) static void count_node(struct gpm *gpm, hpa_t page)
+{
+	gpm->chunks[node_of(page)]++;
+}
+
 /* First touch: called only for addresses that are RAM. */
 static uint64_t chunk_fill(struct gpm *gpm, uint64_t *entry)
 {
@@ -160,12 +165,14 @@ static uint64_t chunk_fill(struct gpm *gpm, uint64_t *entry)
 
 	if (!account_take(gpm->account, LARGE_SIZE))
 		return 0;
-	page = page_alloc_large();
+	page = page_alloc_large(&gpm->wish);
 	account_settle(gpm->account, LARGE_SIZE, page.raw);
 	if (!page.raw)
 		return 0;
 	__atomic_store_n(entry, *entry | page.raw, __ATOMIC_RELEASE);	/* behind the zeroes: others read it without a lock */
 	gpm->populated += LARGE_SIZE;
+	if (gpm->wish.nodes)
+		count_node(gpm, page);
 	return *entry;
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "hv/addr.h"
+#include "hv/node.h"
 
 struct account;
 struct lock;
@@ -32,6 +33,8 @@ struct gpm {
 	uint32_t        dirs;		/* how many of them there are */
 	uint64_t        size;		/* bytes of RAM */
 	uint64_t        populated;	/* bytes allocated so far */
+	struct node_wish wish;		/* where they are to come from */
+	uint32_t        chunks[HANDOFF_NODES_MAX];	/* how many came from each node; counted only where there are several */
 	struct account *account;	/* who is charged for them; NULL: nobody counts */
 	struct lock    *lock;		/* for whoever populates; NULL: the VM is on one processor. Entries that are there need none */
 };

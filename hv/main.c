@@ -10,6 +10,7 @@
 #include "hv/lib/format.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/node.h"
 #include "hv/page.h"
 #include "hv/panic.h"
 #include "hv/sched.h"
@@ -74,6 +75,7 @@ __attribute__((noreturn)) static void finish(uint32_t failed, const char *text)
 
 static void start_machine(void)
 {
+	nodes_init(handoff);			/* page_init asks of which node a page is */
 	page_init(handoff);			/* memory first: everything else asks for pages */
 	host_init_memory(handoff);		/* then our own tables: the firmware's may vanish */
 	keep_handoff();

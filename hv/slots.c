@@ -19,6 +19,7 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "hv/vm_life.h"
+#include "hv/vm_nodes.h"
 
 #define SILENCE_SECONDS		20U	/* of a guest, after its start: then the log says where it is */
 
@@ -322,7 +323,7 @@ static void report_end(const struct slot *slot)
 {
 	const struct vm *vm = slot->vm;
 	const struct longest longest = longest_of(vm);
-	char again[40] = "";
+	char again[40] = "", nodes[VM_NODES_TEXT];
 	static const char *const words[] = {
 		[VM_END_SHUTDOWN] = "shut off (shutdown)", [VM_END_REBOOT] = "rebooting",
 		[VM_END_CRASHED] = "crashed", [VM_END_DESTROYED] = "shut off (destroyed)",
@@ -333,9 +334,10 @@ static void report_end(const struct slot *slot)
 		exits += vm->vcpus[i]->exits;
 	if (slot->wait != RESTART_NEVER)
 		format_buf(again, sizeof(again), "; starts again in %u s", slot->wait);
-	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s",
+	vm_log(vm, "%s: %s; %lu exits, the longest %u ticks (%s), %lu KiB RAM touched, %lu KiB of our own%s%s",
 	       words[vm->end], vm->end_reason, exits, longest.ticks, longest.what,
-	       vm->gpm.populated / 1024, vm->overhead / 1024 + (vm->npt.tables + vm->gpm.dirs) * 4, again);
+	       vm->gpm.populated / 1024, vm->overhead / 1024 + (vm->npt.tables + vm->gpm.dirs) * 4, again, vm_nodes_text(vm, nodes));
+	vm_nodes_report(vm);
 	end_note_exit(vm->name, longest.what, longest.ticks);
 }
 

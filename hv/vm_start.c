@@ -10,6 +10,8 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/virt/reset.h"
 #include "arch/x86/virt/save.h"
+#include "hv/host.h"
+#include "hv/lib/format.h"
 #include "hv/machine.h"
 #include "hv/page.h"
 #include "hv/vcpu.h"
@@ -19,6 +21,7 @@
 #define ZERO_PIECES	4U	/* of page_prepare, in one piece of ours: some 8,000 ticks */
 
 struct vm_start {
+	bool                has_wish;
 	bool                is_loaded;
 	struct reset_state  state;
 	struct guest_copies copies;
@@ -32,8 +35,18 @@ static bool zero_some(const struct vm *vm)
 	bool is_more = true;
 
 	for (unsigned i = 0; i < ZERO_PIECES && is_more; i++)
-		is_more = page_prepare(vm->config->memory);
+		is_more = page_prepare(&vm->gpm.wish, vm->config->memory);
 	return is_more;
+}
+
+static void say_started(const struct vm *vm)
+{
+	char from[32] = "";
+
+	if (vm->gpm.wish.nodes)
+		format_buf(from, sizeof(from), ", memory from node %u", vm->gpm.wish.first);
+	vm_log(vm, "started, %u vCPU%s, %lu MiB, id %u%s", vm->vcpu_count, vm->vcpu_count > 1 ? "s" : "",
+	       vm->config->memory >> 20, vm->id, from);
 }
 
 static void launch(struct vm *vm)
@@ -45,8 +58,7 @@ static void launch(struct vm *vm)
 	page_free(vm->start);
 	vm->start = NULL;
 	if (!vm->is_restart)
-		vm_log(vm, "started, %u vCPU%s, %lu MiB, id %u", vm->vcpu_count, vm->vcpu_count > 1 ? "s" : "",
-		       vm->config->memory >> 20, vm->id);
+		say_started(vm);
 }
 
 /*
@@ -57,6 +69,9 @@ void vm_start(struct vm *vm)
 {
 	struct vm_start *start = vm->start;
 
+	if (!start->has_wish)		/* before any of its memory is there, and here, at its home */
+		vm->gpm.wish = node_wish(vm->config, host_processor_number(host_processor()));
+	start->has_wish = true;
 	if (vm->vcpu_count < vm->config->vcpus) {
 		if (!vm_add_vcpu(vm))
 			vm_kill(vm, "cannot start: no memory for vCPU %u", vm->vcpu_count);

@@ -2,7 +2,7 @@
 # UNIT_name := the sources that tests/unit/test_name.c links. A test that needs half the tree tests something that knows too much.
 
 TIMER := hv/timer.c tests/unit/fake/processor_fake.c
-PAGE_FAKE := tests/unit/fake/page_fake.c tests/unit/fake/processor_fake.c hv/account.c
+PAGE_FAKE := tests/unit/fake/page_fake.c tests/unit/fake/processor_fake.c hv/account.c hv/node.c
 INSN_FAKE := tests/unit/fake/insn_fake.c
 CPU_FAKE := tests/unit/fake/cpu_fake.c arch/x86/host/attention.c
 UNIT_insn := arch/x86/emulate/insn.c hv/lib/format.c
@@ -35,9 +35,10 @@ UNIT_fairness := hv/cap.c $(TURN)
 UNIT_restart := hv/restart.c
 UNIT_vm := tests/unit/fake/look_fake.c hv/vm.c hv/vm_timers.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
-UNIT_sched := hv/sched.c hv/bus.c hv/home.c hv/limb.c hv/spread.c hv/vm_timers.c hv/look.c hv/slots.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
+UNIT_sched := hv/sched.c hv/bus.c hv/home.c hv/limb.c hv/spread.c hv/vm_timers.c hv/look.c hv/slots.c hv/vm_nodes.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
 UNIT_watch := hv/watch.c $(TIMER) tests/unit/fake/clock_fake.c tests/unit/fake/panic_fake.c
+UNIT_node := hv/node.c hv/vm_nodes.c hv/lib/format.c
 UNIT_end := hv/end.c
 UNIT_last_words := hv/last_words.c $(TIMER) tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
@@ -125,8 +126,8 @@ UNIT_format := hv/lib/format.c
 UNIT_string :=
 # It counts the steps of these two: the compiler calls it at each branch.
 $(B)/unit/hv/page.o $(B)/unit/hv/buddy.o: XFLAGS += -fsanitize-coverage=trace-pc
-UNIT_page := hv/page.c hv/buddy.c tests/unit/fake/log_fake.c
-UNIT_page_many := hv/page.c hv/buddy.c tests/unit/fake/log_fake.c
+UNIT_page := hv/page.c hv/buddy.c hv/node.c tests/unit/fake/log_fake.c
+UNIT_page_many := hv/page.c hv/buddy.c hv/node.c tests/unit/fake/log_fake.c
 UNIT_paging := $(INSN_FAKE)
 UNIT_landing := $(B)/hv/arch/x86/vmx/switch.asm.o $(B)/hv/arch/x86/host/return_stack.asm.o
 $(B)/unit/test_landing: UTFLAGS += -Wl,-z,noexecstack

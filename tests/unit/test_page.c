@@ -89,12 +89,12 @@ static void test_large(void **state)
 	(void)state;
 	for (size_t round = 0; round < 3; round++) {
 		for (size_t i = 0; row_of(pages, i); i++) {
-			pages[i] = page_alloc_large();
+			pages[i] = page_alloc_large(&any_node);
 			assert_true(pages[i].raw >= start && pages[i].raw + LARGE_SIZE <= start + 9 * LARGE_SIZE);
 			check_zero(large_ptr(pages[i]), LARGE_SIZE);
 			memset(large_ptr(pages[i]), (int)i + 1, LARGE_SIZE);
 		}
-		assert_int_equal(page_alloc_large().raw, 0);
+		assert_int_equal(page_alloc_large(&any_node).raw, 0);
 		assert_int_equal(page_free_bytes(), before - 8 * LARGE_SIZE);
 		for (size_t i = 0; row_of(pages, i); i++) {
 			assert_int_equal(*(uint8_t *)large_ptr(pages[i]), i + 1);
@@ -115,9 +115,9 @@ static void test_prepare(void **state)
 	(void)boot(0, 4 * LARGE_SIZE);
 	assert_false(page_idle_work());
 	assert_int_equal(prepare(3 * LARGE_SIZE), 3 * LARGE_SIZE / (4 * PAGE_SIZE));
-	assert_false(page_prepare(3 * LARGE_SIZE));
+	assert_false(page_prepare(&any_node, 3 * LARGE_SIZE));
 	for (size_t i = 0; i < countof(pages); i++) {
-		pages[i] = page_alloc_large();
+		pages[i] = page_alloc_large(&any_node);
 		check_zero(large_ptr(pages[i]), LARGE_SIZE);
 		memset(large_ptr(pages[i]), 0x55, LARGE_SIZE);
 	}
@@ -128,7 +128,7 @@ static void test_prepare(void **state)
 	assert_in_range(prepare(100 * LARGE_SIZE), 1, 4 * LARGE_SIZE / (4 * PAGE_SIZE));	/* more than there is */
 	assert_false(page_idle_work());
 	for (size_t i = 0; i < countof(pages); i++)
-		check_zero(large_ptr(page_alloc_large()), LARGE_SIZE);
+		check_zero(large_ptr(page_alloc_large(&any_node)), LARGE_SIZE);
 }
 
 #define MARK	PAGE_SIZE	/* behind the words of a list */
@@ -142,7 +142,7 @@ static void test_zeroed_once(void **state)
 	assert_int_equal(prepare(LARGE_SIZE), LARGE_SIZE / (4 * PAGE_SIZE));
 	check_zero(top + MARK, LARGE_SIZE - MARK);
 	top[MARK] = 0x5a;
-	assert_ptr_equal(large_ptr(page_alloc_large()), top);
+	assert_ptr_equal(large_ptr(page_alloc_large(&any_node)), top);
 	assert_int_equal(top[MARK], 0x5a);
 	top[MARK] = 0;
 	check_zero(top, LARGE_SIZE);
@@ -192,7 +192,7 @@ static void test_no_erosion(void **state)
 		page_free(c);
 		page_free_contiguous(b, 300);
 		for (size_t i = 0; row_of(pages, i); i++) {
-			pages[i] = page_alloc_large();
+			pages[i] = page_alloc_large(&any_node);
 			assert_int_not_equal(pages[i].raw, 0);
 		}
 		for (size_t i = 0; i < countof(pages); i++)
@@ -209,12 +209,12 @@ static void test_half_zeroed(void **state)
 	(void)boot(PAGE_SIZE, 5 * LARGE_SIZE);
 	for (unsigned round = 0; round < 4; round++) {
 		for (size_t i = 0; row_of(pages, i); i++) {
-			pages[i] = page_alloc_large();
+			pages[i] = page_alloc_large(&any_node);
 			assert_int_not_equal(pages[i].raw, 0);
 			check_zero(large_ptr(pages[i]), LARGE_SIZE);
 			memset(large_ptr(pages[i]), 0xcc, LARGE_SIZE);
 		}
-		assert_int_equal(page_alloc_large().raw, 0);
+		assert_int_equal(page_alloc_large(&any_node).raw, 0);
 		for (size_t i = 0; row_of(pages, i); i++)
 			page_free_large(pages[i]);
 		assert_true(page_idle_work());
@@ -230,7 +230,7 @@ static void test_small_from_zeroed(void **state)
 	(void)boot(0, LARGE_SIZE);
 	(void)prepare(LARGE_SIZE);
 	assert_non_null(page_alloc());
-	assert_int_equal(page_alloc_large().raw, 0);
+	assert_int_equal(page_alloc_large(&any_node).raw, 0);
 }
 
 static void test_give(void **state)
@@ -242,9 +242,9 @@ static void test_give(void **state)
 	page_give(hpa(base + LARGE_SIZE), LARGE_SIZE);		/* joins the first */
 	page_give(hpa(base + LARGE_SIZE), 0);
 	assert_int_equal(page_free_bytes(), 2 * LARGE_SIZE + LARGE_SIZE / 2 - PAGE_SIZE);
-	assert_int_not_equal(page_alloc_large().raw, 0);
-	assert_int_not_equal(page_alloc_large().raw, 0);
-	assert_int_equal(page_alloc_large().raw, 0);
+	assert_int_not_equal(page_alloc_large(&any_node).raw, 0);
+	assert_int_not_equal(page_alloc_large(&any_node).raw, 0);
+	assert_int_equal(page_alloc_large(&any_node).raw, 0);
 	assert_int_equal(take_all(base + 2 * LARGE_SIZE, LARGE_SIZE / 2), 255);
 }
 
@@ -283,12 +283,107 @@ static void test_two_extents(void **state)
 	(void)state;
 	page_give(hpa(base + 4 * LARGE_SIZE), 2 * LARGE_SIZE);
 	page_give(hpa(base + 3 * LARGE_SIZE), LARGE_SIZE);	/* below the second */
-	assert_int_equal(page_alloc_large().raw, base + 5 * LARGE_SIZE);
-	assert_int_equal(page_alloc_large().raw, base + 4 * LARGE_SIZE);
-	assert_int_equal(page_alloc_large().raw, base + 3 * LARGE_SIZE);
-	assert_int_equal(page_alloc_large().raw, base + LARGE_SIZE);
-	assert_int_equal(page_alloc_large().raw, base);
-	assert_int_equal(page_alloc_large().raw, 0);
+	assert_int_equal(page_alloc_large(&any_node).raw, base + 5 * LARGE_SIZE);
+	assert_int_equal(page_alloc_large(&any_node).raw, base + 4 * LARGE_SIZE);
+	assert_int_equal(page_alloc_large(&any_node).raw, base + 3 * LARGE_SIZE);
+	assert_int_equal(page_alloc_large(&any_node).raw, base + LARGE_SIZE);
+	assert_int_equal(page_alloc_large(&any_node).raw, base);
+	assert_int_equal(page_alloc_large(&any_node).raw, 0);
+}
+
+/* ---- Nodes ---- */
+
+/*
+ * Large pages 0 to 3 and the first half of 4 are of node 2, the rest up to 8 of node 6; nothing is of node 0. No large
+ * page is of both.
+ */
+static uint64_t boot_nodes(void)
+{
+	static struct handoff handoff;
+	const uint64_t base = arena();
+
+	handoff.nodes = (struct handoff_nodes){ .with_memory = 1 << 2 | 1 << 6, .range_count = 2, .ranges = {
+		{ base, 9 * LARGE_SIZE / 2, 2, 0 }, { base + 9 * LARGE_SIZE / 2, ARENA, 6, 0 } } };
+	nodes_init(&handoff);
+	return boot(0, 9 * LARGE_SIZE);
+}
+
+static int one_node(void **state)
+{
+	static const struct handoff handoff;
+
+	(void)state;
+	nodes_init(&handoff);
+	return 0;
+}
+
+/* Which of its large pages they are, in the order in which they come; then they are free again. */
+static void take_in_order(uint64_t base, struct node_wish wish, const char *order)
+{
+	hpa_t pages[10];
+	char got[10] = "";
+	size_t count = 0;
+
+	while (count < countof(got) - 1 && (pages[count] = page_alloc_large(&wish)).raw) {
+		check_zero(large_ptr(pages[count]), LARGE_SIZE);
+		memset(large_ptr(pages[count]), 0xcc, LARGE_SIZE);
+		got[count] = (char)('0' + (pages[count].raw - base) / LARGE_SIZE);
+		count++;
+	}
+	assert_string_equal(got, order);
+	while (count)
+		page_free_large(pages[--count]);
+}
+
+/* From the node that is wished for while it has a page, untouched or freed before, then from the other. */
+static void test_nodes(void **state)
+{
+	uint64_t base = boot_nodes();
+
+	(void)state;
+	assert_int_equal(page_free_large_bytes(), 8 * LARGE_SIZE);
+	assert_int_equal(page_free_bytes(), 9 * LARGE_SIZE - 2 * PAGE_SIZE);	/* the two halves are blocks */
+	take_in_order(base, (struct node_wish){ 6, 1 << 6 }, "87653210");
+	take_in_order(base, (struct node_wish){ 2, 1 << 2 }, "32108765");
+	take_in_order(base, (struct node_wish){ 6, 1 << 2 | 1 << 6 }, "87653210");
+	take_in_order(base, (struct node_wish){ 0, 0 }, "32108765");
+	take_in_order(base, (struct node_wish){ 0, 1 << 6 }, "87653210");	/* node 0 has none */
+}
+
+/* What is zeroed ahead is what will be taken; zeroed pages of the other node count for what this one cannot give. */
+static void test_prepare_nodes(void **state)
+{
+	const struct node_wish low = { 2, 1 << 2 }, high = { 6, 1 << 6 };
+	const uint64_t pieces = LARGE_SIZE / (4 * PAGE_SIZE);
+	uint64_t base = boot_nodes(), count = 0;
+
+	(void)state;
+	while (page_prepare(&high, 2 * LARGE_SIZE))
+		count++;
+	assert_int_equal(count, 2 * pieces);
+	assert_false(page_prepare(&high, 2 * LARGE_SIZE));
+	for (count = 0; page_prepare(&low, 6 * LARGE_SIZE); count++)
+		continue;
+	assert_int_equal(count, 4 * pieces);		/* and the two */
+	for (uint64_t i = 0; i < 4; i++)
+		check_zero((void *)(uintptr_t)(base + i * LARGE_SIZE + PAGE_SIZE), LARGE_SIZE - PAGE_SIZE);
+	assert_int_equal(*(uint8_t *)(uintptr_t)(base + 5 * LARGE_SIZE + PAGE_SIZE), 0xcc);	/* of the other node, dirty */
+	/* Zeroed, or near and dirty: the near one. */
+	take_in_order(base, high, "78650123");
+	assert_true(page_idle_work());
+}
+
+/* Parts of two nodes that touch do not become one extent, and small pages come from both. */
+static void test_small_of_nodes(void **state)
+{
+	uint64_t base = boot_nodes();
+
+	(void)state;
+	page_give(hpa(base + 9 * LARGE_SIZE), LARGE_SIZE);
+	take_in_order(base, (struct node_wish){ 6, 1 << 6 }, "987653210" );
+	assert_int_equal(take_all(base, 10 * LARGE_SIZE), 9 * 511 + 2 * 255);
+	page_free_contiguous(page_alloc_contiguous(512), 512);
+	take_in_order(base, (struct node_wish){ 2, 1 << 2 }, "012356789");
 }
 
 /* Low memory is never touched, so giving it needs no memory behind it. */
@@ -410,7 +505,8 @@ int main(void)
 		cmocka_unit_test(test_small_from_zeroed), cmocka_unit_test(test_half_zeroed), cmocka_unit_test(test_give),
 		cmocka_unit_test(test_low_memory), cmocka_unit_test(test_double_free), cmocka_unit_test(test_random),
 		cmocka_unit_test(test_steps), cmocka_unit_test(test_zeroed_once),
-		cmocka_unit_test(test_extents), cmocka_unit_test(test_two_extents),
+		cmocka_unit_test(test_extents), cmocka_unit_test(test_two_extents), cmocka_unit_test_teardown(test_nodes, one_node),
+		cmocka_unit_test_teardown(test_prepare_nodes, one_node), cmocka_unit_test_teardown(test_small_of_nodes, one_node),
 	};
 
 	return cmocka_run_group_tests_name("page", tests, NULL, NULL);

@@ -62,7 +62,7 @@ static uint64_t boot_dirty(size_t larges)
 	uint64_t start = boot(0, larges * LARGE_SIZE);
 
 	for (size_t i = 0; i < larges; i++)
-		(void)page_alloc_large();
+		(void)page_alloc_large(&any_node);
 	for (size_t i = larges; i-- > 0;) {
 		memset(hpa_ptr(hpa(start + i * LARGE_SIZE)), 0xcc, LARGE_SIZE);
 		page_free_large(hpa(start + i * LARGE_SIZE));
@@ -80,10 +80,10 @@ static void use_the_others(void)
 	alarm(60);	/* for who waits here waits for ever */
 	assert_int_equal(page_free_bytes(), 3 * LARGE_SIZE);
 	assert_true(page_idle_work());
-	assert_true(page_prepare(3 * LARGE_SIZE));
-	while (page_idle_work() || page_prepare(3 * LARGE_SIZE))
+	assert_true(page_prepare(&any_node, 3 * LARGE_SIZE));
+	while (page_idle_work() || page_prepare(&any_node, 3 * LARGE_SIZE))
 		continue;
-	large = page_alloc_large();
+	large = page_alloc_large(&any_node);
 	assert_true(large.raw > first);
 	page_free_large(large);
 	assert_int_equal(page_free_bytes(), 3 * LARGE_SIZE);
@@ -96,8 +96,8 @@ static void test_meanwhile(void **state)
 	first = boot_dirty(3);
 	idle_work_and(first, use_the_others);
 	for (size_t i = 0; i < 3; i++)
-		check_zero(large_ptr(page_alloc_large()), LARGE_SIZE);
-	assert_int_equal(page_alloc_large().raw, 0);
+		check_zero(large_ptr(page_alloc_large(&any_node)), LARGE_SIZE);
+	assert_int_equal(page_alloc_large(&any_node).raw, 0);
 }
 
 #define APART		8U	/* so many pages that are begun does page.c keep apart from its list */
@@ -121,13 +121,13 @@ static void test_many_at_once(void **state)
 	assert_int_equal(depth, AT_ONCE);
 	for (size_t i = 0; i < AT_ONCE; i++) {
 		const size_t listed = AT_ONCE - APART;
-		hpa_t large = page_alloc_large();
+		hpa_t large = page_alloc_large(&any_node);
 
 		/* Those in the list go first. The one that was begun last was put back first. */
 		assert_int_equal((large.raw - first) / LARGE_SIZE, i < listed ? i : AT_ONCE - 1 - (i - listed));
 		check_zero(large_ptr(large), LARGE_SIZE);
 	}
-	assert_int_equal(page_alloc_large().raw, 0);
+	assert_int_equal(page_alloc_large(&any_node).raw, 0);
 	assert_int_equal(page_free_bytes(), 0);
 	first = boot_dirty(AT_ONCE);
 	depth = 0;

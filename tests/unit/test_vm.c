@@ -50,6 +50,7 @@ static struct {
 	unsigned zeroed, most_zeroed, stops, prepares, releases, vcpus;
 	unsigned init_fails;	/* of which vCPU, counted from 1; 0: of none */
 	uint64_t copy_to, entry;
+	unsigned processor, node;
 	bool     clock_runs, attention, has_disks;
 } fake;
 
@@ -80,10 +81,17 @@ struct cpuid_table *cpuid_create(uint32_t vcpu_count)
 }
 
 uint64_t page_free_bytes(void) { return page_fake_limit - page_fake_used; }
-bool page_prepare(uint64_t bytes)
+bool page_prepare(const struct node_wish *wish, uint64_t bytes)
 {
+	assert_int_equal(wish->first, fake.node);
 	assert_int_equal(bytes, MEMORY);
 	return fake.zeroed++ < ZERO_PIECES;
+}
+
+unsigned host_processor_number(struct processor *processor)
+{
+	(void)processor;
+	return fake.processor;
 }
 
 const struct lapic_env apic_wires;
@@ -533,6 +541,38 @@ static void test_refusals(void **state)
 	assert_null(create());
 }
 
+/* Two nodes: node 1 has all memory that pages are taken from here, node 0 the processor 0. */
+static void test_nodes(void **state)
+{
+	static const struct handoff one_node;
+	struct handoff handoff = { .cpu_count = 2, .nodes = { .with_memory = 3, .range_count = 2, .cpus = { 0, 1 },
+							      .ranges = { { 0, 1, 0, 0 }, { 1, 1, 1, 0 } } } };
+
+	(void)state;
+	nodes_init(&handoff);
+	for (fake.processor = 0; fake.processor < 2; fake.processor++) {
+		struct vm *vm = NULL;
+		char says[40];
+
+		fake.zeroed = fake.prepares = 0;
+		fake.clock_runs = false;
+		fake.node = fake.processor;
+		log_fake_init();
+		vm = create();
+		assert_non_null(vm);
+		while (vm->state == VM_STARTING)
+			vm_start(vm);
+		snprintf(says, sizeof(says), ", memory from node %u\n", fake.node);
+		assert_non_null(strstr(log_fake_text, says));
+		assert_int_equal(vm->gpm.wish.nodes, 3);
+		assert_int_equal(vm->gpm.chunks[0], 0);
+		assert_int_equal(vm->gpm.chunks[1] * LARGE_SIZE, vm->gpm.populated);
+		assert_true(vm->gpm.populated);
+		(void)destroy(vm);
+	}
+	nodes_init(&one_node);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -540,7 +580,7 @@ int main(void)
 		TEST(test_life), TEST(test_vcpus_are_counted), TEST(test_timers_end_with_it), TEST(test_promise_outlives_it),
 		TEST(test_promise_is_for_all), TEST(test_overcommit_warns), TEST(test_restart_is_silent), TEST(test_starts_that_fail),
 		TEST(test_first_reason_wins), TEST(test_work_is_seen),
-		TEST(test_out_of_memory), TEST(test_no_vcpu), TEST(test_refusals),
+		TEST(test_out_of_memory), TEST(test_no_vcpu), TEST(test_refusals), TEST(test_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

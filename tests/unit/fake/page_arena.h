@@ -10,6 +10,8 @@
 
 #define ARENA		(32 * LARGE_SIZE)
 
+static const struct node_wish any_node;
+
 /* Everything dirty: an allocator that forgets to zero is found out. */
 static inline uint64_t arena(void)
 {
@@ -56,7 +58,7 @@ static inline uint64_t prepare(uint64_t bytes)
 {
 	uint64_t pieces = 0;
 
-	while (page_prepare(bytes))
+	while (page_prepare(&any_node, bytes))
 		pieces++;
 	return pieces;
 }

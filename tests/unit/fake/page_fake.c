@@ -80,5 +80,10 @@ void *page_take_contiguous(size_t pages)
 void *page_alloc_contiguous(size_t pages) { return take(PAGE_SIZE, pages * PAGE_SIZE); }
 void page_free(void *page) { give(page, PAGE_SIZE); }
 void page_free_contiguous(void *page, size_t pages) { give(page, pages * PAGE_SIZE); }
-hpa_t page_alloc_large(void) { return ptr_hpa(take(LARGE_SIZE, LARGE_SIZE)); }
+hpa_t page_alloc_large(const struct node_wish *wish)
+{
+	(void)wish;
+	return ptr_hpa(take(LARGE_SIZE, LARGE_SIZE));
+}
+
 void page_free_large(hpa_t page) { give(hpa_ptr(page), LARGE_SIZE); }
