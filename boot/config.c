@@ -207,18 +207,23 @@ static void set_disk(const struct ini_entry *entry, const struct ini_key *key)
 	}
 }
 
-/* A number of 0 to HANDOFF_CPUSET_MAX - 1; false, and said, when it is none. */
-static bool take_processor(const struct ini_entry *entry, struct ini_value text, uint32_t *number)
+/* What a list names: "processors have numbers from 0 to 63" is said of such things. */
+struct listed {
+	const char *name;
+	uint32_t count;
+};
+
+/* A number below the count; false, and said, when it is none. */
+static bool take_listed(const struct ini_entry *entry, const struct listed *what, struct ini_value text, uint32_t *number)
 {
 	uint64_t value;
 
 	if (!ini_take_number(&text, &value) || text.len) {
-		ini_error(entry, "write the numbers of processors, such as 0,2-3");
+		ini_error(entry, "write the numbers of %s, such as 0,2-3", what->name);
 		return false;
 	}
-	if (value >= HANDOFF_CPUSET_MAX) {
-		ini_error(entry, "processors have numbers from 0 to %u; nearest is %u", HANDOFF_CPUSET_MAX - 1,
-			  HANDOFF_CPUSET_MAX - 1);
+	if (value >= what->count) {
+		ini_error(entry, "%s have numbers from 0 to %u; nearest is %u", what->name, what->count - 1, what->count - 1);
 		return false;
 	}
 	*number = (uint32_t)value;
@@ -231,31 +236,55 @@ static bool is_marked(struct ini_value part, struct ini_value rest)
 	return rest.at != part.at + part.len;
 }
 
-/* virsh's form without its ^: numbers and ranges, with commas. */
-static void set_cpuset(const struct ini_entry *entry, const struct ini_key *key)
+/* virsh's form without its ^: numbers and ranges, with commas. The bits of the set stay as they are after an error. */
+static void take_set(const struct ini_entry *entry, const struct listed *what, uint64_t *to)
 {
-	struct config_vm *vm = entry->record;
 	struct ini_value rest = entry->value, range, first;
-	uint32_t from, to;
+	uint32_t from, last;
 	uint64_t set = 0;
 
-	(void)key;		/* one key, one field */
-	vm->cpuset_line = entry->line;
 	do {
 		range = cut(&rest, ',');
 		first = cut(&range, '-');
-		if (!take_processor(entry, first, &from))
+		if (!take_listed(entry, what, first, &from))
 			return;
-		to = from;
-		if (is_marked(first, range) && !take_processor(entry, range, &to))
+		last = from;
+		if (is_marked(first, range) && !take_listed(entry, what, range, &last))
 			return;
-		if (to < from) {
-			ini_error(entry, "\"%u-%u\" is no range: write %u-%u", from, to, to, from);
+		if (last < from) {
+			ini_error(entry, "\"%u-%u\" is no range: write %u-%u", from, last, last, from);
 			return;
 		}
-		set |= FIELD(to, from);
+		set |= FIELD(last, from);
 	} while (is_marked(range, rest));
-	vm->record.cpuset = set;
+	*to = set;
+}
+
+static void set_cpuset(const struct ini_entry *entry, const struct ini_key *key)
+{
+	static const struct listed processors = { "processors", HANDOFF_CPUSET_MAX };
+	struct config_vm *vm = entry->record;
+
+	(void)key;		/* one key, one field */
+	vm->cpuset_line = entry->line;
+	take_set(entry, &processors, &vm->record.cpuset);
+}
+
+static void set_numa(const struct ini_entry *entry, const struct ini_key *key)
+{
+	static const struct listed nodes = { "nodes", HANDOFF_NODES_MAX };
+	static const char *const words[] = { CONFIG_NUMA_ANY, NULL };
+	struct config_vm *vm = entry->record;
+
+	(void)key;
+	if (ini_word_index(entry->value, words) == 0) {
+		vm->record.numa = HANDOFF_NUMA_ANY;
+	} else if (ini_lower(entry->value.at[0]) >= 'a' && ini_lower(entry->value.at[0]) <= 'z') {
+		ini_error(entry, "write the numbers of nodes, such as 0,2-3, or %s; nearest is \"%s\"", words[0], words[0]);
+	} else {
+		vm->numa_line = entry->line;
+		take_set(entry, &nodes, &vm->record.numa);
+	}
 }
 
 /* ---- The keys --------------------------------------------------------------------------------------- */
@@ -284,6 +313,7 @@ static const struct ini_key vm_keys[] = {
 	{ "weight",    ini_set_number, RECORD(weight),     .min = 1, .max = HANDOFF_WEIGHT_MAX },
 	{ "cap",       ini_set_number, RECORD(cap),        .min = 1, .max = HANDOFF_CAP_MAX },
 	{ "cpuset",    set_cpuset,     RECORD(cpuset) },
+	{ "numa",      set_numa,       RECORD(numa) },
 	{ "memory",    ini_set_size,   RECORD(memory),     .min = MEMORY_MIN, .max = HANDOFF_MEMORY_MAX },
 	{ "overcommit", ini_set_word,  VM(overcommit), .words = no_yes },
 	{ "protocol",  ini_set_word,   RECORD(protocol),   .words = protocols },

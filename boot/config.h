@@ -12,6 +12,7 @@
 #include "boot/ini.h"
 
 #define CONFIG_AS_HOST		UINT32_MAX
+#define CONFIG_NUMA_ANY		"any"
 #define CONFIG_ATTACH_NONE	"none"	/* as the value of attach; no VM may have this name */
 
 struct config_host {
@@ -34,6 +35,7 @@ struct config_disk {
 struct config_vm {
 	struct handoff_vm record;	/* complete but for what depends on files: their indices and counts */
 	uint32_t cpuset_line;		/* where it was given */
+	uint32_t numa_line;		/* where nodes were named */
 	uint32_t autostart;
 	uint32_t overcommit;		/* CONFIG_AS_HOST: what trapeze.conf says */
 	struct config_file kernel, initrd;

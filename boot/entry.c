@@ -108,7 +108,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 			      "TZ-E036 the partition this program came from cannot be read");
 	handoff = new_handoff(&fw);
 	list_machine(&fw, handoff);
-	vms_read(&fw, &volume, handoff->cpu_count, &vms);
+	vms_read(&fw, &volume, handoff->cpu_count, handoff->nodes.with_memory, &vms);
 	if (!user_agrees(&fw, vms.host.timeout))
 		return EFI_ABORTED;
 	entry = load_hypervisor(&fw, &volume, handoff);

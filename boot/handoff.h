@@ -26,6 +26,7 @@
 #define HANDOFF_CPUS_MAX     256
 #define HANDOFF_CPUSET_MAX   64		/* processors that a cpuset can name */
 #define HANDOFF_NODES_MAX    64		/* nodes have numbers below it */
+#define HANDOFF_NUMA_ANY     UINT64_MAX	/* all nodes, whichever there are */
 #define HANDOFF_RANGES_MAX   128	/* of memory, each of one node */
 #define HANDOFF_VMS_MAX      32
 #define HANDOFF_VCPUS_MAX    64		/* of one VM */
@@ -106,6 +107,7 @@ struct handoff_vm {
 	uint32_t weight;		/* its share of a processor in relation to other VMs' there */
 	uint32_t cap;			/* at most so many percent of one processor; 0: no such limit */
 	uint64_t cpuset;		/* bit n: it may run on processor n; 0: on any */
+	uint64_t numa;			/* bit n: its memory is to come from node n; 0: from those of the processors it may run on */
 	uint32_t protocol;		/* enum handoff_protocol */
 	uint64_t memory;		/* bytes, multiple of 4 KiB */
 	uint32_t overcommit;		/* its memory is not kept for it: whether it gets it turns out when it needs it */

@@ -124,15 +124,42 @@ static void check_disk(struct vms *vms, const char *conf, const char *key,
 			     key, file->path, (unsigned long long)length, SECTOR_SIZE, SECTOR_SIZE);
 }
 
+/* A number outside of the set, or -1. */
+static int first_outside(uint64_t asked, uint64_t there)
+{
+	return asked & ~there ? __builtin_ctzll(asked & ~there) : -1;
+}
+
 static void check_cpuset(struct vms *vms, const char *conf, const struct config_vm *vm)
 {
-	for (uint32_t n = vms->processors; n < HANDOFF_CPUSET_MAX; n++)
-		if (vm->record.cpuset & BIT(n)) {
-			ini_error_at(&vms->report, conf, vm->cpuset_line,
-				     "cpuset names processor %u, and the last one of this machine is %u", n,
-				     vms->processors - 1);
-			return;
-		}
+	const uint64_t there = vms->processors < HANDOFF_CPUSET_MAX ? BIT(vms->processors) - 1 : UINT64_MAX;
+	const int outside = first_outside(vm->record.cpuset, there);
+
+	if (outside >= 0)
+		ini_error_at(&vms->report, conf, vm->cpuset_line,
+			     "cpuset names processor %d, and the last one of this machine is %u", outside, vms->processors - 1);
+}
+
+/* Of two that are as near the lower one. */
+static int nearest(uint64_t there, int to)
+{
+	for (int off = 1; off < HANDOFF_NODES_MAX; off++) {
+		if (to - off >= 0 && there & BIT(to - off))
+			return to - off;
+		if (to + off < HANDOFF_NODES_MAX && there & BIT(to + off))
+			return to + off;
+	}
+	return to;
+}
+
+static void check_numa(struct vms *vms, const char *conf, const struct config_vm *vm)
+{
+	const int outside = vm->record.numa == HANDOFF_NUMA_ANY ? -1 : first_outside(vm->record.numa, vms->nodes);
+
+	if (outside >= 0)
+		ini_error_at(&vms->report, conf, vm->numa_line,
+			     "numa names node %d, and this machine has no memory there; nearest is %d", outside,
+			     nearest(vms->nodes, outside));
 }
 
 static void read_vm(struct vms *vms, const char *name)
@@ -152,6 +179,7 @@ static void read_vm(struct vms *vms, const char *name)
 	}
 	config_parse_vm(&text, name, vm, &vms->report);
 	check_cpuset(vms, conf, vm);
+	check_numa(vms, conf, vm);
 	(void)check_file(vms, conf, "kernel", &vm->kernel);
 	(void)check_file(vms, conf, "initrd", &vm->initrd);
 	for (unsigned i = 0; i < HANDOFF_DISKS_MAX; i++)
@@ -228,11 +256,11 @@ static void use_files(struct vms *vms, const struct config_vm *vm)
 		use_file(vms, name, &vm->modules[i], false);
 }
 
-void vms_read(struct firmware *fw, const struct volume *volume, uint32_t processors, struct vms *vms)
+void vms_read(struct firmware *fw, const struct volume *volume, uint32_t processors, uint64_t nodes, struct vms *vms)
 {
 	struct names names = { .vms = vms };
 
-	*vms = (struct vms){ .volume = volume, .processors = processors, .report = { .line = show_error } };
+	*vms = (struct vms){ .volume = volume, .processors = processors, .nodes = nodes, .report = { .line = show_error } };
 	vms->list = firmware_pages(fw, HANDOFF_VMS_MAX * sizeof(*vms->list));
 	if (!vms->list)
 		firmware_fail(fw, "out of memory", "TZ-E032 no memory for the configuration");

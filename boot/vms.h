@@ -16,6 +16,7 @@ struct vms_file {
 struct vms {
 	const struct volume *volume;
 	uint32_t processors;		/* that the machine has */
+	uint64_t nodes;			/* bit n: it has memory in node n */
 	struct ini_report report;
 	struct config_host host;
 	struct config_vm *list;		/* in the order of their numbers, without those with autostart = no */
@@ -25,6 +26,6 @@ struct vms {
 };
 
 /* trapeze.conf and vms/NAME.conf. Does not return when anything is wrong: every fault has been shown then. */
-void vms_read(struct firmware *fw, const struct volume *volume, uint32_t processors, struct vms *vms);
+void vms_read(struct firmware *fw, const struct volume *volume, uint32_t processors, uint64_t nodes, struct vms *vms);
 /* Each file once, and the records of the handoff. Does not return either when a file cannot be loaded. */
 void vms_load(const struct firmware *fw, struct vms *vms, struct handoff *handoff);

@@ -72,7 +72,7 @@ static uint64_t nodes_of(uint64_t cpuset)
 
 struct node_wish node_wish(const struct handoff_vm *config, unsigned processor)
 {
-	struct node_wish wish = { .nodes = nodes_of(config->cpuset) };
+	struct node_wish wish = { .nodes = config->numa ? config->numa : nodes_of(config->cpuset) };
 
 	wish.nodes &= machine.with_memory;
 	if (!wish.nodes)	/* its processors have none of their own: none is nearer than another */

@@ -47,6 +47,17 @@ def quoted(path):
     return str(path).replace(",", ",,")
 
 
+def nodes(count, memory, cpus):
+    """QEMU's options for so many nodes: each has its part of the memory and of the processors, which may be none."""
+    options = []
+    for n in range(count):
+        size = memory // count + (memory % count if n == count - 1 else 0)
+        own = [str(cpu) for cpu in range(cpus) if cpu * count // max(cpus, count) == n]
+        options += ["-object", f"memory-backend-ram,id=node{n},size={size}M",
+                    "-numa", f"node,nodeid={n},memdev=node{n}" + "".join(f",cpus={cpu}" for cpu in own)]
+    return options
+
+
 class Qemu:
     """QEMU's software mode, which emulates AMD-V (never VT-x)."""
 
@@ -68,6 +79,8 @@ class Qemu:
                    "-m", str(o.memory), "-bios", FIRMWARE, "-drive", f"file={quoted(o.image)},format=raw,if=ide,snapshot=on",
                    "-nodefaults", "-vga", "std", "-display", "none", "-no-reboot", "-boot", "c",
                    "-chardev", "stdio,id=com1,signal=off", "-serial", "chardev:com1"]
+        if o.numa > 1:
+            command += nodes(o.numa, o.memory, o.cpus)
         if o.screenshot:
             command += ["-qmp", f"unix:{quoted(self.scratch)}/qmp,server=on,wait=off"]
         if o.gdb:

@@ -17,7 +17,7 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parent
 HOST_CONF = "when_done = poweroff\n"
 FILE_MAX = (1 << 32) - 1
-ANY_MACHINE = (1 << 24, 64)     # MiB, processors: an image to keep is for a machine that we do not know
+ANY_MACHINE = (1 << 24, 64, 64)     # MiB, processors, nodes: an image to keep is for a machine that we do not know
 SHOWN_VALUE = 100       # characters of an option's value in a message
 LINUX_CONF = SCRIPTS.parent / "guest/conf/linux.conf"     # the guest that runs when nobody names another,
 DEBIAN = "linux/vmlinuz"        # and a file that it needs
@@ -135,9 +135,10 @@ class Tree:
         self.places = [LINUX_CONF.parent, self.build]
         return HOST_CONF
 
-    def check(self, memory, processors, is_strict):
+    def check(self, memory, processors, nodes, is_strict):
         """Puts the files beside the configuration that names them. With is_strict every fault is the end."""
-        done = subprocess.run([self.built("host/checkconf"), str(memory), str(processors), self.root / "trapeze", *self.places],
+        done = subprocess.run([self.built("host/checkconf"), str(memory), str(processors), str(nodes), self.root / "trapeze",
+                               *self.places],
                               capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
         if done.returncode and is_strict:
             raise Refused("\n".join(map(self.in_users_words, done.stderr.splitlines())) or
@@ -234,7 +235,7 @@ def write_image(image, args, scratch, run_id=None):
     if run_id:
         host = replaced(host, "run_id", run_id)
     tree.write("trapeze.conf", host)
-    tree.check(*(ANY_MACHINE if args.write_image else (args.memory, args.cpus)), is_strict=not args.no_check)
+    tree.check(*(ANY_MACHINE if args.write_image else (args.memory, args.cpus, args.numa)), is_strict=not args.no_check)
     make_image(image, tree_dir)
     return len(list((tree_dir / "trapeze/vms").iterdir()))
 

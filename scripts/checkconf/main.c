@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * checkconf MEMORY PROCESSORS TREE [DIRECTORY...]: what the boot and the start of the VMs would say about a configuration, said on
+ * checkconf MEMORY PROCESSORS NODES TREE [DIRECTORY...]: what the boot and the start of the VMs would say about a configuration, said on
  * this computer and before an emulator starts.
  *
  * It is made of the sources that check it there: boot/vms.c reads TREE (trapeze.conf, vms/NAME.conf) and the files it
  * names, from TREE or the other directories; arch/x86/guestboot/ loads each kernel into RAM as for a VM. MEMORY is the
- * machine's, in MiB, PROCESSORS how many it has. Faults go to standard error, a line each, and make the status 1; standard output lists the files
+ * machine's, in MiB, PROCESSORS and NODES how many it has. Faults go to standard error, a line each, and make the status 1; standard output lists the files
  * to put on the disk: name, tab, where it was found.
  */
 #include <stdarg.h>
@@ -17,6 +17,7 @@
 #include "arch/x86/virt/reset.h"
 #include "boot/vms.h"
 #include "hv/files.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/pc.h"
 #include "hv/machine.h"
 #include "hv/memory_map.h"
@@ -84,13 +85,14 @@ int main(int argc, char **argv)
 	struct firmware fw = { 0 };
 	struct volume volume = { .fw = &fw };
 	struct vms vms;
-	uint64_t machine;
+	uint64_t machine, nodes;
 
-	if (argc < 4)
+	if (argc < 5)
 		return EXIT_FAILURE;
 	machine = (uint64_t)strtoull(argv[1], NULL, DECIMAL) << MIB_SHIFT;
-	file_places(argv + 3, (unsigned)argc - 3);
-	vms_read(&fw, &volume, (uint32_t)strtoul(argv[2], NULL, DECIMAL), &vms);
+	file_places(argv + 4, (unsigned)argc - 4);
+	nodes = strtoull(argv[3], NULL, DECIMAL);
+	vms_read(&fw, &volume, (uint32_t)strtoul(argv[2], NULL, DECIMAL), FIELD(nodes - 1, 0), &vms);
 	vms_load(&fw, &vms, &handoff);
 	files_init(&handoff);
 	for (uint32_t i = 0; i < handoff.vm_count; i++) {

@@ -35,6 +35,9 @@ AT_ONCE = 5        # seconds on a busy computer; a tenth of one on an idle one
     (["--memory", "lots"], "a size is a whole number"),
     (["--memory", "64M"], "128M"),
     (["--cpus", "0"], "--cpus"),
+    (["--on", "qemu", "--numa", "0"], "--numa is 1 to 8"),
+    (["--on", "qemu", "--numa", "9"], "--numa is 1 to 8"),
+    (["--on", "bochs", "--numa", "2"], "--numa needs --on qemu or --on kvm"),
     (["--timeout", "-1"], "--timeout"),
     (["--timeout", "nan"], "--timeout is a number of seconds above 0"),
     (["--timeout", "1e400"], "--timeout is a number of seconds above 0"),
@@ -352,6 +355,14 @@ def test_cpuset_beyond_the_machine(tmp_path, cpus):
     lines = refused_at_once("--cpus", str(cpus), "--conf", tmp_path / "conf")
     assert lines == [f"scripts/run: {tmp_path}/conf/vms/a.conf:2: cpuset names processor {cpus}, and the last one of this "
                      f"machine is {cpus - 1}"]
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_numa_beyond_the_machine(tmp_path, nodes):
+    machine.write_conf(tmp_path / "conf", {"a": f"kernel = tiny/hello.bin\nnuma = 0,{nodes}\n"})
+    lines = refused_at_once("--numa", str(nodes), "--conf", tmp_path / "conf")
+    assert lines == [f"scripts/run: {tmp_path}/conf/vms/a.conf:2: numa names node {nodes}, and this machine has no memory there; "
+                     f"nearest is {nodes - 1}"]
 
 
 def test_memory_as_qemu_reads_it(run_itself):

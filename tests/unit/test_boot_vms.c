@@ -42,7 +42,7 @@ static int tear_down(void **unused)
 	return 0;
 }
 
-static void read_all(void) { vms_read(&fw, &volume, 4, &vms); }
+static void read_all(void) { vms_read(&fw, &volume, 4, 1 << 0 | 1 << 3 | 1 << 6, &vms); }
 static void load_all(void) { vms_load(&fw, &vms, &handoff); }
 
 static bool says(const char *text) { return strstr(efi_fake.serial, text); }
@@ -136,9 +136,10 @@ static void test_empty_host_file(void **unused)
 {
 	(void)unused;
 	efi_fake_text(DIR "trapeze.conf", "");
-	efi_fake_text(DIR "vms\\a.conf", "kernel = kernel\n");
+	efi_fake_text(DIR "vms\\a.conf", "kernel = kernel\nnuma = any\n");
+	efi_fake_text(DIR "vms\\b.conf", "kernel = kernel\nnuma = 3,6\n");
 	read_all();
-	assert_int_equal(vms.count, 1);
+	assert_int_equal(vms.count, 2);
 	assert_false(says("no trapeze.conf"));
 }
 
@@ -187,6 +188,10 @@ static void test_mistakes(void **unused)
 		{ "", "a.conf", "kernel = kernel\ncpuset = 0,3-5\n", "vms/a.conf:2: cpuset names processor 4, and the last one of this machine is 3" },
 		{ "", "a.conf", "kernel = kernel\ncpuset = 5,99\n", "TZ-E035 1 error(s)" },	/* one fault, not two */
 		{ "", "a.conf", "kernel = kernel\ncpuset = 0,3-5\n", "TZ-E035 1 error(s)" },
+		{ "", "a.conf", "kernel = kernel\nnuma = 0,2-3\n", "vms/a.conf:2: numa names node 2, and this machine has no memory there; nearest is 3" },
+		{ "", "a.conf", "kernel = kernel\nnuma = 1\n", "numa names node 1, and this machine has no memory there; nearest is 0" },
+		{ "", "a.conf", "kernel = kernel\nnuma = 63\n", "numa names node 63, and this machine has no memory there; nearest is 6" },
+		{ "", "a.conf", "kernel = kernel\nnuma = 4,7\n", "TZ-E035 1 error(s)" },
 		{ "", "a.conf", "kernel = kernel\ndisk0 = half\n", "not whole sectors of 512" },
 		{ "log_level = loud\n", "a.conf", "kernel = kernel\n", "trapeze.conf:1" },
 	};

@@ -61,7 +61,7 @@ static void whole_vm(void **state)
 		"kernel = images/vmlinuz\r\n"
 		"  initrd=images/initrd.gz\t\r\n"
 		"cmdline = console=hvc0 root=/dev/vda # no remark here\r\n"
-		"vcpus = 64\nweight = 10000\ncap = 25\ncpuset = 0,2-3,63\nmemory = 262144K\nprotocol = multiboot\n"
+		"vcpus = 64\nweight = 10000\ncap = 25\ncpuset = 0,2-3,63\nnuma = 1,4-5\nmemory = 262144K\nprotocol = multiboot\n"
 		"disk0 = images/a.raw\n"
 		"disk1 = images/b.raw,mode=ro,serial=12345678901234567890\n"
 		"disk2 = images/c.raw,serial=x,mode=rw\n"
@@ -81,6 +81,7 @@ static void whole_vm(void **state)
 	assert_int_equal(vm.record.weight, 10000);
 	assert_int_equal(vm.record.cap, 25);
 	assert_int_equal(vm.record.cpuset, 1ULL << 63 | 0xd);
+	assert_int_equal(vm.record.numa, 0x32);
 	assert_int_equal(vm.record.memory, 256 << 20);
 	assert_int_equal(vm.record.protocol, PROTOCOL_MULTIBOOT);
 	assert_int_equal(vm.disks[0].record.mode, DISK_COW);
@@ -99,6 +100,17 @@ static void whole_vm(void **state)
 	assert_int_equal(vm.overcommit, 1);
 }
 
+static void all_nodes(void **state)
+{
+	struct lines lines;
+	struct config_vm vm;
+
+	(void)state;
+	assert_int_equal(parse_vm("kernel = k\nnuma = any\n", &vm, &lines), 0);
+	assert_true(vm.record.numa == HANDOFF_NUMA_ANY);
+	assert_int_equal(vm.numa_line, 0);
+}
+
 static void defaults(void **state)
 {
 	struct lines lines;
@@ -111,6 +123,7 @@ static void defaults(void **state)
 	assert_int_equal(vm.record.weight, 100);
 	assert_int_equal(vm.record.cap, 0);
 	assert_int_equal(vm.record.cpuset, 0);
+	assert_int_equal(vm.record.numa, 0);
 	assert_int_equal(vm.record.memory, 128 << 20);
 	assert_int_equal(vm.record.protocol, PROTOCOL_AUTO);
 	assert_int_equal(vm.record.console, CONSOLE_AUTO);
@@ -208,6 +221,12 @@ static void messages(void **state)
 		{ "cpuset = 1 2\n",        "write the numbers of processors, such as 0,2-3" },
 		{ "cpuset = 1-2-3\n",      "write the numbers of processors, such as 0,2-3" },
 		{ "cpuset = 3-1\n",        "cpuset = \"3-1\": \"3-1\" is no range: write 1-3" },
+		{ "numa = \n",             "numa = \"\": no value" },
+		{ "numa = 64\n",           "numa = \"64\": nodes have numbers from 0 to 63; nearest is 63" },
+		{ "numa = 1,\n",           "write the numbers of nodes, such as 0,2-3" },
+		{ "numa = 1,any\n",        "write the numbers of nodes, such as 0,2-3" },
+		{ "numa = 3-1\n",          "numa = \"3-1\": \"3-1\" is no range: write 1-3" },
+		{ "numa = all\n",          "numa = \"all\": write the numbers of nodes, such as 0,2-3, or any; nearest is \"any\"" },
 		{ "cap = 0\n",             "cap = \"0\": write a number from 1 to 6400; nearest is 1" },
 		{ "cap = 6401\n",          "cap = \"6401\": write a number from 1 to 6400; nearest is 6400" },
 		{ "vcpus = 165\n",         "a number from 1 to 64" },
@@ -457,7 +476,7 @@ static void required(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole_vm),	  cmocka_unit_test(defaults),
+		cmocka_unit_test(whole_vm),	  cmocka_unit_test(defaults), cmocka_unit_test(all_nodes),
 		cmocka_unit_test(whole_host),	  cmocka_unit_test(sizes),
 		cmocka_unit_test(messages),	  cmocka_unit_test(keys_of_a_vm),
 		cmocka_unit_test(longest_values), cmocka_unit_test(byte_that_is_no_text),

@@ -72,20 +72,24 @@ static void test_memory(void **state)
 
 static void test_wishes(void **state)
 {
-	static const struct { uint64_t cpuset; unsigned processor, first; uint64_t nodes; } rows[] = {
-		{ 0, 0, 0, BIT(0) | BIT(5) },		/* all processors; first where it starts */
-		{ 0, 1, 5, BIT(0) | BIT(5) },
-		{ 0, 2, 0, BIT(0) | BIT(5) },		/* its node has no memory: another of them */
-		{ BIT(1) | BIT(3), 3, 5, BIT(5) },
-		{ BIT(0), 0, 0, BIT(0) },
-		{ BIT(0) | BIT(3), 3, 5, BIT(0) | BIT(5) },
-		{ BIT(2), 2, 0, BIT(0) | BIT(5) | BIT(9) },	/* none of its nodes has memory: any */
+	static const struct { uint64_t cpuset, numa; unsigned processor, first; uint64_t nodes; } rows[] = {
+		{ 0, 0, 0, 0, BIT(0) | BIT(5) },		/* all processors; first where it starts */
+		{ 0, 0, 1, 5, BIT(0) | BIT(5) },
+		{ 0, 0, 2, 0, BIT(0) | BIT(5) },		/* its node has no memory: another of them */
+		{ BIT(1) | BIT(3), 0, 3, 5, BIT(5) },
+		{ BIT(0), 0, 0, 0, BIT(0) },
+		{ BIT(0) | BIT(3), 0, 3, 5, BIT(0) | BIT(5) },
+		{ BIT(2), 0, 2, 0, BIT(0) | BIT(5) | BIT(9) },	/* none of its nodes has memory: any */
+		{ BIT(0), BIT(9), 0, 9, BIT(9) },		/* as its configuration says */
+		{ BIT(0), BIT(5) | BIT(9), 0, 5, BIT(5) | BIT(9) },
+		{ BIT(0), BIT(5) | BIT(9), 1, 5, BIT(5) | BIT(9) },
+		{ BIT(0), UINT64_MAX, 0, 0, BIT(0) | BIT(5) | BIT(9) },
 	};
 
 	(void)state;
 	start();
 	for (size_t i = 0; row_of(rows, i); i++) {
-		const struct handoff_vm config = { .cpuset = rows[i].cpuset };
+		const struct handoff_vm config = { .cpuset = rows[i].cpuset, .numa = rows[i].numa };
 		const struct node_wish wish = node_wish(&config, rows[i].processor);
 
 		assert_int_equal(wish.first, rows[i].first);
@@ -115,7 +119,7 @@ static void test_processors(void **state)
 /* With one node nothing is counted and nothing is said: a wish for all memory, from the node where it is. */
 static void test_one_node(void **state)
 {
-	const struct handoff_vm config = { 0 };
+	const struct handoff_vm config = { .numa = BIT(3) };
 	struct node_wish wish;
 
 	(void)state;
