@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The checks of `make DEBUG=1` (contract in lock.h). Each processor notes what it holds in its own block: no race. */
+/*
+ * A lock that is not dropped, and the checks of `make DEBUG=1` (contract in lock.h). Each processor notes what it holds in its
+ * own block: no race.
+ */
 #include "hv/lock.h"
 
 #include <stddef.h>
@@ -22,6 +25,11 @@ static const char *const names[LOCK_RANKS] = {
 const char *lock_name(const struct lock *lock)
 {
 	return names[lock->rank];
+}
+
+void lock_stuck(const struct lock *lock)
+{
+	panic("the lock \"%s\" is not dropped", names[lock->rank]);
 }
 
 void lock_check_take(const struct lock *lock)
