@@ -128,7 +128,7 @@ static bool access_locked(struct bus_view *view, uint64_t addr, unsigned size, b
 	struct bus_view alone = { .bus = view->bus, .last = view->last_locked };
 	bool is_claimed;
 
-	lock_take(view->lock);
+	lock_take_with_clock(view->lock);
 	is_claimed = bus_access(&alone, addr, size, is_write, value);
 	lock_drop(view->lock);
 	view->last_locked = alone.last;

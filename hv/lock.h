@@ -66,11 +66,19 @@ static inline void lock_take_within(struct lock *lock, uint32_t looks)
 			lock_stuck(lock);
 		__builtin_ia32_pause();
 	}
-	/* The clock that is read behind this shows no earlier time than the holder before us has read. */
-	__asm__ volatile("lfence" ::: "memory");
 }
 
 static inline void lock_take(struct lock *lock) { lock_take_within(lock, LOCK_LOOKS_MAX); }
+
+/*
+ * For who reads the clock behind this: it shows no earlier time than the holder before us has read. RDTSC alone may execute
+ * before the lock is ours.
+ */
+static inline void lock_take_with_clock(struct lock *lock)
+{
+	lock_take(lock);
+	__asm__ volatile("lfence" ::: "memory");
+}
 
 static inline void lock_drop(struct lock *lock)
 {

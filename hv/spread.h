@@ -22,7 +22,7 @@ void vm_gather(struct vm *vm);
 static inline void machine_take(struct vm *vm)
 {
 	if (vm->is_spread)
-		lock_take(&vm->machine_lock);
+		lock_take_with_clock(&vm->machine_lock);
 }
 
 static inline void memory_take(struct vm *vm)
