@@ -362,14 +362,28 @@ static size_t port_write(struct console_port *port, const uint8_t *data, size_t 
 	return taken;
 }
 
+/* Up to the end of a line, which is what costs time. */
+static size_t first_line(const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (data[i] == '\n')
+			return i + 1;
+	return len;
+}
+
+/* A line at a time: others want the lock as well, one of them in the terminal's interrupt. */
 size_t console_port_write(void *port, const uint8_t *data, size_t len)
 {
-	size_t taken;
+	size_t done = 0, line, taken;
 
-	log_hold();
-	taken = port_write(port, data, len);
-	log_release();
-	return taken;
+	do {
+		line = first_line(data + done, len - done);
+		log_hold();
+		taken = port_write(port, data + done, line);
+		log_release();
+		done += taken;
+	} while (taken == line && done < len);
+	return done;
 }
 
 void console_port_obey(struct console_port *port)

@@ -300,6 +300,7 @@ misdeeds:
 	MISDEED "pause-storm", pause_storm
 	MISDEED "memory-hog", memory_hog
 	MISDEED "console-flood", console_flood
+	MISDEED "virtio-flood", virtio_flood, USED
 	MISDEED "reboot-loop", reboot_loop
 	MISDEED "past-deadline", past_deadline, irq_counts + XAPIC_VECTOR * 4
 	MISDEED "apic-modes", apic_modes, faults

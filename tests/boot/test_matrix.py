@@ -78,6 +78,7 @@ MISDEEDS = (
     Misdeed("self-ipi"),
     Misdeed("rivals"),
     Misdeed("console-flood", length=500),
+    Misdeed("virtio-flood", length=500),
     Misdeed("reboot-loop", conf="memory = 4M\ndisk0 = count.img,mode=rw\n", length=1150, lives_on=True),
     Misdeed("memory-hog", "crashed: out of memory: it has ", conf="memory = 2000M\n", length=750, debt=machine.PIECE_MAX),
 )
