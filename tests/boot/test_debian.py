@@ -82,6 +82,10 @@ def whole_dialogue(platform):
 
 # ---- To the shell on the serial port and off again --------------------------------------------------------
 
+# What Linux says when it uses what KVM's signature offers (arch/x86/pv).
+PV_USED = ("setup PV IPIs", "KVM setup pv remote TLB flush", "PV spinlocks enabled")
+PV = "dmesg | grep -oE '" + "|".join(PV_USED) + "' | sort"
+
 CONF = "kernel = linux/vmlinuz\ninitrd = linux/initramfs\nmemory = 256M\n"
 QUIET = "cmdline = console=ttyS0 quiet\n"
 RESTORES = 1000
@@ -104,6 +108,7 @@ def short_session(platform, *options):
         notes["arithmetic"] = ask(talk, "echo $((6*7))")
         notes["tty"] = ask(talk, "tty")
         notes["complaints"] = ask(talk, COMPLAINTS)
+        notes["pv"] = ask(talk, PV)
         notes["steal"] = ask(talk, "awk '/^cpu / { print $9 }' /proc/stat")
         notes["status"] = power_off(talk)
         notes["output"] = talk.output
@@ -139,8 +144,10 @@ RESTORED = [machine.Job(f"debian-restored-{model or 'svm'}", platform,
                         partial(short_dialogue, platform, model, RESTORED_CONF), seconds)
             for platform, model, seconds in ((machine.SVM, None, 18), (machine.VMX, MODELS[-1], 120))]
 
+TWO = [machine.Job("debian-two-svm", machine.SVM, partial(short_dialogue, machine.SVM, None, QUIET + "vcpus = 2\n"), 60)]
+
 whole = pytest.mark.parametrize("job", WHOLE, ids=repr)
-short = pytest.mark.parametrize("job", SHORT + VICTIM + RESTORED, ids=repr)
+short = pytest.mark.parametrize("job", SHORT + VICTIM + RESTORED + TWO, ids=repr)
 
 
 @whole
@@ -213,6 +220,11 @@ def test_shell_on_ttyS0(outcome):
     assert outcome["tty"] == (0, "/dev/ttyS0")
     assert outcome["complaints"][1] == "0", outcome["output"]
     assert outcome["status"] == 0
+
+
+@pytest.mark.parametrize("job", TWO, ids=repr)
+def test_two_processors_use_what_is_offered(outcome):
+    assert outcome["pv"] == (0, "\n".join(sorted(PV_USED)))
 
 
 @pytest.mark.parametrize("job", VICTIM, ids=repr)
