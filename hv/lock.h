@@ -38,7 +38,6 @@ struct locks_held { const struct lock *by_rank[LOCK_RANKS]; };
 #define LOCKS_ARE_CHECKED false
 #endif
 
-const char *lock_name(const struct lock *lock);
 void lock_check_take(const struct lock *lock);	/* panics unless this processor may take it now */
 void lock_check_drop(const struct lock *lock);	/* panics unless this processor holds it */
 void lock_check_log(const struct locks_held *locks);	/* a log line for each, by name */

@@ -22,11 +22,6 @@ static const char *const names[LOCK_RANKS] = {
 	[LOCK_LOG] = "log",
 };
 
-const char *lock_name(const struct lock *lock)
-{
-	return names[lock->rank];
-}
-
 void lock_stuck(const struct lock *lock)
 {
 	panic("the lock \"%s\" is not dropped", names[lock->rank]);
