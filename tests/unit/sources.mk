@@ -39,6 +39,7 @@ UNIT_sched := hv/sched.c hv/bus.c hv/home.c hv/limb.c hv/spread.c hv/vm_timers.c
               tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
 UNIT_watch := hv/watch.c $(TIMER) tests/unit/fake/clock_fake.c tests/unit/fake/panic_fake.c
 UNIT_node := hv/node.c hv/vm_nodes.c hv/lib/format.c
+UNIT_sched_two := $(filter-out hv/slots.c hv/vm_nodes.c hv/restart.c hv/account.c hv/lib/format.c %/panic_fake.c,$(UNIT_sched))
 UNIT_end := hv/end.c
 UNIT_last_words := hv/last_words.c $(TIMER) tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c
 UNIT_pic := hv/dev/pic.c $(DEV_TEST)
