@@ -59,7 +59,10 @@ void party_does(struct party *party, enum activity activity)
 
 void vcpu_give(struct vcpu *vcpu, struct processor *to)
 {
+	const struct party *party = &parties[vcpu->vm - vms][vcpu->id];
+
 	assert_ptr_equal(vcpu->processor, host_processor());
+	assert_ptr_equal(party->look.home, host_processor());	/* behind that write it is the other's */
 	vcpu->processor = to;
 }
 
@@ -117,6 +120,7 @@ static struct slot *add_with(unsigned n, uint32_t count)
 		slot->parties[i].slot = slot;
 		vms[n].vcpus[i] = &vcpus[n][i];
 		vcpus[n][i].vm = &vms[n];
+		vcpus[n][i].id = i;
 		vcpus[n][i].pio = vcpus[n][i].mmio = bus_view(&no_bus);
 		vcpus[n][i].processor = slot->parties[i].look.home = host_processor();
 		timer_init(&vcpus[n][i].lapic.timer, nothing, NULL);
@@ -729,6 +733,218 @@ static void test_gone_is_gone(void **state)
 	on(ONE);
 }
 
+/* ---- What stays ---- */
+
+/* Of VM 0 the last vCPU lives on TWO, and all sleep. */
+static struct slot *add_spread(uint32_t count)
+{
+	struct slot *slot = add_with(0, count);
+
+	home_give(&slot->parties[count - 1], at(TWO));
+	on(TWO);
+	assert_true(home_is_here(take() ? &slot->parties[count - 1] : NULL));
+	on(ONE);
+	return slot;
+}
+
+/* What its devices put off keeps a VM in its turns here when its last vCPU that wanted them goes; it goes with the first one. */
+static void test_work_stays_at_home(void **state)
+{
+	static const struct { bool has_work; uint32_t goes; bool stays; } rows[] = {
+		{ true, 1, true }, { false, 1, false }, { true, 0, false },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct slot *slot;
+
+		(void)set_up(state);
+		slot = add_with(0, 2);
+		vms[0].work.is_asked = rows[i].has_work;
+		limb_set_ready(limb_at(slot, at(ONE)), &slot->parties[rows[i].goes], true);
+		limb_want(limb_at(slot, at(ONE)), true);
+		home_give(&slot->parties[rows[i].goes], at(TWO));
+		assert_int_equal(turn_at(slot, ONE)->is_ready, rows[i].stays);
+	}
+}
+
+/* The part of a VM that has nothing but its work to do is no reason to move what sleeps. */
+static void test_work_is_no_vcpu(void **state)
+{
+	struct slot *slot = add_spread(2), *running = add(1);
+
+	(void)state;
+	limb_want(limb_at(slot, at(ONE)), true);
+	want(running, 1);
+	on(TWO);
+	home_idle_begin();
+	on(ONE);
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(slot), at(ONE));
+	assert_int_equal(slot->moves, 1);
+	assert_true(at(TWO)->is_idle);
+}
+
+/* The one that runs does not go for a sibling that sleeps, though others wait here, and TWO could have it. */
+static void test_the_one_that_runs_stays(void **state)
+{
+	struct slot *running = add_with(0, 2), *pinned = add(1);
+
+	(void)state;
+	configs[1].cpuset = 1;
+	want(running, 1);
+	want(pinned, 1);
+	on(TWO);
+	home_idle_begin();
+	on(ONE);
+	home_offer(running->parties);
+	assert_int_equal(running->moves + pinned->moves, 0);
+	assert_true(at(TWO)->is_idle);
+}
+
+/* Nobody is told of a VM that stays together and runs, though others wait here. */
+static void test_the_one_that_runs_is_no_offer(void **state)
+{
+	struct slot *running = add_with(0, 2), *pinned = add(1);
+
+	(void)state;
+	configs[0].cap = 50;
+	configs[1].cpuset = 1;
+	want(running, 2);
+	want(pinned, 1);
+	home_offer(running->parties);
+	assert_int_equal(at(ONE)->waiting, 1);
+	on(TWO);
+	home_idle_begin();
+	assert_int_equal(kicks[ONE], 0);
+}
+
+/* A sleeper makes its next home no busier, neither on the way there nor when it is taken in. */
+static void test_a_sleeper_moves(void **state)
+{
+	struct slot *slot = add_spread(2);
+
+	(void)state;
+	assert_int_equal(at(TWO)->ready, 0);
+	home_give(&slot->parties[0], at(TWO));
+	assert_int_equal(at(TWO)->ready, 0);
+	on(TWO);
+	assert_true(home_is_here(slot->parties));
+	assert_int_equal(at(TWO)->ready, 0);
+}
+
+/* A VM of one vCPU stays together and yet goes where fewer want the processor. */
+static void test_balance_of_single_ones(void **state)
+{
+	struct slot *running = add(0), *waits = add(1), *other = add(2);
+
+	(void)state;
+	want(running, 1);
+	want(waits, 1);
+	want(other, 1);
+	home_offer(running->parties);
+	assert_int_equal(running->moves, 0);
+	assert_int_equal(waits->moves + other->moves, 1);
+	assert_int_equal(at(TWO)->ready, 1);
+}
+
+/* One that has several and stays together does not, and is not taken apart either. */
+static void test_balance_of_one_with_a_cap(void **state)
+{
+	struct slot *running = add_with(0, 3), *limited = add_with(1, 2);
+
+	(void)state;
+	configs[0].cpuset = 1;
+	configs[1].cap = 50;
+	want(running, 3);
+	want(limited, 2);
+	home_offer(running->parties);
+	assert_int_equal(running->moves + limited->moves, 0);
+}
+
+/* A VM none of which lives here may be gone at any moment: nothing that its slot points to is followed. */
+static void test_balance_beside_others(void **state)
+{
+	struct slot *running = add_with(0, 3), *away;
+
+	(void)state;
+	configs[0].cpuset = 1;
+	want(running, 3);
+	on(TWO);
+	away = add_with(1, 2);
+	want(away, 2);
+	away->vm = (struct vm *)8;
+	on(ONE);
+	home_offer(running->parties);
+	assert_int_equal(running->moves + away->moves, 0);
+	home_idle_begin();
+}
+
+/* What a vCPU knows of the buses is its own processor's: it is touched when the first one leaves, and never again. */
+static void test_spread_once(void **state)
+{
+	static struct bus_range range;
+	struct slot *slot = add_spread(3);
+
+	(void)state;
+	vcpus[0][2].pio.last_locked = &range;
+	home_give(&slot->parties[1], at(TWO));
+	assert_ptr_equal(vcpus[0][2].pio.last_locked, &range);
+}
+
+/* When all sleep nobody waits any more, whatever was so at the latest choice. */
+static void test_idle_waits_for_nothing(void **state)
+{
+	struct slot *running = add(0), *pinned = add(1);
+
+	(void)state;
+	configs[1].cpuset = 1;
+	want(running, 1);
+	want(pinned, 1);
+	home_offer(running->parties);
+	assert_int_equal(at(ONE)->waiting, 1);
+	want(running, 0);
+	want(pinned, 0);
+	home_idle_begin();
+	assert_int_equal(at(ONE)->waiting, 0);
+}
+
+/* How many processors a VM could use: one if it stays together, none while its cap keeps it from running. */
+static void test_what_counts(void **state)
+{
+	static const struct { uint32_t cap; bool is_limited; unsigned count; } rows[] = {
+		{ 0, false, 3 }, { 50, false, 1 }, { 50, true, 0 },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct slot *slot;
+
+		(void)set_up(state);
+		slot = add_with(0, 3);
+		configs[0].cap = rows[i].cap;
+		want(slot, 3);
+		limb_want(limb_at(slot, at(ONE)), !rows[i].is_limited);
+		assert_int_equal(at(ONE)->ready, rows[i].count);
+		want(slot, 0);
+		assert_int_equal(at(ONE)->ready, 0);
+	}
+}
+
+/* A look that was put off here goes on at once to the next home of its vCPU. */
+static void test_put_off_looks_follow(void **state)
+{
+	struct slot *slot = add(0);
+
+	(void)state;
+	assert_true(look_put_off(&slot->parties[0].look));
+	home_give_all(slot, at(TWO));
+	assert_null(at(ONE)->put_off);
+	assert_ptr_equal(take(), &slot->parties[0].look);
+	assert_false(home_is_here(slot->parties));
+	assert_int_equal(kicks[TWO], 1);
+	on(TWO);
+	assert_ptr_equal(take(), &slot->parties[0].look);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -744,6 +960,14 @@ int main(void)
 		cmocka_unit_test_setup(test_a_cap_moves, set_up), cmocka_unit_test_setup(test_siblings_spread, set_up),
 		cmocka_unit_test_setup(test_parts_of_a_vm_that_waits, set_up), cmocka_unit_test_setup(test_some_stay_together, set_up), cmocka_unit_test_setup(test_balance, set_up),
 		cmocka_unit_test_setup(test_the_first_is_idle, set_up), cmocka_unit_test_setup(test_gone_is_gone, set_up),
+		cmocka_unit_test_setup(test_work_stays_at_home, set_up), cmocka_unit_test_setup(test_work_is_no_vcpu, set_up),
+		cmocka_unit_test_setup(test_the_one_that_runs_stays, set_up),
+		cmocka_unit_test_setup(test_the_one_that_runs_is_no_offer, set_up),
+		cmocka_unit_test_setup(test_a_sleeper_moves, set_up), cmocka_unit_test_setup(test_balance_of_single_ones, set_up),
+		cmocka_unit_test_setup(test_balance_of_one_with_a_cap, set_up),
+		cmocka_unit_test_setup(test_balance_beside_others, set_up), cmocka_unit_test_setup(test_spread_once, set_up),
+		cmocka_unit_test_setup(test_idle_waits_for_nothing, set_up), cmocka_unit_test_setup(test_what_counts, set_up),
+		cmocka_unit_test_setup(test_put_off_looks_follow, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
