@@ -413,6 +413,38 @@ static void test_sleeps_on(void **unused)
 	}
 }
 
+static void ask_irq(void) { vcpu_post(&vcpu, VECTOR, false); }
+static void ask_nmi(void) { vcpu_request(&vcpu, REQUEST_NMI); }
+static void ask_init(void) { vcpu_request_init(&vcpu); }
+static void ask_high(void) { vcpu_request_lint0(&vcpu, true); }
+static void ask_low(void) { vcpu_request_lint0(&vcpu, false); }
+static void ask_flush(void) { vcpu_request(&vcpu, REQUEST_FLUSH); }
+
+/* As often as a guest likes: another processor is interrupted once until it has taken that. */
+static void test_asked_often(void **unused)
+{
+	static void (*const asks[])(void) = { ask_irq, ask_nmi, ask_init, ask_high, ask_low };
+	static const enum vcpu_state states[] = { VCPU_READY, VCPU_HALTED };
+
+	for (size_t i = 0; row_of(asks, i); i++)
+		for (size_t k = 0; k < countof(states); k++) {
+			const unsigned is_asleep = states[k] != VCPU_READY;
+
+			set_up(unused);
+			vcpu.state = states[k];
+			for (unsigned n = 0; n < 1000; n++)
+				asks[i]();
+			assert_int_equal(seen.looks, !is_asleep);
+			assert_int_equal(seen.wakes, is_asleep);
+			ask_flush();			/* something else: who sleeps is looked at anyhow */
+			assert_int_equal(seen.looks + seen.wakes, 2 - is_asleep);
+			take();
+			vcpu.state = states[k];
+			asks[i]();
+			assert_int_equal(seen.looks + seen.wakes, 3 - is_asleep);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,7 +461,7 @@ int main(void)
 		cmocka_unit_test_setup(test_sipi_in_between, set_up),
 		cmocka_unit_test_setup(test_lint0, set_up),
 		cmocka_unit_test_setup(test_halt, set_up),
-		cmocka_unit_test_setup(test_sleeps_on, set_up),
+		cmocka_unit_test_setup(test_sleeps_on, set_up), cmocka_unit_test_setup(test_asked_often, set_up),
 	};
 
 	return cmocka_run_group_tests_name("request", tests, NULL, NULL);
