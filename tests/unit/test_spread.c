@@ -94,7 +94,10 @@ static void test_bus(void **state)
 	(void)state;
 	assert_true(bus_access(&vcpus[0].pio, PORT, 1, false, &value));
 	assert_int_equal(vm.machine_lock.drawn, 0);
+	vm.machine_lock.rank = vm.memory_lock.rank = LOCK_RANKS;
 	vm_spread(&vm);
+	assert_int_equal(vm.machine_lock.rank, LOCK_MACHINE);
+	assert_int_equal(vm.memory_lock.rank, LOCK_MEMORY);
 	for (size_t i = 0; i < countof(vcpus); i++)
 		assert_true(bus_access(&vcpus[i].pio, PORT, 1, false, &value));
 	assert_true(bus_access(&vcpus[0].pio, PORT, 4, false, &value));

@@ -111,10 +111,26 @@ void apic_bus_ipi(struct vm *of, const struct lapic *from, uint64_t icr)
 	steps[0] = (char)icr;
 }
 bool ioapic_has_nmi(const struct ioapic *of) { assert_true(of == &machine.ioapic); return device_nmi; }
-void ioapic_eoi(struct ioapic *of, uint8_t vector) { assert_true(of == &machine.ioapic); acks = vector; }
+
+/* The vCPUs of a VM may reach these at the same time, each from its own local APIC. */
+static void check_lock(void) { assert_int_equal(vm.machine_lock.drawn - vm.machine_lock.served, vm.is_spread); }
+
+void ioapic_eoi(struct ioapic *of, uint8_t vector)
+{
+	assert_true(of == &machine.ioapic);
+	check_lock();
+	acks = vector;
+}
+
 bool vcpu_offer_eoi(struct vcpu *to) { step("offer", to); return true; }
 bool vcpu_withdraw_eoi(struct vcpu *from) { step("withdraw", from); return true; }
-uint8_t pic_ack(struct pic *of) { assert_true(of == &machine.pic); return 0x08; }
+
+uint8_t pic_ack(struct pic *of)
+{
+	assert_true(of == &machine.pic);
+	check_lock();
+	return 0x08;
+}
 
 bool vm_kill(struct vm *of, const char *fmt, ...)
 {
@@ -307,6 +323,26 @@ static void test_apic_env(void **unused)
 	assert_int_equal(steps[0], 'x');
 }
 
+/* While its vCPUs are on several processors, what the local APIC reaches of the machine is locked, once each time. */
+static void test_wires_are_locked(void **unused)
+{
+	struct lapic *lapic = &vcpu.lapic;
+
+	(void)unused;
+	vm.is_spread = true;
+	lapic_mmio_write(lapic, 0xf0, 4, 0x1ff);
+	lapic_mmio_write(lapic, 0x350, 4, 0x700);
+	lapic->s.lint0_is_high = true;
+	assert_int_equal(vcpu_ack_irq(&vcpu), 0x08);
+	assert_int_equal(vm.machine_lock.drawn, 1);
+	lapic->s.lint0_is_high = false;
+	lapic_post(lapic, 0x51, true);
+	assert_int_equal(vcpu_ack_irq(&vcpu), 0x51);
+	lapic_mmio_write(lapic, 0xb0, 4, 0);
+	assert_int_equal(vm.machine_lock.drawn, 2);
+	assert_int_equal(vm.machine_lock.served, 2);
+}
+
 /* Either of the two ways by which a device reaches a vCPU that has interrupts off, at whichever vCPU. */
 static void test_nmis_of_devices(void **unused)
 {
@@ -486,7 +522,7 @@ static void test_destroy_loaded(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_eoi_without_exit), TEST(test_unhalt), TEST(test_kick), TEST(test_apic_env), TEST(test_nmis_of_devices),
+		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_eoi_without_exit), TEST(test_unhalt), TEST(test_kick), TEST(test_apic_env), TEST(test_wires_are_locked), TEST(test_nmis_of_devices),
 		TEST(test_exceptions),
 		TEST(test_page_fault), TEST(test_partial_registers), TEST(test_mode), TEST(test_tsc), TEST(test_load), TEST(test_give),
 		TEST(test_destroy_loaded),
