@@ -72,7 +72,7 @@ class Progress:
 # is a figure of the bench.
 LONG = ("svm-ryzen-second", "svm-ryzen-hostile", "svm-ryzen-greedy", "svm-ryzen-memory", "svm-ryzen-looks", "svm-ryzen-two",
         "svm-ryzen-bench-wake", "svm-qemu-bench-wake", "vmx-bochs-bench-ipi", "svm-ryzen-bench-ipi", "vmx-bochs-bench-disks", "svm-ryzen-bench-disks",
-        "vmx-bochs-bench-four", "svm-ryzen-bench-four", "paste-svm-ryzen",
+        "svm-ryzen-spread", "vmx-bochs-bench-four", "svm-ryzen-bench-four", "paste-svm-ryzen",
         "debian-serial-corei5_arrandale_m520", "debian-restored-tigerlake", "debian-among-hostiles-corei7_haswell_4770",
         "vmx-bochs-matrix-1", "svm-ryzen-matrix-1", "svm-ryzen-matrix-4", "svm-qemu-matrix-1", "svm-qemu-matrix-4")
 
