@@ -79,6 +79,7 @@ MUTANTS_TREE = {
     "hv/born.c": "extern char born[2];\nchar born[2];\n",
     "tests/unit/test_born.c": "int main(void) { return 0; }\n",
     "tests/unit/fake/row.c": "",
+    "tests/unit/fake/lock_fake.c": "",
     "tests/unit/fake/row.h": "",
 }
 

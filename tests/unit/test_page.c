@@ -124,6 +124,7 @@ static void test_prepare(void **state)
 	for (size_t i = 0; i < countof(pages); i++)
 		page_free_large(pages[i]);
 	assert_true(page_idle_work());
+	assert_false(page_prepare(&any_node, 0));	/* nothing is wanted: what is begun is for idle time */
 	assert_true(page_idle_work());
 	assert_in_range(prepare(100 * LARGE_SIZE), 1, 4 * LARGE_SIZE / (4 * PAGE_SIZE));	/* more than there is */
 	assert_false(page_idle_work());
