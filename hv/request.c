@@ -93,7 +93,7 @@ bool vcpu_request_sipi(struct vcpu *vcpu, uint8_t vector)
 			return false;
 	} while (!atomic_compare_exchange_weak(&vcpu->requests, &old,
 					       (uint32_t)field_set(old | REQUEST_SIPI, REQUEST_SIPI_VECTOR, vector)));
-	notify(vcpu, old, REQUEST_SIPI);
+	notify(vcpu, old & REQUEST_INIT ? REQUEST_SIPI : 0, REQUEST_SIPI);	/* told with the INIT that waits */
 	return true;
 }
 

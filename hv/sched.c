@@ -182,15 +182,16 @@ static bool wants_turn(struct party *party)
  */
 static bool is_put_off(struct processor *self, struct party *party, uint64_t since)
 {
-	uint64_t wait;
+	uint64_t wait, end;
 
 	if (!since || !is_alive(party->slot))
 		return false;
 	wait = bill_timer(&party->turn, since);
 	if (!wait || !look_put_off(&party->look))
 		return false;
-	if (!timer_is_armed(&self->resume))
-		timer_arm(&self->resume, time_now() + wait);
+	end = time_now() + wait;
+	if (!timer_is_armed(&self->resume) || end < self->resume.deadline)	/* all come back when the first may */
+		timer_arm(&self->resume, end);
 	return true;
 }
 

@@ -46,6 +46,7 @@ class Misdeed:
     lives_on: bool = False  # it is not over when the next one begins
     dies_at_once: bool = False
     not_on_ryzen: str = ""  # why; then QEMU shows it, on one processor
+    by_any: bool = False    # what its devices put off uses up turns of its vCPUs: some may do nothing themselves
 
     @property
     def dies(self):
@@ -78,7 +79,7 @@ MISDEEDS = (
     Misdeed("self-ipi"),
     Misdeed("rivals"),
     Misdeed("console-flood", length=500),
-    Misdeed("virtio-flood", length=500),
+    Misdeed("virtio-flood", length=500, by_any=True),
     Misdeed("reboot-loop", conf="memory = 4M\ndisk0 = count.img,mode=rw\n", length=1150, lives_on=True),
     Misdeed("memory-hog", "crashed: out of memory: it has ", conf="memory = 2000M\n", length=750, debt=machine.PIECE_MAX),
 )
@@ -207,7 +208,8 @@ def test_end(outcome, platform, misdeed):
     assert not vm.fails, "\n".join(vm.said[-8:])
     if not misdeed.dies and not misdeed.lives_on:
         rounds = re.search(r"^rounds (.*)", vm.text, re.M)
-        assert rounds and all(int(number, 16) for number in rounds[1].split()), "\n".join(vm.said[-8:])
+        did = any if misdeed.by_any else all
+        assert rounds and did(int(number, 16) for number in rounds[1].split()), "\n".join(vm.said[-8:])
 
 
 @pytest.mark.parametrize("job, platform", [pytest.param(job, job.platform, id=job.name) for job in JOBS.values()])

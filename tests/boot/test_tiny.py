@@ -61,7 +61,7 @@ ROWS = [
     Row("cpuid"),
     Row("msr"),
     Row("strict", only=(VMX_AND_RYZEN, "QEMU 7.2's processor does not refuse these values")),
-    Row("amd", only=(("svm-qemu", "svm-ryzen"), "what only an AMD guest can see")),
+    Row("amd", batch="second", only=(("svm-qemu", "svm-ryzen"), "what only an AMD guest can see")),
     Row("cr"),
     Row("pio", text=("said by rep outsb",)),
     Row("mmio"),
@@ -87,8 +87,7 @@ ROWS = [
         conf="cmdline = event-on-device\nvcpus = 64\nmemory = 60G\non_crash = restart\n" +
         "\n".join(f"disk{n} = feed.img" for n in range(4))),
     Row("spin", conf="vcpus = 2"),
-    Row("flush", conf="vcpus = 3"),
-    Row("flush-two", "flush", conf="vcpus = 3", batch="second"),    # on two processors
+    Row("flush", conf="vcpus = 3", batch="second"),     # in Bochs on two processors
     Row("bootsector", conf="protocol = bootsector", batch="second"),
     Row("linux32", conf="cmdline = alpha", batch="second"),
     Row("steady", batch="second"),

@@ -420,10 +420,17 @@ static void ask_high(void) { vcpu_request_lint0(&vcpu, true); }
 static void ask_low(void) { vcpu_request_lint0(&vcpu, false); }
 static void ask_flush(void) { vcpu_request(&vcpu, REQUEST_FLUSH); }
 
+/* To start it anew, as often as its guest likes: the SIPI is told with the INIT. */
+static void ask_start(void)
+{
+	vcpu_request_init(&vcpu);
+	(void)vcpu_request_sipi(&vcpu, 1);
+}
+
 /* As often as a guest likes: another processor is interrupted once until it has taken that. */
 static void test_asked_often(void **unused)
 {
-	static void (*const asks[])(void) = { ask_irq, ask_nmi, ask_init, ask_high, ask_low };
+	static void (*const asks[])(void) = { ask_irq, ask_nmi, ask_init, ask_high, ask_low, ask_start };
 	static const enum vcpu_state states[] = { VCPU_READY, VCPU_HALTED };
 
 	for (size_t i = 0; row_of(asks, i); i++)
