@@ -6,7 +6,8 @@
  * in the hypervisor, and an interrupt handler takes none but the log's (drivers/uart16550.c).
  *
  * A processor takes a lock only while all that it holds have lower ranks. So no circle of processors that wait for each
- * other can form. `make DEBUG=1` checks that, and that whoever drops a lock holds it, and panics with the names. Every build panics when a lock is waited for for 20 s.
+ * other can form. `make DEBUG=1` checks that, and that whoever drops a lock holds it, and panics with the names. Every
+ * build panics when a lock is looked at in vain too often (LOCK_LOOKS_MAX).
  */
 #include <stdbool.h>
 #include <stdint.h>
