@@ -95,7 +95,7 @@ static bool has_work_left(const struct slot *slot, uint32_t id)
 
 /*
  * The write of look.home comes last: behind it everything is the other processor's. A look that was posted here before
- * is posted again there.
+ * and not put off is posted again there: whoever posted it has made this processor go round its loop.
  */
 static void give(struct party *party, struct processor *to)
 {
@@ -123,7 +123,7 @@ static void give(struct party *party, struct processor *to)
 	slot->moves++;
 	if (vcpu)
 		vcpu_give(vcpu, to);
-	looks_resume();			/* its own may be among them, and would count as posted */
+	look_take_back(&party->look);	/* or it would count as posted, and reach its next home when that is over here */
 	party->look.home = to;
 	look_post(&party->look);
 }

@@ -64,6 +64,18 @@ void looks_resume(void)
 	}
 }
 
+void look_take_back(struct look *look)
+{
+	struct look **link = &host_processor()->put_off;
+
+	while (*link && *link != look)
+		link = &(*link)->next;
+	if (!*link)
+		return;
+	*link = look->next;
+	look->is_posted = false;
+}
+
 /* Only one processor takes, so the first one cannot leave the list and come back between the two lines of the loop. */
 struct look *look_take(look_list *list, uint64_t *since)
 {

@@ -43,3 +43,4 @@ struct look *look_take(look_list *list, uint64_t *since);
  */
 bool look_put_off(struct look *look);
 void looks_resume(void);
+void look_take_back(struct look *look);		/* if it waits so: it does no longer, and counts as not posted */

@@ -929,17 +929,17 @@ static void test_what_counts(void **state)
 	}
 }
 
-/* A look that was put off here goes on at once to the next home of its vCPU. */
+/* A look that was put off here goes on at once to the next home of its vCPU; those of others wait on. */
 static void test_put_off_looks_follow(void **state)
 {
-	struct slot *slot = add(0);
+	struct slot *slot = add(0), *other = add(1);
 
 	(void)state;
 	assert_true(look_put_off(&slot->parties[0].look));
+	assert_true(look_put_off(&other->parties[0].look));
 	home_give_all(slot, at(TWO));
-	assert_null(at(ONE)->put_off);
-	assert_ptr_equal(take(), &slot->parties[0].look);
-	assert_false(home_is_here(slot->parties));
+	assert_ptr_equal(at(ONE)->put_off, &other->parties[0].look);
+	assert_null(take());
 	assert_int_equal(kicks[TWO], 1);
 	on(TWO);
 	assert_ptr_equal(take(), &slot->parties[0].look);

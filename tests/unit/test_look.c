@@ -136,6 +136,26 @@ static void test_put_off(void **unused)
 	assert_int_equal(take_all(ELSEWHERE, &who), 1);
 }
 
+/* Only a look that waits, of those of its processor, is taken back: it can be posted anew, and the others wait on. */
+static void test_take_back(void **unused)
+{
+	unsigned who;
+
+	(void)unused;
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(look_put_off(&looks[i]));
+	look_take_back(&looks[1]);
+	assert_false(looks[1].is_posted);
+	look_take_back(&looks[1]);
+	looks_resume();
+	assert_int_equal(take_all(HERE, &who), 2);
+	assert_int_equal(who, 5);
+	look_post(&looks[1]);
+	look_take_back(&looks[1]);	/* it waits in the other list, for who takes it */
+	assert_true(looks[1].is_posted);
+	assert_int_equal(take_all(HERE, &who), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +163,7 @@ int main(void)
 		cmocka_unit_test_setup(test_of_another_processor, set_up),
 		cmocka_unit_test_setup(test_since, set_up),
 		cmocka_unit_test_setup(test_put_off, set_up),
+		cmocka_unit_test_setup(test_take_back, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
