@@ -155,7 +155,7 @@ bool home_gather(struct slot *slot)
 		if (!is_mine && lives_here(party))
 			give(party, home);
 		else if (is_mine && party->look.home != home)
-			look_post(&party->look);
+			look_post_end(&party->look);
 	}
 	return is_mine;
 }

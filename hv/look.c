@@ -25,18 +25,41 @@ bool look_is_here(const struct look *look)
 	return look->home == host_processor();
 }
 
-void look_post(struct look *look)
+/* False: it is posted already. */
+static bool post(struct look *look)
 {
 	struct processor *home;
 	bool is_here;
 
 	if (!look || atomic_exchange(&look->is_posted, true))
-		return;
+		return false;
 	home = look->home;
 	is_here = home == host_processor();
 	look->since = is_here ? 0 : time_now();
 	push(&home->looks, look);
 	if (!is_here)
+		host_kick(home, KICK_WAKE);
+	return true;
+}
+
+void look_post(struct look *look)
+{
+	(void)post(look);
+}
+
+/*
+ * Only its home may touch the list in which it may wait. If it is on its way to another home meanwhile, that one has
+ * yet to look at it.
+ */
+void look_post_end(struct look *look)
+{
+	struct processor *home;
+
+	if (!look || post(look))
+		return;
+	home = look->home;
+	home->resumes = true;
+	if (home != host_processor())
 		host_kick(home, KICK_WAKE);
 }
 
@@ -55,6 +78,7 @@ void looks_resume(void)
 {
 	struct processor *self = host_processor();
 
+	self->resumes = false;		/* first: an end that is told of behind this is one for the next round */
 	while (self->put_off) {
 		struct look *look = self->put_off;
 

@@ -32,6 +32,9 @@ typedef _Atomic(struct look *) look_list;
  */
 void look_post(struct look *look);
 
+/* The same for the end of a VM, which waits for no debt: if the look has been put off, its home makes it come back now. */
+void look_post_end(struct look *look);
+
 bool look_is_here(const struct look *look);	/* its home is this processor */
 
 /* The next one of this processor's own list, taken off it, and its `since`; NULL: none is left. */

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What one processor of the host owns, in words that know no x86: its half of the scheduler and its timers.
- * Only that processor touches its block, but for `looks`, two fields of `watch` and the last few, so nothing in it needs a
+ * Only that processor touches its block, but for `looks`, `resumes`, two fields of `watch` and the last few, so nothing in it needs a
  * lock. host_processor (hv/host.h) finds it.
  */
 #include <stdbool.h>
@@ -32,6 +32,7 @@ struct processor {
 	struct party     *running;	/* whose turn it was last; NULL: nobody's */
 	struct look      *put_off;	/* looks that wait until `resume` fires, or nobody wants the processor (look_put_off) */
 	struct timer      resume;
+	_Atomic bool      resumes;	/* they come back in the next round: one of them may be of a VM that has ended */
 	look_list         looks;	/* at whom the scheduler has to look before it decides; others post here (look.h) */
 	struct timer_list timers;	/* armed here, and fired here */
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */

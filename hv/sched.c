@@ -83,6 +83,7 @@ static void init_processor(struct processor *self, const struct sched_policy *po
 	timer_init(&self->turn_end, turn_is_over, NULL);
 	timer_init(&self->resume, resume, NULL);
 	self->put_off = NULL;
+	self->resumes = false;
 	self->timers.on_change = wake_at;
 }
 
@@ -260,6 +261,8 @@ static struct party *pick(struct processor *self)
 	turn_bill(&self->queue, self->queue.payer, ran_until(self));
 	if (self->running)
 		look_at(self, self->running, 0);
+	if (self->resumes)
+		looks_resume();
 	while ((look = look_take(&self->looks, &since)))
 		look_at(self, container_of(look, struct party, look), since);
 	before = self->running;		/* NULL: it has moved, too */

@@ -30,7 +30,7 @@ __attribute__((format(printf, 3, 0))) static bool end_with(struct vm *vm, enum v
 		return false;
 	format_vbuf(vm->end_reason, sizeof(vm->end_reason), fmt, args);
 	vm->end = end;
-	look_post(vm->look);
+	look_post_end(vm->look);
 	host_attention_set();	/* the vCPU that runs here leaves its run loop: it may be one of this VM */
 	return true;
 }

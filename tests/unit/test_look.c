@@ -20,7 +20,7 @@ static uint64_t since;		/* of the last look that was taken */
 void host_kick(struct processor *processor, enum host_kick what)
 {
 	assert_int_equal(what, KICK_WAKE);
-	assert_non_null(processor->looks);	/* or it finds nothing when it comes */
+	assert_true(processor->looks || processor->resumes);	/* or it finds nothing when it comes */
 	kicks[processor - processors_fake]++;
 }
 
@@ -136,6 +136,33 @@ static void test_put_off(void **unused)
 	assert_int_equal(take_all(ELSEWHERE, &who), 1);
 }
 
+/* The end of a VM is no reason to wait: its home is told to look, whether the look has been put off or not. */
+static void test_end(void **unused)
+{
+	struct processor *home = &processors_fake[ELSEWHERE];
+	unsigned who;
+
+	(void)unused;
+	look_post_end(NULL);		/* nobody looks yet */
+	looks[1].home = home;
+	look_post_end(&looks[1]);
+	assert_int_equal(kicks[ELSEWHERE], 1);
+	assert_false(home->resumes);
+	assert_int_equal(take_all(ELSEWHERE, &who), 1);
+	processor_fake_run_on(ELSEWHERE);
+	assert_true(look_put_off(&looks[1]));
+	processor_fake_run_on(HERE);
+	look_post_end(&looks[1]);
+	assert_int_equal(kicks[ELSEWHERE], 2);
+	assert_true(home->resumes);
+	processor_fake_run_on(ELSEWHERE);
+	look_post_end(&looks[1]);	/* who is there need not be interrupted */
+	assert_int_equal(kicks[ELSEWHERE], 2);
+	looks_resume();
+	assert_false(home->resumes);
+	assert_int_equal(take_all(ELSEWHERE, &who), 1);
+}
+
 /* Only a look that waits, of those of its processor, is taken back: it can be posted anew, and the others wait on. */
 static void test_take_back(void **unused)
 {
@@ -164,6 +191,7 @@ int main(void)
 		cmocka_unit_test_setup(test_since, set_up),
 		cmocka_unit_test_setup(test_put_off, set_up),
 		cmocka_unit_test_setup(test_take_back, set_up),
+		cmocka_unit_test_setup(test_end, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -494,18 +494,44 @@ static struct slot *set_up_debt(void)
 	return slot;
 }
 
-/* An end is not put off, however much the VM owes: its vCPUs come home. */
+/* An end waits for no debt, whether it comes with its look or behind one that was put off: its vCPUs come home. */
 static void test_end_in_debt(void **state)
 {
-	struct slot *slot = set_up_debt();
+	static const bool is_late[] = { false, true };
 
+	for (size_t i = 0; row_of(is_late, i); i++) {
+		struct slot *slot;
+
+		(void)set_up(state);
+		slot = set_up_debt();
+		if (is_late[i]) {
+			on(TWO);
+			look_post(&slot->parties[0].look);
+			go(ONE);
+			assert_ptr_equal(at(ONE)->put_off, &slot->parties[0].look);
+		}
+		kicks[ONE] = 0;
+		vms[SPREAD].end = VM_END_SHUTDOWN;
+		on(TWO);
+		look_post_end(&slot->parties[0].look);
+		assert_int_equal(kicks[ONE], 1);
+		go(ONE);
+		assert_null(at(ONE)->put_off);
+		assert_true(slot->parties[1].look.is_posted);
+	}
+}
+
+/* Nor does that of a VM whose other vCPU lives where it is in debt: it goes home in the next round. */
+static void test_end_of_a_put_off_sibling(void **state)
+{
 	(void)state;
+	set_up_neighbours();
+	put_off();
 	vms[SPREAD].end = VM_END_SHUTDOWN;
-	on(TWO);
-	look_post(&slot->parties[0].look);
 	go(ONE);
-	assert_null(at(ONE)->put_off);
-	assert_true(slot->parties[1].look.is_posted);
+	go(TWO);
+	assert_int_equal(limbs[SPREAD][TWO].vcpus.count, 0);
+	assert_ptr_equal(woken()->home, at(ONE));
 }
 
 /* Nor is a look that the vCPU's own home has posted, which interrupted nobody. */
@@ -604,7 +630,7 @@ int main(void)
 		cmocka_unit_test_setup(test_end_of_the_first, set_up), cmocka_unit_test_setup(test_end_is_found_out, set_up),
 		cmocka_unit_test_setup(test_looks_are_paid, set_up), cmocka_unit_test_setup(test_put_off_look_comes_back, set_up),
 		cmocka_unit_test_setup(test_put_off_look_of_the_only_one, set_up), cmocka_unit_test_setup(test_end_in_debt, set_up),
-		cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
+		cmocka_unit_test_setup(test_end_of_a_put_off_sibling, set_up), cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
 		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up),
 	};
 
