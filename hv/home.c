@@ -31,6 +31,7 @@ void homes_init(void)
 		processor->vcpus = processor->ready = 0;
 		processor->waiting = 0;
 		processor->is_idle = false;
+		processor->may_call = 0;
 		*link = processor;
 		link = &processor->next;
 	}
@@ -333,6 +334,20 @@ static bool has_for(const struct processor *home, struct processor *self)
 	return false;
 }
 
+/*
+ * They choose again, see that this one is idle, and give it something. Whoever runs there pays for the interrupt. So one that called in
+ * vain, because it had something to do again too soon, does not call for a turn: a guest that halts for moments could make it
+ * call all the time. Little is lost: where somebody waits a turn ends by then, and who chooses next sees who is idle.
+ */
+static void call_others(struct processor *self)
+{
+	for (struct processor *other = first; other; other = other->next)
+		if (has_for(other, self)) {
+			host_kick(other, KICK_WAKE);
+			self->may_call = self->queue.mark + self->queue.vms.length;
+		}
+}
+
 /* The flag first, then the look at the others: one that chooses meanwhile sees the flag, or is interrupted. */
 void home_idle_begin(void)
 {
@@ -341,14 +356,16 @@ void home_idle_begin(void)
 	self->waiting = 0;		/* nobody was chosen, so nobody waits */
 	idlers++;
 	self->is_idle = true;
-	for (struct processor *other = first; other; other = other->next)
-		if (has_for(other, self))
-			host_kick(other, KICK_WAKE);
+	if (self->queue.mark >= self->may_call)
+		call_others(self);
 }
 
 void home_idle_end(void)
 {
-	(void)claim(host_processor());
+	struct processor *self = host_processor();
+
+	if (!claim(self))
+		self->may_call = 0;	/* somebody was sent here */
 }
 
 void homes_wake(void)

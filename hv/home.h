@@ -7,7 +7,7 @@
  * Only its home can give a vCPU away, between two turns; the next home finds it by the look that is posted there, and
  * takes it in before anything else. One that waits for its turn is given to a processor that has nothing to do, if the
  * VM's cpuset allows that. Who goes idle while such ones wait elsewhere interrupts their homes, so a processor that they
- * may use is idle only as long as that takes. So the vCPUs of a VM spread over processors while those have room, and what
+ * may use is idle only as long as that takes; a turn at most where it has just been idle too briefly for that. So the vCPUs of a VM spread over processors while those have room, and what
  * they share is locked from then on (spread.h). When the VM ends they come home, for only there it is taken apart.
  *
  * A VM with a cap stays together, for its allowance is one, and so does a VM whose restores are tested.

@@ -38,6 +38,7 @@ struct processor {
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 	struct watch      watch;	/* is another processor getting on? */
 	struct locks_held locks;
+	uint64_t          may_call;	/* before this time it interrupts nobody to be given something to do (home.c) */
 	bool              only_looks;	/* no guest's memory may be populated now: gpm.h */
 	uint64_t          used[HANDOFF_VMS_MAX];	/* queue.used */
 

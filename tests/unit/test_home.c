@@ -700,6 +700,35 @@ static void test_pinned_ones_are_left_alone(void **state)
 	on(TWO);
 }
 
+/* Who is idle for a moment only, and so is given nothing, calls once in a turn; who is given something may call again at once. */
+static void test_brief_idling(void **state)
+{
+	struct slot *running = add(0), *waits = add(1), *more = add(2);
+
+	(void)state;
+	want(running, 1);
+	want(waits, 1);
+	home_offer(running->parties);
+	on(TWO);
+	for (unsigned i = 0; i < 2 * TURN; i++) {
+		home_idle_begin();
+		home_idle_end();
+		at(TWO)->queue.mark++;
+	}
+	assert_int_equal(kicks[ONE], 2);
+	at(TWO)->queue.mark = at(TWO)->may_call;
+	home_idle_begin();
+	on(ONE);
+	home_offer(running->parties);
+	assert_ptr_equal(home_of(waits), at(TWO));
+	want(more, 1);
+	home_offer(running->parties);
+	on(TWO);
+	home_idle_end();
+	home_idle_begin();
+	assert_int_equal(kicks[ONE], 4);
+}
+
 /* A VM that is taken apart in pieces moves between two of them, and its vCPUs may be gone by then. */
 static void test_without_vcpus(void **state)
 {
@@ -967,7 +996,7 @@ int main(void)
 		cmocka_unit_test_setup(test_balance_of_one_with_a_cap, set_up),
 		cmocka_unit_test_setup(test_balance_beside_others, set_up), cmocka_unit_test_setup(test_spread_once, set_up),
 		cmocka_unit_test_setup(test_idle_waits_for_nothing, set_up), cmocka_unit_test_setup(test_what_counts, set_up),
-		cmocka_unit_test_setup(test_put_off_looks_follow, set_up),
+		cmocka_unit_test_setup(test_put_off_looks_follow, set_up), cmocka_unit_test_setup(test_brief_idling, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
