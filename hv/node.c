@@ -9,7 +9,8 @@
 #include "hv/lib/util.h"
 
 static struct {
-	uint64_t with_memory;
+	uint64_t with_memory;	/* that was free at the start: a VM may wish for it */
+	uint64_t any;		/* in which memory may be that is given later, such as what files took: it comes last */
 	uint32_t count;		/* of borders; 0: one node */
 	struct { uint64_t start; uint8_t node; } borders[HANDOFF_RANGES_MAX];	/* from start on it is this node */
 	uint8_t  cpus[HANDOFF_CPUSET_MAX];
@@ -20,7 +21,7 @@ void nodes_init(const struct handoff *handoff)
 {
 	const struct handoff_nodes *from = &handoff->nodes;
 
-	machine.with_memory = from->with_memory;
+	machine.with_memory = machine.any = from->with_memory;
 	machine.count = 0;
 	for (uint32_t i = 0; i < from->range_count && i < HANDOFF_RANGES_MAX; i++) {
 		const uint8_t node = (uint8_t)(from->ranges[i].node % HANDOFF_NODES_MAX);
@@ -29,6 +30,7 @@ void nodes_init(const struct handoff *handoff)
 			continue;
 		machine.borders[machine.count].start = from->ranges[i].start;
 		machine.borders[machine.count++].node = node;
+		machine.any |= BIT(node);
 	}
 	machine.cpu_count = (uint32_t)min_u64(handoff->cpu_count, HANDOFF_CPUSET_MAX);
 	for (uint32_t i = 0; i < HANDOFF_CPUSET_MAX; i++)
@@ -89,7 +91,7 @@ struct node_walk node_walk(const struct node_wish *wish)
 {
 	const uint64_t first = BIT(wish->first);
 
-	return (struct node_walk){ { first, wish->nodes & ~first, machine.with_memory & ~wish->nodes & ~first } };
+	return (struct node_walk){ { first, wish->nodes & ~first, machine.any & ~wish->nodes & ~first } };
 }
 
 bool node_next(struct node_walk *walk, unsigned *node)

@@ -24,7 +24,7 @@ struct node_wish {
 /* What a VM wants that starts on this processor (host_processor_number). */
 struct node_wish node_wish(const struct handoff_vm *config, unsigned processor);
 
-/* The nodes with memory in the order of a wish: node_next gives one after the other, and false behind the last. */
+/* The nodes that may have memory in the order of a wish: node_next gives one after the other, and false behind the last. */
 struct node_walk { uint64_t left[3]; };
 struct node_walk node_walk(const struct node_wish *wish);
 bool node_next(struct node_walk *walk, unsigned *node);

@@ -159,6 +159,29 @@ static void test_order(void **state)
 	}
 }
 
+/* What becomes free later may be of a node that had nothing free at the start: nobody wishes for it, and it is handed out. */
+static void test_memory_that_comes_later(void **state)
+{
+	static const uint64_t without[] = { BIT(9), BIT(5) | BIT(9) };
+
+	for (size_t i = 0; row_of(without, i); i++) {
+		struct node_wish wish;
+		struct node_walk walk;
+		uint64_t found = 0;
+		unsigned node;
+
+		(void)state;
+		start();
+		handoff.nodes.with_memory &= ~without[i];
+		nodes_init(&handoff);
+		wish = node_wish(&(struct handoff_vm){ 0 }, 0);
+		assert_int_equal(wish.nodes & without[i], 0);
+		for (walk = node_walk(&wish); node_next(&walk, &node); found |= BIT(node))
+			assert_false(found & BIT(node));
+		assert_int_equal(found, BIT(0) | BIT(5) | BIT(9));
+	}
+}
+
 static void test_words(void **state)
 {
 	static struct vm vm;
@@ -188,7 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory), cmocka_unit_test(test_wishes), cmocka_unit_test(test_processors), cmocka_unit_test(test_one_node),
-		cmocka_unit_test(test_order), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_order), cmocka_unit_test(test_memory_that_comes_later), cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
