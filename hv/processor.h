@@ -22,6 +22,7 @@ struct watch {
 	struct timer      timer;
 	struct processor *other;	/* whom it watches */
 	uint32_t          seen, missed;	/* that one's beats, and for how many of ours they have not changed */
+	uint32_t          noted[HANDOFF_CPUSET_MAX];	/* everybody's beats, from when that one was asked first */
 	_Atomic uint32_t  beats;	/* this one's; its watcher reads them */
 	_Atomic bool      is_on;	/* likewise: it runs the scheduler */
 };

@@ -10,12 +10,15 @@
 
 #include "clock_fake.h"
 #include "hv/host.h"
+#include "hv/lib/bits.h"
 #include "hv/watch.h"
 #include "panic_fake.h"
 #include "processor_fake.h"
 
+#define ALL	(BIT(0) | BIT(1) | BIT(2))
+
 static unsigned processors_on, asked[PROCESSORS];
-static bool answers;
+static unsigned answers;	/* who runs a guest, of which an NMI makes an exit: a mask */
 
 struct processor *host_processor_at(unsigned n) { return n < processors_on ? &processors_fake[n] : NULL; }
 unsigned host_processor_number(struct processor *processor) { return 10 + processor->index; }
@@ -24,7 +27,7 @@ void host_kick(struct processor *processor, enum host_kick what)
 {
 	assert_int_equal(what, KICK_ASK);
 	asked[processor->index]++;
-	if (!answers)
+	if (!(answers & BIT(processor->index)))
 		return;
 	processor_fake_run_on(processor->index);
 	watch_answer();
@@ -38,7 +41,7 @@ static int set_up(void **unused)
 	memset(processors_fake, 0, sizeof(processors_fake));
 	memset(asked, 0, sizeof(asked));
 	fake_now = 0;
-	answers = false;
+	answers = 0;
 	processors_on = PROCESSORS;
 	for (unsigned i = PROCESSORS; i--;) {
 		processors_fake[i].index = i;
@@ -48,67 +51,102 @@ static int set_up(void **unused)
 	return 0;
 }
 
-static void second_of(unsigned from, unsigned to)
+/* The processors of the mask get on, from the first one on. */
+static void second_of(unsigned mask)
 {
-	for (unsigned i = from; i <= to; i++) {
-		processor_fake_run_on(i);
-		timer_run_due();
-	}
+	for (unsigned i = 0; i < PROCESSORS; i++)
+		if (mask & BIT(i)) {
+			processor_fake_run_on(i);
+			timer_run_due();
+		}
 	processor_fake_run_on(0);
 }
 
-static void seconds(unsigned count, unsigned from, unsigned to)
+static void seconds(unsigned count, unsigned mask)
 {
 	while (count--) {
 		fake_now += FAKE_HZ;
-		second_of(from, to);
+		second_of(mask);
 	}
 }
 
 static void test_all_well(void **unused)
 {
 	(void)unused;
-	seconds(100, 0, PROCESSORS - 1);
+	seconds(100, ALL);
 	assert_int_equal(asked[0] + asked[1] + asked[2], 0);
 	for (unsigned i = 0; i < PROCESSORS; i++)
 		assert_int_equal(processors_fake[i].watch.beats, 100);
 }
 
-static void one_more(void) { seconds(1, 0, 0); }
+static unsigned who;
+static void one_more(void) { seconds(1, who); }
 
-/* Processor 0 watches 1, and 2 watches 0. */
+/* Processor 0 watches 1, 1 watches 2, and 2 watches 0. Those that get on are neither asked nor named. */
 static void test_hangs(void **unused)
 {
 	(void)unused;
-	seconds(5, 0, PROCESSORS - 1);
-	seconds(1, 0, 0);			/* it sees the last beat, which came behind its look */
-	seconds(2, 0, 0);
+	who = BIT(0) | BIT(2);
+	seconds(5, ALL);
+	seconds(1, who);			/* it sees the last beat, which came behind its look */
+	seconds(2, who);
 	assert_int_equal(asked[1], 0);
-	seconds(7, 0, 0);
+	seconds(7, who);
 	assert_int_equal(asked[1], 7);
 	assert_int_equal(asked[0] + asked[2], 0);
 	assert_true(panics(one_more));
 	assert_string_equal(panic_fake_text, "processor 11 makes no progress, since 10 s");
 }
 
-static void last_more(void) { seconds(1, 2, 2); }
-
 static void test_ring(void **unused)
 {
 	(void)unused;
-	seconds(1, 0, PROCESSORS - 1);
-	seconds(9, 2, 2);
+	who = BIT(1) | BIT(2);
+	seconds(1, ALL);
+	seconds(9, who);
 	assert_true(asked[0] == 7 && asked[1] == 0);
-	assert_true(panics(last_more));
+	assert_true(panics(one_more));
 	assert_string_equal(panic_fake_text, "processor 10 makes no progress, since 10 s");
+}
+
+/* One waits for a lock that the other holds: whichever of them is watched, both are asked, and named. */
+static void test_one_waits_for_another(void **unused)
+{
+	(void)unused;
+	who = BIT(0);
+	seconds(5, ALL);
+	seconds(1, who);
+	seconds(9, who);
+	assert_true(asked[0] == 0 && asked[1] == 7 && asked[2] == 6);
+	assert_true(panics(one_more));
+	assert_string_equal(panic_fake_text, "processor 11 makes no progress, since 10 s; nor do 12");
+}
+
+/* Another one that has left the scheduler, or answers, is not silent. */
+static void test_one_is_not_silent(void **unused)
+{
+	(void)unused;
+	who = BIT(0);
+	processor_fake_run_on(2);
+	watch_end();
+	seconds(9, who);
+	assert_int_equal(asked[2], 0);
+	assert_true(panics(one_more));
+	assert_string_equal(panic_fake_text, "processor 11 makes no progress, since 10 s");
+	(void)set_up(unused);
+	answers = BIT(2);
+	seconds(9, who);
+	assert_in_range(asked[2], 1, 2);
+	assert_true(panics(one_more));
+	assert_string_equal(panic_fake_text, "processor 11 makes no progress, since 10 s");
 }
 
 /* A guest that runs, with our interrupts held back. */
 static void test_answers(void **unused)
 {
 	(void)unused;
-	answers = true;
-	seconds(100, 0, 0);
+	answers = BIT(1);
+	seconds(100, BIT(0) | BIT(2));
 	assert_in_range(asked[1], 20, 40);
 	assert_int_equal(processors_fake[1].watch.beats, asked[1]);
 }
@@ -118,11 +156,11 @@ static void test_late(void **unused)
 {
 	(void)unused;
 	for (unsigned i = 0; i < 5; i++) {
-		seconds(9, 0, 0);
-		second_of(1, 2);
+		seconds(9, BIT(0));
+		second_of(BIT(1) | BIT(2));
 	}
 	fake_now += 1000 * FAKE_HZ;		/* the whole machine stood still */
-	second_of(0, 2);
+	second_of(ALL);
 	assert_int_equal(processors_fake[0].watch.missed, 0);
 }
 
@@ -132,7 +170,7 @@ static void test_left(void **unused)
 	processor_fake_run_on(1);
 	watch_end();
 	assert_false(timer_is_armed(&processors_fake[1].watch.timer));
-	seconds(100, 0, 0);
+	seconds(100, BIT(0));
 	assert_int_equal(asked[1], 0);
 	processor_fake_run_on(0);
 	watch_end();
@@ -155,7 +193,8 @@ static void test_alone(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_all_well), TEST(test_hangs), TEST(test_ring), TEST(test_answers), TEST(test_late), TEST(test_left), TEST(test_alone),
+		TEST(test_all_well), TEST(test_hangs), TEST(test_ring), TEST(test_one_waits_for_another), TEST(test_one_is_not_silent),
+		 TEST(test_answers), TEST(test_late), TEST(test_left), TEST(test_alone),
 	};
 
 	return cmocka_run_group_tests_name("watch", tests, NULL, NULL);
