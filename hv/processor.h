@@ -2,8 +2,9 @@
 #pragma once
 /*
  * What one processor of the host owns, in words that know no x86: its half of the scheduler and its timers.
- * Only that processor touches its block, but for `looks`, `resumes`, two fields of `watch` and the last few, so nothing in it needs a
- * lock. host_processor (hv/host.h) finds it.
+ * Only that processor writes its block once it runs, but for `looks`, `resumes`, and the last few, which are atomic. Others read two
+ * atomic fields of `watch` as well, and in a panic, when it has stopped, `locks`. So nothing in it needs a lock. host_processor
+ * (hv/host.h) finds it.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +24,7 @@ struct watch {
 	struct processor *other;	/* whom it watches */
 	uint32_t          seen, missed;	/* that one's beats, and for how many of ours they have not changed */
 	uint32_t          noted[HANDOFF_CPUSET_MAX];	/* everybody's beats, from when that one was asked first */
-	_Atomic uint32_t  beats;	/* this one's; its watcher reads them */
+	_Atomic uint32_t  beats;	/* this one's; others read them */
 	_Atomic bool      is_on;	/* likewise: it runs the scheduler */
 };
 

@@ -42,11 +42,11 @@ static uint64_t wait_of(struct slot *slot, uint64_t now)
 }
 
 /*
- * A timer is due. It may have interrupted another party, which does not pay for that: the time since the deadline, or since
- * another timer had its time, is charged to the timer's owner, up to the time that an interrupt can take. The owner is a
- * vCPU, or a VM as a whole.
+ * A timer is due, or another processor has posted a look. That may have interrupted another party, which does not pay for it: the
+ * time since then, or since another timer had its time, is charged to whose timer or look it is, up to the time that an interrupt
+ * can take. That is a vCPU, or a VM as a whole. Returns in how many ticks it may run; 0: now.
  */
-static uint64_t bill_timer(struct turn *payer, uint64_t since)
+static uint64_t bill_interrupt(struct turn *payer, uint64_t since)
 {
 	struct limb *limb = container_of(payer->vm, struct limb, turn);
 	struct slot *slot = limb->slot;
@@ -56,7 +56,7 @@ static uint64_t bill_timer(struct turn *payer, uint64_t since)
 	turn_bill(queue, payer, now - min_u64(now - since, queue->vms.length / WAY_PER_TURN));
 	wait = slot->cap.percent ? wait_of(slot, now) : 0;
 	if (wait)
-		look_post(&slot->parties[0].look);	/* its cap is used up, by timers: it may not run either */
+		look_post(&slot->parties[0].look);	/* its cap is used up, by this: it may not run either */
 	return max_u64(turn_debt(&limb->turn), wait);
 }
 
@@ -98,7 +98,7 @@ void sched_init(const struct handoff_host *host, uint32_t count)
 	homes_init();
 	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
 		init_processor(processor, policies[host->scheduler]);
-	timer_set_bill(bill_timer);
+	timer_set_bill(bill_interrupt);
 }
 
 /* ---- Choosing ---- */
@@ -187,7 +187,7 @@ static bool is_put_off(struct processor *self, struct party *party, uint64_t sin
 
 	if (!since || !is_alive(party->slot))
 		return false;
-	wait = bill_timer(&party->turn, since);
+	wait = bill_interrupt(&party->turn, since);
 	if (!wait || !look_put_off(&party->look))
 		return false;
 	end = time_now() + wait;

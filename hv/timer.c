@@ -120,15 +120,6 @@ void timer_take_out(const struct turn *payer, struct timer_list *out)
 	timer_tell(list, before);
 }
 
-void timer_disarm_all(const struct turn *payer)
-{
-	struct timer_list out = { 0 };
-
-	timer_take_out(payer, &out);
-	while (out.first)
-		timer_unlink(out.first);
-}
-
 void timer_put_in(struct timer_list *in)
 {
 	struct timer_list *list = &host_processor()->timers;

@@ -72,8 +72,6 @@ bool timer_is_armed(const struct timer *timer);
 void timer_take_out(const struct turn *payer, struct timer_list *out);
 void timer_put_in(struct timer_list *in);
 
-void timer_disarm_all(const struct turn *payer);	/* of this processor's timers, all that this one pays for */
-
 uint64_t timer_first(const struct timer_list *list);	/* the earliest deadline in it, TIMER_NEVER when there is none */
 void timer_list_run(struct timer_list *list);		/* fire all that are due in it; nobody is charged */
 

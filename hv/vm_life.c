@@ -244,10 +244,9 @@ void vm_take_down(struct vm *vm)
 {
 	vm->state = VM_ENDING;
 	recall_vcpus(vm);
-	/* What is forgotten here would be called after its memory has gone. */
+	/* What is forgotten here would be called after its memory has gone. All vCPUs are here, so their timers are too. */
 	vm_timers_end(vm);
 	stop_vcpu_timers(vm);
-	timer_disarm_all(vm->clock.payer);
 	if (vm->machine)
 		machine_stop(vm);
 }

@@ -102,20 +102,7 @@ look:					; ebx: the reader; it begins and ends at least one more look
 arrived:	dd 0
 
 TRAMPOLINE_BEGIN
-	o32 lgdt [TRAMPOLINE + .gdt - trampoline]
-	mov	eax, 0x620		; PAE, OSFXSR, OSXMMEXCPT
-	mov	cr4, eax
-	mov	eax, PML4
-	mov	cr3, eax
-	mov	ecx, 0xc0000080
-	rdmsr
-	or	eax, 0x901		; LME, NXE, SCE
-	wrmsr
-	mov	eax, 0x80000033
-	mov	cr0, eax
-	jmp	dword CODE64:reader
-.gdt:	dw	gdt_end - gdt - 1
-	dd	gdt
+	JUMP_TO_64 reader
 TRAMPOLINE_END
 
 reader:

@@ -219,20 +219,7 @@ start_others:
 	DONE
 
 TRAMPOLINE_BEGIN
-	o32 lgdt [TRAMPOLINE + .gdt - trampoline]
-	mov	eax, 0x620
-	mov	cr4, eax
-	mov	eax, PML4
-	mov	cr3, eax
-	mov	ecx, MSR_EFER
-	rdmsr
-	or	eax, 0x901
-	wrmsr
-	mov	eax, 0x80000033
-	mov	cr0, eax
-	jmp	dword CODE64:other
-.gdt:	dw	gdt_end - gdt - 1
-	dd	gdt
+	JUMP_TO_64 other
 TRAMPOLINE_END
 
 other:

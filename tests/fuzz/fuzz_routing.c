@@ -14,6 +14,7 @@
 #include "clock_fake.h"
 #include "hv/dev/apic_bus.h"
 #include "hv/host.h"
+#include "hv/processor.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -268,6 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else
 			send_icr(&fuzz.vcpus[what / 4 % VCPUS]);
 	}
-	timer_disarm_all(NULL);
+	while (host_processor()->timers.first)
+		timer_disarm(host_processor()->timers.first);
 	return 0;
 }

@@ -36,7 +36,7 @@ UNIT_restart := hv/restart.c
 UNIT_vm := tests/unit/fake/look_fake.c hv/vm.c hv/vm_timers.c hv/vm_life.c hv/vm_start.c hv/gpm.c hv/memory_map.c $(TIMER) hv/vm_clock.c hv/lib/format.c arch/x86/virt/npt.c arch/x86/guestboot/copies.c \
            hv/memdisk.c tests/unit/fake/text_fake.c tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c $(PAGE_FAKE)
 UNIT_sched := hv/sched.c hv/bus.c hv/home.c hv/limb.c hv/spread.c hv/vm_timers.c hv/look.c hv/slots.c hv/vm_nodes.c hv/cap.c hv/activity.c $(TURN) hv/restart.c hv/account.c $(TIMER) hv/work.c hv/vm_clock.c hv/lib/format.c \
-              tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c
+              tests/unit/fake/clock_fake.c tests/unit/fake/log_fake.c tests/unit/fake/panic_fake.c tests/unit/fake/sched_fake.c
 UNIT_watch := hv/watch.c hv/lib/format.c $(TIMER) tests/unit/fake/clock_fake.c tests/unit/fake/panic_fake.c
 UNIT_node := hv/node.c hv/vm_nodes.c hv/lib/format.c
 UNIT_sched_two := $(filter-out hv/slots.c hv/vm_nodes.c hv/restart.c hv/account.c hv/lib/format.c %/panic_fake.c,$(UNIT_sched))

@@ -20,6 +20,7 @@
 #include "hv/look.h"
 #include "hv/machine.h"
 #include "hv/page.h"
+#include "hv/processor.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "page_fake.h"
@@ -200,7 +201,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	machine_stop(f->vm);
-	timer_disarm_all(f->vm->clock.payer);
+	while (host_processor()->timers.first)
+		timer_disarm(host_processor()->timers.first);
 	while (!machine_release(f->vm))
 		continue;
 	free(f->vm->machine);

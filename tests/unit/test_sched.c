@@ -370,7 +370,6 @@ const struct virt_backend *virt = &fake_backend;
 
 void steal_tell(struct vcpu *vcpu, uint64_t waited) { player_of(vcpu->vm)->waited = waited; }
 const char *exit_name(uint32_t reason) { (void)reason; return ""; }
-uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return end; }
 void restore_test_step(struct vm *vm) { (void)vm; }
 static struct vcpu *loaded;
 
@@ -379,12 +378,6 @@ void vcpu_load(struct vcpu *vcpu)
 	if (loaded != vcpu)
 		fake_now += load_cost;
 	loaded = vcpu;
-}
-
-void vcpu_take_requests(struct vcpu *vcpu)
-{
-	vcpu->requests = 0;
-	vcpu->state = VCPU_READY;
 }
 
 void host_take_interrupts(void)
@@ -442,7 +435,6 @@ bool page_idle_work(void)
 	return pages_to_zero && pages_to_zero--;
 }
 
-bool console_idle_work(void) { return false; }
 void console_attach(struct vm *vm) { (void)vm; }
 bool console_has_heard(const struct vm *vm) { return player_of(vm)->is_heard; }
 

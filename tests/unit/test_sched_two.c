@@ -73,9 +73,7 @@ void host_take_interrupts(void) { }
 void host_wake_at(uint64_t tsc) { (void)tsc; }
 void host_idle(void) { fail(); }
 void console_poll(void) { }
-bool console_idle_work(void) { return false; }
 void steal_tell(struct vcpu *vcpu, uint64_t waited) { (void)vcpu; (void)waited; }
-uint64_t restore_test_turn(struct vcpu *vcpu, uint64_t end) { (void)vcpu; return end; }
 void restore_test_step(struct vm *vm) { (void)vm; fail(); }
 void slots_init(const char *attach, uint32_t count) { (void)attach; (void)count; }
 bool slots_in_use(void) { return rounds_left && rounds_left--; }
@@ -114,12 +112,6 @@ void vcpu_give(struct vcpu *vcpu, struct processor *to)
 {
 	assert_ptr_equal(vcpu->processor, host_processor());
 	vcpu->processor = to;
-}
-
-void vcpu_take_requests(struct vcpu *vcpu)
-{
-	vcpu->requests = 0;
-	vcpu->state = VCPU_READY;
 }
 
 void vcpu_load(struct vcpu *vcpu) { assert_ptr_equal(vcpu->processor, host_processor()); }

@@ -276,7 +276,7 @@ static void test_vcpus_are_counted(void **state)
 
 static void never(void *ctx) { fail_msg("a timer of %s", (const char *)ctx); }
 
-/* A device that nobody named at the VM's end: its timer leaves the list all the same, and others' stay. */
+/* Those of its vCPUs, and of a device that nobody named at its end, leave the list; others' stay. */
 static void test_timers_end_with_it(void **state)
 {
 	struct turn mine = { 0 }, other = { 0 };
@@ -286,6 +286,9 @@ static void test_timers_end_with_it(void **state)
 
 	(void)state;
 	assert_non_null(vm);
+	(void)start(vm);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		timer_arm(&vm->vcpus[i]->lapic.timer, fake_now + 50);
 	vm_clock_start(&vm->clock);
 	vm_clock_start(&clock);
 	vm_clock_timer(&vm->clock, &device, never, "this VM");
