@@ -19,6 +19,7 @@
 #include "arch/x86/hw/insn.h"
 #include "hv/addr.h"
 #include "hv/lib/pc.h"
+#include "hv/lib/string.h"
 #include "hv/lib/uart.h"
 #include "hv/lib/util.h"
 #include "hv/log.h"
@@ -200,11 +201,13 @@ size_t serial_write(const uint8_t *data, size_t len)
 {
 	bool was_empty = waiting() == 0;
 	size_t taken = min_size(len, port.size - waiting());
+	size_t to_the_end = min_size(taken, port.size - (port.head & (port.size - 1)));
 
 	if (!port.is_present)
 		return len;
-	for (size_t i = 0; i < taken; i++)
-		*slot(port.head++) = data[i];
+	memcpy(slot(port.head), data, to_the_end);
+	memcpy(port.ring, data + to_the_end, taken - to_the_end);
+	port.head += taken;
 	if (!port.has_interrupts)
 		serial_drain();
 	else if (was_empty)
@@ -243,11 +246,17 @@ void serial_drain(void)
 	(void)wait_for(LSR_TEMT);
 }
 
+/* The poll asks often, and seldom has anything come: it need not wait for the lock to find that out. Only it reads. */
+static bool has_nothing_arrived(void)
+{
+	return __atomic_load_n(&port.input_head, __ATOMIC_RELAXED) == port.input_tail;
+}
+
 size_t serial_read(uint8_t *data, size_t len)
 {
 	size_t count = 0;
 
-	if (!port.is_present)
+	if (!port.is_present || (port.has_interrupts && has_nothing_arrived()))
 		return 0;
 	log_hold();
 	if (!port.has_interrupts)

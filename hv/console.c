@@ -192,13 +192,24 @@ void console_port_add(struct console_port *port)
 	console_release();
 }
 
-/* Print a VM's line. It does not go through the log: a guest's output must not push log lines out of the log's ring. */
+/*
+ * Print a VM's line. It does not go through the log: a guest's output must not push log lines out of the log's ring. It is put
+ * together by hand, for others may wait for the lock meanwhile, once for each line that guests write.
+ */
 static void end_line(struct console_port *port)
 {
+	static const char behind[] = { ']', ' ' };
 	char text[HANDOFF_NAME_MAX + sizeof(port->line) + 4];
-	size_t len = format_buf(text, sizeof(text), "[%s] %.*s\n", port->vm_name, (int)port->line_len, port->line);
+	const size_t name = min_size(strlen(port->vm_name), HANDOFF_NAME_MAX);
+	size_t len = 0;
 
-	write_line(FB_OTHERS, text, min_size(len, sizeof(text) - 1));
+	text[len++] = '[';
+	memcpy(text + len, port->vm_name, name);
+	len += name;
+	memcpy(text + len, behind, sizeof(behind));
+	len += sizeof(behind);
+	memcpy(text + len, port->line, port->line_len);
+	write_line(FB_OTHERS, text, len + port->line_len);
 	port->line_len = 0;
 	port->utf8_left = 0;
 }

@@ -17,6 +17,7 @@ MULTIPLIER	equ 6364136223846793005
 RESULT		equ 0x9658bf38f0a38b26	; of each round
 RECORD_MS	equ 40			; at least
 ALONE_MS	equ 25			; more, if no turn begins: longer than that of another takes
+AGAIN_MS	equ 5			; behind a try to tell, if the console had no room
 
 ; r8 rounds, r9 wrong ones, r10 begin of the record, r11 ticks in a millisecond, r12 the last look, r13 the end of all,
 ; r14 all wrong ones, r15 what the field is XORed with
@@ -69,15 +70,22 @@ main:
 	imul	rcx, r11, RECORD_MS + ALONE_MS
 	cmp	rax, rcx
 	jb	.round
-.tell:	call	tell
-	jc	.round
-	jmp	.record
+.tell:	cmp	r12, [not_before]
+	jb	.round
+	call	tell
+	jnc	.record
+	imul	rax, r11, AGAIN_MS	; to try again all the time would be work that is not counted
+	add	rax, r12
+	mov	[not_before], rax
+	jmp	.round
 .end:	cli
 	CHECK_EQ r14, 0, "neighbour.wrong-rounds"
 	movq	rax, xmm7
 	mov	rdx, SEED
 	CHECK_EQ rax, rdx, "neighbour.xmm"
 	DONE
+
+not_before: dq 0
 
 round:					; rax: what it came to
 	mov	rdi, FIELD

@@ -113,6 +113,37 @@ static void test_keeps_others_out(void **state)
 	serial_answer((const uint8_t *)"abc", 3);
 	assert_int_equal(log_holds, 2);
 	assert_int_equal(log_releases, 2);
+	assert_int_equal(serial_read(&byte, 1), 0);	/* nobody waits for that answer */
+	assert_int_equal(log_holds, 2);
+}
+
+/* The ring goes around, at any place in a text, and nothing of it is mixed up or lost but what it has no room for. */
+static void test_ring_goes_around(void **state)
+{
+	const size_t size = LARGE_RING_PAGES * PAGE_SIZE;
+	uint8_t text[1000];
+	uint64_t sent = 0, seen = 0;
+
+	(void)state;
+	chip.tx_len = 0;
+	while (sent < 3 * size) {
+		chip.is_busy = true;
+		for (size_t i = 0; i < sizeof(text); i++)
+			text[i] = (uint8_t)((sent + i) % 251);
+		sent += serial_write(text, sizeof(text));
+		chip.is_busy = false;
+		serial_drain();
+		for (; seen < sent; seen++)
+			assert_int_equal(chip.tx[seen % sizeof(chip.tx)], seen % 251);
+	}
+	chip.is_busy = true;
+	for (size_t i = 0; i < size / sizeof(text); i++)
+		assert_int_equal(serial_write(text, sizeof(text)), sizeof(text));
+	assert_int_equal(serial_write(text, sizeof(text)), size % sizeof(text));
+	assert_int_equal(serial_room(), 0);
+	chip.is_busy = false;
+	serial_drain();
+	assert_int_equal(chip.tx_len, sent + size);
 }
 
 /* What was typed wants the scheduler's loop, where it is read: not the timer's word, and nobody else's is taken away. */
@@ -174,7 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_is_lost), TEST(test_full_ring_leaves_the_fifo), TEST(test_answer_overtakes),
-		TEST(test_keeps_others_out), TEST(test_wants_the_loop), TEST(test_absent), TEST(test_stuck),
+		TEST(test_keeps_others_out), TEST(test_ring_goes_around), TEST(test_wants_the_loop), TEST(test_absent), TEST(test_stuck),
 	};
 
 	return cmocka_run_group_tests_name("serial", tests, NULL, NULL);
