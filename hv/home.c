@@ -65,7 +65,7 @@ bool home_is_of_vm(const struct slot *slot)
 
 bool home_is_whole(const struct slot *slot)
 {
-	return home_is_of_vm(slot) && limb_here(slot)->vcpus.count == slot->vcpus;
+	return limb_is_whole(limb_here(slot));
 }
 
 /* ---- A vCPU moves ---- */
@@ -284,25 +284,38 @@ static void balance(const struct processor *self, const struct party *running)
 	}
 }
 
-/* VMs that wait for the one that runs, and in that one the vCPUs that wait for the one that runs. */
-static uint32_t count_waiting(const struct processor *self, const struct slot *running)
+/*
+ * VMs that wait for the one that runs, and in that one the vCPUs that wait for the one that runs. Said for those who go
+ * idle; what is said already is not written again.
+ */
+static uint32_t say_waiting(struct processor *self, const struct slot *running)
 {
-	const uint32_t vms = self->queue.vms.ready, vcpus = limb_here(running)->vcpus.ready;
+	const uint32_t vms = self->queue.vms.ready, vcpus = limb_at(running, self)->vcpus.ready;
+	const bool stays = slot_stays_together(running);
+	const uint32_t waiting = (vms ? vms - 1 : 0) + (vcpus && !stays ? vcpus - 1 : 0);
 
-	return (vms ? vms - 1 : 0) + (vcpus && !slot_stays_together(running) ? vcpus - 1 : 0);
+	if (self->chosen != running)
+		self->chosen = running;
+	if (self->chosen_stays != stays)
+		self->chosen_stays = stays;
+	if (self->waiting != waiting)
+		self->waiting = waiting;
+	return waiting;
 }
 
+/* Behind the word about who waits: one that goes idle meanwhile reads it, or is seen here. */
 void home_offer(const struct party *running)
 {
 	struct processor *self = host_processor();
 
-	self->chosen = running->slot;
-	self->chosen_stays = slot_stays_together(running->slot);
-	self->waiting = count_waiting(self, running->slot);
-	for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && self->waiting && idlers; slot++)
-		while (idlers && may_give(slot, running) && offer(slot, running))
-			continue;
-	self->waiting = count_waiting(self, running->slot);
+	if (!say_waiting(self, running->slot))
+		return;
+	if (idlers) {
+		for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && idlers; slot++)
+			while (idlers && may_give(slot, running) && offer(slot, running))
+				continue;
+		(void)say_waiting(self, running->slot);
+	}
 	if (self->ready > 2)
 		balance(self, running);
 }

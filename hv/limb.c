@@ -2,45 +2,21 @@
 /* The part of a VM that lives on one processor (contract in limb.h). */
 #include "hv/limb.h"
 
-#include "hv/host.h"
 #include "hv/lib/util.h"
 #include "hv/processor.h"
-#include "hv/slot.h"
-#include "hv/vm.h"
-
-bool slot_stays_together(const struct slot *slot)
-{
-	return slot->vcpus == 1 || slot->config->cap || slot->config->test_restore || !slot->vm || !vm_is_alive(slot->vm);
-}
-
-bool limb_has(const struct limb *limb, const struct party *party)
-{
-	return party->look.home == host_processor() && party->turn.in == &limb->vcpus;
-}
 
 /* ---- What it gets, and how busy it makes this processor ---- */
 
-/* Of its vCPUs on other processors, how many want those at this moment. */
-static uint32_t ready_elsewhere(const struct limb *limb)
-{
-	const struct processor *processor;
-	uint32_t ready = 0;
-
-	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
-		if (processor != host_processor())
-			ready += __atomic_load_n(&limb_at(limb->slot, processor)->vcpus.ready, __ATOMIC_RELAXED);
-	return ready;
-}
-
-/* A limb that is ready only for the VM's work and timers counts as if one vCPU were. */
+/*
+ * How many of its vCPUs want a processor elsewhere: all of them keep that in one word, so nobody goes through the
+ * processors. A limb that is ready only for the VM's work and timers counts as if one vCPU were.
+ */
 void limb_weigh(struct limb *limb)
 {
 	const uint32_t weight = limb->slot->config->weight, here = max_u32(1, limb->vcpus.ready);
+	const uint32_t elsewhere = limb->slot->ready - limb->vcpus.ready;
 
-	if (limb->vcpus.count == limb->slot->vcpus)
-		limb->turn.weight = weight;
-	else
-		limb->turn.weight = max_u32(1, weight * here / (here + ready_elsewhere(limb)));
+	limb->turn.weight = limb_is_whole(limb) ? weight : max_u32(1, weight * here / (here + elsewhere));
 }
 
 /* One that stays together can use this processor alone. */
@@ -48,9 +24,11 @@ static void count(struct limb *limb)
 {
 	uint32_t wanting = limb->turn.is_ready ? limb->vcpus.ready : 0;
 
+	if (wanting == limb->wanting)
+		return;
 	if (wanting > 1 && slot_stays_together(limb->slot))
 		wanting = 1;
-	host_processor()->ready += wanting - limb->wanting;
+	limb->processor->ready += wanting - limb->wanting;
 	limb->wanting = wanting;
 }
 
@@ -58,7 +36,10 @@ static void count(struct limb *limb)
 
 void limb_set_ready(struct limb *limb, struct party *party, bool is_ready)
 {
+	if (party->turn.is_ready == is_ready)
+		return;
 	turn_set_ready(&party->turn, is_ready);
+	limb->slot->ready += is_ready ? 1U : -1U;
 	count(limb);
 }
 
@@ -83,7 +64,7 @@ void limb_stop(struct limb *limb)
 static void begin(struct limb *limb)
 {
 	const struct slot *slot = limb->slot;
-	struct turns *vms = &host_processor()->queue.vms;
+	struct turns *vms = &limb->processor->queue.vms;
 
 	turns_init(&limb->vcpus, vms->policy, vms->length, limb->order, slot->vcpus);
 	if (limb->turn.in)
@@ -106,7 +87,7 @@ void limb_join(struct limb *limb, struct party *party)
 
 void limb_leave(struct limb *limb, struct party *party)
 {
-	struct run_queue *queue = &host_processor()->queue;
+	struct run_queue *queue = &limb->processor->queue;
 
 	limb_set_ready(limb, party, false);
 	turn_leave(queue, &party->turn);
@@ -128,5 +109,5 @@ void limb_start(struct limb *limb)
 
 void limb_end(struct limb *limb)
 {
-	turn_leave(&host_processor()->queue, &limb->turn);
+	turn_leave(&limb->processor->queue, &limb->turn);
 }

@@ -7,20 +7,30 @@
  */
 #include <stdbool.h>
 
-struct limb;
-struct party;
-struct run_queue;
-struct slot;
+#include "hv/slot.h"
+#include "hv/vm.h"
 
 /* Its vCPUs go nowhere without the others: it has one, a cap, restores to be tested, or does not run. Where one of them lives. */
-bool slot_stays_together(const struct slot *slot);
+static inline bool slot_stays_together(const struct slot *slot)
+{
+	return slot->vcpus == 1 || slot->config->cap || slot->config->test_restore || !slot->vm || !vm_is_alive(slot->vm);
+}
+
+/* It lives here: its home says so, and it has been taken in. Of one that lives elsewhere nothing else is looked at. */
+static inline bool limb_has(const struct limb *limb, const struct party *party)
+{
+	return party->look.home == limb->processor && party->turn.in == &limb->vcpus;
+}
+
+/* The first vCPU lives here, so this is the home of the VM; all of them do. */
+static inline bool limb_is_of_vm(const struct limb *limb) { return limb_has(limb, limb->slot->parties); }
+static inline bool limb_is_whole(const struct limb *limb) { return limb->vcpus.count == limb->slot->vcpus; }
 
 /* No vCPU of the VM lives anywhere yet, or all live here: each begins as one that is not ready. */
 void limb_start(struct limb *limb);
 
 void limb_join(struct limb *limb, struct party *party);
 void limb_leave(struct limb *limb, struct party *party);
-bool limb_has(const struct limb *limb, const struct party *party);
 
 void limb_weigh(struct limb *limb);	/* vCPUs elsewhere may have begun or ceased to want a processor */
 

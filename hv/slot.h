@@ -40,6 +40,7 @@ struct party {
  */
 struct limb {
 	struct slot *slot;
+	struct processor *processor;	/* where it is: constant */
 	struct turn  turn;		/* among all VMs there; kept over restarts, so that a restart gains nothing */
 	struct turns vcpus;		/* its parties, which take turns with each other */
 	struct turn **order;		/* vcpus.order */
@@ -64,6 +65,7 @@ struct slot {
 	struct timer    again;			/* ends that wait */
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
 	_Atomic uint32_t moves;			/* of vCPUs from one processor to another */
+	_Atomic uint32_t ready;			/* how many parties are, on all processors together */
 	uint32_t        vcpus;			/* how many parties there are: at least one */
 	/* Never freed, for looks at them may be under way when the VM has gone. */
 	struct party   *parties;		/* of each vCPU */

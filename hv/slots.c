@@ -241,6 +241,7 @@ static bool slot_make_limbs(struct slot *slot)
 	orders = (struct turn **)(void *)&slot->limbs[count];
 	for (uint32_t i = 0; i < count; i++) {
 		slot->limbs[i].slot = slot;
+		slot->limbs[i].processor = host_processor_at(i);
 		slot->limbs[i].order = orders + i * places;
 	}
 	return true;

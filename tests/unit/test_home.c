@@ -100,6 +100,7 @@ static void add_limbs(struct slot *slot, unsigned n)
 	memset(orders[n], 0, sizeof(orders[n]));
 	for (unsigned i = 0; i < PROCESSORS; i++) {
 		limbs[n][i].slot = slot;
+		limbs[n][i].processor = at(i);
 		limbs[n][i].order = orders[n][i];
 	}
 	slot->limbs = limbs[n];

@@ -170,6 +170,7 @@ static void add_limbs(struct slot *slot, unsigned n)
 	memset(orders[n], 0, sizeof(orders[n]));
 	for (unsigned i = 0; i < ON; i++) {
 		limbs[n][i].slot = slot;
+		limbs[n][i].processor = &processors_fake[i];
 		limbs[n][i].order = orders[n][i];
 	}
 	slot->limbs = limbs[n];
