@@ -112,11 +112,13 @@ static bool is_alive(const struct slot *slot)
  * Is there something to do here for the VM as a whole: its start, its end, its next start, what its devices put off? It
  * is taken apart, and started again, where all of it is.
  */
-static bool has_work(const struct slot *slot)
+static bool has_work(const struct limb *limb)
 {
-	if (is_alive(slot))
-		return home_is_of_vm(slot) && work_is_pending(&slot->vm->work);
-	return home_is_whole(slot) && (slot->vm || slot->is_due);
+	const struct slot *slot = limb->slot;
+
+	if (limb->is_live)
+		return work_is_pending(&slot->vm->work) && limb_is_of_vm(limb);
+	return limb_is_whole(limb) && (slot->vm || slot->is_due);
 }
 
 /* It wants the processor. May it run, or does it wait until its cap lets it? */
@@ -137,15 +139,16 @@ static bool is_allowed(struct slot *slot)
 static void note(const struct processor *self, struct party *party)
 {
 	const struct limb *limb = limb_at(party->slot, self);
+	enum activity activity = limb->is_limited ? ACTIVITY_LIMITED : ACTIVITY_READY;
 
 	if (!limb->is_live)
-		party_does(party, ACTIVITY_PAUSED);
+		activity = ACTIVITY_PAUSED;
 	else if (!party->turn.is_ready)
-		party_does(party, ACTIVITY_HALTED);
+		activity = ACTIVITY_HALTED;
 	else if (party == self->running)
-		party_does(party, ACTIVITY_RUN);
-	else
-		party_does(party, limb->is_limited ? ACTIVITY_LIMITED : ACTIVITY_READY);
+		activity = ACTIVITY_RUN;
+	if (party->activities.now != activity)
+		party_does(party, activity);
 }
 
 static void note_all(const struct processor *self, struct limb *limb)
@@ -170,10 +173,10 @@ static struct vcpu *vcpu_of(const struct party *party)
 	return party->slot->vm->vcpus[party - party->slot->parties];
 }
 
-/* It wants the processor, or the log wants to know where it is. */
+/* Of a VM that runs: it wants the processor, or the log wants to know where it is. */
 static bool wants_turn(struct party *party)
 {
-	return is_alive(party->slot) && (is_awake(vcpu_of(party)) || party->is_asked_where);
+	return is_awake(vcpu_of(party)) || party->is_asked_where;
 }
 
 /*
@@ -210,30 +213,30 @@ static uint64_t ran_until(const struct processor *self)
 
 /*
  * Does it want the processor, by what is known now? What changes for the VM as a whole changes for its siblings here, too.
- * What belongs to a VM that has ended goes to the VM's home.
+ * What belongs to a VM that has ended goes to the VM's home. True: what the party does may have changed.
  */
-static void look_at(struct processor *self, struct party *party, uint64_t since)
+static bool look_at(struct processor *self, struct party *party, uint64_t since)
 {
 	struct slot *slot = party->slot;
 	struct limb *limb = limb_at(slot, self);
 	const bool was_live = limb->is_live, was_limited = limb->is_limited;
 	bool wants;
 
-	if (!slot->config || !home_is_here(party) || (!is_alive(slot) && !home_gather(slot)) || is_put_off(self, party, since))
-		return;
+	if (!slot->config || !(limb_has(limb, party) || home_is_here(party)) || (!is_alive(slot) && !home_gather(slot)) ||
+	    is_put_off(self, party, since))
+		return false;
 	limb->is_live = is_alive(slot);
 	if (limb->is_live && party == slot->parties)
 		vm_timers_follow(slot->vm);
-	limb_set_ready(limb, party, wants_turn(party));
-	wants = has_work(slot) || (limb->is_live && turns_first(&limb->vcpus));	/* behind its end some are left there */
+	limb_set_ready(limb, party, limb->is_live && wants_turn(party));
+	wants = (limb->is_live && turns_first(&limb->vcpus)) || has_work(limb);	/* behind its end some are left in the order */
 	limb->is_limited = wants && !is_allowed(slot);
 	limb_want(limb, wants && !limb->is_limited);
 	if (was_live && !limb->is_live)
 		limb_stop(limb);
-	if (limb->is_live == was_live && limb->is_limited == was_limited)
-		note(self, party);
-	else
+	if (limb->is_live != was_live || limb->is_limited != was_limited)
 		note_all(self, limb);
+	return true;
 }
 
 /* The VM that goes next, and in it the vCPU. The first party stands for work on the VM as a whole. */
@@ -241,40 +244,71 @@ static struct party *choose(struct run_queue *queue)
 {
 	struct turn *vm = queue->vms.policy->pick(&queue->vms), *vcpu;
 	struct limb *limb;
+	bool is_whole;
 
 	if (!vm)
 		return NULL;
 	limb = container_of(vm, struct limb, turn);
-	if (!home_is_whole(limb->slot))
+	is_whole = limb_is_whole(limb);
+	if (!is_whole)
 		limb_weigh(limb);
-	vcpu = is_alive(limb->slot) || !home_is_whole(limb->slot) ? limb->vcpus.policy->pick(&limb->vcpus) : NULL;
+	vcpu = is_alive(limb->slot) || !is_whole ? limb->vcpus.policy->pick(&limb->vcpus) : NULL;
 	return vcpu ? container_of(vcpu, struct party, turn) : limb->slot->parties;
+}
+
+/*
+ * The one that ran goes on wanting the processor, as it did, and nothing about its VM can have changed that it would have
+ * to be looked at for: most rounds are such.
+ */
+static bool wants_on(const struct processor *self, const struct party *party)
+{
+	const struct limb *limb = limb_at(party->slot, self);
+
+	return limb->turn.is_ready && party->turn.is_ready && !party->slot->cap.percent && limb->is_live &&
+	       is_alive(party->slot) && vcpu_of(party)->state == VCPU_READY;
+}
+
+/*
+ * All that were asked for. Who is looked at may be the next to run, so the last of them is not noted yet, but returned: a
+ * switch to it is one change less. NULL: there is none.
+ */
+static struct party *look_at_all(struct processor *self)
+{
+	struct party *last = NULL;
+	struct look *look;
+	uint64_t since;
+
+	while ((look = look_take(&self->looks, &since))) {
+		struct party *party = container_of(look, struct party, look);
+
+		if (last)
+			note(self, last);	/* before the next one is looked at, for that may send it to another processor */
+		last = look_at(self, party, since) ? party : NULL;
+	}
+	return last;
 }
 
 /* The one that ran is looked at before those that woke: whether it still wants the processor says how late they are. */
 static struct party *pick(struct processor *self)
 {
-	struct party *before;
-	struct look *look;
-	uint64_t since;
+	struct party *before, *last;
 
 	turn_bill(&self->queue, self->queue.payer, ran_until(self));
-	if (self->running)
-		look_at(self, self->running, 0);
+	if (self->running && !wants_on(self, self->running))
+		(void)look_at(self, self->running, 0);
 	if (self->resumes)
 		looks_resume();
-	while ((look = look_take(&self->looks, &since)))
-		look_at(self, container_of(look, struct party, look), since);
+	last = look_at_all(self);
 	before = self->running;		/* NULL: it has moved, too */
 	self->running = choose(&self->queue);
-	if (self->running != before) {	/* else it was noted when it was looked at */
-		if (before)
-			note(self, before);
-		if (self->running)
-			note(self, self->running);
-	}
-	if (self->running)
+	if (last && last != self->running)
+		note(self, last);
+	if (before && before != self->running)
+		note(self, before);
+	if (self->running) {
+		note(self, self->running);
 		home_offer(self->running);
+	}
 	return self->running;
 }
 
@@ -365,7 +399,8 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 	else
 		timer_disarm(&self->turn_end);
 	steal_tell(vcpu, activity_waited(&party->activities));
-	if ((!home_is_of_vm(party->slot) || run_work(vcpu->vm, end)) && vcpu->state == VCPU_READY) {
+	if ((!work_is_pending(&vcpu->vm->work) || !home_is_of_vm(party->slot) || run_work(vcpu->vm, end)) &&
+	    vcpu->state == VCPU_READY) {
 		end = restore_test_turn(vcpu, end);
 		do
 			vcpu_run(vcpu, end);
