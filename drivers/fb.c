@@ -134,7 +134,7 @@ bool fb_idle_work(void)
  * Behind the last cell comes a longer pause: a guest that prints all the time does not have the screen drawn
  * all the time.
  */
-void fb_poll(void)
+bool fb_poll(void)
 {
 	const uint64_t begin = time_now();
 
@@ -142,13 +142,14 @@ void fb_poll(void)
 	if (begin >= screen.draw_at) {
 		if (!screen.left) {
 			screen.is_expected = false;
-			return;
+			return false;
 		}
 		draw_some();
 		screen.draw_at = time_now() + (screen.left ? DRAW_PAUSE * (time_now() - begin) : time_hz() / DRAWS_PER_SECOND);
 	}
 	screen.is_expected = true;
 	timer_arm(&screen.timer, screen.draw_at);
+	return true;
 }
 
 /* The scheduler polls whenever a timer has fired. */

@@ -247,16 +247,16 @@ void serial_drain(void)
 }
 
 /* The poll asks often, and seldom has anything come: it need not wait for the lock to find that out. Only it reads. */
-static bool has_nothing_arrived(void)
+bool serial_has_input(void)
 {
-	return __atomic_load_n(&port.input_head, __ATOMIC_RELAXED) == port.input_tail;
+	return !port.has_interrupts || __atomic_load_n(&port.input_head, __ATOMIC_RELAXED) != port.input_tail;
 }
 
 size_t serial_read(uint8_t *data, size_t len)
 {
 	size_t count = 0;
 
-	if (!port.is_present || (port.has_interrupts && has_nothing_arrived()))
+	if (!port.is_present || !serial_has_input())
 		return 0;
 	log_hold();
 	if (!port.has_interrupts)

@@ -16,4 +16,5 @@ size_t serial_size(void);		/* of that ring */
 size_t serial_room(void);
 void   serial_drain(void);		/* poll until the ring and the shift register are empty */
 void   serial_answer(const uint8_t *data, size_t len);	/* a few bytes that overtake those in the ring (hv/terminal.h) */
+bool   serial_has_input(void);		/* serial_read may find some; on the same processor */
 size_t serial_read(uint8_t *data, size_t len);		/* what has arrived; on the processor that takes its interrupt */

@@ -14,6 +14,9 @@
  *     that is attached to someone else. Of the attached VM's own only FFh is.
  * Lines end in \r\n on the wire. Input is in console_input.c.
  *
+ * The poll is on the way of each round of the scheduler, and mostly has nothing to do. So whoever makes work for it says that
+ * (console_want), and it goes on by itself while something waits for room or is to be drawn.
+ *
  * Several processors may put out at once: the log's lock (log_hold) guards all that is put out, for log lines
  * and guests' text meet in the same state here. Functions marked "log held" are called with it. The list of
  * streams, and who is attached, have two locks (console_parts.h).
@@ -47,6 +50,7 @@ static struct {
 	unsigned             lost;		/* log lines that were dropped since the last line that said so */
 	char                 ended[HANDOFF_NAME_MAX];	/* the VM that was attached until it went away, or "" (input's lock) */
 	struct processor    *poller;		/* the one that polls: constant */
+	_Atomic bool         is_wanted;		/* the poll may have something to do, besides typed bytes: set behind what it is */
 } console;
 
 struct console_streams console_streams;
@@ -90,6 +94,7 @@ static void write_line(enum fb_speaker speaker, const char *line, size_t len)
 	static const char blanks[COLUMNS] = "                                                                               ";
 	size_t wipe = 0;
 
+	console_want();		/* the poll shows what this covers, and says what is lost */
 	if (len > 0 && line[len - 1] == '\n')
 		len--;
 	if (!console.is_patient && serial_room() < len + LINE_EXTRA) {
@@ -162,8 +167,14 @@ void console_init(const struct handoff_framebuffer *fb)
 	log_add_sink(&sink);
 }
 
+void console_want(void)
+{
+	console.is_wanted = true;
+}
+
 void console_call(void)
 {
+	console_want();
 	if (console.poller == host_processor())
 		host_attention_set();
 	else
@@ -461,10 +472,18 @@ static void offer_next(void)
 	console_release();
 }
 
+/* Log held. Something waits for room, or for a stream that waits for room. */
+static bool is_left(void)
+{
+	return console.lost || console.is_handing || console_writers_wait() || (console.is_hidden && !console.partial.is_lost);
+}
+
+/* The flag is cleared first: what others make for it to do meanwhile is done in the next round. */
 void console_poll(void)
 {
-	if (host_processor() != console.poller)
+	if (host_processor() != console.poller || !(console.is_wanted || serial_has_input()))
 		return;
+	console.is_wanted = false;
 	offer_next();
 	console_input_poll();
 	log_hold();
@@ -472,7 +491,8 @@ void console_poll(void)
 	hand_over_lines();
 	console_writers_poll();
 	show_partial();
-	fb_poll();
+	if (fb_poll() || is_left())
+		console_want();
 	log_release();
 }
 

@@ -131,6 +131,7 @@ void console_input_ask_anew(void)
 {
 	input.is_new = true;
 	input.is_asked = false;
+	console_want();
 }
 
 static void attach_next(void)

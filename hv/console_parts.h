@@ -32,6 +32,7 @@ static inline bool console_leave_word(struct console_port *port, enum console_wi
 	return port->ask(port->vm);
 }
 
+void console_want(void);		/* console_poll has something to do in its next round */
 void console_call(void);		/* have console_poll called soon; from any processor, whatever it holds */
 void console_attach_held(struct vm *vm);
 
@@ -44,6 +45,7 @@ void console_writer_wrote(struct console_port *port, size_t taken, bool is_refus
 void console_writer_leave(struct console_port *port);	/* it goes away */
 void console_writer_resume(struct console_port *port);	/* in a turn of its VM: it was called back */
 void console_writers_poll(void);
+bool console_writers_wait(void);
 
 /* console_input.c */
 void console_hold(void);

@@ -51,6 +51,7 @@ void console_writer_wrote(struct console_port *port, size_t taken, bool is_refus
 		return;
 	port->was_full = true;
 	waiting++;
+	console_want();
 	call_for_writers();	/* it may have been refused for others' sake, not for want of room */
 }
 
@@ -118,6 +119,11 @@ static size_t room_of_the_called(void)
 	for (size_t i = 0; i < console_streams.count; i++)
 		room += console_streams.ports[i]->is_called ? console_streams.ports[i]->share : 0;
 	return room;
+}
+
+bool console_writers_wait(void)
+{
+	return waiting;
 }
 
 /*

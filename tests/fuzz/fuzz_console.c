@@ -40,7 +40,7 @@ size_t serial_room(void) { return serial.size - serial.queued; }
 void serial_drain(void) { serial.queued = 0; }
 void serial_answer(const uint8_t *bytes, size_t len) { (void)bytes; must(len <= 3); }
 void fb_init(const struct handoff_framebuffer *fb) { (void)fb; }
-void fb_poll(void) { }
+bool fb_poll(void) { return false; }
 void fb_flush(void) { }
 bool fb_idle_work(void) { return false; }
 bool fb_write(enum fb_speaker who, const char *text, size_t len) { (void)who; (void)text; return len % 2; }
@@ -52,6 +52,8 @@ size_t serial_write(const uint8_t *bytes, size_t len)
 	serial.queued += len;
 	return len;
 }
+
+bool serial_has_input(void) { return serial.typed_len; }
 
 size_t serial_read(uint8_t *bytes, size_t len)
 {

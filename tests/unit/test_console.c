@@ -21,6 +21,7 @@
 #include "hv/terminal.h"
 #include "hv/vm.h"
 #include "processor_fake.h"
+#include "row.h"
 
 /* ---- The fake serial port: a ring of `size` bytes that empties into `wire` when drained ---- */
 
@@ -41,7 +42,9 @@ size_t serial_size(void) { return serial.size; }
 size_t serial_room(void) { return serial.size - serial.queued; }
 void serial_drain(void) { serial.queued = 0; }
 void fb_init(const struct handoff_framebuffer *fb) { (void)fb; }
-void fb_poll(void) { log_check_held(); }
+static unsigned polls;		/* of the screen: rounds in which the poll found something to do */
+static bool is_drawing;
+bool fb_poll(void) { log_check_held(); polls++; return is_drawing; }
 static unsigned cells_to_draw;
 bool fb_idle_work(void) { log_check_held(); return cells_to_draw && cells_to_draw--; }
 void fb_flush(void) { }
@@ -56,6 +59,8 @@ size_t serial_write(const uint8_t *data, size_t len)
 	serial.queued += len;
 	return len;
 }
+
+bool serial_has_input(void) { return serial.typed_len; }
 
 size_t serial_read(uint8_t *data, size_t len)
 {
@@ -1051,6 +1056,62 @@ static void test_screen_asks(void **state)
 	processor_fake_run_on(0);
 }
 
+/* What makes work for the poll, and whether some is left then, until the port has sent what it holds. */
+static void line_covers(void) { log_info("x"); }
+static void prompt_is_covered(void) { serial.queued = 0; say(&ports[0], "$ "); log_info("x"); serial.queued = serial.size; }
+static void line_is_lost(void) { serial.queued = serial.size; log_info("x"); }
+static void writer_is_refused(void) { serial.queued = serial.size; say(&ports[0], "x"); }
+static void prompt_is_handed_over(void)
+{
+	say(&ports[2], "$ ");
+	serial.queued = serial.size;
+	console_attach(&db);
+}
+static void byte_is_typed(void) { type("x"); }
+static void port_may_take(void) { console_hold(); console_input_ask_anew(); console_release(); }
+static void somebody_calls(void) { console_call(); }
+
+static const struct { void (*happens)(void); bool is_left; } poll_rows[] = {
+	{ line_covers, false }, { prompt_is_covered, true }, { line_is_lost, true }, { writer_is_refused, true },
+	{ prompt_is_handed_over, true }, { byte_is_typed, false }, { port_may_take, false }, { somebody_calls, false },
+};
+
+static unsigned polls_in(unsigned rounds)
+{
+	polls = 0;
+	while (rounds--)
+		console_poll();
+	return polls;
+}
+
+/* A round of the scheduler in which the terminal has nothing to do does not pay for it; nothing is forgotten for that. */
+static void test_poll_rests(void **state)
+{
+	(void)state;
+	for (size_t i = 0; row_of(poll_rows, i); i++) {
+		serial_drain();
+		go_round();
+		assert_int_equal(polls_in(3), 0);
+		poll_rows[i].happens();
+		assert_int_equal(polls_in(3), poll_rows[i].is_left ? 3 : 1);
+		serial_drain();
+		go_round();
+		go_round();		/* for the line of the poll's own that says what was lost */
+		assert_int_equal(polls_in(3), 0);
+		serial.len = screen_len = 0;
+	}
+	is_drawing = true;
+	log_info("x");
+	assert_int_equal(polls_in(3), 3);
+	is_drawing = false;
+	assert_int_equal(polls_in(3), 1);
+	processor_fake_run_on(1);
+	log_info("x");
+	assert_int_equal(polls_in(3), 0);
+	processor_fake_run_on(0);
+	assert_int_equal(polls_in(3), 1);
+}
+
 /* The attached VM goes away: its struct may be reused, so nobody is attached any more. */
 static void test_attached_vm_goes(void **state)
 {
@@ -1085,7 +1146,7 @@ int main(void)
 		TEST(test_prompt_waits_for_the_wire), TEST(test_longest_lines_wait_for_the_wire), TEST(test_prompt_comes_last), TEST(test_nobody_attached), TEST(test_back_pressure),
 		TEST(test_log_does_not_wait), TEST(test_fair), TEST(test_fair_beside_large_writes), TEST(test_input), TEST(test_input_kept), TEST(test_attached_vm_goes),
 		TEST(test_window), TEST(test_fronts_belong_to_their_vm), TEST(test_word_comes_too_late), TEST(test_one_processor_polls),
-		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll), TEST(test_screen_asks),
+		TEST(test_round_waits_for_the_slow), TEST(test_writers_wake_the_poll), TEST(test_screen_asks), TEST(test_poll_rests),
 		TEST(test_marks), TEST(test_forged_answers), TEST(test_one_call_a_piece), TEST(test_key_next), TEST(test_key_waits_for_the_text_before_it), TEST(test_key_does_not_wait_for_ever), TEST(test_key_help),
 		TEST(test_end_offers_next), TEST(test_port_of_nobody), TEST(test_next_of_three), TEST(test_offer), TEST(test_input_of_nobody),
 		TEST(test_window_of_all_ports),
