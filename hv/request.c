@@ -109,11 +109,26 @@ void vcpu_request_lint0(struct vcpu *vcpu, bool is_high)
 }
 
 /*
+ * The owner's: the vectors become requests of the local APIC. Its software switch was looked at by the sender: what was
+ * accepted before it was switched off stays accepted, or the I/O APIC would wait for ever. One that waits for its SIPI
+ * takes none.
+ */
+static void take_vectors(struct vcpu *vcpu, unsigned word, uint64_t vectors, bool is_level)
+{
+	if (vcpu->state != VCPU_PARKED)
+		lapic_merge(&vcpu->lapic, word * POSTED_BITS, vectors, is_level);
+}
+
+/*
  * Edges and levels have a set each, because the trigger mode is part of the message: with one set of vectors and one of
  * modes two senders of the same vector could mix them up, and an I/O APIC would wait for an EOI that never comes.
  */
 void vcpu_post(struct vcpu *vcpu, uint8_t vector, bool is_level)
 {
+	if (vcpu->processor == host_processor()) {	/* between vCPUs that live on one processor: nothing has to be left for it */
+		take_vectors(vcpu, vector / POSTED_BITS, 1ULL << vector % POSTED_BITS, is_level);
+		return;
+	}
 	atomic_fetch_or(&vcpu->posted[is_level][vector / POSTED_BITS], 1ULL << vector % POSTED_BITS);
 	vcpu_request(vcpu, REQUEST_IRQ);	/* last: the owner takes the request before the vectors */
 }
@@ -125,22 +140,15 @@ bool vcpu_is_parked(const struct vcpu *vcpu)
 
 /* ---- The taking ---- */
 
-/*
- * The vectors become requests of the local APIC. Its software switch was looked at by the sender: what was
- * accepted before it was switched off stays accepted, or the I/O APIC would wait for ever. One that waits for
- * its SIPI takes none.
- */
 static void take_posted(struct vcpu *vcpu)
 {
-	bool is_parked = vcpu->state == VCPU_PARKED;
-
 	for (unsigned is_level = 0; is_level < 2; is_level++)
 		for (unsigned i = 0; i < POSTED_WORDS; i++) {
 			_Atomic uint64_t *word = &vcpu->posted[is_level][i];
 			uint64_t vectors = *word ? atomic_exchange(word, 0) : 0;
 
-			if (!is_parked && vectors)
-				lapic_merge(&vcpu->lapic, i * POSTED_BITS, vectors, is_level);
+			if (vectors)
+				take_vectors(vcpu, i, vectors, is_level);
 		}
 }
 

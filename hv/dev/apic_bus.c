@@ -116,6 +116,9 @@ static bool deliver(struct vm *vm, const struct message *msg)
 		return false;
 	if (msg->mode == APIC_LOWEST)
 		return deliver_lowest(vm, msg);
+	/* To one by its ID, which is its number: nobody else has to be asked, of however many there are. */
+	if (msg->shorthand == ICR_TO_DEST && !msg->is_logical && msg->dest < vm->vcpu_count)
+		return take(vm->vcpus[index_nospec(msg->dest, VM_VCPUS_MAX)], msg);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++)
 		if (is_addressed(vm->vcpus[i], msg) && take(vm->vcpus[i], msg))
 			was_taken = true;
