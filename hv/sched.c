@@ -182,13 +182,14 @@ static bool wants_turn(struct party *party)
 /*
  * Another processor has posted this look at `since`, and so has interrupted whoever ran here. That is charged to the one
  * whose look it is, as with timers: else a guest whose vCPU on another processor wakes this one all the time would take the
- * time of its neighbours. If it cannot run anyhow, because its VM is in debt, the look waits until that is over.
+ * time of its neighbours. If it cannot run anyhow, because its VM is in debt, the look waits until that is over. While
+ * nobody ran here, nobody was interrupted, and nobody is in debt (sched_run).
  */
 static bool is_put_off(struct processor *self, struct party *party, uint64_t since)
 {
 	uint64_t wait, end;
 
-	if (!since || !is_alive(party->slot))
+	if (!since || !self->queue.payer || !is_alive(party->slot))
 		return false;
 	wait = bill_interrupt(&party->turn, since);
 	if (!wait || !look_put_off(&party->look))
@@ -257,15 +258,16 @@ static struct party *choose(struct run_queue *queue)
 }
 
 /*
- * The one that ran goes on wanting the processor, as it did, and nothing about its VM can have changed that it would have
- * to be looked at for: most rounds are such.
+ * It goes on wanting the processor, as it did, and nothing about its VM can have changed that it would have to be looked at
+ * for. Such is mostly the one that ran; and one that has just been looked at, for if that woke it, that has posted a look.
  */
 static bool wants_on(const struct processor *self, const struct party *party)
 {
-	const struct limb *limb = limb_at(party->slot, self);
+	const struct slot *slot = party->slot;
+	const struct limb *limb = limb_at(slot, self);
 
-	return limb->turn.is_ready && party->turn.is_ready && !party->slot->cap.percent && limb->is_live &&
-	       is_alive(party->slot) && vcpu_of(party)->state == VCPU_READY;
+	return limb->turn.is_ready && limb_has(limb, party) && party->turn.is_ready && !slot->cap.percent && limb->is_live &&
+	       is_alive(slot) && !slot->vm->alarm_is_stale && vcpu_of(party)->state == VCPU_READY;
 }
 
 /*
@@ -281,10 +283,13 @@ static struct party *look_at_all(struct processor *self)
 	while ((look = look_take(&self->looks, &since))) {
 		struct party *party = container_of(look, struct party, look);
 
+		if (!since && wants_on(self, party))
+			continue;
 		if (last)
 			note(self, last);	/* before the next one is looked at, for that may send it to another processor */
 		last = look_at(self, party, since) ? party : NULL;
 	}
+	host_attention_look(false);	/* what woke meanwhile, in is_awake, has been looked at as well */
 	return last;
 }
 

@@ -66,7 +66,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	vcpu->is_unhalted = false;
 	vcpu->state = VCPU_READY;
 	look_post(vcpu->look);
-	host_attention_set();	/* a vCPU that slept may go before the running one: the scheduler decides */
+	host_attention_look(true);	/* a vCPU that slept may go before the running one: the scheduler decides */
 }
 
 void vcpu_inject_event(struct vcpu *vcpu, const struct vevent *event)

@@ -82,6 +82,10 @@ static void test_attention(void **unused)
 		assert_int_equal(host_attention_is_timer(), rows[i].is_timer);
 		host_attention_set();
 		assert_int_equal(cpu_fake.attention, rows[i].behind_set);
+		host_attention_look(true);
+		assert_true(host_attention_is_set() && !host_attention_is_timer());
+		host_attention_look(false);
+		assert_int_equal(cpu_fake.attention, rows[i].behind_set);
 		host_attention_clear();
 		assert_int_equal(cpu_fake.attention, 0);
 	}

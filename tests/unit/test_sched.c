@@ -240,6 +240,15 @@ struct processor *host_processor_at(unsigned n) { return n ? NULL : host_process
 unsigned host_processor_number(struct processor *processor) { return processor->index; }
 void vcpu_give(struct vcpu *vcpu, struct processor *to) { (void)vcpu; (void)to; fail(); }
 void host_kick(struct processor *processor, enum host_kick what) { (void)processor; (void)what; fail(); }
+
+/* One that wakes while the scheduler looks needs no other round: the loop says so before anybody runs. */
+static bool look_is_due;
+void host_attention_look(bool is_due)
+{
+	assert_null(host_processor()->looks);
+	look_is_due = is_due;
+}
+
 void host_attention_clear(void) { attention = has_timer_fired = false; }
 bool host_attention_is_set(void) { return attention || has_timer_fired; }
 bool host_attention_is_timer(void) { return has_timer_fired && !attention; }
@@ -276,6 +285,7 @@ static void check_turn(const struct vcpu *vcpu, uint64_t turn_end)
 	const uint64_t left = min_u64(TURN - max_u64(own->spent, all->spent), cap_left(&slot->cap));
 	const bool is_limited = limit != TIMER_NEVER;
 
+	assert_false(look_is_due);
 	assert_ptr_equal(slot->vm->vcpus[self->running - slot->parties], vcpu);
 	assert_ptr_equal(vcpu->look, &self->running->look);
 	assert_ptr_equal(own->in->policy, all->in->policy);
@@ -446,6 +456,7 @@ void console_on_where(void (*where)(void)) { press_where = where; }
 
 void console_poll(void)
 {
+	look_is_due = true;
 	for (unsigned i = 0; i < PLAYERS; i++)
 		players[i].wants_round = false;
 	in_host_work = false;

@@ -66,6 +66,7 @@ static void on(unsigned n) { processor_fake_run_on(n); }
 unsigned host_processor_number(struct processor *processor) { return processor->index; }
 struct processor *host_processor_at(unsigned n) { return n < ON ? at(n) : NULL; }
 void host_attention_set(void) { }
+void host_attention_look(bool is_due) { (void)is_due; }
 void host_attention_clear(void) { }
 bool host_attention_is_set(void) { return false; }
 bool host_attention_is_timer(void) { return false; }
@@ -473,7 +474,7 @@ static void test_put_off_look_of_the_only_one(void **state)
 	assert_ptr_equal(last, &vcpus[SPREAD][1]);
 }
 
-/* At ONE a VM that has used much more than its neighbour there; its first vCPU sleeps. */
+/* At ONE a VM that has used much more than its neighbour, which runs there; its first vCPU sleeps. */
 static struct slot *set_up_debt(void)
 {
 	struct slot *slot = add_spread(2);
@@ -482,7 +483,7 @@ static struct slot *set_up_debt(void)
 	halt(SPREAD, 0);
 	turn_bill(&at(ONE)->queue, &slot->parties[0].turn, fake_now);
 	fake_now += 10 * TURN;
-	turn_bill(&at(ONE)->queue, NULL, fake_now);
+	turn_bill(&at(ONE)->queue, &parties[NEIGHBOUR][0].turn, fake_now);	/* which runs there now */
 	assert_int_not_equal(turn_debt(&limb_at(slot, at(ONE))->turn), 0);
 	return slot;
 }

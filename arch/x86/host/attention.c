@@ -8,6 +8,13 @@ void host_attention_set(void)
 	this_cpu()->attention |= ATTENTION_OTHER;
 }
 
+void host_attention_look(bool is_due)
+{
+	struct cpu *cpu = this_cpu();
+
+	cpu->attention = (uint8_t)(is_due ? cpu->attention | ATTENTION_LOOK : cpu->attention & ~ATTENTION_LOOK);
+}
+
 void host_attention_clear(void)
 {
 	this_cpu()->attention = 0;

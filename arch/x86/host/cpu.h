@@ -24,6 +24,7 @@ struct cpu_tables;
 enum attention {
 	ATTENTION_TIMER = 1,	/* its APIC's timer has fired */
 	ATTENTION_OTHER = 2,
+	ATTENTION_LOOK = 4,	/* a vCPU that lives here woke: over when the scheduler has looked at all that were to be looked at */
 };
 
 struct cpu {
