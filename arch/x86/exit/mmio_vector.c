@@ -70,7 +70,7 @@ enum exit_result mmio_vector(struct mmio *mmio)
 		return mmio_unknown(vcpu, insn, mmio->addr, mmio->is_write);
 	if (!insn->is_store)
 		operand_load(vcpu, &mmio->operand, bytes);
-	fpu_save(vcpu->fpu, xcr0, vcpu->xss);
+	fpu_save(vcpu->fpu, xcr0);
 	vector = vector_of(vcpu->fpu, insn->reg, components);
 	if (insn->is_store)
 		read_register(insn, &vector, bytes);

@@ -7,7 +7,8 @@
  *
  * XSAVE touches only what XCR0 enables, and a guest may have filled AVX registers and then switched AVX off
  * in its XCR0. So both directions run with every bit a guest may ever set, and the guest's own XCR0 comes
- * last. Plain assembly: the hypervisor is compiled without these registers.
+ * last. XSS is of no effect to either: the guest's is there when it runs. Plain assembly: the hypervisor is compiled
+ * without these registers.
  */
 #include "arch/x86/host/fpu.h"
 
@@ -90,11 +91,11 @@ uint64_t fpu_live_xcr0(void)
 	return cpu_features.has_xsave ? xgetbv(0) : XCR0_X87;
 }
 
-static void set_masks(uint64_t xcr0, uint64_t xss)
+/* XSETBV waits for all before it, and guests mostly have all of these bits set. */
+static void set_xcr0(uint64_t xcr0)
 {
-	xsetbv(0, xcr0);
-	if (cpu_features.has_xsaves)
-		wrmsr(MSR_IA32_XSS, xss);
+	if (xgetbv(0) != xcr0)
+		xsetbv(0, xcr0);
 }
 
 /* EDX:EAX is a mask of components; the instructions work on those that are in the mask and in XCR0 or XSS. */
@@ -102,29 +103,32 @@ static void set_masks(uint64_t xcr0, uint64_t xss)
 	__asm__ volatile(insn " (%0)" : : "r"(area), "a"((uint32_t)lo32(mask)),	\
 			 "d"((uint32_t)hi32(mask)) : "memory")
 
-void fpu_save(void *area, uint64_t xcr0, uint64_t xss)
+void fpu_save(void *area, uint64_t xcr0)
 {
-	uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
+	const uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
 
 	if (!cpu_features.has_xsave) {
 		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
 		return;
 	}
-	set_masks(fpu_guest_xcr0_mask() | xcr0, xss);
+	if (mask != xcr0)
+		xsetbv(0, mask);
 	XSTATE("xsave64", area, mask);
 }
 
 /* FNINIT first: AMD's processors restore the last x87 instruction's addresses only when an error is pending. */
 void fpu_restore(const void *area, uint64_t xcr0, uint64_t xss)
 {
-	uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
+	const uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
 
 	__asm__ volatile("fninit" : : : "memory");
 	if (!cpu_features.has_xsave) {
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 		return;
 	}
-	set_masks(fpu_guest_xcr0_mask() | xcr0, xss);
+	set_xcr0(mask);
 	XSTATE("xrstor64", area, mask);
-	set_masks(xcr0, xss);
+	set_xcr0(xcr0);
+	if (cpu_features.has_xsaves)
+		wrmsr(MSR_IA32_XSS, xss);
 }

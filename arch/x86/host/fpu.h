@@ -12,7 +12,7 @@
 
 size_t   fpu_area_pages(void);			/* pages to allocate for one area */
 void     fpu_area_init(void *area);		/* architectural initial state: FCW 037f, MXCSR 1f80 */
-void     fpu_save(void *area, uint64_t xcr0, uint64_t xss);
+void     fpu_save(void *area, uint64_t xcr0);	/* of the loaded vCPU: what fpu_live_xcr0 says */
 void     fpu_restore(const void *area, uint64_t xcr0, uint64_t xss);
 bool     fpu_has_xsave(void);			/* else areas are FXSAVE64's */
 uint64_t fpu_live_xcr0(void);			/* what the loaded vCPU has there: asked of the processor, see fpu.c */

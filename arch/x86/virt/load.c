@@ -23,7 +23,7 @@ void vcpu_unload(struct vcpu *vcpu)
 		return;
 	virt->put(vcpu);	/* first: AMD-V moves CR2 from its VMCB into the register that is read below */
 	vcpu->xcr0 = fpu_live_xcr0();
-	fpu_save(vcpu->fpu, vcpu->xcr0, vcpu->xss);
+	fpu_save(vcpu->fpu, vcpu->xcr0);
 	vcpu->cr2 = read_cr2();
 	vcpu_tell_preempted(vcpu);
 	this_cpu()->loaded = NULL;

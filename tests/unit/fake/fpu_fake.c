@@ -18,11 +18,10 @@ uint64_t fpu_guest_xcr0_mask(void)
 	return (low | (uint64_t)high << 32) & (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512);
 }
 
-void fpu_save(void *area, uint64_t xcr0, uint64_t xss)
+void fpu_save(void *area, uint64_t xcr0)
 {
 	(void)area;
 	(void)xcr0;
-	(void)xss;
 }
 
 void fpu_restore(const void *area, uint64_t xcr0, uint64_t xss)
