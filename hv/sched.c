@@ -395,7 +395,8 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 	uint64_t tick, left, end;
 
 	vcpu_load(vcpu);
-	turn_bill(&self->queue, own, time_now());	/* the change from one to the other is the time of whoever ran before */
+	if (self->queue.payer != own)
+		turn_bill(&self->queue, own, time_now());	/* the change from one to the other is the time of whoever ran before */
 	tick = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
 	left = min_u64(tick, cap_left(&party->slot->cap));
 	end = self->queue.mark + left;
