@@ -73,9 +73,10 @@ static void wake_at(uint64_t deadline, void *ctx)
 	host_wake_at(deadline);
 }
 
-static void init_processor(struct processor *self, const struct sched_policy *policy)
+/* A tournament of no more places than there are VMs: who wakes or sleeps plays the matches between its place and the end. */
+static void init_processor(struct processor *self, const struct sched_policy *policy, uint32_t vms)
 {
-	turns_init(&self->queue.vms, policy, time_hz() / TURNS_PER_SECOND, self->order, HANDOFF_VMS_MAX);
+	turns_init(&self->queue.vms, policy, time_hz() / TURNS_PER_SECOND, self->order, vms);
 	self->queue.used = self->used;
 	self->queue.mark = time_now();
 	self->running = NULL;
@@ -97,7 +98,7 @@ void sched_init(const struct handoff_host *host, uint32_t count)
 	slots_init(host->attach, count);
 	homes_init();
 	for (uint32_t i = 0; (processor = host_processor_at(i)); i++)
-		init_processor(processor, policies[host->scheduler]);
+		init_processor(processor, policies[host->scheduler], max_u32(1, count));
 	timer_set_bill(bill_interrupt);
 }
 
