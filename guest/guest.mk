@@ -15,17 +15,26 @@ LINUX_FILES := $(addprefix guest/linux/,init session profile passwd group)
 # A builder who is not root becomes it in a name space of his own, so that the files on the disk are root's.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare -r)
 
-$(B)/linux/ready: scripts/pins | $(B)/fetch/kernel $(B)/fetch/busybox
-	$(call say,UNPACK,"Debian kernel and busybox")
-	$(Q)rm -rf $(B)/linux && mkdir -p $(B)/linux/kernel $(B)/linux/busybox
-	$(Q)dpkg-deb -x $(B)/fetch/kernel $(B)/linux/kernel
-	$(Q)dpkg-deb -x $(B)/fetch/busybox $(B)/linux/busybox
-	@touch $@
-$(B)/linux/vmlinuz: $(B)/linux/ready
-	$(Q)cp $(B)/linux/kernel/boot/vmlinuz-* $@
-$(B)/linux/initramfs: guest/linux/initramfs.list $(LINUX_FILES) scripts/mkinitramfs $(B)/linux/ready
-	$(call say,CPIO,$@)
-	$(Q)scripts/mkinitramfs $@ $< $(B)/linux/kernel $(B)/linux/busybox
+# A kernel as unpacked, and the initramfs for it: directory, its key in scripts/pins
+define KERNEL
+$(B)/$(1)/ready: scripts/pins | $(B)/fetch/$(2) $(B)/fetch/busybox
+	$$(call say,UNPACK,"Debian kernel and busybox into $(B)/$(1)")
+	$$(Q)rm -rf $$(@D) && mkdir -p $$(@D)/kernel $$(@D)/busybox
+	$$(Q)dpkg-deb -x $(B)/fetch/$(2) $$(@D)/kernel
+	$$(Q)dpkg-deb -x $(B)/fetch/busybox $$(@D)/busybox
+	@touch $$@
+$(B)/$(1)/vmlinuz: $(B)/$(1)/ready
+	$$(Q)cp $$(@D)/kernel/boot/vmlinuz-* $$@
+$(B)/$(1)/initramfs: guest/linux/initramfs.list $$(LINUX_FILES) scripts/mkinitramfs $(B)/$(1)/ready
+	$$(call say,CPIO,$$@)
+	$$(Q)scripts/mkinitramfs $$@ $$< $$(@D)/kernel $$(@D)/busybox
+endef
+$(eval $(call KERNEL,linux,kernel))
+
+# The kernel of bookworm-backports, which only long boots run
+LINUX_612 := $(B)/linux612/vmlinuz $(B)/linux612/initramfs
+$(eval $(call KERNEL,linux612,kernel612))
+
 $(B)/linux/root.img: guest/linux/root.list $(LINUX_FILES) scripts/mkinitramfs $(B)/linux/ready
 	$(call say,MKE2FS,$@)
 	$(Q)rm -rf $@ $(B)/linux/root && mkdir $(B)/linux/root
