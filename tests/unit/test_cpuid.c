@@ -46,6 +46,12 @@ static struct cpuid_regs compacts_wrongly(uint32_t leaf, uint32_t subleaf)
 	return generous(leaf, subleaf);
 }
 
+/* The same, but test_every_leaf says of it that CMPXCHG16B garbles flags. */
+static struct cpuid_regs garbles_flags(uint32_t leaf, uint32_t subleaf)
+{
+	return generous(leaf, subleaf);
+}
+
 static struct cpuid_regs telling(uint32_t leaf, uint32_t subleaf)
 {
 	const uint32_t mark = (leaf & 0xff) << 24 | (leaf >> 31) << 23 | subleaf << 16;
@@ -81,6 +87,7 @@ static const struct row {
 	{ generous, 0xb, 2, { 0 } },
 	{ generous, 0xd, 0, { 7, 832, 832, 0 } },
 	{ generous, 0xd, 1, { 0xf, 0, 0, 0 } },
+	{ garbles_flags, 1, 0, { 0xffffffff, 0x0000ffff, 0xf7fa1203, 0x078bfbff } },
 	{ compacts_wrongly, 0xd, 1, { 5, 0, 0, 0 } },		/* XSAVEOPT and XGETBV of index 1: neither XSAVEC nor XSAVES */
 	{ generous, 0xd, 2, { 256, 576, 2, 0 } },
 	{ generous, 0xd, 3, { 0 } },
@@ -124,6 +131,7 @@ static void test_every_leaf(void **unused)
 		struct cpuid_regs got;
 
 		facts.can_compact = row->host != compacts_wrongly;
+		facts.can_cmpxchg16b = row->host != garbles_flags;
 		cpuid_build(&table, &facts, row->host);
 		got = cpuid_lookup(&table, row->leaf, row->subleaf);
 		assert_int_equal(nospec_took(row->leaf & 0xff, CPUID_INDEX_MAX), row->leaf < 0x40000000 || row->leaf >= 0x80000000);

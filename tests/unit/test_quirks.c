@@ -13,6 +13,7 @@
 
 #include "arch/x86/emulate/walk.h"
 #include "arch/x86/host/features.h"
+#include "arch/x86/hw/cpuid.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/dr.h"
 #include "arch/x86/svm/exits.h"
@@ -223,11 +224,41 @@ static void test_compaction(void **unused)
 	}
 }
 
+static struct cpuid_regs without_cx16(uint32_t leaf, uint32_t subleaf)
+{
+	assert_int_equal(leaf, CPUID_FEATURES);
+	assert_int_equal(subleaf, 0);
+	return (struct cpuid_regs){ ~0U, ~0U, (uint32_t)~CPUID1_C_CX16, ~0U };
+}
+
+static struct cpuid_regs with_cx16(uint32_t leaf, uint32_t subleaf)
+{
+	assert_int_equal(leaf, CPUID_FEATURES);
+	assert_int_equal(subleaf, 0);
+	return (struct cpuid_regs){ 0, 0, (uint32_t)CPUID1_C_CX16, 0 };
+}
+
+static void test_garbled_flags(void **unused)
+{
+	static const struct { struct cpuid_regs (*host)(uint32_t leaf, uint32_t subleaf); bool garbles, is_wrong; } rows[] = {
+		{ with_cx16, true, true }, { with_cx16, false, false }, { without_cx16, true, false },
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		set_up(unused);
+		insn_fake.cpuid = rows[i].host;
+		insn_fake.garbles_flags = rows[i].garbles;
+		quirks_complete();
+		assert_int_equal(quirks.garbles_flags, rows[i].is_wrong);
+		assert_int_equal(log_fake_lines, rows[i].is_wrong ? 1 : 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_svm, set_up), cmocka_unit_test(test_mend_cs), cmocka_unit_test(test_keep_shadow),
-		cmocka_unit_test(test_compaction),
+		cmocka_unit_test(test_compaction), cmocka_unit_test(test_garbled_flags),
 	};
 
 	return cmocka_run_group_tests_name("quirks", tests, NULL, NULL);

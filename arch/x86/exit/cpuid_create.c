@@ -18,7 +18,7 @@ struct cpuid_table *cpuid_create(uint32_t vcpu_count)
 	const struct cpuid_facts facts = {
 		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vcpu_count,
 		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
-		.can_compact = !quirks.compacts_wrongly,
+		.can_compact = !quirks.compacts_wrongly, .can_cmpxchg16b = !quirks.garbles_flags,
 		.can_rdtscp = virt->caps->rdtscp, .can_invpcid = virt->caps->invpcid,
 		.can_xsaves = virt->caps->xsaves,
 	};

@@ -8,7 +8,7 @@
  * Why an allow list: a feature that we do not know may have state that we do not switch between guests.
  * Hidden on purpose: VMX and SVM (no nesting), MONITOR (MWAIT exits and is #UD), PMU, thermal, RTM, MPX,
  * SGX, PT, CET, PKU (its register is not in our XCR0 mask), speculation-control MSRs, LA57, and PCID on hosts
- * without INVPCID. TSC_ADJUST is shown on every host, because it is emulated.
+ * without INVPCID; CMPXCHG16B where it is broken (virt/quirks.h). TSC_ADJUST is shown on every host, because it is emulated.
  */
 #include "arch/x86/exit/cpuid_policy.h"
 
@@ -116,6 +116,8 @@ static void hide_unsupported(struct cpuid_table *table, const struct cpuid_facts
 
 		if (entry->leaf == CPUID_FEATURES && !facts->xcr0_mask)
 			entry->regs.ecx &= (uint32_t)~(CPUID1_C_XSAVE | CPUID1_C_AVX | CPUID1_C_FMA | CPUID1_C_F16C);
+		if (entry->leaf == CPUID_FEATURES && !facts->can_cmpxchg16b)
+			entry->regs.ecx &= (uint32_t)~CPUID1_C_CX16;
 		if (entry->leaf == CPUID_FEATURES && !facts->can_invpcid)
 			entry->regs.ecx &= (uint32_t)~CPUID1_C_PCID;
 		if (entry->leaf == CPUID_EXT_FEATURES && !facts->can_invpcid)

@@ -20,6 +20,7 @@ struct cpuid_facts {
 	uint64_t xcr0_mask;		/* bits a guest may set; 0 = no XSAVE for guests */
 	uint32_t vcpu_count;
 	bool     can_compact;		/* XSAVEC and XSAVES may be offered where the host has them */
+	bool     can_cmpxchg16b;	/* as above */
 	bool     can_rdtscp, can_invpcid, can_xsaves;	/* the back end lets guests execute them */
 };
 

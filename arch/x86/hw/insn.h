@@ -148,6 +148,21 @@ static inline void verw(uint16_t selector)
 	__asm__ volatile("verw %0" : : "m"(selector) : "cc", "memory");
 }
 
+/*
+ * RFLAGS behind POPFQ, an ADD of this addend, and CMPXCHG16B (callers checked CPUID): the addend must leave no trace in
+ * the bits that ADD does not compute.
+ */
+static inline uint64_t flags_behind_cmpxchg16b(uint64_t addend)
+{
+	__attribute__((aligned(16))) uint64_t pair[2] = { 0 };
+	uint64_t flags = 0, low = 0, high = 0;
+
+	__asm__ volatile("pushfq; popfq; add %[addend], %[flags]; cmpxchg16b %[pair]; pushfq; pop %[flags]"
+			 : [flags] "+&r"(flags), [pair] "+m"(pair), "+a"(low), "+d"(high)
+			 : [addend] "r"(addend), "b"(0UL), "c"(0UL) : "cc", "memory");
+	return flags;
+}
+
 /* Hardware random numbers: false when the processor has none or ran dry (callers checked CPUID). */
 static inline bool rdrand64(uint64_t *val)
 {

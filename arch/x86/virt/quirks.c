@@ -30,11 +30,19 @@ bool quirks_compaction_is_wrong(uint64_t components, struct cpuid_regs (*host)(u
 	return (main.eax & (CPUIDD1_XSAVEC | CPUIDD1_XSAVES)) && main.ebx != size;
 }
 
+static bool flags_are_garbled(void)
+{
+	const uint64_t reserved = BIT(22);
+
+	return cpuid(CPUID_FEATURES, 0).ecx & CPUID1_C_CX16 && flags_behind_cmpxchg16b(reserved) & reserved;
+}
+
 void quirks_complete(void)
 {
 	const struct { bool is_here; const char *what; } rows[] = {
 		{ quirks.compacts_wrongly = cpu_features.has_xsave && quirks_compaction_is_wrong(xgetbv(0), cpuid),
 		  "compacted XSAVE areas have a wrong size" },
+		{ quirks.garbles_flags = flags_are_garbled(), "CMPXCHG16B leaves garbage in RFLAGS" },
 		{ quirks.forgets_shadow, "VMRUN forgets the interrupt shadow" },
 		{ quirks.mixes_cs, "SYSENTER leaves a CS that VMRUN refuses" },
 		{ quirks.marks_pae_pointers, "PDPTEs are marked accessed" },

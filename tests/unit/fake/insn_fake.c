@@ -151,5 +151,6 @@ void cpu_stop(void)
 	abort();
 }
 
+uint64_t flags_behind_cmpxchg16b(uint64_t addend) { return insn_fake.garbles_flags ? addend : 0; }
 bool rdrand64(uint64_t *val) { *val = 0; return false; }
 bool rdseed64(uint64_t *val) { *val = 0; return false; }

@@ -16,6 +16,7 @@ extern struct insn_fake {
 	unsigned msr_count;
 	uint64_t cr0, cr2, cr3, cr4, dr[8], xcr0;
 	uint64_t tsc, tsc_step;		/* each RDTSC adds the step; with step 0 it is this computer's */
+	bool garbles_flags;		/* CMPXCHG16B does */
 	unsigned open_irqs, wait_irqs, pauses, verws, nmis;
 	/* What else instructions do; without a function CPUID is this computer's, and the others end the test. */
 	struct cpuid_regs (*cpuid)(uint32_t leaf, uint32_t subleaf);

@@ -35,5 +35,6 @@ void cpu_fence(void);
 void cpu_take_nmi(void);
 __attribute__((noreturn)) void cpu_stop(void);
 
+uint64_t flags_behind_cmpxchg16b(uint64_t addend);
 bool rdrand64(uint64_t *val);
 bool rdseed64(uint64_t *val);
