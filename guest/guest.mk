@@ -34,6 +34,7 @@ $(eval $(call KERNEL,linux,kernel))
 # The kernel of bookworm-backports, which only long boots run
 LINUX_612 := $(B)/linux612/vmlinuz $(B)/linux612/initramfs
 $(eval $(call KERNEL,linux612,kernel612))
+boot-test: $(if $(filter quick,$(BOOTS)),,$(LINUX_612))
 
 $(B)/linux/root.img: guest/linux/root.list $(LINUX_FILES) scripts/mkinitramfs $(B)/linux/ready
 	$(call say,MKE2FS,$@)
