@@ -76,7 +76,7 @@ LONG = ("svm-ryzen-second", "svm-ryzen-hostile", "svm-ryzen-greedy", "svm-ryzen-
         "svm-ryzen-spread", "vmx-bochs-bench-four", "svm-ryzen-bench-four", "paste-svm-ryzen",
         "debian-serial-corei5_arrandale_m520", "debian-restored-tigerlake", "debian-among-hostiles-corei7_haswell_4770",
         "vmx-bochs-matrix-1", "svm-ryzen-matrix-1", "svm-ryzen-matrix-4", "svm-qemu-matrix-1", "svm-qemu-matrix-4",
-        "vmx-bochs-linux612", "svm-qemu-linux612")
+        "vmx-bochs-linux612", "svm-qemu-linux612", "vmx-bochs-load-4-on-2", "svm-ryzen-load-4-on-2", "svm-qemu-load-1-on-1")
 
 
 class Job:
