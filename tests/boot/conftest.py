@@ -42,6 +42,12 @@ def pytest_runtestloop(session):
         job.start()
 
 
+def pytest_sessionfinish():
+    """After -x, or Ctrl-C: nobody will look at those that have not started."""
+    for workers in (machine.Job.pool, machine.Job.aside):
+        workers.shutdown(wait=False, cancel_futures=True)
+
+
 def pytest_runtest_logstart():
     """pytest -v has just written the test's name, without an end of line."""
     machine.Progress.is_mid_line = True

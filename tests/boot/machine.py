@@ -69,6 +69,8 @@ class Progress:
 
 # ---- Jobs -------------------------------------------------------------------------------------------------
 
+BOOTS = int(os.environ.get("TRAPEZE_BOOTS", "10"))       # of test_boots.py
+
 # What make test leaves to CI, so that it takes a quarter of an hour: VT-x in Bochs or AMD-V in QEMU has done the like by then, or it
 # is a figure of the bench, or Debian with several vCPUs.
 LONG = ("svm-ryzen-second", "svm-ryzen-hostile", "svm-ryzen-greedy", "svm-ryzen-memory", "svm-ryzen-looks", "svm-ryzen-two",
@@ -76,7 +78,8 @@ LONG = ("svm-ryzen-second", "svm-ryzen-hostile", "svm-ryzen-greedy", "svm-ryzen-
         "svm-ryzen-spread", "vmx-bochs-bench-four", "svm-ryzen-bench-four", "paste-svm-ryzen",
         "debian-serial-corei5_arrandale_m520", "debian-restored-tigerlake", "debian-among-hostiles-corei7_haswell_4770",
         "vmx-bochs-matrix-1", "svm-ryzen-matrix-1", "svm-ryzen-matrix-4", "svm-qemu-matrix-1", "svm-qemu-matrix-4",
-        "vmx-bochs-linux612", "svm-qemu-linux612", "vmx-bochs-load-4-on-2", "svm-ryzen-load-4-on-2", "svm-qemu-load-1-on-1")
+        "vmx-bochs-linux612", "svm-qemu-linux612", "vmx-bochs-load-4-on-2", "svm-ryzen-load-4-on-2", "svm-qemu-load-1-on-1",
+        *(f"debian-boot-{number}" for number in range(BOOTS)))
 
 
 class Job:

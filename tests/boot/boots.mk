@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+# make boots N=1000  Debian with 2 to 8 vCPUs, so many times, until one boot fails
+N ?= 200
+boots: ready
+	@B=$(B) TRAPEZE_BOOTS=$(N) $(PYTEST) -vx tests/boot/test_boots.py
+.PHONY: boots
