@@ -39,7 +39,7 @@ bool vcpu_has_irq(struct vcpu *vcpu)
 {
 	struct lapic *lapic = &vcpu->lapic;
 
-	return (lapic->s.lint0_is_high && lapic_takes_extint(lapic)) || (lapic->irr_count && lapic_pending(lapic) >= 0);
+	return (lapic->s.lint0_is_high && lapic_takes_extint(lapic)) || (lapic->irr_words && lapic_pending(lapic) >= 0);
 }
 
 int vcpu_ack_irq(struct vcpu *vcpu)

@@ -3,8 +3,7 @@
  * Local APIC: interrupts that are requested, served and ended, and the modes of the APIC itself (lapic.h).
  * The registers are in lapic_regs.c, the timer in lapic_timer.c, the 8259's wire in lapic_lint0.c.
  *
- * Invariants: irr_count is the number of bits in irr; bit n of irr_words (isr_words) says whether word n of
- * irr (isr) is not 0. Whoever makes something deliverable calls kick, so that the run loop may look only
+ * Invariants: bit n of irr_words (isr_words) says whether word n of irr (isr) is not 0. Whoever makes something deliverable calls kick, so that the run loop may look only
  * then: a new IRR bit, an EOI or a lower TPR with requests left. The guest may end an edge without an exit: that is
  * offered only while nothing else is requested, and a new request looks whether it has, so an EOI that nobody saw
  * has made nothing deliverable.
@@ -121,7 +120,7 @@ int lapic_pending(struct lapic *lapic)
 {
 	int vector;
 
-	if (!lapic->irr_count)
+	if (!lapic->irr_words)
 		return NO_VECTOR;
 	if (lapic->s.eoi_is_offered)
 		return settled_pending(lapic);
@@ -139,7 +138,6 @@ void lapic_accept(struct lapic *lapic, uint8_t vector)
 	if (!set_has(lapic->s.irr, vector))
 		return;
 	set_remove(lapic->s.irr, &lapic->irr_words, vector);
-	lapic->irr_count--;
 	set_add(lapic->s.isr, &lapic->isr_words, vector);
 	if (lapic->timer_waits && vector == (lapic->s.lvt[LVT_TIMER] & LVT_VECTOR))
 		lapic_timer_go_on(lapic);
@@ -148,7 +146,7 @@ void lapic_accept(struct lapic *lapic, uint8_t vector)
 /* Not when something waits for the end: the I/O APIC, or an interrupt that the exit for EOI would deliver. */
 void lapic_offer_eoi(struct lapic *lapic, uint8_t vector)
 {
-	if (!lapic->irr_count && !set_has(lapic->s.tmr, vector))
+	if (!lapic->irr_words && !set_has(lapic->s.tmr, vector))
 		lapic->s.eoi_is_offered = lapic->env->offer_eoi(lapic->ctx);
 }
 
@@ -175,7 +173,7 @@ void lapic_eoi(struct lapic *lapic)
 {
 	lapic_settle_eoi(lapic);
 	end_highest(lapic);
-	if (lapic->irr_count)
+	if (lapic->irr_words)
 		lapic->env->kick(lapic->ctx);
 }
 
@@ -189,7 +187,6 @@ static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
 	if (set_has(lapic->s.irr, vector))
 		return;
 	set_add(lapic->s.irr, &lapic->irr_words, vector);
-	lapic->irr_count++;
 	lapic->env->kick(lapic->ctx);
 }
 
@@ -237,7 +234,7 @@ void lapic_set_tpr(struct lapic *lapic, uint8_t tpr)
 	bool is_lower = tpr < lapic->s.tpr;
 
 	shared_write32(&lapic->s.tpr, tpr);
-	if (is_lower && lapic->irr_count)
+	if (is_lower && lapic->irr_words)
 		lapic->env->kick(lapic->ctx);
 }
 
@@ -347,7 +344,7 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 	memset(lapic->s.irr, 0, sizeof(lapic->s.irr));
 	memset(lapic->s.isr, 0, sizeof(lapic->s.isr));
 	memset(lapic->s.tmr, 0, sizeof(lapic->s.tmr));
-	lapic->irr_count = lapic->irr_words = lapic->isr_words = 0;
+	lapic->irr_words = lapic->isr_words = 0;
 	lapic->s.esr = lapic->s.esr_latch = 0;
 	lapic->s.icr = 0;
 	shared_write32(&lapic->s.tpr, 0);
@@ -380,16 +377,6 @@ static uint32_t set_words(const uint32_t *set)
 	return words;
 }
 
-static uint32_t set_count(const uint32_t *set)
-{
-	uint32_t count = 0;
-
-	for (unsigned i = 0; i < VECTOR_WORDS; i++)
-		for (uint32_t word = set[i]; word; word &= word - 1)
-			count++;
-	return count;
-}
-
 static bool serves_edge(const struct lapic *lapic)
 {
 	int vector = set_highest(lapic->s.isr, lapic->isr_words);
@@ -414,7 +401,6 @@ void lapic_after_load(void *dev)
 	s->isr[0] &= ~LOW_VECTORS;
 	lapic->irr_words = set_words(s->irr);
 	lapic->isr_words = set_words(s->isr);
-	lapic->irr_count = set_count(s->irr);
 	s->eoi_is_offered = s->eoi_is_offered && serves_edge(lapic);
 	lapic_timer_after_load(lapic);
 	lapic->env->kick(lapic->ctx);

@@ -50,8 +50,7 @@ struct lapic_state {
 struct lapic {
 	struct lapic_state s;
 	uint32_t id;
-	uint32_t irr_count;		/* bits set in irr: the quick "nothing pending" test */
-	uint32_t irr_words, isr_words;	/* bit n: word n of irr, isr is not 0: no scan for the highest */
+	uint32_t irr_words, isr_words;	/* bit n: word n of irr, isr is not 0: no scan for the highest; irr_words 0: nothing is requested */
 	const struct lapic_env *env;
 	void    *ctx;			/* for env's functions */
 	const struct vm_clock *clock;

@@ -193,15 +193,10 @@ static void (*const ops[])(struct fuzz *) = {
 
 /* ---- What must hold after each ---- */
 
-static unsigned bits_of(const uint32_t *set, uint32_t words)
+static void check_words(const uint32_t *set, uint32_t words)
 {
-	unsigned bits = 0;
-
-	for (unsigned i = 0; i < 8; i++) {
-		bits += (unsigned)__builtin_popcount(set[i]);
+	for (unsigned i = 0; i < 8; i++)
 		assert((words >> i & 1) == (set[i] != 0));
-	}
-	return bits;
 }
 
 /* Only such a vector's end may be offered: nobody waits for it. */
@@ -218,8 +213,8 @@ static void check(struct fuzz *f)
 	const struct lapic *lapic = &f->pc.vcpu.lapic;
 	const struct machine *m = &f->pc.machine;
 
-	assert(bits_of(lapic->s.irr, lapic->irr_words) == lapic->irr_count);
-	(void)bits_of(lapic->s.isr, lapic->isr_words);
+	check_words(lapic->s.irr, lapic->irr_words);
+	check_words(lapic->s.isr, lapic->isr_words);
 	assert(!lapic->s.eoi_is_offered || serves_edge(lapic));
 	assert(!(lapic->s.irr[0] & 0xffff) && !(lapic->s.isr[0] & 0xffff));
 	assert(lapic->s.lint0_is_high == m->pic.is_high);

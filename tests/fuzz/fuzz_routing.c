@@ -115,7 +115,7 @@ static void forget(void)
 {
 	fuzz.inits = fuzz.sipis = 0;
 	for (uint32_t i = 0; i < VCPUS; i++) {
-		while (fuzz.vcpus[i].lapic.irr_count) {	/* taken and ended, as far as priorities allow */
+		while (fuzz.vcpus[i].lapic.irr_words) {	/* taken and ended, as far as priorities allow */
 			struct lapic *lapic = &fuzz.vcpus[i].lapic;
 
 			for (unsigned vector = 0; vector < 256; vector++)

@@ -320,7 +320,7 @@ static void test_requests_are_merged(void **state)
 	pc.vcpu.posted[0][2] = 4;
 	pc.vcpu.requests = REQUEST_IRQ;
 	load(quiet, len);
-	assert_int_equal(pc.vcpu.requests | pc.vcpu.posted[0][2] | lapic->irr_count, 0);
+	assert_int_equal(pc.vcpu.requests | pc.vcpu.posted[0][2] | lapic->irr_words, 0);
 	load(buffer, len);
 	assert_int_equal(lapic->s.irr[2], 2);
 	vm_run_clock(&pc.vm);
