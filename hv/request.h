@@ -9,7 +9,7 @@
  * Besides what is posted here, others only read of a vCPU (single loads, hv/lib/shared.h where the type is not _Atomic):
  *   state, halted_if, processor           does it run, sleep or wait for its SIPI; who owns it
  *   requests                              what it has not taken yet
- *   lapic.s.base_msr, svr, ldr, dfr, tpr  whom a message reaches (apic_bus.c); lapic.id never changes
+ *   lapic.s.base_msr, svr, ldr, dfr, tpr  whom a message reaches (apic_bus.c), TPR where it is (lapic.page); lapic.id never changes
  *   lapic.s.lvt, the entry of LINT0       may it be woken by an NMI of a device (apic_wires.c)
  */
 #include <stdbool.h>

@@ -77,9 +77,12 @@ void vm_run_clock(struct vm *vm)
 	settle(vm);
 }
 
+/* The state that settles, and may be saved now, is that of the sections: local APICs may have some of theirs in a page. */
 void vm_stop_clock(struct vm *vm)
 {
 	vm_clock_stop(&vm->clock);
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		lapic_from_page(&vm->vcpus[i]->lapic);
 	settle(vm);
 }
 

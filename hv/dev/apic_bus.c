@@ -13,7 +13,6 @@
 #include "hv/dev/lapic.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/nospec.h"
-#include "hv/lib/shared.h"
 #include "hv/lib/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -101,7 +100,7 @@ static bool deliver_lowest(struct vm *vm, const struct message *msg)
 
 		if (!is_addressed(vcpu, msg) || vcpu_is_parked(vcpu) || !lapic_is_enabled(&vcpu->lapic))
 			continue;
-		if (!chosen || shared_read32(&vcpu->lapic.s.tpr) < shared_read32(&chosen->lapic.s.tpr))
+		if (!chosen || lapic_task_priority(&vcpu->lapic) < lapic_task_priority(&chosen->lapic))
 			chosen = vcpu;
 	}
 	return chosen && take_fixed(chosen, msg);

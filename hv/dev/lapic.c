@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Local APIC: interrupts that are requested, served and ended, and the modes of the APIC itself (lapic.h).
- * The registers are in lapic_regs.c, the timer in lapic_timer.c, the 8259's wire in lapic_lint0.c.
+ * The registers are in lapic_regs.c, the timer in lapic_timer.c, the 8259's wire in lapic_lint0.c, and what differs where
+ * the processor delivers in lapic_page.c.
  *
  * Invariants: bit n of irr_words (isr_words) says whether word n of irr (isr) is not 0. Whoever makes something deliverable calls kick, so that the run loop may look only
  * then: a new IRR bit, an EOI or a lower TPR with requests left. The guest may end an edge without an exit: that is
@@ -17,8 +18,6 @@
 #include "hv/lib/string.h"
 #include "hv/state.h"
 
-#define VECTORS_PER_WORD 32U
-#define VECTOR_WORDS	8U
 #define NO_VECTOR	(-1)
 #define LOW_VECTORS	0xffffU		/* below LAPIC_VECTOR_MIN */
 
@@ -96,7 +95,7 @@ static unsigned served_class(const struct lapic *lapic)
 /* The offer ends. Had the guest accepted it? */
 static bool withdraw_offer(struct lapic *lapic)
 {
-	lapic->s.eoi_is_offered = false;
+	lapic->s.eoi_is_offered = lapic->is_elsewhere = false;
 	return lapic->env->withdraw_eoi(lapic->ctx);
 }
 
@@ -110,9 +109,11 @@ uint8_t lapic_ppr(const struct lapic *lapic)
 }
 
 /* Apart, or each call of lapic_pending would save registers for it. */
-__attribute__((noinline)) static int settled_pending(struct lapic *lapic)
+__attribute__((noinline)) static int pending_elsewhere(struct lapic *lapic)
 {
-	lapic_settle_offered(lapic);
+	if (lapic->page)
+		return lapic_page_pending(lapic);
+	lapic_settle_elsewhere(lapic);
 	return lapic_pending(lapic);
 }
 
@@ -122,15 +123,15 @@ int lapic_pending(struct lapic *lapic)
 
 	if (!lapic->irr_words)
 		return NO_VECTOR;
-	if (lapic->s.eoi_is_offered)
-		return settled_pending(lapic);
+	if (lapic->is_elsewhere)
+		return pending_elsewhere(lapic);
 	vector = set_highest(lapic->s.irr, lapic->irr_words);
 	return (unsigned)vector >> LAPIC_CLASS_SHIFT > served_class(lapic) ? vector : NO_VECTOR;
 }
 
 bool lapic_is_requested(const struct lapic *lapic, uint8_t vector)
 {
-	return set_has(lapic->s.irr, vector);
+	return lapic->page ? lapic_page_is_requested(lapic, vector) : set_has(lapic->s.irr, vector);
 }
 
 void lapic_accept(struct lapic *lapic, uint8_t vector)
@@ -147,7 +148,13 @@ void lapic_accept(struct lapic *lapic, uint8_t vector)
 void lapic_offer_eoi(struct lapic *lapic, uint8_t vector)
 {
 	if (!lapic->irr_words && !set_has(lapic->s.tmr, vector))
-		lapic->s.eoi_is_offered = lapic->env->offer_eoi(lapic->ctx);
+		lapic->s.eoi_is_offered = lapic->is_elsewhere = lapic->env->offer_eoi(lapic->ctx);
+}
+
+void lapic_level_ended(struct lapic *lapic, uint8_t vector)
+{
+	lapic_lint0_ended(lapic, vector);
+	lapic->env->eoi(lapic->ctx, vector);
 }
 
 static void end_highest(struct lapic *lapic)
@@ -157,21 +164,21 @@ static void end_highest(struct lapic *lapic)
 	if (vector < 0)
 		return;
 	set_remove(lapic->s.isr, &lapic->isr_words, (unsigned)vector);
-	if (set_has(lapic->s.tmr, (unsigned)vector)) {
-		lapic_lint0_ended(lapic, (uint8_t)vector);
-		lapic->env->eoi(lapic->ctx, (uint8_t)vector);
-	}
+	if (set_has(lapic->s.tmr, (unsigned)vector))
+		lapic_level_ended(lapic, (uint8_t)vector);
 }
 
-void lapic_settle_offered(struct lapic *lapic)
+void lapic_settle_elsewhere(struct lapic *lapic)
 {
-	if (withdraw_offer(lapic))
+	if (lapic->page)
+		lapic_from_page(lapic);
+	else if (withdraw_offer(lapic))
 		end_highest(lapic);
 }
 
 void lapic_eoi(struct lapic *lapic)
 {
-	lapic_settle_eoi(lapic);
+	lapic_settle(lapic);
 	end_highest(lapic);
 	if (lapic->irr_words)
 		lapic->env->kick(lapic->ctx);
@@ -181,8 +188,12 @@ static void lapic_request(struct lapic *lapic, unsigned vector, bool is_level)
 {
 	uint32_t bit = vector_bit(vector), *tmr = &lapic->s.tmr[vector / VECTORS_PER_WORD];
 
+	if (lapic->page) {
+		lapic_page_request(lapic, (uint8_t)vector, is_level);
+		return;
+	}
 	if (is_level)
-		lapic_settle_eoi(lapic);	/* before TMR says level: else the end of an offered edge would go to the I/O APIC */
+		lapic_settle(lapic);	/* before TMR says level: else the end of an offered edge would go to the I/O APIC */
 	*tmr = is_level ? *tmr | bit : *tmr & ~bit;
 	if (set_has(lapic->s.irr, vector))
 		return;
@@ -231,8 +242,11 @@ void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_
 
 void lapic_set_tpr(struct lapic *lapic, uint8_t tpr)
 {
-	bool is_lower = tpr < lapic->s.tpr;
+	bool is_lower;
 
+	if (lapic->page)
+		lapic_from_page(lapic);
+	is_lower = tpr < lapic->s.tpr;
 	shared_write32(&lapic->s.tpr, tpr);
 	if (is_lower && lapic->irr_words)
 		lapic->env->kick(lapic->ctx);
@@ -240,7 +254,7 @@ void lapic_set_tpr(struct lapic *lapic, uint8_t tpr)
 
 uint64_t lapic_cr8_read(const struct lapic *lapic)
 {
-	return lapic->s.tpr >> LAPIC_CLASS_SHIFT;
+	return lapic_task_priority(lapic) >> LAPIC_CLASS_SHIFT;
 }
 
 void lapic_cr8_write(struct lapic *lapic, uint64_t value)
@@ -341,6 +355,7 @@ void lapic_reset(struct lapic *lapic, bool is_init)
 
 	if (lapic->s.eoi_is_offered)
 		(void)withdraw_offer(lapic);
+	lapic_forget_page(lapic);
 	memset(lapic->s.irr, 0, sizeof(lapic->s.irr));
 	memset(lapic->s.isr, 0, sizeof(lapic->s.isr));
 	memset(lapic->s.tmr, 0, sizeof(lapic->s.tmr));
@@ -377,6 +392,12 @@ static uint32_t set_words(const uint32_t *set)
 	return words;
 }
 
+void lapic_sum_up(struct lapic *lapic)
+{
+	lapic->irr_words = set_words(lapic->s.irr);
+	lapic->isr_words = set_words(lapic->s.isr);
+}
+
 static bool serves_edge(const struct lapic *lapic)
 {
 	int vector = set_highest(lapic->s.isr, lapic->isr_words);
@@ -399,9 +420,9 @@ void lapic_after_load(void *dev)
 	s->ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(lapic->id) : s->ldr & LDR_XAPIC;
 	s->irr[0] &= ~LOW_VECTORS;
 	s->isr[0] &= ~LOW_VECTORS;
-	lapic->irr_words = set_words(s->irr);
-	lapic->isr_words = set_words(s->isr);
+	lapic_sum_up(lapic);
 	s->eoi_is_offered = s->eoi_is_offered && serves_edge(lapic);
+	lapic_forget_page(lapic);	/* whatever it holds: s is what was loaded */
 	lapic_timer_after_load(lapic);
 	lapic->env->kick(lapic->ctx);
 }

@@ -15,6 +15,7 @@
 #define LAPIC_TIMER_HZ	10000000ULL
 
 struct lapic;
+struct lapic_page;
 
 struct lapic_env {
 	void (*kick)(void *ctx);		/* something pending changed: wake the vCPU and have it look */
@@ -44,7 +45,7 @@ struct lapic_state {
 	uint32_t timer_initial, timer_divide;
 	bool     timer_counts;		/* not while it is 0: never started, stopped, or one-shot and expired */
 	bool     lint0_is_high;		/* the 8259's INT output, where it is wired to this APIC */
-	bool     eoi_is_offered;	/* the guest may have ended the highest vector in service: lapic_settle_eoi */
+	bool     eoi_is_offered;	/* the guest may have ended the highest vector in service: lapic_settle */
 };
 
 struct lapic {
@@ -56,6 +57,14 @@ struct lapic {
 	const struct vm_clock *clock;
 	const uint64_t *tsc_offset;	/* the guest's TSC is the VM's clock plus this */
 	struct timer timer;
+	/*
+	 * Where the truth about IRR, ISR, TMR and TPR is. NULL: in s, and what is requested is injected. Else in this page and
+	 * nowhere else, the processor delivers (lapic_page.h), and irr_words is not 0 so that whoever asks comes to look.
+	 */
+	struct lapic_page *page;
+	bool     is_elsewhere;		/* an EOI is offered, or there is a page: s does not know what the guest has done */
+	bool     levels_changed;	/* with a page: what lapic_take_news tells, */
+	uint8_t  requested;		/* and this */
 	bool     timer_waits;		/* not armed for a periodic count's next period until its vector is taken */
 };
 
@@ -98,13 +107,15 @@ int  lapic_pending(struct lapic *lapic);
 void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
 /* Behind lapic_accept, for a guest that wants it: it may end this vector without an exit. */
 void lapic_offer_eoi(struct lapic *lapic, uint8_t vector);
-/* Has the guest ended a vector without an exit? What is in service is right behind this. */
-void lapic_settle_offered(struct lapic *lapic);		/* only while there is an offer */
-static inline void lapic_settle_eoi(struct lapic *lapic)
+/* What has the guest done to its vectors without an exit? Behind this s says what is requested and in service. */
+void lapic_settle_elsewhere(struct lapic *lapic);	/* only while it is elsewhere */
+static inline void lapic_settle(struct lapic *lapic)
 {
-	if (lapic->s.eoi_is_offered)
-		lapic_settle_offered(lapic);
+	if (lapic->is_elsewhere)
+		lapic_settle_elsewhere(lapic);
 }
+void lapic_from_page(struct lapic *lapic);		/* the same, where only a page can be elsewhere; else it does nothing */
+uint32_t lapic_task_priority(const struct lapic *lapic);	/* TPR, wherever it is: for any processor */
 /* The level of the pin LINT0, by the LVT entry's mode an interrupt, an NMI, or the 8259 asking for an acknowledge. */
 void lapic_set_lint0(struct lapic *lapic, bool is_high);
 /* LINT0 as ExtINT and unmasked, or APIC disabled: the 8259 gets through. */

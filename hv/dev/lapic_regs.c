@@ -75,7 +75,7 @@ static uint32_t read_zero(struct lapic *lapic, unsigned index)
 static uint32_t read_ppr(struct lapic *lapic, unsigned index)
 {
 	(void)index;
-	lapic_settle_eoi(lapic);
+	lapic_settle(lapic);
 	return lapic_ppr(lapic);
 }
 
@@ -86,7 +86,7 @@ static uint32_t read_ppr(struct lapic *lapic, unsigned index)
 		return (expression);						\
 	}
 
-READ_FIELD(tpr, lapic->s.tpr)
+READ_FIELD(tpr, lapic_task_priority(lapic))
 READ_FIELD(ldr, lapic->s.ldr)
 READ_FIELD(dfr, lapic->s.dfr)
 READ_FIELD(svr, lapic->s.svr)
@@ -99,17 +99,19 @@ READ_FIELD(current, lapic_timer_current(lapic))
 
 static uint32_t read_isr(struct lapic *lapic, unsigned index)
 {
-	lapic_settle_eoi(lapic);
+	lapic_settle(lapic);
 	return lapic->s.isr[index - APIC_ISR];
 }
 
 static uint32_t read_tmr(struct lapic *lapic, unsigned index)
 {
+	lapic_settle(lapic);
 	return lapic->s.tmr[index - APIC_TMR];
 }
 
 static uint32_t read_irr(struct lapic *lapic, unsigned index)
 {
+	lapic_settle(lapic);
 	return lapic->s.irr[index - APIC_IRR];
 }
 
@@ -165,6 +167,8 @@ static void write_svr(struct lapic *lapic, unsigned index, uint32_t value)
 	if (!(value & SVR_ENABLE))
 		mask_all(lapic);
 	shared_write32(&lapic->s.svr, value);
+	if (!(value & SVR_ENABLE))
+		lapic_from_page(lapic);		/* a message to itself must not be taken any more */
 }
 
 /* A write moves the errors since the last one into view and starts over. */

@@ -49,20 +49,28 @@ static bool can_wait(const struct lapic *lapic)
 	return is_mode(lapic, LVT_PERIODIC) && lapic_is_requested(lapic, (uint8_t)lapic->s.lvt[LVT_TIMER]);
 }
 
+static void arm(struct lapic *lapic)
+{
+	vm_clock_arm(lapic->clock, &lapic->timer, lapic->s.timer_start + count_length(lapic));
+}
+
 /*
  * Arm the host's timer for a one-shot or periodic count. Not while its interrupt is masked: nobody would notice, and a
  * periodic count would cost the host's time for ever. Nor while a periodic one's interrupt waits to be taken: each period
- * would cost the time of whoever runs meanwhile. Then lapic_accept has it armed.
+ * would cost the time of whoever runs meanwhile. Then lapic_accept has it armed, or with a page the next entry.
  */
 static void arm_count(struct lapic *lapic)
 {
 	bool is_heard = lapic->s.timer_counts && !(lapic->s.lvt[LVT_TIMER] & LVT_MASKED);
 
 	lapic->timer_waits = is_heard && can_wait(lapic);
-	if (!is_heard || lapic->timer_waits)
-		timer_disarm(&lapic->timer);
-	else
-		vm_clock_arm(lapic->clock, &lapic->timer, lapic->s.timer_start + count_length(lapic));
+	if (is_heard && !lapic->timer_waits) {
+		arm(lapic);
+		return;
+	}
+	timer_disarm(&lapic->timer);
+	if (lapic->timer_waits && lapic->page)
+		lapic_page_remind(lapic, (uint8_t)lapic->s.lvt[LVT_TIMER]);
 }
 
 /* Move the start on by the whole periods that are over: the phase stays. */
@@ -74,10 +82,12 @@ static void skip_periods(struct lapic *lapic)
 		lapic->s.timer_start += (vm_clock_now(lapic->clock) - lapic->s.timer_start) / period * period;
 }
 
+/* Periods that the VM missed become one interrupt. */
 void lapic_timer_go_on(struct lapic *lapic)
 {
-	skip_periods(lapic);	/* periods that the VM missed become one interrupt */
-	arm_count(lapic);
+	lapic->timer_waits = false;
+	skip_periods(lapic);
+	arm(lapic);
 }
 
 static void lapic_timer_fire(void *ctx)
@@ -92,8 +102,10 @@ static void lapic_timer_fire(void *ctx)
 		lapic->s.timer_counts = false;
 	if (!(lvt & LVT_MASKED))
 		lapic_post(lapic, (uint8_t)lvt, false);
-	if (is_periodic)
-		lapic_timer_go_on(lapic);	/* behind the request, for which it may wait */
+	if (is_periodic) {
+		skip_periods(lapic);
+		arm_count(lapic);		/* behind the request, for which it may wait */
+	}
 }
 
 uint32_t lapic_timer_current(const struct lapic *lapic)

@@ -50,7 +50,7 @@ uint64_t fpu_live_xcr0(void) { return fake.vcpu.xcr0; }
 
 /* The local APIC has fuzzers of its own (chips, routing). */
 void mmio_hole_forget(struct vcpu *vcpu, uint64_t apic_base) { (void)vcpu; (void)apic_base; }
-void lapic_settle_offered(struct lapic *lapic) { (void)lapic; }
+void lapic_settle_elsewhere(struct lapic *lapic) { (void)lapic; }
 void lapic_timer_settle(struct lapic *lapic) { (void)lapic; }
 void lapic_tsc_moved(struct lapic *lapic) { (void)lapic; }
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *val) { *val = lapic->id; return msr == 0x802; }

@@ -20,7 +20,7 @@ static uint64_t settled_in;	/* the MSR when the local APIC was asked to settle *
 static struct vm vm;
 static struct vcpu vcpu;
 
-void lapic_settle_offered(struct lapic *lapic) { assert_ptr_equal(lapic, &vcpu.lapic); settled_in = vcpu.pv_eoi; }
+void lapic_settle_elsewhere(struct lapic *lapic) { assert_ptr_equal(lapic, &vcpu.lapic); settled_in = vcpu.pv_eoi; }
 
 static bool is_read_only;	/* no write gets through */
 
@@ -71,7 +71,7 @@ static void test_offers(void **state)
 static void test_moves(void **state)
 {
 	(void)state;
-	vcpu.lapic.s.eoi_is_offered = true;
+	vcpu.lapic.is_elsewhere = true;
 	assert_true(eoi_write(&vcpu, AT | 1));
 	assert_true(eoi_write(&vcpu, 0x100 | 1));
 	assert_int_equal(settled_in, AT | 1);

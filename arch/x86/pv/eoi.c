@@ -14,7 +14,7 @@ bool eoi_write(struct vcpu *vcpu, uint64_t val)
 {
 	if ((val & EOI_RESERVED) || !guest_struct_accept(&vcpu->vm->gpm, val, EOI_WORD))
 		return false;
-	lapic_settle_eoi(&vcpu->lapic);		/* what was offered was offered in the old word */
+	lapic_settle(&vcpu->lapic);		/* what was offered was offered in the old word */
 	vcpu->pv_eoi = val;
 	return true;
 }
