@@ -28,6 +28,7 @@ static const char *const consoles[] = { [CONSOLE_AUTO] = "auto", [CONSOLE_VIRTIO
 					[CONSOLE_SERIAL] = "serial", NULL };
 static const char *const schedulers[] = { [SCHEDULER_SHARE] = "share", [SCHEDULER_ROUND_ROBIN] = "round-robin", NULL };
 static const char *const actions[] = { [ACTION_DESTROY] = "destroy", [ACTION_RESTART] = "restart", NULL };
+static const char *const apics[] = { [LAPIC_AUTO] = "auto", [LAPIC_PROCESSOR] = "processor", [LAPIC_SOFTWARE] = "software", NULL };
 static const char *const no_yes[] = { [false] = "no", [true] = "yes", NULL };
 static const char *const disk_modes[] = { [DISK_COW] = "cow", [DISK_READONLY] = "ro", [DISK_WRITE] = "rw", NULL };
 
@@ -329,6 +330,7 @@ static const struct ini_key vm_keys[] = {
 	{ "on_crash",  ini_set_word,   RECORD(on_crash),   .words = actions },
 	{ "on_reboot", ini_set_word,   RECORD(on_reboot),  .words = actions },
 	{ "test_restore", ini_set_number, RECORD(test_restore), .max = TEST_RESTORE_MAX },
+	{ "test_apic", ini_set_word,   RECORD(test_apic),  .words = apics },
 	{ "autostart", ini_set_word,   VM(autostart),  .words = no_yes },
 };
 _Static_assert(countof(vm_keys) <= INI_KEYS_MAX, "the INI reader has one mark a key");

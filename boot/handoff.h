@@ -93,6 +93,8 @@ enum handoff_protocol { PROTOCOL_AUTO, PROTOCOL_LINUX, PROTOCOL_MULTIBOOT, PROTO
 enum handoff_disk_mode { DISK_COW, DISK_READONLY, DISK_WRITE };	/* COW: changes are private and vanish at VM end */
 enum handoff_console { CONSOLE_AUTO, CONSOLE_VIRTIO, CONSOLE_SERIAL };
 enum handoff_scheduler { SCHEDULER_SHARE, SCHEDULER_ROUND_ROBIN };
+/* Who delivers the interrupts of its local APIC: whoever does it best here, the processor if it can, or we. */
+enum handoff_apic { LAPIC_AUTO, LAPIC_PROCESSOR, LAPIC_SOFTWARE };
 enum handoff_action { ACTION_DESTROY, ACTION_RESTART };	/* libvirt's words for on_crash and on_reboot */
 
 struct handoff_disk {
@@ -118,6 +120,7 @@ struct handoff_vm {
 	uint32_t console;		/* enum handoff_console: which of the guest's consoles gets the input */
 	uint32_t on_crash, on_reboot;	/* enum handoff_action */
 	uint32_t test_restore;		/* for tests: saved, wiped and restored at so many random exits (hv/restore_test.h) */
+	uint32_t test_apic;		/* enum handoff_apic; for tests and comparison */
 	char cmdline[HANDOFF_CMDLINE_MAX];
 };
 

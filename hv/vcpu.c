@@ -39,7 +39,7 @@ bool vcpu_has_irq(struct vcpu *vcpu)
 {
 	struct lapic *lapic = &vcpu->lapic;
 
-	return (lapic->s.lint0_is_high && lapic_takes_extint(lapic)) || (lapic->irr_words && lapic_pending(lapic) >= 0);
+	return vcpu_has_extint(vcpu) || (lapic->irr_words && lapic_pending(lapic) >= 0);
 }
 
 int vcpu_ack_irq(struct vcpu *vcpu)
@@ -47,7 +47,7 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 	struct lapic *lapic = &vcpu->lapic;
 	int vector;
 
-	if (lapic->s.lint0_is_high && lapic_takes_extint(lapic))
+	if (vcpu_has_extint(vcpu))
 		return lapic->env->extint(lapic->ctx);
 	vector = lapic_pending(lapic);
 	if (vector < 0)

@@ -149,6 +149,10 @@ uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_
  * vector is requested both settle an EOI that was offered first, which may write the guest's memory (lapic.h).
  */
 bool vcpu_has_irq(struct vcpu *vcpu);
+static inline bool vcpu_has_extint(struct vcpu *vcpu)	/* the 8259 alone */
+{
+	return vcpu->lapic.s.lint0_is_high && lapic_takes_extint(&vcpu->lapic);
+}
 int  vcpu_ack_irq(struct vcpu *vcpu);	/* vector, or -1 */
 
 /* In HLT, with what IF was there in halted_if: does nothing end it? */

@@ -159,7 +159,7 @@ struct vm *vm_create(const struct handoff_vm *config, struct account *account, s
 		return vm_fail(vm, "vcpus is out of range");
 	if (create_memory(vm))
 		return vm_fail(vm, "no memory for its page tables");
-	vm->cpuid = cpuid_create(config->vcpus);
+	vm->cpuid = cpuid_create(config->vcpus, config->test_apic);
 	if (!vm->cpuid)
 		return vm_fail(vm, "no memory for its CPUID table");
 	vm->machine = page_alloc_contiguous(pages_for(sizeof(*vm->machine)));

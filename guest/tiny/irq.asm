@@ -431,7 +431,17 @@ MSR_PV_EOI	equ 0x4b564d04
 	CHECK_EQ rax, %2, %3
 %endmacro
 
+KVM_FEATURES	equ 0x40000101
+KVM_PV_EOI	equ 6
+
 pv_eoi:
+	mov	eax, KVM_FEATURES
+	cpuid
+	bt	eax, KVM_PV_EOI
+	jc	.offered
+	SKIP	"irq.pv-eoi", "the processor delivers, EOI does not exit"
+	ret
+.offered:
 	SET_GATE 0x53, .handler
 	SET_GATE 0x54, .handler
 	SET_GATE 0x63, .handler

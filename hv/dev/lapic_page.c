@@ -26,6 +26,20 @@ int lapic_page_highest(const struct lapic_page *page, enum apic_reg set)
 	return -1;
 }
 
+enum lapic_requests lapic_requests(const struct lapic *lapic)
+{
+	unsigned words = 0;
+
+	for (unsigned i = 0; i < VECTOR_WORDS; i++) {
+		uint32_t word = lapic->page ? lapic->page->reg[APIC_IRR + i][0] : lapic->s.irr[i];
+
+		words += word ? 1 : 0;
+		if (words > 1 || (word & (word - 1)))
+			return LAPIC_SEVERAL_REQUESTS;
+	}
+	return words ? LAPIC_ONE_REQUEST : LAPIC_NO_REQUEST;
+}
+
 /* ---- There and back ---- */
 
 bool lapic_page_fits(const struct lapic *lapic)

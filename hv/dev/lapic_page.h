@@ -8,9 +8,10 @@
  * One truth at any moment. From lapic_to_page to lapic_from_page the page has it, and before and after struct
  * lapic_state has it: lapic->page says which. The back end hands the vectors over before an entry (`deliver` in
  * arch/x86/virt/backend.h), as long as the APIC is in a state that the processor can play. The APIC takes them back when
- * something is asked of it for which the page has no function here: it is saved, reset, changes its mode, is switched
- * off by software. The back end finds that at its next `deliver`, and hands over anew, or has interrupts injected. So a
- * saved state does not know of pages.
+ * something is asked of it for which the page has no function here: it is saved, changes its mode, is switched off by
+ * software, or the guest asks for a register of which only struct lapic_state knows. A reset forgets them. The back end
+ * finds that at its next `deliver`, and hands over anew, or has interrupts injected. So a saved state does not know of
+ * pages.
  *
  * Both only while the guest does not run, and by the vCPU's owner; others read TPR (hv/request.h).
  */
@@ -35,6 +36,10 @@ void lapic_to_page(struct lapic *lapic, struct lapic_page *page);	/* the process
 struct lapic_news { uint8_t requested; bool levels; };
 static inline bool lapic_has_news(const struct lapic *lapic) { return lapic->requested; }
 struct lapic_news lapic_take_news(struct lapic *lapic);
+
+/* How many vectors are requested, wherever the truth is. */
+enum lapic_requests { LAPIC_NO_REQUEST, LAPIC_ONE_REQUEST, LAPIC_SEVERAL_REQUESTS };
+enum lapic_requests lapic_requests(const struct lapic *lapic);
 
 int  lapic_page_highest(const struct lapic_page *page, enum apic_reg set);	/* of IRR or ISR; -1: it is empty */
 

@@ -145,9 +145,11 @@ RESTORED = [machine.Job(f"debian-restored-{model or 'svm'}", platform,
             for platform, model, seconds in ((machine.SVM, None, 18), (machine.VMX, MODELS[-1], 120))]
 
 TWO = [machine.Job("debian-two-svm", machine.SVM, partial(short_dialogue, machine.SVM, None, QUIET + "vcpus = 2\n"), 60)]
+DELIVERED = [machine.Job("debian-delivered", machine.VMX,
+                         partial(short_dialogue, machine.VMX, None, QUIET + "vcpus = 2\ntest_apic = processor\n"), 90)]
 
 whole = pytest.mark.parametrize("job", WHOLE, ids=repr)
-short = pytest.mark.parametrize("job", SHORT + VICTIM + RESTORED + TWO, ids=repr)
+short = pytest.mark.parametrize("job", SHORT + VICTIM + RESTORED + TWO + DELIVERED, ids=repr)
 
 
 @whole

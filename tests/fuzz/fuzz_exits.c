@@ -15,6 +15,7 @@
 #include "arch/x86/svm/svm_cpu.h"
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/vmx/exits.h"
+#include "hv/dev/lapic_page.h"
 #include "hv/lib/util.h"
 #include "tests/unit/fake/cpu_fake.h"
 #include "tests/unit/fake/exits_fake.h"
@@ -42,6 +43,7 @@ static struct vcpu_fake fake;
 static struct vmcb vmcb;
 static struct svm_vcpu svm;
 static void *vmx;
+static struct lapic_page page;
 static const struct virt_backend *fake_backend;
 static bool is_own_step;
 struct svm_features svm_features;
@@ -212,6 +214,7 @@ static void build(void)
 	fake_backend = virt;
 	vmcs_fake_init(&fake.vcpu);
 	vmx = fake.vcpu.arch;
+	((struct vmx_vcpu *)vmx)->apic_page = &page;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -108,6 +108,7 @@ UNIT_vmx_explain := arch/x86/vmx/explain.c
 UNIT_vmx_decode := arch/x86/vmx/decode.c
 UNIT_vmx_inject := $(addprefix arch/x86/vmx/,inject.c decode.c state.c) arch/x86/virt/event.c arch/x86/exit/dr.c \
                    tests/unit/fake/panic_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
+UNIT_virtual_apic := arch/x86/vmx/virtual_apic.c arch/x86/vmx/quirk_masked.c $(LAPIC) $(DEV_TEST) tests/unit/fake/panic_fake.c $(VMCS_FAKE)
 UNIT_vmx_exits := arch/x86/vmx/exits.c arch/x86/vmx/decode.c tests/unit/fake/exits_fake.c $(VMCS_FAKE) $(VCPU_FAKE)
 UNIT_vmx_save := arch/x86/vmx/save.c $(VMCS_FAKE)
 UNIT_vmx_controls := arch/x86/vmx/controls.c arch/x86/vmx/bitmaps.c

@@ -122,7 +122,7 @@ static void test_every_leaf(void **unused)
 	static struct cpuid_table table;
 	struct cpuid_facts facts = {
 		.tsc_hz = 2500000000, .lapic_hz = 1000000000, .xcr0_mask = 7, .vcpu_count = 3,
-		.can_rdtscp = true, .can_invpcid = true, .can_xsaves = true,
+		.can_rdtscp = true, .can_invpcid = true, .can_xsaves = true, .can_end_by_word = true,
 	};
 
 	(void)unused;
@@ -139,6 +139,9 @@ static void test_every_leaf(void **unused)
 			fail_msg("leaf %x.%u: %08x %08x %08x %08x", row->leaf, row->subleaf, got.eax, got.ebx, got.ecx,
 				    got.edx);
 	}
+	facts.can_end_by_word = false;		/* the processor delivers: EOI does not exit */
+	cpuid_build(&table, &facts, generous);
+	assert_int_equal(cpuid_lookup(&table, 0x40000101, 0).eax, 1 << 24 | 1 << 11 | 1 << 9 | 1 << 7 | 1 << 5 | 1 << 3 | 1 << 1);
 }
 
 int main(void)

@@ -100,7 +100,7 @@ static void build(cpuid_host_fn *host, uint64_t xcr0, uint32_t vcpus, bool can)
 	const struct cpuid_facts facts = {
 		.tsc_hz = HZ, .lapic_hz = 10000000, .xcr0_mask = xcr0, .can_compact = true,
 		.can_cmpxchg16b = true, .vcpu_count = vcpus,
-		.can_rdtscp = can, .can_invpcid = can, .can_xsaves = can,
+		.can_rdtscp = can, .can_invpcid = can, .can_xsaves = can, .can_end_by_word = can,
 	};
 
 	cpuid_build(&table, &facts, host);

@@ -74,9 +74,10 @@ static struct guest_caps caps;
 static const struct virt_backend fake_backend = { .npt = &format, .caps = &caps };
 const struct virt_backend *virt = &fake_backend;
 
-struct cpuid_table *cpuid_create(uint32_t vcpu_count)
+struct cpuid_table *cpuid_create(uint32_t vcpu_count, uint32_t test_apic)
 {
 	assert_int_equal(vcpu_count, config.vcpus);
+	assert_int_equal(test_apic, config.test_apic);
 	return page_alloc();
 }
 

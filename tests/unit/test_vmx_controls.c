@@ -8,8 +8,11 @@
 #include <cmocka.h>
 
 #include "arch/x86/exit/policy.h"
+#include "arch/x86/virt/quirks.h"
 #include "arch/x86/vmx/vmx.h"
 #include "hv/lib/util.h"
+
+struct quirks quirks;
 
 #define CAP(may, must)	((uint64_t)(may) << 32 | (must))
 
@@ -40,10 +43,14 @@ static void test_reconcile(void **unused)
 /* Capability words as processors report them. NULL: everything that is needed is there. */
 static const struct { const char *cpu; struct vmx_caps caps; const char *missing; uint64_t proc2; } cpus[] = {
 	{ "Skylake", { .pin = CAP(0x7f, 0x16), .proc = CAP(0xfff9fffe, 0x04006172), .proc2 = CAP(0x02177fff, 0),
-		       .exit = CAP(0x01ffffff, 0x00036dfb), .entry = CAP(0x0003ffff, 0x000011fb) }, NULL, 0x1014ea },
+		       .exit = CAP(0x01ffffff, 0x00036dfb), .entry = CAP(0x0003ffff, 0x000011fb) }, NULL, 0x1017fa },
 	{ "Tiger Lake", { .pin = CAP(0x7f, 0x16), .proc = CAP(0xfff9fffe, 0x04006172), .proc2 = CAP(0x02977fff, 0),
-			  .exit = CAP(0x01ffffff, 0x00036dfb), .entry = CAP(0x0003ffff, 0x000011fb) }, NULL, 0x1014ea },
+			  .exit = CAP(0x01ffffff, 0x00036dfb), .entry = CAP(0x0003ffff, 0x000011fb) }, NULL, 0x1017fa },
 	{ "Haswell", { .pin = CAP(0x7f, 0x16), .proc = CAP(0xfff9fffe, 0x04006172), .proc2 = CAP(0x00007fff, 0),
+		       .exit = CAP(0x007fffff, 0x00036dfb), .entry = CAP(0x0000ffff, 0x000011fb) }, NULL, 0x17fa },
+	{ "Haswell without a TPR shadow", { .pin = CAP(0x7f, 0x16), .proc = CAP(0xffd9fffe, 0x04006172), .proc2 = CAP(0x00007fff, 0),
+		       .exit = CAP(0x007fffff, 0x00036dfb), .entry = CAP(0x0000ffff, 0x000011fb) }, NULL, 0x14ea },
+	{ "Haswell whose CR8 always exits", { .pin = CAP(0x7f, 0x16), .proc = CAP(0xfff9fffe, 0x04186172), .proc2 = CAP(0x00007fff, 0),
 		       .exit = CAP(0x007fffff, 0x00036dfb), .entry = CAP(0x0000ffff, 0x000011fb) }, NULL, 0x14ea },
 	{ "Westmere", { .pin = CAP(0x7f, 0x16), .proc = CAP(0xfff9fffe, 0x04006172), .proc2 = CAP(0x000000ff, 0),
 			.exit = CAP(0x007fffff, 0x00036dfb), .entry = CAP(0x0000ffff, 0x000011fb) }, NULL, 0xea },
@@ -74,6 +81,7 @@ static void test_processors(void **unused)
 		assert_int_equal(out.proc & (PROC_CR3_LOAD | PROC_CR3_STORE | PROC_RDTSC), 0);
 		assert_true(out.proc & PROC_SECONDARY && out.exit & EXITC_HOST_64);
 		assert_true(out.proc & PROC_MOV_DR);
+		assert_int_equal(!!(out.proc & PROC_TPR_SHADOW), !!(out.proc2 & PROC2_VIRTUAL_IRQS));
 	}
 }
 
@@ -85,7 +93,7 @@ static void test_wished(void **unused)
 	size_t count = vmx_wished_rows(&all, rows, countof(rows));
 
 	(void)unused;
-	assert_int_equal(count, 8);
+	assert_int_equal(count, 12);
 	for (size_t i = 0; i < count; i++)
 		assert_true(rows[i].has && rows[i].name && rows[i].instead);
 	assert_int_equal(vmx_wished_rows(&none, rows, countof(rows)), count);
@@ -173,6 +181,31 @@ static void test_msr_bitmap(void **unused)
 	check_range(bitmap, 0xc0000000);
 }
 
+/* What the processor serves in x2APIC mode: all of SDM vol. 3, 30.5 that we keep in its page, and nothing else. */
+static void test_x2apic_bitmap(void **unused)
+{
+	uint8_t bitmap[PAGE_SIZE];
+
+	(void)unused;
+	vmx_msr_bitmap_fill(bitmap);
+	vmx_msr_bitmap_x2apic(bitmap, true);
+	for (uint32_t reg = 0; reg < 0x100; reg++) {
+		bool is_set = reg >= 0x10 && reg < 0x28;	/* ISR, TMR, IRR */
+		bool is_read = is_set || reg == 2 || reg == 3 || reg == 8 || reg == 10 || reg == 13;
+		bool is_written = reg == 8 || reg == 11 || reg == 0x3f;
+
+		if (exits(bitmap, 0x800 + reg, false) == is_read || exits(bitmap, 0x800 + reg, true) == is_written)
+			fail_msg("register %#x", reg);
+	}
+	vmx_msr_bitmap_x2apic(bitmap, false);
+	check_range(bitmap, 0);
+	quirks.delivers_masked = true;		/* a message to itself might wait */
+	vmx_msr_bitmap_x2apic(bitmap, true);
+	assert_true(exits(bitmap, 0x83f, true));
+	assert_false(exits(bitmap, 0x80b, true));
+	quirks.delivers_masked = false;
+}
+
 static void test_io_bitmap(void **unused)
 {
 	uint8_t bitmaps[2 * PAGE_SIZE] = { 0 };
@@ -188,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reconcile),
 		cmocka_unit_test(test_wished),
+		cmocka_unit_test(test_x2apic_bitmap),
 		cmocka_unit_test(test_processors),
 		cmocka_unit_test(test_difference),
 		cmocka_unit_test(test_msr_bitmap),

@@ -28,6 +28,7 @@
 #define OUTSIDE	4ULL
 
 struct cpu_features cpu_features;
+struct quirks quirks;
 void quirks_complete(void) { }
 
 /* A Skylake: SDM vol. 3, appendix A, and what such a machine reports. */
@@ -258,6 +259,25 @@ static void test_guest_caps(void **unused)
 	assert_true(vmx_guest_caps.invpcid);
 }
 
+/* A processor that has virtual-interrupt delivery and no posted interrupts is not Intel's. */
+static void test_delivery(void **unused)
+{
+	static const struct { uint64_t pin, proc2; bool delivers, is_quirk; } rows[] = {
+		{ 0x000000ff00000016, 0x02177fff00000000, true, false },
+		{ 0x0000007f00000016, 0x02177fff00000000, true, true },
+		{ 0x0000007f00000016, 0x02177dff00000000, false, false },
+	};
+
+	(void)unused;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		set_msr(0x48d, rows[i].pin);
+		set_msr(0x48b, rows[i].proc2);
+		assert_null(refused());
+		assert_int_equal(vmx_guest_caps.delivers, rows[i].delivers);
+		assert_int_equal(quirks.delivers_masked, rows[i].is_quirk);
+	}
+}
+
 /* Another processor must be like the first: a vCPU may run on any. */
 static void test_others_must_be_alike(void **unused)
 {
@@ -325,7 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lock), TEST(test_lock_is_told_once), TEST(test_lock_refuses), TEST(test_absent), TEST(test_caps),
 		TEST(test_caps_of_old_processors), TEST(test_ept), TEST(test_vpid), TEST(test_invalidation_fails),
-		TEST(test_too_old), TEST(test_guest_caps),
+		TEST(test_too_old), TEST(test_guest_caps), TEST(test_delivery),
 		TEST(test_others_must_be_alike), TEST(test_on_and_off), TEST(test_report), TEST(test_no_memory),
 	};
 

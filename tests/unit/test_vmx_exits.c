@@ -13,6 +13,7 @@
 #include "arch/x86/virt/backend.h"
 #include "arch/x86/vmx/exits.h"
 #include "exits_fake.h"
+#include "hv/dev/lapic_page.h"
 #include "hv/lib/util.h"
 #include "insn_fake.h"
 #include "vcpu_fake.h"
@@ -51,9 +52,11 @@ static int tear_down(void **unused)
 }
 
 /* The exit as enter leaves it, and its row's handler. */
+static bool refuses;		/* the local APIC what it is told */
 static enum exit_result leave(uint32_t reason, uint64_t qual)
 {
 	exits_fake_init();
+	exits_fake.apic.refuses = refuses;
 	fake.progress = 0;
 	fake.vcpu.exit = (struct exit_record){ .rip = 0x1000, .reason = reason, .insn_len = 2 };
 	vmcs_fake_set(VMCS_EXIT_QUALIFICATION, qual);
@@ -93,6 +96,30 @@ static void test_every_row_has_a_name(void **unused)
 	(void)unused;
 	for (uint32_t reason = 0; reason < VMX_ROW_COUNT; reason++)
 		assert_non_null(vmx_rows[reason].name);
+}
+
+/* SDM vol. 3, 30.1.4 and 30.4.3.3: both come behind the instruction, with the vector, and with the offset in the page. */
+static void test_apic(void **unused)
+{
+	struct vmx_vcpu *vmx = fake.vcpu.arch;
+	struct lapic_page page = { .reg = { [0x3f] = { 7 } } };
+
+	(void)unused;
+	vmx->apic_page = &page;
+	assert_int_equal(leave(45, 0x61), EXIT_RESUME);
+	assert_int_equal(exits_fake.apic.ended, 0x61);
+	assert_int_equal(fake.progress, 1);
+	assert_int_equal(fake.vcpu.exit.insn_len, 0);
+	assert_int_equal(leave(56, 0x3f0), EXIT_RESUME);
+	assert_int_equal(exits_fake.apic.msr, 0x83f);
+	assert_int_equal(exits_fake.apic.val, 7);
+	assert_int_equal(fake.progress, 1);
+	assert_int_equal(fake.vcpu.exit.insn_len, 0);
+	refuses = true;
+	assert_int_equal(leave(56, 0x020), EXIT_STOP);
+	refuses = false;
+	assert_true(fake.is_killed);
+	fake.is_killed = false;
 }
 
 /* A reason of a later processor ends the VM, and so does what our own tables did wrong. */
@@ -355,7 +382,7 @@ static void test_what_is_left_behind(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rows), TEST(test_every_row_has_a_name), TEST(test_ends), TEST(test_ports), TEST(test_registers),
+		TEST(test_rows), TEST(test_every_row_has_a_name), TEST(test_apic), TEST(test_ends), TEST(test_ports), TEST(test_registers),
 		TEST(test_ept), TEST(test_ept_in_iret), TEST(test_exceptions), TEST(test_host_events), TEST(test_windows),
 		TEST(test_task_switch), TEST(test_rip), TEST(test_what_is_left_behind),
 	};

@@ -20,7 +20,7 @@
 #include "arch/x86/hw/msr.h"
 #include "arch/x86/vmx/exits.h"
 #include "arch/x86/vmx/state.h"
-#include "arch/x86/vmx/vmx.h"
+#include "arch/x86/vmx/vmx_cpu.h"
 #include "hv/lib/util.h"
 #include "cpu_fake.h"
 #include "insn_fake.h"
@@ -34,6 +34,17 @@ static const struct virt_backend backend = { .get = vmx_get, .set = vmx_set, .ge
 
 struct vmx_caps vmx_caps;
 struct vmx_controls vmx_controls;
+struct guest_caps vmx_guest_caps;
+static bool settles, settles_behind_acknowledge, acknowledge_lowers;
+static unsigned settled;
+bool vmx_settle_apic(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return settled++ && settles ? settles_behind_acknowledge : settles;
+}
+static bool must_wait;
+bool vmx_must_wait(struct vcpu *vcpu) { (void)vcpu; return must_wait; }
+bool lapic_takes_extint(const struct lapic *lapic) { (void)lapic; return true; }
 
 /* What the tests do not reach. */
 char vmx_exit_landing[1], vmx_exit_landing_one[1], vmx_exit_landing_all[1];
@@ -52,7 +63,12 @@ struct cpuid_regs cpuid_lookup(const struct cpuid_table *table, uint32_t leaf, u
 uint64_t cr4_guest_owned(const struct vcpu *vcpu) { (void)vcpu; return 0; }
 uint64_t vcpu_host_tsc_offset(const struct vcpu *vcpu) { (void)vcpu; return 0; }
 bool vcpu_has_irq(struct vcpu *vcpu) { (void)vcpu; return fake.has_irq; }
-int vcpu_ack_irq(struct vcpu *vcpu) { (void)vcpu; fake.has_irq = false; return 0x30; }
+int vcpu_ack_irq(struct vcpu *vcpu)
+{
+	fake.has_irq = settles && !settles_behind_acknowledge;		/* one that was taken meanwhile */
+	vcpu->lapic.s.lint0_is_high = vcpu->lapic.s.lint0_is_high && !acknowledge_lowers;
+	return 0x30;
+}
 
 static void flush(void) { vmx_flush(&fake.vcpu); }
 static void leave(void) { vmx_leave(&fake.vcpu); }
@@ -67,7 +83,9 @@ static int set_up(void **unused)
 	vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE);
 	vmx_controls = (struct vmx_controls){ 0 };
 	vmx_caps = (struct vmx_caps){ .cr4_fixed1 = 0xffffffff, .cr0_fixed1 = 0xffffffff };
-	shows_xsaves = false;
+	shows_xsaves = settles = acknowledge_lowers = false;
+	settles_behind_acknowledge = true;
+	settled = 0;
 	return 0;
 }
 
@@ -319,6 +337,128 @@ static void test_windows(void **unused)
 	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), 0x84006172 | BIT(22));
 }
 
+/*
+ * Where the processor delivers, nothing is injected but what it does not know: events, NMIs and what the 8259 has. The
+ * interrupt window, which would hold its interrupts back, is open only for those.
+ */
+static void test_processor_delivers(void **unused)
+{
+	static const struct { bool delivers, has_irq, extint, nmi; uint64_t flags, injected, windows; } rows[] = {
+		{ true, true, false, false, 0, 0, 0 },
+		{ true, true, false, false, RFLAGS_IF, 0, 0 },
+		{ false, true, false, false, RFLAGS_IF, 0x80000030, 0 },
+		{ false, true, false, false, 0, 0, BIT(2) },
+		{ true, true, true, false, RFLAGS_IF, 0x80000030, BIT(2) },
+		{ true, true, true, false, 0, 0, BIT(2) },
+		{ true, true, false, true, 0, 0x80000202, 0 },
+		{ true, true, true, true, 0, 0x80000202, BIT(2) },
+	};
+	struct vmx_vcpu *vmx = fake.vcpu.arch;
+	struct lapic_page page;
+
+	(void)unused;
+	vmx->apic_page = &page;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		settles = rows[i].delivers;
+		fake.has_irq = rows[i].has_irq;
+		fake.vcpu.lapic.s.lint0_is_high = rows[i].extint;
+		fake.vcpu.nmi_pending = rows[i].nmi;
+		fake.vcpu.irq_check = true;
+		vmx->proc_controls = BIT(2) | BIT(7);
+		vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | rows[i].flags);
+		vmcs_fake_set(VMCS_PROC_CONTROLS, vmx->proc_controls);
+		vmcs_fake_set(VMCS_ENTRY_INTR_INFO, 0);
+		vmx_deliver(&fake.vcpu);
+		assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INTR_INFO), rows[i].injected);
+		assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), BIT(7) | rows[i].windows);
+		assert_false(fake.vcpu.irq_check);
+	}
+	settled = 0;
+	fake.vcpu.lapic.page = &page;		/* the processor knows all: nothing to settle */
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(settled, 0);
+	fake.vcpu.lapic.requested = 0x40;
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(settled, 1);
+	quirks.delivers_masked = true;		/* each time: may it still have what it was told? */
+	fake.vcpu.lapic.requested = 0;
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(settled, 2);
+	vmx->proc_controls = BIT(7);		/* held back: its window opens, and nothing is injected */
+	must_wait = true;
+	fake.vcpu.nmi_pending = fake.vcpu.lapic.s.lint0_is_high = false;
+	vmcs_fake_set(VMCS_ENTRY_INTR_INFO, 0);
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), BIT(7) | BIT(2));
+	assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INTR_INFO), 0);
+	vmx->proc_controls = BIT(7);		/* and behind an exception */
+	fake.vcpu.pending = (struct vevent){ .is_valid = true, .type = VEVENT_EXCEPTION, .vector = VEC_UD };
+	vmx_deliver(&fake.vcpu);
+	assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), BIT(7) | BIT(2));
+	must_wait = quirks.delivers_masked = false;
+}
+
+/*
+ * To acknowledge an interrupt of the 8259 may take requests from others. The processor is told of them before the entry,
+ * or, where it does not get them, their window is open.
+ */
+static void test_news_of_acknowledge(void **unused)
+{
+	static const struct { bool settles_then; uint64_t windows; } rows[] = { { true, 0 }, { false, BIT(2) } };
+	struct vmx_vcpu *vmx = fake.vcpu.arch;
+	struct lapic_page page;
+
+	(void)unused;
+	vmx->apic_page = &page;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		settles = true;
+		settles_behind_acknowledge = rows[i].settles_then;
+		acknowledge_lowers = true;
+		settled = 0;
+		fake.vcpu.lapic.s.lint0_is_high = true;
+		vmx->proc_controls = BIT(7);
+		vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_IF);
+		vmcs_fake_set(VMCS_PROC_CONTROLS, vmx->proc_controls);
+		vmx_deliver(&fake.vcpu);
+		assert_int_equal(vmcs_fake_get(VMCS_ENTRY_INTR_INFO), 0x80000030);
+		assert_int_equal(settled, 2);
+		assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), BIT(7) | rows[i].windows);
+	}
+}
+
+/* A VMCS has a virtual-APIC page where the processor can and the VM may, and starts without its controls. */
+static void test_apic_page(void **unused)
+{
+	static const struct { bool can, is_quirk; uint32_t test_apic; bool has; } rows[] = {
+		{ true, false, LAPIC_AUTO, true }, { true, false, LAPIC_SOFTWARE, false }, { true, false, LAPIC_PROCESSOR, true },
+		{ true, true, LAPIC_AUTO, false }, { true, true, LAPIC_SOFTWARE, false }, { true, true, LAPIC_PROCESSOR, true },
+		{ false, false, LAPIC_AUTO, false }, { false, false, LAPIC_PROCESSOR, false },
+	};
+	struct handoff_vm config = { .vcpus = 1 };
+	const struct vmx_vcpu *vmx;
+
+	(void)unused;
+	fake.vm.config = &config;
+	insn_fake_init();
+	(void)insn_fake_msr(MSR_IA32_PAT);
+	(void)insn_fake_msr(MSR_EFER);
+	vmx_controls = (struct vmx_controls){ .proc = PROC_HLT | PROC_TPR_SHADOW, .proc2 = PROC2_EPT | PROC2_VIRTUAL_APIC };
+	for (size_t i = 0; row_of(rows, i); i++) {
+		vmx_guest_caps.delivers = rows[i].can;
+		quirks.delivers_masked = rows[i].is_quirk;
+		config.test_apic = rows[i].test_apic;
+		vmcs_fake_set(VMCS_VIRTUAL_APIC, 1);
+		assert_int_equal(vmx_vcpu_create(&fake.vcpu), 0);
+		vmx = fake.vcpu.arch;
+		assert_int_equal(!!vmx->apic_page, rows[i].has);
+		assert_int_equal(vmcs_fake_get(VMCS_VIRTUAL_APIC), rows[i].has ? (uintptr_t)vmx->apic_page : 1);
+		assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS), PROC_HLT);
+		assert_int_equal(vmcs_fake_get(VMCS_PROC_CONTROLS2), PROC2_EPT);
+		vmx_vcpu_destroy(&fake.vcpu);
+	}
+	vmx_guest_caps.delivers = quirks.delivers_masked = false;
+}
+
 /* 27.3.1.5: some processors refuse an NMI in the shadow of STI. The interrupt window opens behind it. */
 static void test_nmi_behind_sti(void **unused)
 {
@@ -434,7 +574,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_rf), TEST(test_int1), TEST(test_soft_int), TEST(test_new_vmcs), TEST(test_controls_of_the_vm), TEST(test_arrives), TEST(test_leaves), TEST(test_vpids_run_out), TEST(test_landings),
-		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_mce), TEST(test_pdptes),
+		TEST(test_pending_debug), TEST(test_windows), TEST(test_nmi_behind_sti), TEST(test_processor_delivers), TEST(test_news_of_acknowledge), TEST(test_apic_page), TEST(test_mce), TEST(test_pdptes),
 		TEST(test_current), TEST(test_flush_takes_what_there_is),
 	};
 

@@ -224,7 +224,7 @@ static void add_timing(struct cpuid_table *table, const struct cpuid_facts *fact
 	add(table, CPUID_HV_TIMING, 0, false, (struct cpuid_regs){ khz, lapic_khz, 0, 0 });
 	add(table, CPUID_KVM_BASE, 0, false,
 	    (struct cpuid_regs){ CPUID_KVM_FEATURES, KVM_SIGNATURE_B, KVM_SIGNATURE_C, KVM_SIGNATURE_D });
-	add(table, CPUID_KVM_FEATURES, 0, false, (struct cpuid_regs){ KVM_FEATURES, 0, 0, 0 });
+	add(table, CPUID_KVM_FEATURES, 0, false, (struct cpuid_regs){ KVM_FEATURES | (facts->can_end_by_word ? KVM_FEATURE_PV_EOI : 0), 0, 0, 0 });
 }
 
 void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host)

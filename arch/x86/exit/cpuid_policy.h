@@ -21,9 +21,11 @@ struct cpuid_facts {
 	uint32_t vcpu_count;
 	bool     can_compact;		/* XSAVEC and XSAVES may be offered where the host has them */
 	bool     can_cmpxchg16b;	/* as above */
+	bool     can_end_by_word;	/* KVM's end of interrupt without an exit (pv/eoi.h) is of use */
 	bool     can_rdtscp, can_invpcid, can_xsaves;	/* the back end lets guests execute them */
 };
 
 void cpuid_build(struct cpuid_table *table, const struct cpuid_facts *facts, cpuid_host_fn *host);
 
-struct cpuid_table *cpuid_create(uint32_t vcpu_count);	/* for a VM on this machine: a page; NULL: no memory */
+/* For a VM on this machine, with its key test_apic (enum handoff_apic): a page; NULL: no memory. */
+struct cpuid_table *cpuid_create(uint32_t vcpu_count, uint32_t test_apic);

@@ -13,12 +13,12 @@
 #define KVM_FEATURE_NOP_IO_DELAY	(1U << 1)	/* port 0x80 needs no pause: each would be an exit */
 #define KVM_FEATURE_CLOCKSOURCE2	(1U << 3)	/* pvclock.h */
 #define KVM_FEATURE_STEAL_TIME		(1U << 5)	/* steal.h */
-#define KVM_FEATURE_PV_EOI		(1U << 6)	/* eoi.h */
+#define KVM_FEATURE_PV_EOI		(1U << 6)	/* eoi.h; where EOI exits */
 #define KVM_FEATURE_PV_UNHALT		(1U << 7)	/* KVM_HC_KICK_CPU: exit/hypercall.c */
 #define KVM_FEATURE_PV_TLB_FLUSH	(1U << 9)	/* steal.h */
 #define KVM_FEATURE_PV_SEND_IPI		(1U << 11)	/* KVM_HC_SEND_IPI: the same */
 #define KVM_FEATURE_CLOCK_STABLE	(1U << 24)	/* the clock is the same on all processors */
-#define KVM_FEATURES (KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_STEAL_TIME | KVM_FEATURE_PV_EOI | \
+#define KVM_FEATURES (KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_STEAL_TIME | \
 		      KVM_FEATURE_PV_UNHALT | KVM_FEATURE_PV_TLB_FLUSH | KVM_FEATURE_PV_SEND_IPI | KVM_FEATURE_CLOCK_STABLE)
 
 #define MSR_KVM_WALL_CLOCK	0x4b564d00U

@@ -14,5 +14,6 @@ struct guest_caps {
 	bool has_counters;		/* RDPMC reads four counters, which stand; else it is #GP */
 	bool needs_wide_tss;		/* IA-32e mode cannot begin with a 16-bit TSS */
 	bool rdtscp, invpcid, xsaves;	/* instructions that need a control of VT-x; CPUID offers them only with it */
+	bool delivers;			/* interrupts of a local APIC in x2APIC mode (hv/dev/lapic_page.h) */
 	bool small_code;		/* guests execute from small pages only: npt.h */
 };

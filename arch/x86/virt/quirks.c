@@ -43,6 +43,7 @@ void quirks_complete(void)
 		{ quirks.compacts_wrongly = cpu_features.has_xsave && quirks_compaction_is_wrong(xgetbv(0), cpuid),
 		  "compacted XSAVE areas have a wrong size" },
 		{ quirks.garbles_flags = flags_are_garbled(), "CMPXCHG16B leaves garbage in RFLAGS" },
+		{ quirks.delivers_masked, "virtual interrupts do not mind IF" },
 		{ quirks.forgets_shadow, "VMRUN forgets the interrupt shadow" },
 		{ quirks.mixes_cs, "SYSENTER leaves a CS that VMRUN refuses" },
 		{ quirks.marks_pae_pointers, "PDPTEs are marked accessed" },

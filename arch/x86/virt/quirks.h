@@ -3,8 +3,8 @@
 /*
  * What an emulated processor gets wrong in a way that we have to put right: the manual says one thing, it
  * does another, and a guest would notice, or we would. Each is measured once, on the boot processor, by what
- * it does and not by its name, and minded where its comment here says. On a processor that keeps to the
- * manuals all are false.
+ * it does and not by its name (or concluded, where minding it is right on every processor), and minded where its
+ * comment here says. On a processor that keeps to the manuals all are false.
  *
  * What an emulator does differently within the manuals' freedom, or what costs nothing to allow for, is no quirk.
  */
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "arch/x86/hw/insn.h"
+#include "boot/handoff.h"
 
 struct quirks {
 	/*
@@ -29,6 +30,14 @@ struct quirks {
 	 * takes for granted that it is there.
 	 */
 	bool garbles_flags;
+
+	/*
+	 * Bochs 2.7, VT-x. A virtual interrupt waits while the guest's IF is 0 (SDM vol. 3, 30.2.2 "Virtual-Interrupt
+	 * Delivery"); when one of the host's arrives meanwhile, it is delivered all the same, and a kernel that holds a
+	 * spin lock waits for itself. Concluded: from virtual-interrupt delivery without posted interrupts, which no
+	 * processor of Intel's has. Minded: vmx/quirk_masked.c.
+	 */
+	bool delivers_masked;
 
 	/* The rest is of AMD-V, measured with tiny guests in svm/quirks.c. */
 
@@ -69,6 +78,15 @@ struct quirks {
 };
 
 extern struct quirks quirks;
+
+/*
+ * Shall a processor that delivers interrupts (struct guest_caps) do so in a VM whose key test_apic says this? By itself not
+ * where that takes so much care that to inject is quicker.
+ */
+static inline bool quirks_let_deliver(bool delivers, uint32_t test_apic)
+{
+	return delivers && (test_apic == LAPIC_PROCESSOR || (test_apic == LAPIC_AUTO && !quirks.delivers_masked));
+}
 
 /* Last of a back end's start on the boot processor: measures what does not take a guest, and logs all by name. */
 void quirks_complete(void);

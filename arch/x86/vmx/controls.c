@@ -65,7 +65,7 @@ static const struct control_set proc_set = {
 	"primary processor-based",
 	PROC_TSC_OFFSETTING | PROC_HLT | PROC_MWAIT | PROC_MONITOR | PROC_RDPMC | PROC_CR8_LOAD | PROC_CR8_STORE |
 	PROC_MOV_DR | PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_SECONDARY,
-	0,
+	PROC_TPR_SHADOW,
 	PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG | PROC_RDTSC | PROC_UNCONDITIONAL_IO,
 };
 
@@ -74,12 +74,13 @@ static const struct control_set proc_set = {
  * mode, where it starts; without it we would have to emulate every instruction of that time. The wished
  * instructions raise #UD in a guest unless their control is set, so CPUID offers them only then (struct
  * guest_caps). VPID keeps translations across exits. PAUSE-loop exiting ends a spin loop of the guest's
- * kernel without an exit at each PAUSE.
+ * kernel without an exit at each PAUSE. The last three, with the TPR shadow of the primary word, are for guests that
+ * use x2APIC mode: their interrupts need no exit (virtual_apic.c).
  */
 static const struct control_set proc2_set = {
 	"secondary processor-based",
 	PROC2_EPT | PROC2_UNRESTRICTED,
-	PROC2_RDTSCP | PROC2_VPID | PROC2_INVPCID | PROC2_WBINVD | PROC2_PAUSE_LOOP | PROC2_XSAVES,
+	PROC2_RDTSCP | PROC2_VPID | PROC2_INVPCID | PROC2_WBINVD | PROC2_PAUSE_LOOP | PROC2_XSAVES | PROC2_VIRTUAL_APIC,
 	0,
 };
 
@@ -113,6 +114,7 @@ static const struct { const struct control_set *set; uint64_t bit; const char *n
 	{ &pin_set, PIN_VIRTUAL_NMI, "virtual NMIs", NULL },
 	{ &pin_set, PIN_PREEMPTION_TIMER, "preemption timer", "turns end by the host's timer" },
 	{ &proc_set, PROC_TSC_OFFSETTING, "TSC offsetting", NULL },
+	{ &proc_set, PROC_TPR_SHADOW, "TPR shadow", "TPR is software" },
 	{ &proc_set, PROC_HLT, "HLT exiting", NULL },
 	{ &proc_set, PROC_MWAIT, "MWAIT exiting", NULL },
 	{ &proc_set, PROC_MONITOR, "MONITOR exiting", NULL },
@@ -136,6 +138,9 @@ static const struct { const struct control_set *set; uint64_t bit; const char *n
 	{ &proc2_set, PROC2_PAUSE_LOOP, "PAUSE-loop exiting", "each PAUSE exits" },
 	{ &proc2_set, PROC2_XSAVES, "XSAVES", "guests have none" },
 	{ &proc2_set, PROC2_WBINVD, "WBINVD exiting", "guests flush the caches themselves" },
+	{ &proc2_set, PROC2_X2APIC, "x2APIC mode", "EOI exits" },
+	{ &proc2_set, PROC2_APIC_REGISTERS, "APIC registers", "reads exit" },
+	{ &proc2_set, PROC2_VIRTUAL_IRQS, "interrupt delivery", "interrupts are injected" },
 	{ &exit_set, EXITC_HOST_64, "host address-space size", NULL },
 	{ &exit_set, EXITC_ACK_INTERRUPT, "acknowledge interrupt on exit", NULL },
 	{ &exit_set, EXITC_SAVE_DEBUG, "save debug controls on exit", NULL },
@@ -179,6 +184,20 @@ static const char *name_of(const struct control_set *set, uint64_t bit)
 }
 
 /*
+ * A virtual APIC is all of its controls or none of them: one that delivers interrupts must let their ends through. And
+ * CR8, which exits as long as the APIC is software, must then be allowed not to.
+ */
+static void complete_virtual_apic(const struct vmx_caps *caps, struct vmx_controls *out)
+{
+	bool has_all = (out->proc2 & PROC2_VIRTUAL_APIC) == PROC2_VIRTUAL_APIC && (out->proc & PROC_TPR_SHADOW);
+
+	if (has_all && !(caps->proc & (PROC_CR8_LOAD | PROC_CR8_STORE)))
+		return;
+	out->proc &= ~(uint64_t)PROC_TPR_SHADOW | lo32(caps->proc);
+	out->proc2 &= ~(uint64_t)PROC2_VIRTUAL_APIC | lo32(caps->proc2);
+}
+
+/*
  * The five words for this processor. On a failure *missing is the name of a control that it lacks, for the
  * message that tells the user why his processor does not suffice.
  */
@@ -202,6 +221,7 @@ bool vmx_controls_init(const struct vmx_caps *caps, struct vmx_controls *out, co
 	/* A turn is counted in guest time only when exits keep what is left of it: both controls or neither. */
 	if (!(out->exit & EXITC_SAVE_TIMER))
 		out->pin &= ~PIN_PREEMPTION_TIMER | lo32(caps->pin);
+	complete_virtual_apic(caps, out);
 	return true;
 }
 

@@ -20,7 +20,7 @@
 #include "hv/page.h"
 #include "hv/panic.h"
 
-#define WISHED_MAX	16U
+#define WISHED_MAX	20U
 
 struct vmx_caps vmx_caps;
 struct vmx_controls vmx_controls;
@@ -134,7 +134,9 @@ static void fill_guest_caps(void)
 		.invpcid = cpu_features.has_invpcid && (vmx_controls.proc2 & PROC2_INVPCID),
 		.xsaves = cpu_features.has_xsaves && (vmx_controls.proc2 & PROC2_XSAVES),
 		.small_code = cpu_features.has_page_size_erratum,
+		.delivers = vmx_controls.proc2 & PROC2_VIRTUAL_IRQS,
 	};
+	quirks.delivers_masked = vmx_guest_caps.delivers && !(hi32(vmx_caps.pin) & PIN_POSTED_INTERRUPTS);
 }
 
 static char refusal[256];

@@ -204,6 +204,34 @@ static enum exit_result vmx_exit_ept_misconfig(struct vcpu *vcpu)
 			  vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
 }
 
+/*
+ * The guest has ended a vector of the EOI-exit bitmap (virtual_apic.c); the qualification names it. Like a trap the exit
+ * comes behind the instruction, which the processor has executed (SDM vol. 3, 30.1.4 "EOI Virtualization").
+ */
+static enum exit_result vmx_exit_eoi(struct vcpu *vcpu)
+{
+	no_instruction(vcpu);
+	lapic_page_ended(&vcpu->lapic, (uint8_t)vmread(VMCS_EXIT_QUALIFICATION));
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
+/*
+ * The guest wrote a register of the virtual-APIC page, and the processor left the rest to us. The MSR bitmap lets one
+ * such case through: a message to itself with a vector below 16, which is an error. A trap as well.
+ */
+static enum exit_result vmx_exit_apic_write(struct vcpu *vcpu)
+{
+	uint32_t reg = (uint32_t)vmread(VMCS_EXIT_QUALIFICATION) / APIC_REG_BYTES % LAPIC_PAGE_REGS;
+	const struct vmx_vcpu *vmx = vcpu->arch;
+
+	no_instruction(vcpu);
+	if (!lapic_msr_write(&vcpu->lapic, X2APIC_MSRS + reg, vmx->apic_page->reg[reg][0]))
+		return exit_fatal(vcpu, "the processor let the guest write a register of its local APIC that it may not, number", reg);
+	exit_progress(vcpu);
+	return EXIT_RESUME;
+}
+
 /* A reason beyond the end of VMX_EXITS: the processor is newer than the table. */
 static enum exit_result vmx_exit_unknown(struct vcpu *vcpu)
 {

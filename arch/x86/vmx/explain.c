@@ -11,7 +11,7 @@
  * failed, so it may be slow.
  *
  * Each rule is one row: the field to blame, the rule in words, and a predicate that is true when it is
- * broken. Not checked: what our set-up never uses (VM-entry MSR areas, SMM, posted interrupts, virtual APIC), the
+ * broken. Not checked: what our set-up never uses (VM-entry MSR areas, SMM, posted interrupts, xAPIC's pages), the
  * contents of segments in virtual-8086 mode, reserved bits of access rights, and whether bitmaps lie within the
  * physical-address width.
  */
@@ -69,6 +69,8 @@ static bool bad_io_a(const struct check *c) { return bad_page(c, PROC_IO_BITMAPS
 static bool bad_io_b(const struct check *c) { return bad_page(c, PROC_IO_BITMAPS, VMCS_IO_BITMAP_B); }
 static bool bad_msr_map(const struct check *c) { return bad_page(c, PROC_MSR_BITMAPS, VMCS_MSR_BITMAP); }
 
+static bool bad_apic_page(const struct check *c) { return bad_page(c, PROC_TPR_SHADOW, VMCS_VIRTUAL_APIC); }
+
 static bool bad_virtual_nmi(const struct check *c)
 {
 	uint64_t pin = rd(c, VMCS_PIN_CONTROLS);
@@ -85,6 +87,16 @@ static bool bad_nmi_window(const struct check *c)
 static uint64_t secondary(const struct check *c)
 {
 	return rd(c, VMCS_PROC_CONTROLS) & PROC_SECONDARY ? rd(c, VMCS_PROC_CONTROLS2) : 0;
+}
+
+static bool bad_virtual_apic(const struct check *c)
+{
+	return (secondary(c) & PROC2_VIRTUAL_APIC) && !(rd(c, VMCS_PROC_CONTROLS) & PROC_TPR_SHADOW);
+}
+
+static bool bad_delivery(const struct check *c)
+{
+	return (secondary(c) & PROC2_VIRTUAL_IRQS) && !(rd(c, VMCS_PIN_CONTROLS) & PIN_EXTERNAL_INTERRUPT);
 }
 
 static bool bad_vpid(const struct check *c) { return (secondary(c) & PROC2_VPID) && !(rd(c, VMCS_VPID) & 0xffff); }
@@ -556,6 +568,9 @@ static const struct rule rules[] = {
 	{ VMCS_IO_BITMAP_A, bad_io_a, "must be 4 KiB aligned (27.2.1.1)" },
 	{ VMCS_IO_BITMAP_B, bad_io_b, "must be 4 KiB aligned (27.2.1.1)" },
 	{ VMCS_MSR_BITMAP, bad_msr_map, "must be 4 KiB aligned (27.2.1.1)" },
+	{ VMCS_VIRTUAL_APIC, bad_apic_page, "must be 4 KiB aligned (27.2.1.1)" },
+	{ VMCS_PROC_CONTROLS2, bad_virtual_apic, "a virtual APIC needs the TPR shadow (27.2.1.1)" },
+	{ VMCS_PIN_CONTROLS, bad_delivery, "virtual-interrupt delivery needs external-interrupt exiting (27.2.1.1)" },
 	{ VMCS_PIN_CONTROLS, bad_virtual_nmi, "virtual NMIs need NMI exiting (27.2.1.1)" },
 	{ VMCS_PROC_CONTROLS, bad_nmi_window, "NMI-window exiting needs virtual NMIs (27.2.1.1)" },
 	{ VMCS_VPID, bad_vpid, "must not be 0 when VPIDs are enabled (27.2.1.1)" },

@@ -68,6 +68,18 @@ static void inject_irq(struct vcpu *vcpu)
 		inject(&event);
 }
 
+/* Is there one to inject? Where the processor delivers those of the local APIC, only the 8259's are left. */
+static bool has_irq(struct vcpu *vcpu, bool delivers)
+{
+	return delivers ? vcpu_has_extint(vcpu) : vcpu_has_irq(vcpu);
+}
+
+/* An interrupt that is the processor's to deliver is held back by its window. Behind what is injected with this entry. */
+static bool is_held_back(struct vcpu *vcpu, bool delivers)
+{
+	return delivers && quirks.delivers_masked && vmx_must_wait(vcpu);
+}
+
 /*
  * While the shadow of STI or MOV SS lasts and TF is set, the entry fails unless the pending-debug field
  * says that a single step is due (SDM vol. 3, 27.3.1.5 "Checks on Guest Non-Register State"), even though
@@ -116,38 +128,50 @@ static void inject_pending(struct vcpu *vcpu)
  * A processor may refuse an NMI in the shadow of STI (SDM vol. 3, 27.3.1.5), and its NMI window may open in there. STI
  * needs IF, so the interrupt window opens right behind that shadow: it stands in.
  */
-void vmx_deliver(struct vcpu *vcpu)
+static void inject_what_waits(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool delivers)
 {
 	static const struct vevent nmi = { .is_valid = true, .type = VEVENT_NMI, .vector = VEC_NMI };
-	struct vmx_vcpu *vmx;
-	struct inject_facts facts;
-	struct inject_plan plan;
-	uint64_t blocking;
-	bool in_sti, want_nmi;
-
-	vmx = vmx_use(vcpu);	/* irq_check may be set because another VMCS has become current (state.c) */
-	blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-	in_sti = blocking & BLOCK_STI;
-	facts = (struct inject_facts){
+	uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+	bool in_sti = blocking & BLOCK_STI, want_nmi;
+	const struct inject_facts facts = {
 		.has_pending = vcpu->pending.is_valid,
 		.nmi_pending = vcpu->nmi_pending,
 		.nmi_blocked = blocking & (BLOCK_NMI | BLOCK_MOV_SS | BLOCK_STI),
-		.irq_pending = vcpu_has_irq(vcpu),
+		.irq_pending = has_irq(vcpu, delivers),
 		.if_set = vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF,
 		.in_shadow = blocking & (BLOCK_STI | BLOCK_MOV_SS),
 	};
-	plan = inject_decide(&facts);
+	struct inject_plan plan = inject_decide(&facts);
+
 	if (plan.what == INJECT_PENDING) {
 		inject_pending(vcpu);
 	} else if (plan.what == INJECT_NMI) {
 		vcpu->nmi_pending = false;
 		inject(&nmi);
 	} else if (plan.what == INJECT_IRQ) {
-		inject_irq(vcpu);
-		plan.want_irq_window = vcpu_has_irq(vcpu);
+		inject_irq(vcpu);	/* its acknowledge may have taken requests of others on its way (hv/request.h): */
+		delivers = delivers && vmx_delivers(vcpu);
+		plan.want_irq_window = has_irq(vcpu, delivers);
 	}
 	want_nmi = plan.want_nmi_window || vcpu->nmi_pending;
-	want_windows(vmx, plan.want_irq_window || (want_nmi && in_sti), want_nmi && !in_sti);
+	want_windows(vmx, plan.want_irq_window || (want_nmi && in_sti) || is_held_back(vcpu, delivers), want_nmi && !in_sti);
+	vcpu->irq_check = false;
+}
+
+/*
+ * Where the processor delivers the local APIC's interrupts (virtual_apic.c) there is mostly nothing left to do. While
+ * the interrupt window is open it does not deliver them: so the window closes as soon as nothing waits for it.
+ */
+void vmx_deliver(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_use(vcpu);	/* irq_check may be set because another VMCS has become current (state.c) */
+	bool delivers = vmx_delivers(vcpu);
+
+	if (!delivers || vcpu->pending.is_valid || vcpu->nmi_pending || vcpu_has_extint(vcpu)) {
+		inject_what_waits(vcpu, vmx, delivers);
+		return;
+	}
+	want_windows(vmx, is_held_back(vcpu, delivers), false);
 	vcpu->irq_check = false;
 }
 

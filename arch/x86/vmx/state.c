@@ -107,6 +107,11 @@ static bool has_siblings(const struct vcpu *vcpu)
 	return vcpu->vm->config->vcpus > 1;
 }
 
+static bool has_virtual_apic(const struct vcpu *vcpu)
+{
+	return quirks_let_deliver(vmx_guest_caps.delivers, vcpu->vm->config->test_apic);
+}
+
 /*
  * XSAVES executes where the control is set, whatever CPUID says: off for a guest that is not shown it
  * (exit/cpuid_policy.c hides it where the processor's compacted format is wrong).
@@ -115,7 +120,7 @@ static uint64_t proc2_of(const struct vcpu *vcpu)
 {
 	bool is_shown = cpuid_lookup(vcpu->vm->cpuid, CPUID_XSAVE, 1).eax & CPUIDD1_XSAVES;
 
-	return vmx_controls.proc2 & ~(is_shown ? 0 : PROC2_XSAVES) & ~(has_siblings(vcpu) ? 0 : PROC2_PAUSE_LOOP);
+	return vmx_controls.proc2 & ~(uint64_t)PROC2_VIRTUAL_APIC & ~(is_shown ? 0 : PROC2_XSAVES) & ~(has_siblings(vcpu) ? 0 : PROC2_PAUSE_LOOP);
 }
 
 /* Where the processor does not find spin loops by itself each PAUSE exits, and exit_pause counts. */
@@ -123,7 +128,7 @@ static uint64_t proc_of(const struct vcpu *vcpu)
 {
 	bool must_count = has_siblings(vcpu) && !(vmx_controls.proc2 & PROC2_PAUSE_LOOP);
 
-	return vmx_controls.proc | (must_count ? PROC_PAUSE & hi32(vmx_caps.proc) : 0);
+	return (vmx_controls.proc & ~(uint64_t)PROC_TPR_SHADOW) | (must_count ? PROC_PAUSE & hi32(vmx_caps.proc) : 0);
 }
 
 /*
@@ -140,7 +145,7 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 	const uint64_t exceptions = BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC);
 	const struct { enum vmcs_field field; uint64_t val; } state[] = {
 		{ VMCS_PIN_CONTROLS, vmx_controls.pin },	{ VMCS_PROC_CONTROLS, vmx->proc_controls },
-		{ VMCS_PROC_CONTROLS2, proc2_of(vcpu) },	{ VMCS_EXIT_CONTROLS, vmx_controls.exit },
+		{ VMCS_PROC_CONTROLS2, vmx->proc2_controls },	{ VMCS_EXIT_CONTROLS, vmx_controls.exit },
 		{ VMCS_ENTRY_CONTROLS, vmx->entry_controls },	{ VMCS_EXCEPTION_BITMAP, exceptions },
 		{ VMCS_PF_ERROR_MASK, 0 },			{ VMCS_PF_ERROR_MATCH, 0 },
 		{ VMCS_CR3_TARGET_COUNT, 0 },			{ VMCS_EXIT_MSR_STORE_COUNT, 0 },
@@ -162,6 +167,8 @@ static void write_controls(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 		vmwrite(VMCS_PLE_GAP, PAUSE_GAP);
 		vmwrite(VMCS_PLE_WINDOW, PAUSE_WINDOW);
 	}
+	if (vmx->apic_page)
+		vmwrite(VMCS_VIRTUAL_APIC, ptr_hpa(vmx->apic_page).raw);
 	if (vmx_controls.proc2 & PROC2_XSAVES)
 		vmwrite(VMCS_XSS_EXITING_BITMAP, 0);	/* XSS is always 0: XSAVES needs no exit */
 }
@@ -201,12 +208,15 @@ int vmx_vcpu_create(struct vcpu *vcpu)
 	/* From here on a failure returns at once: vmx_vcpu_destroy accepts what is half built. */
 	vmx->io_bitmaps = page_alloc_contiguous(IO_BITMAP_BYTES / PAGE_SIZE);
 	vmx->msr_bitmap = page_alloc();
-	if (!vmx->io_bitmaps || !vmx->msr_bitmap)
+	if (has_virtual_apic(vcpu))
+		vmx->apic_page = page_alloc();
+	if (!vmx->io_bitmaps || !vmx->msr_bitmap || (has_virtual_apic(vcpu) && !vmx->apic_page))
 		return -1;
 	vmx_io_bitmap_fill(vmx->io_bitmaps);
 	vmx_msr_bitmap_fill(vmx->msr_bitmap);
 	vmx->vpid = next_vpid();
 	vmx->proc_controls = proc_of(vcpu);
+	vmx->proc2_controls = proc2_of(vcpu);
 	vmx->entry_controls = vmx_controls.entry;
 	vmx->cr0_mask = CR0_TRAPPED;
 	vmx->cr4_mask = ~cr4_guest_owned(vcpu);
@@ -236,6 +246,7 @@ void vmx_vcpu_destroy(struct vcpu *vcpu)
 	if (vmx->io_bitmaps)
 		page_free_contiguous(vmx->io_bitmaps, IO_BITMAP_BYTES / PAGE_SIZE);
 	page_free(vmx->msr_bitmap);
+	page_free(vmx->apic_page);
 	page_free(vmx);
 	vcpu->arch = NULL;
 }

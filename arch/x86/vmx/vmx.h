@@ -33,6 +33,7 @@
 	X(0x080a, GUEST_GS_SELECTOR,		"guest GS selector",			G)	\
 	X(0x080c, GUEST_LDTR_SELECTOR,		"guest LDTR selector",			G)	\
 	X(0x080e, GUEST_TR_SELECTOR,		"guest TR selector",			G)	\
+	X(0x0810, GUEST_INTR_STATUS,		"guest interrupt status",		G)	\
 	X(0x0c00, HOST_ES_SELECTOR,		"host ES selector",			H)	\
 	X(0x0c02, HOST_CS_SELECTOR,		"host CS selector",			H)	\
 	X(0x0c04, HOST_SS_SELECTOR,		"host SS selector",			H)	\
@@ -44,7 +45,12 @@
 	X(0x2002, IO_BITMAP_B,			"address of I/O bitmap B",		C)	\
 	X(0x2004, MSR_BITMAP,			"address of MSR bitmaps",		C)	\
 	X(0x2010, TSC_OFFSET,			"TSC offset",				C)	\
+	X(0x2012, VIRTUAL_APIC,			"virtual-APIC address",			C)	\
 	X(0x201a, EPT_POINTER,			"EPT pointer",				C)	\
+	X(0x201c, EOI_EXIT_BITMAP0,		"EOI-exit bitmap 0",			C)	\
+	X(0x201e, EOI_EXIT_BITMAP1,		"EOI-exit bitmap 1",			C)	\
+	X(0x2020, EOI_EXIT_BITMAP2,		"EOI-exit bitmap 2",			C)	\
+	X(0x2022, EOI_EXIT_BITMAP3,		"EOI-exit bitmap 3",			C)	\
 	X(0x202c, XSS_EXITING_BITMAP,		"XSS-exiting bitmap",			C)	\
 	X(0x2400, GUEST_PHYSICAL_ADDRESS,	"guest-physical address",		R)	\
 	X(0x2800, VMCS_LINK_POINTER,		"VMCS link pointer",			G)	\
@@ -207,7 +213,7 @@ extern const uint32_t vmcs_field_count;
 	X(42, RESERVED_42,		"reserved 42",			NULL)	\
 	X(43, TPR_THRESHOLD,		"TPR below threshold",		NULL)			\
 	X(44, APIC_ACCESS,		"APIC access",			NULL)			\
-	X(45, VIRTUALIZED_EOI,		"Virtualized EOI",		NULL)			\
+	X(45, VIRTUALIZED_EOI,		"Virtualized EOI",		vmx_exit_eoi)		\
 	X(46, GDTR_IDTR_ACCESS,		"Access to GDTR or IDTR",	NULL)			\
 	X(47, LDTR_TR_ACCESS,		"Access to LDTR or TR",		NULL)			\
 	X(48, EPT_VIOLATION,		"EPT violation",		vmx_exit_ept_violation)	\
@@ -218,7 +224,7 @@ extern const uint32_t vmcs_field_count;
 	X(53, INVVPID,			"INVVPID",			exit_undefined)		\
 	X(54, WBINVD,			"WBINVD or WBNOINVD",		exit_wbinvd)		\
 	X(55, XSETBV,			"XSETBV",			exit_xsetbv)		\
-	X(56, APIC_WRITE,		"APIC write",			NULL)			\
+	X(56, APIC_WRITE,		"APIC write",			vmx_exit_apic_write)	\
 	X(57, RDRAND,			"RDRAND",			NULL)			\
 	X(58, INVPCID,			"INVPCID",			NULL)			\
 	X(59, VMFUNC,			"VMFUNC",			exit_undefined)		\
@@ -247,6 +253,7 @@ enum vmx_exit_reason {
 #define PIN_NMI			BIT(3)
 #define PIN_VIRTUAL_NMI		BIT(5)
 #define PIN_PREEMPTION_TIMER	BIT(6)
+#define PIN_POSTED_INTERRUPTS	BIT(7)
 
 /* Primary processor-based controls, 25.6.2: most bits make the instruction that they are named after exit. */
 #define PROC_INTERRUPT_WINDOW	BIT(2)
@@ -260,6 +267,7 @@ enum vmx_exit_reason {
 #define PROC_CR3_STORE		BIT(16)
 #define PROC_CR8_LOAD		BIT(19)
 #define PROC_CR8_STORE		BIT(20)
+#define PROC_TPR_SHADOW		BIT(21)
 #define PROC_NMI_WINDOW		BIT(22)
 #define PROC_MOV_DR		BIT(23)
 #define PROC_UNCONDITIONAL_IO	BIT(24)
@@ -272,12 +280,17 @@ enum vmx_exit_reason {
 /* Secondary processor-based controls, 25.6.2: features. They count only while PROC_SECONDARY is set. */
 #define PROC2_EPT		BIT(1)
 #define PROC2_RDTSCP		BIT(3)
+#define PROC2_X2APIC		BIT(4)
 #define PROC2_VPID		BIT(5)
 #define PROC2_WBINVD		BIT(6)
 #define PROC2_UNRESTRICTED	BIT(7)
+#define PROC2_APIC_REGISTERS	BIT(8)
+#define PROC2_VIRTUAL_IRQS	BIT(9)
 #define PROC2_PAUSE_LOOP	BIT(10)
 #define PROC2_INVPCID		BIT(12)
 #define PROC2_XSAVES		BIT(20)
+#define PROC2_VIRTUAL_APIC	(PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_IRQS)	/* all or none: virtual_apic.c */
+#define EOI_EXIT_FIELDS		4U
 
 /* VM-exit controls, 25.7.1: what an exit saves of the guest and loads of the host. */
 #define EXITC_SAVE_DEBUG	BIT(2)
@@ -340,6 +353,8 @@ enum vmx_exit_reason {
 #define EPTP_WB			6ULL
 #define EPTP_WALK4		(3ULL << 3)
 
+struct lapic_page;
+
 /* What VT-x keeps for each vCPU: struct vcpu's `arch`. */
 struct vmx_vcpu {
 	uint64_t host_rsp;			/* switch.asm: what HOST_RSP holds; rewritten only when it changes */
@@ -349,11 +364,14 @@ struct vmx_vcpu {
 	uint8_t  failed;			/* VMLAUNCH or VMRESUME failed: 1 VMfailInvalid, 2 VMfailValid */
 	/* Copies of fields that we alone change: they are written when they change, and never read. */
 	uint64_t proc_controls;
+	uint64_t proc2_controls;		/* less those of the virtual APIC */
 	uint64_t entry_controls;
 	uint64_t cr0_mask, cr4_mask;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs;	/* while another vCPU is loaded */
 	uint8_t *io_bitmaps;			/* A and B */
 	uint8_t *msr_bitmap;
+	struct lapic_page *apic_page;		/* virtual_apic.c; NULL: interrupts are always injected */
+	bool     delivers;			/* the controls of the virtual APIC are set */
 	const struct cpu *cpu;			/* on which it was loaded last: its host state is in the VMCS; NULL: it has left it, or was on none */
 };
 
@@ -369,7 +387,7 @@ struct vmx_caps {
 extern struct vmx_caps vmx_caps;
 
 /* The control words this processor gets; computed once from the caps (controls.c). */
-struct vmx_controls { uint64_t pin, proc, proc2, exit, entry; };
+struct vmx_controls { uint64_t pin, proc, proc2, exit, entry; };	/* a virtual APIC's are set by virtual_apic.c, when one is in use */
 extern struct vmx_controls vmx_controls;
 extern struct guest_caps vmx_guest_caps;
 
@@ -418,6 +436,7 @@ void vmx_take_vectoring(struct vcpu *vcpu, uint32_t info);
 
 void vmx_io_bitmap_fill(uint8_t *bitmaps);
 void vmx_msr_bitmap_fill(uint8_t *bitmap);
+void vmx_msr_bitmap_x2apic(uint8_t *bitmap, bool is_open);	/* the registers of the virtual-APIC page */
 
 extern const struct npt_format vmx_npt_format;
 

@@ -8,6 +8,7 @@
 #include "arch/x86/exit/handlers.h"
 #include "arch/x86/hw/cr.h"
 #include "arch/x86/virt/backend.h"
+#include "hv/dev/lapic_page.h"
 #include "hv/vcpu.h"
 
 struct exits_fake exits_fake;
@@ -15,6 +16,20 @@ struct exits_fake exits_fake;
 void exits_fake_init(void)
 {
 	memset(&exits_fake, 0, sizeof(exits_fake));
+}
+
+void lapic_page_ended(struct lapic *lapic, uint8_t vector)
+{
+	(void)lapic;
+	exits_fake.apic.ended = vector;
+}
+
+bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t val)
+{
+	(void)lapic;
+	exits_fake.apic.msr = msr;
+	exits_fake.apic.val = val;
+	return !exits_fake.apic.refuses;
 }
 
 static enum exit_result note(const char *name)

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The neutral handlers of exits (exit/handlers.h) for tests of the vendors' halves: each notes its name and what it was
- * given, and answers EXIT_SKIP. Of exit/dr.c there is what follows an emulated instruction.
+ * given, and answers EXIT_SKIP. Of exit/dr.c there is what follows an emulated instruction, of the local APIC what an exit may tell it.
  */
 #include "arch/x86/exit/decoded.h"
 
@@ -16,6 +16,7 @@ extern struct exits_fake {
 	struct exc_info exc;
 	struct task_switch task;
 	uint8_t irq;
+	struct { uint32_t msr; uint64_t val; uint8_t ended; bool refuses; } apic;	/* lapic_msr_write, lapic_page_ended */
 } exits_fake;
 
 void exits_fake_init(void);
