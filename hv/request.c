@@ -130,7 +130,8 @@ void vcpu_post(struct vcpu *vcpu, uint8_t vector, bool is_level)
 		return;
 	}
 	atomic_fetch_or(&vcpu->posted[is_level][vector / POSTED_BITS], 1ULL << vector % POSTED_BITS);
-	vcpu_request(vcpu, REQUEST_IRQ);	/* last: the owner takes the request before the vectors */
+	/* Last: the owner takes the request before the vectors. */
+	vcpu_request(vcpu, (uint32_t)field_set(0, REQUEST_IRQ_WORDS, 1ULL << (is_level * POSTED_WORDS + vector / POSTED_BITS)));
 }
 
 bool vcpu_is_parked(const struct vcpu *vcpu)
@@ -140,16 +141,15 @@ bool vcpu_is_parked(const struct vcpu *vcpu)
 
 /* ---- The taking ---- */
 
-static void take_posted(struct vcpu *vcpu)
+/* Only of those words that a request names: one that a sender has not come to name yet is taken when it has. */
+static void take_posted(struct vcpu *vcpu, uint64_t words)
 {
-	for (unsigned is_level = 0; is_level < 2; is_level++)
-		for (unsigned i = 0; i < POSTED_WORDS; i++) {
-			_Atomic uint64_t *word = &vcpu->posted[is_level][i];
-			uint64_t vectors = *word ? atomic_exchange(word, 0) : 0;
+	for (; words; words &= words - 1) {
+		const unsigned is_level = (unsigned)__builtin_ctzll(words) / POSTED_WORDS;
+		const unsigned i = (unsigned)__builtin_ctzll(words) % POSTED_WORDS;
 
-			if (vectors)
-				take_vectors(vcpu, i, vectors, is_level);
-		}
+		take_vectors(vcpu, i, atomic_exchange(&vcpu->posted[is_level][i], 0), is_level);
+	}
 }
 
 static void take_lint0(struct vcpu *vcpu, uint32_t what)
@@ -169,8 +169,7 @@ static void act_on(struct vcpu *vcpu, uint32_t what)
 {
 	if (what & REQUEST_NMI)
 		vcpu_raise_nmi(vcpu);
-	if (what & REQUEST_IRQ)
-		take_posted(vcpu);
+	take_posted(vcpu, field_get(what, REQUEST_IRQ_WORDS));
 	if (what & REQUEST_LINT0)
 		take_lint0(vcpu, what);
 	if (what & REQUEST_UNHALT)

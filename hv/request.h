@@ -22,7 +22,6 @@ struct vcpu;
 enum vcpu_request {
 	REQUEST_TAKING		= 1 << 0,	/* not a request: its owner has taken the others and acts on them */
 	REQUEST_END		= 1 << 1,	/* its VM has an end: leave the run loop */
-	REQUEST_IRQ		= 1 << 2,	/* there are vectors in vcpu->posted */
 	REQUEST_NMI		= 1 << 3,
 	REQUEST_INIT		= 1 << 4,
 	REQUEST_SIPI		= 1 << 5,	/* its vector is in REQUEST_SIPI_VECTOR */
@@ -31,7 +30,9 @@ enum vcpu_request {
 	REQUEST_LINT0_HIGH	= 1 << 8,	/* this one, */
 	REQUEST_LINT0_TOGGLED	= 1 << 9,	/* and before that the other one */
 	REQUEST_UNHALT		= 1 << 10,	/* it leaves HLT, or the next one at once, whatever its IF says */
+	REQUEST_IRQ		= 0xff << 16,	/* there are vectors in vcpu->posted: a bit for each of its words, those of edges first */
 };
+#define REQUEST_IRQ_WORDS	FIELD(23, 16)
 #define REQUEST_SIPI_VECTOR	FIELD(31, 24)
 
 /* ---- For everybody ---- */
