@@ -28,6 +28,11 @@ static bool is_code(uint64_t addr)
 	return addr >= (uint64_t)(uintptr_t)__text_start && addr < (uint64_t)(uintptr_t)__text_end;
 }
 
+static uint64_t address_of(const struct hv_symbol *symbol)
+{
+	return (uint64_t)(uintptr_t)__text_start + symbol->offset;
+}
+
 /* The last symbol not above addr; NULL when there is no table or addr is not code. */
 static const struct hv_symbol *find_symbol(uint64_t addr)
 {
@@ -38,7 +43,7 @@ static const struct hv_symbol *find_symbol(uint64_t addr)
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
-		if (hv_symtab[mid].address <= addr)
+		if (address_of(&hv_symtab[mid]) <= addr)
 			low = mid + 1;
 		else
 			high = mid;
@@ -55,8 +60,8 @@ static void log_place(uint64_t addr, bool is_return)
 	const struct hv_symbol *symbol = find_symbol(is_return ? addr - 1 : addr);
 
 	if (symbol)
-		log_say("  %016llx %s+0x%llx", (unsigned long long)addr, symbol->name,
-			(unsigned long long)(addr - symbol->address));
+		log_say("  %016llx %s+0x%llx", (unsigned long long)addr, hv_symtab_names + symbol->name,
+			(unsigned long long)(addr - address_of(symbol)));
 	else
 		log_say("  %016llx", (unsigned long long)addr);
 }

@@ -23,6 +23,7 @@ extern const uint8_t __text_start[];
 
 struct hv_symbol symbols[3];
 extern const struct hv_symbol hv_symtab[3] __attribute__((alias("symbols")));
+const char hv_symtab_names[] = "first\0second\0third";
 const uint32_t hv_symtab_count = 3;
 
 static jmp_buf stopped;
@@ -68,9 +69,9 @@ void log_show(const char *line, size_t len) { strncat(shown, line, len); }
 static int set_up(void **unused)
 {
 	(void)unused;
-	symbols[0] = (struct hv_symbol){ TEXT, "first" };
-	symbols[1] = (struct hv_symbol){ TEXT + 0x100, "second" };
-	symbols[2] = (struct hv_symbol){ TEXT + 0x200, "third" };
+	symbols[0] = (struct hv_symbol){ 0, 0 };
+	symbols[1] = (struct hv_symbol){ 0x100, 6 };
+	symbols[2] = (struct hv_symbol){ 0x200, 13 };
 	memset(stack, 0, sizeof(stack));
 	is_claimed = is_seized = has_reader = false;
 	flushes = 0;
