@@ -267,8 +267,8 @@ static bool wants_on(const struct processor *self, const struct party *party)
 	const struct slot *slot = party->slot;
 	const struct limb *limb = limb_at(slot, self);
 
-	return limb->turn.is_ready && limb_has(limb, party) && party->turn.is_ready && !slot->cap.percent && limb->is_live &&
-	       is_alive(slot) && !slot->vm->alarm_is_stale && vcpu_of(party)->state == VCPU_READY;
+	return limb_has(limb, party) && party->turn.is_ready && !slot->cap.percent && is_alive(slot) &&
+	       !slot->vm->alarm_is_stale && vcpu_of(party)->state == VCPU_READY;
 }
 
 /*

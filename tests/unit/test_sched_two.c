@@ -286,7 +286,24 @@ static void test_timers_go_home(void **state)
 	go(ONE);
 	assert_false(vms[SPREAD].alarm_is_stale);
 	assert_ptr_equal(vms[SPREAD].alarm.list, &at(ONE)->timers);
+	timer_arm(&timer, fake_now + 50 * TURN);
+	go(ONE);
+	assert_int_equal(vms[SPREAD].alarm.deadline, timer.deadline);
 	vm_timers_end(&vms[SPREAD]);
+}
+
+/* A look that was posted before the vCPU moved goes to its new home, whatever that does with the vCPU by now. */
+static void test_look_follows(void **state)
+{
+	struct slot *slot = add_spread(2);
+	struct look *look = &slot->parties[1].look;
+
+	(void)state;
+	look->home = at(ONE);
+	look_post(look);
+	look->home = at(TWO);
+	go(ONE);
+	assert_ptr_equal(at(TWO)->looks, look);
 }
 
 /* When a vCPU sleeps, the others have the VM's weight where they are, from the next choice on. */
@@ -540,6 +557,21 @@ static void test_own_look_in_debt(void **state)
 	assert_int_equal(vcpus[SPREAD][0].requests, 0);
 }
 
+/* Nor one for which nobody has been interrupted, because nobody ran. */
+static void test_look_while_nobody_ran(void **state)
+{
+	struct slot *slot = set_up_debt();
+
+	(void)state;
+	turn_bill(&at(ONE)->queue, NULL, fake_now);
+	vcpus[SPREAD][0].requests = REQUEST_NMI;
+	on(TWO);
+	look_post(&slot->parties[0].look);
+	go(ONE);
+	assert_null(at(ONE)->put_off);
+	assert_int_equal(vcpus[SPREAD][0].requests, 0);
+}
+
 static int64_t late;	/* the look was posted so many ticks from now */
 
 static void post_then(void)
@@ -620,12 +652,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_work_is_done_at_home, set_up), cmocka_unit_test_setup(test_timers_go_home, set_up),
+		cmocka_unit_test_setup(test_look_follows, set_up),
 		cmocka_unit_test_setup(test_weight_follows, set_up), cmocka_unit_test_setup(test_end_while_spread, set_up),
 		cmocka_unit_test_setup(test_end_of_the_first, set_up), cmocka_unit_test_setup(test_end_is_found_out, set_up),
 		cmocka_unit_test_setup(test_looks_are_paid, set_up), cmocka_unit_test_setup(test_put_off_look_comes_back, set_up),
 		cmocka_unit_test_setup(test_put_off_look_of_the_only_one, set_up), cmocka_unit_test_setup(test_end_in_debt, set_up),
 		cmocka_unit_test_setup(test_end_of_a_put_off_sibling, set_up), cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
-		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up),
+		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up), cmocka_unit_test_setup(test_look_while_nobody_ran, set_up),
 	};
 
 	return cmocka_run_group_tests_name("sched on two processors", tests, NULL, NULL);
