@@ -7,7 +7,8 @@
  * processors.
  *
  * Stand-ins: a guest (in enter), the interrupts of a processor (a word of pending bits, taken where the product opens
- * them), and a scheduler: a processor runs the vCPUs that are its own in turn, and idles when none is ready.
+ * them), and a scheduler: a processor runs the vCPUs that are its own in turn, puts off some of the looks at them, and idles when none
+ * is ready.
  *
  * Nothing may be lost: each message has a sender who counts it, and sends no other on the same way before the
  * receiver has counted it too. A message that is not received in time is a wake-up that was lost.
@@ -83,7 +84,7 @@ static _Atomic(struct processor *) homes[VCPUS];	/* of their slots: a VM of one 
 static struct machine_cpu {
 	struct cpu       cpu;
 	_Atomic uint64_t pending[4];		/* interrupts that wait until they are taken */
-	unsigned         turn;
+	unsigned         turn, picks, looked;
 } processors[PROCESSORS];
 
 static struct way ways[VCPUS][VCPUS], nmis[VCPUS], calls, starts, device, lint0;
@@ -426,6 +427,7 @@ static void give_away(struct vcpu *vcpu)
 	moves++;
 	vcpu->processor = next;
 	let_others_look();
+	look_take_back(vcpu->look);
 	vcpu->look->home = next;
 	let_others_look();
 	homes[vcpu->id] = next;
@@ -451,13 +453,28 @@ static void look_at(const struct machine_cpu *self, struct look *look)
 		vcpu_take_requests(vcpu);
 }
 
-/* The next of its own vCPUs that is ready. Sleepers are looked at only when somebody has posted a look. */
-static struct vcpu *pick(struct machine_cpu *self)
+/* Of its own some are put off, as those of a VM in debt are. */
+static bool is_put_off(struct machine_cpu *self, struct look *look)
+{
+	return homes[look - looks] == &self->cpu.processor && self->looked++ % 4 == 0 && look_put_off(look);
+}
+
+/* What was put off comes back after a while. */
+static void look_at_all(struct machine_cpu *self)
 {
 	struct look *look;
 
+	if (self->picks++ % 8 == 0)
+		looks_resume();
 	while ((look = look_take(&self->cpu.processor.looks, &(uint64_t){ 0 })))
-		look_at(self, look);
+		if (!is_put_off(self, look))
+			look_at(self, look);
+}
+
+/* The next of its own vCPUs that is ready. Sleepers are looked at only when somebody has posted a look. */
+static struct vcpu *pick(struct machine_cpu *self)
+{
+	look_at_all(self);
 	for (unsigned i = 0; i < VCPUS; i++) {
 		struct vcpu *vcpu = &vcpus[self->turn++ % VCPUS];
 
@@ -482,6 +499,8 @@ static void *processor_main(void *arg)
 		host_take_interrupts();
 		host_attention_clear();
 		vcpu = pick(self);
+		if (!vcpu && self->cpu.processor.put_off)
+			continue;
 		if (!vcpu) {
 			while (!has_interrupt(self) && !is_over)	/* host_idle */
 				sched_yield();
