@@ -14,6 +14,10 @@ void fb_init(const struct handoff_framebuffer *fb);	/* base 0: everything below 
 enum fb_speaker { FB_HYPERVISOR, FB_ATTACHED, FB_OTHERS, FB_SPEAKERS };
 /* Into a text buffer; drawn by those below. True: nobody is about to call fb_poll, so have it called soon. */
 bool fb_write(enum fb_speaker speaker, const char *text, size_t len);
-bool fb_poll(void);	/* from the scheduler of one processor, always the same: draw a little of what changed, if it is time; false: no need to come again before fb_write asks */
+/*
+ * From the scheduler of one processor, always the same: draw a little of what changed, if it is time. False: it need not be
+ * called again before fb_write asks for it.
+ */
+bool fb_poll(void);
 bool fb_idle_work(void);	/* fb_poll's processor: draw a little of it; false when nothing is to be drawn */
 void fb_flush(void);	/* draw all of it, now */

@@ -254,13 +254,28 @@ static bool offer(struct slot *slot, const struct party *running)
 	return true;
 }
 
+static bool is_less_busy(const struct processor *other, const struct processor *self)
+{
+	return other->ready + 2 <= self->ready;
+}
+
+/* Asked before anybody is looked for who might go there. */
+static bool has_less_busy(const struct processor *self)
+{
+	const struct processor *other = first;
+
+	while (other && !is_less_busy(other, self))
+		other = other->next;
+	return other;
+}
+
 /* Where two vCPUs fewer than here want the processor, and of such the one with the fewest; NULL: there is none. */
 static struct processor *less_busy(const struct handoff_vm *config, const struct processor *self)
 {
 	struct processor *best = NULL;
 
 	for (struct processor *other = first; other; other = other->next)
-		if (other->ready + 2 <= self->ready && may_live(config, other) && (!best || other->ready < best->ready))
+		if (is_less_busy(other, self) && may_live(config, other) && (!best || other->ready < best->ready))
 			best = other;
 	return best;
 }
@@ -316,7 +331,7 @@ void home_offer(const struct party *running)
 				continue;
 		(void)say_waiting(self, running->slot);
 	}
-	if (self->ready > 2)
+	if (self->ready > 2 && has_less_busy(self))
 		balance(self, running);
 }
 
