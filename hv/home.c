@@ -325,6 +325,7 @@ void home_offer(const struct party *running)
 
 	if (!say_waiting(self, running->slot))
 		return;
+	atomic_thread_fence(memory_order_seq_cst);	/* also behind who is ready, where the word itself stays what it was */
 	if (idlers) {
 		for (struct slot *slot = slots; slot < slots + HANDOFF_VMS_MAX && idlers; slot++)
 			while (idlers && may_give(slot, running) && offer(slot, running))
