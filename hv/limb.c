@@ -16,7 +16,7 @@ void limb_weigh(struct limb *limb)
 	const uint32_t weight = limb->slot->config->weight, here = max_u32(1, limb->vcpus.ready);
 	const uint32_t elsewhere = limb->slot->ready - limb->vcpus.ready;
 
-	limb->turn.weight = limb_is_whole(limb) ? weight : max_u32(1, weight * here / (here + elsewhere));
+	limb->turn.weight = max_u32(1, weight * here / (here + elsewhere));
 }
 
 /* One that stays together can use this processor alone. */
