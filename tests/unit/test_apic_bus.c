@@ -130,6 +130,7 @@ static const struct {
 	{ "x2APIC physical ff is no broadcast", true, 0x000000ff000000ffULL, 0 },
 	{ "x2APIC broadcast", true, 0xffffffff000000ffULL, 7 },
 	{ "x2APIC logical", true, 0x00000003000008ffULL, 3 },
+	{ "x2APIC logical, a number of a vCPU", true, 0x00000002000008ffULL, 2 },
 	{ "self", false, 0x00000000000400ffULL, 2 },
 	{ "all", false, 0x00000000000800ffULL, 7 },
 	{ "others", false, 0x00000000000c00ffULL, 5 },

@@ -111,6 +111,22 @@ static void all_nodes(void **state)
 	assert_int_equal(vm.numa_line, 0);
 }
 
+static void who_delivers(void **state)
+{
+	static const struct { const char *text; uint32_t apic; } rows[] = {
+		{ "kernel = k\n", LAPIC_AUTO }, { "kernel = k\ntest_apic = auto\n", LAPIC_AUTO },
+		{ "kernel = k\ntest_apic = processor\n", LAPIC_PROCESSOR }, { "kernel = k\ntest_apic = software\n", LAPIC_SOFTWARE },
+	};
+	struct lines lines;
+	struct config_vm vm;
+
+	(void)state;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		assert_int_equal(parse_vm(rows[i].text, &vm, &lines), 0);
+		assert_int_equal(vm.record.test_apic, rows[i].apic);
+	}
+}
+
 static void defaults(void **state)
 {
 	struct lines lines;
@@ -476,7 +492,7 @@ static void required(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole_vm),	  cmocka_unit_test(defaults), cmocka_unit_test(all_nodes),
+		cmocka_unit_test(whole_vm),	  cmocka_unit_test(defaults), cmocka_unit_test(all_nodes), cmocka_unit_test(who_delivers),
 		cmocka_unit_test(whole_host),	  cmocka_unit_test(sizes),
 		cmocka_unit_test(messages),	  cmocka_unit_test(keys_of_a_vm),
 		cmocka_unit_test(longest_values), cmocka_unit_test(byte_that_is_no_text),

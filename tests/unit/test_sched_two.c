@@ -620,6 +620,34 @@ static void test_who_pays_for_a_look(void **state)
 	}
 }
 
+/* As much is charged where the one that is asked for is ready, and would be passed over if its home had posted the look. */
+static void test_look_at_one_that_waits(void **state)
+{
+	uint64_t pays, neighbour, mark;
+
+	(void)state;
+	set_up_neighbours();
+	on(TWO);
+	vcpus[SPREAD][1].state = VCPU_READY;
+	look_post(woken());
+	step = TURN / 10;
+	for (unsigned i = 0; i < ROUNDS && (go(TWO), last != &vcpus[NEIGHBOUR][0]); i++)
+		continue;
+	assert_ptr_equal(last, &vcpus[NEIGHBOUR][0]);
+	go(TWO);
+	pays = used(SPREAD, TWO);
+	neighbour = used(NEIGHBOUR, TWO);
+	mark = at(TWO)->queue.mark;
+	late = -(int64_t)WAY / 2;
+	in_guest = post_then;
+	go(TWO);
+	in_guest = NULL;
+	assert_ptr_equal(last, &vcpus[NEIGHBOUR][0]);
+	go(TWO);
+	assert_int_equal(used(SPREAD, TWO) - pays, WAY / 2);
+	assert_int_equal(used(NEIGHBOUR, TWO) - neighbour, at(TWO)->queue.mark - mark - WAY / 2);
+}
+
 /* Whether a cap is used up is known as exactly: to an interrupt's time, and to the tick when no other processor posted. */
 static void test_cap_before_a_look(void **state)
 {
@@ -658,7 +686,7 @@ int main(void)
 		cmocka_unit_test_setup(test_looks_are_paid, set_up), cmocka_unit_test_setup(test_put_off_look_comes_back, set_up),
 		cmocka_unit_test_setup(test_put_off_look_of_the_only_one, set_up), cmocka_unit_test_setup(test_end_in_debt, set_up),
 		cmocka_unit_test_setup(test_end_of_a_put_off_sibling, set_up), cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
-		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up), cmocka_unit_test_setup(test_look_while_nobody_ran, set_up),
+		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up), cmocka_unit_test_setup(test_look_at_one_that_waits, set_up), cmocka_unit_test_setup(test_look_while_nobody_ran, set_up),
 	};
 
 	return cmocka_run_group_tests_name("sched on two processors", tests, NULL, NULL);
