@@ -19,7 +19,7 @@ struct cpuid_table *cpuid_create(uint32_t vcpu_count, uint32_t test_apic)
 		.tsc_hz = time_hz(), .lapic_hz = LAPIC_TIMER_HZ, .vcpu_count = vcpu_count,
 		.xcr0_mask = cpu_features.has_xsave ? fpu_guest_xcr0_mask() : 0,
 		.can_compact = !quirks.compacts_wrongly, .can_cmpxchg16b = !quirks.garbles_flags,
-		.can_end_by_word = !quirks_let_deliver(virt->caps->delivers, test_apic),	/* else an EOI does not exit either */
+		.can_end_by_word = !quirks_let_deliver(virt->caps->delivers, test_apic),	/* else an EOI in x2APIC mode does not exit either */
 		.can_rdtscp = virt->caps->rdtscp, .can_invpcid = virt->caps->invpcid,
 		.can_xsaves = virt->caps->xsaves,
 	};

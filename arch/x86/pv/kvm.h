@@ -13,7 +13,7 @@
 #define KVM_FEATURE_NOP_IO_DELAY	(1U << 1)	/* port 0x80 needs no pause: each would be an exit */
 #define KVM_FEATURE_CLOCKSOURCE2	(1U << 3)	/* pvclock.h */
 #define KVM_FEATURE_STEAL_TIME		(1U << 5)	/* steal.h */
-#define KVM_FEATURE_PV_EOI		(1U << 6)	/* eoi.h; where EOI exits */
+#define KVM_FEATURE_PV_EOI		(1U << 6)	/* eoi.h; where interrupts are injected */
 #define KVM_FEATURE_PV_UNHALT		(1U << 7)	/* KVM_HC_KICK_CPU: exit/hypercall.c */
 #define KVM_FEATURE_PV_TLB_FLUSH	(1U << 9)	/* steal.h */
 #define KVM_FEATURE_PV_SEND_IPI		(1U << 11)	/* KVM_HC_SEND_IPI: the same */
