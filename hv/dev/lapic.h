@@ -114,7 +114,7 @@ static inline void lapic_settle(struct lapic *lapic)
 	if (lapic->is_elsewhere)
 		lapic_settle_elsewhere(lapic);
 }
-void lapic_from_page(struct lapic *lapic);		/* the same, where only a page can be elsewhere; else it does nothing */
+void lapic_from_page(struct lapic *lapic);		/* take IRR, ISR, TMR and TPR back from the page, if there is one; an offered EOI stays offered */
 uint32_t lapic_task_priority(const struct lapic *lapic);	/* TPR, wherever it is: for any processor */
 /* The level of the pin LINT0, by the LVT entry's mode an interrupt, an NMI, or the 8259 asking for an acknowledge. */
 void lapic_set_lint0(struct lapic *lapic, bool is_high);

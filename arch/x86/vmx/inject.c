@@ -74,7 +74,7 @@ static bool has_irq(struct vcpu *vcpu, bool delivers)
 	return delivers ? vcpu_has_extint(vcpu) : vcpu_has_irq(vcpu);
 }
 
-/* An interrupt that is the processor's to deliver is held back by its window. Behind what is injected with this entry. */
+/* Must the interrupt window hold back one that is the processor's to deliver? To be asked behind inject: what that wrote counts. */
 static bool is_held_back(struct vcpu *vcpu, bool delivers)
 {
 	return delivers && quirks.delivers_masked && vmx_must_wait(vcpu);
