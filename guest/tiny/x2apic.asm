@@ -269,6 +269,15 @@ halted:
 	WRITE_MSR X2_TIMER, 0x10000
 	ret
 
+both_ask:				; the 8259 by the PIT, and the local APIC, and then IF is set for a moment
+	mov	eax, 100
+	call	pit_once
+	mov	eax, 2
+	call	spin_ms
+	SELF	0x51
+	LET_IN
+	ret
+
 ; Both controllers have something: the 8259's, which is not the local APIC's to hold back, and one of ours.
 beside_8259:
 	SET_GATE 0x20, .handler
@@ -277,23 +286,13 @@ beside_8259:
 	WRITE_MSR X2_LINT0, 0x700
 	mov	al, 0xfe
 	out	0x21, al
-	mov	eax, 100
-	call	pit_once
-	mov	eax, 2
-	call	spin_ms
-	SELF	0x51
-	LET_IN
+	call	both_ask
 	nop
 	LET_IN
 	CHECK_COUNT 0x20, 1, "x2apic.extint"
 	CHECK_COUNT 0x51, 8, "x2apic.beside-extint"
 	WRITE_MSR X2_TPR, 0xf0
-	mov	eax, 100
-	call	pit_once
-	mov	eax, 2
-	call	spin_ms
-	SELF	0x51
-	LET_IN
+	call	both_ask
 	CHECK_COUNT 0x20, 2, "x2apic.extint-passes-tpr"
 	CHECK_COUNT 0x51, 8, "x2apic.tpr-beside-extint"
 	sti
