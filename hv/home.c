@@ -10,6 +10,7 @@
 #include "arch/x86/virt/load.h"
 #include "hv/host.h"
 #include "hv/lib/bits.h"
+#include "hv/lib/util.h"
 #include "hv/limb.h"
 #include "hv/processor.h"
 #include "hv/slots.h"
@@ -28,7 +29,8 @@ void homes_init(void)
 	for (uint32_t i = 0; (processor = host_processor_at(i)); i++) {
 		processor->index = i;
 		processor->next = NULL;
-		processor->vcpus = processor->ready = 0;
+		processor->vcpus = processor->load = 0;
+		processor->may_balance = 0;
 		processor->waiting = 0;
 		processor->is_idle = false;
 		processor->may_call = 0;
@@ -95,6 +97,18 @@ static bool has_work_left(const struct slot *slot, uint32_t id)
 }
 
 /*
+ * What one that is ready makes a processor busier by, at most: its part of its VM's weight, rounded up. A limb's weight
+ * is rounded down, so rounded likewise it would seem to leave the other one less busy, go there, and be sent back for ever.
+ */
+static uint32_t load_of(const struct party *party)
+{
+	const struct slot *slot = party->slot;
+	const uint32_t ready = max_u32(1, slot->ready);
+
+	return (slot->config->weight + ready - 1) / ready;
+}
+
+/*
  * The write of look.home comes last: behind it everything is the other processor's. A look that was posted here before
  * and not put off is posted again there: whoever posted it has made this processor go round its loop.
  */
@@ -103,7 +117,7 @@ static void give(struct party *party, struct processor *to)
 	struct processor *self = host_processor();
 	struct slot *slot = party->slot;
 	const uint32_t id = (uint32_t)(party - slot->parties);
-	const bool was_ready = party->turn.is_ready;
+	const uint32_t load = party->turn.is_ready ? load_of(party) : 0;
 	struct limb *limb = limb_here(slot);
 	struct vcpu *vcpu = slot->vm ? slot->vm->vcpus[id] : NULL;	/* they go before the rest of a VM that ends */
 
@@ -119,8 +133,8 @@ static void give(struct party *party, struct processor *to)
 		self->running = NULL;
 	self->vcpus--;
 	to->vcpus++;
-	to->ready += was_ready;		/* from now on, or more would be sent there before it has looked */
-	party->is_counted = was_ready;
+	to->load += load;		/* from now on, or more would be sent there before it has looked */
+	party->load = load;
 	slot->moves++;
 	if (vcpu)
 		vcpu_give(vcpu, to);
@@ -171,7 +185,7 @@ static void take_in(struct party *party)
 		take_in(slot->parties);
 	/* Now, so that no time that belongs to nobody here, from before it came, is charged to it. */
 	turn_bill(&self->queue, self->queue.payer, time_now());
-	self->ready -= party->is_counted;
+	self->load -= party->load;
 	limb_join(limb_here(slot), party);
 	if (party == slot->parties)
 		take_in_vm(slot);
@@ -254,35 +268,21 @@ static bool offer(struct slot *slot, const struct party *running)
 	return true;
 }
 
-static bool is_less_busy(const struct processor *other, const struct processor *self)
+/* Where it would find less to share with than here, and of such processors the least busy; NULL: nowhere. */
+static struct processor *better_for(const struct party *party, const struct processor *self)
 {
-	return other->ready + 2 <= self->ready;
-}
-
-/* Asked before anybody is looked for who might go there. */
-static bool has_less_busy(const struct processor *self)
-{
-	const struct processor *other = first;
-
-	while (other && !is_less_busy(other, self))
-		other = other->next;
-	return other;
-}
-
-/* Where two vCPUs fewer than here want the processor, and of such the one with the fewest; NULL: there is none. */
-static struct processor *less_busy(const struct handoff_vm *config, const struct processor *self)
-{
+	const uint32_t load = load_of(party);
 	struct processor *best = NULL;
 
 	for (struct processor *other = first; other; other = other->next)
-		if (is_less_busy(other, self) && may_live(config, other) && (!best || other->ready < best->ready))
+		if (other->load + load < self->load && may_live(party->slot->config, other) && (!best || other->load < best->load))
 			best = other;
 	return best;
 }
 
 /*
- * All processors are busy, but this one has at least two vCPUs more to serve than another: one that waits goes there. A
- * difference of one stays, for it would only change sides.
+ * All processors are busy, and one that waits would make another one less busy than this one is: it goes there. What
+ * it would only turn round stays. One in each turn, for those that are here now need not be in the next.
  */
 static void balance(const struct processor *self, const struct party *running)
 {
@@ -290,7 +290,7 @@ static void balance(const struct processor *self, const struct party *running)
 		/* May one be given? Only of such a VM is the rest to be looked at: it cannot go while one lives here. */
 		const bool may_move = may_give(slot, running) && (slot->vcpus == 1 || !slot_stays_together(slot));
 		struct party *party = may_move ? who_waits(slot, running) : NULL;
-		struct processor *to = party ? less_busy(slot->config, self) : NULL;
+		struct processor *to = party ? better_for(party, self) : NULL;
 
 		if (to) {
 			home_give(party, to);
@@ -332,8 +332,10 @@ void home_offer(const struct party *running)
 				continue;
 		(void)say_waiting(self, running->slot);
 	}
-	if (self->ready > 2 && has_less_busy(self))
+	if (first->next && self->queue.mark >= self->may_balance) {
+		self->may_balance = self->queue.mark + self->queue.vms.length;
 		balance(self, running);
+	}
 }
 
 /* What is read of the other processor's here may be a moment old: then it has not yet asked for idlers, and will see this one. */

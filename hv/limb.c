@@ -7,6 +7,17 @@
 
 /* ---- What it gets, and how busy it makes this processor ---- */
 
+/* What it makes this processor busier by. Nothing while none of its vCPUs wants it, though work of the VM may. */
+static void count(struct limb *limb)
+{
+	uint32_t load = limb->turn.is_ready && limb->vcpus.ready ? limb->turn.weight : 0;
+
+	if (load == limb->load)
+		return;
+	limb->processor->load += load - limb->load;
+	limb->load = load;
+}
+
 /*
  * How many of its vCPUs want a processor elsewhere: all of them keep that in one word, so nobody goes through the
  * processors. A limb that is ready only for the VM's work and timers counts as if one vCPU were.
@@ -16,20 +27,8 @@ void limb_weigh(struct limb *limb)
 	const uint32_t weight = limb->slot->config->weight, here = max_u32(1, limb->vcpus.ready);
 	const uint32_t elsewhere = limb->slot->ready - limb->vcpus.ready;
 
-	limb->turn.weight = max_u32(1, weight * here / (here + elsewhere));
-}
-
-/* One that stays together can use this processor alone. */
-static void count(struct limb *limb)
-{
-	uint32_t wanting = limb->turn.is_ready ? limb->vcpus.ready : 0;
-
-	if (wanting == limb->wanting)
-		return;
-	if (wanting > 1 && slot_stays_together(limb->slot))
-		wanting = 1;
-	limb->processor->ready += wanting - limb->wanting;
-	limb->wanting = wanting;
+	limb->turn.weight = elsewhere ? max_u32(1, weight * here / (here + elsewhere)) : weight;
+	count(limb);
 }
 
 /* ---- Who is ready ---- */

@@ -40,6 +40,7 @@ struct processor {
 	struct timer      turn_end;	/* ends the turn of a vCPU where virtualization has no timer for it */
 	struct watch      watch;	/* is another processor getting on? */
 	struct locks_held locks;
+	uint64_t          may_balance;	/* before this time it gives nobody away while all processors are busy (home.c) */
 	uint64_t          may_call;	/* before this time it interrupts nobody to be given something to do (home.c) */
 	bool              only_looks;	/* no guest's memory may be populated now: gpm.h */
 	uint64_t          used[HANDOFF_VMS_MAX];	/* queue.used */
@@ -51,6 +52,6 @@ struct processor {
 	_Atomic uint32_t  waiting;	/* VMs, and vCPUs of the VM that has it, that want this processor while another one has it: */
 	_Atomic(const struct slot *) chosen;	/* this one, if any wait; */
 	_Atomic bool      chosen_stays;	/* its vCPUs go nowhere without the others */
-	_Atomic uint32_t  ready;	/* vCPUs that could use this processor now, the one that has it included */
+	_Atomic uint32_t  load;		/* the weights of those that want this processor now, the one that has it included */
 	_Atomic bool      is_idle;	/* nobody wants it, and nobody has been sent here yet */
 };

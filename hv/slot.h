@@ -30,7 +30,7 @@ struct party {
 	struct look  look;	/* look.home is its home */
 	struct activities activities;
 	struct timer_list timers;	/* what was armed, while it is on its way to its next home */
-	bool         is_counted;	/* among those that are ready at its next home, while it is on its way there */
+	uint32_t     load;		/* with so much it is counted in that of its next home, while it is on its way there */
 	_Atomic bool is_asked_where;	/* by any processor: the log is to say where the guest is, in a turn of this vCPU */
 };
 
@@ -44,7 +44,7 @@ struct limb {
 	struct turn  turn;		/* among all VMs there; kept over restarts, so that a restart gains nothing */
 	struct turns vcpus;		/* its parties, which take turns with each other */
 	struct turn **order;		/* vcpus.order */
-	uint32_t     wanting;		/* for how many of them it is counted in `ready` of its processor */
+	uint32_t     load;		/* with so much of its weight it is counted in `load` of its processor */
 	bool         is_live, is_limited;	/* as its parties' activities know it */
 };
 

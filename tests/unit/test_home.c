@@ -23,8 +23,8 @@
 #include "row.h"
 
 #define TURN	1000U
-#define VMS	4U
-#define VCPUS	3U		/* of a VM, at most */
+#define VMS	5U
+#define VCPUS	4U		/* of a VM, at most */
 
 enum { ONE, TWO, THREE };
 
@@ -72,6 +72,22 @@ static struct processor *at(unsigned n) { return &processors_fake[n]; }
 
 static void on(unsigned n) { processor_fake_run_on(n); }
 
+/* All processors are on; balance has tests of its own, which begin with balance_from_now. */
+static void start_homes(uint32_t count)
+{
+	processors_on = count;
+	homes_init();
+	for (unsigned i = 0; i < count; i++) {
+		assert_int_equal(at(i)->may_balance, 0);
+		at(i)->may_balance = UINT64_MAX;
+	}
+}
+
+static void balance_from_now(void)
+{
+	host_processor()->may_balance = 0;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -79,9 +95,8 @@ static int set_up(void **state)
 	memset(table, 0, sizeof(table));
 	memset(kicks, 0, sizeof(kicks));
 	memset(timers, 0, sizeof(timers));
-	processors_on = 2;
 	processors_fake[ONE].waiting = processors_fake[TWO].waiting = 1;	/* of an earlier test */
-	homes_init();
+	start_homes(2);
 	assert_int_equal(processors_fake[ONE].waiting + processors_fake[TWO].waiting, 0);
 	for (unsigned i = 0; i < PROCESSORS; i++) {
 		turns_init(&at(i)->queue.vms, &sched_share, TURN, at(i)->order, HANDOFF_VMS_MAX);
@@ -167,8 +182,7 @@ static void test_where_new_ones_go(void **state)
 	at(TWO)->vcpus = 3;
 	assert_ptr_equal(home_choose(&anywhere), at(ONE));
 	at(TWO)->vcpus = 1;
-	processors_on = 3;
-	homes_init();
+	start_homes(3);
 	at(ONE)->vcpus = 3;
 	at(TWO)->vcpus = 2;
 	at(THREE)->vcpus = 1;
@@ -455,8 +469,7 @@ static void test_parts_of_a_vm_that_waits(void **state)
 	struct slot *running = add(0), *waits = add_with(1, 3);
 
 	(void)state;
-	processors_on = 3;
-	homes_init();
+	start_homes(3);
 	want(running, 1);
 	want(waits, 2);
 	on(TWO);
@@ -474,7 +487,13 @@ static void test_parts_of_a_vm_that_waits(void **state)
 	assert_ptr_equal(waits->parties[2].look.home, at(ONE));
 }
 
-/* All are busy: one that waits goes where two fewer want the processor, and a difference of one stays. */
+static void offer_again(const struct slot *running)
+{
+	balance_from_now();
+	home_offer(running->parties);
+}
+
+/* All are busy: one that waits goes where there is less even with its own part of its VM's weight, and no other goes. */
 static void test_balance(void **state)
 {
 	struct slot *slot = add_with(0, 3), *pinned = add_with(1, 3);
@@ -483,22 +502,92 @@ static void test_balance(void **state)
 	configs[1].cpuset = 1;
 	want(pinned, 3);
 	want(slot, 2);
-	at(TWO)->ready = 4;
-	home_offer(slot->parties);
+	assert_int_equal(at(ONE)->load, 200);
+	at(TWO)->load = 150;
+	offer_again(slot);
 	assert_ptr_equal(slot->parties[1].look.home, at(ONE));
-	at(TWO)->ready = 3;
-	home_offer(slot->parties);
+	at(TWO)->load = 149;
+	offer_again(slot);
 	assert_ptr_equal(slot->parties[0].look.home, at(ONE));
 	assert_ptr_equal(slot->parties[1].look.home, at(TWO));
-	assert_int_equal(at(ONE)->ready, 4);
-	assert_int_equal(at(TWO)->ready, 4);		/* as soon as it is on its way */
-	at(TWO)->ready = 1;
-	home_offer(slot->parties);			/* those that wait are pinned */
-	assert_int_equal(at(ONE)->ready, 4);
+	assert_int_equal(at(TWO)->load, 199);		/* as soon as it is on its way */
+	at(TWO)->load = 0;
+	offer_again(slot);				/* those that wait are pinned */
+	assert_int_equal(at(TWO)->load, 0);
 	on(TWO);
-	at(TWO)->ready = 4;
+	at(TWO)->load = 150;
 	assert_true(home_is_here(&slot->parties[1]));
-	assert_int_equal(at(TWO)->ready, 3);		/* until it was looked at */
+	assert_int_equal(at(TWO)->load, 100);		/* until it was looked at */
+}
+
+/* Of VMs with equal weights a part of the large one goes where a small one as a whole would only turn the difference round. */
+static void test_balance_by_weight(void **state)
+{
+	static const struct { uint32_t small, load; bool small_goes, large_goes; } rows[] = {
+		{ 100, 200, false, true }, { 100, 199, true, false }, { 100, 275, false, false }, { 100, 274, false, true },
+		{ 10, 199, true, false }, { 10, 200, false, false },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct slot *running, *small, *large;
+
+		(void)set_up(state);
+		running = add(0);
+		small = add(1);
+		large = add_with(2, 4);
+		configs[1].weight = rows[i].small;
+		limb_weigh(limb_at(small, at(ONE)));
+		want(running, 1);
+		want(small, 1);
+		want(large, 4);
+		assert_int_equal(at(ONE)->load, 200 + rows[i].small);
+		at(TWO)->load = rows[i].load;
+		offer_again(running);
+		assert_int_equal(small->moves, rows[i].small_goes);
+		assert_int_equal(large->moves, rows[i].large_goes);
+	}
+}
+
+/* Parts that do not come out even: one of three goes where it leaves less than there was here, or it would be sent back for ever. */
+static void test_balance_of_odd_parts(void **state)
+{
+	struct slot *slot = add_with(0, 3);
+
+	(void)state;
+	configs[0].weight = 50;
+	want(slot, 2);
+	slot->ready = 3;		/* one more elsewhere */
+	limb_weigh(limb_at(slot, at(ONE)));
+	assert_int_equal(at(ONE)->load, 33);
+	at(TWO)->load = 16;
+	offer_again(slot);
+	assert_int_equal(slot->moves, 0);
+	at(TWO)->load = 15;
+	offer_again(slot);
+	assert_int_equal(slot->moves, 1);
+}
+
+/* Once a turn, and of several less busy ones to the least busy. */
+static void test_balance_once_a_turn(void **state)
+{
+	struct slot *running;
+
+	(void)state;
+	start_homes(3);
+	running = add(0);
+	want(running, 1);
+	for (unsigned i = 1; i < 5; i++)
+		want(add(i), 1);
+	at(TWO)->load = 101;
+	at(THREE)->load = 100;
+	balance_from_now();
+	home_offer(running->parties);
+	assert_int_equal(at(THREE)->load, 200);
+	home_offer(running->parties);
+	assert_int_equal(at(TWO)->load, 101);
+	at(ONE)->queue.mark += at(ONE)->queue.vms.length;
+	home_offer(running->parties);
+	assert_int_equal(at(TWO)->load, 201);
 }
 
 /* One allowance, one test, a start or an end: such a VM moves as a whole or not at all. */
@@ -639,8 +728,7 @@ static void test_two_idle_two_wait(void **state)
 	want(running, 1);
 	want(one, 1);
 	want(other, 1);
-	processors_on = 3;
-	homes_init();
+	start_homes(3);
 	on(TWO);
 	home_idle_begin();
 	on(THREE);
@@ -854,12 +942,12 @@ static void test_a_sleeper_moves(void **state)
 	struct slot *slot = add_spread(2);
 
 	(void)state;
-	assert_int_equal(at(TWO)->ready, 0);
+	assert_int_equal(at(TWO)->load, 0);
 	home_give(&slot->parties[0], at(TWO));
-	assert_int_equal(at(TWO)->ready, 0);
+	assert_int_equal(at(TWO)->load, 0);
 	on(TWO);
 	assert_true(home_is_here(slot->parties));
-	assert_int_equal(at(TWO)->ready, 0);
+	assert_int_equal(at(TWO)->load, 0);
 }
 
 /* A VM of one vCPU stays together and yet goes where fewer want the processor. */
@@ -871,10 +959,10 @@ static void test_balance_of_single_ones(void **state)
 	want(running, 1);
 	want(waits, 1);
 	want(other, 1);
-	home_offer(running->parties);
+	offer_again(running);
 	assert_int_equal(running->moves, 0);
 	assert_int_equal(waits->moves + other->moves, 1);
-	assert_int_equal(at(TWO)->ready, 1);
+	assert_int_equal(at(TWO)->load, 100);
 }
 
 /* One that has several and stays together does not, and is not taken apart either. */
@@ -887,7 +975,7 @@ static void test_balance_of_one_with_a_cap(void **state)
 	configs[1].cap = 50;
 	want(running, 3);
 	want(limited, 2);
-	home_offer(running->parties);
+	offer_again(running);
 	assert_int_equal(running->moves + limited->moves, 0);
 }
 
@@ -904,7 +992,7 @@ static void test_balance_beside_others(void **state)
 	want(away, 2);
 	away->vm = (struct vm *)8;
 	on(ONE);
-	home_offer(running->parties);
+	offer_again(running);
 	assert_int_equal(running->moves + away->moves, 0);
 	home_idle_begin();
 }
@@ -938,11 +1026,11 @@ static void test_idle_waits_for_nothing(void **state)
 	assert_int_equal(at(ONE)->waiting, 0);
 }
 
-/* How many processors a VM could use: one if it stays together, none while its cap keeps it from running. */
+/* A VM makes its processor busier by its weight, however many vCPUs it has, and not while its cap keeps it from running. */
 static void test_what_counts(void **state)
 {
-	static const struct { uint32_t cap; bool is_limited; unsigned count; } rows[] = {
-		{ 0, false, 3 }, { 50, false, 1 }, { 50, true, 0 },
+	static const struct { uint32_t cap; bool is_limited; unsigned load; } rows[] = {
+		{ 0, false, 100 }, { 50, false, 100 }, { 50, true, 0 },
 	};
 
 	for (size_t i = 0; row_of(rows, i); i++) {
@@ -953,9 +1041,10 @@ static void test_what_counts(void **state)
 		configs[0].cap = rows[i].cap;
 		want(slot, 3);
 		limb_want(limb_at(slot, at(ONE)), !rows[i].is_limited);
-		assert_int_equal(at(ONE)->ready, rows[i].count);
+		assert_int_equal(at(ONE)->load, rows[i].load);
 		want(slot, 0);
-		assert_int_equal(at(ONE)->ready, 0);
+		limb_want(limb_at(slot, at(ONE)), true);		/* for its work alone */
+		assert_int_equal(at(ONE)->load, 0);
 	}
 }
 
@@ -989,6 +1078,8 @@ int main(void)
 		cmocka_unit_test_setup(test_one_of_three_moves, set_up), cmocka_unit_test_setup(test_the_first_moves, set_up),
 		cmocka_unit_test_setup(test_a_cap_moves, set_up), cmocka_unit_test_setup(test_siblings_spread, set_up),
 		cmocka_unit_test_setup(test_parts_of_a_vm_that_waits, set_up), cmocka_unit_test_setup(test_some_stay_together, set_up), cmocka_unit_test_setup(test_balance, set_up),
+		cmocka_unit_test_setup(test_balance_by_weight, set_up), cmocka_unit_test_setup(test_balance_of_odd_parts, set_up),
+		cmocka_unit_test_setup(test_balance_once_a_turn, set_up),
 		cmocka_unit_test_setup(test_the_first_is_idle, set_up), cmocka_unit_test_setup(test_gone_is_gone, set_up),
 		cmocka_unit_test_setup(test_work_stays_at_home, set_up), cmocka_unit_test_setup(test_work_is_no_vcpu, set_up),
 		cmocka_unit_test_setup(test_the_one_that_runs_stays, set_up),
