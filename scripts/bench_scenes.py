@@ -109,6 +109,18 @@ def share_figures(lines):
 FOUR = {name: SHARE + "compute" for name in ("north", "east", "south", "west")}
 
 
+# Unbound, on two processors: what each of those of one vCPU is due, in percent of one.
+BESIDE_MANY = {name: 50 for name in ("small_a", "small_b", "small_c")}
+MANY = {name: SHARE + "compute" for name in BESIDE_MANY} | {"large": SHARE + "many\nvcpus = 8"}
+UNBOUND = {"heavy_a": 1000 / 11, "light_a": 100 / 11, "heavy_b": 1000 / 11, "light_b": 100 / 11}
+WEIGHTS = {name: f"{SHARE}compute\nweight = {1000 if name.startswith('heavy') else 100}" for name in UNBOUND}
+
+
+def off_by(row, dues):
+    """How far the worst of these is from what is due to it."""
+    return lambda lines: {row: {"value": max(abs(had(lines)[vm] - due) for vm, due in dues.items())}}
+
+
 def four_figures(lines):
     """What no guest had of two processors is at least what these were idle: it contains our own work."""
     got = had(lines).values()
@@ -137,6 +149,8 @@ SCENES = (
     wake("switch-16", "timer", [EIGHT, EIGHT - 1]),
     wake("switch-256", f"timer\nvcpus = {EIGHT}", [EIGHT] * 31),
     Scene((*DUE, *GAINS), SHARERS, share_figures, tuple(SHARERS), 7, SLOW, BOCHS),
+    Scene(("share-many",), MANY, off_by("share-many", BESIDE_MANY), tuple(MANY), 2, SLOW, BOCHS),
+    Scene(("share-unbound",), WEIGHTS, off_by("share-unbound", UNBOUND), tuple(WEIGHTS), 2, SLOW, BOCHS),
     Scene(("jain", "idle"), FOUR, four_figures, tuple(FOUR), 2, SLOW, BOCHS),
     Scene(("two-disks",), DISKS, disk_figures, tuple(DISKS), 2, SLOW, BOCHS),
 )

@@ -9,6 +9,7 @@
 ;
 ;	halt		sleeps for a moment just before the end of each of its turns
 ;	yield		executes PAUSE instead, while its other vCPU does what it does
+;	many		has its other vCPUs compute as well: what it says is of its first one
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -34,6 +35,8 @@ main:
 	mov	ebx, [boot_info]
 	mov	edx, [rbx + 16]		; command line
 	mov	al, [rdx]
+	cmp	al, 'm'
+	je	.many
 	cmp	al, 'h'
 	je	.halt
 	cmp	al, 'y'
@@ -42,6 +45,8 @@ main:
 	mov	qword [act], yield
 	call	run_trampoline
 	jmp	.from
+.many:	call	run_trampoline
+	jmp	.work
 .halt:	mov	eax, SLEEPS_FROM_US
 	mov	qword [act], halt
 .from:	call	ticks_of_us

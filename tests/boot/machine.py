@@ -75,7 +75,7 @@ BOOTS = int(os.environ.get("TRAPEZE_BOOTS", "10"))       # of test_boots.py
 # is a figure of the bench, or Debian with several vCPUs.
 LONG = ("svm-ryzen-second", "svm-ryzen-hostile", "svm-ryzen-greedy", "svm-ryzen-memory", "svm-ryzen-looks", "svm-ryzen-two",
         "svm-ryzen-bench-wake", "svm-qemu-bench-wake", "vmx-bochs-bench-ipi", "svm-ryzen-bench-ipi", "vmx-bochs-bench-disks", "svm-ryzen-bench-disks",
-        "svm-ryzen-spread", "vmx-bochs-bench-four", "svm-ryzen-bench-four", "paste-svm-ryzen",
+        "svm-ryzen-spread", "vmx-bochs-bench-four", "svm-ryzen-bench-four", "vmx-bochs-bench-many", "svm-ryzen-bench-many", "paste-svm-ryzen",
         "debian-serial-corei5_arrandale_m520", "debian-restored-tigerlake", "debian-among-hostiles-corei7_haswell_4770", "debian-delivered",
         "vmx-bochs-matrix-1", "svm-ryzen-matrix-1", "svm-ryzen-matrix-4", "svm-qemu-matrix-1", "svm-qemu-matrix-4",
         "vmx-bochs-linux612", "svm-qemu-linux612", "vmx-bochs-load-4-on-2", "svm-ryzen-load-4-on-2", "svm-qemu-load-1-on-1",

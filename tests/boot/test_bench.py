@@ -52,6 +52,16 @@ def test_four(shares, jain, idle):
     assert figures["idle"]["value"] == pytest.approx(idle)
 
 
+@pytest.mark.parametrize("row, shares, value", [
+    ("share-many", (50, 50, 50, 6), 0), ("share-many", (31, 32, 50, 13), 19),
+    ("share-unbound", (90.909, 9.091, 90.909, 9.091), 0), ("share-unbound", (50, 50, 50, 50), 40.909),
+])
+def test_unequal_ones(row, shares, value):
+    """However many vCPUs the others have: what is due is a VM's, by its weight."""
+    scene = SCENE_OF[row]
+    assert scene.measure(had(scene, **dict(zip(scene.vms, shares))))[row]["value"] == pytest.approx(value, abs=0.001)
+
+
 def test_disks():
     scene = SCENE_OF["two-disks"]
     output = said(scene, "[first] BENCH alone 100 1000", "[first] BENCH together 80 1000", "[second] BENCH together c0 1000")
@@ -121,7 +131,8 @@ def test_goals(name, ours, others, missed, goal):
 # ---- In machines: the shortest ------------------------------------------------------------------------------
 
 ON = {machine.VMX: "bochs", machine.RYZEN: "ryzen", machine.SVM: "qemu"}
-RUNS = {"wake": ("switch-two-vms", "switch-ipi"), "ipi": ("ipi-spinning", "ipi-halted"), "disks": ("two-disks",), "four": ("jain", "idle")}
+RUNS = {"wake": ("switch-two-vms", "switch-ipi"), "ipi": ("ipi-spinning", "ipi-halted"), "disks": ("two-disks",), "four": ("jain", "idle"),
+        "many": ("share-many", "share-unbound")}
 SECONDS = {machine.VMX: 50, machine.RYZEN: 50, machine.SVM: 140}     # QEMU counts instructions
 
 
@@ -161,3 +172,10 @@ def test_two_disks(outcome):
 @pytest.mark.parametrize("job", [job for (kind, _), job in JOBS.items() if kind == "four"], ids=repr)
 def test_four_for_ten_seconds(outcome):
     assert outcome["jain"] >= 0.99 and 0 < outcome["idle"] < 1, outcome
+
+
+@pytest.mark.parametrize("job", [job for (kind, _), job in JOBS.items() if kind == "many"], ids=repr)
+def test_unequal_ones_for_ten_seconds(outcome):
+    """19 percent of a processor were taken from each of the small ones when processors were balanced by numbers."""
+    assert outcome.keys() == set(RUNS["many"])
+    assert all(value <= 1 for value in outcome.values()), outcome
