@@ -5,8 +5,8 @@
  * builds the machine (hv/machine.c) decides where the wire ends. Level changes only, no vectors.
  *
  * A device with a clock of its own may ask whether another rise would change anything (irq_is_heard), and stop its
- * timer while none would. Before that can end, whoever masks the line calls irq_wake. So a line can say that it is not
- * heard only if its device is the sleeper that this wakes.
+ * timer while none would. Before that can end, whoever masks the line calls irq_wake, or whoever builds the machine wakes
+ * the device in its own way. So a line can say that it is not heard only if its device is the sleeper that they wake.
  */
 #include <stdbool.h>
 

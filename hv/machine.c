@@ -43,12 +43,30 @@ static void isa_line(void *ctx, unsigned pin, bool is_high)
  * Of the devices only the PIT goes on by itself when nobody serves it (the RTC waits until its flags are
  * read). So it is the one that sleeps while its interrupt is masked, and its line the only one that can say
  * so: nobody wakes others.
+ *
+ * It sleeps behind each rise as well, until the VM has a turn, for until then no vCPU can have answered, and another
+ * rise would be lost in this one. Else a guest that has interrupts off would interrupt its neighbours' turns without end.
  */
+static bool timer_is_open(const struct machine *machine, unsigned pin)
+{
+	return pic_hears(&machine->pic, pin) || ioapic_hears(&machine->ioapic, TIMER_GSI);
+}
+
 static bool timer_is_heard(void *ctx, unsigned pin)
 {
-	const struct machine *machine = ctx;
+	const struct vm *vm = ctx;
 
-	return pic_hears(&machine->pic, pin) || ioapic_hears(&machine->ioapic, TIMER_GSI);
+	return timer_is_open(vm->machine, pin) && !vm->machine->pit_goes_on.is_queued;
+}
+
+static void timer_line(void *ctx, unsigned pin, bool is_high)
+{
+	struct vm *vm = ctx;
+	struct machine *machine = vm->machine;
+
+	isa_line(machine, pin, is_high);
+	if (is_high && timer_is_open(machine, pin))
+		work_add(&vm->work, &machine->pit_goes_on);
 }
 
 static void wake_sleeper(void *ctx)
@@ -199,7 +217,7 @@ static void create_chips(struct vm *vm)
 {
 	struct machine *machine = vm->machine;
 	struct irq_line int_output = { .set = pic_output_line, .ctx = vm };
-	struct irq_line timer = isa(machine, TIMER_ISA_IRQ), keyboard = isa(machine, IRQ_KEYBOARD);
+	struct irq_line timer = { timer_line, vm, TIMER_ISA_IRQ, timer_is_heard }, keyboard = isa(machine, IRQ_KEYBOARD);
 	struct irq_line com1 = isa(machine, COM1_IRQ), rtc = isa(machine, IRQ_RTC), sci = isa(machine, ACPI_SCI_IRQ);
 	struct char_back serial = port_back(&machine->ttyS0), debug = port_back(&machine->e9);
 	uint64_t low = min_u64(vm->config->memory, MEMORY_DEVICE_HOLE);
@@ -208,7 +226,7 @@ static void create_chips(struct vm *vm)
 	pic_init(&machine->pic, &int_output);
 	ioapic_init(&machine->ioapic, ioapic_message, vm);
 	machine->ioapic.kept = VIRTIO_GSIS;
-	timer.is_heard = timer_is_heard;
+	machine->pit_goes_on = (struct work){ .run = wake_sleeper, .ctx = machine };
 	pit_init(&machine->pit, &vm->clock, &timer);
 	machine->pic.sleeper = machine->ioapic.sleeper = (struct irq_sleeper){ wake_sleeper, machine };
 	rtc_init(&machine->rtc, host_rtc_seconds(), low, vm->config->memory - low, &vm->clock, &rtc);

@@ -53,6 +53,7 @@ struct machine {
 	struct pic       pic;
 	struct ioapic    ioapic;
 	struct pit       pit;
+	struct work      pit_goes_on;	/* in the VM's next turn: until then another rise would find the last one */
 	struct rtc       rtc;
 	struct uart16550 uart;
 	struct i8042     i8042;

@@ -282,6 +282,7 @@ misdeeds:
 	MISDEED "device-reset", reset_in_request, cut_short
 	MISDEED "notify-flood", notify_flood
 	MISDEED "timer-storm", timer_storm
+	MISDEED "pit-deaf", pit_deaf, deaf_edges
 	MISDEED "exit-storm", exit_storm
 	MISDEED "endless-loop", endless_loop
 	MISDEED "pause-storm", pause_storm

@@ -71,6 +71,7 @@ MISDEEDS = (
     Misdeed("device-reset"),
     Misdeed("notify-flood"),
     Misdeed("timer-storm", length=500),
+    Misdeed("pit-deaf", length=500),
     Misdeed("exit-storm"),
     Misdeed("endless-loop", not_on_ryzen=NO_PREEMPTION),
     Misdeed("pause-storm"),

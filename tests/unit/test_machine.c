@@ -277,6 +277,16 @@ static void test_only_the_timer_sleeps(void **state)
 	assert_true(irq_is_heard(&machine->pit.irq));
 }
 
+/* So much time, in which the VM has a turn a hundred times a second. */
+static void clock_advance_with_turns(const struct fixture *f, uint64_t ticks)
+{
+	for (uint64_t passed = 0; passed < ticks; passed += FAKE_HZ / 100) {
+		clock_advance(FAKE_HZ / 100);
+		while (work_is_pending(&f->vm->work))
+			work_run_one(&f->vm->work);
+	}
+}
+
 /* The timer: 8259 input 0, I/O APIC input 2; INT reaches LINT0 of the boot processor and wakes it. */
 static void test_timer_wire(void **state)
 {
@@ -298,20 +308,42 @@ static void test_timer_wire(void **state)
 	/* Masked at the 8259 alone it goes on. Masked at both it sleeps, and either one's mask wakes it. */
 	outb(&f->vm->pio, 0x21, 0xff);
 	f->messages = 0;
-	clock_advance(FAKE_HZ);
+	clock_advance_with_turns(f, FAKE_HZ);
 	assert_in_range(f->messages, 15, 25);
 	IOAPIC_SET(f, 0x10 + 2 * 2, 0x10030);
-	clock_advance(FAKE_HZ);
+	clock_advance_with_turns(f, FAKE_HZ);
 	assert_false(timer_is_armed(&f->vm->machine->pit.timer));
 	f->messages = 0;
 	IOAPIC_SET(f, 0x10 + 2 * 2, 0x30);
-	clock_advance(FAKE_HZ);
+	clock_advance_with_turns(f, FAKE_HZ);
 	assert_in_range(f->messages, 15, 25);
 	IOAPIC_SET(f, 0x10 + 2 * 2, 0x10030);
-	clock_advance(FAKE_HZ);
+	clock_advance_with_turns(f, FAKE_HZ);
 	assert_false(timer_is_armed(&f->vm->machine->pit.timer));
 	outb(&f->vm->pio, 0x21, 0xfe);
 	assert_true(timer_is_armed(&f->vm->machine->pit.timer));
+}
+
+/* Behind a rise it sleeps until the VM has a turn: nobody can have answered before. */
+static void test_timer_waits_for_a_turn(void **state)
+{
+	const struct fixture *f = *state;
+	struct vm *vm = f->vm;
+	const struct timer *timer = &vm->machine->pit.timer;
+
+	assert_false(work_is_pending(&vm->work));
+	outb(&vm->pio, 0x21, 0xfe);
+	clock_advance(FAKE_HZ);
+	assert_false(timer_is_armed(timer));
+	assert_true(work_is_pending(&vm->work));
+	clock_advance_with_turns(f, FAKE_HZ / 100);
+	assert_true(timer_is_armed(timer));
+	assert_in_range(timer->deadline, fake_now, fake_now + FAKE_HZ / 18);
+	assert_int_equal(pic_ack(&vm->machine->pic), 8);
+	outb(&vm->pio, 0x20, 0x20);
+	clock_advance(FAKE_HZ / 10);
+	assert_true(f->vcpu->lapic.s.lint0_is_high);
+	assert_false(timer_is_armed(timer));
 }
 
 static void test_isa_wires(void **state)
@@ -520,7 +552,7 @@ static void test_manual(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_windows), TEST(test_prepare), TEST(test_ports), TEST(test_timer_wire), TEST(test_isa_wires), TEST(test_virtio_wires),
+		TEST(test_windows), TEST(test_prepare), TEST(test_ports), TEST(test_timer_wire), TEST(test_timer_waits_for_a_turn), TEST(test_isa_wires), TEST(test_virtio_wires),
 		TEST(test_only_the_timer_sleeps), TEST(test_ends), TEST(test_output), TEST(test_terminal_asks),
 		cmocka_unit_test(test_console_choice), cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
 	};
