@@ -178,6 +178,8 @@ static void write_esr(struct lapic *lapic, unsigned index, uint32_t value)
 	(void)value;
 	lapic->s.esr = lapic->s.esr_latch;
 	lapic->s.esr_latch = 0;
+	if (lapic->timer_waits)
+		lapic_timer_go_on(lapic);
 }
 
 /* The read-only bits are 0, but for Remote IRR of a level-triggered LINT0 in fixed mode as long as it is one. */

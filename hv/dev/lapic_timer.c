@@ -43,10 +43,22 @@ static uint64_t count_length(const struct lapic *lapic)
 	return is_mode(lapic, LVT_PERIODIC) ? max_u64(length, time_hz() / PERIODS_PER_SECOND_MAX) : length;
 }
 
-/* While its vector is requested, further periods make no difference to the guest, whoever requested it. */
+static bool is_illegal(uint8_t vector)
+{
+	return vector < LAPIC_VECTOR_MIN;
+}
+
+/*
+ * While its vector is requested, further periods make no difference to the guest, whoever requested it. An illegal one is an
+ * error instead, of which ESR takes no second before it is written.
+ */
 static bool can_wait(const struct lapic *lapic)
 {
-	return is_mode(lapic, LVT_PERIODIC) && lapic_is_requested(lapic, (uint8_t)lapic->s.lvt[LVT_TIMER]);
+	const uint8_t vector = (uint8_t)lapic->s.lvt[LVT_TIMER];
+
+	if (!is_mode(lapic, LVT_PERIODIC))
+		return false;
+	return is_illegal(vector) ? lapic->s.esr_latch & ESR_RECEIVE_ILLEGAL : lapic_is_requested(lapic, vector);
 }
 
 static void arm(struct lapic *lapic)
@@ -57,7 +69,8 @@ static void arm(struct lapic *lapic)
 /*
  * Arm the host's timer for a one-shot or periodic count. Not while its interrupt is masked: nobody would notice, and a
  * periodic count would cost the host's time for ever. Nor while a periodic one's interrupt waits to be taken: each period
- * would cost the time of whoever runs meanwhile. Then lapic_accept has it armed, or with a page the next entry.
+ * would cost the time of whoever runs meanwhile. Then lapic_accept has it armed, or with a page the next entry; and a
+ * write to ESR in any case.
  */
 static void arm_count(struct lapic *lapic)
 {
@@ -69,7 +82,7 @@ static void arm_count(struct lapic *lapic)
 		return;
 	}
 	timer_disarm(&lapic->timer);
-	if (lapic->timer_waits && lapic->page)
+	if (lapic->timer_waits && lapic->page && !is_illegal((uint8_t)lapic->s.lvt[LVT_TIMER]))
 		lapic_page_remind(lapic, (uint8_t)lapic->s.lvt[LVT_TIMER]);
 }
 

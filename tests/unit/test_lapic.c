@@ -131,15 +131,19 @@ static int teardown(void **state)
 	return timer_next() == TIMER_NEVER ? 0 : -1;
 }
 
-/* A periodic count waits with its next period only as long as its vector is requested; else each count that would be heard is armed. */
+/*
+ * A periodic count waits with its next period only as long as its vector is requested, or as ESR knows that it is illegal; else each
+ * count that would be heard is armed.
+ */
 static void check_timer(const struct lapic *lapic)
 {
 	const uint32_t lvt = lapic->s.lvt[1];
 	const bool is_heard = lapic->s.timer_counts && !(lvt & 0x10000);
 	const bool is_requested = lapic->s.irr[(lvt & 0xff) / 32] >> lvt % 32 & 1;
+	const bool is_known = (lvt & 0xff) < 16 ? lapic->s.esr_latch & 0x40 : is_requested;
 
 	if (lapic->timer_waits)
-		assert_true(is_heard && (lvt & 0x60000) == 0x20000 && is_requested);
+		assert_true(is_heard && (lvt & 0x60000) == 0x20000 && is_known);
 	if (lvt & 0x40000)
 		assert_true(timer_is_armed(&lapic->timer) || !lapic->s.tsc_deadline || lapic->s.tsc_deadline > UINT64_MAX / 2);
 	else
@@ -773,10 +777,10 @@ static void test_periodic_waits(void **state)
 	}
 }
 
-/* A vector that is refused is an error, and no request: the next period is armed at once, and is no earlier than it. */
+/* A vector that is refused is an error, and no request. ESR takes no second one, so the count waits until it is written, and goes on in phase. */
 static void test_refused_vector(void **state)
 {
-	static const struct { uint32_t vector; unsigned ahead; } rows[] = { { 0x0f, 1000 }, { 0, 1000 }, { 0x10, NEVER } };
+	static const struct { uint32_t vector; bool is_refused; } rows[] = { { 0x0f, true }, { 0, true }, { 0x10, false } };
 
 	for (size_t i = 0; row_of(rows, i); i++) {
 		struct fixture *f;
@@ -786,10 +790,15 @@ static void test_refused_vector(void **state)
 		write_msr(f, 0x83e, 0x0b);
 		write_msr(f, 0x832, 0x20000 | rows[i].vector);
 		write_msr(f, 0x838, 1000);
-		fake_now += 1000 * TIMER_TICK;
-		timer_run_due();
-		assert_int_equal(counts_ahead(), rows[i].ahead);
-		assert_int_equal(f->lapic.irr_words != 0, rows[i].ahead == NEVER);
+		for (unsigned periods = 0; periods < 2; periods++) {
+			clock_advance(1300 * TIMER_TICK);
+			check_invariants(&f->lapic);
+			assert_int_equal(counts_ahead(), NEVER);
+			write_msr(f, 0x828, 0);
+			assert_int_equal(read_msr(f, 0x828), rows[i].is_refused ? 0x40 : 0);
+			assert_int_equal(counts_ahead(), 700 - 300 * periods);
+			assert_int_equal(f->lapic.irr_words != 0, !rows[i].is_refused);
+		}
 		assert_int_equal(teardown(state), 0);
 	}
 }

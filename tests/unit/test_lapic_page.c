@@ -300,6 +300,23 @@ static void test_lint0(void **unused)
 	assert_int_equal(take(), -1);
 }
 
+/* An illegal vector is an error, and nothing that the processor could be reminded of. */
+static void test_refused_vector(void **unused)
+{
+	struct lapic *lapic = &with.lapic;
+
+	(void)unused;
+	enter();
+	write_msr(lapic, 0x83e, 0x0b);
+	write_msr(lapic, 0x832, 0x20005);
+	write_msr(lapic, 0x838, 1000);
+	clock_advance(1000 * TICK);
+	assert_non_null(lapic->page);
+	assert_true(lapic->timer_waits);
+	assert_int_equal(lapic->requested, 0);
+	assert_int_equal(timer_next(), TIMER_NEVER);
+}
+
 /*
  * A periodic count whose interrupt nobody takes: a period more for each entry, none while the vCPU does not run. Nothing
  * tells when the processor takes it.
@@ -400,7 +417,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_there_and_back), TEST(test_taken_back), TEST(test_modes), TEST(test_load), TEST(test_offered), TEST(test_news),
-		TEST(test_lint0), TEST(test_periodic), TEST(test_random),
+		TEST(test_lint0), TEST(test_refused_vector), TEST(test_periodic), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
