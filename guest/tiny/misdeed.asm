@@ -262,6 +262,7 @@ random:					; rax
 
 %include "misdeed_cpu.inc"
 %include "misdeed_apic.inc"
+%include "misdeed_x2apic.inc"
 %include "misdeed_device.inc"
 %include "misdeed_rivals.inc"
 
@@ -293,5 +294,7 @@ misdeeds:
 	MISDEED "past-deadline", past_deadline, irq_counts + XAPIC_VECTOR * 4
 	MISDEED "apic-modes", apic_modes, faults
 	MISDEED "self-ipi", self_ipi, irq_counts + X2APIC_VECTOR * 4
+	MISDEED "x2apic-nmi", x2apic_nmi, nmis
+	MISDEED "x2apic-init", x2apic_init, x2apic_taken
 	MISDEED "rivals", rivals, faults
 	db	0

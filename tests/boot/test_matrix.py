@@ -35,6 +35,9 @@ COUNT_INSTRUCTIONS = ("--extra=-icount shift=3,sleep=off",)
 SECONDS = 100           # of a boot
 DISK_BYTES = 0x20000    # guest/tiny/misdeed_device.inc
 
+# By the processor where one can, which is in Bochs' VMX alone (arch/x86/vmx/README.md); elsewhere by the software, as ever.
+DELIVERED = "memory = 4M\ntest_apic = processor\n"
+
 
 @dataclass(frozen=True)
 class Misdeed:
@@ -78,6 +81,8 @@ MISDEEDS = (
     Misdeed("past-deadline"),
     Misdeed("apic-modes"),
     Misdeed("self-ipi"),
+    Misdeed("x2apic-nmi", conf=DELIVERED),
+    Misdeed("x2apic-init", conf=DELIVERED),
     Misdeed("rivals"),
     Misdeed("console-flood", length=500),
     Misdeed("virtio-flood", length=500, by_any=True),
