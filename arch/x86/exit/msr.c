@@ -285,9 +285,15 @@ static const struct msr_policy *policy_search(uint32_t msr)
 
 _Static_assert(countof(policy) <= UINT8_MAX, "a guess is the number of a row in one byte");
 
+static bool is_ours(const struct msr_policy *row)
+{
+	return row && (row->vendor == MSR_ANY || row->vendor == virt->caps->vendor);
+}
+
 /*
- * A guest asks for few registers, again and again: the row of the last one with the same low bits is looked
- * at before we search.
+ * The row of a register that this processor has, else NULL. A guest asks for few registers, again and again: the row of
+ * the last one with the same low bits is looked at before we search. The guesses of a new vCPU are row 0, which
+ * everybody has.
  */
 static inline const struct msr_policy *policy_find(struct vcpu *vcpu, uint32_t msr)
 {
@@ -297,14 +303,10 @@ static inline const struct msr_policy *policy_find(struct vcpu *vcpu, uint32_t m
 	if (msr == row->msr || (msr > row->msr && msr <= row->last))
 		return row;
 	row = policy_search(msr);
-	if (row)
-		*guess = (uint8_t)(row - policy);
+	if (!is_ours(row))
+		return NULL;
+	*guess = (uint8_t)(row - policy);
 	return row;
-}
-
-static bool is_ours(const struct msr_policy *row)
-{
-	return row && (row->vendor == MSR_ANY || row->vendor == virt->caps->vendor);
 }
 
 /* What the register of a row reads; false: #GP. */
@@ -333,7 +335,7 @@ enum exit_result exit_rdmsr(struct vcpu *vcpu)
 	uint64_t val = 0;
 
 	vcpu_touch(vcpu, TOUCH_RDMSR, msr_in_ecx(vcpu));
-	if (!is_ours(row) || row->read != MSR_EMULATE || !read_row(vcpu, row, &val)) {
+	if (!row || row->read != MSR_EMULATE || !read_row(vcpu, row, &val)) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
 	}
@@ -342,14 +344,19 @@ enum exit_result exit_rdmsr(struct vcpu *vcpu)
 	return EXIT_SKIP;
 }
 
-/* An emulated register without a function ignores what is written. */
+/* An emulated register without a function ignores what is written; false: #GP. */
+static inline bool write_row(struct vcpu *vcpu, const struct msr_policy *row, uint64_t val)
+{
+	return row->write_fn ? row->write_fn(vcpu, val) : row->write == MSR_EMULATE;
+}
+
 enum exit_result exit_wrmsr(struct vcpu *vcpu)
 {
 	const struct msr_policy *row = policy_find(vcpu, msr_in_ecx(vcpu));
 	uint64_t val = join32(lo32(vcpu->gpr[GPR_RDX]), vcpu->gpr[GPR_RAX]);
 
 	vcpu_touch(vcpu, TOUCH_WRMSR, msr_in_ecx(vcpu));
-	if (!is_ours(row) || row->write != MSR_EMULATE || (row->write_fn && !row->write_fn(vcpu, val))) {
+	if (!row || !write_row(vcpu, row, val)) {
 		vcpu_inject_gp(vcpu);
 		return EXIT_RESUME;
 	}

@@ -19,12 +19,14 @@ typedef bool msr_write_fn(struct vcpu *vcpu, uint64_t val);
 
 struct msr_policy {
 	uint32_t      msr, last;	/* last: end of a range, 0 = one register */
-	enum msr_rule read, write;
-	enum msr_vendor vendor;		/* whose processors have it: #GP on the others */
-	enum msr_source source;
-	uint64_t      value;		/* the constant, the offset in struct vcpu, or the enum guest_reg */
-	msr_read_fn  *read_fn;		/* for MSR_FUNCTION */
-	msr_write_fn *write_fn;		/* NULL: what is written is ignored */
+	enum msr_rule read : 8, write : 8;
+	enum msr_vendor vendor : 8;	/* whose processors have it: #GP on the others */
+	enum msr_source source : 8;
+	union {
+		uint64_t     value;	/* the constant, the offset in struct vcpu, or the enum guest_reg */
+		msr_read_fn *read_fn;	/* for MSR_FUNCTION */
+	};
+	msr_write_fn *write_fn;		/* only of an emulated one; NULL: what is written is ignored */
 };
 const struct msr_policy *msr_policy_table(size_t *count);	/* sorted by msr; PASS rows matter to the bitmaps */
 
