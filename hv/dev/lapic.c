@@ -179,6 +179,8 @@ void lapic_settle_elsewhere(struct lapic *lapic)
 void lapic_eoi(struct lapic *lapic)
 {
 	lapic_settle(lapic);
+	if (!lapic->isr_words)
+		return;
 	end_highest(lapic);
 	if (lapic->irr_words)
 		lapic->env->kick(lapic->ctx);
@@ -309,11 +311,6 @@ bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
 bool lapic_is_enabled(const struct lapic *lapic)
 {
 	return (shared_read64(&lapic->s.base_msr) & APIC_BASE_ENABLE) && (shared_read32(&lapic->s.svr) & SVR_ENABLE);
-}
-
-bool lapic_is_x2apic(const struct lapic *lapic)
-{
-	return shared_read64(&lapic->s.base_msr) & APIC_BASE_X2APIC;
 }
 
 /* x2APIC: the logical ID is fixed, 16 processors a cluster (SDM vol. 3, "Deriving Logical x2APIC ID"). */

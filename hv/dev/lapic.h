@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "hv/lib/apic.h"
+#include "hv/lib/shared.h"
 #include "hv/vm_clock.h"
 
 /* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock. */
@@ -89,7 +90,10 @@ void     lapic_timer_settle(struct lapic *lapic);
 void     lapic_tsc_moved(struct lapic *lapic);
 
 bool lapic_is_enabled(const struct lapic *lapic);	/* base MSR and SVR */
-bool lapic_is_x2apic(const struct lapic *lapic);
+static inline bool lapic_is_x2apic(const struct lapic *lapic)
+{
+	return shared_read64(&lapic->s.base_msr) & APIC_BASE_X2APIC;
+}
 uint64_t lapic_cr8_read(const struct lapic *lapic);
 void lapic_cr8_write(struct lapic *lapic, uint64_t value);
 

@@ -4,7 +4,8 @@
  * there, a read of a write-only one, a write of a read-only one and a reserved bit are #GP; in xAPIC mode
  * they are an error in ESR or ignored (SDM vol. 3, "x2APIC Register Address Space" and "Error Handling").
  *
- * EOI and ICR by MSR come first in lapic_msr_write: they are what a kernel writes all day.
+ * EOI and ICR by MSR come first in lapic_msr_write: they are what a kernel writes all day. What else they would pass
+ * through are functions of their own, for whose registers they do not pay.
  */
 #include "hv/dev/lapic_regs.h"
 
@@ -310,27 +311,36 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 	return true;
 }
 
-bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
+__attribute__((noinline)) static bool write_icr(struct lapic *lapic, uint64_t value)
 {
-	unsigned index = register_of(msr - X2APIC_MSRS);
-
-	if (!lapic_is_x2apic(lapic) || msr - X2APIC_MSRS >= APIC_REGS)
+	if (value & (uint32_t)~BITS_ICR)
 		return false;
-	if (index == APIC_EOI && !value) {
-		lapic_eoi(lapic);
-		return true;
-	}
-	if (index == APIC_ICR) {
-		if (value & (uint32_t)~BITS_ICR)
-			return false;
-		lapic->s.icr = value & ~(uint64_t)ICR_READ_ONLY;
-		lapic_send(lapic);
-		return true;
-	}
-	if (!(regs[index].access & WRITABLE_X2APIC) || (value & ~(uint64_t)regs[index].bits))
+	lapic->s.icr = value & ~(uint64_t)ICR_READ_ONLY;
+	lapic_send(lapic);
+	return true;
+}
+
+__attribute__((noinline)) static bool write_by_table(struct lapic *lapic, uint32_t number, uint64_t value)
+{
+	unsigned index = register_of(number);
+
+	if (number >= APIC_REGS || !(regs[index].access & WRITABLE_X2APIC) || (value & ~(uint64_t)regs[index].bits))
 		return false;
 	regs[index].write(lapic, index, (uint32_t)value);
 	return true;
+}
+
+bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
+{
+	uint32_t number = msr - X2APIC_MSRS;
+
+	if (!lapic_is_x2apic(lapic))
+		return false;
+	if (number == APIC_EOI && !value) {
+		lapic_eoi(lapic);
+		return true;
+	}
+	return number == APIC_ICR ? write_icr(lapic, value) : write_by_table(lapic, number, value);
 }
 
 /* ---- xAPIC: the page ---- */

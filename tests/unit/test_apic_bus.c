@@ -32,7 +32,6 @@ static unsigned posts[VCPUS], level_posts, kicks[VCPUS], inits[VCPUS], starts[VC
 
 bool lapic_is_enabled(const struct lapic *lapic) { return lapic->s.svr; }
 uint32_t lapic_task_priority(const struct lapic *lapic) { return lapic->s.tpr; }
-bool lapic_is_x2apic(const struct lapic *lapic) { return lapic->s.base_msr & APIC_BASE_X2APIC; }
 
 /* Physical: by ID. Logical: one bit for each ID. Broadcasts are not its business here: stricter than the real one. */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical)
