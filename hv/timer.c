@@ -155,15 +155,16 @@ __attribute__((noinline)) static void timer_move(struct timer *timer, uint64_t d
 
 void timer_arm(struct timer *timer, uint64_t deadline)
 {
-	uint64_t before = timer->deadline;
-
 	if (!timer->list || !keeps_place(timer, deadline)) {
 		timer_move(timer, deadline);
-		return;
-	}
-	timer->deadline = deadline;
-	if (!timer->prev)		/* it is the first, and stays it */
+	} else if (timer->prev) {
+		timer->deadline = deadline;
+	} else {			/* it is the first, and stays it */
+		const uint64_t before = timer->deadline;
+
+		timer->deadline = deadline;
 		timer_tell(timer->list, before);
+	}
 }
 
 static uint64_t bill(struct turn *payer, uint64_t since)

@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/time_now.h"
+
 #define TIMER_NEVER	UINT64_MAX
 
 struct turn;
@@ -45,8 +47,7 @@ struct timer {
 	struct turn  *payer;		/* who is charged; NULL: nobody, a timer of the hypervisor */
 };
 
-uint64_t time_now(void);	/* host TSC */
-uint64_t time_hz(void);		/* its rate, measured at start */
+uint64_t time_hz(void);		/* the rate of time_now, measured at start */
 
 /* a * b / c without overflow of the product; c != 0; saturates at UINT64_MAX. */
 uint64_t mul_div64(uint64_t a, uint64_t b, uint64_t c);

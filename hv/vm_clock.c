@@ -37,17 +37,6 @@ void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fi
 	timer->owner = clock->timers;
 }
 
-void vm_clock_arm_in(const struct vm_clock *clock, struct timer *timer, uint64_t now, uint64_t left)
-{
-	uint64_t deadline;
-
-	/* The time left is added, with a bound: a guest may ask for a moment that the host's counter never reaches. */
-	if (clock->is_running && !__builtin_add_overflow(now - clock->offset, left, &deadline))
-		timer_arm(timer, deadline);
-	else
-		timer_disarm(timer);
-}
-
 void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t deadline)
 {
 	uint64_t now = vm_clock_now(clock);

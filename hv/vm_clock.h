@@ -27,7 +27,7 @@ struct vm_clock {
 
 static inline uint64_t vm_clock_now(const struct vm_clock *clock)
 {
-	return clock->is_running ? time_now() + clock->offset : clock->s.time;
+	return __builtin_expect(clock->is_running, 1) ? time_now() + clock->offset : clock->s.time;
 }
 
 void vm_clock_start(struct vm_clock *clock);		/* go on from where it stands */
@@ -43,4 +43,13 @@ void vm_clock_timer(const struct vm_clock *clock, struct timer *timer, void (*fi
  */
 void vm_clock_arm(const struct vm_clock *clock, struct timer *timer, uint64_t deadline);
 /* The same by what is left at the moment that the VM's clock showed `now`: for whoever has read it already. */
-void vm_clock_arm_in(const struct vm_clock *clock, struct timer *timer, uint64_t now, uint64_t left);
+static inline void vm_clock_arm_in(const struct vm_clock *clock, struct timer *timer, uint64_t now, uint64_t left)
+{
+	uint64_t deadline;
+
+	/* The time left is added, with a bound: a guest may ask for a moment that the host's counter never reaches. */
+	if (clock->is_running && !__builtin_add_overflow(now - clock->offset, left, &deadline))
+		timer_arm(timer, deadline);
+	else
+		timer_disarm(timer);
+}

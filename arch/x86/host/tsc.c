@@ -49,11 +49,6 @@
 
 static uint64_t tsc_hz;		/* 0: not measured yet */
 
-uint64_t time_now(void)
-{
-	return rdtsc();
-}
-
 uint64_t time_hz(void)
 {
 	if (!tsc_hz)
