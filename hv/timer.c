@@ -172,9 +172,10 @@ static uint64_t bill(struct turn *payer, uint64_t since)
 	return payer && bill_fn ? bill_fn(payer, since) : 0;
 }
 
+/* Whoever has the timers fired sets the host's own behind all of them: none is told of each. */
 static void fire(struct timer *timer)
 {
-	timer_disarm(timer);
+	timer_unlink(timer);
 	timer->fire(timer->ctx);	/* it may free the timer */
 }
 

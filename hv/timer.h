@@ -30,8 +30,8 @@ struct timer_list {
 	struct timer *first;
 	/*
 	 * The earliest deadline has changed (TIMER_NEVER: none left). A processor's own timer follows at once, and nobody
-	 * has to look at each exit. NULL: nobody is told, for the list is on its way between two processors, or its owner
-	 * looks at it afterwards.
+	 * has to look at each exit. Not by a timer that fires: whoever calls timer_run_due or its like looks at the list
+	 * afterwards. NULL: nobody is told, for the list is on its way between two processors, or its owner does so, too.
 	 */
 	void        (*on_change)(uint64_t deadline, void *ctx);
 	void         *ctx;

@@ -179,6 +179,25 @@ static void test_on_change(void **state)
 	expect_told(5, TIMER_NEVER);
 }
 
+/* By one that fires nobody is told: whoever had it fired looks afterwards. */
+static void test_fires_in_silence(void **state)
+{
+	struct shot due = { 0 }, next = { 0 };
+
+	(void)state;
+	timer_init(&due.timer, fire, &due);
+	timer_init(&next.timer, fire, &next);
+	timer_arm(&due.timer, fake_now);
+	timer_arm(&next.timer, fake_now + 100);
+	told.calls = 0;
+	timer_run_due();
+	assert_true(due.fired);
+	assert_int_equal(told.calls, 0);
+	assert_int_equal(timer_next(), fake_now + 100);
+	timer_disarm(&next.timer);
+	expect_told(1, TIMER_NEVER);
+}
+
 static void expect_deadlines(const struct timer_list *list, const struct timer *first, const struct timer *second)
 {
 	assert_ptr_equal(list->first, first);
@@ -388,6 +407,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_disarm, forget),
 		cmocka_unit_test_teardown(test_two_processors, forget),
 		cmocka_unit_test_setup_teardown(test_on_change, listen, forget),
+		cmocka_unit_test_setup_teardown(test_fires_in_silence, listen, forget),
 		cmocka_unit_test_setup_teardown(test_payer_moves, listen, forget),
 		cmocka_unit_test_teardown(test_no_storm, forget), cmocka_unit_test_teardown(test_own, forget),
 		cmocka_unit_test_teardown(test_random, forget),
