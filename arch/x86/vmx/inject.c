@@ -133,15 +133,21 @@ static void inject_what_waits(struct vcpu *vcpu, struct vmx_vcpu *vmx, bool deli
 	static const struct vevent nmi = { .is_valid = true, .type = VEVENT_NMI, .vector = VEC_NMI };
 	uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 	bool in_sti = blocking & BLOCK_STI, want_nmi;
-	const struct inject_facts facts = {
+	struct inject_facts facts = {
 		.has_pending = vcpu->pending.is_valid,
 		.nmi_pending = vcpu->nmi_pending,
 		.nmi_blocked = blocking & (BLOCK_NMI | BLOCK_MOV_SS | BLOCK_STI),
-		.irq_pending = has_irq(vcpu, delivers),
+		.irq_pending = true,
 		.if_set = vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF,
 		.in_shadow = blocking & (BLOCK_STI | BLOCK_MOV_SS),
 	};
 	struct inject_plan plan = inject_decide(&facts);
+
+	/* An interrupt that could go now is asked for once, by the acknowledge; only one that has to wait is worth a question. */
+	if (delivers || plan.what != INJECT_IRQ) {
+		facts.irq_pending = has_irq(vcpu, delivers);
+		plan = inject_decide(&facts);
+	}
 
 	if (plan.what == INJECT_PENDING) {
 		inject_pending(vcpu);
