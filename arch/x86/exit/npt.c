@@ -13,15 +13,25 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
+/* Apart, or each chunk would pay for the registers of this loop. */
+__attribute__((noinline)) static int map_pages(struct vm *vm, gpa_t start, hpa_t chunk)
 {
-	if (is_whole)
-		return npt_map(&vm->npt, start, chunk, LARGE_SIZE, NPT_RWX, false);
 	for (uint64_t offset = 0; offset < LARGE_SIZE; offset += PAGE_SIZE)
 		if (gpm_is_ram(&vm->gpm, gpa_add(start, offset), PAGE_SIZE) &&
 		    npt_map(&vm->npt, gpa_add(start, offset), hpa_add(chunk, offset), PAGE_SIZE, NPT_RWX, false))
 			return -1;
 	return 0;
+}
+
+static int map_chunk(struct vm *vm, gpa_t start, hpa_t chunk, bool is_whole)
+{
+	return is_whole ? npt_map(&vm->npt, start, chunk, LARGE_SIZE, NPT_RWX, false) : map_pages(vm, start, chunk);
+}
+
+/* Likewise: only where there was no memory. */
+__attribute__((noinline)) static bool is_ram(const struct vcpu *vcpu, gpa_t addr)
+{
+	return gpm_is_ram(&vcpu->vm->gpm, addr, 1);
 }
 
 /*
@@ -44,7 +54,7 @@ __attribute__((noinline)) static enum exit_result touch(struct vcpu *vcpu, gpa_t
 		exit_progress(vcpu);
 		return EXIT_RESUME;
 	}
-	if (!chunk.raw && !gpm_is_ram(&vm->gpm, addr, 1))
+	if (!chunk.raw && !is_ram(vcpu, addr))
 		return EXIT_GO_ON;
 	/* More RAM was promised than there is: the guest that needs it now pays, nobody else. */
 	return exit_fatal(vcpu, "the host is out of memory for guest RAM at", addr.raw);
