@@ -50,7 +50,7 @@ void svm_features_from(struct svm_features *features, uint32_t eax, uint32_t ebx
 	};
 }
 
-static char refusal[256];
+static char refusal[128];
 
 /*
  * VM_CR.SVMDIS forbids EFER.SVME, and VM_CR.LOCK keeps SVMDIS as firmware set it (15.30.1). Returns NULL

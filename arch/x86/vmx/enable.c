@@ -139,7 +139,7 @@ static void fill_guest_caps(void)
 	quirks.delivers_masked = vmx_guest_caps.delivers && !(hi32(vmx_caps.pin) & PIN_POSTED_INTERRUPTS);
 }
 
-static char refusal[256];
+static char refusal[128];
 
 /* On the boot processor. NULL when its capabilities suffice; the controls of all processors follow from them. */
 static const char *take_caps(void)
