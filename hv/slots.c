@@ -469,7 +469,8 @@ void slots_init(const char *attach, uint32_t count)
 	slots = page_alloc_contiguous(pages);
 	if (!slots)
 		panic("no memory for the list of VMs");
-	slots_ever = in_use = 0;
+	slots_ever = 0;
+	in_use = 0;
 	slots_bytes = 0;
 	attach_name = attach;
 	attach_only = !*attach && count == 1;
