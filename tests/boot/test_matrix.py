@@ -71,7 +71,7 @@ MISDEEDS = (
     Misdeed("nmi-storm"),
     Misdeed("ipi-storm"),
     Misdeed("rings"),
-    Misdeed("device-reset"),
+    Misdeed("device-reset", by_any=True),
     Misdeed("notify-flood"),
     Misdeed("timer-storm", length=500),
     Misdeed("pit-deaf", length=500),
