@@ -44,8 +44,10 @@ static void isa_line(void *ctx, unsigned pin, bool is_high)
  * read). So it is the one that sleeps while its interrupt is masked, and its line the only one that can say
  * so: nobody wakes others.
  *
- * It sleeps behind each rise as well, until the VM has a turn, for until then no vCPU can have answered, and another
- * rise would be lost in this one. Else a guest that has interrupts off would interrupt its neighbours' turns without end.
+ * It sleeps behind each rise as well, until the VM has a turn at its home: of a VM that lives on one processor no vCPU can
+ * have answered before, and another rise would be lost in this one. Else a guest that has interrupts off and goes on
+ * would interrupt its neighbours' turns without end. One that sleeps still does, for the work wakes its VM; and a VM
+ * that is spread may lose rises that a vCPU elsewhere would have taken.
  */
 static bool timer_is_open(const struct machine *machine, unsigned pin)
 {

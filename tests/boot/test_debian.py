@@ -212,7 +212,7 @@ def test_longest_piece(outcome):
 
 @pytest.mark.parametrize("job", VICTIM, ids=repr)
 def test_sees_what_others_took(outcome):
-    """In hundredths of a second, as `top` shows it: its cap takes a fifth of the time, also when the others have ended."""
+    """In hundredths of a second, as /proc/stat has it: its cap takes a fifth of the time, also when the others have ended."""
     assert int(outcome["steal"][1]) > 20, outcome["steal"]
 
 
