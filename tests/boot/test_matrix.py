@@ -71,7 +71,7 @@ MISDEEDS = (
     Misdeed("nmi-storm"),
     Misdeed("ipi-storm"),
     Misdeed("rings"),
-    Misdeed("device-reset", by_any=True),
+    Misdeed("device-reset", length=500, debt=machine.PIECE_MAX, by_any=True),
     Misdeed("notify-flood"),
     Misdeed("timer-storm", length=500),
     Misdeed("pit-deaf", length=500),
