@@ -126,6 +126,7 @@ static void give(struct party *party, struct processor *to)
 	timer_take_out(&party->turn, &party->timers);
 	if (!id)
 		give_vm(slot, party);
+	party->lead = turn_lead(&limb->turn);
 	limb_leave(limb, party);
 	if (limb->turn.in && !limb->vcpus.ready && !has_work_left(slot, id))
 		limb_want(limb, false);

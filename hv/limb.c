@@ -19,6 +19,44 @@ static void count(struct limb *limb)
 }
 
 /*
+ * Tells the other limbs what this one has used while somebody waited here. Its own turns have moved on by its part of the
+ * weight: that paid for what the limbs that were ready as well used meanwhile.
+ */
+static void tell(struct limb *limb)
+{
+	const uint64_t ticks = limb->turn.used - limb->told;
+
+	if (!ticks)
+		return;
+	limb->told += ticks;
+	if (limb->turn.in->ready < 2)
+		return;
+	limb->slot->wanted += ticks;
+	limb->paid += ticks * limb->slot->config->weight / limb->turn.weight;
+}
+
+/*
+ * It slept, and pays for what the others used without it: else two vCPUs on two processors that compute by turns would get
+ * a half of each, where one that computes all the time gets a half of one. It stands at most two turns ahead then.
+ */
+__attribute__((noinline)) static void pay(struct limb *limb)
+{
+	struct turn *turn = &limb->turn;
+	const int64_t weight = limb->slot->config->weight, most = 2 * (int64_t)turn->in->length * WEIGHT_DEFAULT / weight;
+	const int64_t lead = turn_lead(turn), owed = (int64_t)(limb->slot->wanted - limb->paid);
+
+	limb->paid = limb->slot->wanted;
+	if (owed > 0 && lead < most)
+		turn_stand(turn, min_i64(lead + owed * WEIGHT_DEFAULT / weight, most));
+}
+
+static void begin_to_pay(struct limb *limb)
+{
+	limb->told = limb->turn.used;
+	limb->paid = limb->slot->wanted;
+}
+
+/*
  * How many of its vCPUs want a processor elsewhere: all of them keep that in one word, so nobody goes through the
  * processors. A limb that is ready only for the VM's work and timers counts as if one vCPU were.
  */
@@ -27,6 +65,7 @@ void limb_weigh(struct limb *limb)
 	const uint32_t weight = limb->slot->config->weight, here = max_u32(1, limb->vcpus.ready);
 	const uint32_t elsewhere = limb->slot->ready - limb->vcpus.ready;
 
+	tell(limb);
 	limb->turn.weight = elsewhere ? max_u32(1, weight * here / (here + elsewhere)) : weight;
 	count(limb);
 }
@@ -42,8 +81,12 @@ void limb_set_ready(struct limb *limb, struct party *party, bool is_ready)
 	count(limb);
 }
 
-void limb_want(struct limb *limb, bool wants)
+__attribute__((always_inline)) inline void limb_want(struct limb *limb, bool wants)
 {
+	if (limb->turn.is_ready == wants)
+		return;
+	if (wants && limb->paid != limb->slot->wanted && !limb_is_whole(limb))
+		pay(limb);
 	turn_set_ready(&limb->turn, wants);
 	count(limb);
 }
@@ -71,12 +114,15 @@ static void begin(struct limb *limb)
 	limb->turn.place = (uint32_t)(slot - slots);
 	limb->turn.weight = slot->config->weight;
 	turn_join_again(vms, &limb->turn);
+	begin_to_pay(limb);
 }
 
 void limb_join(struct limb *limb, struct party *party)
 {
-	if (!limb->turn.in)
+	if (!limb->turn.in) {
 		begin(limb);
+		turn_stand(&limb->turn, party->lead);
+	}
 	party->turn.place = (uint32_t)(party - limb->slot->parties);
 	party->turn.weight = WEIGHT_DEFAULT;
 	turn_join_again(&limb->vcpus, &party->turn);
@@ -88,6 +134,8 @@ void limb_leave(struct limb *limb, struct party *party)
 {
 	struct run_queue *queue = &limb->processor->queue;
 
+	if (limb_is_whole(limb))
+		begin_to_pay(limb);
 	limb_set_ready(limb, party, false);
 	turn_leave(queue, &party->turn);
 	if (!limb->vcpus.count)

@@ -97,6 +97,24 @@ static uint64_t debt(const struct turns *turns, const struct turn *turn)
 	return turn->start > turns->clock + 2 * stride ? (turn->start - turns->clock) / stride * turns->length : 0;
 }
 
+/* What it has used of its turn counts, so that one that never stays for a whole one is ahead by that. */
+static int64_t lead(const struct turns *turns, const struct turn *turn)
+{
+	const struct turn *first = turns_first(turns);
+	const uint64_t clock = first ? max_u64(turns->clock, first->start) : turns->clock;
+
+	return (int64_t)(turn->start + turn->spent * WEIGHT_DEFAULT / turn->weight - clock);
+}
+
+/* However far behind it is put, when it wakes it is behind by half a stride at most. */
+static void stand(struct turns *turns, struct turn *turn, int64_t lead)
+{
+	catch_up(turns);
+	turn->start = lead >= 0 ? turns->clock + (uint64_t)lead : excess_u64(turns->clock, -(uint64_t)lead);
+	turn->spent = 0;
+	turn->is_begun = false;
+}
+
 static void idle(struct turns *turns, uint64_t ticks)
 {
 	turns->clock += ticks;
@@ -112,5 +130,7 @@ const struct sched_policy sched_share = {
 	.sleep = sleep,
 	.tick = tick,
 	.debt = debt,
+	.lead = lead,
+	.stand = stand,
 	.idle = idle,
 };

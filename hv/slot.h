@@ -31,6 +31,7 @@ struct party {
 	struct activities activities;
 	struct timer_list timers;	/* what was armed, while it is on its way to its next home */
 	uint32_t     load;		/* with so much it is counted in that of its next home, while it is on its way there */
+	int64_t      lead;		/* of the limb that it left, for the one that it begins in its next home (turn.h) */
 	_Atomic bool is_asked_where;	/* by any processor: the log is to say where the guest is, in a turn of this vCPU */
 };
 
@@ -45,6 +46,9 @@ struct limb {
 	struct turns vcpus;		/* its parties, which take turns with each other */
 	struct turn **order;		/* vcpus.order */
 	uint32_t     load;		/* with so much of its weight it is counted in `load` of its processor */
+	/* Of a VM that lives on several processors, in ticks for which others had to wait: */
+	uint64_t     told;		/* up to this value of turn.used it has added its own to `wanted` of the slot */
+	uint64_t     paid;		/* it has paid for so many of those ticks */
 	bool         is_live, is_limited;	/* as its parties' activities know it */
 };
 
@@ -66,6 +70,7 @@ struct slot {
 	struct timer    silence;		/* then the log says where the VM is, if it has printed nothing */
 	_Atomic uint32_t moves;			/* of vCPUs from one processor to another */
 	_Atomic uint32_t ready;			/* how many parties are, on all processors together */
+	_Atomic uint64_t wanted;		/* ticks that its limbs used while others had to wait (limb.c) */
 	uint32_t        vcpus;			/* how many parties there are: at least one */
 	/* Never freed, for looks at them may be under way when the VM has gone. */
 	struct party   *parties;		/* of each vCPU */

@@ -77,6 +77,21 @@ void turn_put(struct turn *turn)
 	replay(turn);
 }
 
+int64_t turn_lead(const struct turn *turn)
+{
+	const struct sched_policy *policy = turn->in->policy;
+
+	return policy->lead ? policy->lead(turn->in, turn) : 0;
+}
+
+void turn_stand(struct turn *turn, int64_t lead)
+{
+	const struct sched_policy *policy = turn->in->policy;
+
+	if (policy->stand)
+		policy->stand(turn->in, turn, lead);
+}
+
 /* ---- Who pays ---- */
 
 static void charge(struct turn *turn, uint64_t ticks)

@@ -80,6 +80,12 @@ struct sched_policy {
 	 * at least it cannot run, so that nothing has to be done for it. 0: it is not in debt.
 	 */
 	uint64_t (*debt)(const struct turns *turns, const struct turn *turn);
+	/*
+	 * How far it is ahead of the others, in ticks of one whose weight is WEIGHT_DEFAULT; negative: behind. And put it so
+	 * far ahead. Both NULL: there is no such measure.
+	 */
+	int64_t (*lead)(const struct turns *turns, const struct turn *turn);
+	void (*stand)(struct turns *turns, struct turn *turn, int64_t lead);
 	/* So much time passed while nobody wanted the processor. NULL: that changes nothing. */
 	void (*idle)(struct turns *turns, uint64_t ticks);
 };
@@ -109,6 +115,10 @@ void turn_leave(struct run_queue *queue, struct turn *turn);
 
 void turn_set_ready(struct turn *turn, bool is_ready);
 void turn_put(struct turn *turn);	/* it gives up the rest of its turn */
+
+/* Where it stands among others (lead and stand of the policy). It is put somewhere else while it is not ready. */
+int64_t turn_lead(const struct turn *turn);
+void turn_stand(struct turn *turn, int64_t lead);
 
 /* May somebody else want the processor before this turn is over? A sleeper may wake by then, so all others count. */
 static inline bool turn_has_rivals(const struct turn *turn) { return turn->in->count > 1; }

@@ -115,6 +115,12 @@ MANY = {name: SHARE + "compute" for name in BESIDE_MANY} | {"large": SHARE + "ma
 UNBOUND = {"heavy_a": 1000 / 11, "light_a": 100 / 11, "heavy_b": 1000 / 11, "light_b": 100 / 11}
 WEIGHTS = {name: f"{SHARE}compute\nweight = {1000 if name.startswith('heavy') else 100}" for name in UNBOUND}
 
+# Two VMs are bound to a processor each, and the third one lives on both: it computes beside two that sleep for moments, or its vCPUs compute
+# by turns. Two thirds of a processor are due to each.
+DOZERS = on(0, dozer_0="doze 4000") | on(1, dozer_1="doze 4300") | {"beside_dozers": SHARE + "compute"}
+ALTERNATE = on(0, beside_0="compute") | on(1, beside_1="compute") | {"alternates": SHARE + "alternate\nvcpus = 2"}
+THIRDS = 200 / 3
+
 
 def off_by(row, dues):
     """How far the worst of these is from what is due to it."""
@@ -151,6 +157,9 @@ SCENES = (
     Scene((*DUE, *GAINS), SHARERS, share_figures, tuple(SHARERS), 7, SLOW, BOCHS),
     Scene(("share-many",), MANY, off_by("share-many", BESIDE_MANY), tuple(MANY), 2, SLOW, BOCHS),
     Scene(("share-unbound",), WEIGHTS, off_by("share-unbound", UNBOUND), tuple(WEIGHTS), 2, SLOW, BOCHS),
+    Scene(("share-dozers",), DOZERS, off_by("share-dozers", {"beside_dozers": THIRDS}), tuple(DOZERS), 2, SLOW, BOCHS),
+    Scene(("share-alternate",), ALTERNATE, off_by("share-alternate", {"beside_0": THIRDS, "beside_1": THIRDS}), tuple(ALTERNATE), 2, SLOW,
+          BOCHS),
     Scene(("jain", "idle"), FOUR, four_figures, tuple(FOUR), 2, SLOW, BOCHS),
     Scene(("two-disks",), DISKS, disk_figures, tuple(DISKS), 2, SLOW, BOCHS),
 )

@@ -10,6 +10,8 @@
 ;	halt		sleeps for a moment just before the end of each of its turns
 ;	yield		executes PAUSE instead, while its other vCPU does what it does
 ;	many		has its other vCPUs compute as well: what it says is of its first one
+;	doze N		sleeps for a moment after every N microseconds of a turn
+;	alternate	computes on its first and on its other vCPU by turns, which wake each other: it says what the first one had
 %include "tiny.inc"
 TINY_64
 %include "check.inc"
@@ -22,6 +24,13 @@ TURN_US		equ 10000
 GAP_US		equ 50
 SLEEPS_FROM_US	equ TURN_US - 200	; of its turn
 SLEEPS_FOR_US	equ 400
+HANDS_FROM_US	equ TURN_US - 400
+HAND_VECTOR	equ 0x41
+BOARD		equ 0x6000		; the other vCPU's stack is below
+WHOSE		equ BOARD		; who is to compute: both, or one of these
+FIRST		equ 1
+OTHER		equ 2
+HANDS_FROM	equ BOARD + 4		; ticks
 YIELDS_FROM_US	equ TURN_US - 2500	; the hypervisor wants to see many PAUSEs
 SECONDS		equ 10
 OTHERS_MS	equ 250			; those that started with it compute before it measures, and behind that
@@ -39,6 +48,10 @@ main:
 	je	.many
 	cmp	al, 'h'
 	je	.halt
+	cmp	al, 'd'
+	je	.doze
+	cmp	al, 'a'
+	je	.alternate
 	cmp	al, 'y'
 	jne	.work
 	mov	eax, YIELDS_FROM_US
@@ -47,6 +60,22 @@ main:
 	jmp	.from
 .many:	call	run_trampoline
 	jmp	.work
+.alternate:
+	COUNT_X2APIC_GATE HAND_VECTOR
+	mov	dword [HAND_VECTOR * 4], TRAMPOLINE + take - trampoline
+	call	run_trampoline
+	imul	r14, r12, OTHERS_MS	; both: each comes to a processor of its own
+	call	work
+	mov	eax, HANDS_FROM_US
+	call	ticks_of_us
+	mov	[HANDS_FROM], eax
+	mov	eax, HANDS_FROM_US
+	mov	qword [act], hand_over
+	jmp	.from
+.doze:	lea	esi, [rdx + 5]
+	call	read_number
+	mov	qword [act], halt
+	jmp	.from
 .halt:	mov	eax, SLEEPS_FROM_US
 	mov	qword [act], halt
 .from:	call	ticks_of_us
@@ -123,9 +152,50 @@ halt:	cli
 yield:	pause
 	ret
 
-TRAMPOLINE_BEGIN
+hand_over:				; and sleep until it comes back
+	mov	dword [WHOSE], OTHER
+	mov	eax, ICR_FIXED | HAND_VECTOR
+	mov	edx, 1
+	call	send
+.sleep:	cli
+	cmp	dword [WHOSE], FIRST
+	je	.mine
 	sti
-	jmp	$
+	hlt
+	jmp	.sleep
+.mine:	sti
+	ret
+
+TRAMPOLINE_BEGIN
+	mov	sp, BOARD
+	OTHER_X2APIC_ON
+	sti
+.both:	cmp	dword [WHOSE], 0
+	je	.both
+.sleep:	cli
+	cmp	dword [WHOSE], OTHER
+	je	.mine
+	sti
+	hlt
+	jmp	.sleep
+.mine:	sti
+	rdtsc
+	mov	ebx, eax
+.look:	rdtsc
+	sub	eax, ebx
+	cmp	eax, [HANDS_FROM]
+	jb	.look
+	mov	dword [WHOSE], FIRST
+	mov	eax, ICR_FIXED | HAND_VECTOR
+	xor	edx, edx
+	mov	ecx, X2APIC_ICR
+	wrmsr
+	jmp	.sleep
+
+take:	pushad
+	X2APIC_END
+	popad
+	iret
 TRAMPOLINE_END
 
 align 8

@@ -55,6 +55,7 @@ def test_four(shares, jain, idle):
 @pytest.mark.parametrize("row, shares, value", [
     ("share-many", (50, 50, 50, 6), 0), ("share-many", (31, 32, 50, 13), 19),
     ("share-unbound", (90.909, 9.091, 90.909, 9.091), 0), ("share-unbound", (50, 50, 50, 50), 40.909),
+    ("share-dozers", (90, 90, 12.8), 53.867), ("share-alternate", (52.4, 52.6, 95.6), 14.267),
 ])
 def test_unequal_ones(row, shares, value):
     """However many vCPUs the others have: what is due is a VM's, by its weight."""
@@ -132,7 +133,7 @@ def test_goals(name, ours, others, missed, goal):
 
 ON = {machine.VMX: "bochs", machine.RYZEN: "ryzen", machine.SVM: "qemu"}
 RUNS = {"wake": ("switch-two-vms", "switch-ipi"), "ipi": ("ipi-spinning", "ipi-halted"), "disks": ("two-disks",), "four": ("jain", "idle"),
-        "many": ("share-many", "share-unbound")}
+        "many": ("share-many", "share-unbound"), "sleepers": ("share-dozers", "share-alternate")}
 SECONDS = {machine.VMX: 50, machine.RYZEN: 50, machine.SVM: 140}     # QEMU counts instructions
 
 
@@ -179,3 +180,10 @@ def test_unequal_ones_for_ten_seconds(outcome):
     """19 percent of a processor were taken from each of the small ones when processors were balanced by numbers."""
     assert outcome.keys() == set(RUNS["many"])
     assert all(value <= 1 for value in outcome.values()), outcome
+
+
+@pytest.mark.parametrize("job", [job for (kind, _), job in JOBS.items() if kind == "sleepers"], ids=repr)
+def test_beside_sleepers_for_ten_seconds(outcome):
+    """54 percent of a processor were taken by the dozers, and 14 by the one that alternates, before a limb stood where it belongs."""
+    assert outcome.keys() == set(RUNS["sleepers"])
+    assert all(value <= 2 for value in outcome.values()), outcome

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hv/sched.c on two processors, of which the test lets one or the other go round its loop: where the work of a VM is done
- * whose vCPUs live on both, what becomes of it when it ends, and who pays for looks that the other processor posts.
+ * whose vCPUs live on both, what becomes of it when it ends, who pays for looks that the other processor posts, and what share
+ * each gets when some sleep for moments.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,13 +34,13 @@
 
 #define TURN	(FAKE_HZ / 100)
 #define WAY	(TURN / 1000)	/* at most so much of an interrupt is charged to whom it was for */
-#define VMS	2U
+#define VMS	3U
 #define VCPUS	3U		/* of a VM, at most */
 #define POSTS	10000U
 #define ROUNDS	100U		/* behind so many a processor has come to everybody */
 
 enum { ONE, TWO, ON };
-enum { SPREAD, NEIGHBOUR };
+enum { SPREAD, NEIGHBOUR, THIRD };
 
 static struct handoff_vm configs[VMS];
 static struct slot table[HANDOFF_VMS_MAX];
@@ -677,6 +678,117 @@ static void test_cap_before_a_look(void **state)
 	}
 }
 
+/* ---- What they get when some sleep for moments ---- */
+
+#define STEPS	50U		/* of a turn */
+#define TURNS	600U
+
+/* After so much time of a processor a vCPU of this VM sleeps, for so long; or until its sibling does, which wakes then. */
+static struct nap { uint64_t behind, length; bool alternates; } naps[VMS];
+static uint64_t has_run[VMS][VCPUS], wakes_at[VMS][VCPUS];	/* wakes_at 0: not by itself */
+static bool is_idle[ON];
+
+static void nap(void)
+{
+	const size_t n = (size_t)(last->vm - vms), id = (size_t)(last - vcpus[n]);
+
+	has_run[n][id] += step;
+	if (!naps[n].behind || has_run[n][id] < naps[n].behind)
+		return;
+	has_run[n][id] = 0;
+	vcpus[n][id].state = VCPU_HALTED;
+	wakes_at[n][naps[n].alternates ? !id : id] = fake_now + naps[n].length;
+}
+
+static void wake(unsigned n, unsigned id)
+{
+	if (vcpus[n][id].state != VCPU_HALTED || !wakes_at[n][id] || wakes_at[n][id] > fake_now)
+		return;
+	wakes_at[n][id] = 0;
+	on(parties[n][id].look.home->index);
+	vcpus[n][id].state = VCPU_READY;
+	look_post(&parties[n][id].look);
+}
+
+/* One step of a processor: until somebody has run, or nobody wants it. */
+static void go_on(unsigned processor)
+{
+	on(processor);
+	if (is_idle[processor])
+		home_idle_end();
+	do
+		go(processor);
+	while (!last && (at(processor)->looks || at(processor)->queue.vms.ready));
+	is_idle[processor] = !last;
+	if (!last)
+		home_idle_begin();
+}
+
+/* Both at once. Behind it guest_ticks says what each VM had in it. */
+static void go_for(uint64_t ticks)
+{
+	const uint64_t end = fake_now + ticks;
+
+	memset(has_run, 0, sizeof(has_run));
+	memset(wakes_at, 0, sizeof(wakes_at));
+	memset(is_idle, 0, sizeof(is_idle));
+	memset(guest_ticks, 0, sizeof(guest_ticks));
+	step = TURN / STEPS;
+	in_guest = nap;
+	for (uint64_t now = fake_now; now < end; now += step) {
+		fake_now = now;
+		for (unsigned n = 0; n < VMS; n++)
+			for (unsigned id = 0; id < VCPUS; id++)
+				wake(n, id);
+		for (unsigned processor = 0; processor < ON; processor++) {
+			fake_now = now;
+			go_on(processor);
+		}
+	}
+}
+
+/*
+ * It moves to and fro, to whichever of the two sleeps. That is no reason to begin again behind the other one each time. Two thirds
+ * of a processor are due to it, less what nobody wants while one sleeps and it computes on the other one.
+ */
+static void test_one_that_moves_all_the_time(void **state)
+{
+	(void)state;
+	naps[SPREAD] = (struct nap){ .behind = TURN * 40 / 100, .length = TURN * 4 / 100 };
+	naps[NEIGHBOUR] = (struct nap){ .behind = TURN * 44 / 100, .length = TURN * 4 / 100 };
+	naps[THIRD] = (struct nap){ .behind = 0 };
+	add(SPREAD, 1);
+	on(TWO);
+	add(NEIGHBOUR, 1);
+	on(ONE);
+	add(THIRD, 1);
+	configs[THIRD].cpuset = 0;
+	go_for(TURNS * TURN);
+	assert_true(slots[THIRD].moves > TURNS / 4);
+	assert_in_range(guest_ticks[THIRD], TURNS * TURN * 57 / 100, TURNS * TURN * 68 / 100);
+}
+
+/* Each of its vCPUs sleeps while the other one computes: together they get no more than one that computes all the time. */
+static void test_two_that_alternate(void **state)
+{
+	static const uint64_t pieces_of[] = { TURN / 2, TURN };
+
+	for (size_t i = 0; row_of(pieces_of, i); i++) {
+		(void)set_up(state);
+		naps[SPREAD] = (struct nap){ .behind = pieces_of[i], .alternates = true };
+		naps[NEIGHBOUR] = naps[THIRD] = (struct nap){ .behind = 0 };
+		add_spread(2);
+		vcpus[SPREAD][1].state = VCPU_HALTED;
+		on(ONE);
+		add(NEIGHBOUR, 1);
+		on(TWO);
+		add(THIRD, 1);
+		go_for(TURNS * TURN);
+		for (unsigned n = 0; n < VMS; n++)
+			assert_in_range(guest_ticks[n], TURNS * TURN * 65 / 100, TURNS * TURN * 68 / 100);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -688,6 +800,7 @@ int main(void)
 		cmocka_unit_test_setup(test_put_off_look_of_the_only_one, set_up), cmocka_unit_test_setup(test_end_in_debt, set_up),
 		cmocka_unit_test_setup(test_end_of_a_put_off_sibling, set_up), cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
 		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up), cmocka_unit_test_setup(test_look_at_one_that_waits, set_up), cmocka_unit_test_setup(test_look_while_nobody_ran, set_up),
+		cmocka_unit_test_setup(test_one_that_moves_all_the_time, set_up), cmocka_unit_test_setup(test_two_that_alternate, set_up),
 	};
 
 	return cmocka_run_group_tests_name("sched on two processors", tests, NULL, NULL);
