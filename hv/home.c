@@ -29,7 +29,7 @@ void homes_init(void)
 	for (uint32_t i = 0; (processor = host_processor_at(i)); i++) {
 		processor->index = i;
 		processor->next = NULL;
-		processor->vcpus = processor->load = 0;
+		processor->weight = processor->load = 0;
 		processor->may_balance = 0;
 		processor->waiting = 0;
 		processor->is_idle = false;
@@ -44,12 +44,18 @@ static bool may_live(const struct handoff_vm *config, struct processor *processo
 	return !config->cpuset || config->cpuset & BIT(host_processor_number(processor));
 }
 
+/* Of each of its vCPUs, in the weight of a processor: always the same, whatever the vCPU does. */
+static uint32_t part_of(const struct slot *slot)
+{
+	return max_u32(1, slot->config->weight / slot->vcpus);
+}
+
 struct processor *home_choose(const struct handoff_vm *config)
 {
 	struct processor *best = NULL;
 
 	for (struct processor *other = first; other; other = other->next)
-		if (may_live(config, other) && (!best || other->vcpus < best->vcpus))
+		if (may_live(config, other) && (!best || other->weight < best->weight))
 			best = other;
 	return best;
 }
@@ -132,8 +138,8 @@ static void give(struct party *party, struct processor *to)
 		limb_want(limb, false);
 	if (self->running == party)
 		self->running = NULL;
-	self->vcpus--;
-	to->vcpus++;
+	self->weight -= part_of(slot);
+	to->weight += part_of(slot);
 	to->load += load;		/* from now on, or more would be sent there before it has looked */
 	party->load = load;
 	slot->moves++;
@@ -206,9 +212,14 @@ bool home_is_here(struct party *party)
 	return true;
 }
 
+void home_enter(struct slot *slot)
+{
+	host_processor()->weight += slot->vcpus * part_of(slot);
+}
+
 void home_leave(struct slot *slot)
 {
-	host_processor()->vcpus -= slot->vcpus;
+	host_processor()->weight -= slot->vcpus * part_of(slot);
 	limb_end(limb_here(slot));
 }
 

@@ -23,7 +23,7 @@ struct slot;
 
 void homes_init(void);		/* all processors that are on; once, before any VM */
 
-/* For a new VM: of the processors that its cpuset allows, the one with the fewest vCPUs; NULL: none of them is on. */
+/* For a new VM: of the processors that its cpuset allows, the one with the least weight; NULL: none of them is on. */
 struct processor *home_choose(const struct handoff_vm *config);
 
 /* All vCPUs of the VM live on this processor, its home. */
@@ -56,5 +56,6 @@ void home_offer(const struct party *running);
 void home_idle_begin(void);
 void home_idle_end(void);
 
+void home_enter(struct slot *slot);	/* it is new, and all of it lives here */
 void home_leave(struct slot *slot);	/* it is whole, and was given up */
 void homes_wake(void);		/* every other processor goes once round its scheduler's loop */

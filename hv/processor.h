@@ -48,7 +48,7 @@ struct processor {
 	/* For all processors: where it stands, which is constant, who lives here, and who might come (home.c). */
 	uint32_t          index;	/* host_processor_at */
 	struct processor *next;		/* the one with the next index; NULL: none */
-	_Atomic uint32_t  vcpus;	/* that live here */
+	_Atomic uint32_t  weight;	/* of the VMs whose vCPUs live here: of each vCPU its part */
 	_Atomic uint32_t  waiting;	/* VMs, and vCPUs of the VM that has it, that want this processor while another one has it: */
 	_Atomic(const struct slot *) chosen;	/* this one, if any wait; */
 	_Atomic bool      chosen_stays;	/* its vCPUs go nowhere without the others */

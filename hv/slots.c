@@ -279,7 +279,7 @@ int slots_add(const struct handoff_vm *config)
 		return refuse(config, "no processor of its cpuset is on");
 	if (!slot_init(slot, config))
 		return refuse(config, "no memory for its vCPUs");
-	self->vcpus += slot->vcpus;
+	home_enter(slot);
 	limb_start(limb_at(slot, self));
 	cap_init(&slot->cap, config->cap, queue->vms.length, queue->mark);
 	in_use++;

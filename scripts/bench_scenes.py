@@ -112,8 +112,8 @@ FOUR = {name: SHARE + "compute" for name in ("north", "east", "south", "west")}
 # Unbound, on two processors: what each of those of one vCPU is due, in percent of one.
 BESIDE_MANY = {name: 50 for name in ("small_a", "small_b", "small_c")}
 MANY = {name: SHARE + "compute" for name in BESIDE_MANY} | {"large": SHARE + "many\nvcpus = 8"}
-UNBOUND = {"heavy_a": 1000 / 11, "light_a": 100 / 11, "heavy_b": 1000 / 11, "light_b": 100 / 11}
-WEIGHTS = {name: f"{SHARE}compute\nweight = {1000 if name.startswith('heavy') else 100}" for name in UNBOUND}
+UNBOUND = {name: 200 / 3 if "heavy" in name else 100 / 3 for name in ("1_heavy", "2_light", "3_heavy", "4_light")}   # as they start
+WEIGHTS = {name: f"{SHARE}compute\nweight = {200 if 'heavy' in name else 100}" for name in UNBOUND}
 
 # Two VMs are bound to a processor each, and the third one lives on both: it computes beside two that sleep for moments, or its vCPUs compute
 # by turns. Two thirds of a processor are due to each.

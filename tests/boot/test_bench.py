@@ -54,7 +54,7 @@ def test_four(shares, jain, idle):
 
 @pytest.mark.parametrize("row, shares, value", [
     ("share-many", (50, 50, 50, 6), 0), ("share-many", (31, 32, 50, 13), 19),
-    ("share-unbound", (90.909, 9.091, 90.909, 9.091), 0), ("share-unbound", (50, 50, 50, 50), 40.909),
+    ("share-unbound", (66.667, 33.333, 66.667, 33.333), 0), ("share-unbound", (50, 50, 50, 50), 16.667),
     ("share-dozers", (90, 90, 12.8), 53.867), ("share-alternate", (52.4, 52.6, 95.6), 14.267),
 ])
 def test_unequal_ones(row, shares, value):

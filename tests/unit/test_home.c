@@ -142,7 +142,7 @@ static struct slot *add_with(unsigned n, uint32_t count)
 		timer_init(&vcpus[n][i].lapic.timer, nothing, NULL);
 		vcpus[n][i].lapic.timer.payer = &slot->parties[i].turn;
 	}
-	host_processor()->vcpus += count;
+	home_enter(slot);
 	limb_start(limb_at(slot, host_processor()));
 	timer_init(&timers[n], nothing, NULL);
 	timers[n].payer = &slot->turn;
@@ -177,21 +177,21 @@ static void test_where_new_ones_go(void **state)
 
 	(void)state;
 	assert_ptr_equal(home_choose(&anywhere), at(ONE));
-	at(ONE)->vcpus = 3;
+	at(ONE)->weight = 3;
 	assert_ptr_equal(home_choose(&anywhere), at(TWO));
-	at(TWO)->vcpus = 3;
+	at(TWO)->weight = 3;
 	assert_ptr_equal(home_choose(&anywhere), at(ONE));
-	at(TWO)->vcpus = 1;
+	at(TWO)->weight = 1;
 	start_homes(3);
-	at(ONE)->vcpus = 3;
-	at(TWO)->vcpus = 2;
-	at(THREE)->vcpus = 1;
-	assert_ptr_equal(home_choose(&anywhere), at(THREE));	/* the fewest, not only fewer */
+	at(ONE)->weight = 3;
+	at(TWO)->weight = 2;
+	at(THREE)->weight = 1;
+	assert_ptr_equal(home_choose(&anywhere), at(THREE));	/* the least, not only less */
 	assert_ptr_equal(home_choose(&only_two), at(TWO));	/* numbers of those that are left out are not used again */
 	assert_null(home_choose(&nowhere));
 	processors_on = 1;
 	homes_init();
-	at(ONE)->vcpus = 3;
+	at(ONE)->weight = 3;
 	assert_ptr_equal(home_choose(&anywhere), at(ONE));
 }
 
@@ -248,8 +248,8 @@ static void test_what_moves(void **state)
 	assert_int_equal(at(ONE)->queue.vms.count, 1);
 	assert_int_equal(at(ONE)->queue.vms.ready, 1);
 	assert_ptr_equal(vcpus[0][0].processor, at(TWO));
-	assert_int_equal(at(ONE)->vcpus, 1);
-	assert_int_equal(at(TWO)->vcpus, 1);
+	assert_int_equal(at(ONE)->weight, WEIGHT_DEFAULT);
+	assert_int_equal(at(TWO)->weight, WEIGHT_DEFAULT);
 	assert_int_equal(kicks[TWO], 1);
 	assert_int_equal(slot->moves, 1);		/* the line of its end says it */
 	assert_ptr_equal(at(ONE)->timers.first, &timers[1]);	/* the neighbour's stays */
@@ -283,8 +283,8 @@ static void test_siblings_move(void **state)
 	assert_false(vms[0].is_spread);
 	assert_ptr_equal(vcpus[0][1].processor, at(TWO));
 	assert_ptr_equal(slot->parties[1].look.home, at(TWO));
-	assert_int_equal(at(ONE)->vcpus, 0);
-	assert_int_equal(at(TWO)->vcpus, 2);
+	assert_int_equal(at(ONE)->weight, 0);
+	assert_int_equal(at(TWO)->weight, WEIGHT_DEFAULT);
 	assert_int_equal(at(ONE)->queue.vms.count, 0);
 	assert_int_equal(slot->moves, 2);
 	on(TWO);
@@ -299,7 +299,7 @@ static void test_siblings_move(void **state)
 	assert_null(take());
 	assert_int_equal(turn_at(slot, TWO)->weight, WEIGHT_DEFAULT);
 	home_leave(slot);
-	assert_int_equal(at(TWO)->vcpus, 0);
+	assert_int_equal(at(TWO)->weight, 0);
 	assert_int_equal(at(TWO)->queue.vms.count, 0);
 }
 
@@ -713,7 +713,7 @@ static void test_nobody_waits(void **state)
 	assert_int_equal(kicks[ONE], 0);
 	on(ONE);
 	home_leave(slot);
-	assert_int_equal(at(ONE)->vcpus, 0);
+	assert_int_equal(at(ONE)->weight, 0);
 	homes_wake();
 	assert_int_equal(kicks[ONE], 0);
 	assert_int_equal(kicks[TWO], 1);

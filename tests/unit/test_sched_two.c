@@ -198,7 +198,7 @@ static struct slot *add(unsigned n, uint32_t count)
 		vcpus[n][i].pio = vcpus[n][i].mmio = bus_view(&no_bus);
 		vcpus[n][i].processor = parties[n][i].look.home = host_processor();
 	}
-	host_processor()->vcpus += count;
+	home_enter(slot);
 	limb_start(limb_at(slot, host_processor()));
 	for (uint32_t i = 0; i < count; i++)
 		look_post(&parties[n][i].look);
@@ -342,7 +342,7 @@ static void test_end_while_spread(void **state)
 	assert_null(last);
 	assert_int_equal(idles, 2);
 	assert_int_equal(away->vcpus.count, 0);
-	assert_int_equal(at(TWO)->vcpus, 0);
+	assert_int_equal(at(TWO)->weight, 0);
 	assert_int_equal(kicks[ONE], 1);
 	assert_int_equal(pieces, 0);
 	go(ONE);
