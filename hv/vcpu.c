@@ -49,6 +49,7 @@ int vcpu_ack_irq(struct vcpu *vcpu)
 
 	if (vcpu_has_extint(vcpu))
 		return lapic->env->extint(lapic->ctx);
+	lapic_settle(lapic);
 	vector = lapic_pending(lapic);
 	if (vector < 0)
 		return vector;

@@ -6,8 +6,8 @@
  *
  * Invariants: bit n of irr_words (isr_words) says whether word n of irr (isr) is not 0. Whoever makes something deliverable calls kick, so that the run loop may look only
  * then: a new IRR bit, an EOI or a lower TPR with requests left. The guest may end an edge without an exit: that is
- * offered only while nothing else is requested, and a new request looks whether it has, so an EOI that nobody saw
- * has made nothing deliverable.
+ * offered only while nothing else is requested. A new request looks whether it has, unless it goes before the one in
+ * service anyhow; so an EOI that nobody saw has made nothing deliverable.
  *
  * SDM vol. 3, "Handling Interrupts" and "Local APIC State" in the APIC chapter.
  */
@@ -108,25 +108,33 @@ uint8_t lapic_ppr(const struct lapic *lapic)
 	return (uint8_t)(class << LAPIC_CLASS_SHIFT);
 }
 
+/* The highest that is requested, if its class is above all that s knows of. For irr_words other than 0. */
+static int above_priority(const struct lapic *lapic)
+{
+	int vector = set_highest(lapic->s.irr, lapic->irr_words);
+
+	return (unsigned)vector >> LAPIC_CLASS_SHIFT > served_class(lapic) ? vector : NO_VECTOR;
+}
+
 /* Apart, or each call of lapic_pending would save registers for it. */
 __attribute__((noinline)) static int pending_elsewhere(struct lapic *lapic)
 {
+	int vector;
+
 	if (lapic->page)
 		return lapic_page_pending(lapic);
+	vector = above_priority(lapic);
+	if (vector >= 0)
+		return vector;		/* it waits for no end: what is offered stands until it is taken */
 	lapic_settle_elsewhere(lapic);
-	return lapic_pending(lapic);
+	return above_priority(lapic);
 }
 
 int lapic_pending(struct lapic *lapic)
 {
-	int vector;
-
 	if (!lapic->irr_words)
 		return NO_VECTOR;
-	if (lapic->is_elsewhere)
-		return pending_elsewhere(lapic);
-	vector = set_highest(lapic->s.irr, lapic->irr_words);
-	return (unsigned)vector >> LAPIC_CLASS_SHIFT > served_class(lapic) ? vector : NO_VECTOR;
+	return lapic->is_elsewhere ? pending_elsewhere(lapic) : above_priority(lapic);
 }
 
 bool lapic_is_requested(const struct lapic *lapic, uint8_t vector)

@@ -106,9 +106,13 @@ void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level);
 void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_level);
 /* Does an 8-bit (or, in x2APIC mode, 32-bit) destination name this APIC? */
 bool lapic_matches(const struct lapic *lapic, uint32_t dest, bool is_logical);
-/* Highest vector that may interrupt now (above the processor priority), or -1. While one is requested, an offered EOI is settled first. */
+/*
+ * Highest vector that may interrupt now (above the processor priority), or -1. If the answer depends on an offered EOI, it is
+ * settled first.
+ */
 int  lapic_pending(struct lapic *lapic);
-void lapic_accept(struct lapic *lapic, uint8_t vector);	/* IRR to ISR: the processor took it */
+/* IRR to ISR: the processor took it. Behind lapic_settle: what was offered is the end of the highest in service, which now changes. */
+void lapic_accept(struct lapic *lapic, uint8_t vector);
 /* Behind lapic_accept, for a guest that wants it: it may end this vector without an exit. */
 void lapic_offer_eoi(struct lapic *lapic, uint8_t vector);
 /* What has the guest done to its vectors without an exit? Behind this s says what is requested and in service. */

@@ -88,6 +88,7 @@ static const struct lapic_env env = {
 /* As vcpu_ack_irq of a vCPU whose guest wants offers. */
 static void take(struct lapic *lapic, uint8_t vector)
 {
+	lapic_settle(lapic);
 	lapic_accept(lapic, vector);
 	lapic_offer_eoi(lapic, vector);
 }
@@ -265,6 +266,40 @@ static void test_refused_offer(void **state)
 	assert_int_equal(f->kicks, 1);
 	assert_int_equal(f->withdrawals, 1);
 	assert_int_equal(lapic_pending(&f->lapic), 0x41);
+}
+
+/*
+ * One of a higher class waits for IF, not for the end of the one in service: the offer stands until it is taken, so the
+ * guest's end of the other costs no exit.
+ */
+static void test_standing_offer(void **state)
+{
+	struct fixture *f = *state;
+
+	offered(f);
+	lapic_post(&f->lapic, 0x50, false);
+	assert_int_equal(lapic_pending(&f->lapic), 0x50);
+	assert_true(f->lapic.s.eoi_is_offered);
+	assert_int_equal(f->withdrawals, 0);
+	f->is_taken = true;
+	take(&f->lapic, 0x50);
+	assert_int_equal(f->withdrawals, 1);
+	assert_int_equal(f->offers, 2);
+	assert_int_equal(f->lapic.s.isr[2], 1U << (0x50 % 32));	/* 40h was ended, not this one */
+	check_invariants(&f->lapic);
+}
+
+/* With TPR above it, the one of the higher class waits for more than IF. */
+static void test_offer_below_priority(void **state)
+{
+	struct fixture *f = *state;
+
+	offered(f);
+	lapic_cr8_write(&f->lapic, 5);
+	lapic_post(&f->lapic, 0x50, false);
+	assert_int_equal(lapic_pending(&f->lapic), -1);
+	assert_false(f->lapic.s.eoi_is_offered);
+	assert_int_equal(f->withdrawals, 1);
 }
 
 /* A nested interrupt's end is the offer; the outer one's needs an exit. EOI behind an accepted offer ends the next. */
@@ -1136,6 +1171,7 @@ int main(void)
 		TEST(test_priorities), TEST(test_level_eoi), TEST(test_x2apic_faults),
 		cmocka_unit_test(test_modes), TEST(test_reset), cmocka_unit_test(test_xapic_page), TEST(test_icr), TEST(test_no_speculation),
 		TEST(test_offered_eoi), TEST(test_refused_offer), TEST(test_nested_offers), TEST(test_outer_level),
+		TEST(test_standing_offer), TEST(test_offer_below_priority),
 		TEST(test_edge_becomes_level), TEST(test_offer_and_page), TEST(test_no_offer), TEST(test_loaded_offer),
 		TEST(test_icr_is_loaded), TEST(test_errors), cmocka_unit_test(test_destinations), TEST(test_one_shot), TEST(test_periodic),
 		cmocka_unit_test(test_periodic_waits), cmocka_unit_test(test_shared_vector), TEST(test_refused_vector), TEST(test_loaded_period),

@@ -253,6 +253,22 @@ static void test_eoi_without_exit(void **unused)
 	assert_string_equal(steps, "offer1 withdraw1 ");
 }
 
+/* One of a higher class waits for IF alone: what is offered stands until that one is taken. */
+static void test_offer_stands(void **unused)
+{
+	(void)unused;
+	lapic_mmio_write(&vcpu.lapic, 0xf0, 4, 0x1ff);
+	vcpu.pv_eoi = 0x1001;
+	lapic_post(&vcpu.lapic, 0x21, false);
+	assert_int_equal(vcpu_ack_irq(&vcpu), 0x21);
+	lapic_post(&vcpu.lapic, 0x41, false);
+	assert_true(vcpu_has_irq(&vcpu));
+	assert_string_equal(steps, "offer1 ");
+	assert_int_equal(vcpu_ack_irq(&vcpu), 0x41);
+	assert_string_equal(steps, "offer1 withdraw1 offer1 ");
+	assert_int_equal(vcpu.lapic.s.isr[1], 0);	/* it had ended the first */
+}
+
 /* A sibling's call wakes it whatever its IF, and once. One that comes too early waits for its HLT (exit/hlt.c). */
 static void test_unhalt(void **unused)
 {
@@ -521,7 +537,8 @@ static void test_destroy_loaded(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_eoi_without_exit), TEST(test_unhalt), TEST(test_kick), TEST(test_apic_env), TEST(test_wires_are_locked), TEST(test_nmis_of_devices),
+		TEST(test_new), TEST(test_fails), TEST(test_irqs), TEST(test_eoi_without_exit), TEST(test_offer_stands),
+		TEST(test_unhalt), TEST(test_kick), TEST(test_apic_env), TEST(test_wires_are_locked), TEST(test_nmis_of_devices),
 		TEST(test_exceptions),
 		TEST(test_page_fault), TEST(test_partial_registers), TEST(test_mode), TEST(test_tsc), TEST(test_load), TEST(test_give),
 		TEST(test_destroy_loaded),

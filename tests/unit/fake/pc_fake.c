@@ -141,8 +141,10 @@ unsigned pc_take_interrupts(struct pc *pc)
 	unsigned taken = 0;
 
 	for (; taken < TAKEN_MAX; taken++) {
-		int vector = lapic_pending(lapic);
+		int vector;
 
+		lapic_settle(lapic);
+		vector = lapic_pending(lapic);
 		if (lapic->s.lint0_is_high && lapic_takes_extint(lapic)) {
 			(void)pic_ack(&pc->machine.pic);
 			continue;
