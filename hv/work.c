@@ -4,22 +4,30 @@
 
 #include <stddef.h>
 
-void work_add(struct work_list *list, struct work *work)
+static void append(struct work_list *list, struct work *work)
 {
-	const bool was_empty = !list->first;
-
 	if (work->is_queued)
 		return;
 	work->is_queued = true;
 	work->next = NULL;
-	if (was_empty)
+	if (!list->first)
 		list->first = work;
 	else
 		list->last->next = work;
 	list->last = work;
-	/* While the list is being run its runner looks at it again: nobody must be woken. */
-	if (was_empty && !list->is_running && list->wake)
+}
+
+void work_add(struct work_list *list, struct work *work)
+{
+	append(list, work);
+	if (!list->home_knows && list->wake)
 		list->wake(list->ctx);
+	list->home_knows = true;
+}
+
+void work_add_quietly(struct work_list *list, struct work *work)
+{
+	append(list, work);
 }
 
 static void run_first(struct work_list *list)
@@ -35,10 +43,10 @@ static void run_first(struct work_list *list)
 
 void work_run_one(struct work_list *list)
 {
-	list->is_running = true;
+	list->home_knows = true;
 	if (atomic_exchange(&list->is_asked, false))	/* first: word that is left while it answers makes it answer again */
 		list->answer(list->ctx);
 	else
 		run_first(list);
-	list->is_running = false;
+	list->home_knows = list->first;		/* what is left makes it look again */
 }

@@ -20,15 +20,18 @@ struct work {
 
 struct work_list {
 	struct work *first, *last;
-	bool         is_running;
-	void       (*wake)(void *ctx);	/* the list is empty no longer: the VM's home leaves its run loop */
+	bool         home_knows;	/* that something is in it: it was woken, or runs it now; it looks again until all is done */
+	void       (*wake)(void *ctx);	/* the VM's home leaves its run loop, and gives the VM a turn */
 	void        *ctx;
 	_Atomic bool is_asked;		/* others have left word: `answer` is called in the VM's turn, before other work */
 	void       (*answer)(void *ctx);
 };
 
-void work_add(struct work_list *list, struct work *work);	/* to the end; nothing when it is in the list already */
-void work_run_one(struct work_list *list);			/* answer, or take the first off the list and run it once */
+/* To the end, if it is not in the list already; and the VM gets a turn for it. */
+void work_add(struct work_list *list, struct work *work);
+/* Likewise, but nobody is woken: it is done in the VM's next turn, whatever that comes for, and perhaps never. */
+void work_add_quietly(struct work_list *list, struct work *work);
+void work_run_one(struct work_list *list);	/* answer, or take the first off the list and run it once */
 
 /* From any processor, behind the word that is left; whoever calls this posts a look at the VM behind it (look.h). */
 static inline void work_ask(struct work_list *list) { list->is_asked = true; }

@@ -88,6 +88,35 @@ static void only_the_first_item_of_an_idle_list_wakes(void **state)
 	assert_int_equal(f.wakes, 2);
 }
 
+/* Who is added quietly wakes nobody, and keeps nobody from being woken for another, or for itself. */
+static void a_quiet_item_waits_for_the_next_turn(void **state)
+{
+	struct fixture f = { .list = { .wake = wake, .ctx = &f } };
+	struct item a = make(&f, 'a', 0), b = make(&f, 'b', 0);
+
+	(void)state;
+	a.work.ctx = &a;
+	b.work.ctx = &b;
+	work_add_quietly(&f.list, &a.work);
+	work_add_quietly(&f.list, &a.work);
+	assert_int_equal(f.wakes, 0);
+	assert_true(work_is_pending(&f.list));
+	work_add(&f.list, &b.work);
+	assert_int_equal(f.wakes, 1);
+	work_run_one(&f.list);
+	work_add(&f.list, &a.work);		/* `b` is left: the VM's home knows already */
+	assert_int_equal(f.wakes, 1);
+	work_run_one(&f.list);
+	work_run_one(&f.list);
+	assert_string_equal(f.said, "aba");
+	assert_false(work_is_pending(&f.list));
+	work_add_quietly(&f.list, &a.work);
+	work_add(&f.list, &a.work);
+	assert_int_equal(f.wakes, 2);
+	work_run_one(&f.list);
+	assert_false(work_is_pending(&f.list));
+}
+
 static void answer(void *ctx)
 {
 	struct fixture *f = ctx;
@@ -123,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(items_run_in_order_and_one_that_puts_itself_off_goes_last),
 		cmocka_unit_test(only_the_first_item_of_an_idle_list_wakes),
+		cmocka_unit_test(a_quiet_item_waits_for_the_next_turn),
 		cmocka_unit_test(words_of_others_are_answered_first),
 	};
 
