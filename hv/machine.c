@@ -24,6 +24,7 @@
 #define IRQ_KEYBOARD	1U
 #define IRQ_RTC		8U
 #define VIRTIO_GSIS	(((1U << VIRTIO_DEVS_MAX) - 1) << VIRTIO_GSI_BASE)
+#define SPREAD_RATE_MAX	1100U		/* rises a second, where nobody knows whether they were taken: guests ask for 1,000 at most */
 #define EXIT_CODE_MAX	0x7fffffffU	/* the VM's exit code is an int, and -1 means "none" */
 
 _Static_assert(VIRTIO_GSI_BASE + VIRTIO_DEVS_MAX <= IOAPIC_PINS, "every window has a line");
@@ -45,20 +46,37 @@ static void isa_line(void *ctx, unsigned pin, bool is_high)
  * so: nobody wakes others.
  *
  * It sleeps behind each rise as well, until the VM has a turn at its home: of a VM that lives on one processor no vCPU can
- * have answered before, and another rise would be lost in this one. Else a guest that has interrupts off and goes on
- * would interrupt its neighbours' turns without end. One that sleeps still does, for the work wakes its VM; and a VM
- * that is spread may lose rises that a vCPU elsewhere would have taken.
+ * have answered before, and another rise would be lost in this one. Else a guest that never answers would interrupt its
+ * neighbours' turns without end. If the rise finds all of them asleep, and has woken none, nobody is there to answer, and
+ * no turn is asked for: the PIT goes on when something else has woken one.
+ *
+ * The 8259 asks the first vCPU alone, which lives at the VM's home. What the I/O APIC sends may be taken elsewhere, and
+ * nobody there says so: so the PIT of a VM that is spread goes on some time behind a rise without a turn, too.
  */
 static bool timer_is_open(const struct machine *machine, unsigned pin)
 {
 	return pic_hears(&machine->pic, pin) || ioapic_hears(&machine->ioapic, TIMER_GSI);
 }
 
-static bool timer_is_heard(void *ctx, unsigned pin)
+static uint64_t timer_heard_from(void *ctx, unsigned pin)
 {
 	const struct vm *vm = ctx;
+	const struct machine *machine = vm->machine;
 
-	return timer_is_open(vm->machine, pin) && !vm->machine->pit_goes_on.is_queued;
+	if (!timer_is_open(machine, pin))
+		return TIMER_NEVER;
+	if (!machine->pit_goes_on.is_queued)
+		return 0;
+	return vm->is_spread && ioapic_hears(&machine->ioapic, TIMER_GSI) ? machine->pit_rose + time_hz() / SPREAD_RATE_MAX : TIMER_NEVER;
+}
+
+/* One of its vCPUs that live where its work is done wants that processor, or runs: it was awake, or was woken now. */
+static bool is_awake_at_home(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		if (vm->vcpus[i]->state == VCPU_READY && vm->vcpus[i]->processor == vm->vcpus[0]->processor)
+			return true;
+	return false;
 }
 
 static void timer_line(void *ctx, unsigned pin, bool is_high)
@@ -67,8 +85,13 @@ static void timer_line(void *ctx, unsigned pin, bool is_high)
 	struct machine *machine = vm->machine;
 
 	isa_line(machine, pin, is_high);
-	if (is_high && timer_is_open(machine, pin))
+	if (!is_high || !timer_is_open(machine, pin))
+		return;
+	machine->pit_rose = vm_clock_now(&vm->clock);
+	if (is_awake_at_home(vm))
 		work_add(&vm->work, &machine->pit_goes_on);
+	else
+		work_add_quietly(&vm->work, &machine->pit_goes_on);
 }
 
 static void wake_sleeper(void *ctx)
@@ -219,7 +242,7 @@ static void create_chips(struct vm *vm)
 {
 	struct machine *machine = vm->machine;
 	struct irq_line int_output = { .set = pic_output_line, .ctx = vm };
-	struct irq_line timer = { timer_line, vm, TIMER_ISA_IRQ, timer_is_heard }, keyboard = isa(machine, IRQ_KEYBOARD);
+	struct irq_line timer = { timer_line, vm, TIMER_ISA_IRQ, timer_heard_from }, keyboard = isa(machine, IRQ_KEYBOARD);
 	struct irq_line com1 = isa(machine, COM1_IRQ), rtc = isa(machine, IRQ_RTC), sci = isa(machine, ACPI_SCI_IRQ);
 	struct char_back serial = port_back(&machine->ttyS0), debug = port_back(&machine->e9);
 	uint64_t low = min_u64(vm->config->memory, MEMORY_DEVICE_HOLE);

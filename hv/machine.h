@@ -54,6 +54,7 @@ struct machine {
 	struct ioapic    ioapic;
 	struct pit       pit;
 	struct work      pit_goes_on;	/* in the VM's next turn: until then another rise would find the last one */
+	uint64_t         pit_rose;	/* VM time of the last rise that could be heard */
 	struct rtc       rtc;
 	struct uart16550 uart;
 	struct i8042     i8042;

@@ -46,7 +46,7 @@ static void pit_arm(struct pit *pit, uint64_t now)
 	if (pit_counter_is_periodic(counter) && counter->count < PIT_HZ / RATE_MAX)
 		rise = max_u64(rise, now + time_hz() / RATE_MAX);
 	pit->s.next_rise = rise;
-	vm_clock_arm(pit->clock, &pit->timer, irq_is_heard(&pit->irq) ? rise : TIMER_NEVER);
+	vm_clock_arm(pit->clock, &pit->timer, max_u64(rise, irq_heard_from(&pit->irq)));
 }
 
 static void pit_fire(void *ctx)

@@ -10,7 +10,7 @@
  * Nothing counts: values follow from the VM's clock and the moment counting began. Counter 0 runs in
  * mode 3 with the full count after reset, as firmware leaves it. Ticks missed while the VM did not run
  * are coalesced into one. So are those that would change nothing, which its line knows: meanwhile there is
- * no timer of the host (irq_is_heard), and pit_wake ends that.
+ * no timer of the host (irq_heard_from), and pit_wake ends that.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -268,13 +268,13 @@ static void test_only_the_timer_sleeps(void **state)
 
 	outb(&f->vm->pio, 0x21, 0xff);
 	outb(&f->vm->pio, 0xa1, 0xff);
-	assert_false(irq_is_heard(&machine->pit.irq));
+	assert_int_equal(irq_heard_from(&machine->pit.irq), TIMER_NEVER);
 	for (size_t i = 0; i < countof(others); i++) {
 		irq_raise(others[i]);	/* latched: another rise would change nothing */
-		assert_true(irq_is_heard(others[i]));
+		assert_int_equal(irq_heard_from(others[i]), 0);
 	}
 	outb(&f->vm->pio, 0x21, 0xfe);
-	assert_true(irq_is_heard(&machine->pit.irq));
+	assert_int_equal(irq_heard_from(&machine->pit.irq), 0);
 }
 
 /* So much time, in which the VM has a turn a hundred times a second. */
@@ -344,6 +344,84 @@ static void test_timer_waits_for_a_turn(void **state)
 	clock_advance(FAKE_HZ / 10);
 	assert_true(f->vcpu->lapic.s.lint0_is_high);
 	assert_false(timer_is_armed(timer));
+}
+
+/* How often the VM asked for a turn. */
+static unsigned turns;
+
+static void ask_for_a_turn(void *ctx)
+{
+	assert_ptr_equal(ctx, fixture.vm);
+	turns++;
+}
+
+static void listen_for_turns(struct vm *vm)
+{
+	vm->work.wake = ask_for_a_turn;
+	vm->work.ctx = vm;
+	turns = 0;
+}
+
+/* While all of the VM sleep and it wakes none, it asks for no turn; behind the next one the missed ticks are one. */
+static void test_timer_lets_sleepers_sleep(void **state)
+{
+	const struct fixture *f = *state;
+	struct vm *vm = f->vm;
+	const struct timer *timer = &vm->machine->pit.timer;
+
+	listen_for_turns(vm);
+	f->vcpu->state = VCPU_HALTED;
+	IOAPIC_SET(f, 0x10 + 2 * 2, 0x30);
+	outb(&vm->pio, 0x21, 0xfe);
+	clock_advance(FAKE_HZ);
+	assert_int_equal(turns, 0);
+	assert_false(timer_is_armed(timer));
+	assert_int_equal(pic_ack(&vm->machine->pic), 8);
+	outb(&vm->pio, 0x20, 0x20);
+	assert_false(f->vcpu->lapic.s.lint0_is_high);
+	clock_advance_with_turns(f, FAKE_HZ / 100);	/* something else has woken it */
+	assert_true(f->vcpu->lapic.s.lint0_is_high);
+	assert_true(timer_is_armed(timer));
+	f->vcpu->state = VCPU_READY;
+	clock_advance(FAKE_HZ / 10);
+	assert_int_equal(turns, 1);
+	assert_false(timer_is_armed(timer));
+}
+
+/*
+ * Of a VM that is spread, what the I/O APIC sends may be taken by one that has no turn at its home: the timer goes on all the
+ * same, at a rate that is bounded. The 8259 sends to the first one alone.
+ */
+static void test_timer_of_a_spread_vm(void **state)
+{
+	static struct vcpu elsewhere;
+	struct fixture *f = *state;
+	struct vm *vm = f->vm;
+
+	listen_for_turns(vm);
+	elsewhere = (struct vcpu){ .state = VCPU_READY, .processor = (struct processor *)&elsewhere };
+	f->vcpu->state = VCPU_HALTED;
+	vm->vcpus[vm->vcpu_count++] = &elsewhere;
+	vm->is_spread = true;
+	outb(&vm->pio, 0x43, 0x34);
+	outb(&vm->pio, 0x40, 60);
+	outb(&vm->pio, 0x40, 0);			/* 20,000 Hz */
+	outb(&vm->pio, 0x21, 0xfe);
+	clock_advance(FAKE_HZ);
+	assert_false(timer_is_armed(&vm->machine->pit.timer));
+	IOAPIC_SET(f, 0x10 + 2 * 2, 0x30);
+	f->messages = 0;
+	clock_advance(FAKE_HZ);
+	assert_in_range(f->messages, 1050, 1101);
+	assert_int_equal(turns, 0);
+	outb(&vm->pio, 0x40, 1193 & 0xff);
+	outb(&vm->pio, 0x40, 1193 >> 8);		/* 1,000 Hz: all that guests ask for */
+	f->messages = 0;
+	clock_advance(FAKE_HZ);
+	assert_in_range(f->messages, 999, 1001);
+	elsewhere.processor = f->vcpu->processor;	/* one at home wants it: each turn is as good as one of the first */
+	clock_advance(FAKE_HZ / 100);
+	assert_int_equal(turns, 1);
 }
 
 static void test_isa_wires(void **state)
@@ -552,7 +630,8 @@ static void test_manual(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_windows), TEST(test_prepare), TEST(test_ports), TEST(test_timer_wire), TEST(test_timer_waits_for_a_turn), TEST(test_isa_wires), TEST(test_virtio_wires),
+		TEST(test_windows), TEST(test_prepare), TEST(test_ports), TEST(test_timer_wire), TEST(test_timer_waits_for_a_turn),
+		TEST(test_timer_lets_sleepers_sleep), TEST(test_timer_of_a_spread_vm), TEST(test_isa_wires), TEST(test_virtio_wires),
 		TEST(test_only_the_timer_sleeps), TEST(test_ends), TEST(test_output), TEST(test_terminal_asks),
 		cmocka_unit_test(test_console_choice), cmocka_unit_test(test_failures), cmocka_unit_test(test_manual),
 	};

@@ -341,6 +341,7 @@ struct wired {
 	struct bus    ports, memory;
 	struct line_fake output;
 	unsigned      messages;
+	uint64_t      heard_from;
 };
 
 static void wired_line(void *ctx, unsigned pin, bool is_high)
@@ -351,11 +352,11 @@ static void wired_line(void *ctx, unsigned pin, bool is_high)
 	ioapic_set_line(&w->ioapic, pin + 2, is_high);
 }
 
-static bool wired_is_heard(void *ctx, unsigned pin)
+static uint64_t wired_heard_from(void *ctx, unsigned pin)
 {
 	const struct wired *w = ctx;
 
-	return pic_hears(&w->pic, pin) || ioapic_hears(&w->ioapic, pin + 2);
+	return pic_hears(&w->pic, pin) || ioapic_hears(&w->ioapic, pin + 2) ? w->heard_from : TIMER_NEVER;
 }
 
 static void wired_wake(void *ctx)
@@ -372,7 +373,7 @@ static bool wired_message(void *ctx, const struct ioapic_msg *msg)
 static void wire(struct wired *w, bool may_sleep)
 {
 	const struct irq_line output = line_fake_end(&w->output);
-	const struct irq_line irq = { wired_line, w, 0, may_sleep ? wired_is_heard : NULL };
+	const struct irq_line irq = { wired_line, w, 0, may_sleep ? wired_heard_from : NULL };
 
 	*w = (struct wired){ .messages = 0 };
 	bus_init(&w->ports, "ports");
@@ -415,6 +416,26 @@ static void test_sleeps_while_masked(void **state)
 	outb(&w.ports, 0x21, 0xfe);		/* what was latched is delivered at once */
 	assert_true(w.output.is_high);
 	assert_int_not_equal(timer_next(), TIMER_NEVER);
+	timer_disarm(&w.pit.timer);
+}
+
+/* A rise before the moment from which it would be heard comes then, and delays no other. */
+static void test_waits_until_it_is_heard(void **state)
+{
+	static struct wired w;
+
+	teardown(state);
+	wire(&w, true);
+	redirect(&w, 1);
+	w.heard_from = fake_now + FAKE_HZ / 400;
+	outb(&w.ports, 0x43, 0x34);
+	outb(&w.ports, 0x40, 0xa9);
+	outb(&w.ports, 0x40, 0x04);		/* 1,000 Hz: of 2.5 ms */
+	assert_int_equal(timer_next(), w.heard_from);
+	clock_advance(FAKE_HZ / 400);
+	assert_int_equal(w.messages, 1);
+	clock_advance(FAKE_HZ / 100);		/* 12.5 ms */
+	assert_int_equal(w.messages, 11);
 	timer_disarm(&w.pit.timer);
 }
 
@@ -534,7 +555,7 @@ int main(void)
 		TEST(test_reset_runs), TEST(test_rates), TEST(test_late_tick_delays_nothing), TEST(test_no_drift), TEST(test_missed_ticks_coalesce),
 		TEST(test_one_shot_interrupt), TEST(test_values), TEST(test_gate), TEST(test_odd_square), TEST(test_latches),
 		TEST(test_new_count), TEST(test_calibration), TEST(test_refresh_toggles), TEST(test_random),
-		TEST(test_sleeps_while_masked), TEST(test_sleep_is_not_seen),
+		TEST(test_sleeps_while_masked), TEST(test_waits_until_it_is_heard), TEST(test_sleep_is_not_seen),
 		TEST(test_saved_at_its_interrupt),
 	};
 
