@@ -268,6 +268,7 @@ random:					; rax
 
 misdeeds:
 	MISDEED "compute", compute	; harmless
+	MISDEED "sleep", sleep
 	MISDEED "triple-fault", triple_fault
 	MISDEED "ac-loop", ac_loop
 	MISDEED "db-loop", db_loop
@@ -284,6 +285,7 @@ misdeeds:
 	MISDEED "notify-flood", notify_flood
 	MISDEED "timer-storm", timer_storm
 	MISDEED "pit-deaf", pit_deaf, deaf_edges
+	MISDEED "pit-sleeper", pit_sleeper, deaf_edges
 	MISDEED "exit-storm", exit_storm
 	MISDEED "endless-loop", endless_loop
 	MISDEED "pause-storm", pause_storm
