@@ -343,15 +343,17 @@ static void test_windows(void **unused)
  */
 static void test_processor_delivers(void **unused)
 {
-	static const struct { bool delivers, has_irq, extint, nmi; uint64_t flags, injected, windows; } rows[] = {
-		{ true, true, false, false, 0, 0, 0 },
-		{ true, true, false, false, RFLAGS_IF, 0, 0 },
-		{ false, true, false, false, RFLAGS_IF, 0x80000030, 0 },
-		{ false, true, false, false, 0, 0, BIT(2) },
-		{ true, true, true, false, RFLAGS_IF, 0x80000030, BIT(2) },
-		{ true, true, true, false, 0, 0, BIT(2) },
-		{ true, true, false, true, 0, 0x80000202, 0 },
-		{ true, true, true, true, 0, 0x80000202, BIT(2) },
+	static const struct { bool delivers, has_irq, extint, nmi; uint64_t flags, blocking, injected, windows; } rows[] = {
+		{ true, true, false, false, 0, 0, 0, 0 },
+		{ true, true, false, false, RFLAGS_IF, 0, 0, 0 },
+		{ false, true, false, false, RFLAGS_IF, 0, 0x80000030, 0 },
+		{ false, true, false, false, 0, 0, 0, BIT(2) },
+		{ true, true, true, false, RFLAGS_IF, 0, 0x80000030, BIT(2) },
+		{ true, true, true, false, 0, 0, 0, BIT(2) },
+		{ true, true, false, true, 0, 0, 0x80000202, 0 },
+		{ true, true, false, true, RFLAGS_IF, BLOCK_NMI, 0, BIT(22) },
+		{ false, true, false, true, RFLAGS_IF, BLOCK_NMI, 0x80000030, BIT(22) },
+		{ true, true, true, true, 0, 0, 0x80000202, BIT(2) },
 	};
 	struct vmx_vcpu *vmx = fake.vcpu.arch;
 	struct lapic_page page;
@@ -366,6 +368,7 @@ static void test_processor_delivers(void **unused)
 		fake.vcpu.irq_check = true;
 		vmx->proc_controls = BIT(2) | BIT(7);
 		vmcs_fake_set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | rows[i].flags);
+		vmcs_fake_set(VMCS_GUEST_INTERRUPTIBILITY, rows[i].blocking);
 		vmcs_fake_set(VMCS_PROC_CONTROLS, vmx->proc_controls);
 		vmcs_fake_set(VMCS_ENTRY_INTR_INFO, 0);
 		vmx_deliver(&fake.vcpu);
