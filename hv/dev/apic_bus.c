@@ -37,7 +37,7 @@ static bool take_fixed(struct vcpu *vcpu, const struct message *msg)
 	if (vcpu_is_parked(vcpu) || !lapic_is_enabled(&vcpu->lapic))
 		return false;
 	vcpu_post(vcpu, msg->vector, msg->is_level);
-	return msg->vector >= LAPIC_VECTOR_MIN;
+	return !lapic_vector_is_illegal(msg->vector);
 }
 
 static bool take_nmi(struct vcpu *vcpu, const struct message *msg)

@@ -19,7 +19,7 @@
 #include "hv/state.h"
 
 #define NO_VECTOR	(-1)
-#define LOW_VECTORS	0xffffU		/* below LAPIC_VECTOR_MIN */
+#define LOW_VECTORS	((1U << LAPIC_VECTOR_MIN) - 1)
 
 #define DFR_RESET	0xffffffffU
 #define SVR_RESET	0x000000ffU
@@ -222,7 +222,7 @@ void lapic_error(struct lapic *lapic, uint32_t esr_bit)
 	if (lapic->s.esr_latch & esr_bit)
 		return;
 	lapic->s.esr_latch |= esr_bit;
-	if (!(lvt & LVT_MASKED) && (lvt & LVT_VECTOR) >= LAPIC_VECTOR_MIN && lapic_is_enabled(lapic))
+	if (!(lvt & LVT_MASKED) && !lapic_vector_is_illegal(lvt & LVT_VECTOR) && lapic_is_enabled(lapic))
 		lapic_request(lapic, lvt & LVT_VECTOR, false);
 }
 
@@ -230,7 +230,7 @@ void lapic_post(struct lapic *lapic, uint8_t vector, bool is_level)
 {
 	if (!lapic_is_enabled(lapic))
 		return;
-	if (vector < LAPIC_VECTOR_MIN)
+	if (lapic_vector_is_illegal(vector))
 		lapic_error(lapic, ESR_RECEIVE_ILLEGAL);
 	else
 		lapic_request(lapic, vector, is_level);
@@ -243,7 +243,7 @@ void lapic_merge(struct lapic *lapic, unsigned first, uint64_t vectors, bool is_
 	for (; vectors; vectors &= vectors - 1) {
 		unsigned vector = first + (unsigned)__builtin_ctzll(vectors);
 
-		if (vector < LAPIC_VECTOR_MIN)
+		if (lapic_vector_is_illegal(vector))
 			lapic_error(lapic, ESR_RECEIVE_ILLEGAL);
 		else
 			lapic_request(lapic, vector, is_level);
@@ -280,7 +280,7 @@ void lapic_send(struct lapic *lapic)
 	enum apic_mode mode = (enum apic_mode)field_get(icr, ICR_MODE);
 	uint8_t vector = (uint8_t)icr;
 
-	if (mode <= APIC_LOWEST && vector < LAPIC_VECTOR_MIN)
+	if (mode <= APIC_LOWEST && lapic_vector_is_illegal(vector))
 		lapic_error(lapic, ESR_SEND_ILLEGAL);
 	else if (mode == APIC_FIXED && field_get(icr, ICR_SHORTHAND) == ICR_TO_SELF)
 		lapic_post(lapic, vector, false);

@@ -15,6 +15,12 @@
 /* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock. */
 #define LAPIC_TIMER_HZ	10000000ULL
 
+/* Those of exceptions: an error, for whoever sends or receives one. */
+static inline bool lapic_vector_is_illegal(uint32_t vector)
+{
+	return vector < LAPIC_VECTOR_MIN;
+}
+
 struct lapic;
 struct lapic_page;
 

@@ -234,7 +234,7 @@ static void write_divide(struct lapic *lapic, unsigned index, uint32_t value)
 static void write_self_ipi(struct lapic *lapic, unsigned index, uint32_t value)
 {
 	(void)index;
-	if (value < LAPIC_VECTOR_MIN)
+	if (lapic_vector_is_illegal(value))
 		lapic_error(lapic, ESR_SEND_ILLEGAL);
 	else
 		lapic_post(lapic, (uint8_t)value, false);

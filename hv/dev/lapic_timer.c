@@ -43,11 +43,6 @@ static uint64_t count_length(const struct lapic *lapic)
 	return is_mode(lapic, LVT_PERIODIC) ? max_u64(length, time_hz() / PERIODS_PER_SECOND_MAX) : length;
 }
 
-static bool is_illegal(uint8_t vector)
-{
-	return vector < LAPIC_VECTOR_MIN;
-}
-
 /*
  * While its vector is requested, further periods make no difference to the guest, whoever requested it. An illegal one is an
  * error instead, of which ESR takes no second before it is written.
@@ -58,7 +53,7 @@ static bool can_wait(const struct lapic *lapic)
 
 	if (!is_mode(lapic, LVT_PERIODIC))
 		return false;
-	return is_illegal(vector) ? lapic->s.esr_latch & ESR_RECEIVE_ILLEGAL : lapic_is_requested(lapic, vector);
+	return lapic_vector_is_illegal(vector) ? lapic->s.esr_latch & ESR_RECEIVE_ILLEGAL : lapic_is_requested(lapic, vector);
 }
 
 static void arm(struct lapic *lapic)
@@ -82,7 +77,7 @@ static void arm_count(struct lapic *lapic)
 		return;
 	}
 	timer_disarm(&lapic->timer);
-	if (lapic->timer_waits && lapic->page && !is_illegal((uint8_t)lapic->s.lvt[LVT_TIMER]))
+	if (lapic->timer_waits && lapic->page && !lapic_vector_is_illegal((uint8_t)lapic->s.lvt[LVT_TIMER]))
 		lapic_page_remind(lapic, (uint8_t)lapic->s.lvt[LVT_TIMER]);
 }
 
