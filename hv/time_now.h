@@ -3,6 +3,7 @@
 /*
  * The host's time-stamp counter. Inline, for the scheduler and each deadline of a guest read it, and a call would cost
  * them the registers that a function may change. Unit tests have their own header of this name, and so their own time.
+ * arch/x86/hw/insn.h has this instruction a second time: hv/ may not include it (scripts/drawing.py), and it includes nothing of hv/.
  */
 #include <stdint.h>
 
