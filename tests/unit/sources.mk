@@ -99,6 +99,7 @@ UNIT_hypercall := arch/x86/exit/hypercall.c $(TIMER) hv/vm_clock.c tests/unit/fa
 UNIT_dr := arch/x86/exit/dr.c $(VCPU_FAKE)
 UNIT_task_switch := $(addprefix arch/x86/exit/,task_switch.c task_switch_tss.c task_switch_seg.c task_switch_touch.c) arch/x86/virt/event.c $(OPERANDS)
 UNIT_npt := arch/x86/virt/npt.c arch/x86/vmx/npt_format.c arch/x86/svm/npt_format.c $(PAGE_FAKE)
+UNIT_touch := arch/x86/exit/npt.c $(VCPU_FAKE)
 UNIT_gpm := hv/gpm.c $(PAGE_FAKE)
 UNIT_account := hv/gpm.c hv/memdisk.c arch/x86/virt/npt.c arch/x86/vmx/npt_format.c $(PAGE_FAKE)
 UNIT_caps := arch/x86/virt/caps.c hv/lib/format.c
