@@ -275,6 +275,31 @@ static void test_newcomers(void **state)
 	assert_null(next_of(&table));
 }
 
+/* One that slept long is at most half a stride behind the common clock, which is half a turn of its own by its weight. */
+static void test_credit(void **state)
+{
+	static const struct { uint32_t weight; uint64_t credit; } rows[] = {
+		{ WEIGHT_DEFAULT, TURN / 2 }, { 2 * WEIGHT_DEFAULT, TURN / 4 }, { WEIGHT_DEFAULT / 2, TURN },
+		{ WEIGHT_DEFAULT / 10, 5 * TURN },
+	};
+
+	(void)state;
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct table table;
+		struct turn *sleeper = &table.turns[0], *other = &table.turns[1];
+
+		set_table(&table, &sched_share, 2);
+		sleeper->weight = rows[i].weight;
+		turn_set_ready(sleeper, false);
+		for (unsigned turns = 0; turns < 100; turns++) {
+			assert_ptr_equal(next_of(&table), other);
+			use(&table, other, TURN);
+		}
+		turn_set_ready(sleeper, true);
+		assert_int_equal(table.queue.vms.clock - sleeper->start, rows[i].credit);
+	}
+}
+
 /* Whoever the payer is, and whatever is said twice or too late: all time is charged once. */
 static void test_all_time_is_charged(void **state)
 {
@@ -478,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_continues),
 		cmocka_unit_test(test_newcomers),
+		cmocka_unit_test(test_credit),
 		cmocka_unit_test(test_all_time_is_charged), cmocka_unit_test(test_charged_once),
 		cmocka_unit_test(test_debt),
 		cmocka_unit_test(test_debt_of_little_weight),
