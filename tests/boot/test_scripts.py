@@ -17,6 +17,16 @@ def test_usage_of_a_script(name):
     assert done.stderr.startswith(f"usage: scripts/{name}") and not done.stdout
 
 
+@pytest.mark.parametrize("does, says", [("while :; do :; done", "FAIL (hung) unit/it "), ("exit 3", "FAIL unit/it (status 3)")])
+def test_unit_test_that_hangs(tmp_path, does, says):
+    binary = tmp_path / "test_it"
+    binary.write_text(f"#!/bin/sh\necho begun\n{does}\n")
+    binary.chmod(0o755)
+    done = subprocess.run([machine.ROOT / "scripts/run-each", "unit", "", binary], capture_output=True, text=True,
+                          env=dict(os.environ, CPU_SECONDS="1"), timeout=60)
+    assert done.returncode == 1 and f"begun\n{says}" in done.stdout and done.stdout.endswith("0 passed, 1 failed\n")
+
+
 @pytest.mark.parametrize("name, begins", [("mutants", "would the unit tests notice?"), ("bench", "measure what exits")])
 def test_help_begins_with_what_it_does(name, begins):
     done = subprocess.run([machine.ROOT / "scripts" / name, "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -51,6 +61,13 @@ def test_model_that_spin_does_not_read(tmp_path):
     done = subprocess.run(["tests/model/check"], cwd=machine.ROOT, capture_output=True, text=True,
                           env=dict(os.environ, B=str(tmp_path / "build"), PATH=f"{tmp_path}:{os.environ['PATH']}"))
     assert done.returncode == 1 and "a syntax error" in done.stderr and not done.stdout
+
+
+def test_hot_file_that_is_not_there():
+    """It would be made small like all that the list does not name, and nobody would notice."""
+    done = subprocess.run(["make", "HOT=hv/bus hv/gone", "help"], cwd=machine.ROOT, capture_output=True, text=True,
+                          env={**os.environ, "MAKEFLAGS": ""})
+    assert done.returncode == 2 and "HOT names hv/gone.c," in done.stderr
 
 
 @pytest.mark.parametrize("debug, build", [("1", "build/debug -DDEBUG"), ("0", "build"), ("no", "build"), ("", "build")])
