@@ -198,14 +198,20 @@ void ini_set_number(const struct ini_entry *entry, const struct ini_key *key)
 {
 	struct ini_value rest = entry->value;
 	uint32_t *field = field_of(entry, key);
+	bool is_negative = rest.len && rest.at[0] == '-', is_less;
 	uint64_t number;
 
-	if (!ini_take_number(&rest, &number) || rest.len)
+	rest.at += is_negative;
+	rest.len -= is_negative;
+	if (!ini_take_number(&rest, &number) || rest.len) {
 		ini_error(entry, "write a number from %llu to %llu",
 			  (unsigned long long)key->min, (unsigned long long)key->max);
-	else if (number < key->min || number > key->max)
+		return;
+	}
+	is_less = is_negative || number < key->min;
+	if (is_less || number > key->max)
 		ini_error(entry, "write a number from %llu to %llu; nearest is %llu", (unsigned long long)key->min,
-			  (unsigned long long)key->max, (unsigned long long)(number < key->min ? key->min : key->max));
+			  (unsigned long long)key->max, (unsigned long long)(is_less ? key->min : key->max));
 	else
 		*field = (uint32_t)number;
 }

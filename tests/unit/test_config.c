@@ -224,6 +224,8 @@ static void messages(void **state)
 		{ "vcpus =\n",             "vms/a.conf:2: vcpus = \"\": no value" },
 		{ "vcpus = 0\n",           "vcpus = \"0\": write a number from 1 to 64; nearest is 1" },
 		{ "vcpus = 65\n",          "vcpus = \"65\": write a number from 1 to 64; nearest is 64" },
+		{ "vcpus = -1\n",          "vcpus = \"-1\": write a number from 1 to 64; nearest is 1" },
+		{ "vcpus = -\n",           "vcpus = \"-\": write a number from 1 to 64" },
 		{ "vcpus = 2.5\n",         "vcpus = \"2.5\": write a number from 1 to 64" },
 		{ "weight = 0\n",          "weight = \"0\": write a number from 1 to 10000; nearest is 1" },
 		{ "weight = 10001\n",      "weight = \"10001\": write a number from 1 to 10000; nearest is 10000" },
