@@ -390,6 +390,13 @@ def test_no_debian_yet(tmp_path):
                                "--conf\n")
 
 
+@pytest.mark.parametrize("conf", sorted(path.name for path in (machine.ROOT / "guest/conf").iterdir()))
+def test_samples_are_right(tmp_path, conf):
+    done = subprocess.run([machine.RUN, "--build", machine.BUILD, "--conf", machine.ROOT / "guest/conf" / conf, "--write-image",
+                           tmp_path / "image"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_conf_that_is_a_circle_of_links(tmp_path):
     (tmp_path / "a.conf").symlink_to("b.conf")
     (tmp_path / "b.conf").symlink_to("a.conf")
