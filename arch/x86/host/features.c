@@ -9,6 +9,7 @@
 
 #include "arch/x86/host/speculation.h"
 #include "arch/x86/hw/cpuid.h"
+#include "arch/x86/hw/cr.h"
 #include "arch/x86/hw/insn.h"
 #include "arch/x86/hw/msr.h"
 #include "hv/host.h"
@@ -119,6 +120,26 @@ static void read_hypervisor(struct cpu_features *has)
 		text_copy(has->hypervisor, "a hypervisor", sizeof(has->hypervisor));
 }
 
+static uint64_t whole_group(const struct cpu_features *has, uint64_t group)
+{
+	return (has->xcr0_all & group) == group ? group : 0;
+}
+
+/*
+ * Components that belong together are offered together: XSETBV refuses a part of AVX-512, and AVX-512
+ * without AVX.
+ */
+static uint64_t xcr0_for_guests(const struct cpu_features *has)
+{
+	uint64_t mask = XCR0_X87 | XCR0_SSE;
+
+	if (has->has_avx)
+		mask |= whole_group(has, XCR0_AVX);
+	if (has->has_avx512 && mask & XCR0_AVX)
+		mask |= whole_group(has, XCR0_AVX512);
+	return mask;
+}
+
 static void read_sizes(struct cpu_features *has)
 {
 	uint32_t sizes = has_leaf(has, CPUID_ADDR) ? cpuid(CPUID_ADDR, 0).eax : 0;
@@ -130,6 +151,7 @@ static void read_sizes(struct cpu_features *has)
 		has->xsave_size = regs.ecx;
 		has->xcr0_all = join32(regs.edx, regs.eax);
 	}
+	has->xcr0_guest = xcr0_for_guests(has);
 }
 
 static bool *feature_flag(struct cpu_features *has, const struct feature_row *row)

@@ -17,7 +17,7 @@ struct cpu_features {
 	uint8_t  phys_bits;
 	uint32_t max_leaf, max_ext_leaf;
 	uint32_t xsave_size;		/* bytes for everything in xcr0_all */
-	uint64_t xcr0_all;		/* XCR0 bits this processor supports */
+	uint64_t xcr0_all, xcr0_guest;	/* XCR0 bits this processor supports, and those of them that guests may set */
 };
 extern struct cpu_features cpu_features;	/* of the boot processor; the others have all of it, or are left out */
 

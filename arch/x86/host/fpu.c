@@ -6,8 +6,8 @@
  * where everything is.
  *
  * XSAVE touches only what XCR0 enables, and a guest may have filled AVX registers and then switched AVX off
- * in its XCR0. So both directions run with every bit a guest may ever set, and the guest's own XCR0 comes
- * last. XSS is of no effect to either: the guest's is there when it runs. Plain assembly: the hypervisor is compiled
+ * in its XCR0. So both directions run with every bit a guest may ever set: XCR0 has them from fpu_save to fpu_restore, and from
+ * the start on (cpu_init.c). The guest's own XCR0 comes last. XSETBV waits for all before it, and guests mostly have all of these bits set. XSS is of no effect to either: the guest's is there when it runs. Plain assembly: the hypervisor is compiled
  * without these registers.
  */
 #include "arch/x86/host/fpu.h"
@@ -27,25 +27,7 @@
 
 bool fpu_has_xsave(void) { return cpu_features.has_xsave; }
 
-static uint64_t feature_group(uint64_t group)
-{
-	return (cpu_features.xcr0_all & group) == group ? group : 0;
-}
-
-/*
- * Components that belong together are offered together: XSETBV refuses a part of AVX-512, and AVX-512
- * without AVX.
- */
-uint64_t fpu_guest_xcr0_mask(void)
-{
-	uint64_t mask = XCR0_X87 | XCR0_SSE;
-
-	if (cpu_features.has_avx)
-		mask |= feature_group(XCR0_AVX);
-	if (cpu_features.has_avx512 && mask & XCR0_AVX)
-		mask |= feature_group(XCR0_AVX512);
-	return mask;
-}
+uint64_t fpu_guest_xcr0_mask(void) { return cpu_features.xcr0_guest; }
 
 size_t fpu_area_size(void)
 {
@@ -91,13 +73,6 @@ uint64_t fpu_live_xcr0(void)
 	return cpu_features.has_xsave ? xgetbv(0) : XCR0_X87;
 }
 
-/* XSETBV waits for all before it, and guests mostly have all of these bits set. */
-static void set_xcr0(uint64_t xcr0)
-{
-	if (xgetbv(0) != xcr0)
-		xsetbv(0, xcr0);
-}
-
 /* EDX:EAX is a mask of components; the instructions work on those that are in the mask and in XCR0 or XSS. */
 #define XSTATE(insn, area, mask)						\
 	__asm__ volatile(insn " (%0)" : : "r"(area), "a"((uint32_t)lo32(mask)),	\
@@ -105,7 +80,7 @@ static void set_xcr0(uint64_t xcr0)
 
 void fpu_save(void *area, uint64_t xcr0)
 {
-	const uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
+	const uint64_t mask = fpu_guest_xcr0_mask();
 
 	if (!cpu_features.has_xsave) {
 		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
@@ -119,16 +94,16 @@ void fpu_save(void *area, uint64_t xcr0)
 /* FNINIT first: AMD's processors restore the last x87 instruction's addresses only when an error is pending. */
 void fpu_restore(const void *area, uint64_t xcr0, uint64_t xss)
 {
-	const uint64_t mask = fpu_guest_xcr0_mask() | xcr0;
+	const uint64_t mask = fpu_guest_xcr0_mask();
 
 	__asm__ volatile("fninit" : : : "memory");
 	if (!cpu_features.has_xsave) {
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 		return;
 	}
-	set_xcr0(mask);
 	XSTATE("xrstor64", area, mask);
-	set_xcr0(xcr0);
+	if (mask != xcr0)
+		xsetbv(0, xcr0);
 	if (cpu_features.has_xsaves)
 		wrmsr(MSR_IA32_XSS, xss);
 }
