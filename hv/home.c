@@ -335,7 +335,7 @@ void home_offer(const struct party *running)
 {
 	struct processor *self = host_processor();
 
-	if (!say_waiting(self, running->slot))
+	if (!first->next || !say_waiting(self, running->slot))	/* nobody else reads it, or nobody waits */
 		return;
 	atomic_thread_fence(memory_order_seq_cst);	/* also behind who is ready, where the word itself stays what it was */
 	if (idlers) {
@@ -344,7 +344,7 @@ void home_offer(const struct party *running)
 				continue;
 		(void)say_waiting(self, running->slot);
 	}
-	if (first->next && self->queue.mark >= self->may_balance) {
+	if (self->queue.mark >= self->may_balance) {
 		self->may_balance = self->queue.mark + self->queue.vms.length;
 		balance(self, running);
 	}
