@@ -71,6 +71,7 @@ void host_attention_set(void);
 void host_attention_look(bool is_due);	/* a vCPU of this processor woke; false: all have been looked at, and no round is needed for that */
 void host_attention_clear(void);
 bool host_attention_is_set(void);
+bool host_attention_is_look(void);	/* a vCPU of this processor woke, and that is all */
 bool host_attention_is_timer(void);	/* the interrupt of host_wake_at has come, and nothing else has set it */
 
 /*

@@ -383,9 +383,12 @@ static bool run_work(struct vm *vm, uint64_t end)
  */
 static bool fire_own_timers(const struct processor *self, const struct turn *vm, uint64_t end)
 {
-	const uint64_t now = time_now();
+	uint64_t now;
 
-	if (!host_attention_is_timer() || now >= end || !timer_run_own(vm, now))
+	if (!host_attention_is_timer())
+		return false;
+	now = time_now();
+	if (now >= end || !timer_run_own(vm, now))
 		return false;
 	host_wake_at(timer_next());	/* the host's timer may have fired early, as in do_host_work */
 	if (!host_attention_is_timer() || self->looks)
@@ -469,7 +472,10 @@ void sched_run(void)
 	while (slots_in_use()) {
 		struct party *party;
 
-		do_host_work();
+		if (host_attention_is_look())
+			host_attention_clear();		/* the loop has been left for nothing but a vCPU that woke here */
+		else
+			do_host_work();
 		party = pick(self);
 		if (party) {
 			run(self, party);

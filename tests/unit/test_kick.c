@@ -80,6 +80,10 @@ static void test_attention(void **unused)
 		cpu_fake.attention = rows[i].before;
 		assert_int_equal(host_attention_is_set(), rows[i].is_set);
 		assert_int_equal(host_attention_is_timer(), rows[i].is_timer);
+		assert_false(host_attention_is_look());
+		host_attention_look(true);
+		assert_int_equal(host_attention_is_look(), !rows[i].before);
+		host_attention_look(false);
 		host_attention_set();
 		assert_int_equal(cpu_fake.attention, rows[i].behind_set);
 		host_attention_look(true);

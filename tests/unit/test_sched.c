@@ -252,6 +252,7 @@ void host_attention_look(bool is_due)
 void host_attention_clear(void) { attention = has_timer_fired = false; }
 bool host_attention_is_set(void) { return attention || has_timer_fired; }
 bool host_attention_is_timer(void) { return has_timer_fired && !attention; }
+bool host_attention_is_look(void) { return false; }
 
 /* The scheduler reports a VM's longest exit when it ends. */
 void end_note_exit(const char *vm_name, const char *exit, uint32_t ticks)

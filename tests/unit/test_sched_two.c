@@ -71,10 +71,13 @@ void host_attention_look(bool is_due) { (void)is_due; }
 void host_attention_clear(void) { }
 bool host_attention_is_set(void) { return false; }
 bool host_attention_is_timer(void) { return false; }
+static bool is_look;
+bool host_attention_is_look(void) { return is_look; }
 void host_take_interrupts(void) { }
 void host_wake_at(uint64_t tsc) { (void)tsc; }
 void host_idle(void) { fail(); }
-void console_poll(void) { }
+static uint32_t polls;
+void console_poll(void) { polls++; }
 void steal_tell(struct vcpu *vcpu, uint64_t waited) { (void)vcpu; (void)waited; }
 void restore_test_step(struct vm *vm) { (void)vm; fail(); }
 void slots_init(const char *attach, uint32_t count) { (void)attach; (void)count; }
@@ -658,6 +661,22 @@ static void test_who_pays_for_the_change(void **state)
 	assert_int_equal(used(SPREAD, TWO) - pays, step + 2 * load_cost);
 }
 
+/* A round for nothing but one that woke here leaves the host's work to the next one. */
+static void test_round_for_a_look(void **state)
+{
+	uint32_t before;
+
+	(void)state;
+	go(TWO);
+	before = polls;
+	is_look = true;
+	go(TWO);
+	assert_int_equal(polls, before);
+	is_look = false;
+	go(TWO);
+	assert_int_equal(polls, before + 1);
+}
+
 /* As much is charged where the one that is asked for is ready, and would be passed over if its home had posted the look. */
 static void test_look_at_one_that_waits(void **state)
 {
@@ -837,7 +856,7 @@ int main(void)
 		cmocka_unit_test_setup(test_end_of_a_put_off_sibling, set_up), cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
 		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up), cmocka_unit_test_setup(test_look_at_one_that_waits, set_up), cmocka_unit_test_setup(test_look_while_nobody_ran, set_up),
 		cmocka_unit_test_setup(test_one_that_moves_all_the_time, set_up), cmocka_unit_test_setup(test_two_that_alternate, set_up),
-		cmocka_unit_test_setup(test_who_pays_for_the_change, set_up),
+		cmocka_unit_test_setup(test_round_for_a_look, set_up), cmocka_unit_test_setup(test_who_pays_for_the_change, set_up),
 	};
 
 	return cmocka_run_group_tests_name("sched on two processors", tests, NULL, NULL);

@@ -25,6 +25,11 @@ bool host_attention_is_set(void)
 	return this_cpu()->attention;
 }
 
+bool host_attention_is_look(void)
+{
+	return this_cpu()->attention == ATTENTION_LOOK;
+}
+
 bool host_attention_is_timer(void)
 {
 	return this_cpu()->attention == ATTENTION_TIMER;
