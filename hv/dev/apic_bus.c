@@ -32,12 +32,17 @@ struct message {
 
 /* ---- What a message does to a processor it reaches; true when it took it ---- */
 
-static bool take_fixed(struct vcpu *vcpu, const struct message *msg)
+static bool take_vector(struct vcpu *vcpu, uint8_t vector, bool is_level)
 {
 	if (vcpu_is_parked(vcpu) || !lapic_is_enabled(&vcpu->lapic))
 		return false;
-	vcpu_post(vcpu, msg->vector, msg->is_level);
-	return !lapic_vector_is_illegal(msg->vector);
+	vcpu_post(vcpu, vector, is_level);
+	return !lapic_vector_is_illegal(vector);
+}
+
+static bool take_fixed(struct vcpu *vcpu, const struct message *msg)
+{
+	return take_vector(vcpu, msg->vector, msg->is_level);
 }
 
 static bool take_nmi(struct vcpu *vcpu, const struct message *msg)
@@ -124,9 +129,8 @@ static bool deliver(struct vm *vm, const struct message *msg)
 	return was_taken;
 }
 
-void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
+static void send(struct vm *vm, const struct lapic *from, uint64_t icr, bool is_x2apic)
 {
-	bool is_x2apic = lapic_is_x2apic(from);
 	struct message msg = {
 		.from = from,
 		.shorthand = (enum icr_shorthand)field_get(icr, ICR_SHORTHAND),
@@ -144,6 +148,17 @@ void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
 	if (msg.mode == APIC_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
 		return;
 	(void)deliver(vm, &msg);
+}
+
+/* What is sent most is a vector to one processor by its ID: no more is looked at than that takes. */
+void apic_bus_ipi(struct vm *vm, const struct lapic *from, uint64_t icr)
+{
+	const bool is_x2apic = lapic_is_x2apic(from);
+
+	if (!(icr & (ICR_MODE | ICR_LOGICAL | ICR_SHORTHAND)) && is_x2apic && hi32(icr) < vm->vcpu_count)
+		(void)take_vector(vm->vcpus[index_nospec(hi32(icr), VM_VCPUS_MAX)], (uint8_t)field_get(icr, ICR_VECTOR), false);
+	else
+		send(vm, from, icr, is_x2apic);
 }
 
 uint32_t apic_bus_send_set(struct vm *vm, uint32_t first, uint64_t set, enum apic_mode mode, uint8_t vector)
