@@ -171,7 +171,7 @@ static bool is_awake(struct vcpu *vcpu)
 
 static struct vcpu *vcpu_of(const struct party *party)
 {
-	return party->slot->vm->vcpus[party - party->slot->parties];
+	return party->slot->vm->vcpus[party->turn.place];	/* its place in the order is its number (limb_join) */
 }
 
 /* Of a VM that runs: it wants the processor, or the log wants to know where it is. */
@@ -204,13 +204,13 @@ static bool is_put_off(struct processor *self, struct party *party, uint64_t sin
 /* Up to when the one that ran is charged: for what comes behind that those pay who have interrupted it (is_put_off). */
 static uint64_t ran_until(const struct processor *self)
 {
-	const uint64_t now = time_now(), way = self->queue.vms.length / WAY_PER_TURN;
+	const uint64_t now = time_now();
 	uint64_t until = now;
 
 	for (const struct look *look = self->looks; look; look = look->next)
-		if (look->since)
-			until = min_u64(until, look->since);
-	return now - min_u64(now - until, way);
+		if (look->since && look->since < until)
+			until = look->since;
+	return until == now ? now : now - min_u64(now - until, self->queue.vms.length / WAY_PER_TURN);
 }
 
 /*
@@ -246,29 +246,43 @@ static struct party *choose(struct run_queue *queue)
 {
 	struct turn *vm = queue->vms.policy->pick(&queue->vms), *vcpu;
 	struct limb *limb;
-	bool is_whole;
 
 	if (!vm)
 		return NULL;
 	limb = container_of(vm, struct limb, turn);
-	is_whole = limb_is_whole(limb);
-	if (!is_whole)
+	if (!limb_is_whole(limb))
 		limb_weigh(limb);
-	vcpu = is_alive(limb->slot) || !is_whole ? limb->vcpus.policy->pick(&limb->vcpus) : NULL;
+	vcpu = limb->vcpus.policy->pick(&limb->vcpus);
 	return vcpu ? container_of(vcpu, struct party, turn) : limb->slot->parties;
 }
 
 /*
- * It goes on wanting the processor, as it did, and nothing about its VM can have changed that it would have to be looked at
- * for. Such is mostly the one that ran; and one that has just been looked at, for if that woke it, that has posted a look.
+ * It wants the processor, and nothing about its VM can have changed that it would have to be looked at for. Such is mostly
+ * the one that ran; one that woke; and one that has just been looked at, for if that woke it, that has posted a look.
  */
-static bool wants_on(const struct processor *self, const struct party *party)
+static bool just_wants(const struct limb *limb, const struct party *party)
 {
 	const struct slot *slot = party->slot;
-	const struct limb *limb = limb_at(slot, self);
 
-	return limb_has(limb, party) && party->turn.is_ready && !slot->cap.percent && is_alive(slot) &&
-	       !slot->vm->alarm_is_stale && vcpu_of(party)->state == VCPU_READY;
+	return limb_has(limb, party) && limb->is_live && !slot->cap.percent && is_alive(slot) && !slot->vm->alarm_is_stale &&
+	       vcpu_of(party)->state == VCPU_READY;
+}
+
+static bool wants_on(const struct processor *self, const struct party *party)
+{
+	return party->turn.is_ready && just_wants(limb_at(party->slot, self), party);
+}
+
+/* As look_at, where there is nothing to ask. False: there is. */
+static bool wakes(struct processor *self, struct party *party)
+{
+	struct limb *limb = limb_at(party->slot, self);
+
+	if (!just_wants(limb, party))
+		return false;
+	limb_set_ready(limb, party, true);
+	limb_want(limb, true);
+	return true;
 }
 
 /*
@@ -284,11 +298,9 @@ static struct party *look_at_all(struct processor *self)
 	while ((look = look_take(&self->looks, &since))) {
 		struct party *party = container_of(look, struct party, look);
 
-		if (!since && wants_on(self, party))
-			continue;
 		if (last)
 			note(self, last);	/* before the next one is looked at, for that may send it to another processor */
-		last = look_at(self, party, since) ? party : NULL;
+		last = (!since && wakes(self, party)) || look_at(self, party, since) ? party : NULL;
 	}
 	host_attention_look(false);	/* what woke meanwhile, in is_awake, has been looked at as well */
 	return last;
