@@ -479,10 +479,8 @@ static bool is_left(void)
 }
 
 /* The flag is cleared first: what others make for it to do meanwhile is done in the next round. */
-void console_poll(void)
+__attribute__((noinline)) static void poll(void)
 {
-	if (host_processor() != console.poller || !(console.is_wanted || serial_has_input()))
-		return;
 	console.is_wanted = false;
 	offer_next();
 	console_input_poll();
@@ -494,6 +492,13 @@ void console_poll(void)
 	if (fb_poll() || is_left())
 		console_want();
 	log_release();
+}
+
+/* Nearly each round of the scheduler comes here for nothing. */
+void console_poll(void)
+{
+	if (host_processor() == console.poller && (console.is_wanted || serial_has_input()))
+		poll();
 }
 
 bool console_idle_work(void)

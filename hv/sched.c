@@ -313,12 +313,21 @@ static void replace_payer(struct run_queue *queue, const struct party *before, s
 		queue->payer = &next->turn;
 }
 
+/* In this round, by the timer of another vCPU: the time before has been charged (bill_interrupt), and that one pays since then. */
+static bool is_interrupted(const struct processor *self)
+{
+	const struct turn *payer = self->queue.payer;
+
+	return self->running && payer != &self->running->turn && payer && payer->in;
+}
+
 /* The one that ran is looked at before those that woke: whether it still wants the processor says how late they are. */
 static struct party *pick(struct processor *self)
 {
 	struct party *before, *last;
 
-	turn_bill(&self->queue, self->queue.payer, ran_until(self));
+	if (!is_interrupted(self))
+		turn_bill(&self->queue, self->queue.payer, ran_until(self));
 	if (self->running && !wants_on(self, self->running))
 		(void)look_at(self, self->running, 0);
 	if (self->resumes)
