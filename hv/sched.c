@@ -306,13 +306,6 @@ static struct party *look_at_all(struct processor *self)
 	return last;
 }
 
-/* It still wants the processor, and another one goes first: that one pays for the change, if nobody else has to. */
-static void replace_payer(struct run_queue *queue, const struct party *before, struct party *next)
-{
-	if (queue->payer == &before->turn)
-		queue->payer = &next->turn;
-}
-
 /* In this round, by the timer of another vCPU: the time before has been charged (bill_interrupt), and that one pays since then. */
 static bool is_interrupted(const struct processor *self)
 {
@@ -341,8 +334,6 @@ static struct party *pick(struct processor *self)
 		note(self, before);
 	if (self->running) {
 		note(self, self->running);
-		if (before && before->turn.is_ready)
-			replace_payer(&self->queue, before, self->running);
 		home_offer(self->running);
 	}
 	return self->running;
@@ -430,7 +421,7 @@ static void run_vcpu(struct processor *self, struct party *party, struct vcpu *v
 
 	vcpu_load(vcpu);
 	if (self->queue.payer != own)
-		turn_bill(&self->queue, own, time_now());	/* the change to it is the time of whoever ran before, and sleeps now */
+		turn_bill(&self->queue, own, time_now());	/* the change from one to the other is the time of whoever ran before */
 	tick = min_u64(own->in->policy->tick(own->in, own), all->in->policy->tick(all->in, all));
 	left = min_u64(tick, cap_left(&party->slot->cap));
 	end = self->queue.mark + left;

@@ -119,12 +119,7 @@ void vcpu_give(struct vcpu *vcpu, struct processor *to)
 	vcpu->processor = to;
 }
 
-static uint64_t load_cost;
-void vcpu_load(struct vcpu *vcpu)
-{
-	assert_ptr_equal(vcpu->processor, host_processor());
-	fake_now += load_cost;
-}
+void vcpu_load(struct vcpu *vcpu) { assert_ptr_equal(vcpu->processor, host_processor()); }
 
 void vcpu_run(struct vcpu *vcpu, uint64_t turn_end)
 {
@@ -160,7 +155,6 @@ static int set_up(void **state)
 	idles = pieces = works = 0;
 	step = TURN;
 	in_guest = NULL;
-	load_cost = 0;
 	on(ONE);
 	sched_init(&host, VMS);
 	return 0;
@@ -631,36 +625,6 @@ static void test_who_pays_for_a_look(void **state)
 	}
 }
 
-static void fall_asleep(void) { vcpus[SPREAD][1].state = VCPU_HALTED; }
-
-/* Who wakes and goes before another one pays for the change to itself, and for the change back when it sleeps. */
-static void test_who_pays_for_the_change(void **state)
-{
-	uint64_t pays, neighbour;
-
-	(void)state;
-	set_up_neighbours();
-	for (unsigned i = 0; i < ROUNDS; i++)
-		go(TWO);
-	step = TURN / 10;
-	go(TWO);
-	assert_ptr_equal(last, &vcpus[NEIGHBOUR][0]);
-	load_cost = TURN / 100;
-	pays = used(SPREAD, TWO);
-	neighbour = used(NEIGHBOUR, TWO);
-	vcpus[SPREAD][1].state = VCPU_READY;
-	look_post(woken());
-	in_guest = fall_asleep;
-	go(TWO);
-	assert_ptr_equal(last, &vcpus[SPREAD][1]);
-	assert_int_equal(used(NEIGHBOUR, TWO) - neighbour, step);
-	in_guest = NULL;
-	go(TWO);
-	assert_ptr_equal(last, &vcpus[NEIGHBOUR][0]);
-	assert_int_equal(used(NEIGHBOUR, TWO) - neighbour, step);
-	assert_int_equal(used(SPREAD, TWO) - pays, step + 2 * load_cost);
-}
-
 /* A round for nothing but one that woke here leaves the host's work to the next one. */
 static void test_round_for_a_look(void **state)
 {
@@ -856,7 +820,7 @@ int main(void)
 		cmocka_unit_test_setup(test_end_of_a_put_off_sibling, set_up), cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
 		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up), cmocka_unit_test_setup(test_look_at_one_that_waits, set_up), cmocka_unit_test_setup(test_look_while_nobody_ran, set_up),
 		cmocka_unit_test_setup(test_one_that_moves_all_the_time, set_up), cmocka_unit_test_setup(test_two_that_alternate, set_up),
-		cmocka_unit_test_setup(test_round_for_a_look, set_up), cmocka_unit_test_setup(test_who_pays_for_the_change, set_up),
+		cmocka_unit_test_setup(test_round_for_a_look, set_up),
 	};
 
 	return cmocka_run_group_tests_name("sched on two processors", tests, NULL, NULL);
