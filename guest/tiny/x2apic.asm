@@ -184,8 +184,9 @@ level:
 	mov	eax, 100
 	call	pit_once
 	sti
-	mov	eax, 2
-	call	spin_ms
+	mov	ecx, X2_IRR + 2
+	mov	ebp, 1 << 0x13
+	call	until_requested
 	cli
 	CHECK_MSR X2_IRR + 2, 1 << 0x13, "x2apic.level-requested"
 	CHECK_MSR X2_TMR + 2, 1 << 0x13, "x2apic.level-tmr"
@@ -272,11 +273,39 @@ halted:
 both_ask:				; the 8259 by the PIT, and the local APIC, and then IF is set for a moment
 	mov	eax, 100
 	call	pit_once
-	mov	eax, 2
-	call	spin_ms
+	call	until_8259_asks
 	SELF	0x51
 	LET_IN
 	ret
+
+; By the host's timer, which may be late on a busy machine: so far is waited for it, and no further
+WAIT_MS		equ 3000
+
+until_requested:			; ecx: a word of IRR, ebp: which bit of it
+	mov	r8d, WAIT_MS
+.look:	rdmsr
+	test	eax, ebp
+	jnz	.done
+	mov	eax, 1
+	push	rcx
+	call	spin_ms
+	pop	rcx
+	dec	r8d
+	jnz	.look
+.done:	ret
+
+until_8259_asks:			; IRQ 0 is in the first one's IRR
+	mov	r8d, WAIT_MS
+.look:	mov	al, 0x0a
+	out	0x20, al
+	in	al, 0x20
+	test	al, 1
+	jnz	.done
+	mov	eax, 1
+	call	spin_ms
+	dec	r8d
+	jnz	.look
+.done:	ret
 
 ; Both controllers have something: the 8259's, which is not the local APIC's to hold back, and one of ours.
 beside_8259:
@@ -317,6 +346,9 @@ periodic:
 	mov	dword [irq_counts + 0x61 * 4], 0
 	WRITE_MSR X2_TIMER, 0x20061
 	WRITE_MSR X2_COUNT, 10000	; 1 ms
+	mov	ecx, X2_IRR + 3
+	mov	ebp, 1 << 1
+	call	until_requested
 	mov	eax, 5
 	call	spin_ms
 	LET_IN
