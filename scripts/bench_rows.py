@@ -104,7 +104,7 @@ ROWS = (
     Row("idle", "  time that no guest had", SCENES, 1, "percent", more="idle, and our own work"),
     Row("share-many", "  three of one vCPU beside one of eight, off by", SCENES, 1, "percent", more="of a processor; so is the next"),
     Row("share-unbound", "  weights 2:1:2:1, off by", SCENES, 1, "percent"),
-    Row("share-dozers", "  one beside two bound ones that doze, off by", SCENES, 2, "percent"),
+    Row("share-dozers", "  one beside two bound ones that doze, off by", SCENES, 5, "percent"),
     Row("share-alternate", "  two beside one whose two vCPUs alternate, off by", SCENES, 1, "percent"),
     Row("two-disks", "virtio-blk of two VMs on two processors", SCENES, 1.9, "times one VM's", at_least=True,
         more="requests a second, each with notification and completion"),

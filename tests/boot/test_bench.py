@@ -186,4 +186,4 @@ def test_unequal_ones_for_ten_seconds(outcome):
 def test_beside_sleepers_for_ten_seconds(outcome):
     """54 percent of a processor were taken by the dozers, and 14 by the one that alternates, before a limb stood where it belongs."""
     assert outcome.keys() == set(RUNS["sleepers"])
-    assert all(value <= 2 for value in outcome.values()), outcome
+    assert all(value <= 5 for value in outcome.values()), outcome
