@@ -18,10 +18,7 @@ static void count(struct limb *limb)
 	limb->load = load;
 }
 
-/*
- * Tells the other limbs what this one has used while somebody waited here. Its own turns have moved on by its part of the
- * weight: that paid for what the limbs that were ready as well used meanwhile.
- */
+/* Tells the other limbs what this one has used while somebody waited here. */
 static void tell(struct limb *limb)
 {
 	const uint64_t ticks = limb->turn.used - limb->told;
@@ -32,7 +29,6 @@ static void tell(struct limb *limb)
 	if (limb->turn.in->ready < 2)
 		return;
 	limb->slot->wanted += ticks;
-	limb->paid += ticks * limb->slot->config->weight / limb->turn.weight;
 }
 
 /*
@@ -43,16 +39,25 @@ __attribute__((noinline)) static void pay(struct limb *limb)
 {
 	struct turn *turn = &limb->turn;
 	const int64_t weight = limb->slot->config->weight, most = 2 * (int64_t)turn->in->length * WEIGHT_DEFAULT / weight;
-	const int64_t lead = turn_lead(turn), owed = (int64_t)(limb->slot->wanted - limb->paid);
+	const uint64_t wanted = limb->slot->wanted;	/* once: other limbs add to it */
+	const int64_t lead = turn_lead(turn), owed = (int64_t)(wanted - limb->paid);
 
-	limb->paid = limb->slot->wanted;
-	if (owed > 0 && lead < most)
+	limb->paid = wanted;
+	if (lead < most)
 		turn_stand(turn, min_i64(lead + owed * WEIGHT_DEFAULT / weight, most));
 }
 
-static void begin_to_pay(struct limb *limb)
+/* It tells from now on, and pays. */
+static void begin_apart(struct limb *limb)
 {
 	limb->told = limb->turn.used;
+	limb->paid = limb->slot->wanted;
+}
+
+/* While it was ready its turns moved on by its part of the weight: that has paid for what the others used. */
+static void begin_to_sleep(struct limb *limb)
+{
+	tell(limb);
 	limb->paid = limb->slot->wanted;
 }
 
@@ -85,8 +90,12 @@ __attribute__((always_inline)) inline void limb_want(struct limb *limb, bool wan
 {
 	if (limb->turn.is_ready == wants)
 		return;
-	if (wants && limb->paid != limb->slot->wanted && !limb_is_whole(limb))
-		pay(limb);
+	if (!limb_is_whole(limb)) {
+		if (!wants)
+			begin_to_sleep(limb);
+		else if (limb->paid != limb->slot->wanted)
+			pay(limb);
+	}
 	turn_set_ready(&limb->turn, wants);
 	count(limb);
 }
@@ -114,7 +123,7 @@ static void begin(struct limb *limb)
 	limb->turn.place = (uint32_t)(slot - slots);
 	limb->turn.weight = slot->config->weight;
 	turn_join_again(vms, &limb->turn);
-	begin_to_pay(limb);
+	begin_apart(limb);
 }
 
 void limb_join(struct limb *limb, struct party *party)
@@ -135,7 +144,7 @@ void limb_leave(struct limb *limb, struct party *party)
 	struct run_queue *queue = &limb->processor->queue;
 
 	if (limb_is_whole(limb))
-		begin_to_pay(limb);
+		begin_apart(limb);
 	limb_set_ready(limb, party, false);
 	turn_leave(queue, &party->turn);
 	if (!limb->vcpus.count)

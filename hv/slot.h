@@ -48,7 +48,7 @@ struct limb {
 	uint32_t     load;		/* with so much of its weight it is counted in `load` of its processor */
 	/* Of a VM that lives on several processors, in ticks for which others had to wait: */
 	uint64_t     told;		/* up to this value of turn.used it has added its own to `wanted` of the slot */
-	uint64_t     paid;		/* it has paid for so many of those ticks */
+	uint64_t     paid;		/* it has paid for those ticks up to this value of `wanted` */
 	bool         is_live, is_limited;	/* as its parties' activities know it */
 };
 

@@ -1064,6 +1064,116 @@ static void test_put_off_looks_follow(void **state)
 	assert_ptr_equal(take(), &slot->parties[0].look);
 }
 
+/* Where it lives a VM weighs what its configuration says, in equal parts of at least one for each vCPU. */
+static void test_what_a_vm_weighs(void **state)
+{
+	static const struct { uint32_t weight, vcpus, whole; } rows[] = {
+		{ 300, 1, 300 }, { 300, 3, 300 }, { 100, 3, 99 }, { 1, 3, 3 }, { 10000, 2, 10000 },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct slot *slot;
+
+		set_up(state);
+		slot = add_with(0, rows[i].vcpus);
+		configs[0].weight = rows[i].weight;
+		at(ONE)->weight = 0;
+		home_enter(slot);
+		assert_int_equal(at(ONE)->weight, rows[i].whole);
+		home_give_all(slot, at(TWO));
+		assert_int_equal(at(ONE)->weight, 0);
+		assert_int_equal(at(TWO)->weight, rows[i].whole);
+	}
+}
+
+/* It uses so much of the processor on which it lives. */
+static void use(struct party *party, uint64_t ticks)
+{
+	struct run_queue *queue = &host_processor()->queue;
+
+	turn_bill(queue, &party->turn, queue->mark);
+	turn_bill(queue, NULL, queue->mark + ticks);
+}
+
+static void set_asleep(struct slot *slot, unsigned n, bool is_asleep)
+{
+	struct limb *limb = limb_at(slot, at(n));
+
+	limb_set_ready(limb, &slot->parties[n], !is_asleep);
+	limb_want(limb, !is_asleep);
+}
+
+/* A VM of two vCPUs, one here and one on TWO, and on each of the two a VM that computes, if it is to. */
+static struct slot *add_apart(bool has_rivals)
+{
+	struct slot *slot = add_with(0, 2);
+
+	want(slot, 2);
+	want(add(1), has_rivals);
+	use(&slot->parties[0], 3 * TURN);	/* while all of it is here nobody elsewhere has to pay for that */
+	home_give(&slot->parties[1], at(TWO));
+	assert_int_equal(slot->wanted, 0);
+	on(TWO);
+	(void)take();
+	assert_true(home_is_here(&slot->parties[1]));
+	set_asleep(slot, TWO, false);
+	want(add(2), has_rivals);
+	on(ONE);
+	return slot;
+}
+
+/* What it uses on ONE while others wait there it pays for on TWO when it wakes, up to two turns; nothing for what nobody waited for. */
+static void test_who_slept_pays(void **state)
+{
+	static const struct { bool has_rivals, sleeps; uint64_t ticks, pays; } rows[] = {
+		{ true, true, TURN / 2, TURN / 2 }, { true, true, 3 * TURN, 2 * TURN }, { false, true, TURN / 2, 0 },
+		{ true, false, TURN / 2, 0 },
+	};
+
+	for (size_t i = 0; row_of(rows, i); i++) {
+		struct slot *slot;
+		struct turn *two;
+		int64_t before;
+
+		set_up(state);
+		slot = add_apart(rows[i].has_rivals);
+		two = turn_at(slot, TWO);
+		on(TWO);
+		set_asleep(slot, TWO, rows[i].sleeps);
+		on(ONE);
+		limb_weigh(limb_at(slot, at(ONE)));
+		use(&slot->parties[0], rows[i].ticks);
+		limb_weigh(limb_at(slot, at(ONE)));
+		assert_int_equal(slot->wanted, rows[i].has_rivals ? rows[i].ticks : 0);
+		on(TWO);
+		turn_stand(two, 0);
+		before = turn_lead(two);
+		set_asleep(slot, TWO, false);
+		assert_int_equal(turn_lead(two) - before, rows[i].pays);
+	}
+}
+
+/* Who is ready on both pays as it goes, by its part of the weight, and owes nothing behind a short sleep. */
+static void test_who_did_not_sleep_owes_nothing(void **state)
+{
+	struct slot *slot = add_apart(true);
+	int64_t before;
+
+	(void)state;
+	for (unsigned n = ONE; n <= TWO; n++) {
+		on(n);
+		limb_weigh(limb_at(slot, at(n)));
+		use(&slot->parties[n], TURN / 2);
+		limb_weigh(limb_at(slot, at(n)));
+	}
+	on(ONE);
+	set_asleep(slot, ONE, true);
+	turn_stand(turn_at(slot, ONE), 0);
+	before = turn_lead(turn_at(slot, ONE));
+	set_asleep(slot, ONE, false);
+	assert_int_equal(turn_lead(turn_at(slot, ONE)), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1088,6 +1198,8 @@ int main(void)
 		cmocka_unit_test_setup(test_balance_of_one_with_a_cap, set_up),
 		cmocka_unit_test_setup(test_balance_beside_others, set_up), cmocka_unit_test_setup(test_spread_once, set_up),
 		cmocka_unit_test_setup(test_idle_waits_for_nothing, set_up), cmocka_unit_test_setup(test_what_counts, set_up),
+		cmocka_unit_test_setup(test_what_a_vm_weighs, set_up), cmocka_unit_test_setup(test_who_slept_pays, set_up),
+		cmocka_unit_test_setup(test_who_did_not_sleep_owes_nothing, set_up),
 		cmocka_unit_test_setup(test_put_off_looks_follow, set_up), cmocka_unit_test_setup(test_brief_idling, set_up),
 	};
 

@@ -808,6 +808,22 @@ static void test_two_that_alternate(void **state)
 	}
 }
 
+/* Both of its vCPUs sleep for moments. What one has used while the other was ready is paid for by the weight that they divide. */
+static void test_two_that_doze(void **state)
+{
+	(void)state;
+	naps[SPREAD] = (struct nap){ .behind = TURN * 40 / 100, .length = TURN * 4 / 100 };
+	naps[NEIGHBOUR] = naps[THIRD] = (struct nap){ .behind = 0 };
+	add_spread(2);
+	on(ONE);
+	add(NEIGHBOUR, 1);
+	on(TWO);
+	add(THIRD, 1);
+	go_for(TURNS * TURN);
+	for (unsigned n = 0; n < VMS; n++)
+		assert_in_range(guest_ticks[n], TURNS * TURN * 65 / 100, TURNS * TURN * 68 / 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -820,7 +836,7 @@ int main(void)
 		cmocka_unit_test_setup(test_end_of_a_put_off_sibling, set_up), cmocka_unit_test_setup(test_own_look_in_debt, set_up), cmocka_unit_test_setup(test_cap_before_a_look, set_up),
 		cmocka_unit_test_setup(test_who_pays_for_a_look, set_up), cmocka_unit_test_setup(test_look_at_one_that_waits, set_up), cmocka_unit_test_setup(test_look_while_nobody_ran, set_up),
 		cmocka_unit_test_setup(test_one_that_moves_all_the_time, set_up), cmocka_unit_test_setup(test_two_that_alternate, set_up),
-		cmocka_unit_test_setup(test_round_for_a_look, set_up),
+		cmocka_unit_test_setup(test_two_that_doze, set_up), cmocka_unit_test_setup(test_round_for_a_look, set_up),
 	};
 
 	return cmocka_run_group_tests_name("sched on two processors", tests, NULL, NULL);

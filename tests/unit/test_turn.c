@@ -275,6 +275,30 @@ static void test_newcomers(void **state)
 	assert_null(next_of(&table));
 }
 
+/* Where it is put it stands: ahead, and behind as far as who wakes may be. In a circle there is no such place. */
+static void test_where_it_stands(void **state)
+{
+	static const int64_t leads[] = { 3 * TURN, TURN / 4, 0, -(int64_t)TURN / 4 };
+	struct table table;
+
+	(void)state;
+	for (size_t i = 0; row_of(leads, i); i++) {
+		struct turn *turn = &table.turns[0];
+
+		set_table(&table, &sched_share, 2);
+		for (unsigned n = 0; n < 10; n++)
+			use(&table, next_of(&table), TURN);
+		turn_set_ready(turn, false);
+		turn_stand(turn, leads[i]);
+		assert_int_equal(turn_lead(turn), leads[i]);
+		turn_set_ready(turn, true);
+		assert_int_equal(turn->start - table.turns[1].start, leads[i]);
+	}
+	set_table(&table, &sched_round_robin, 2);
+	turn_stand(&table.turns[0], TURN);
+	assert_int_equal(turn_lead(&table.turns[0]), 0);
+}
+
 /* One that slept long is at most half a stride behind the common clock, which is half a turn of its own by its weight. */
 static void test_credit(void **state)
 {
@@ -503,7 +527,7 @@ int main(void)
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_continues),
 		cmocka_unit_test(test_newcomers),
-		cmocka_unit_test(test_credit),
+		cmocka_unit_test(test_where_it_stands), cmocka_unit_test(test_credit),
 		cmocka_unit_test(test_all_time_is_charged), cmocka_unit_test(test_charged_once),
 		cmocka_unit_test(test_debt),
 		cmocka_unit_test(test_debt_of_little_weight),
