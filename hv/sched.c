@@ -306,12 +306,15 @@ static struct party *look_at_all(struct processor *self)
 	return last;
 }
 
-/* In this round, by the timer of another vCPU: the time before has been charged (bill_interrupt), and that one pays since then. */
+/*
+ * In this round, by the timer of another vCPU: the time before has been charged (bill_interrupt), and that one pays since then. A
+ * VM as a whole takes no turns (`in` is NULL): what its devices' timers interrupt is charged once more.
+ */
 static bool is_interrupted(const struct processor *self)
 {
 	const struct turn *payer = self->queue.payer;
 
-	return self->running && payer != &self->running->turn && payer && payer->in;
+	return self->running && payer && payer->in && payer != &self->running->turn;
 }
 
 /* The one that ran is looked at before those that woke: whether it still wants the processor says how late they are. */

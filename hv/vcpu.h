@@ -145,8 +145,8 @@ void vcpu_set_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_
 uint64_t vcpu_gpr_sized(struct vcpu *vcpu, enum gpr reg, unsigned size, bool is_high);
 
 /*
- * Has the local APIC or the 8259 an interrupt for the vCPU? vcpu_ack_irq takes it, and must then be injected. While a
- * vector is requested both settle an EOI that was offered first, which may write the guest's memory (lapic.h).
+ * Has the local APIC or the 8259 an interrupt for the vCPU? vcpu_ack_irq takes it, and must then be injected. An EOI that
+ * was offered is settled first, by vcpu_has_irq only if its answer depends on that; this may write the guest's memory (lapic.h).
  */
 bool vcpu_has_irq(struct vcpu *vcpu);
 static inline bool vcpu_has_extint(struct vcpu *vcpu)	/* the 8259 alone */

@@ -15,7 +15,7 @@
 /* The crystal of CPUID leaf 0x15: Linux takes it as the timer's clock. */
 #define LAPIC_TIMER_HZ	10000000ULL
 
-/* Those of exceptions: an error, for whoever sends or receives one. */
+/* Below 16: an error, for whoever sends or receives one. */
 static inline bool lapic_vector_is_illegal(uint32_t vector)
 {
 	return vector < LAPIC_VECTOR_MIN;
@@ -33,7 +33,7 @@ struct lapic_env {
 	uint8_t (*extint)(void *ctx);		/* LINT0 asks in mode ExtINT: acknowledge the 8259, take its vector */
 	/*
 	 * A vector was taken that nobody has to hear the end of: tell the guest that it may end it without an exit
-	 * (arch/x86/pv/eoi.h). False: it could not be told. Before the APIC looks next at what is in service it withdraws
+	 * (arch/x86/pv/eoi.h). False: it could not be told. Before the APIC changes or tells what is in service it withdraws
 	 * the offer, and hears whether the guest had accepted it.
 	 */
 	bool (*offer_eoi)(void *ctx);

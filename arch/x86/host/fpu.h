@@ -12,6 +12,11 @@
 
 size_t   fpu_area_pages(void);			/* pages to allocate for one area */
 void     fpu_area_init(void *area);		/* architectural initial state: FCW 037f, MXCSR 1f80 */
+
+/*
+ * fpu_save leaves XCR0 with all that guests may set, and fpu_restore relies on that: it is called behind fpu_save, or while
+ * no vCPU has been loaded since the start. Else what the former guest had in AVX registers would stay there.
+ */
 void     fpu_save(void *area, uint64_t xcr0);	/* of the loaded vCPU: what fpu_live_xcr0 says */
 void     fpu_restore(const void *area, uint64_t xcr0, uint64_t xss);
 bool     fpu_has_xsave(void);			/* else areas are FXSAVE64's */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* One inline function per instruction we use; the only place for them besides vmx/insn.h, svm/insn.h, *.asm and hv/time_now.h. */
+/* One inline function per instruction that a unit test replaces; others are in vmx/insn.h, svm/insn.h and hv/time_now.h. */
 #include <stdbool.h>
 #include <stdint.h>
 
