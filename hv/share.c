@@ -12,7 +12,8 @@
  * the time for which it did not want the processor is not owed to it, and with two turns in a row it would make the
  * others wait too long. But it loses no more than what others used while it slept: beside one of little weight, whose
  * strides are long, a short sleep would else cost many turns. While nobody wants the processor the common clock goes on
- * with the time (idle): to use more than one's share of such time takes nothing from others.
+ * with the time (idle): to use more than one's share of such time takes nothing from others, and it is owed to nobody. One that
+ * is charged while it sleeps, for an interrupt of its own, stands where it would if it woke: long sleep is no credit for that.
  */
 #include "hv/lib/util.h"
 #include "hv/turn.h"
@@ -53,11 +54,25 @@ static void put(struct turns *turns, struct turn *turn)
 	turn->ended = ++turns->ended;
 }
 
+/* Those that were ready before may have moved the clock on. */
+static void wake(struct turns *turns, struct turn *turn)
+{
+	const uint64_t credit = stride_of(turns, turn) / 2, missed = turns->served - turn->slept;
+
+	catch_up(turns);
+	if (turns->clock > credit)
+		turn->start = max_u64(turn->start, min_u64(turns->clock - credit, turn->start + missed));
+}
+
 static bool charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 {
 	bool was_begun = turn->is_begun;
 
+	if (!turn->is_ready)
+		wake(turns, turn);	/* what it did not want before is owed to it no more than if it woke */
 	turns->served += ticks * WEIGHT_DEFAULT / turn->weight;
+	if (!turn->is_ready)
+		turn->slept = turns->served;
 	turn->spent += ticks;
 	turn->is_begun = true;
 	if (turn->spent < turns->length)
@@ -67,16 +82,6 @@ static bool charge(struct turns *turns, struct turn *turn, uint64_t ticks)
 	turn->is_begun = false;
 	turn->ended = ++turns->ended;
 	return true;
-}
-
-/* Those that were ready before may have moved the clock on. */
-static void wake(struct turns *turns, struct turn *turn)
-{
-	const uint64_t credit = stride_of(turns, turn) / 2, missed = turns->served - turn->slept;
-
-	catch_up(turns);
-	if (turns->clock > credit)
-		turn->start = max_u64(turn->start, min_u64(turns->clock - credit, turn->start + missed));
 }
 
 static void sleep(struct turns *turns, struct turn *turn)
@@ -118,6 +123,7 @@ static void stand(struct turns *turns, struct turn *turn, int64_t lead)
 static void idle(struct turns *turns, uint64_t ticks)
 {
 	turns->clock += ticks;
+	turns->served += ticks;
 }
 
 const struct sched_policy sched_share = {

@@ -324,6 +324,35 @@ static void test_credit(void **state)
 	}
 }
 
+/* Time that nobody wanted is owed to nobody: behind it a sleeper goes first, and one that comes has its share at once. */
+static void test_behind_idle_time(void **state)
+{
+	struct table table;
+	struct turn *sleeper = &table.turns[0], *other = &table.turns[1];
+	uint64_t used = 0;
+
+	(void)state;
+	set_table(&table, &sched_share, 2);
+	turn_set_ready(sleeper, false);
+	turn_set_ready(other, false);
+	turn_bill(&table.queue, NULL, table.queue.mark + 1000 * TURN);
+	turn_set_ready(other, true);
+	use(&table, other, 3 * TURN);
+	turn_set_ready(sleeper, true);
+	assert_ptr_equal(next_of(&table), sleeper);
+	turn_leave(&table.queue, other);	/* as one that comes from another processor */
+	turn_join(&table.queue.vms, other, 1, WEIGHT_DEFAULT);
+	turn_stand(other, 0);
+	turn_set_ready(other, true);
+	for (unsigned i = 0; i < 100; i++) {
+		struct turn *next = next_of(&table);
+
+		use(&table, next, TURN);
+		used += next == other;
+	}
+	assert_in_range(used, 49, 51);
+}
+
 /* Whoever the payer is, and whatever is said twice or too late: all time is charged once. */
 static void test_all_time_is_charged(void **state)
 {
@@ -527,7 +556,7 @@ int main(void)
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_continues),
 		cmocka_unit_test(test_newcomers),
-		cmocka_unit_test(test_where_it_stands), cmocka_unit_test(test_credit),
+		cmocka_unit_test(test_where_it_stands), cmocka_unit_test(test_credit), cmocka_unit_test(test_behind_idle_time),
 		cmocka_unit_test(test_all_time_is_charged), cmocka_unit_test(test_charged_once),
 		cmocka_unit_test(test_debt),
 		cmocka_unit_test(test_debt_of_little_weight),
