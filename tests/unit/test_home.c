@@ -1174,6 +1174,25 @@ static void test_who_did_not_sleep_owes_nothing(void **state)
 	assert_int_equal(turn_lead(turn_at(slot, ONE)), before);
 }
 
+/* A debt goes with who moves. */
+static void test_debt_moves(void **state)
+{
+	struct slot *slot = add(0);
+
+	(void)state;
+	want(add(1), 1);
+	on(TWO);
+	want(add(2), 1);
+	on(ONE);
+	turn_stand(turn_at(slot, ONE), 5 * TURN);
+	home_give(slot->parties, at(TWO));
+	on(TWO);
+	assert_true(home_is_here(slot->parties));
+	assert_int_equal(turn_lead(turn_at(slot, TWO)), 5 * TURN);
+	assert_true(turn_debt(turn_at(slot, TWO)) > 0);
+	on(ONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1199,7 +1218,7 @@ int main(void)
 		cmocka_unit_test_setup(test_balance_beside_others, set_up), cmocka_unit_test_setup(test_spread_once, set_up),
 		cmocka_unit_test_setup(test_idle_waits_for_nothing, set_up), cmocka_unit_test_setup(test_what_counts, set_up),
 		cmocka_unit_test_setup(test_what_a_vm_weighs, set_up), cmocka_unit_test_setup(test_who_slept_pays, set_up),
-		cmocka_unit_test_setup(test_who_did_not_sleep_owes_nothing, set_up),
+		cmocka_unit_test_setup(test_who_did_not_sleep_owes_nothing, set_up), cmocka_unit_test_setup(test_debt_moves, set_up),
 		cmocka_unit_test_setup(test_put_off_looks_follow, set_up), cmocka_unit_test_setup(test_brief_idling, set_up),
 	};
 
