@@ -61,7 +61,10 @@ main:
 	call	read_number
 	imul	rax, r8
 	mov	[ends], rax
-	call	lapic_on
+	test	rbx, rbx
+	jz	.now
+	SAY	"waits"			; or the log would say where each of them is 20 s after its start, in others' time
+.now:	call	lapic_on
 	call	sleep_until
 	call	now
 	add	[ends], rax
